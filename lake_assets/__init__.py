@@ -1,0 +1,1 @@
+"""A contract-first data lake: Kafka to bucket to warehouse to data marts."""

@@ -1,0 +1,136 @@
+"""The catalog's vocabulary: what one contract says, as frozen values that everything else is compiled from."""
+
+import hashlib
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Literal
+
+TypeName = Literal["string", "boolean", "integer", "decimal", "double", "date", "timestamp", "json"]
+WindowSize = Literal["hour", "day"]
+Engine = Literal["duckdb", "spark", "auto"]
+Compatibility = Literal["additive", "none"]
+Operator = Literal["=", "!=", "<", "<=", ">", ">=", "between", "not between"]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldType:
+    """A warehouse-neutral type. `precision` and `scale` are set for decimals only; timestamps are UTC."""
+
+    name: TypeName
+    precision: int | None = None
+    scale: int | None = None
+
+    def __str__(self) -> str:
+        return f"decimal({self.precision},{self.scale})" if self.name == "decimal" else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One declared column and its row rules. `format` is a JDK DateTimeFormatter pattern, `epoch_millis` or
+    `epoch_seconds`; without one, dates and timestamps are ISO 8601 and a missing offset means UTC."""
+
+    name: str
+    type: FieldType
+    required: bool = False
+    description: str = ""
+    format: str | None = None
+    enum: tuple[str, ...] = ()
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+    classification: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check of one window before it is published: `query` yields one number, compared with `bounds`.
+
+    The query reads the relation `conformed`, which holds the window's good rows. A blocking check that fails keeps
+    the window from being published; another only warns.
+    """
+
+    name: str
+    query: str
+    operator: Operator
+    bounds: tuple[Decimal, ...]
+    blocking: bool = True
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One dataset with its whole pipeline, as its contract defines it.
+
+    `key` names the fields that tell two events apart (the latest of equal ones wins within a window); `event_time`
+    names the timestamp field that windows are cut by; `start` is the first day (UTC) that Dagster offers as a
+    partition. `freshness` is the longest acceptable age of the newest materialization.
+    """
+
+    name: str
+    domain: str
+    version: str
+    description: str
+    owners: tuple[str, ...]
+    fields: tuple[Field, ...]
+    key: tuple[str, ...]
+    event_time: str
+    start: date
+    window: WindowSize = "day"
+    topic: str = ""
+    partitions: int = 4
+    engine: Engine = "auto"
+    entrypoint: str | None = None
+    unknown_fields: Literal["keep", "reject"] = "keep"
+    compatibility: Compatibility = "additive"
+    freshness: timedelta | None = None
+    checks: tuple[Check, ...] = ()
+    path: PurePath = PurePath()
+
+    @property
+    def major(self) -> int:
+        """The major version; each has tables of its own, so that an old one stays beside its successor."""
+        return int(self.version.split(".")[0])
+
+    @property
+    def table(self) -> str:
+        """The staging table's name: the asset's, with the major version from the second one on."""
+        return self.name if self.major <= 1 else f"{self.name}_v{self.major}"
+
+    @property
+    def staging_schema(self) -> str:
+        return f"{self.name}_staging"
+
+    @property
+    def quarantine_table(self) -> str:
+        return f"{self.table}_quarantine"
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over all that changes what conform yields: a new one means that windows are made again."""
+        relevant = (
+            self.version, self.key, self.event_time, self.window, self.unknown_fields, self.entrypoint,
+            tuple(sorted(self.checks, key=lambda check: check.name)),
+            tuple((f.name, f.type, f.required, f.format, f.enum, f.minimum, f.maximum,
+                   f.min_length, f.max_length, f.pattern, f.classification) for f in self.fields),
+        )  # fmt: skip
+        return hashlib.sha256(repr(_plain(relevant)).encode()).hexdigest()[:16]
+
+    def field(self, name: str) -> Field:
+        """The declared field of that name. Raises KeyError when there is none."""
+        for candidate in self.fields:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(name)
+
+
+def _plain(value: object) -> object:
+    """Dataclasses as tuples, so that a fingerprint does not change when a class gains a field with a default name."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return tuple(_plain(getattr(value, f.name)) for f in fields(value))
+    if isinstance(value, tuple):
+        return tuple(_plain(item) for item in value)
+    return value

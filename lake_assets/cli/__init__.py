@@ -1,0 +1,61 @@
+"""`lake`: one file per command, imported only when that command runs, so that `lake --help` stays fast."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from lake_assets.errors import LakeError
+
+# name: (module, one-line help). The help stands here so that listing the commands imports none of them.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("up", "Start the embedded stack and wait until every part answers."),
+    "down": ("down", "Stop the embedded stack, and only it."),
+    "status": ("status", "Show each part's health, lag and last error."),
+    "demo": ("demo", "Fill the example assets with events and follow them into the marts."),
+    "new": ("new", "Infer a contract for a new asset from a CSV or JSONL sample."),
+    "plan": ("plan", "Show what `lake apply` would change, and change nothing."),
+    "apply": ("apply", "Make topics, tables, connectors, sources and grants match the contracts."),
+    "produce": ("produce", "Send a CSV or JSONL file into an asset's topic."),
+    "run": ("run", "Turn everything landed so far into staging tables and marts, once."),
+    "audit": ("audit", "Prove that nothing was lost or doubled, or name the gap."),
+    "why": ("why", "Explain where a window's rows came from, or why they are missing."),
+    "quarantine": ("quarantine", "Show quarantined rows by reason, with samples."),
+    "sql": ("sql", "Run one query, as the engineer or as an analyst."),
+}
+
+
+class LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"lake_assets.cli.{COMMANDS[cmd_name][0]}")
+        return module.command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def lake() -> None:
+    """Kafka to bucket to warehouse to data marts: an asset costs one file, nothing is lost, and that is proved.
+
+    A first session: lake up, lake new NAME --from FILE, lake apply, lake produce NAME FILE, lake run, lake audit.
+    LAKE_HOME names the folder that holds all state (default .lake), LAKE_CATALOG another folder of contracts.
+
+    Exit codes: 0 done, 1 a finding (audit out of balance, failed check), 2 bad input, 3 a part is not running.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Entry point. A LakeError becomes one line on stderr and its exit code."""
+    try:
+        lake.main(args=list(args) if args is not None else None, standalone_mode=True)
+    except LakeError as error:
+        click.echo(f"lake: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,13 @@
+"""Errors that a person reads: one sentence that says what is wrong and what to do. The CLI prints them as they are."""
+
+
+class LakeError(Exception):
+    """Something a user can mend. `exit_code` is the process's: 1 a finding, 2 bad input, 3 a part is not running."""
+
+    exit_code = 2
+
+
+class Unavailable(LakeError):
+    """A part of the stack does not answer; the message names it and the command that starts it."""
+
+    exit_code = 3
