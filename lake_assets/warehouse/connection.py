@@ -1,0 +1,107 @@
+"""DuckDB sessions on the lake: `lake` is the DuckLake with the staging tables, `serving` the Postgres with the marts.
+
+Both extensions come from PyPI packages and are found through links under `LAKE_HOME`, so that nothing is downloaded at
+run time and nothing is written to the user's home. dbt finds them the same way (`dbt_environment.py`).
+"""
+
+import importlib.util
+import os
+import platform
+import re
+from pathlib import Path
+
+import duckdb
+
+from lake_assets.errors import Unavailable
+from lake_assets.settings import Settings
+
+_EXTENSIONS = ("ducklake", "postgres_scanner")
+_METADATA_SCHEMA = "ducklake"
+
+
+def connect(settings: Settings, *, read_only: bool = False, serving: bool = True) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB with the lake's databases attached as role `lake`; times are shown in UTC.
+
+    `serving=False` leaves the marts' Postgres out. The caller closes the connection; one connection serves one thread.
+    Raises Unavailable when Postgres does not answer.
+    """
+    connection = duckdb.connect(config=session_config(settings))
+    try:
+        for statement in session_statements(settings, read_only=read_only, serving=serving):
+            connection.execute(statement)
+    except duckdb.IOException as error:
+        connection.close()
+        refusal = re.search(r"connection to server at .+? failed: ([^\n]+)", str(error))
+        if refusal is None:
+            raise
+        address = f"{settings.postgres.host}:{settings.postgres.port}"
+        raise Unavailable(
+            f"Postgres at {address} does not answer ({refusal[1].strip()}): start it with `lake up`."
+        ) from error
+    return connection
+
+
+def session_config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
+    """What DuckDB must know before it starts: where its extensions are and where it may spill."""
+    spill = settings.home / "tmp" / "duckdb"
+    spill.mkdir(parents=True, exist_ok=True)
+    return {
+        "extension_directory": str(link_extensions(settings)),
+        "autoinstall_known_extensions": False,
+        # The lock file's checksums vouch for the extensions. Checking their signatures as well costs 0.45 s a session.
+        "allow_unsigned_extensions": True,
+        "temp_directory": str(spill),
+    }
+
+
+def session_statements(settings: Settings, *, read_only: bool = False, serving: bool = True) -> list[str]:
+    """The statements that make a DuckDB session one of this lake's. Raises Unavailable before the first `lake up`."""
+    if settings.postgres.port == 0:
+        raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
+    mode = ", read_only" if read_only else ""
+    conninfo = settings.postgres.conninfo("lake")
+    statements = [
+        f"attach {_literal('ducklake:postgres:' + conninfo)} as lake "
+        f"(data_path {_literal(settings.staging_data)}, metadata_schema {_literal(_METADATA_SCHEMA)}{mode})",
+        "set ducklake_max_retry_count = 100",
+        # As a statement: in the connect config it would be applied before the extension that knows it is loaded.
+        "set TimeZone = 'UTC'",
+    ]
+    if serving:
+        statements.insert(1, f"attach {_literal(conninfo)} as serving (type postgres{mode})")
+    return statements
+
+
+def link_extensions(settings: Settings) -> Path:
+    """The folder for DuckDB's `extension_directory`: links to the extensions that were installed as Python packages."""
+    root = settings.home / "duckdb" / "extensions"
+    folder = root / f"v{duckdb.__version__}" / _duckdb_platform()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _EXTENSIONS:
+        source, link = _extension_file(name), folder / f"{name}.duckdb_extension"
+        if link.is_symlink() and link.readlink() == source:
+            continue
+        # Two processes may get here at once: each makes its own link and moves it into place.
+        own = link.with_suffix(f".{os.getpid()}")
+        own.symlink_to(source)
+        own.replace(link)
+    return root
+
+
+def _extension_file(name: str) -> Path:
+    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"the package duckdb-extension-{name.replace('_', '-')} is not installed")
+    package = Path(spec.submodule_search_locations[0])
+    return package / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+
+
+def _duckdb_platform() -> str:
+    """DuckDB's own name of this platform (`pragma platform`), without opening a database for it."""
+    system = {"Darwin": "osx"}.get(platform.system(), platform.system().lower())
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine().lower())
+    return f"{system}_{machine}"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
