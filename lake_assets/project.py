@@ -1,13 +1,34 @@
 """Reads the catalog folder from disk; the parsing itself is pure and lives in `catalog`."""
 
+from pathlib import Path
+
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.parse import check_together, parse_contract
+from lake_assets.catalog.problems import ContractError, Problem
 from lake_assets.settings import Settings
 
 
 def read_catalog(settings: Settings) -> dict[str, Asset]:
     """All assets by name, in name order. Raises ContractError, which lists every problem of every contract."""
-    folder = settings.catalog / "assets"
-    assets = [parse_contract(path.read_text("utf-8"), path) for path in sorted(folder.glob("*.yaml"))]
-    check_together(assets)
+    assets: list[Asset] = []
+    problems: list[Problem] = []
+    for path in sorted((settings.catalog / "assets").glob("*.yaml")):
+        try:
+            assets.append(parse_contract(_read_text(path), path))
+        except ContractError as error:
+            problems.extend(error.problems)
+    try:
+        check_together(assets)
+    except ContractError as error:
+        problems.extend(error.problems)
+    if problems:
+        raise ContractError(problems)
     return {asset.name: asset for asset in sorted(assets, key=lambda asset: asset.name)}
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise ContractError([Problem(path, line, "", "holds bytes that are not UTF-8; save it as UTF-8.")]) from None

@@ -1,11 +1,11 @@
 """The catalog's vocabulary: what one contract says, as frozen values that everything else is compiled from."""
 
 import hashlib
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Literal
+from typing import Literal, cast
 
 TypeName = Literal["string", "boolean", "integer", "decimal", "double", "date", "timestamp", "json"]
 WindowSize = Literal["hour", "day"]
@@ -29,7 +29,9 @@ class FieldType:
 @dataclass(frozen=True, slots=True)
 class Field:
     """One declared column and its row rules. `format` is a JDK DateTimeFormatter pattern, `epoch_millis` or
-    `epoch_seconds`; without one, dates and timestamps are ISO 8601 and a missing offset means UTC."""
+    `epoch_seconds`; without one, dates and timestamps are ISO 8601 and a missing offset means UTC. `pattern` is a
+    regular expression of RE2 that must be found somewhere in the value (as in ODCS and JSON Schema: anchor it with ^
+    and $). `source` is the JSON key in the payload when it is not the field's name."""
 
     name: str
     type: FieldType
@@ -43,6 +45,12 @@ class Field:
     max_length: int | None = None
     pattern: str | None = None
     classification: str | None = None
+    source: str = ""
+
+    @property
+    def payload_key(self) -> str:
+        """The JSON key that holds this field in the payload; for a CSV, the header as it stands in the file."""
+        return self.source or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,7 @@ class Asset:
     compatibility: Compatibility = "additive"
     freshness: timedelta | None = None
     checks: tuple[Check, ...] = ()
-    path: PurePath = PurePath()
+    path: PurePath = field(default_factory=PurePath)
 
     @property
     def major(self) -> int:
@@ -115,7 +123,7 @@ class Asset:
             self.version, self.key, self.event_time, self.window, self.unknown_fields, self.entrypoint,
             tuple(sorted(self.checks, key=lambda check: check.name)),
             tuple((f.name, f.type, f.required, f.format, f.enum, f.minimum, f.maximum,
-                   f.min_length, f.max_length, f.pattern, f.classification) for f in self.fields),
+                   f.min_length, f.max_length, f.pattern, f.classification, f.payload_key) for f in self.fields),
         )  # fmt: skip
         return hashlib.sha256(repr(_plain(relevant)).encode()).hexdigest()[:16]
 
@@ -132,5 +140,5 @@ def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         return tuple(_plain(getattr(value, f.name)) for f in fields(value))
     if isinstance(value, tuple):
-        return tuple(_plain(item) for item in value)
+        return tuple(_plain(item) for item in cast("tuple[object, ...]", value))
     return value

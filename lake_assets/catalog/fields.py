@@ -1,0 +1,140 @@
+"""One field of a contract: its type, its row rules, and what must hold between them."""
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from lake_assets.catalog.draft import Draft
+from lake_assets.catalog.formats import format_problem
+from lake_assets.catalog.model import Check, Field, FieldType, TypeName
+from lake_assets.catalog.names import name_problem
+from lake_assets.catalog.patterns import pattern_problem
+from lake_assets.catalog.problems import TreePath
+from lake_assets.catalog.quality import Column, enum_values, is_enum, read_check
+
+MOST_PRECISION = 38
+_TYPES: dict[str, TypeName] = {
+    "string": "string", "integer": "integer", "boolean": "boolean", "date": "date", "timestamp": "timestamp",
+    "object": "json", "array": "json",
+}  # fmt: skip
+_MONEY = frozenset({
+    "amount", "price", "cost", "costs", "revenue", "fee", "fees", "salary", "wage", "balance", "payment", "turnover",
+    "budget", "money",
+})  # fmt: skip
+_RATIO = frozenset({"rate", "ratio", "percent", "percentage", "pct", "share", "score", "index", "count", "factor"})
+
+
+def looks_like_money(name: str) -> bool:
+    """Whether a field's name says that it holds money: `net_amount` does, `price_index` does not."""
+    words = name.split("_")
+    return bool(_MONEY & set(words)) and words[-1] not in _RATIO
+
+
+def read_field(draft: Draft, at: TreePath) -> tuple[Field, list[Check]] | None:
+    """The field at a place and its checks; None when its shape is wrong, which has been reported already."""
+    raw: dict[str, Any] | None = draft.value(*at)
+    if raw is None:
+        return None
+    name: str = raw["name"]
+    problem = name_problem(name)
+    if problem:
+        draft.report((*at, "name"), f"'{name}' {problem}")
+    options: dict[str, Any] = raw.get("logicalTypeOptions", {})
+    type_ = _read_type(draft, at, raw)
+    for low, high in (("minimum", "maximum"), ("minLength", "maxLength")):
+        if low in options and high in options and options[low] > options[high]:
+            draft.report((*at, "logicalTypeOptions", low), f"{low} is more than {high}; no value can be both.")
+    _check_texts(draft, at, type_, options)
+    if raw.get("primaryKey"):
+        _check_key_field(draft, at, raw, type_)
+    elif "primaryKeyPosition" in raw:
+        draft.report((*at, "primaryKeyPosition"), "the field has no primaryKey: true; add it, or remove the position.")
+    enum, checks = _read_quality(draft, at, Column(name, raw["logicalType"]))
+    field = Field(
+        name=name,
+        type=type_,
+        required=raw.get("required", False),
+        description=raw.get("description", ""),
+        format=options.get("format"),
+        enum=enum,
+        minimum=_decimal(options.get("minimum")),
+        maximum=_decimal(options.get("maximum")),
+        min_length=options.get("minLength"),
+        max_length=options.get("maxLength"),
+        pattern=options.get("pattern"),
+        classification=raw.get("classification"),
+        source="" if raw.get("physicalName", name) == name else raw["physicalName"],
+    )
+    return field, checks
+
+
+def _read_type(draft: Draft, at: TreePath, raw: dict[str, Any]) -> FieldType:
+    logical: str = raw["logicalType"]
+    physical: str = raw.get("physicalType", "")
+    if logical != "number":
+        if physical:
+            draft.report((*at, "physicalType"), f"only a number has a physicalType; for {logical} remove it.")
+        return FieldType(_TYPES[logical])
+    if physical == "double":
+        if looks_like_money(raw["name"]):
+            draft.report(
+                (*at, "physicalType"),
+                f"'{raw['name']}' looks like money, and money is never double: write decimal(precision,scale).",
+            )
+        return FieldType("double")
+    precision, scale = (int(number) for number in re.findall(r"\d+", physical))
+    if not 1 <= precision <= MOST_PRECISION:
+        draft.report((*at, "physicalType"), f"'{physical}' has {precision} digits; 1 to {MOST_PRECISION} are possible.")
+    elif scale > precision:
+        draft.report((*at, "physicalType"), f"'{physical}' has more digits after the point than in all.")
+    return FieldType("decimal", precision, scale)
+
+
+def _check_texts(draft: Draft, at: TreePath, type_: FieldType, options: dict[str, Any]) -> None:
+    """A date's format and a string's pattern."""
+    if "format" in options:
+        problem = format_problem(options["format"], time=type_.name == "timestamp")
+        if problem:
+            draft.report((*at, "logicalTypeOptions", "format"), problem)
+    if "pattern" in options:
+        problem = pattern_problem(options["pattern"])
+        if problem:
+            draft.report((*at, "logicalTypeOptions", "pattern"), f"'{options['pattern'][:60]}' {problem}")
+
+
+def _check_key_field(draft: Draft, at: TreePath, raw: dict[str, Any], type_: FieldType) -> None:
+    if not raw.get("required"):
+        draft.report(at, f"'{raw['name']}' is part of the key, so it must be required: true.")
+    if type_.name in ("json", "double"):
+        draft.report((*at, "primaryKey"), f"a key tells rows apart exactly; {type_} cannot. Take another field.")
+
+
+def _read_quality(draft: Draft, at: TreePath, column: Column) -> tuple[tuple[str, ...], list[Check]]:
+    enum: tuple[str, ...] = ()
+    checks: list[Check] = []
+    for place, item in _quality_items(draft, at):
+
+        def report(below: TreePath, message: str, place: TreePath = place) -> None:
+            draft.report((*place, *below), message)
+
+        if is_enum(item):
+            if enum:
+                report((), "the valid values are given twice; keep one list.")
+            enum = enum_values(item, column, report)
+        elif item.get("type") == "sql":
+            report(("type",), "an sql check belongs to the quality of the table, after the properties.")
+        else:
+            checks.append(read_check(item, column, {}, report))
+    return enum, checks
+
+
+def _quality_items(draft: Draft, at: TreePath) -> Iterator[tuple[TreePath, dict[str, Any]]]:
+    for place in draft.places(*at, "quality"):
+        item = draft.value(*place)
+        if item is not None:
+            yield place, item
+
+
+def _decimal(number: int | Decimal | None) -> Decimal | None:
+    return None if number is None else Decimal(number)

@@ -1,0 +1,74 @@
+"""Date formats of contracts: JDK DateTimeFormatter patterns, limited to what DuckDB's strptime reads the same way."""
+
+import re
+
+EPOCH_FORMATS = ("epoch_millis", "epoch_seconds")
+
+_LETTERS: dict[str, str] = {
+    "yyyy": "%Y", "uuuu": "%Y", "MM": "%m", "M": "%-m", "MMM": "%b", "MMMM": "%B", "dd": "%d", "d": "%-d",
+    "EEE": "%a", "EEEE": "%A", "HH": "%H", "H": "%-H", "hh": "%I", "h": "%-I", "a": "%p", "mm": "%M", "m": "%-M",
+    "ss": "%S", "s": "%-S", "SSS": "%g", "SSSSSS": "%f", "Z": "%z", "x": "%z", "xx": "%z", "xxx": "%z",
+}  # fmt: skip
+_HINTS: dict[str, str] = {
+    "YYYY": "the year of a week; the calendar year is 'yyyy'",
+    "YY": "the year of a week; the calendar year is 'yyyy'",
+    "yy": "a year of two digits, whose century is a guess",
+    "DD": "the day of the year; the day of the month is 'dd'",
+    "D": "the day of the year; the day of the month is 'd'",
+    "X": "an offset that may also be Z: leave the format out for ISO 8601, else write 'xxx' or a quoted Z",
+}
+_PART = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|([^A-Za-z'])|(')")
+
+
+class UnsupportedFormat(ValueError):
+    """A pattern, or a letter of one, that cannot be read exactly; the message lists those that can."""
+
+
+def strptime_format(pattern: str) -> str:
+    """A JDK pattern as DuckDB's strptime format: `dd.MM.yyyy HH:mm` becomes `%d.%m.%Y %H:%M`.
+
+    With an offset letter (Z, x) strptime yields a `timestamp with time zone`, otherwise a `timestamp` that is UTC.
+    Raises UnsupportedFormat, also for the epoch formats, which are numbers.
+    """
+    if pattern in EPOCH_FORMATS:
+        raise UnsupportedFormat(f"'{pattern}' is a number, not a pattern.")
+    result: list[str] = []
+    for part in _PART.finditer(pattern):
+        quoted, letter, plain, stray = part.group(1), part.group(2), part.group(3), part.group(4)
+        if stray:
+            raise UnsupportedFormat(f"'{pattern}' has a quote that is not closed.")
+        if letter:
+            result.append(_directive(part.group(0)))
+        else:
+            result.append(((quoted.replace("''", "'") or "'") if quoted is not None else plain).replace("%", "%%"))
+    return "".join(result)
+
+
+def has_offset(pattern: str) -> bool:
+    """Whether values carry their own offset from UTC. Raises UnsupportedFormat."""
+    return "%z" in strptime_format(pattern).replace("%%", "")
+
+
+def format_problem(pattern: str, *, time: bool) -> str | None:
+    """Why a format cannot serve a date or (`time`) a timestamp, as a sentence; None when it can."""
+    if pattern in EPOCH_FORMATS:
+        return None if time else f"'{pattern}' is for timestamps; a date needs a pattern such as 'dd.MM.yyyy'."
+    try:
+        directives = set(re.findall(r"%-?[A-Za-z]", strptime_format(pattern).replace("%%", "")))
+    except UnsupportedFormat as error:
+        return str(error)
+    found = {directive.replace("-", "") for directive in directives}
+    if not {"%Y", "%d"} <= found or not found & {"%m", "%b", "%B"}:
+        return f"'{pattern}' must hold a year (yyyy), a month (MM) and a day (dd)."
+    if not time and found & {"%H", "%I", "%M", "%S", "%g", "%f", "%p", "%z"}:
+        return f"'{pattern}' holds a time of day, but the field is a date; make it a timestamp."
+    if ("%I" in found) != ("%p" in found):
+        return f"'{pattern}' must hold both the hour of a half day (hh) and its half (a), or HH."
+    return None
+
+
+def _directive(letters: str) -> str:
+    if letters in _LETTERS:
+        return _LETTERS[letters]
+    hint = _HINTS.get(letters, _HINTS.get(letters[0], ""))
+    raise UnsupportedFormat(f"'{letters}' is not supported{f' ({hint})' if hint else ''}; use {', '.join(_LETTERS)}.")

@@ -1,0 +1,214 @@
+"""A contract's text to an `Asset`, or to every problem it has."""
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from pathlib import PurePath
+from typing import Any
+
+from lake_assets.catalog.draft import Draft
+from lake_assets.catalog.fields import read_field
+from lake_assets.catalog.model import Asset, Check, Field
+from lake_assets.catalog.names import ASSET_NAME_LENGTH, name_problem
+from lake_assets.catalog.problems import ContractError, Problem, TreePath, did_you_mean
+from lake_assets.catalog.quality import read_check
+from lake_assets.catalog.source import read_source
+
+TABLE: TreePath = ("schema", 0)
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+def parse_contract(text: str, path: PurePath) -> Asset:
+    """The asset that a contract defines. Raises ContractError, which lists every problem with its line and place.
+
+    The house profile (`catalog.schema`) is a part of ODCS: a contract that it takes is a valid ODCS contract, which
+    tests prove against ODCS's own JSON Schema (checking that one for every contract at run time costs 85 ms each).
+    """
+    draft = Draft(read_source(text, path))
+    settings = _read_settings(draft)
+    fields, checks = _read_table(draft)
+    _check_contract(draft)
+    _check_event_time(draft, settings)
+    owners = _read_owners(draft)
+    if draft.problems:
+        raise ContractError(draft.problems)
+    landing: dict[str, Any] = settings["landing"][1]
+    conform: dict[str, Any] = settings["conform"][1] if "conform" in settings else {}
+    sla = draft.value("slaProperties", 0)
+    return Asset(
+        name=draft.value("name"),
+        domain=draft.value("domain"),
+        version=draft.value("version"),
+        description=draft.value("description", "purpose"),
+        owners=owners,
+        fields=fields,
+        key=_read_key(draft),
+        event_time=landing["eventTime"],
+        start=date.fromisoformat(landing["start"]),
+        window=landing.get("window", "day"),
+        topic=landing.get("topic", f"{draft.value('domain')}.{draft.value('name')}"),
+        partitions=landing.get("partitions", 4),
+        engine=conform.get("engine", "auto"),
+        entrypoint=conform.get("entrypoint"),
+        unknown_fields=conform.get("unknownFields", "keep"),
+        compatibility=settings["compatibility"][1] if "compatibility" in settings else "additive",
+        freshness=sla["value"] * _UNITS[sla["unit"]] if sla else None,
+        checks=checks,
+        path=path,
+    )
+
+
+def check_together(assets: Iterable[Asset]) -> None:
+    """Holds assets against each other: names and topics are unique in a catalog. Raises ContractError."""
+    problems: list[Problem] = []
+    taken: dict[tuple[str, str], Asset] = {}
+    for asset in assets:
+        for what, word in (("name", asset.name), ("topic", asset.topic)):
+            other = taken.setdefault((what, word), asset)
+            if other is not asset:
+                problems.append(
+                    Problem(asset.path, 1, what, f"'{word}' is also the {what} of {other.path}; change one.")
+                )
+    if problems:
+        raise ContractError(problems)
+
+
+def _read_settings(draft: Draft) -> dict[str, tuple[TreePath, Any]]:
+    """The lake's own settings by name, each with the place of its value."""
+    settings: dict[str, tuple[TreePath, Any]] = {}
+    named: set[str] = set()
+    for place in draft.places("customProperties"):
+        name = draft.raw(*place, "property")
+        if name in named:
+            draft.report(place, f"'{name}' stands here twice; keep one.")
+        named.add(str(name))
+        item = draft.value(*place)
+        if item is not None:
+            settings[item["property"]] = ((*place, "value"), item["value"])
+    if isinstance(draft.raw("customProperties"), list) and "landing" not in named:
+        draft.report(
+            ("customProperties",),
+            "'landing' is missing; write {property: landing, value: {eventTime: FIELD, start: 2026-01-01}}.",
+        )
+    _check_landing(draft, settings)
+    if "conform" in settings:
+        place, conform = settings["conform"]
+        if "entrypoint" in conform and conform.get("engine") == "duckdb":
+            draft.report((*place, "entrypoint"), "an entrypoint runs on Spark, but the engine is duckdb; change one.")
+    return settings
+
+
+def _check_landing(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> None:
+    if "landing" not in settings:
+        return
+    place, landing = settings["landing"]
+    try:
+        date.fromisoformat(landing["start"])
+    except ValueError:
+        draft.report((*place, "start"), f"'{landing['start']}' is not a day of the calendar.")
+    domain = draft.value("domain")
+    if "topic" in landing and domain and not landing["topic"].startswith(f"{domain}."):
+        draft.report(
+            (*place, "topic"),
+            f"'{landing['topic']}' must begin with the domain, '{domain}.': its connector reads only those topics.",
+        )
+
+
+def _check_contract(draft: Draft) -> None:
+    """Names that must be free everywhere, and the asset's name, which is also its table's."""
+    name = draft.value("name")
+    for key in ("name", "domain"):
+        word = draft.value(key)
+        problem = name_problem(word, ASSET_NAME_LENGTH) if word else None
+        if problem:
+            draft.report((key,), f"'{word}' {problem}")
+    table = draft.value(*TABLE, "name")
+    if name and table and name != table:
+        draft.report((*TABLE, "name"), f"'{table}' is not the asset's name, '{name}'; they must be the same.")
+    if (draft.value("version") or "").partition(".")[0] not in {str(number) for number in range(100)} | {""}:
+        draft.report(("version",), "the first number is at most 99.")
+
+
+def _read_owners(draft: Draft) -> tuple[str, ...]:
+    members: list[dict[str, Any]] | None = draft.value("team", "members")
+    if members is None:
+        return ()
+    owners = tuple(member["username"] for member in members if member["role"] == "owner")
+    if not owners:
+        draft.report(("team", "members"), "no member has role: owner; somebody must answer for the data.")
+    return owners
+
+
+def _read_table(draft: Draft) -> tuple[tuple[Field, ...], tuple[Check, ...]]:
+    fields: list[Field] = []
+    checks: list[Check] = []
+    names: dict[str, TreePath] = {}
+    sources: dict[str, str] = {}
+    positions: dict[int, str] = {}
+    for place in draft.places(*TABLE, "properties"):
+        name = draft.raw(*place, "name")
+        if name in names:
+            draft.report((*place, "name"), f"'{name}' is the name of two fields; rename one.")
+        if isinstance(name, str):
+            names.setdefault(name, place)
+        read = read_field(draft, place)
+        if read is None:
+            continue
+        field, of_field = read
+        fields.append(field)
+        checks.extend(of_field)
+        if sources.setdefault(field.payload_key, field.name) != field.name:
+            draft.report(place, f"'{field.payload_key}' of the payload is already '{sources[field.payload_key]}'.")
+        position = draft.value(*place, "primaryKeyPosition")
+        if position and positions.setdefault(position, field.name) != field.name:
+            draft.report((*place, "primaryKeyPosition"), f"{position} is already the place of '{positions[position]}'.")
+    checks.extend(_table_checks(draft, {name: str(draft.raw(*at, "logicalType")) for name, at in names.items()}))
+    _check_check_names(draft, checks)
+    return tuple(fields), tuple(checks)
+
+
+def _table_checks(draft: Draft, types: dict[str, str]) -> list[Check]:
+    checks: list[Check] = []
+    for place in draft.places(*TABLE, "quality"):
+        item = draft.value(*place)
+        if item is None:
+            continue
+
+        def report(below: TreePath, message: str, place: TreePath = place) -> None:
+            draft.report((*place, *below), message)
+
+        checks.append(read_check(item, None, types, report))
+    return checks
+
+
+def _check_check_names(draft: Draft, checks: list[Check]) -> None:
+    names = [check.name for check in checks]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        draft.report(TABLE, f"two checks are named '{name}'; give one of them another name.")
+
+
+def _check_event_time(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> None:
+    if "landing" not in settings:
+        return
+    at, landing = settings["landing"]
+    name: str = landing["eventTime"]
+    places = {draft.raw(*place, "name"): place for place in draft.places(*TABLE, "properties")}
+    if name not in places:
+        names = [known for known in places if isinstance(known, str)]
+        draft.report((*at, "eventTime"), f"'{name}' is not a field.{did_you_mean(name, names)}")
+        return
+    field = draft.value(*places[name])
+    if field is None:
+        return
+    if field["logicalType"] != "timestamp":
+        draft.report(
+            (*at, "eventTime"), f"'{name}' is {field['logicalType']}; windows are cut by a field of type timestamp."
+        )
+    elif not field.get("required"):
+        draft.report(places[name], f"'{name}' is the event time, so it must be required: true.")
+
+
+def _read_key(draft: Draft) -> tuple[str, ...]:
+    """Names of the fields with primaryKey, by primaryKeyPosition; those without one follow in their own order."""
+    parts = [field for field in draft.value(*TABLE, "properties") if field.get("primaryKey")]
+    parts.sort(key=lambda field: field.get("primaryKeyPosition", len(parts) + 1000))
+    return tuple(field["name"] for field in parts)

@@ -1,0 +1,57 @@
+"""What is wrong with a contract: every problem at once, each with its place and what was expected."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import PurePath
+
+from lake_assets.errors import LakeError
+
+TreePath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing to mend. `line` counts from 1; `path` reads `schema[0].properties[3].logicalType`."""
+
+    file: PurePath
+    line: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}"
+        return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+
+
+class ContractError(LakeError):
+    """One or more contracts cannot be used. `problems` holds every one, in the order of the files."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(sorted(set(problems)))
+        if len(self.problems) == 1:
+            super().__init__(str(self.problems[0]))
+            return
+        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        super().__init__(f"{len(self.problems)} problems in the contracts; mend each and try again:{lines}")
+
+
+def path_text(path: TreePath) -> str:
+    """A place in a contract as a person writes it: `schema[0].properties[3].logicalType`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def one_of(words: Sequence[str]) -> str:
+    """'a', 'b' or 'c', for a sentence."""
+    quoted = [f"'{word}'" for word in words]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """' Did you mean 'x'?' when a word is close enough to one of the others, else an empty text."""
+    by_folded = {known.lower(): known for known in words}
+    close = get_close_matches(word.lower(), by_folded, n=1, cutoff=0.6)
+    return f" Did you mean '{by_folded[close[0]]}'?" if close else ""
