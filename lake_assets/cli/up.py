@@ -1,0 +1,34 @@
+"""`lake up`."""
+
+import click
+
+
+@click.command()
+@click.option("--parts", metavar="NAMES", help="Only these parts and what they need, for example kafka,connect.")
+def command(parts: str | None) -> None:
+    """Start the embedded stack and wait until every part answers.
+
+    What runs already is left alone, so it can be called again at any time. A part that dies is started again by its
+    supervisor. All state is in LAKE_HOME; the ports are picked free at the first start and kept.
+
+    \b
+    Examples:
+      lake up
+      LAKE_HOME=/tmp/second lake up --parts postgres,kafka
+    """
+    import time
+
+    from lake_assets.settings import load_settings
+    from lake_assets.stack.lifecycle import up
+
+    began = time.monotonic()
+    up(lambda step: click.echo(f"  {step}"), parts.split(",") if parts else None)
+    settings = load_settings()
+    click.echo(f"The stack is up after {time.monotonic() - began:.0f} s.")
+    click.echo(f"  Dagster      http://127.0.0.1:{settings.dagster_port}")
+    postgres = settings.postgres
+    click.echo(
+        f"  Postgres BI  {postgres.host}:{postgres.port}/{postgres.dbname} as analyst (passwords: {postgres.passfile})"
+    )
+    click.echo(f"  Kafka        {settings.kafka}")
+    click.echo("End it with `lake down`, look at it with `lake status`.")

@@ -1,0 +1,90 @@
+"""The ports of one lake: picked free once, written to stack.json, kept afterwards."""
+
+import json
+import os
+import socket
+import zlib
+from pathlib import Path
+
+import psutil
+
+from lake_assets.errors import LakeError
+from lake_assets.stack.layout import Layout
+
+# Below the range that operating systems hand out to outgoing connections, so that a kept port stays ours.
+FIRST_PORT, PORT_COUNT = 20000, 10000
+# What people and connectors outside know: these are never changed behind their back.
+PUBLISHED = ("postgres_port", "kafka_port", "connect_port", "dagster_port")
+INTERNAL = ("controller_port", "code_port")
+
+
+class PortTaken(LakeError):
+    """A port that this lake has promised to somebody is used by another process."""
+
+    exit_code = 3
+
+
+def is_free(port: int) -> bool:
+    """Whether 127.0.0.1:port can be bound now (connections in TIME_WAIT do not count)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def read_addresses(layout: Layout) -> dict[str, int | str]:
+    """What stack.json says; empty before the first `lake up`."""
+    if not layout.stack_file.exists():
+        return {}
+    return json.loads(layout.stack_file.read_text("utf-8"))
+
+
+def write_addresses(layout: Layout, addresses: dict[str, int | str]) -> None:
+    """Replace stack.json in one step, so that a reader never sees half of it."""
+    aside = layout.stack_file.with_suffix(".new")
+    aside.write_text(json.dumps(addresses, indent=2) + "\n", "utf-8")
+    aside.replace(layout.stack_file)
+
+
+def choose_ports(kept: dict[str, int | str], home: Path, running: frozenset[str]) -> dict[str, int | str]:
+    """`kept` with a free port under each name that has none; raises PortTaken.
+
+    `running` names the ports whose own part listens right now: those are not looked at. A published port that somebody
+    else took is an error; an internal one is replaced.
+    """
+    chosen = dict(kept)
+    for name in (*PUBLISHED, *INTERNAL):
+        port = int(chosen.get(name, 0))
+        if not port or name in running or is_free(port):
+            continue
+        if name in PUBLISHED:
+            raise PortTaken(
+                f"Port {port}, this lake's {name.removesuffix('_port')}, is used by {_holder(port)}: end that process, "
+                f"or take '{name}' out of {home / 'stack.json'} to have another port picked."
+            )
+        del chosen[name]
+    # Each home starts its search somewhere else, so that lakes side by side rarely meet.
+    candidate = zlib.crc32(os.fsencode(home)) % PORT_COUNT
+    taken = {int(chosen[name]) for name in (*PUBLISHED, *INTERNAL) if name in chosen}
+    for name in (*PUBLISHED, *INTERNAL):
+        while name not in chosen:
+            port = FIRST_PORT + candidate % PORT_COUNT
+            candidate += 1
+            if port not in taken and is_free(port):
+                chosen[name] = port
+    return chosen
+
+
+def _holder(port: int) -> str:
+    """Who listens on the port, as far as this user may know."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        return "another process"
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+            return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    return "another process"

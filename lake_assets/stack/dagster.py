@@ -1,0 +1,80 @@
+"""Dagster's own configuration for a lake: storage in the lake's Postgres, one code server, daemon and webserver."""
+
+import json
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from lake_assets.settings import PROJECT, Settings
+from lake_assets.stack.layout import Layout
+from lake_assets.stack.programs import Program
+
+DEFINITIONS = "lake_assets.definitions"
+DBT_SERVER = "lake_assets.orchestration.dbt_server"
+CONFIG = """# Written by `lake up` at each start.
+storage:
+  postgres:
+    postgres_url: {url}
+local_artifact_storage:
+  module: dagster._core.storage.root
+  class: LocalArtifactStorage
+  config: {{base_dir: {artifacts}}}
+compute_logs:
+  module: dagster._core.storage.local_compute_log_manager
+  class: LocalComputeLogManager
+  config: {{base_dir: {logs}}}
+run_coordinator:
+  module: dagster._core.run_coordinator
+  class: DefaultRunCoordinator
+run_launcher:
+  module: dagster._core.launcher
+  class: DefaultRunLauncher
+run_monitoring: {{enabled: true, poll_interval_seconds: 30}}
+run_retries: {{enabled: true, max_retries: 2}}
+sensors: {{use_threads: true, num_workers: 4}}
+schedules: {{use_threads: true, num_workers: 2}}
+telemetry: {{enabled: false}}
+"""
+
+
+def prepare_dagster(settings: Settings, layout: Layout, code_port: int) -> None:
+    """Write dagster.yaml and the workspace file that names the code server. No password in either."""
+    config = CONFIG.format(
+        url=json.dumps(settings.postgres.url("dagster", dbname="dagster")),
+        artifacts=json.dumps(str(layout.dagster)),
+        logs=json.dumps(str(layout.dagster / "compute_logs")),
+    )
+    (layout.dagster / "dagster.yaml").write_text(config, "utf-8")
+    server = {"host": "127.0.0.1", "port": code_port, "location_name": "lake"}
+    (layout.dagster / "workspace.yaml").write_text(json.dumps({"load_from": [{"grpc_server": server}]}), "utf-8")
+
+
+def dagster_programs(layout: Layout, code_port: int, web_port: int) -> list[Program]:
+    """The programs of the orchestration, as far as this version of the project has their modules."""
+    environment = _environment(layout)
+    scripts = Path(sys.executable).parent
+    workspace = str(layout.dagster / "workspace.yaml")
+    programs: list[Program] = []
+    if find_spec(DBT_SERVER):
+        programs.append(_program("dbt", (sys.executable, "-m", DBT_SERVER), ("postgres",), environment))
+    if find_spec(DEFINITIONS):
+        code = ("api", "grpc", "-m", DEFINITIONS, "-h", "127.0.0.1", "-p", str(code_port), "--location-name", "lake")
+        web = ("-h", "127.0.0.1", "-p", str(web_port), "-w", workspace)
+        programs += [
+            _program("code", (str(scripts / "dagster"), *code), ("postgres",), environment),
+            _program("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace), ("code",), environment),
+            _program("webserver", (str(scripts / "dagster-webserver"), *web), ("code",), environment),
+        ]
+    return programs
+
+
+def _program(name: str, command: tuple[str, ...], needs: tuple[str, ...], environment: dict[str, str]) -> Program:
+    return Program(name, command, needs, environment, directory=PROJECT, stop_seconds=15)
+
+
+def _environment(layout: Layout) -> dict[str, str]:
+    """The lake's settings as they are now; a changed one restarts these programs at the next `lake up`."""
+    given = {name: value for name, value in os.environ.items() if name.startswith("LAKE_")}
+    given.pop("LAKE_POSTGRES_DSN", None)
+    return {**given, "LAKE_HOME": str(layout.home), "DAGSTER_HOME": str(layout.dagster)}

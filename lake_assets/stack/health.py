@@ -1,0 +1,104 @@
+"""Asks each part a real question. A check returns None when the part answered, else why it did not, in a few words."""
+
+import socket
+from collections.abc import Callable, Mapping
+
+from lake_assets.settings import Settings
+from lake_assets.stack.layout import Layout, socket_path
+
+SECONDS = 3.0
+
+
+def check_postgres(settings: Settings) -> str | None:
+    import psycopg
+
+    try:
+        with psycopg.connect(settings.postgres.conninfo("lake"), connect_timeout=int(SECONDS)) as connection:
+            connection.execute("select 1")
+    except psycopg.Error as error:
+        return str(error).strip().splitlines()[-1]
+    return None
+
+
+def check_kafka(settings: Settings) -> str | None:
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    # The client logs each refused connection on stderr; its answer says enough.
+    quiet = {"bootstrap.servers": settings.kafka, "log_level": 0, "socket.timeout.ms": int(SECONDS * 1000)}
+    try:
+        AdminClient(quiet).list_topics(timeout=SECONDS)
+    except KafkaException as error:
+        return error.args[0].str()
+    return None
+
+
+def check_connect(settings: Settings) -> str | None:
+    return _ask_http(f"{settings.connect}/connectors")
+
+
+def check_webserver(settings: Settings) -> str | None:
+    return _ask_http(f"http://127.0.0.1:{settings.dagster_port}/server_info")
+
+
+def check_code(code_port: int) -> str | None:
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    with grpc.insecure_channel(f"127.0.0.1:{code_port}") as channel:
+        try:
+            question = health_pb2.HealthCheckRequest(service="DagsterApi")
+            stub = health_pb2_grpc.HealthStub(channel)
+            answer = stub.Check(question, timeout=SECONDS)  # pyright: ignore[reportAttributeAccessIssue]
+        except grpc.RpcError as error:
+            return str(error.details())  # pyright: ignore[reportAttributeAccessIssue]
+    return None if answer.status == health_pb2.HealthCheckResponse.SERVING else "it is not serving"
+
+
+def check_daemon(settings: Settings, since: float) -> str | None:
+    """Whether the daemon that was started at `since` (epoch seconds) has written its heartbeat."""
+    import psycopg
+
+    newest = "select extract(epoch from max(timestamp at time zone 'UTC')) from daemon_heartbeats"
+    try:
+        conninfo = settings.postgres.conninfo("dagster", "dagster")
+        with psycopg.connect(conninfo, connect_timeout=int(SECONDS)) as connection:
+            row = connection.execute(newest).fetchone()
+    except psycopg.Error as error:
+        return str(error).strip().splitlines()[-1]
+    beat = float(row[0]) if row and row[0] is not None else 0.0
+    return None if beat >= since else "no heartbeat since it was started"
+
+
+def check_dbt(layout: Layout) -> str | None:
+    path = socket_path(layout.home, "dbt.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(SECONDS)
+        try:
+            probe.connect(str(path))
+        except OSError as error:
+            return f"{path.name}: {error.strerror or error}"
+    return None
+
+
+def checks(settings: Settings, layout: Layout, code_port: int) -> Mapping[str, Callable[[float], str | None]]:
+    """The check of each part; its argument is when the part's process was started, in epoch seconds."""
+    return {
+        "postgres": lambda _: check_postgres(settings),
+        "kafka": lambda _: check_kafka(settings),
+        "connect": lambda _: check_connect(settings),
+        "dbt": lambda _: check_dbt(layout),
+        "code": lambda _: check_code(code_port),
+        "daemon": lambda since: check_daemon(settings, since),
+        "webserver": lambda _: check_webserver(settings),
+    }
+
+
+def _ask_http(url: str) -> str | None:
+    import requests
+
+    try:
+        answer = requests.get(url, timeout=SECONDS)
+    except requests.RequestException as error:
+        return "it does not answer" if isinstance(error, requests.ConnectionError) else str(error)
+    return None if answer.ok else f"HTTP {answer.status_code}"

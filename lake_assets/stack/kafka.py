@@ -1,0 +1,60 @@
+"""The embedded broker: one KRaft node that is its own controller."""
+
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from pathlib import Path
+from string import Template
+
+from lake_assets.errors import LakeError
+from lake_assets.settings import PROJECT
+from lake_assets.stack.layout import Layout
+from lake_assets.stack.programs import Program
+
+LOGGING = PROJECT / "connectors" / "log4j2.properties"
+
+
+class KafkaSetupError(LakeError):
+    """Kafka could not make its data folder."""
+
+
+def fill_template(name: str, into: Path, **values: object) -> Path:
+    """Write the template `connectors/NAME` with its values filled in; returns `into`."""
+    text = Template((PROJECT / "connectors" / name).read_text("utf-8")).substitute(values)
+    into.write_text(text, "utf-8")
+    return into
+
+
+def prepare_kafka(layout: Layout, java: str, jars: Path, addresses: dict[str, int | str]) -> None:
+    """Write the broker's configuration and format its storage once. Raises KafkaSetupError."""
+    config = fill_template(
+        "broker.properties",
+        layout.run / "broker.properties",
+        kafka_port=addresses["kafka_port"],
+        controller_port=addresses["controller_port"],
+        data=layout.kafka,
+    )
+    if (layout.kafka / "meta.properties").exists():
+        return
+    cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    if cluster.startswith("-"):
+        cluster = "A" + cluster[1:]  # an argument that starts with a dash would be read as an option
+    format_storage = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)]
+    done = subprocess.run(
+        [java, *_classpath(jars), *format_storage], capture_output=True, text=True, check=False, cwd=layout.home
+    )
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise KafkaSetupError(f"Kafka could not format '{layout.kafka}': {said[-1] if said else 'no reason given'}.")
+
+
+def kafka_program(layout: Layout, java: str, jars: Path) -> Program:
+    return Program(
+        name="kafka",
+        command=(java, "-Xms256m", "-Xmx768m", *_classpath(jars), "kafka.Kafka", str(layout.run / "broker.properties")),
+        stop_seconds=20,
+    )
+
+
+def _classpath(jars: Path) -> tuple[str, ...]:
+    return (f"-Dlog4j2.configurationFile={LOGGING}", "-cp", f"{jars / 'kafka'}/*")

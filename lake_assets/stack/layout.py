@@ -1,0 +1,104 @@
+"""Where the stack keeps its files inside one lake's home folder."""
+
+import hashlib
+import os
+import re
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from lake_assets.errors import LakeError
+
+SOCKET_PATH_LIMIT = 100  # AF_UNIX allows 107 bytes on Linux and 103 on macOS; supervisor adds a suffix while it binds
+PLAIN_PATH = re.compile(r"[\w/.+@~ -]+")
+
+
+class LayoutError(LakeError):
+    """The home folder cannot be used as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folders and files under `home`; nothing is made until `create` is called."""
+
+    home: Path
+
+    @property
+    def stack_file(self) -> Path:
+        return self.home / "stack.json"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Generated configuration, pid file and sockets: everything here is made again by the next start."""
+        return self.home / "run"
+
+    @property
+    def secrets(self) -> Path:
+        return self.home / "secrets"
+
+    @property
+    def passfile(self) -> Path:
+        return self.secrets / "pgpass"
+
+    @property
+    def connect_secrets(self) -> Path:
+        return self.secrets / "connect.properties"
+
+    @property
+    def postgres(self) -> Path:
+        return self.home / "postgres"
+
+    @property
+    def kafka(self) -> Path:
+        return self.home / "kafka"
+
+    @property
+    def dagster(self) -> Path:
+        return self.home / "dagster"
+
+    @property
+    def supervisor_config(self) -> Path:
+        return self.run / "supervisord.conf"
+
+    @property
+    def supervisor_pid(self) -> Path:
+        return self.run / "supervisord.pid"
+
+    def log(self, part: str) -> Path:
+        return self.logs / f"{part}.log"
+
+    def create(self) -> None:
+        """Make the folders; raises LayoutError when the home's path has characters that a part cannot take."""
+        if not PLAIN_PATH.fullmatch(str(self.home)):
+            raise LayoutError(
+                f"LAKE_HOME is '{self.home}': use a path of letters, digits, spaces and _ - . + @ ~ only, "
+                "because Kafka and Postgres read it from their configuration files."
+            )
+        for folder in (self.home, self.logs, self.run, self.dagster):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.secrets.mkdir(mode=0o700, exist_ok=True)
+        self.secrets.chmod(0o700)
+
+
+def socket_path(home: Path, name: str) -> Path:
+    """The path of a lake's unix socket, for example `dbt.sock`; its folder exists afterwards.
+
+    It is `home/run/NAME`, or where that is longer than the operating system allows, a folder of this user's and this
+    home's own under the temporary folder.
+    """
+    path = home / "run" / name
+    if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+    folder = Path(tempfile.gettempdir()) / f"lake-{os.getuid()}-{digest}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
+        raise LayoutError(f"'{folder}' should be a private folder of yours for this lake's sockets: remove it.")
+    return folder / name

@@ -1,0 +1,132 @@
+"""Start, look at and stop the embedded stack of one lake: the lake at `LAKE_HOME`."""
+
+import fcntl
+import time
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from lake_assets.settings import lake_home, load_settings
+from lake_assets.stack.addresses import read_addresses
+from lake_assets.stack.dagster import DBT_SERVER, DEFINITIONS
+from lake_assets.stack.health import checks
+from lake_assets.stack.jars import complete_jars
+from lake_assets.stack.java import find_java
+from lake_assets.stack.layout import Layout
+from lake_assets.stack.logs import last_error
+from lake_assets.stack.starting import PartFailed, Progress, Start
+from lake_assets.stack.supervisor import Supervisor, end_processes, owned_processes
+
+RESTART_SECONDS = 60.0
+# Who writes goes before who is written to.
+STOP_STEPS = (("daemon", "webserver"), ("code", "dbt"), ("connect",), ("kafka", "postgres"))
+
+
+@dataclass(frozen=True, slots=True)
+class PartStatus:
+    """One part as it is now.
+
+    `state` is supervisor's word in lower case, `external` for a Postgres of somebody else's, `stopped` when there is
+    no supervisor. `uptime` is in seconds. `health` is None when the part answered a real question, else why it did
+    not. `last_error` is the last line of its log that reports one.
+    """
+
+    name: str
+    state: str
+    pid: int | None
+    uptime: float | None
+    health: str | None
+    last_error: str | None
+
+
+def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = None) -> None:
+    """Start the parts (None: all of them) with what they need, and return when each answers a real question.
+
+    Parts that run already are left alone, those whose configuration changed are restarted. `on_progress` gets one
+    short sentence per step, from several threads. Raises LakeError: no Java, a port taken, a part that failed.
+    """
+    layout = Layout(lake_home())
+    java, jars = find_java(), complete_jars()
+    layout.create()
+    with _alone(layout):
+        if not Supervisor(layout).is_running() and (leftovers := owned_processes(layout)):
+            on_progress(f"ending {len(leftovers)} processes whose supervisor is gone")
+            end_processes(leftovers)
+        Start(layout, java, jars, on_progress).run(parts)
+
+
+def down() -> None:
+    """Stop every process of this lake's stack, and no other; returns when all have ended."""
+    layout = Layout(lake_home())
+    if not layout.run.exists():
+        return
+    with _alone(layout):
+        supervisor = Supervisor(layout)
+        if supervisor.is_running():
+            supervisor.shutdown(STOP_STEPS)
+        if leftovers := owned_processes(layout):
+            end_processes(leftovers)
+
+
+def status() -> list[PartStatus]:
+    """Every part of the stack, asked side by side; takes 3 s at most."""
+    layout, settings = Layout(lake_home()), load_settings()
+    addresses = read_addresses(layout)
+    supervisor = Supervisor(layout)
+    processes = supervisor.processes() if addresses and supervisor.is_running() else {}
+    by_part = checks(settings, layout, int(addresses.get("code_port", 0)))
+
+    def look(part: str) -> PartStatus:
+        process = processes.get(part, {})
+        pid = process.get("pid") or None
+        state = process.get("statename", "STOPPED").lower()
+        if part == "postgres" and addresses.get("postgres") == "external":
+            state = "external"
+        return PartStatus(
+            name=part,
+            state=state,
+            pid=pid,
+            uptime=time.time() - process["start"] if pid else None,
+            health=by_part[part](float(process.get("start", 0))) if addresses else "not set up",
+            last_error=last_error(layout.log(part)),
+        )
+
+    parts = [part for part in by_part if _exists(part)]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return list(pool.map(look, parts))
+
+
+def restart(part: str) -> None:
+    """Stop one part, start it and wait until it answers. Raises Unavailable when the stack is not up."""
+    layout, settings = Layout(lake_home()), load_settings()
+    supervisor = Supervisor(layout)
+    supervisor.stop_program(part)
+    supervisor.start_program(part)
+    answers = checks(settings, layout, int(read_addresses(layout).get("code_port", 0)))[part]
+    deadline = time.monotonic() + RESTART_SECONDS
+    while (reason := answers(float(supervisor.processes()[part]["start"]))) is not None:
+        if time.monotonic() > deadline:
+            raise PartFailed(f"{part} does not answer after its restart ({reason}): see {layout.log(part)}.")
+        time.sleep(0.1)
+
+
+def reload_definitions() -> None:
+    """Load the catalog again in the code server. Webserver and daemon notice the new server within seconds."""
+    restart("code")
+
+
+def _exists(part: str) -> bool:
+    """Whether this version of the project has the part's modules."""
+    if part == "dbt":
+        return find_spec(DBT_SERVER) is not None
+    return part not in ("code", "daemon", "webserver") or find_spec(DEFINITIONS) is not None
+
+
+@contextmanager
+def _alone(layout: Layout) -> Generator[None]:
+    """One start or stop at a time per lake; a second one waits for the first."""
+    with (layout.run / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

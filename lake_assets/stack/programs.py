@@ -1,0 +1,82 @@
+"""A part of the stack as its supervisor sees it, and the supervisor's configuration file."""
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lake_assets.stack.layout import Layout, socket_path
+
+# Each process that belongs to a lake carries its home under this name, so that `down` finds all of them and no other.
+OWNER_VARIABLE = "LAKE_STACK_OF"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One supervised process. `needs` names the parts that must answer before it is started the first time."""
+
+    name: str
+    command: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    directory: Path | None = None
+    user: str | None = None
+    stop_signal: str = "TERM"
+    stop_seconds: int = 10
+
+
+def render_config(layout: Layout, programs: Iterable[Program]) -> str:
+    """supervisord.conf for these programs. Nothing starts by itself: `up` starts parts in order of their needs."""
+    sections = [
+        f"""[supervisord]
+identifier = lake
+directory = {_value(layout.home)}
+pidfile = {_value(layout.supervisor_pid)}
+logfile = {_value(layout.log("supervisor"))}
+logfile_maxbytes = 5MB
+logfile_backups = 2
+childlogdir = {_value(layout.logs)}
+minfds = 1024
+
+[unix_http_server]
+file = {_value(socket_path(layout.home, "supervisor.sock"))}
+chmod = 0700
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+"""
+    ]
+    sections += [_render_program(layout, program) for program in programs]
+    return "\n".join(sections)
+
+
+def _render_program(layout: Layout, program: Program) -> str:
+    environment = {**program.environment, OWNER_VARIABLE: str(layout.home)}
+    pairs = ",".join(f'{name}="{_value(value)}"' for name, value in sorted(environment.items()))
+    lines = [
+        f"[program:{program.name}]",
+        f"command = {_value(shlex.join(program.command))}",
+        f"environment = {pairs}",
+        f"directory = {_value(program.directory or layout.home)}",
+        f"stdout_logfile = {_value(layout.log(program.name))}",
+        "stdout_logfile_maxbytes = 20MB",
+        "stdout_logfile_backups = 2",
+        "redirect_stderr = true",
+        "autostart = false",
+        "autorestart = true",
+        # A part whose neighbour is down comes back when the neighbour does: it is tried for about 20 minutes.
+        "startretries = 50",
+        "startsecs = 2",
+        f"stopsignal = {program.stop_signal}",
+        f"stopwaitsecs = {program.stop_seconds}",
+        "stopasgroup = true",
+        "killasgroup = true",
+    ]
+    if program.user:
+        lines.append(f"user = {program.user}")
+    return "\n".join(lines) + "\n"
+
+
+def _value(text: str | Path) -> str:
+    """Escaped for supervisor, which expands `%(name)s` in each value."""
+    return str(text).replace("%", "%%")

@@ -1,0 +1,114 @@
+"""Databases, roles and rights in the lake's Postgres, made the same at each start."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, LiteralString
+
+from lake_assets.errors import LakeError
+from lake_assets.settings import Postgres, Role
+
+if TYPE_CHECKING:
+    import psycopg
+
+# The tables of Iceberg's JDBC catalog, schema version 1, as both Iceberg (Java) and pyiceberg make them.
+RAW_CATALOG: LiteralString = """
+create schema if not exists raw authorization lake;
+create table if not exists raw.iceberg_tables (
+  catalog_name varchar(255) not null,
+  table_namespace varchar(255) not null,
+  table_name varchar(255) not null,
+  metadata_location varchar(1000),
+  previous_metadata_location varchar(1000),
+  iceberg_type varchar(5),
+  primary key (catalog_name, table_namespace, table_name)
+);
+create table if not exists raw.iceberg_namespace_properties (
+  catalog_name varchar(255) not null,
+  namespace varchar(255) not null,
+  property_key varchar(255) not null,
+  property_value varchar(1000),
+  primary key (catalog_name, namespace, property_key)
+);
+alter table raw.iceberg_tables owner to lake;
+alter table raw.iceberg_namespace_properties owner to lake;
+grant usage on schema raw to connect;
+grant select, insert, update, delete on raw.iceberg_tables, raw.iceberg_namespace_properties to connect;
+"""
+
+
+class RolesError(LakeError):
+    """The server's roles are not this lake's."""
+
+
+def bootstrap(postgres: Postgres, admin: str, passwords: Mapping[str, str], embedded: bool) -> None:
+    """Make databases, roles and rights; does nothing that is already so. Raises RolesError.
+
+    `admin` is a libpq connection string of a role that may create roles and databases. On a server of somebody else's
+    (`embedded` false) only this lake's own databases and roles are touched.
+    """
+    import psycopg
+
+    with psycopg.connect(admin, autocommit=True) as server:
+        for role in ("lake", "connect", "dagster", "analyst"):
+            if not server.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone():
+                _make_role(server, role, passwords[role])
+            elif not embedded:
+                _check_password(role, postgres)
+        for database, owner in ((postgres.dbname, "lake"), ("dagster", "dagster")):
+            _make_database(server, database, owner)
+        _run(server, "grant connect on database {} to connect, analyst", postgres.dbname)
+        # Whichever URL the Iceberg sink is given, its catalog is in this schema.
+        _run(server, "alter role connect in database {} set search_path = raw", postgres.dbname)
+        if embedded:
+            server.execute("revoke all on database postgres, template1 from public")
+    with psycopg.connect(admin, dbname=postgres.dbname, autocommit=True) as lake:
+        lake.execute("revoke all on schema public from public")
+        lake.execute(RAW_CATALOG)
+    with psycopg.connect(admin, dbname="dagster", autocommit=True) as dagster:
+        dagster.execute("alter schema public owner to dagster")
+        dagster.execute("revoke all on schema public from public")
+
+
+def external_address(dsn: str) -> dict[str, int | str]:
+    """Where a server of somebody else's is, for stack.json: from the administrator's connection string, no password."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    parts = conninfo_to_dict(dsn)
+    host, port = str(parts.get("host") or "127.0.0.1"), int(parts.get("port") or 5432)
+    return {"postgres": "external", "postgres_host": host, "postgres_port": port}
+
+
+def _make_role(server: "psycopg.Connection", role: str, password: str) -> None:
+    from psycopg import sql
+
+    # The server gets the SCRAM verifier, so that the password is in no statement that it might log.
+    verifier = server.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+    server.execute(sql.SQL("create role {} login password {}").format(sql.Identifier(role), sql.Literal(verifier)))
+
+
+def _check_password(role: Role, postgres: Postgres) -> None:
+    """A role that was there before this lake belongs to somebody else; raises RolesError."""
+    import psycopg
+
+    try:
+        psycopg.connect(postgres.conninfo(role), connect_timeout=5).close()
+    except psycopg.OperationalError as error:
+        if "password authentication failed" in str(error):
+            raise RolesError(
+                f"The server at {postgres.host}:{postgres.port} has a role '{role}' whose password is not in "
+                f"{postgres.passfile}: use another server, or bring back the passfile of the lake that made it."
+            ) from None
+
+
+def _make_database(server: "psycopg.Connection", database: str, owner: str) -> None:
+    if not server.execute("select 1 from pg_database where datname = %s", [database]).fetchone():
+        # An administrator who is not a superuser must be a member of the owner to give it a database.
+        _run(server, "grant {} to current_user", owner)
+        _run(server, "create database {} owner {}", database, owner)
+    _run(server, "revoke all on database {} from public", database)
+
+
+def _run(server: "psycopg.Connection", statement: LiteralString, *names: str) -> None:
+    """Execute a statement with these names filled in, quoted where they need it."""
+    from psycopg import sql
+
+    server.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))

@@ -1,0 +1,200 @@
+"""Brings the parts of one lake up: prepare what they read, start them in order of their needs, wait for answers."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lake_assets.errors import LakeError, Unavailable
+from lake_assets.settings import Settings, load_settings
+from lake_assets.stack.addresses import choose_ports, read_addresses, write_addresses
+from lake_assets.stack.connect import connect_program, prepare_connect
+from lake_assets.stack.dagster import dagster_programs, prepare_dagster
+from lake_assets.stack.health import checks
+from lake_assets.stack.kafka import kafka_program, prepare_kafka
+from lake_assets.stack.layout import Layout
+from lake_assets.stack.logs import last_error
+from lake_assets.stack.passwords import keep_passwords
+from lake_assets.stack.postgres import postgres_program, prepare_postgres
+from lake_assets.stack.programs import Program, render_config
+from lake_assets.stack.roles import bootstrap, external_address
+from lake_assets.stack.supervisor import Supervisor
+
+READY_SECONDS = 120.0
+POLL_SECONDS = 0.1
+PORT_OF = {
+    "postgres_port": "postgres",
+    "kafka_port": "kafka",
+    "controller_port": "kafka",
+    "connect_port": "connect",
+    "dagster_port": "webserver",
+    "code_port": "code",
+}
+Progress = Callable[[str], None]
+
+
+class PartFailed(Unavailable):
+    """A part did not start or does not answer; the message has the reason and the log to read."""
+
+
+class Start:
+    """One `lake up`. `run` returns when every part answers a real question."""
+
+    def __init__(self, layout: Layout, java: str, jars: Path, on_progress: Progress) -> None:
+        self._layout = layout
+        self._java = java
+        self._jars = jars
+        self._say = on_progress
+        self._supervisor = Supervisor(layout)
+        self._admin_dsn = os.environ.get("LAKE_POSTGRES_DSN")
+        self._began = time.monotonic()
+        self._ready: dict[str, threading.Event] = {}
+        self._failed = threading.Event()
+
+    def run(self, parts: Sequence[str] | None) -> None:
+        addresses = self._addresses()
+        settings = load_settings()
+        passwords = keep_passwords(self._layout, settings.postgres.host, settings.postgres.port)
+        self._prepare(settings, addresses, passwords["lake_admin"])
+        programs = self._programs(addresses)
+        self._supervise(programs)
+        wanted = _with_needs(programs, parts)
+        self._ready = {name: threading.Event() for name in ("postgres", *wanted)}
+        self._checks = checks(settings, self._layout, int(addresses["code_port"]))
+        with ThreadPoolExecutor(len(wanted) + 1) as pool:
+            waiting = [pool.submit(self._bring_up, programs[name], settings, passwords) for name in wanted]
+            if self._admin_dsn:
+                waiting.append(pool.submit(self._bring_up_external, settings, passwords))
+            failures = [error for future in waiting if (error := future.exception())]
+        for failure in sorted(failures, key=lambda error: isinstance(error, _NeedFailed)):
+            raise failure
+
+    def _addresses(self) -> dict[str, int | str]:
+        """stack.json, complete and written."""
+        kept = read_addresses(self._layout)
+        if self._admin_dsn:
+            kept |= external_address(self._admin_dsn)
+        elif kept.get("postgres") == "external":
+            raise LakeError("This lake's Postgres is a server of its own: set LAKE_POSTGRES_DSN as at its first start.")
+        running = self._running()
+        ours = frozenset(port for port, part in PORT_OF.items() if part in running)
+        if self._admin_dsn:
+            ours |= {"postgres_port"}
+        addresses = choose_ports(kept, self._layout.home, ours)
+        write_addresses(self._layout, addresses)
+        return addresses
+
+    def _running(self) -> set[str]:
+        if not self._supervisor.is_running():
+            return set()
+        return {name for name, process in self._supervisor.processes().items() if process["pid"]}
+
+    def _prepare(self, settings: Settings, addresses: dict[str, int | str], admin_password: str) -> None:
+        """Everything the parts read from disk; the two slow first-time steps side by side."""
+        if not (self._layout.kafka / "meta.properties").exists():
+            self._say("making a new lake's storage")
+        with ThreadPoolExecutor(2) as pool:
+            steps = [pool.submit(prepare_kafka, self._layout, self._java, self._jars, addresses)]
+            if not self._admin_dsn:
+                port = int(addresses["postgres_port"])
+                steps.append(pool.submit(prepare_postgres, self._layout, port, admin_password))
+            for step in steps:
+                step.result()
+        prepare_connect(self._layout, self._jars, addresses)
+        prepare_dagster(settings, self._layout, int(addresses["code_port"]))
+
+    def _programs(self, addresses: dict[str, int | str]) -> dict[str, Program]:
+        programs = [
+            *([] if self._admin_dsn else [postgres_program(self._layout)]),
+            kafka_program(self._layout, self._java, self._jars),
+            connect_program(self._layout, self._java, self._jars),
+            *dagster_programs(self._layout, int(addresses["code_port"]), int(addresses["dagster_port"])),
+        ]
+        return {program.name: program for program in programs}
+
+    def _supervise(self, programs: dict[str, Program]) -> None:
+        self._layout.supervisor_config.write_text(render_config(self._layout, programs.values()), "utf-8")
+        if self._supervisor.is_running():
+            self._supervisor.apply_config()
+        else:
+            self._supervisor.start()
+
+    def _bring_up(self, program: Program, settings: Settings, passwords: dict[str, str]) -> None:
+        """Start one part when what it needs is there, and wait for its answer. Runs in a thread of its own."""
+        try:
+            for need in program.needs:
+                while not self._ready[need].wait(POLL_SECONDS):
+                    if self._failed.is_set():
+                        raise _NeedFailed(f"{program.name} was not started because another part failed.")
+            self._supervisor.start_program(program.name)
+            self._wait(program.name, settings, passwords)
+        except BaseException:
+            self._failed.set()
+            raise
+        self._ready[program.name].set()
+        self._say(f"{program.name} ready after {time.monotonic() - self._began:.1f} s")
+
+    def _bring_up_external(self, settings: Settings, passwords: dict[str, str]) -> None:
+        try:
+            bootstrap(settings.postgres, str(self._admin_dsn), passwords, embedded=False)
+        except BaseException:
+            self._failed.set()
+            raise
+        self._ready["postgres"].set()
+        self._say(f"postgres at {settings.postgres.host}:{settings.postgres.port} ready")
+
+    def _wait(self, name: str, settings: Settings, passwords: dict[str, str]) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        bootstrapped = name != "postgres"
+        while True:
+            process = self._supervisor.processes()[name]
+            if not bootstrapped:
+                reason = _bootstrap_embedded(settings, passwords)
+                bootstrapped = reason is None
+            else:
+                reason = self._checks[name](float(process["start"]))
+            if reason is None:
+                return
+            gave_up = process["statename"] in ("FATAL", "STOPPED", "EXITED") or _crashes(process)
+            if gave_up or time.monotonic() > deadline:
+                log = self._layout.log(name)
+                raise PartFailed(f"{name} did not come up ({last_error(log) or reason}): see {log}.")
+            time.sleep(POLL_SECONDS)
+
+
+class _NeedFailed(Unavailable):
+    """Not the cause: another part's failure is."""
+
+
+def _bootstrap_embedded(settings: Settings, passwords: dict[str, str]) -> str | None:
+    """None when databases, roles and rights are there, else why the server does not answer yet."""
+    import psycopg
+
+    try:
+        bootstrap(settings.postgres, settings.postgres.conninfo("lake_admin", "postgres"), passwords, embedded=True)
+    except psycopg.OperationalError as error:
+        return str(error).strip().splitlines()[-1]
+    return None
+
+
+def _crashes(process: dict[str, object]) -> bool:
+    """Whether supervisor is about to try again: at a first start a part that ends at once has something to say."""
+    return process["statename"] == "BACKOFF"
+
+
+def _with_needs(programs: dict[str, Program], parts: Sequence[str] | None) -> list[str]:
+    """The asked parts and what they need, in the order of `programs`; raises LakeError for one that does not exist."""
+    asked = list(programs if parts is None else parts)
+    wanted: set[str] = set()
+    while asked:
+        name = asked.pop()
+        if name == "postgres" and name not in programs:
+            continue
+        if name not in programs:
+            raise LakeError(f"There is no part '{name}': the parts are {', '.join(programs)}.")
+        if name not in wanted:
+            wanted.add(name)
+            asked += programs[name].needs
+    return [name for name in programs if name in wanted]

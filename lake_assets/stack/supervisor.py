@@ -1,0 +1,151 @@
+"""Starts and asks supervisord (PyPI: supervisor) through its XML-RPC on a unix socket."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from lake_assets.errors import Unavailable
+from lake_assets.stack.layout import Layout, socket_path
+from lake_assets.stack.programs import OWNER_VARIABLE
+
+NOT_FOR_CHILDREN = ("LAKE_POSTGRES_DSN", "PGPASSWORD", "PYTHONDONTWRITEBYTECODE")
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=60)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class _SocketTransport(xmlrpc.client.Transport):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        return _SocketConnection(self._path)
+
+
+class Supervisor:
+    """The supervisord of one lake. Each method is one request; all raise Unavailable when it does not run."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._socket = socket_path(layout.home, "supervisor.sock")
+
+    def is_running(self) -> bool:
+        try:
+            self._call("getState")
+        except Unavailable:
+            return False
+        return True
+
+    def start(self) -> None:
+        """Start supervisord in the background and wait until it answers. No secret of our environment goes along."""
+        environment = {name: value for name, value in os.environ.items() if name not in NOT_FOR_CHILDREN}
+        environment[OWNER_VARIABLE] = str(self._layout.home)
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._layout.supervisor_config)]
+        if os.geteuid() == 0:
+            command += ["-u", "root"]  # said aloud, else it warns at each start
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        )
+        deadline = time.monotonic() + 10
+        while not self.is_running():
+            if done.returncode != 0 or time.monotonic() > deadline:
+                said = (done.stderr or done.stdout).strip().splitlines() or ["it does not answer"]
+                raise Unavailable(f"The supervisor did not start: {said[-1]} (see {self._layout.log('supervisor')}).")
+            time.sleep(0.05)
+
+    def apply_config(self) -> None:
+        """Take over a changed configuration file: changed programs are stopped, and started by the caller."""
+        ((added, changed, removed),) = self._call("reloadConfig")
+        for name in (*removed, *changed):
+            self._call("stopProcessGroup", name)
+            self._call("removeProcessGroup", name)
+        for name in (*added, *changed):
+            self._call("addProcessGroup", name)
+
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """Supervisor's own record of each program, by name: statename, pid, start (epoch seconds), spawnerr, ..."""
+        return {process["name"]: process for process in self._call("getAllProcessInfo")}
+
+    def start_program(self, name: str) -> None:
+        """Ask for a start, without waiting; a program that runs already is left alone."""
+        if self.processes()[name]["statename"] not in ("RUNNING", "STARTING"):
+            try:
+                self._call("startProcess", name, False)
+            except xmlrpc.client.Fault as fault:
+                if "ALREADY_STARTED" not in fault.faultString:
+                    raise
+
+    def stop_program(self, name: str) -> None:
+        """Stop one program and wait until it has ended."""
+        try:
+            self._call("stopProcess", name)
+        except xmlrpc.client.Fault as fault:
+            if "NOT_RUNNING" not in fault.faultString:
+                raise
+
+    def shutdown(self, steps: Iterable[Iterable[str]]) -> None:
+        """Stop the programs, those of one step side by side, then supervisord itself; returns when it has ended."""
+        supervisord = psutil.Process(self._call("getPID"))
+        present = self.processes()
+        for step in steps:
+            names = [name for name in step if name in present]
+            if names:
+                with ThreadPoolExecutor(len(names)) as pool:
+                    list(pool.map(self.stop_program, names))
+        self._call("shutdown")
+        supervisord.wait(timeout=60)
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_SocketTransport(self._socket))
+        try:
+            return getattr(proxy.supervisor, method)(*arguments)
+        except (OSError, http.client.HTTPException):
+            raise Unavailable("The embedded stack is not running: start it with `lake up`.") from None
+
+
+def owned_processes(layout: Layout) -> list[psutil.Process]:
+    """Every process that was started for this home and lives, whether its supervisor does or not."""
+    owned: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(OWNER_VARIABLE) == str(layout.home):
+                owned.append(process)
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    me = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    return [process for process in owned if process.pid not in me]
+
+
+def end_processes(processes: list[psutil.Process], seconds: float = 20) -> None:
+    """Ask these processes to end, and kill what has not ended after `seconds`."""
+    for process in processes:
+        try:
+            process.terminate()
+        except psutil.NoSuchProcess:
+            continue
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    for process in alive:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(alive, timeout=5)
