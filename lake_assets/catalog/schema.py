@@ -130,7 +130,7 @@ def _field() -> JsonSchema:
     lengths = {
         "minLength": {**count, "description": "Fewest characters."},
         "maxLength": {**count, "description": "Most characters."},
-        "pattern": _text("Regular expression (RE2) that must be found in the value; anchor it with ^ and $."),
+        "pattern": _text("Regular expression (RE2) that the whole value must match."),
     }
     bounds: JsonSchema = {
         "minimum": {"type": "number", "description": "Smallest value."},

@@ -1,0 +1,163 @@
+"""What a changed contract means for the data that is there, and for those who read it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from lake_assets.catalog.model import Asset, Check, Field, FieldType
+
+Kind = Literal["none", "additive", "breaking"]
+_RANK: dict[Kind, int] = {"none": 0, "additive": 1, "breaking": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that changed. `path` names it (`fields.amount.type`), `sentence` says it to a person."""
+
+    kind: Kind
+    path: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """All that changed, worst first. `kind` is the worst kind of all, `none` when nothing about the data changed.
+
+    `allowed` is False when the change is breaking and neither was the major version raised (which makes new tables
+    beside the old ones) nor does the contract say `compatibility: none`.
+    """
+
+    kind: Kind
+    differences: tuple[Difference, ...]
+    allowed: bool
+
+
+def compare(old: Asset, new: Asset) -> Change:
+    """How `new` differs from the applied `old`.
+
+    | changed | kind |
+    |---|---|
+    | description, owners, freshness, engine, compatibility, version, order of fields | none |
+    | new field: optional / required | additive / breaking |
+    | field removed or renamed | breaking |
+    | decimal with more digits before the point and the same scale | additive |
+    | any other type change; format; payload key (physicalName) | breaking |
+    | required dropped / added | additive / breaking |
+    | bound, length or enum wider, or gone; pattern gone | additive |
+    | bound, length or enum narrower, or new; pattern new or another | breaking |
+    | classification; checks; entrypoint | additive |
+    | partitions: more / fewer | additive / breaking |
+    | start: earlier / later | additive / breaking |
+    | unknownFields: keep / reject | additive / breaking |
+    | name, domain, topic, key, event time, window; a lower major version | breaking |
+
+    What is not `none` is also in the fingerprint or the tables: windows are made again, or tables altered.
+    """
+    found = [*_asset_differences(old, new), *_field_differences(old, new), *_check_differences(old, new)]
+    found.sort(key=lambda difference: -_RANK[difference.kind])
+    kind: Kind = found[0].kind if found else "none"
+    allowed = kind != "breaking" or new.major > old.major or new.compatibility == "none"
+    return Change(kind, tuple(found), allowed)
+
+
+def _asset_differences(old: Asset, new: Asset) -> Iterator[Difference]:
+    plain: list[tuple[Kind, str, Callable[[Asset], object]]] = [
+        ("breaking", "name", lambda asset: asset.name),
+        ("breaking", "domain", lambda asset: asset.domain),
+        ("breaking", "topic", lambda asset: asset.topic),
+        ("breaking", "key", lambda asset: ", ".join(asset.key) or None),
+        ("breaking", "eventTime", lambda asset: asset.event_time),
+        ("breaking", "window", lambda asset: asset.window),
+        ("breaking" if new.major < old.major else "none", "version", lambda asset: asset.version),
+        ("breaking" if new.partitions < old.partitions else "additive", "partitions", lambda asset: asset.partitions),
+        ("breaking" if new.start > old.start else "additive", "start", lambda asset: asset.start),
+        ("breaking" if new.unknown_fields == "reject" else "additive", "unknownFields", lambda a: a.unknown_fields),
+        ("additive", "entrypoint", lambda asset: asset.entrypoint),
+        ("none", "engine", lambda asset: asset.engine),
+        ("none", "compatibility", lambda asset: asset.compatibility),
+        ("none", "freshness", lambda asset: asset.freshness),
+        ("none", "description", lambda asset: asset.description),
+        ("none", "owners", lambda asset: ", ".join(asset.owners)),
+    ]
+    for kind, path, part in plain:
+        before, after = part(old), part(new)
+        if before != after:
+            yield Difference(kind, path, f"{path} changes from {_shown(before)} to {_shown(after)}")
+
+
+def _field_differences(old: Asset, new: Asset) -> Iterator[Difference]:
+    before = {field.name: field for field in old.fields}
+    after = {field.name: field for field in new.fields}
+    added = [field for name, field in after.items() if name not in before]
+    for name, field in before.items():
+        if name in after:
+            yield from _changes_of_field(field, after[name])
+            continue
+        twin = next((f.name for f in added if f.payload_key == field.payload_key or f.type == field.type), None)
+        renamed = f"; a renamed field (to {twin}?) is a removed one to its readers" if twin else ""
+        yield Difference("breaking", f"fields.{name}", f"field {name} is removed{renamed}")
+    for field in added:
+        kind: Kind = "breaking" if field.required else "additive"
+        need = "required, which old events are not held to" if field.required else "optional"
+        yield Difference(kind, f"fields.{field.name}", f"field {field.name} ({field.type}) is new and {need}")
+    kept = [name for name in before if name in after]
+    if kept != [name for name in after if name in before]:
+        yield Difference("none", "fields", "the fields are in another order")
+
+
+def _changes_of_field(old: Field, new: Field) -> Iterator[Difference]:
+    def change(kind: Kind, part: str, before: object, after: object) -> Difference:
+        sentence = f"{new.name}: {part} changes from {_shown(before)} to {_shown(after)}"
+        return Difference(kind, f"fields.{new.name}.{part}", sentence)
+
+    if old.type != new.type:
+        yield change("additive" if _is_wider(old.type, new.type) else "breaking", "type", old.type, new.type)
+    if old.required != new.required:
+        yield change("breaking" if new.required else "additive", "required", old.required, new.required)
+    if old.payload_key != new.payload_key:
+        yield change("breaking", "physicalName", old.payload_key, new.payload_key)
+    if old.format != new.format:
+        yield change("breaking", "format", old.format, new.format)
+    if old.pattern != new.pattern:
+        yield change("breaking" if new.pattern else "additive", "pattern", old.pattern, new.pattern)
+    if set(old.enum) != set(new.enum):
+        wider = not new.enum or (bool(old.enum) and set(old.enum) <= set(new.enum))
+        yield change("additive" if wider else "breaking", "validValues", ", ".join(old.enum), ", ".join(new.enum))
+    bounds: list[tuple[str, Decimal | int | None, Decimal | int | None, int]] = [
+        ("minimum", old.minimum, new.minimum, 1),
+        ("maximum", old.maximum, new.maximum, -1),
+        ("minLength", old.min_length, new.min_length, 1),
+        ("maxLength", old.max_length, new.max_length, -1),
+    ]
+    for part, before, after, sign in bounds:
+        if before != after:
+            # A lower bound is wider when it falls, an upper one when it rises, either when it goes.
+            wider = after is None or (before is not None and sign * after <= sign * before)
+            yield change("additive" if wider else "breaking", part, before, after)
+    if old.classification != new.classification:
+        yield change("additive", "classification", old.classification, new.classification)
+    if old.description != new.description:
+        yield change("none", "description", old.description, new.description)
+
+
+def _check_differences(old: Asset, new: Asset) -> Iterator[Difference]:
+    before: dict[str, Check] = {check.name: check for check in old.checks}
+    after: dict[str, Check] = {check.name: check for check in new.checks}
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            what = "changes" if name in before and name in after else "is new" if name in after else "is removed"
+            yield Difference("additive", f"checks.{name}", f"check {name} {what}")
+
+
+def _is_wider(old: FieldType, new: FieldType) -> bool:
+    """Whether every value of the old type is one of the new, written the same way."""
+    if old.name != "decimal" or new.name != "decimal" or old.precision is None or new.precision is None:
+        return False
+    return new.scale == old.scale and new.precision >= old.precision
+
+
+def _shown(value: object) -> str:
+    if value is None or value == "":
+        return "nothing"
+    return str(value).lower() if isinstance(value, bool) else str(value)
