@@ -1,0 +1,114 @@
+"""The judge: one SELECT that turns raw rows into typed rows, each with the list of rules it breaks.
+
+It looks at one row at a time, so that any engine can run it on any slice of a window: DuckDB over a whole window,
+Spark's executors batch by batch. Its input relation has the raw table's columns
+(`payload blob, _key blob, _topic varchar, _partition integer, _offset bigint, _timestamp timestamptz`).
+"""
+
+import json
+
+from lake_assets.catalog.model import Asset, Field
+from lake_assets.compile.rules import Violation, document_violations, given, surely_good, typed, violations
+from lake_assets.compile.sql import identifier, literal
+
+_BUCKET_US = {"day": 86_400_000_000, "hour": 3_600_000_000}
+
+
+def judge_sql(asset: Asset, source: str) -> str:
+    """DuckDB SQL over `source` (a relation or a subquery in parentheses).
+
+    Yields the declared fields, `_window _event_at _topic _partition _offset _key _payload _extra _errors`. `_errors` is
+    null for a good row, else a list of struct(code, field, value, message); key and payload are kept for bad rows only.
+    """
+    shape = json.dumps({f.payload_key: "JSON" if f.type.name == "json" else "VARCHAR" for f in asset.fields})
+    columns = ",\n    ".join(f"{typed(f)} as {identifier(f.name)}" for f in asset.fields)
+    names = ",\n  ".join(identifier(f.name) for f in asset.fields)
+    bucket = _BUCKET_US[asset.window]
+    return f"""\
+with decoded as (
+  select
+    payload as _payload, _key, _topic, _partition, _offset, _timestamp,
+    try(decode(payload)) as _text
+  from {source}
+),
+extracted as (
+  select *, try(from_json(_text, {literal(shape)})) as _given
+  from decoded
+),
+typed as (
+  select
+    {columns},
+    {_extra(asset)} as _extra,
+    _payload, _key, _topic, _partition, _offset, _timestamp, _text, _given
+  from extracted
+),
+judged as (
+  select
+    *,
+    {_errors(asset)} as _errors
+  from typed
+)
+select
+  {names},
+  make_timestamptz(cast(floor(epoch_us(_timestamp) / {bucket}) as bigint) * {bucket}) as _window,
+  coalesce({identifier(asset.event_time)}, _timestamp) as _event_at,
+  _topic, _partition, _offset,
+  case when _errors is not null then _key end as _key,
+  case when _errors is not null then _payload end as _payload,
+  _extra,
+  _errors
+from judged"""
+
+
+def _extra(asset: Asset) -> str:
+    # Taking the declared fields out of the document is slow, so it is done only where there are more keys than
+    # declared fields with a value.
+    present = " + ".join(f"cast({given(f)} is not null as integer)" for f in asset.fields)
+    removal = json.dumps({f.payload_key: None for f in asset.fields})
+    return (
+        f"case when len(try(json_keys(_text))) > {present}\n"
+        f"      then nullif(cast(json_merge_patch(_text, {literal(removal)}) as varchar), '{{}}') end"
+    )
+
+
+def _errors(asset: Asset) -> str:
+    """First a test that good rows pass quickly, then, for the others, every rule with its sentence."""
+    surely = "\n        and ".join(test for test in map(surely_good, asset.fields) if test)
+    if not any(field.required for field in asset.fields):
+        # A required field with a value proves that the payload is an object; without one it must be asked.
+        surely = "\n        and ".join(
+            part for part in ("coalesce(try(json_type(_text)) = 'OBJECT', false)", surely) if part
+        )
+    entries = [
+        f"case when {v.condition} then {_error(v, field)} end" for field in asset.fields for v in violations(field)
+    ]
+    if asset.unknown_fields == "reject":
+        surely += "\n        and _extra is null"
+        entries.append(f"case when _extra is not null then {_unknown_field()} end")
+    documents = "\n        ".join(f"when {v.condition} then [{_error(v, None)}]" for v in document_violations())
+    listed = ",\n          ".join(entries)
+    rules = f"nullif(list_filter([\n          {listed}\n        ], lambda e: e is not null), [])" if entries else "null"
+    return f"""case
+      when {surely}
+        then null
+      else case
+        {documents}
+        else {rules}
+      end
+    end"""
+
+
+def _error(violation: Violation, field: Field | None) -> str:
+    name = literal(field.name) if field else "null"
+    value = f"left(cast({given(field)} as varchar), 200)" if field else "null"
+    return (
+        f"{{'code': {literal(violation.code)}, 'field': cast({name} as varchar), 'value': cast({value} as varchar), "
+        f"'message': {literal(violation.message)}}}"
+    )
+
+
+def _unknown_field() -> str:
+    return (
+        "{'code': 'unknown_field', 'field': json_keys(_extra)[1], 'value': left(_extra, 200), "
+        "'message': 'the contract does not declare it'}"
+    )

@@ -1,0 +1,255 @@
+"""The ledger: what is waiting in each window, and what each published window was made of."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import psycopg
+from psycopg.rows import class_row
+
+from lake_assets.catalog.accounting import PartitionCount, WindowOutput
+from lake_assets.catalog.model import Asset
+from lake_assets.errors import Unavailable
+from lake_assets.ledger.schema import LEDGER_DDL
+from lake_assets.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What one or more raw snapshots added to a window; offsets are inclusive bounds over all Kafka partitions."""
+
+    window: str
+    sequence: int
+    rows: int
+    bytes: int
+    files: int
+    min_offset: int | None
+    max_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A window of an asset that is out of date, and why: rows `landed`, or the `contract` changed."""
+
+    id: int
+    asset: str
+    window: str
+    sequence: int
+    reason: str
+    rows: int
+    bytes: int
+    files: int
+    min_offset: int | None
+    max_offset: int | None
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedWindow:
+    """What a window was made of when it was last published; times are UTC."""
+
+    asset: str
+    major: int
+    window: str
+    sequence: int
+    contract_version: str
+    run_id: str
+    engine: str
+    raw_rows: int
+    good: int
+    quarantined: int
+    duplicates: int
+    raw_bytes: int
+    seconds: float
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """A window that failed blocking checks and was not published."""
+
+    asset: str
+    major: int
+    window: str
+    run_id: str
+    checks: list[str]
+    held_at: datetime
+
+
+class Ledger:
+    """Reads and writes the ledger. One instance holds one connection and serves one thread; close it after use."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises Unavailable when Postgres does not answer."""
+        if settings.postgres.port == 0:
+            raise Unavailable("this lake has no Postgres yet: start it with 'lake up'.")
+        try:
+            self._connection = psycopg.connect(
+                settings.postgres.conninfo("lake"), autocommit=True, options="-c timezone=UTC"
+            )
+        except psycopg.OperationalError as error:
+            address = f"{settings.postgres.host}:{settings.postgres.port}"
+            reason = str(error).strip().splitlines()[-1]
+            raise Unavailable(f"Postgres at {address} does not answer ({reason}): run 'lake up'.") from None
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def ensure(self) -> None:
+        """Makes the ledger's tables where they are missing."""
+        self._connection.execute(LEDGER_DDL)
+
+    def exists(self) -> bool:
+        """Whether `ensure` has run on this database."""
+        row = self._connection.execute("select to_regclass('ledger.held_back') is not null").fetchone()
+        return bool(row and row[0])
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Holds the lock of that name across processes; it is freed when the holder dies."""
+        self._connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (name,))
+        try:
+            yield
+        finally:
+            if not self._connection.closed:
+                self._connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
+
+    def contracts(self) -> dict[tuple[str, int], str]:
+        """The applied contract texts by asset and major version."""
+        rows = self._connection.execute("select asset, major, text from ledger.contract").fetchall()
+        return {(asset, major): text for asset, major, text in rows}
+
+    def save_contract(self, asset: Asset, text: str) -> None:
+        """Remembers a contract as applied."""
+        self._connection.execute(
+            "insert into ledger.contract (asset, major, version, text) values (%s, %s, %s, %s) "
+            "on conflict (asset, major) do update "
+            "set version = excluded.version, text = excluded.text, applied_at = now()",
+            (asset.name, asset.major, asset.version, text),
+        )
+
+    def cursors(self) -> dict[str, str]:
+        """How far each asset's raw table has been looked at."""
+        return dict(self._connection.execute("select asset, cursor from ledger.raw_cursor").fetchall())
+
+    def record_landed(self, cursors: Mapping[str, str], landed: Mapping[str, Sequence[Landed]]) -> None:
+        """Adds windows to the queue and moves the cursors, in one transaction; doing it twice changes nothing."""
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.executemany(
+                'insert into ledger.pending (asset, "window", sequence, reason, rows, bytes, files, min_offset, '
+                "max_offset) select %(asset)s, %(window)s, %(sequence)s, 'landed', %(rows)s, %(bytes)s, %(files)s, "
+                "%(min_offset)s, %(max_offset)s "
+                # A run may have read a snapshot before anyone had looked at it; what it published is not due again.
+                "where not exists (select from ledger.window as w where w.asset = %(asset)s "
+                'and w."window" = %(window)s and w.sequence >= %(sequence)s) on conflict do nothing',
+                [{"asset": asset, **asdict(w)} for asset, windows in landed.items() for w in windows],
+            )
+            cursor.executemany(
+                "insert into ledger.raw_cursor (asset, cursor) values (%s, %s) "
+                "on conflict (asset) do update set cursor = excluded.cursor, observed_at = now()",
+                list(cursors.items()),
+            )
+
+    def request(self, asset: Asset, windows: Sequence[str]) -> None:
+        """Queues windows that must be made again because the contract changed."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                'insert into ledger.pending (asset, "window", sequence, reason, rows, bytes, files) '
+                "select %(asset)s, %(window)s, coalesce(max(sequence), 0), 'contract', 0, 0, 0 "
+                'from ledger.window where asset = %(asset)s and "window" = %(window)s on conflict do nothing',
+                [{"asset": asset.name, "window": window} for window in windows],
+            )
+
+    def pending(self, assets: Sequence[str] | None = None) -> list[Pending]:
+        """The queue, oldest entry first; of the named assets only, when names are given."""
+        with self._connection.cursor(row_factory=class_row(Pending)) as cursor:
+            return cursor.execute(
+                'select id, asset, "window", sequence, reason, rows, bytes, files, min_offset, max_offset, seen_at '
+                "from ledger.pending where %(assets)s::text[] is null or asset = any(%(assets)s) order by id",
+                {"assets": None if assets is None else list(assets)},
+            ).fetchall()
+
+    def publish(
+        self, asset: Asset, sequence: int, run_id: str, engine: str, outputs: Sequence[WindowOutput], seconds: float
+    ) -> None:
+        """Writes down windows that the warehouse now shows and takes them off the queue up to `sequence`."""
+        names = [output.window for output in outputs]
+        identity = (asset.name, asset.major)
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute(
+                'delete from ledger.window where asset = %s and major = %s and "window" = any(%s)', (*identity, names)
+            )
+            cursor.executemany(
+                'insert into ledger.window (asset, major, "window", sequence, contract_version, run_id, engine, '
+                "raw_rows, good, quarantined, duplicates, raw_bytes, seconds) "
+                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                [
+                    (*identity, o.window, sequence, asset.version, run_id, engine,
+                     o.raw_rows, o.good, o.quarantined, o.duplicates, o.bytes, seconds / len(outputs))
+                    for o in outputs
+                ],
+            )  # fmt: skip
+            cursor.executemany(
+                'insert into ledger.window_partition (asset, major, "window", topic, partition, raw, good, '
+                "quarantined, duplicates, redelivered, min_offset, max_offset) "
+                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                [
+                    (*identity, o.window, p.topic, p.partition, p.raw, p.good, p.quarantined, p.duplicates,
+                     p.redelivered, p.min_offset, p.max_offset)
+                    for o in outputs
+                    for p in o.partitions
+                ],
+            )  # fmt: skip
+            cursor.execute(
+                'delete from ledger.pending where asset = %s and "window" = any(%s) and sequence <= %s',
+                (asset.name, names, sequence),
+            )
+            cursor.execute(
+                'delete from ledger.held_back where asset = %s and major = %s and "window" = any(%s)',
+                (*identity, names),
+            )
+
+    def hold_back(self, asset: Asset, run_id: str, outputs: Sequence[WindowOutput]) -> None:
+        """Writes down windows that blocking checks kept from being published."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                'insert into ledger.held_back (asset, major, "window", run_id, checks) values (%s, %s, %s, %s, %s) '
+                'on conflict (asset, major, "window") do update '
+                "set run_id = excluded.run_id, checks = excluded.checks, held_at = now()",
+                [(asset.name, asset.major, o.window, run_id, list(o.blocked_by)) for o in outputs],
+            )
+
+    def held_back(self, asset: Asset) -> list[HeldBack]:
+        """The asset's windows that are held back, in window order."""
+        with self._connection.cursor(row_factory=class_row(HeldBack)) as cursor:
+            return cursor.execute(
+                'select asset, major, "window", run_id, checks, held_at from ledger.held_back '
+                'where asset = %s and major = %s order by "window"',
+                (asset.name, asset.major),
+            ).fetchall()
+
+    def windows(self, asset: Asset, window: str | None = None) -> list[PublishedWindow]:
+        """The asset's published windows in window order, or one of them."""
+        with self._connection.cursor(row_factory=class_row(PublishedWindow)) as cursor:
+            return cursor.execute(
+                'select asset, major, "window", sequence, contract_version, run_id, engine, raw_rows, good, '
+                "quarantined, duplicates, raw_bytes, seconds, published_at from ledger.window "
+                'where asset = %(asset)s and major = %(major)s and (%(window)s::text is null or "window" = %(window)s) '
+                'order by "window"',
+                {"asset": asset.name, "major": asset.major, "window": window},
+            ).fetchall()
+
+    def partitions(self, asset: Asset, window: str | None = None) -> list[tuple[str, PartitionCount]]:
+        """Window and count for every published window (or one of them) and Kafka partition, in that order."""
+        rows = self._connection.execute(
+            'select "window", topic, partition, raw, good, quarantined, duplicates, redelivered, min_offset, '
+            "max_offset from ledger.window_partition "
+            'where asset = %(asset)s and major = %(major)s and (%(window)s::text is null or "window" = %(window)s) '
+            'order by "window", topic, partition',
+            {"asset": asset.name, "major": asset.major, "window": window},
+        ).fetchall()
+        return [(window_key, PartitionCount(*numbers)) for window_key, *numbers in rows]

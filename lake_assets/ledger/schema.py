@@ -1,0 +1,88 @@
+"""The ledger's tables, in schema `ledger` of the lake's Postgres; made by `lake apply`, owned by role `lake`."""
+
+LEDGER_DDL = """\
+create schema if not exists ledger;
+
+-- The contract of each asset and major version as it was last applied.
+create table if not exists ledger.contract (
+  asset text not null,
+  major integer not null,
+  version text not null,
+  text text not null,
+  applied_at timestamptz not null default now(),
+  primary key (asset, major)
+);
+
+-- How far the raw table of each asset has been looked at; the cursor is landing's own.
+create table if not exists ledger.raw_cursor (
+  asset text primary key,
+  cursor text not null,
+  observed_at timestamptz not null default now()
+);
+
+-- A queue: what a window has been given since it was last published. Rows leave when the window is published.
+create table if not exists ledger.pending (
+  id bigint generated always as identity,
+  asset text not null,
+  "window" text not null,
+  sequence bigint not null,
+  reason text not null check (reason in ('landed', 'contract')),
+  rows bigint not null,
+  bytes bigint not null,
+  files integer not null,
+  min_offset bigint,
+  max_offset bigint,
+  seen_at timestamptz not null default now(),
+  primary key (asset, "window", sequence, reason)
+);
+create unique index if not exists pending_id on ledger.pending (id);
+
+-- What each published window was made of.
+create table if not exists ledger.window (
+  asset text not null,
+  major integer not null,
+  "window" text not null,
+  sequence bigint not null,
+  contract_version text not null,
+  run_id text not null,
+  engine text not null,
+  raw_rows bigint not null,
+  good bigint not null,
+  quarantined bigint not null,
+  duplicates bigint not null,
+  raw_bytes bigint not null,
+  seconds double precision not null,
+  published_at timestamptz not null default now(),
+  primary key (asset, major, "window"),
+  check (raw_rows = good + quarantined + duplicates)
+);
+
+create table if not exists ledger.window_partition (
+  asset text not null,
+  major integer not null,
+  "window" text not null,
+  topic text not null,
+  partition integer not null,
+  raw bigint not null,
+  good bigint not null,
+  quarantined bigint not null,
+  duplicates bigint not null,
+  redelivered bigint not null,
+  min_offset bigint not null,
+  max_offset bigint not null,
+  primary key (asset, major, "window", topic, partition),
+  foreign key (asset, major, "window") references ledger.window on delete cascade,
+  check (raw = good + quarantined + duplicates)
+);
+
+-- Windows that a blocking check held back; readers still see what was published before.
+create table if not exists ledger.held_back (
+  asset text not null,
+  major integer not null,
+  "window" text not null,
+  run_id text not null,
+  checks text[] not null,
+  held_at timestamptz not null default now(),
+  primary key (asset, major, "window")
+);
+"""

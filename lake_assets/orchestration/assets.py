@@ -1,0 +1,195 @@
+"""One contract as Dagster assets: topic, raw, conformed, staging and quarantine."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+from dagster import MetadataValue
+
+from lake_assets.catalog.accounting import WindowOutput
+from lake_assets.catalog.model import Asset
+from lake_assets.compile.ddl import QUARANTINE, staging_columns
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key, topic_key
+from lake_assets.orchestration.metadata import Metadata, column_schema, contract_columns, window_metadata
+from lake_assets.orchestration.refresh import Refresh, out_of_date, refresh
+from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.settings import Settings
+
+# A run with this tag makes only windows that the queue names; one without it (a backfill) makes all of its range.
+QUEUED_ONLY = "lake/queued_only"
+ROWS_MATCH = "rows_match_ledger"
+
+
+def asset_definitions(
+    settings: Settings, asset: Asset, partitions: dg.TimeWindowPartitionsDefinition
+) -> list[dg.AssetSpec | dg.AssetsDefinition]:
+    """The asset's five nodes in the lineage graph; topic and raw are made by Kafka and Kafka Connect."""
+    topic = dg.AssetSpec(
+        topic_key(asset),
+        description=f"Kafka topic `{asset.topic}`: every {asset.name} event as its producer sent it.",
+        group_name=asset.domain,
+        kinds={"kafka"},
+        owners=list(asset.owners),
+        metadata={"topic": asset.topic, "partitions": asset.partitions},
+    )
+    raw = dg.AssetSpec(
+        raw_key(asset),
+        deps=[topic],
+        description=f"Every {asset.name} event byte for byte, in an Iceberg table that Kafka Connect writes.",
+        group_name=asset.domain,
+        kinds={"iceberg", "kafkaconnect"},
+        owners=list(asset.owners),
+        partitions_def=partitions,
+        metadata={
+            "dagster/table_name": f"raw.{asset.topic}",
+            "dagster/uri": MetadataValue.url(f"{settings.raw_warehouse}/{asset.topic.replace('.', '/')}"),
+        },
+    )
+    return [topic, raw, _conforming(settings, asset, partitions)]
+
+
+def _specs(settings: Settings, asset: Asset) -> list[dg.AssetSpec]:
+    required = tuple(field.name for field in asset.fields if field.required)
+    uri = f"{settings.conformed}/{asset.name}/v{asset.major}"
+    freshness = dg.FreshnessPolicy.time_window(fail_window=asset.freshness) if asset.freshness else None
+    contract = {"contract": MetadataValue.text(str(asset.path)), "contract_version": asset.version}
+    return [
+        dg.AssetSpec(
+            conformed_key(asset),
+            deps=[raw_key(asset)],
+            description=f"Parquet files of judged {asset.name} events, typed as the contract says.",
+            group_name=asset.domain,
+            kinds={"duckdb", "parquet"},
+            owners=list(asset.owners),
+            code_version=asset.version,
+            metadata={
+                **contract,
+                "dagster/uri": MetadataValue.url(uri),
+                "dagster/column_schema": column_schema(contract_columns(asset), required),
+            },
+        ),
+        dg.AssetSpec(
+            staging_key(asset),
+            deps=[conformed_key(asset)],
+            description=asset.description,
+            group_name=asset.domain,
+            kinds={"ducklake", "table"},
+            owners=list(asset.owners),
+            code_version=asset.version,
+            freshness_policy=freshness,
+            metadata={
+                **contract,
+                "dagster/table_name": f"lake.{asset.staging_schema}.{asset.table}",
+                "dagster/column_schema": column_schema(staging_columns(asset), required),
+            },
+        ),
+        dg.AssetSpec(
+            quarantine_key(asset),
+            deps=[conformed_key(asset)],
+            description=f"{asset.name} events that broke a rule, each with its payload and the reasons.",
+            group_name=asset.domain,
+            kinds={"ducklake", "table"},
+            owners=list(asset.owners),
+            code_version=asset.version,
+            metadata={
+                **contract,
+                "dagster/table_name": f"lake.{asset.staging_schema}.{asset.quarantine_table}",
+                "dagster/column_schema": column_schema(QUARANTINE),
+            },
+        ),
+    ]
+
+
+def _conforming(settings: Settings, asset: Asset, partitions: dg.TimeWindowPartitionsDefinition) -> dg.AssetsDefinition:
+    staging = staging_key(asset)
+    checks = [
+        dg.AssetCheckSpec(
+            ROWS_MATCH,
+            asset=staging,
+            description="The published tables hold as many rows as the ledger says were good and quarantined.",
+        ),
+        *(dg.AssetCheckSpec(check.name, asset=staging, description=check.description) for check in asset.checks),
+    ]
+
+    @dg.multi_asset(
+        name=f"conform_{asset.table}",
+        specs=_specs(settings, asset),
+        check_specs=checks,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        op_tags={"lake/asset": asset.name},
+    )
+    def conform_asset(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        keys = set(context.partition_keys)
+        first, last = partitions.get_first_partition_key(), partitions.get_last_partition_key()
+        queued_only = QUEUED_ONLY in context.run.tags
+
+        def belongs(window: str) -> bool:
+            # Windows that Dagster has no partition for are brought up to date by whichever run comes first.
+            return window in keys or not (str(first) <= window <= str(last))
+
+        with Ledger(settings) as ledger:
+
+            def choose() -> set[str]:
+                queued = set(out_of_date(ledger, asset, belongs))
+                return queued if queued_only else queued | keys
+
+            warehouse = warehouse_for(settings)
+            result = refresh(settings, ledger, warehouse, asset, choose, context.run.run_id, context.log.info)
+            counted = warehouse.window_rows(asset, [output.window for output in result.published])
+        for output in (*result.published, *result.held_back):
+            numbers = window_metadata(output, held_back=bool(output.blocked_by))
+            if output.window in keys:
+                for key in (conformed_key(asset), staging, quarantine_key(asset)):
+                    context.add_asset_metadata(numbers, asset_key=key, partition_key=output.window)
+        totals = _totals(result)
+        yield dg.MaterializeResult(asset_key=conformed_key(asset), metadata=totals)
+        yield dg.MaterializeResult(
+            asset_key=staging, metadata=totals, check_results=_check_results(asset, result, counted)
+        )
+        yield dg.MaterializeResult(asset_key=quarantine_key(asset), metadata=totals)
+
+    return conform_asset
+
+
+def _totals(result: Refresh) -> Metadata:
+    return {
+        "windows_published": MetadataValue.int(len(result.published)),
+        "windows_held_back": MetadataValue.int(len(result.held_back)),
+        "run_rows_in": MetadataValue.int(sum(output.raw_rows for output in result.published)),
+        "conform_seconds": MetadataValue.float(round(result.conform_seconds, 3)),
+        "publish_seconds": MetadataValue.float(round(result.publish_seconds, 3)),
+        "raw_sequence": MetadataValue.int(result.sequence),
+    }
+
+
+def _check_results(asset: Asset, result: Refresh, counted: dict[str, tuple[int, int]]) -> Iterator[dg.AssetCheckResult]:
+    staging = staging_key(asset)
+    differing = {
+        output.window: f"tables hold {counted.get(output.window, (0, 0))}, ledger {(output.good, output.quarantined)}"
+        for output in result.published
+        if counted.get(output.window, (0, 0)) != (output.good, output.quarantined)
+    }
+    yield dg.AssetCheckResult(
+        asset_key=staging, check_name=ROWS_MATCH, passed=not differing, metadata={"differing": differing}
+    )
+    judged: Sequence[WindowOutput] = (*result.published, *result.held_back)
+    for check in asset.checks:
+        failed = {
+            output.window: str(outcome.value)
+            for output in judged
+            for outcome in output.checks
+            if outcome.name == check.name and not outcome.passed
+        }
+        yield dg.AssetCheckResult(
+            asset_key=staging,
+            check_name=check.name,
+            passed=not failed,
+            severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+            metadata={
+                "windows_judged": len(judged),
+                "failed_windows": failed,
+                "expected": f"{check.operator} {' and '.join(str(bound) for bound in check.bounds)}",
+                "held_back": check.blocking and bool(failed),
+            },
+        )

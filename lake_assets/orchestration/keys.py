@@ -1,0 +1,25 @@
+"""Asset keys: the same on every target, so that lineage and history survive a move."""
+
+from dagster import AssetKey
+
+from lake_assets.catalog.model import Asset
+
+
+def topic_key(asset: Asset) -> AssetKey:
+    return AssetKey(["topic", asset.topic])
+
+
+def raw_key(asset: Asset) -> AssetKey:
+    return AssetKey(["raw", asset.name])
+
+
+def conformed_key(asset: Asset) -> AssetKey:
+    return AssetKey(["conformed", asset.table])
+
+
+def staging_key(asset: Asset) -> AssetKey:
+    return AssetKey([asset.staging_schema, asset.table])
+
+
+def quarantine_key(asset: Asset) -> AssetKey:
+    return AssetKey([asset.staging_schema, asset.quarantine_table])

@@ -1,0 +1,135 @@
+"""The embedded warehouse: DuckLake tables whose data files are the Parquet that conform wrote."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import duckdb
+
+from lake_assets.catalog.accounting import WindowOutput
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.windows import window_key, window_start
+from lake_assets.compile.ddl import QUARANTINE, Column, create_table, staging_columns
+from lake_assets.compile.sql import identifier, literal
+from lake_assets.settings import Settings
+from lake_assets.warehouse.connection import connect
+
+
+class DuckLake:
+    """A `Warehouse` over DuckLake; see `Warehouse` for what each method promises. One instance serves one thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def ensure(self, asset: Asset) -> list[str]:
+        with self._session() as session:
+            statements = _differences(session, asset)
+            if not statements:
+                return []
+            with _transaction(session):
+                session.execute(f"create schema if not exists lake.{identifier(asset.staging_schema)}")
+                for _, statement in statements:
+                    session.execute(statement)
+            return [sentence for sentence, _ in statements]
+
+    def missing(self, asset: Asset) -> list[str]:
+        with self._session() as session:
+            return [sentence for sentence, _ in _differences(session, asset)]
+
+    def replace_windows(self, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
+        starts = _starts(asset, [output.window for output in outputs])
+        staging, quarantine = _qualified(asset, asset.table), _qualified(asset, asset.quarantine_table)
+        bad_files = [path for output in outputs for path in output.quarantine_files]
+        with self._session() as session, _transaction(session):
+            session.execute(f"delete from {staging} where _window in ({starts})")
+            for output in outputs:
+                for path in output.good_files:
+                    session.execute(
+                        f"call ducklake_add_data_files('lake', {literal(asset.table)}, {literal(path)}, "
+                        f"schema => {literal(asset.staging_schema)})"
+                    )
+            # When a row was first quarantined is kept through every later judgement of its window.
+            session.execute(
+                f'create or replace temp table known as select topic, partition, "offset", first_seen '
+                f"from {quarantine} where _window in ({starts})"
+            )
+            session.execute(f"delete from {quarantine} where _window in ({starts})")
+            if bad_files:
+                listed = ", ".join(literal(path) for path in bad_files)
+                session.execute(f"""\
+insert into {quarantine}
+select bad.* replace (coalesce(known.first_seen, bad.first_seen) as first_seen)
+from read_parquet([{listed}]) as bad
+left join known using (topic, partition, "offset")""")
+
+    def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
+        if windows is not None and not windows:
+            return {}
+        only = "" if windows is None else f"where _window in ({_starts(asset, windows)}) "
+        totals: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+        with self._session() as session:
+            for place, table in enumerate((asset.table, asset.quarantine_table)):
+                query = f"select _window, count(*) from {_qualified(asset, table)} {only}group by _window"
+                for start, rows in session.execute(query).fetchall():
+                    totals[window_key(start, asset.window)][place] = rows
+        return {window: (good, bad) for window, (good, bad) in totals.items()}
+
+    @contextmanager
+    def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with connect(self._settings, serving=False) as session:
+            yield session
+
+
+def _qualified(asset: Asset, table: str) -> str:
+    return f"lake.{identifier(asset.staging_schema)}.{identifier(table)}"
+
+
+def _starts(asset: Asset, windows: Sequence[str]) -> str:
+    return ", ".join(f"timestamptz {literal(window_start(w, asset.window).isoformat())}" for w in windows)
+
+
+def _differences(session: duckdb.DuckDBPyConnection, asset: Asset) -> list[tuple[str, str]]:
+    """What the tables lack, as (sentence, statement); columns are only ever added here, never changed or dropped."""
+    found: list[tuple[str, str]] = []
+    wanted: tuple[tuple[str, tuple[Column, ...]], ...] = (
+        (asset.table, staging_columns(asset)),
+        (asset.quarantine_table, QUARANTINE),
+    )
+    for table, columns in wanted:
+        existing = dict(
+            session.execute(
+                "select column_name, data_type from duckdb_columns() "
+                "where database_name = 'lake' and schema_name = ? and table_name = ?",
+                [asset.staging_schema, table],
+            ).fetchall()
+        )
+        name = f"{asset.staging_schema}.{table}"
+        if not existing:
+            found.append((f"create table {name}", create_table(_qualified(asset, table), columns)))
+            continue
+        for column in columns:
+            if column.name not in existing:
+                statement = f"alter table {_qualified(asset, table)} add column {identifier(column.name)} {column.type}"
+                found.append((f"add column {name}.{column.name} {column.type}", statement))
+            elif _differs(existing[column.name], column.type):
+                statement = (
+                    f"alter table {_qualified(asset, table)} alter column {identifier(column.name)} type {column.type}"
+                )
+                found.append((f"widen column {name}.{column.name} to {column.type}", statement))
+    return found
+
+
+def _differs(existing: str, wanted: str) -> bool:
+    # Within one major version only decimals change their type: the compatibility rules let them grow, nothing else.
+    return wanted.startswith("decimal") and existing.lower().replace(" ", "") != wanted.replace(" ", "")
+
+
+@contextmanager
+def _transaction(session: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    session.execute("begin")
+    try:
+        yield
+    except BaseException:
+        session.execute("rollback")
+        raise
+    session.execute("commit")
