@@ -1,0 +1,129 @@
+"""Domain -> its one Kafka Connect connector: every topic of the domain into the raw table of the same name."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lake_assets.compile.topic import control_topic
+
+CATALOG = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorSpec:
+    """A connector as it should be. `config` holds no secret, only references that the worker resolves."""
+
+    name: str
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RawCatalog:
+    """Where the sink finds the Iceberg catalog and the bucket.
+
+    `password` is a reference for a config provider (`${file:PATH:KEY}`), `warehouse` a URL such as `file:///…/raw`.
+    """
+
+    host: str
+    port: int
+    dbname: str
+    user: str
+    password: str
+    warehouse: str
+
+
+def connector_name(domain: str) -> str:
+    return f"raw-{domain}"
+
+
+def domain_connector(domain: str, catalog: RawCatalog, commit_interval_ms: int, tasks: int = 2) -> ConnectorSpec:
+    """The connector of one domain. It names no asset, so a new asset changes no connector.
+
+    Raises ValueError for a password that is no config provider reference: the REST API shows a config to anyone.
+    """
+    if not re.fullmatch(r"\$\{\w+:[^}]+\}", catalog.password):
+        raise ValueError("the connector's password must be a config provider reference such as ${file:PATH:KEY}")
+    return ConnectorSpec(
+        connector_name(domain),
+        {
+            "connector.class": "org.apache.iceberg.connect.IcebergSinkConnector",
+            "tasks.max": str(tasks),
+            "topics.regex": re.escape(domain) + r"\..*",
+            "key.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
+            "value.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
+            **_record_as_row(),
+            **_tables(),
+            **_catalog(catalog),
+            **_delivery(domain, commit_interval_ms),
+        },
+    )
+
+
+def _record_as_row() -> dict[str, str]:
+    """Value bytes become `payload`, where the record came from its `_` columns, and key bytes `_key`. A key reaches
+    the value only by way of a header, which no transform of Kafka's own moves there."""
+    return {
+        "transforms": "payload,meta,key,keyToHeader,headerToValue",
+        "transforms.payload.type": "org.apache.kafka.connect.transforms.HoistField$Value",
+        "transforms.payload.field": "payload",
+        "transforms.meta.type": "org.apache.kafka.connect.transforms.InsertField$Value",
+        "transforms.meta.topic.field": "_topic",
+        "transforms.meta.partition.field": "_partition",
+        "transforms.meta.offset.field": "_offset",
+        "transforms.meta.timestamp.field": "_timestamp",
+        "transforms.key.type": "org.apache.kafka.connect.transforms.HoistField$Key",
+        "transforms.key.field": "key",
+        "transforms.keyToHeader.type": "org.apache.kafka.connect.transforms.HeaderFrom$Key",
+        "transforms.keyToHeader.fields": "key",
+        "transforms.keyToHeader.headers": "_key",
+        "transforms.keyToHeader.operation": "copy",
+        "transforms.headerToValue.type": "io.debezium.transforms.HeaderToValue",
+        "transforms.headerToValue.headers": "_key",
+        "transforms.headerToValue.fields": "_key",
+        "transforms.headerToValue.operation": "move",
+    }
+
+
+def _tables() -> dict[str, str]:
+    """Records for a table that does not exist are dropped in silence; auto-create is the net under `lake apply`."""
+    return {
+        "iceberg.tables.dynamic-enabled": "true",
+        "iceberg.tables.route-field": "_topic",
+        "iceberg.tables.auto-create-enabled": "true",
+        "iceberg.tables.default-partition-by": "days(_timestamp)",
+    }
+
+
+def _catalog(catalog: RawCatalog) -> dict[str, str]:
+    return {
+        "iceberg.catalog": CATALOG,
+        "iceberg.catalog.catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog",
+        "iceberg.catalog.uri": (
+            f"jdbc:postgresql://{catalog.host}:{catalog.port}/{catalog.dbname}?currentSchema={CATALOG}"
+        ),
+        "iceberg.catalog.jdbc.user": catalog.user,
+        "iceberg.catalog.jdbc.password": catalog.password,
+        "iceberg.catalog.jdbc.schema-version": "V1",
+        "iceberg.catalog.warehouse": catalog.warehouse,
+    }
+
+
+def _delivery(domain: str, commit_interval_ms: int) -> dict[str, str]:
+    """Commits, and how soon they go on after a worker was killed: with the defaults the first one comes 80 s later,
+    because a dead member's session, its open transaction and its missing answers are each waited for in turn."""
+    return {
+        "iceberg.control.topic": control_topic(domain).name,
+        "iceberg.control.commit.interval-ms": str(commit_interval_ms),
+        "iceberg.control.commit.timeout-ms": "6000",
+        # The default of 1 fails the task for one failed commit; this many bridge an outage of the catalog.
+        "iceberg.control.commit.max-consecutive-failures": "600",
+        "iceberg.kafka.auto.offset.reset": "earliest",
+        "iceberg.kafka.session.timeout.ms": "6000",
+        "iceberg.kafka.heartbeat.interval.ms": "1500",
+        "iceberg.kafka.transaction.timeout.ms": "8000",
+        "consumer.override.auto.offset.reset": "earliest",
+        "consumer.override.session.timeout.ms": "6000",
+        "consumer.override.heartbeat.interval.ms": "1500",
+        # How soon a topic that is newer than the connector is found.
+        "consumer.override.metadata.max.age.ms": "5000",
+    }

@@ -1,0 +1,50 @@
+"""Asset -> raw Iceberg table: every event byte for byte, cut into windows by the record timestamp."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lake_assets.catalog.model import Asset, WindowSize
+from lake_assets.compile.topic import topic_name
+
+# A commit a second must not leave a metadata file each for ever; a reader needs one for milliseconds.
+KEPT_METADATA_FILES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RawTableSpec:
+    """A raw table as it should be: `transform` cuts `_timestamp` (UTC) into the asset's windows."""
+
+    namespace: str
+    name: str
+    transform: WindowSize
+    properties: Mapping[str, str]
+
+    @property
+    def identifier(self) -> tuple[str, str]:
+        return (self.namespace, self.name)
+
+
+def raw_table(asset: Asset) -> RawTableSpec:
+    """The raw table of one asset. It bears the topic's name in lower case, because the sink routes a record to the
+    table that its `_topic` names, lower-cased. Raises ValueError for a topic without a domain in front."""
+    namespace, dot, name = topic_name(asset).lower().rpartition(".")
+    if not dot:
+        raise ValueError(f"topic '{topic_name(asset)}' of asset '{asset.name}' must be named <domain>.<name>")
+    return RawTableSpec(
+        namespace,
+        name,
+        asset.window,
+        {
+            "format-version": "2",
+            "write.parquet.compression-codec": "zstd",
+            "write.metadata.delete-after-commit.enabled": "true",
+            "write.metadata.previous-versions-max": str(KEPT_METADATA_FILES),
+            # Bounds of bytes help no query, and without them manifests are a third smaller.
+            "write.metadata.metrics.column.payload": "none",
+            "write.metadata.metrics.column._key": "none",
+            # Each commit adds a manifest of its own, and opening one costs a reader more than its entries do. Merged
+            # ones stay small, since what reads the newest commit reads the manifest that it was merged into.
+            "commit.manifest.min-count-to-merge": "20",
+            "commit.manifest.target-size-bytes": str(256 << 10),
+        },
+    )

@@ -1,0 +1,47 @@
+"""Asset -> Kafka topic, and domain -> the control topic that the Iceberg sink coordinates its commits on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lake_assets.catalog.model import Asset
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic as it should be; `config` holds only what differs from the broker's defaults."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+
+
+def topic_name(asset: Asset) -> str:
+    """The asset's topic: the contract's own, else `<domain>.<name>`."""
+    return asset.topic or f"{asset.domain}.{asset.name}"
+
+
+def topic_spec(asset: Asset) -> TopicSpec:
+    """The topic of one asset.
+
+    Kafka measures retention by the record timestamp, which is the event time here: with the default of seven days a
+    segment of month-old events may be deleted minutes after it was written, before the sink has read it.
+    """
+    return TopicSpec(topic_name(asset), asset.partitions, {"cleanup.policy": "delete", "retention.ms": "-1"})
+
+
+def control_topic(domain: str) -> TopicSpec:
+    """The topic that the domain's connector coordinates on.
+
+    Its records name data files that no snapshot holds yet, so they must outlive any outage: it is bounded by size,
+    which only grows while the connector works, and not by time.
+    """
+    return TopicSpec(
+        f"control-{domain}",
+        1,
+        {
+            "cleanup.policy": "delete",
+            "retention.ms": "-1",
+            "retention.bytes": str(1 << 30),
+            "segment.bytes": str(64 << 20),
+        },
+    )

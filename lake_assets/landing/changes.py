@@ -1,0 +1,122 @@
+"""What landed since last time: for each asset the windows that new snapshots added files to, with counts and bounds."""
+
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lake_assets.catalog.model import Asset
+from lake_assets.compile.raw_table import raw_table
+from lake_assets.landing.raw_tables import OFFSET_ID, PARTITION_ID
+from lake_assets.landing.snapshots import entries, pointers, read_table, sequence_number
+from lake_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from pyiceberg.manifest import DataFile, ManifestEntry
+    from pyiceberg.table import StaticTable
+
+
+@dataclass(frozen=True, slots=True)
+class WindowChange:
+    """What new snapshots added to one window. `sequence` is Iceberg's sequence number of the newest of them.
+
+    Bounds are inclusive and over all added files together (a file holds records of several Kafka partitions), and
+    None when the files carry no statistics.
+    """
+
+    window: str
+    sequence: int
+    rows: int
+    bytes: int
+    files: int
+    min_offset: int | None
+    max_offset: int | None
+    min_partition: int | None
+    max_partition: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RawChanges:
+    """Changed windows by asset, in window order, and the cursor of each asset that has a table: the next `since`."""
+
+    windows: dict[str, tuple[WindowChange, ...]]
+    cursors: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Up to which sequence number of which table was read, and at which pointer; as text `42.9f3a11c2.77ab01ef`."""
+
+    sequence: int
+    pointer: str
+    table: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        sequence, pointer, table = text.split(".")
+        return cls(int(sequence), pointer, table)
+
+    def __str__(self) -> str:
+        return f"{self.sequence}.{self.pointer}.{self.table}"
+
+
+def changes(settings: Settings, assets: Iterable[Asset], since: Mapping[str, str]) -> RawChanges:
+    """The windows that snapshots newer than the cursors in `since` (by asset name) added files to.
+
+    An asset without a cursor, or whose table was made anew, yields all its windows; one without a table yields
+    nothing. One query finds the tables that moved, and of those only manifests newer than the cursor are read: the
+    cost follows what changed. Expired snapshots do not matter, since each file keeps its sequence number.
+    Raises Unavailable, RawTableError.
+    """
+    found = RawChanges({}, {})
+    now = pointers(settings)
+    for asset in assets:
+        pointer, since_text = now.get(raw_table(asset).identifier), since.get(asset.name)
+        if pointer is None:
+            continue
+        seen = Cursor.parse(since_text) if since_text else None
+        if seen and seen.pointer == _digest(pointer):
+            found.cursors[asset.name] = str(seen)
+            continue
+        changed, cursor = read_table(settings, asset, lambda table, a=asset, c=seen: _changed(table, a, c), pointer)
+        found.cursors[asset.name] = str(cursor)
+        if changed:
+            found.windows[asset.name] = changed
+    return found
+
+
+def _changed(table: "StaticTable", asset: Asset, seen: Cursor | None) -> tuple[tuple[WindowChange, ...], Cursor]:
+    identity = _digest(str(table.metadata.table_uuid))
+    after = seen.sequence if seen and seen.table == identity else 0
+    added: dict[str, list[ManifestEntry]] = {}
+    for cut, entry in entries(table, asset, lambda manifest, cut: manifest.sequence_number > after):
+        # A merged manifest also holds what older snapshots added, each entry with its own sequence number.
+        if (entry.sequence_number or 0) > after:
+            added.setdefault(cut.window(entry.data_file.partition[0]), []).append(entry)
+    changed = tuple(_change(window, added[window]) for window in sorted(added))
+    return changed, Cursor(sequence_number(table), _digest(table.metadata_location), identity)
+
+
+def _change(window: str, added: "list[ManifestEntry]") -> WindowChange:
+    files = [entry.data_file for entry in added]
+    return WindowChange(
+        window,
+        sequence=max(entry.sequence_number or 0 for entry in added),
+        rows=sum(file.record_count for file in files),
+        bytes=sum(file.file_size_in_bytes for file in files),
+        files=len(files),
+        min_offset=min(_bounds(files, OFFSET_ID, "<q", lower=True), default=None),
+        max_offset=max(_bounds(files, OFFSET_ID, "<q", lower=False), default=None),
+        min_partition=min(_bounds(files, PARTITION_ID, "<i", lower=True), default=None),
+        max_partition=max(_bounds(files, PARTITION_ID, "<i", lower=False), default=None),
+    )
+
+
+def _bounds(files: "list[DataFile]", field: int, packing: str, *, lower: bool) -> list[int]:
+    found = ((file.lower_bounds if lower else file.upper_bounds) or {} for file in files)
+    return [struct.unpack(packing, bounds[field])[0] for bounds in found if field in bounds]
+
+
+def _digest(text: str) -> str:
+    return f"{zlib.crc32(text.encode()):08x}"

@@ -1,0 +1,188 @@
+"""Kafka Connect's REST API: make a domain's connector run, and say in one sentence why it does not."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import quote
+
+from lake_assets.compile.connector import ConnectorSpec, RawCatalog, domain_connector
+from lake_assets.errors import LakeError, Unavailable
+from lake_assets.settings import Settings
+
+Outcome = Literal["created", "updated", "unchanged"]
+
+DEADLINE_SECONDS = 90.0
+_POLL_SECONDS = 0.25
+_REQUEST_SECONDS = 15.0
+# After a restart the old failure is still shown for a moment.
+_STALE_SECONDS = 3.0
+# Locally an event should be seen within seconds; in a cloud each commit costs requests and small files.
+_COMMIT_INTERVAL_MS = {"local": 1000, "gcp": 60_000, "aws": 60_000}
+
+
+class ConnectorFailed(LakeError):
+    """A connector or one of its tasks has failed; the message holds the line of the trace that matters."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """`error` is the root cause in one line, empty unless the state is FAILED."""
+
+    id: int
+    state: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorStatus:
+    """States are Connect's: RUNNING, FAILED, UNASSIGNED, PAUSED, RESTARTING, STOPPED."""
+
+    name: str
+    state: str
+    error: str
+    tasks: tuple[TaskStatus, ...]
+
+    @property
+    def running(self) -> bool:
+        return self.state == "RUNNING" and bool(self.tasks) and all(task.state == "RUNNING" for task in self.tasks)
+
+    @property
+    def failure(self) -> str | None:
+        """What failed and why, or None."""
+        if self.state == "FAILED":
+            return f"connector '{self.name}' failed: {self.error}"
+        for task in self.tasks:
+            if task.state == "FAILED":
+                return f"task {task.id} of connector '{self.name}' failed: {task.error}"
+        return None
+
+
+def connector_for(settings: Settings, domain: str) -> ConnectorSpec:
+    """The connector of a domain in this lake."""
+    catalog = RawCatalog(
+        host=settings.postgres.host,
+        port=settings.postgres.port,
+        dbname=settings.postgres.dbname,
+        user="connect",
+        password=f"${{file:{settings.secrets / 'connect.properties'}:password}}",
+        warehouse=settings.raw_warehouse,
+    )
+    return domain_connector(domain, catalog, _COMMIT_INTERVAL_MS[settings.target])
+
+
+def config_differences(settings: Settings, spec: ConnectorSpec) -> Mapping[str, tuple[str | None, str | None]] | None:
+    """Keys whose value differs, as (is, should be); None when there is no such connector. Changes nothing."""
+    reply = _request(settings, "GET", f"/connectors/{quote(spec.name)}/config")
+    if reply is None:
+        return None
+    current = {key: value for key, value in reply.items() if key != "name"}
+    return {
+        key: (current.get(key), spec.config.get(key))
+        for key in sorted({*current, *spec.config})
+        if current.get(key) != spec.config.get(key)
+    }
+
+
+def ensure_connector(settings: Settings, spec: ConnectorSpec, deadline_seconds: float = DEADLINE_SECONDS) -> Outcome:
+    """Create or update the connector when its config differs, restart what failed, and wait until the connector and
+    each task run. Its tables and topics, and its control topic above all, must be there before.
+
+    Raises ConnectorFailed with the cause, LakeError for a refused config, Unavailable when the worker does not answer.
+    """
+    deadline = time.monotonic() + deadline_seconds
+    differences = config_differences(settings, spec)
+    if differences is None or differences:
+        _request(settings, "PUT", f"/connectors/{quote(spec.name)}/config", deadline, dict(spec.config))
+    else:
+        restart_failed(settings, spec.name)
+    _wait_until_running(settings, spec, deadline)
+    return "created" if differences is None else "updated" if differences else "unchanged"
+
+
+def connector_status(settings: Settings, name: str) -> ConnectorStatus | None:
+    """The state of a connector and its tasks; None when there is no such connector. Raises Unavailable."""
+    reply = _request(settings, "GET", f"/connectors/{quote(name)}/status")
+    if reply is None:
+        return None
+    tasks = tuple(TaskStatus(task["id"], task["state"], _cause(task.get("trace", ""))) for task in reply["tasks"])
+    connector = reply["connector"]
+    return ConnectorStatus(name, connector["state"], _cause(connector.get("trace", "")), tasks)
+
+
+def restart_failed(settings: Settings, name: str) -> bool:
+    """Restart the connector and its tasks where they have failed; says whether anything had."""
+    status = connector_status(settings, name)
+    if status is None or status.failure is None:
+        return False
+    _request(settings, "POST", f"/connectors/{quote(name)}/restart?includeTasks=true&onlyFailed=true")
+    return True
+
+
+def _wait_until_running(settings: Settings, spec: ConnectorSpec, deadline: float) -> None:
+    failing_since: float | None = None
+    status: ConnectorStatus | None = None
+    while time.monotonic() < deadline:
+        status = connector_status(settings, spec.name)
+        failure = status.failure if status else None
+        failing_since = (failing_since or time.monotonic()) if failure else None
+        if failing_since and time.monotonic() - failing_since > _STALE_SECONDS:
+            raise ConnectorFailed(f"{failure}.")
+        if status and status.running and _tasks_have(settings, spec):
+            return
+        time.sleep(_POLL_SECONDS)
+    state = "has no state yet" if status is None else f"is {status.state}, its tasks {_states(status)}"
+    raise Unavailable(
+        f"connector '{spec.name}' {state} and does not run: look at the log of Kafka Connect in {settings.home}."
+    )
+
+
+def _states(status: ConnectorStatus) -> str:
+    return ", ".join(task.state for task in status.tasks) or "not started"
+
+
+def _tasks_have(settings: Settings, spec: ConnectorSpec) -> bool:
+    """Whether the tasks were started with this config, and not with the one before."""
+    tasks = _request(settings, "GET", f"/connectors/{quote(spec.name)}/tasks") or []
+    return bool(tasks) and all(spec.config.items() <= task["config"].items() for task in tasks)
+
+
+def _cause(trace: str) -> str:
+    """The root cause of a Java stack trace, without its packages: the last line that starts with 'Caused by'."""
+    lines = [line.strip() for line in trace.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    caused = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    name, colon, message = (caused or lines[:1])[-1].partition(": ")
+    return f"{name.rpartition('.')[2]}{colon}{message}"
+
+
+def _request(
+    settings: Settings, method: str, path: str, deadline: float = 0.0, body: dict[str, Any] | None = None
+) -> Any:
+    """The reply's JSON, None for 404 and for an empty reply. While the workers rebalance (409) it asks again until
+    `deadline`. Raises Unavailable, or LakeError with Connect's own message."""
+    import requests
+
+    if settings.connect.endswith(":0"):
+        raise Unavailable("this lake has no Kafka Connect worker yet: start it with `lake up`.")
+    deadline = deadline or time.monotonic() + _REQUEST_SECONDS
+    while True:
+        try:
+            reply = requests.request(method, settings.connect + path, json=body, timeout=_REQUEST_SECONDS)
+        except requests.RequestException as error:
+            raise Unavailable(
+                f"Kafka Connect at {settings.connect} does not answer ({type(error).__name__}): start it with "
+                f"`lake up`, or see what `lake status` says about it."
+            ) from error
+        if reply.status_code != requests.codes.conflict or time.monotonic() > deadline:
+            break
+        time.sleep(_POLL_SECONDS)
+    if reply.status_code == requests.codes.not_found:
+        return None
+    if not reply.ok:
+        said = (
+            reply.json().get("message", reply.text) if "json" in reply.headers.get("content-type", "") else reply.text
+        )
+        raise LakeError(f"Kafka Connect refused {method} {path}: {' '.join(said.split())}")
+    return reply.json() if reply.content else None

@@ -1,0 +1,70 @@
+"""Which files a window is made of at the current snapshot, and how many rows each window has."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lake_assets.catalog.model import Asset
+from lake_assets.landing.raw_windows import window_starts
+from lake_assets.landing.snapshots import entries, read_table, sequence_number
+from lake_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from pyiceberg.table import StaticTable
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A Parquet file as DuckDB takes it: a plain path for local files, a URL otherwise."""
+
+    path: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RawFiles:
+    """The files of some windows at one snapshot. `snapshot_id` is None before the first commit."""
+
+    snapshot_id: int | None
+    sequence: int
+    by_window: dict[str, tuple[DataFile, ...]]
+
+
+def files(settings: Settings, asset: Asset, windows: Collection[str]) -> RawFiles:
+    """The files of these windows at the current snapshot; a window without files is left out.
+
+    Manifests whose range holds none of the windows are not opened. Raises Unavailable, RawTableError.
+    """
+    wanted, starts = frozenset(windows), window_starts(windows, asset.window)
+
+    def read(table: "StaticTable") -> RawFiles:
+        found: dict[str, list[DataFile]] = {}
+        for cut, entry in entries(table, asset, lambda manifest, cut: cut.may_hold(manifest.partitions, starts)):
+            file = entry.data_file
+            if (window := cut.window(file.partition[0])) in wanted:
+                data = DataFile(_plain_path(file.file_path), file.record_count, file.file_size_in_bytes)
+                found.setdefault(window, []).append(data)
+        by_window = {window: tuple(sorted(found[window], key=lambda file: file.path)) for window in sorted(found)}
+        return RawFiles(table.metadata.current_snapshot_id, sequence_number(table), by_window)
+
+    return read_table(settings, asset, read)
+
+
+def window_rows(settings: Settings, asset: Asset) -> dict[str, int]:
+    """Rows per window at the current snapshot, in window order. Raises Unavailable, RawTableError."""
+
+    def read(table: "StaticTable") -> dict[str, int]:
+        rows: dict[str, int] = {}
+        for cut, entry in entries(table, asset):
+            window = cut.window(entry.data_file.partition[0])
+            rows[window] = rows.get(window, 0) + entry.data_file.record_count
+        return dict(sorted(rows.items()))
+
+    return read_table(settings, asset, read)
+
+
+def _plain_path(location: str) -> str:
+    """`file:/x` and `file:///x` as `/x`; other schemes as they are."""
+    scheme, colon, rest = location.partition(":")
+    return "/" + rest.lstrip("/") if colon and scheme == "file" else location

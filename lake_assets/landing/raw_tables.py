@@ -1,0 +1,122 @@
+"""The raw Iceberg tables: the catalog that names them, and making one as compiled."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from lake_assets.compile.connector import CATALOG
+from lake_assets.compile.raw_table import RawTableSpec
+from lake_assets.errors import Unavailable
+from lake_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog.sql import SqlCatalog
+    from pyiceberg.table import Table
+
+# Field ids are Iceberg's names for columns; the statistics in manifests go by them.
+PARTITION_ID, OFFSET_ID = 3, 4
+
+Outcome = Literal["created", "updated", "unchanged", "differs"]
+
+
+@dataclass(frozen=True, slots=True)
+class RawTableReport:
+    """What was found or done. `differs` is what cannot be changed in place; `differences` says it in words."""
+
+    identifier: tuple[str, str]
+    outcome: Outcome
+    differences: tuple[str, ...] = ()
+
+
+@contextmanager
+def raw_catalog(settings: Settings) -> Iterator["SqlCatalog"]:
+    """The raw catalog as role `lake`, closed afterwards. Raises Unavailable when Postgres does not answer."""
+    from pyiceberg.catalog.sql import SqlCatalog
+    from sqlalchemy.exc import OperationalError
+
+    if settings.postgres.port == 0:
+        raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
+    uri = settings.postgres.url("lake", "postgresql+psycopg", options=f"-csearch_path={CATALOG}")
+    try:
+        catalog = SqlCatalog(CATALOG, uri=uri, warehouse=settings.raw_warehouse)
+    except OperationalError as error:
+        address = f"{settings.postgres.host}:{settings.postgres.port}"
+        raise Unavailable(f"Postgres at {address} does not answer: start it with `lake up`.") from error
+    try:
+        yield catalog
+    finally:
+        catalog.close()
+
+
+def compare_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> list[RawTableReport]:
+    """What `ensure_raw_tables` would do, in the order of `specs`; changes nothing. Raises Unavailable."""
+    with raw_catalog(settings) as catalog:
+        return [_compare(catalog, spec) for spec in specs]
+
+
+def ensure_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> list[RawTableReport]:
+    """Make missing tables and set properties that differ; other windows than the table was made with are only
+    reported, because the files that it has stay as they were cut. Raises Unavailable."""
+    with raw_catalog(settings) as catalog:
+        reports = [_compare(catalog, spec) for spec in specs]
+        for spec, report in zip(specs, reports, strict=True):
+            if report.outcome == "created":
+                _create(catalog, spec)
+            elif report.outcome == "updated":
+                with catalog.load_table(spec.identifier).transaction() as transaction:
+                    transaction.set_properties(dict(_settable(spec)))
+    return reports
+
+
+def partition_transform(table: "Table") -> str:
+    """How the table's newest spec cuts windows: `hour`, `day`, or what else somebody made of it."""
+    return ", ".join(str(field.transform) for field in table.spec().fields) or "nothing"
+
+
+def _settable(spec: RawTableSpec) -> dict[str, str]:
+    """The table's properties without the format version, which is fixed when it is made."""
+    return {key: value for key, value in spec.properties.items() if key != "format-version"}
+
+
+def _compare(catalog: "SqlCatalog", spec: RawTableSpec) -> RawTableReport:
+    from pyiceberg.exceptions import NoSuchTableError
+
+    try:
+        table = catalog.load_table(spec.identifier)
+    except NoSuchTableError:
+        return RawTableReport(spec.identifier, "created")
+    changed = tuple(
+        f"{key} is {table.properties.get(key)}, not {value}"
+        for key, value in _settable(spec).items()
+        if table.properties.get(key) != value
+    )
+    cut = partition_transform(table)
+    if cut != spec.transform:
+        return RawTableReport(
+            spec.identifier, "differs", (f"it is cut by {cut}, not by {spec.transform}: windows stay as made", *changed)
+        )
+    return RawTableReport(spec.identifier, "updated" if changed else "unchanged", changed)
+
+
+def _create(catalog: "SqlCatalog", spec: RawTableSpec) -> None:
+    from pyiceberg.partitioning import PartitionField, PartitionSpec
+    from pyiceberg.schema import Schema
+    from pyiceberg.transforms import DayTransform, HourTransform
+    from pyiceberg.types import BinaryType, IntegerType, LongType, NestedField, StringType, TimestamptzType
+
+    timestamp = 5
+    schema = Schema(
+        NestedField(1, "payload", BinaryType()),
+        NestedField(2, "_topic", StringType()),
+        NestedField(PARTITION_ID, "_partition", IntegerType()),
+        NestedField(OFFSET_ID, "_offset", LongType()),
+        NestedField(timestamp, "_timestamp", TimestamptzType()),
+        NestedField(6, "_key", BinaryType()),
+    )
+    transform = HourTransform() if spec.transform == "hour" else DayTransform()
+    partition = PartitionSpec(PartitionField(timestamp, 1000, transform, f"event_{spec.transform}"))
+    catalog.create_namespace_if_not_exists(spec.namespace)
+    catalog.create_table_if_not_exists(
+        spec.identifier, schema, partition_spec=partition, properties=dict(spec.properties)
+    )

@@ -1,0 +1,73 @@
+"""From an Iceberg partition value to a window: how many hours or days after 1970 (UTC) it begins."""
+
+import struct
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Protocol
+
+from lake_assets.catalog.model import WindowSize
+from lake_assets.catalog.windows import window_key, window_start
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HOUR = timedelta(hours=1)
+_HOURS = {"hour": 1, "day": 24}
+# Dates that Python has and writes with four digits, with room for the end of the window.
+_FIRST, _LAST = ((datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // _HOUR for year in (1000, 9999))
+
+
+class Summary(Protocol):
+    """The range of partition values in one manifest, as Iceberg packs them; None when all values are null."""
+
+    @property
+    def lower_bound(self) -> bytes | None: ...
+    @property
+    def upper_bound(self) -> bytes | None: ...
+    @property
+    def contains_null(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCut:
+    """Files cut into pieces of `hours` hours, read as windows of `size`."""
+
+    hours: int
+    size: WindowSize
+
+    def window(self, partition: int | None) -> str:
+        """The window of a partition value. Records without a timestamp count as of time zero: none is forgotten."""
+        return _key((partition or 0) * self.hours, self.size)
+
+    def may_hold(self, summaries: Sequence[Summary] | None, starts: Sequence[int]) -> bool:
+        """Whether a manifest may name files of a window whose start is among `starts` (see `window_starts`)."""
+        if not summaries or summaries[0].contains_null or not summaries[0].lower_bound or not summaries[0].upper_bound:
+            return True
+        first, last = (
+            _clamp(struct.unpack("<i", bound)[0] * self.hours)
+            for bound in (summaries[0].lower_bound, summaries[0].upper_bound)
+        )
+        position = bisect_left(starts, first - first % _HOURS[self.size])
+        return position < len(starts) and starts[position] <= last
+
+
+def window_cut(transforms: Sequence[str], size: WindowSize) -> WindowCut | None:
+    """How a partition spec cuts windows of `size`; None when its pieces are no parts of such windows."""
+    if len(transforms) != 1 or transforms[0] not in _HOURS or _HOURS[transforms[0]] > _HOURS[size]:
+        return None
+    return WindowCut(_HOURS[transforms[0]], size)
+
+
+def window_starts(windows: Collection[str], size: WindowSize) -> list[int]:
+    """Where windows begin, in hours after 1970, sorted. Raises ValueError for a malformed window."""
+    return sorted((window_start(window, size) - _EPOCH) // _HOUR for window in windows)
+
+
+def _clamp(hours: int) -> int:
+    return min(max(hours, _FIRST), _LAST)
+
+
+@lru_cache(maxsize=65_536)
+def _key(hours: int, size: WindowSize) -> str:
+    return window_key(_EPOCH + timedelta(hours=_clamp(hours)), size)

@@ -1,0 +1,110 @@
+"""The current snapshot of a raw table and the entries of its manifests. Only metadata is read, no data.
+
+The files of a table are those that a snapshot names and no others: killed workers leave orphans in the bucket. Reading
+beside the committing sink is safe, because a snapshot's metadata never changes; where it was removed in the meantime
+(`lake maintain`, or a hundred commits later), the newest snapshot is read instead.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from lake_assets.catalog.model import Asset
+from lake_assets.compile.connector import CATALOG
+from lake_assets.compile.raw_table import raw_table
+from lake_assets.errors import LakeError, Unavailable
+from lake_assets.landing.raw_windows import WindowCut, window_cut
+from lake_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from pyiceberg.manifest import ManifestEntry, ManifestFile
+    from pyiceberg.table import StaticTable
+
+_ATTEMPTS = 3
+_T = TypeVar("_T")
+
+
+class RawTableError(LakeError):
+    """A raw table is missing, holds what the lake never puts there, or is cut in a way its contract cannot use."""
+
+
+def pointers(settings: Settings) -> dict[tuple[str, str], str]:
+    """The metadata file of every raw table by (namespace, name), in one query. Raises Unavailable."""
+    import psycopg
+
+    if settings.postgres.port == 0:
+        raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
+    try:
+        with psycopg.connect(settings.postgres.conninfo("lake")) as connection:
+            rows = connection.execute(
+                f"select table_namespace, table_name, metadata_location from {CATALOG}.iceberg_tables "
+                "where catalog_name = %s and metadata_location is not null",
+                [CATALOG],
+            ).fetchall()
+    except psycopg.OperationalError as error:
+        address = f"{settings.postgres.host}:{settings.postgres.port}"
+        raise Unavailable(f"Postgres at {address} does not answer: start it with `lake up`.") from error
+    return {(namespace, name): location for namespace, name, location in rows}
+
+
+def read_table(settings: Settings, asset: Asset, read: "Callable[[StaticTable], _T]", pointer: str | None = None) -> _T:
+    """`read` of the asset's table at `pointer`, or at the newest one when there is none or its files are gone.
+
+    Raises RawTableError when the asset has no table, Unavailable when Postgres does not answer.
+    """
+    from pyiceberg.table import StaticTable
+
+    for attempt in range(1, _ATTEMPTS + 1):
+        location = pointer or pointers(settings).get(raw_table(asset).identifier)
+        if location is None:
+            raise RawTableError(f"asset '{asset.name}' has no raw table yet: make it with `lake apply`.")
+        try:
+            return read(StaticTable.from_metadata(location))
+        except FileNotFoundError:
+            if attempt == _ATTEMPTS:
+                raise
+        pointer = None
+    raise AssertionError("the last attempt returns or raises")
+
+
+def entries(
+    table: "StaticTable",
+    asset: Asset,
+    wanted: "Callable[[ManifestFile, WindowCut], bool]" = lambda manifest, cut: True,
+) -> "Iterator[tuple[WindowCut, ManifestEntry]]":
+    """The live entries of the current snapshot's manifests that are `wanted`, each with how its file was cut.
+
+    Raises RawTableError for delete files, and for windows that the table cannot tell apart.
+    """
+    from pyiceberg.manifest import ManifestContent
+
+    snapshot = table.current_snapshot()
+    name = ".".join(raw_table(asset).identifier)
+    cuts: dict[int, WindowCut] = {}
+    for manifest in snapshot.manifests(table.io) if snapshot else ():
+        if manifest.content != ManifestContent.DATA:
+            raise RawTableError(
+                f"raw table {name} has delete files, which the lake never writes: raw events are kept as they came, "
+                "so find out who deleted there."
+            )
+        spec = manifest.partition_spec_id
+        if spec not in cuts:
+            cuts[spec] = _cut(name, [str(field.transform) for field in table.specs()[spec].fields], asset)
+        if wanted(manifest, cuts[spec]):
+            for entry in manifest.fetch_manifest_entry(table.io):
+                yield cuts[spec], entry
+
+
+def sequence_number(table: "StaticTable") -> int:
+    """Iceberg's sequence number of the current snapshot; 0 before the first commit."""
+    snapshot = table.current_snapshot()
+    return (snapshot.sequence_number or 0) if snapshot else 0
+
+
+def _cut(name: str, transforms: Sequence[str], asset: Asset) -> WindowCut:
+    cut = window_cut(transforms, asset.window)
+    if cut is None:
+        raise RawTableError(
+            f"raw table {name} is cut by {', '.join(transforms) or 'nothing'}, so windows of one {asset.window} cannot "
+            f"be told apart: set the window of asset '{asset.name}' to match it."
+        )
+    return cut

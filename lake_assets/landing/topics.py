@@ -1,0 +1,148 @@
+"""Topics: make them as compiled, say what differs, and read how far each partition goes."""
+
+# confluent_kafka documents these names in `admin` without exporting them.
+# pyright: reportPrivateImportUsage=false
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+)
+
+from lake_assets.compile.topic import TopicSpec
+from lake_assets.landing.broker import DEADLINE_SECONDS, admin, broker_error, error_of
+from lake_assets.settings import Settings
+
+Outcome = Literal["created", "updated", "unchanged", "differs"]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicReport:
+    """What was found or done. `differs` is what nobody may change by itself; `differences` says it in words."""
+
+    name: str
+    outcome: Outcome
+    differences: tuple[str, ...] = ()
+
+
+def compare_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[TopicReport]:
+    """What `ensure_topics` would do, in the order of `specs`; changes nothing. Raises Unavailable."""
+    client = admin(settings)
+    try:
+        partitions = _partitions(client)
+        configs = _configs(client, [spec.name for spec in specs if spec.name in partitions])
+    except KafkaException as exception:
+        raise broker_error(settings, error_of(exception), "describe topics") from exception
+    return [_compare(spec, partitions.get(spec.name), configs.get(spec.name, {})) for spec in specs]
+
+
+def ensure_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[TopicReport]:
+    """Make missing topics and set configs that differ; a partition count that differs is only reported, because
+    more partitions send a key elsewhere than before. Raises Unavailable, or LakeError with the broker's reason."""
+    reports = compare_topics(settings, specs)
+    client = admin(settings)
+    by_name = {spec.name: spec for spec in specs}
+    create = [by_name[report.name] for report in reports if report.outcome == "created"]
+    update = [by_name[report.name] for report in reports if report.outcome == "updated"]
+    try:
+        _create(client, create)
+        _set_configs(client, update)
+    except KafkaException as exception:
+        raise broker_error(settings, error_of(exception), "make topics") from exception
+    return reports
+
+
+def offsets(settings: Settings, topics: Collection[str]) -> dict[str, dict[int, tuple[int, int]]]:
+    """First offset and end (one past the last) of every partition, three requests however many topics there are.
+
+    A topic that does not exist is left out. The end counts transaction markers and open transactions too. Raises
+    Unavailable when the broker does not answer.
+    """
+    client = admin(settings)
+    try:
+        counts = _partitions(client)
+        wanted = [TopicPartition(topic, p) for topic in topics if topic in counts for p in range(counts[topic])]
+        begins = _list_offsets(client, wanted, OffsetSpec.earliest())
+        ends = _list_offsets(client, wanted, OffsetSpec.latest())
+    except KafkaException as exception:
+        raise broker_error(settings, error_of(exception), "list offsets") from exception
+    found: dict[str, dict[int, tuple[int, int]]] = {topic: {} for topic in topics if topic in counts}
+    for (topic, partition), begin in begins.items():
+        found[topic][partition] = (begin, ends[topic, partition])
+    return found
+
+
+def _partitions(client: AdminClient) -> dict[str, int]:
+    """The number of partitions of every topic there is."""
+    return {name: len(topic.partitions) for name, topic in client.list_topics(timeout=DEADLINE_SECONDS).topics.items()}
+
+
+def _configs(client: AdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    if not names:
+        return {}
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+    futures = client.describe_configs(resources, request_timeout=DEADLINE_SECONDS)
+    return {
+        resource.name: {entry.name: entry.value for entry in future.result().values()}
+        for resource, future in futures.items()
+    }
+
+
+def _compare(spec: TopicSpec, partitions: int | None, config: Mapping[str, str]) -> TopicReport:
+    if partitions is None:
+        return TopicReport(spec.name, "created")
+    changed = tuple(
+        f"{key} is {config.get(key)}, not {value}" for key, value in spec.config.items() if config.get(key) != value
+    )
+    if partitions != spec.partitions:
+        count = f"{partitions} partitions, not {spec.partitions}: a topic keeps the number it was made with"
+        return TopicReport(spec.name, "differs", (count, *changed))
+    return TopicReport(spec.name, "updated" if changed else "unchanged", changed)
+
+
+def _create(client: AdminClient, specs: Sequence[TopicSpec]) -> None:
+    if not specs:
+        return
+    new = [NewTopic(spec.name, num_partitions=spec.partitions, config=dict(spec.config)) for spec in specs]
+    for future in client.create_topics(new, operation_timeout=DEADLINE_SECONDS).values():
+        try:
+            future.result()
+        except KafkaException as exception:
+            if error_of(exception).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+
+
+def _set_configs(client: AdminClient, specs: Sequence[TopicSpec]) -> None:
+    if not specs:
+        return
+    resources = [
+        ConfigResource(
+            ConfigResource.Type.TOPIC,
+            spec.name,
+            incremental_configs=[
+                ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+                for key, value in spec.config.items()
+            ],
+        )
+        for spec in specs
+    ]
+    for future in client.incremental_alter_configs(resources, request_timeout=DEADLINE_SECONDS).values():
+        future.result()
+
+
+def _list_offsets(
+    client: AdminClient, partitions: Sequence[TopicPartition], spec: OffsetSpec | None
+) -> dict[tuple[str, int], int]:
+    if not partitions:
+        return {}
+    wanted: dict[TopicPartition, Any] = dict.fromkeys(partitions, spec)
+    futures = client.list_offsets(wanted, request_timeout=DEADLINE_SECONDS)
+    return {(partition.topic, partition.partition): future.result().offset for partition, future in futures.items()}
