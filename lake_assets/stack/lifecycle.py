@@ -48,7 +48,8 @@ def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = Non
     short sentence per step, from several threads. Raises LakeError: no Java, a port taken, a part that failed.
     """
     layout = Layout(lake_home())
-    java, jars = find_java(), complete_jars()
+    java = find_java()
+    jars = complete_jars(java, on_progress)
     layout.create()
     with _alone(layout):
         if not Supervisor(layout).is_running() and (leftovers := owned_processes(layout)):

@@ -1,0 +1,44 @@
+# Needs Python 3.11, 3.12 or 3.13 and a JDK 17; everything else is fetched into this folder. `make help` lists the targets.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
+	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$python" && break; done)
+VENV := .venv/bin
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup jars jars-lock up down demo test check clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list.
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: ## Install the Python packages of uv.lock into .venv, when they changed.
+ifeq ($(PYTHON),)
+	$(error There is no Python 3.11, 3.12 or 3.13 on the PATH: install one, or name it with PYTHON=/path/to/python3)
+endif
+	@$(PYTHON) -m lake_assets.stack.setup
+
+jars: setup ## Fetch the jars of connectors/jars.lock that are missing.
+	@$(VENV)/python -m lake_assets.stack.jars
+
+jars-lock: setup ## Resolve connectors/ivy.xml again and write connectors/jars.lock.
+	@$(VENV)/python -m lake_assets.stack.jar_lock
+
+up: jars ## Start the embedded stack.
+	@$(VENV)/lake up
+
+down: setup ## Stop the embedded stack.
+	@$(VENV)/lake down
+
+demo: jars ## Start the stack, fill the example assets and follow them into the marts.
+	@$(VENV)/lake demo
+
+test: jars ## Run the tests.
+	@$(VENV)/python -m pytest
+
+check: setup ## Lint, format, types, and who may import whom.
+	@$(VENV)/ruff check
+	@$(VENV)/ruff format --check
+	@$(VENV)/pyright
+	@$(VENV)/lint-imports
+
+clean: down ## Stop the stack and remove its state, the packages and the jars.
+	rm -rf .lake .venv .tools .jars

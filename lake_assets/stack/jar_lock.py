@@ -1,0 +1,127 @@
+"""The list of every file that the servers are made of: connectors/jars.lock, made from connectors/ivy.xml.
+
+`python -m lake_assets.stack.jar_lock` (`make jars-lock`) resolves ivy.xml with all that it needs and writes the list.
+"""
+
+import hashlib
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lake_assets.errors import LakeError
+from lake_assets.settings import PROJECT
+from lake_assets.stack.ivy import run_ivy
+
+DIRECT = PROJECT / "connectors" / "ivy.xml"
+LOCK = PROJECT / "connectors" / "jars.lock"
+HEADER = "# Made by `make jars-lock` from ivy.xml: sha256, bytes, folder, organisation:name:revision[:classifier]:extension\n"
+FOLDER_OF = {"kafka": "kafka", "iceberg": "plugins/iceberg", "jdbc": "plugins/jdbc"}
+
+
+class JarLockError(LakeError):
+    """jars.lock or ivy.xml cannot be used as it is."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Coordinates:
+    """What names one file in a Maven repository; `classifier` is empty for most."""
+
+    organisation: str
+    name: str
+    revision: str
+    classifier: str
+    extension: str
+
+    @property
+    def file_name(self) -> str:
+        classifier = f"-{self.classifier}" if self.classifier else ""
+        return f"{self.name}-{self.revision}{classifier}.{self.extension}"
+
+    def __str__(self) -> str:
+        return ":".join(filter(None, (self.organisation, self.name, self.revision, self.classifier, self.extension)))
+
+
+@dataclass(frozen=True, slots=True)
+class Jar:
+    """One line of the lock: a file, its SHA-256, its bytes, and the folder under the jars folder it belongs in."""
+
+    sha256: str
+    size: int
+    folder: str
+    coordinates: Coordinates
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the folder holds this file's contents instead of the file."""
+        return self.coordinates.extension == "tar.gz"
+
+
+def read_lock(path: Path = LOCK) -> list[Jar]:
+    """All lines of the lock. Raises JarLockError for a line that is not one."""
+    jars: list[Jar] = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if line.startswith("#"):
+            continue
+        match line.split():
+            case [sha256, size, folder, coordinates] if size.isdigit() and coordinates.count(":") in (3, 4):
+                organisation, name, revision, *classifier, extension = coordinates.split(":")
+                found = Coordinates(organisation, name, revision, "".join(classifier), extension)
+                jars.append(Jar(sha256, int(size), folder, found))
+            case _:
+                raise JarLockError(
+                    f"{path.name} line {number} is not a jar: make the file again with `make jars-lock`."
+                )
+    return jars
+
+
+def render_lock(jars: Iterable[Jar]) -> str:
+    lines = [f"{jar.sha256}  {jar.size:>9}  {jar.folder:<15}  {jar.coordinates}\n" for jar in jars]
+    return HEADER + "".join(sorted(lines, key=lambda line: line.split()[2:]))
+
+
+def hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def resolve(java: str) -> list[Jar]:
+    """Every file that ivy.xml needs, downloaded to a temporary folder to be hashed. Raises JarLockError."""
+    with tempfile.TemporaryDirectory(prefix="lake-jars-") as cache:
+        ivy = run_ivy(java, DIRECT, Path(cache), types=("jar", "bundle", "tar.gz"))
+        if ivy.wait() != 0:
+            raise JarLockError(f"Ivy could not resolve {DIRECT.name}: see what it says above.")
+        jars: list[Jar] = []
+        for conf, folder in FOLDER_OF.items():
+            report = ElementTree.parse(Path(cache) / f"lake-connectors-{conf}.xml")  # noqa: S314 - written by Ivy just now
+            for module in report.iter("module"):
+                for revision in module.iter("revision"):
+                    jars += [
+                        _read_artifact(artifact, module.attrib["organisation"], revision.attrib["name"], folder)
+                        for artifact in revision.iter("artifact")
+                    ]
+        return jars
+
+
+def _read_artifact(artifact: ElementTree.Element, organisation: str, revision: str, folder: str) -> Jar:
+    classifier = artifact.attrib.get("extra-1.m.classifier", "")
+    coordinates = Coordinates(organisation, artifact.attrib["name"], revision, classifier, artifact.attrib["ext"])
+    file = Path(artifact.attrib["location"])
+    return Jar(hash_file(file), file.stat().st_size, folder, coordinates)
+
+
+def main() -> None:
+    from lake_assets.stack.java import find_java
+
+    try:
+        jars = resolve(find_java())
+    except LakeError as error:
+        sys.exit(f"lake: {error}")
+    LOCK.write_text(render_lock(jars), "utf-8")
+    print(f"{LOCK.name}: {len(jars)} files, {sum(jar.size for jar in jars) / 1e6:.0f} MB")  # noqa: T201 - a build tool
+
+
+if __name__ == "__main__":
+    main()
