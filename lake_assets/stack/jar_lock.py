@@ -17,7 +17,9 @@ from lake_assets.stack.ivy import run_ivy
 
 DIRECT = PROJECT / "connectors" / "ivy.xml"
 LOCK = PROJECT / "connectors" / "jars.lock"
-HEADER = "# Made by `make jars-lock` from ivy.xml: sha256, bytes, folder, organisation:name:revision[:classifier]:extension\n"
+HEADER = """# Made by `make jars-lock` from ivy.xml.
+# sha256, bytes, folder, organisation:name:revision[:classifier]:extension
+"""
 FOLDER_OF = {"kafka": "kafka", "iceberg": "plugins/iceberg", "jdbc": "plugins/jdbc"}
 
 

@@ -162,7 +162,7 @@ class _Fetch:
             return run_ivy(self._java, module, cache, settings=settings, output=log, hold=self._lock)
 
     def _take_in(self) -> None:
-        """Put the files that are complete in their places; a file of another content is removed, to be fetched again."""
+        """Put the files that are complete in their places; one of another content is removed, to be fetched again."""
         by_name = {f"{found.organisation}/{found.file_name}" for found in {jar.coordinates for jar in self._wanted}}
         finished = {f"{path.parent.name}/{path.name}": path for path in self._downloads.glob("*/*/*")}
         for name in by_name & finished.keys():
@@ -249,7 +249,7 @@ def _check_space(folder: Path, wanted: Sequence[Jar]) -> None:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Generator[int]:
-    """One fetch at a time per folder; a second one waits and then finds everything there. Yields the lock's descriptor."""
+    """One fetch at a time per folder; a second one waits and then finds everything there. Yields the descriptor."""
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield lock.fileno()
@@ -272,7 +272,9 @@ def main() -> None:
         began = time.monotonic()
         print(f"Fetching {len(wanted)} jars into {jars_folder()} ...", flush=True)  # noqa: T201
         complete_jars(find_java(), show)
-        print(f"{'\n' if live else ''}The jars are complete after {time.monotonic() - began:.0f} s.")  # noqa: T201
+        if live:
+            print(file=sys.stderr)  # noqa: T201
+        print(f"The jars are complete after {time.monotonic() - began:.0f} s.")  # noqa: T201
     except LakeError as error:
         sys.exit(f"lake: {error}")
     except KeyboardInterrupt:

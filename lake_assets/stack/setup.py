@@ -80,6 +80,8 @@ def _sync(uv: str, project: Path) -> None:
     """Bytecode is compiled now, because each start of a part would else wait for it."""
     print("Installing the Python packages of uv.lock into .venv ...", flush=True)  # noqa: T201
     command = [uv, "sync", "--frozen", "--compile-bytecode"]
+    if not sys.stderr.isatty():
+        command.append("--quiet")  # no list of 300 packages in a log
     if not (project / ".venv" / "bin" / "python").exists():
         command += ["--python", sys.executable]
     _run(command, "uv could not install the Python packages", cwd=project)
@@ -98,7 +100,7 @@ def _check_space(project: Path) -> None:
     free = shutil.disk_usage(project).free
     if not (project / ".venv").exists() and free < NEEDED_BYTES:
         raise SetupError(
-            f"Set-up needs {NEEDED_BYTES / 1e9:.0f} GB at '{project}' and {free / 1e9:.1f} GB are free: make room there."
+            f"Set-up needs {NEEDED_BYTES / 1e9:.0f} GB at '{project}', where {free / 1e9:.1f} GB are free: make room."
         )
 
 
