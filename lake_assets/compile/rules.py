@@ -33,8 +33,10 @@ def typed(field: Field) -> str:
     """SQL for the field's value in its declared type, null when the text is not one. Timestamps are UTC."""
     text = given(field)
     match field.type.name:
-        case "string" | "json":
+        case "string":
             return text
+        case "json":
+            return f"cast({text} as varchar)"
         case "boolean":
             return f"case lower({text}) when 'true' then true when 'false' then false end"
         case "integer":

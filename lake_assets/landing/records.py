@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from lake_assets.errors import Unavailable
 from lake_assets.landing.broker import broker_error, client_config, error_of, quiet
@@ -23,20 +23,21 @@ def record_offsets(settings: Settings, topic: str, partition: int, first: int, l
     found: list[int] = []
     with _assigned(settings, topic, partition, first) as consumer:
         deadline = time.monotonic() + _DEADLINE_SECONDS
-        while _position(consumer, topic, partition, first) <= last:
-            messages = consumer.consume(_BATCH, timeout=0.2)
-            for message in messages:
-                error = message.error()
+        while time.monotonic() < deadline:
+            for message in consumer.consume(_BATCH, timeout=0.2):
+                error, offset = message.error(), message.offset()
+                # The end of the log ends the range too: after the last record there may be markers only.
+                if error is not None and error.code() == KafkaError._PARTITION_EOF:  # type: ignore[attr-defined]
+                    return found
                 if error is not None:
                     raise broker_error(settings, error, f"read {topic}[{partition}]")
-                offset = message.offset()
-                if offset is not None and first <= offset <= last:
-                    found.append(offset)
-            if messages:
+                if offset is None or offset > last:
+                    return found
+                found.append(offset)
                 deadline = time.monotonic() + _DEADLINE_SECONDS
-            elif time.monotonic() > deadline:
-                raise Unavailable(f"{topic}[{partition}] could not be read up to offset {last}: see 'lake status'.")
-    return found
+            if found and found[-1] == last:
+                return found
+    raise Unavailable(f"{topic}[{partition}] could not be read up to offset {last}: look at 'lake status'.")
 
 
 @contextmanager
@@ -48,6 +49,7 @@ def _assigned(settings: Settings, topic: str, partition: int, first: int) -> Ite
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
             "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
             "fetch.queue.backoff.ms": 5,
             "fetch.wait.max.ms": 50,
         },
@@ -60,9 +62,3 @@ def _assigned(settings: Settings, topic: str, partition: int, first: int) -> Ite
         raise broker_error(settings, error_of(exception), f"read {topic}[{partition}]") from exception
     finally:
         consumer.close()
-
-
-def _position(consumer: Consumer, topic: str, partition: int, first: int) -> int:
-    # Markers move the position only when a record follows them, so at the end of the log the watermark decides.
-    position = consumer.position([TopicPartition(topic, partition)])[0].offset
-    return first if position is None or position < 0 else position

@@ -234,13 +234,17 @@ class Ledger:
 
     def windows(self, asset: Asset, window: str | None = None) -> list[PublishedWindow]:
         """The asset's published windows in window order, or one of them."""
+        return self.windows_of(asset.name, asset.major, window)
+
+    def windows_of(self, name: str, major: int, window: str | None = None) -> list[PublishedWindow]:
+        """The published windows of one major version of an asset, in window order, or one of them."""
         with self._connection.cursor(row_factory=class_row(PublishedWindow)) as cursor:
             return cursor.execute(
                 'select asset, major, "window", sequence, contract_version, run_id, engine, raw_rows, good, '
                 "quarantined, duplicates, raw_bytes, seconds, published_at from ledger.window "
                 'where asset = %(asset)s and major = %(major)s and (%(window)s::text is null or "window" = %(window)s) '
                 'order by "window"',
-                {"asset": asset.name, "major": asset.major, "window": window},
+                {"asset": name, "major": major, "window": window},
             ).fetchall()
 
     def partitions(self, asset: Asset, window: str | None = None) -> list[tuple[str, PartitionCount]]:
@@ -253,3 +257,20 @@ class Ledger:
             {"asset": asset.name, "major": asset.major, "window": window},
         ).fetchall()
         return [(window_key, PartitionCount(*numbers)) for window_key, *numbers in rows]
+
+    def no_records(self, topic: str, partition: int) -> list[tuple[int, int]]:
+        """Offset ranges (inclusive) that an earlier audit has shown to hold no record, in order."""
+        return self._connection.execute(
+            "select first, last from ledger.no_record where topic = %s and partition = %s order by first",
+            (topic, partition),
+        ).fetchall()
+
+    def save_no_records(self, topic: str, partition: int, ranges: Sequence[tuple[int, int]]) -> None:
+        """Remembers offset ranges (inclusive) that hold no record, so that they are not read again."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                "insert into ledger.no_record (topic, partition, first, last) values (%s, %s, %s, %s) "
+                "on conflict (topic, partition, first) do update "
+                "set last = greatest(no_record.last, excluded.last)",
+                [(topic, partition, first, last) for first, last in ranges],
+            )

@@ -75,6 +75,16 @@ create table if not exists ledger.window_partition (
   check (raw = good + quarantined + duplicates)
 );
 
+-- Offsets that were read on the broker and shown to hold no record: transaction markers, aborted or compacted away.
+create table if not exists ledger.no_record (
+  topic text not null,
+  partition integer not null,
+  first bigint not null,
+  last bigint not null,
+  primary key (topic, partition, first),
+  check (first <= last)
+);
+
 -- Windows that a blocking check held back; readers still see what was published before.
 create table if not exists ledger.held_back (
   asset text not null,

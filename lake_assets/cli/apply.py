@@ -1,0 +1,35 @@
+"""`lake apply`."""
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per step taken, in a list.")
+def command(as_json: bool) -> None:
+    """Make topics, raw tables, connectors, staging and quarantine tables, dbt sources and grants match the contracts.
+
+    It can be run again at any time; what is there already is left alone, and nothing is ever deleted. A breaking
+    change of a contract is refused unless its major version was raised.
+
+    \b
+    Examples:
+      lake apply
+      lake apply --json
+    """
+    import dataclasses
+
+    from lake_assets.cli.tables import show, show_json
+    from lake_assets.orchestration.apply import apply
+    from lake_assets.orchestration.reload import reload_code
+    from lake_assets.settings import load_settings
+
+    settings = load_settings()
+    steps = apply(settings, lambda step: click.echo(f"  {step}", err=True))
+    if steps:
+        reload_code(settings, lambda step: click.echo(f"  {step}", err=True))
+    if as_json:
+        show_json([dataclasses.asdict(step) for step in steps])
+    elif not steps:
+        click.echo("Nothing to apply: everything is as the contracts say.")
+    else:
+        show(("what", "name", "action", "detail"), [(s.kind, s.name, s.action, s.detail) for s in steps])

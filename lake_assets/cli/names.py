@@ -1,0 +1,21 @@
+"""Asset names as people type them."""
+
+import difflib
+from collections.abc import Mapping
+
+from lake_assets.catalog.model import Asset
+from lake_assets.errors import LakeError
+
+
+def find(assets: Mapping[str, Asset], name: str) -> Asset:
+    """The asset of that name. Raises LakeError, with the nearest name, when there is none."""
+    if name in assets:
+        return assets[name]
+    near = difflib.get_close_matches(name, assets, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(assets) or 'none yet'}."
+    raise LakeError(f"there is no asset '{name}': {hint}")
+
+
+def chosen(assets: Mapping[str, Asset], name: str | None) -> list[Asset]:
+    """The named asset, or all of them."""
+    return [find(assets, name)] if name else list(assets.values())

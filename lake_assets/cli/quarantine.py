@@ -1,0 +1,37 @@
+"""`lake quarantine`."""
+
+import click
+
+
+@click.command()
+@click.argument("asset", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per reason, in a list.")
+def command(asset: str | None, as_json: bool) -> None:
+    """Show quarantined rows by reason: which rule, which field, how many rows and windows, and one sample.
+
+    A row that breaks two rules is counted under both.
+
+    \b
+    Examples:
+      lake quarantine
+      lake quarantine leads --json
+    """
+    from lake_assets.cli.names import chosen
+    from lake_assets.cli.tables import show, show_json
+    from lake_assets.orchestration.quarantine import reasons
+    from lake_assets.project import read_catalog
+    from lake_assets.settings import load_settings
+
+    settings = load_settings()
+    found = reasons(settings, chosen(read_catalog(settings), asset))
+    if as_json:
+        import dataclasses
+
+        show_json([dataclasses.asdict(reason) for reason in found])
+    elif not found:
+        click.echo("The quarantine is empty.")
+    else:
+        show(
+            ("asset", "reason", "field", "rows", "windows", "sample value", "what it says"),
+            [(r.asset, r.code, r.field or "", r.rows, r.windows, r.sample or "", r.message) for r in found],
+        )

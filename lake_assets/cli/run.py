@@ -1,0 +1,50 @@
+"""`lake run`."""
+
+import sys
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
+def command(as_json: bool) -> None:
+    """Turn everything landed so far into staging tables and marts, once, and return when that is done.
+
+    It first waits until what was produced before it started has landed. With `lake up` the same happens by itself, so
+    this is for CI, cron and the impatient.
+
+    Exit code 0 when all is up to date, 1 when a window was held back by a check, a step failed, or records that were
+    produced have not landed.
+
+    \b
+    Examples:
+      lake produce leads leads.jsonl && lake run
+      lake run --json
+    """
+    import dataclasses
+
+    from lake_assets.cli.tables import show, show_json
+    from lake_assets.orchestration.once import run_once
+    from lake_assets.settings import load_settings
+
+    report = run_once(load_settings(), lambda step: click.echo(f"  {step}", err=True))
+    if as_json:
+        show_json(dataclasses.asdict(report))
+    else:
+        rows = [
+            (name, len(windows), f"{min(windows)} to {max(windows)}", ", ".join(report.held_back.get(name, [])))
+            for name, windows in sorted(report.published.items())
+        ]
+        if rows:
+            show(("asset", "windows made", "span", "held back"), rows)
+        if report.marts:
+            click.echo(f"Marts built: {', '.join(sorted(set(report.marts)))}.")
+        if not rows and not report.failed:
+            click.echo("Nothing new has landed: staging tables and marts are up to date.")
+        for step, reason in report.failed.items():
+            click.echo(f"{step} failed: {reason}", err=True)
+        for name, windows in report.held_back.items():
+            click.echo(f"{name}: {len(windows)} windows held back by a check: lake why {name} {windows[0]}", err=True)
+        if report.under_way:
+            click.echo(f"{report.under_way} produced records have not landed: look at 'lake status'.", err=True)
+    sys.exit(1 if report.failed or report.held_back or report.under_way else 0)

@@ -1,0 +1,59 @@
+"""How far raw is behind the broker, from offsets and snapshot totals alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lake_assets.catalog.model import Asset
+from lake_assets.landing.snapshots import read_table
+from lake_assets.landing.topics import offsets
+from lake_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from pyiceberg.table import StaticTable
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """`produced` counts offsets the broker gave out and raw should hold, `landed` the rows raw holds."""
+
+    asset: str
+    produced: int
+    landed: int
+
+    @property
+    def under_way(self) -> int:
+        """Records that are produced and not landed; never negative."""
+        return max(0, self.produced - self.landed)
+
+
+def lags(settings: Settings, assets: Sequence[Asset], known: Mapping[tuple[str, int], tuple[int, int]]) -> list[Lag]:
+    """The lag of each asset, in order.
+
+    `known` says, per topic and Kafka partition, the lowest offset that raw ever got and how many offsets were shown to
+    hold no record. Raises Unavailable.
+    """
+    ends = offsets(settings, [asset.topic for asset in assets])
+    return [
+        Lag(
+            asset.name,
+            sum(
+                _produced(begin, end, *known.get((asset.topic, partition), (begin, 0)))
+                for partition, (begin, end) in ends.get(asset.topic, {}).items()
+            ),
+            read_table(settings, asset, _total_rows),
+        )
+        for asset in assets
+    ]
+
+
+def _produced(begin: int, end: int, first: int, no_record: int) -> int:
+    # The broker forgets old records and then begins above the first one that landed.
+    return end - min(begin, first) - no_record
+
+
+def _total_rows(table: "StaticTable") -> int:
+    snapshot = table.current_snapshot()
+    if snapshot is None or snapshot.summary is None:
+        return 0
+    return int(snapshot.summary.additional_properties.get("total-records", "0"))

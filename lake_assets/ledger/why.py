@@ -1,0 +1,46 @@
+"""Says in words why a window is as it is. Pure: the sentences follow from what the ledger holds."""
+
+from collections.abc import Sequence
+
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.windows import window_start
+from lake_assets.errors import LakeError
+from lake_assets.ledger.ledger import HeldBack, Pending, PublishedWindow
+
+
+def check_window(asset: Asset, window: str) -> None:
+    """Raises LakeError when the text is no window of the asset."""
+    try:
+        window_start(window, asset.window)
+    except ValueError:
+        form = "2026-01-31" if asset.window == "day" else "2026-01-31-13:00"
+        raise LakeError(
+            f"'{window}' is not a window of {asset.name}, whose windows are a {asset.window} long: write it as {form}."
+        ) from None
+
+
+def verdict(
+    asset: Asset, published: PublishedWindow | None, pending: Sequence[Pending], held: HeldBack | None
+) -> tuple[str, str]:
+    """What is the matter with one window, and what to do next."""
+    rows = sum(entry.rows for entry in pending)
+    if held is not None:
+        state = (
+            f"Held back on {held.held_at:%Y-%m-%d %H:%M} UTC: {', '.join(held.checks)} failed, "
+            f"so readers still see {'what was published before' if published else 'nothing'}."
+        )
+        return state, f"Look at the rows (lake quarantine {asset.name}), mend the data or the check, then: lake apply."
+    if published is None and not pending:
+        return "Nothing has landed in this window.", f"See whether its events were produced: lake audit {asset.name}."
+    if pending:
+        contract = any(entry.reason == "contract" for entry in pending)
+        cause = "the contract changed" if contract and not rows else f"{rows} rows landed since"
+        state = f"Out of date: {cause}."
+        return state, "It is made again by itself while the stack is up, or at once with: lake run."
+    assert published is not None
+    if published.quarantined:
+        return (
+            f"Up to date, with {published.quarantined} of {published.raw_rows} rows in quarantine.",
+            f"See why: lake quarantine {asset.name}.",
+        )
+    return "Up to date: every row is accounted for.", "Nothing."

@@ -1,0 +1,209 @@
+"""`lake plan` and `lake apply`: what the contracts ask for, against what is there."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import PurePath
+
+from lake_assets.catalog.compare import Change, compare
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.parse import parse_contract
+from lake_assets.compile.connector import ConnectorSpec
+from lake_assets.compile.dbt_sources import dbt_files
+from lake_assets.compile.raw_table import raw_table
+from lake_assets.compile.topic import TopicSpec, control_topic, topic_spec
+from lake_assets.errors import LakeError
+from lake_assets.landing.connect import config_differences, connector_for, ensure_connector
+from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
+from lake_assets.landing.topics import compare_topics, ensure_topics
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.project import read_catalog
+from lake_assets.settings import Settings
+from lake_assets.warehouse.marts import ensure_mart_access, mart_access_missing, mart_schemas, write_dbt_sources
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that apply does: `action` on the `kind` of thing called `name`, with details for a person.
+
+    The actions `leave` and `keep` say what apply sees and will not touch.
+    """
+
+    kind: str
+    name: str
+    action: str
+    detail: str = ""
+
+    @property
+    def changes_something(self) -> bool:
+        return self.action not in ("leave", "keep")
+
+
+class BreakingChange(LakeError):
+    """A contract changed in a way that its readers cannot follow, without a new major version."""
+
+
+def plan(settings: Settings) -> list[Step]:
+    """Every step that `apply` would take, in order; empty when all is applied. Changes nothing.
+
+    Raises ContractError, BreakingChange, Unavailable.
+    """
+    assets = read_catalog(settings)
+    with Ledger(settings) as ledger:
+        contracts = ledger.contracts() if ledger.exists() else {}
+        changes = _contract_changes(assets, contracts)
+        steps = list(_contract_steps(assets, contracts, changes))
+        remade = {name: _windows_to_remake(ledger, assets[name], changes.get(name), contracts) for name in assets}
+    connectors = _connectors(settings, assets)
+    warehouse = warehouse_for(settings)
+    steps += _raw_table_steps(settings, assets)
+    steps += _topic_steps(settings, assets)
+    for spec in connectors:
+        differences = config_differences(settings, spec)
+        if differences is None:
+            steps.append(Step("connector", spec.name, "create", f"topics {spec.config['topics.regex']}"))
+        elif differences:
+            steps.append(Step("connector", spec.name, "change", ", ".join(differences)))
+    for asset in assets.values():
+        for sentence in warehouse.missing(asset):
+            action, _, what = sentence.partition(" ")
+            steps.append(Step("staging", asset.table, action, what))
+    for asset in assets.values():
+        for relative, text in dbt_files(asset).items():
+            path = settings.dbt_project / "models" / "staging" / relative
+            if not path.exists() or path.read_text("utf-8") != text:
+                steps.append(Step("dbt", str(relative), "write"))
+    steps += [Step("grant", schema, "grant", "analyst may read it") for schema in mart_access_missing(settings)]
+    steps += [
+        Step("windows", name, "remake", f"{len(windows)} windows, {windows[0]} to {windows[-1]}")
+        for name, windows in remade.items()
+        if windows
+    ]
+    return steps
+
+
+def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
+    """Takes the steps of `plan` and returns them; running it again takes none.
+
+    Tables come before topics and topics before connectors, because the sink drops records that have no table. A step
+    that was interrupted is taken again next time. Raises what `plan` raises, and ConnectorFailed.
+    """
+    steps = [step for step in plan(settings) if step.changes_something]
+    if not steps:
+        return []
+    assets = read_catalog(settings)
+    warehouse = warehouse_for(settings)
+    with Ledger(settings) as ledger, ledger.locked("apply"):
+        ledger.ensure()
+        contracts = ledger.contracts()
+        changes = _contract_changes(assets, contracts)
+        remade = {name: _windows_to_remake(ledger, assets[name], changes.get(name), contracts) for name in assets}
+        on_progress("raw tables")
+        ensure_raw_tables(settings, [raw_table(asset) for asset in assets.values()])
+        on_progress("topics")
+        ensure_topics(settings, _topics(assets))
+        for spec in _connectors(settings, assets):
+            on_progress(f"connector {spec.name}")
+            ensure_connector(settings, spec)
+        on_progress("staging and quarantine tables")
+        for asset in assets.values():
+            warehouse.ensure(asset)
+        on_progress("dbt sources and grants")
+        write_dbt_sources(settings, assets.values())
+        ensure_mart_access(settings, mart_schemas(settings))
+        for name, asset in assets.items():
+            ledger.request(asset, remade[name])
+            ledger.save_contract(asset, asset.path.read_text("utf-8"))
+    return steps
+
+
+def _contract_changes(assets: Mapping[str, Asset], contracts: Mapping[tuple[str, int], str]) -> dict[str, Change]:
+    """How each applied asset's contract changed. Raises BreakingChange, with every sentence that explains it."""
+    changes: dict[str, Change] = {}
+    for name, asset in assets.items():
+        applied = [major for applied_name, major in contracts if applied_name == name]
+        if not applied:
+            continue
+        newest = max(applied)
+        old = parse_contract(contracts[name, newest], PurePath(f"applied/{name}.yaml"))
+        changes[name] = compare(old, asset)
+    refused = {name: change for name, change in changes.items() if not change.allowed}
+    if refused:
+        reasons = "; ".join(
+            f"{name}: {', '.join(d.sentence for d in change.differences if d.kind == 'breaking')}"
+            for name, change in refused.items()
+        )
+        raise BreakingChange(
+            f"the change would break those who read the tables ({reasons}): raise the contract's major version, "
+            "which makes a new table beside the old one, or undo the change."
+        )
+    return changes
+
+
+def _contract_steps(
+    assets: Mapping[str, Asset], contracts: Mapping[tuple[str, int], str], changes: Mapping[str, Change]
+) -> Iterator[Step]:
+    for name, asset in assets.items():
+        if name not in changes:
+            yield Step("contract", name, "create", f"version {asset.version}, {len(asset.fields)} fields")
+        elif (asset.name, asset.major) not in contracts:
+            yield Step("contract", name, "new version", f"{asset.version}: table {asset.table} beside the old one")
+        elif contracts[asset.name, asset.major] != asset.path.read_text("utf-8"):
+            change = changes[name]
+            detail = "; ".join(d.sentence for d in change.differences) or "nothing about the data"
+            yield Step("contract", name, "change", f"{change.kind}: {detail}")
+    for name in sorted({name for name, _ in contracts} - set(assets)):
+        yield Step("contract", name, "keep", "its file is gone: nothing is deleted, but it is no longer refreshed")
+
+
+def _windows_to_remake(
+    ledger: Ledger, asset: Asset, change: Change | None, contracts: Mapping[tuple[str, int], str]
+) -> list[str]:
+    """Windows that a changed contract may judge otherwise.
+
+    With a new major version all that its predecessor had; otherwise those with rows in quarantine and those held back.
+    """
+    if change is None:
+        return []
+    if (asset.name, asset.major) not in contracts:
+        previous = max(major for name, major in contracts if name == asset.name)
+        return [published.window for published in ledger.windows_of(asset.name, previous)]
+    if change.kind == "none":
+        return []
+    quarantined = [
+        published.window for published in ledger.windows_of(asset.name, asset.major) if published.quarantined
+    ]
+    return sorted({*quarantined, *(held.window for held in ledger.held_back(asset))})
+
+
+def _domains(assets: Mapping[str, Asset]) -> list[str]:
+    return sorted({asset.domain for asset in assets.values()})
+
+
+def _connectors(settings: Settings, assets: Mapping[str, Asset]) -> list[ConnectorSpec]:
+    return [connector_for(settings, domain) for domain in _domains(assets)]
+
+
+def _topics(assets: Mapping[str, Asset]) -> list[TopicSpec]:
+    return list(chain((topic_spec(a) for a in assets.values()), (control_topic(d) for d in _domains(assets))))
+
+
+def _raw_table_steps(settings: Settings, assets: Mapping[str, Asset]) -> Iterator[Step]:
+    for report in compare_raw_tables(settings, [raw_table(asset) for asset in assets.values()]):
+        yield from _step("raw table", ".".join(report.identifier), report.outcome, report.differences)
+
+
+def _topic_steps(settings: Settings, assets: Mapping[str, Asset]) -> Iterator[Step]:
+    for report in compare_topics(settings, _topics(assets)):
+        yield from _step("topic", report.name, report.outcome, report.differences)
+
+
+def _step(kind: str, name: str, outcome: str, differences: Sequence[str]) -> Iterator[Step]:
+    match outcome:
+        case "created":
+            yield Step(kind, name, "create")
+        case "updated":
+            yield Step(kind, name, "change", "; ".join(differences))
+        case "differs":
+            yield Step(kind, name, "leave", "; ".join(differences))

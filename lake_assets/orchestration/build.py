@@ -1,0 +1,42 @@
+"""Puts the parts together: assets of every contract, marts, sensors, checks."""
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from lake_assets.orchestration.assets import asset_definitions
+from lake_assets.orchestration.marts import mart_definitions
+from lake_assets.orchestration.partitions import window_partitions
+from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
+from lake_assets.project import read_catalog
+from lake_assets.settings import Settings
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """The code location of one lake. Raises ContractError when a contract is wrong."""
+    assets = read_catalog(settings)
+    partitions = window_partitions(assets.values())
+    nodes = [node for asset in assets.values() for node in asset_definitions(settings, asset, partitions[asset.window])]
+    marts = mart_definitions(settings, assets)
+    conforming = [node for node in nodes if isinstance(node, dg.AssetsDefinition)]
+    sensor = raw_windows_sensor(settings, assets, partitions, mart_graph(marts.assets), [*conforming, *marts.assets])
+    return dg.Definitions(
+        assets=[*nodes, *marts.assets],
+        sensors=[sensor, *marts.sensors],
+        resources=dict(marts.resources),
+        executor=dg.in_process_executor,
+    )
+
+
+def mart_graph(marts: Sequence[dg.AssetsDefinition]) -> Graph:
+    """Which staging tables stand behind each mart, directly or through other marts."""
+    direct: Mapping[dg.AssetKey, set[dg.AssetKey]] = {
+        key: set(definition.asset_deps[key]) for definition in marts for key in definition.keys
+    }
+
+    def sources(key: dg.AssetKey) -> frozenset[dg.AssetKey]:
+        if key not in direct:
+            return frozenset([key])
+        return frozenset(source for parent in direct[key] for source in sources(parent))
+
+    return Graph({key: sources(key) for key in direct})

@@ -1,0 +1,140 @@
+"""`lake run`: once and in this process what sensor and automation do continuously."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from lake_assets.catalog.model import Asset
+from lake_assets.compile.connector import connector_name
+from lake_assets.errors import LakeError
+from lake_assets.landing.connect import connector_status
+from lake_assets.landing.lag import lags
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.orchestration.audit import audit
+from lake_assets.orchestration.build import mart_graph
+from lake_assets.orchestration.partitions import window_partitions
+from lake_assets.orchestration.refresh import observe
+from lake_assets.orchestration.sensors import raw_events, run_requests
+from lake_assets.project import read_catalog
+from lake_assets.settings import Settings
+
+_POLL_SECONDS = 0.5
+# Without progress for this long, somebody should look why.
+_SUSPICIOUS_SECONDS = 10.0
+# A connector whose worker was killed needs 22 s before its first commit, and more on a busy machine.
+_STALLED_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class RunReport:
+    """What one `lake run` did. Windows are by asset name; `failed` holds the steps that failed, by name."""
+
+    waited_seconds: float = 0.0
+    under_way: int = 0
+    published: dict[str, list[str]] = field(default_factory=dict)
+    held_back: dict[str, list[str]] = field(default_factory=dict)
+    marts: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunReport:
+    """Waits until what was produced so far has landed, then brings every queued window and its marts up to date.
+
+    Raises LakeError when nothing is applied, Unavailable when a part does not answer.
+    """
+    from lake_assets.definitions import defs
+
+    assets = read_catalog(settings)
+    report = RunReport()
+    with Ledger(settings) as ledger:
+        if not ledger.exists():
+            raise LakeError("nothing is applied yet: run 'lake apply' first.")
+        report.under_way, report.waited_seconds = _wait_until_landed(settings, ledger, assets, on_progress)
+        before = ledger.cursors()
+        landed, _ = observe(settings, ledger, list(assets.values()), before)
+        pending = ledger.pending(list(assets))
+    os.environ.setdefault("DAGSTER_HOME", str(settings.home / "dagster"))
+    with dg.DagsterInstance.get() as instance:
+        for name, windows in landed.items():
+            for event in raw_events(assets[name], windows):
+                instance.report_runless_asset_event(event)
+        if not pending:
+            return report
+        job = defs.resolve_implicit_global_asset_job_def()
+        marts = [node for node in defs.assets or () if isinstance(node, dg.AssetsDefinition)]
+        graph = mart_graph([node for node in marts if not node.partitions_def])
+        for request in run_requests(pending, assets, window_partitions(assets.values()), graph):
+            keys = list(request.asset_selection or ())
+            on_progress(f"{len(keys)} assets, {request.tags['dagster/asset_partition_range_start']} onwards")
+            result = job.execute_in_process(
+                instance=instance, asset_selection=keys, tags=dict(request.tags), raise_on_error=False
+            )
+            _collect(report, result, assets)
+    with Ledger(settings) as ledger:
+        left = {(entry.asset, entry.window) for entry in ledger.pending(list(assets))}
+        for entry in pending:
+            if (entry.asset, entry.window) not in left:
+                report.published.setdefault(entry.asset, []).append(entry.window)
+        for asset in assets.values():
+            if held := [row.window for row in ledger.held_back(asset)]:
+                report.held_back[asset.name] = held
+    return report
+
+
+def _collect(report: RunReport, result: dg.ExecuteInProcessResult, assets: Mapping[str, Asset]) -> None:
+    staging = {asset.staging_schema for asset in assets.values()} | {"conformed"}
+    for event in result.get_asset_materialization_events():
+        key = event.asset_key
+        if key is not None and key.path[0] not in staging:
+            report.marts.append(".".join(key.path))
+    for event in result.get_step_failure_events():
+        error = event.step_failure_data.error
+        cause = error.cause or error if error else None
+        report.failed[event.step_key or "run"] = cause.message.strip().splitlines()[0] if cause else "failed"
+
+
+def _wait_until_landed(
+    settings: Settings, ledger: Ledger, assets: Mapping[str, Asset], on_progress: Callable[[str], None]
+) -> tuple[int, float]:
+    """Returns how many records had not landed when it stopped waiting, and the seconds it waited."""
+    started = moved = time.monotonic()
+    listed = list(assets.values())
+    smallest: int | None = None
+    looked = False
+    while True:
+        waiting = sum(lag.under_way for lag in lags(settings, listed, known_offsets(ledger, listed)))
+        now = time.monotonic()
+        if waiting == 0:
+            return 0, now - started
+        if smallest is None or waiting < smallest:
+            smallest, moved, looked = waiting, now, False
+            on_progress(f"waiting for {waiting} produced records to land")
+        if now - moved > _SUSPICIOUS_SECONDS and not looked:
+            looked = True
+            for domain in sorted({asset.domain for asset in listed}):
+                status = connector_status(settings, connector_name(domain))
+                if status is None or status.failure:
+                    reason = status.failure if status else f"the connector of domain '{domain}' is missing"
+                    raise LakeError(f"{waiting} produced records cannot land: {reason}. Run 'lake apply'.")
+            # What is left may be transaction markers, which never land; the audit finds out and remembers them.
+            if not any(p.under_way for a in audit(settings, listed) for p in a.partitions):
+                return 0, time.monotonic() - started
+        if now - moved > _STALLED_SECONDS:
+            return waiting, now - started
+        time.sleep(_POLL_SECONDS)
+
+
+def known_offsets(ledger: Ledger, assets: Sequence[Asset]) -> dict[tuple[str, int], tuple[int, int]]:
+    """Per topic and Kafka partition: the lowest published offset, and how many were shown to hold no record."""
+    found: dict[tuple[str, int], tuple[int, int]] = {}
+    for asset in assets:
+        firsts: dict[int, int] = {}
+        for _, count in ledger.partitions(asset):
+            firsts[count.partition] = min(count.min_offset, firsts.get(count.partition, count.min_offset))
+        for partition, first in firsts.items():
+            markers = sum(last - low + 1 for low, last in ledger.no_records(asset.topic, partition))
+            found[asset.topic, partition] = (first, markers)
+    return found
