@@ -22,13 +22,22 @@ _MONEY = frozenset({
     "amount", "price", "cost", "costs", "revenue", "fee", "fees", "salary", "wage", "balance", "payment", "turnover",
     "budget", "money",
 })  # fmt: skip
-_RATIO = frozenset({"rate", "ratio", "percent", "percentage", "pct", "share", "score", "index", "count", "factor"})
+_OF_MONEY = frozenset({"eur", "usd", "gbp", "chf", "net", "gross", "total", "sum", "paid", "due", "local"})
+_RATIO = frozenset({
+    "rate", "ratio", "percent", "percentage", "pct", "share", "score", "index", "count", "factor",
+    "lat", "lon", "lng", "latitude", "longitude", "weight", "height", "temperature", "probability",
+})  # fmt: skip
 
 
 def looks_like_money(name: str) -> bool:
-    """Whether a field's name says that it holds money: `net_amount` does, `price_index` does not."""
+    """Whether a field's name says that it holds money: `net_amount` and `price_eur` do, `payment_id` does not."""
     words = name.split("_")
-    return bool(_MONEY & set(words)) and words[-1] not in _RATIO
+    return words[-1] in _MONEY or (words[-1] in _OF_MONEY and bool(_MONEY & set(words)))
+
+
+def looks_like_ratio(name: str) -> bool:
+    """Whether a field's name says that it holds a measure without a unit of money: `discount_rate`, `lat`."""
+    return name.split("_")[-1] in _RATIO
 
 
 def read_field(draft: Draft, at: TreePath) -> tuple[Field, list[Check]] | None:

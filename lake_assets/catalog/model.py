@@ -30,7 +30,8 @@ class FieldType:
 class Field:
     """One declared column and its row rules. `format` is a JDK DateTimeFormatter pattern, `epoch_millis` or
     `epoch_seconds`; without one, dates and timestamps are ISO 8601 and a missing offset means UTC. `pattern` is a
-    regular expression of RE2 that the whole value must match. `source` is the JSON key in the payload when it is not the field's name."""
+    regular expression of RE2 that the whole value must match. `source` is the payload's JSON key when that is not the
+    field's name."""
 
     name: str
     type: FieldType

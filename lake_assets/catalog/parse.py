@@ -156,8 +156,10 @@ def _read_table(draft: Draft) -> tuple[tuple[Field, ...], tuple[Check, ...]]:
         field, of_field = read
         fields.append(field)
         checks.extend(of_field)
-        if sources.setdefault(field.payload_key, field.name) != field.name:
-            draft.report(place, f"'{field.payload_key}' of the payload is already '{sources[field.payload_key]}'.")
+        # The engine that reads the payload does not tell keys apart by case.
+        holder = sources.setdefault(field.payload_key.lower(), field.name)
+        if holder != field.name:
+            draft.report(place, f"the payload's '{field.payload_key}' is already read into '{holder}'; remove one.")
         position = draft.value(*place, "primaryKeyPosition")
         if position and positions.setdefault(position, field.name) != field.name:
             draft.report((*place, "primaryKeyPosition"), f"{position} is already the place of '{positions[position]}'.")

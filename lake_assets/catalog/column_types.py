@@ -1,0 +1,163 @@
+"""The type of a sampled column: the narrowest that nearly all of its values have, with the reason."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from lake_assets.catalog.date_shapes import date_shape, has_short_years
+from lake_assets.catalog.fields import MOST_PRECISION, looks_like_money, looks_like_ratio
+from lake_assets.catalog.sample import Cell
+
+_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.0+)?")
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(?:\.(\d+))?")
+_SCIENTIFIC = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?")
+_COMMA_NUMBER = re.compile(r"-?\d{1,3}(?:[. ]?\d{3})*,\d+|-?\d{1,3}(?:,\d{3})+\.\d+")
+_LEADING_ZERO = re.compile(r"0\d+|\+\d+")
+_CODE_NAME = re.compile(
+    r"(?:^|_)(?:zip|plz|postal|postcode|phone|mobile|fax|iban|bic|ean|isbn|gtin|barcode|vat|sku|imei|account)(?:_|$)"
+)
+_MOST_VALUES = 5_000
+_TOLERATED = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnType:
+    """`why` says how the type was found, `doubts` what about it is a guess. `first` is set for dates and times."""
+
+    logical: str
+    why: str
+    physical: str | None = None
+    format: str | None = None
+    doubts: tuple[str, ...] = ()
+    first: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A type, what its values are called, and how many rows have it; `fit` are the values that do, if known."""
+
+    type: ColumnType
+    called: str
+    rows: int
+    fit: frozenset[str] | None = None
+
+
+def column_type(name: str, cells: Mapping[Cell, int]) -> ColumnType:
+    """The type of a column from its cells that are not empty, with their counts; `name` is the field's.
+
+    One misfit among eight values and more, or one in twenty, does not change the type: conform will put it into
+    quarantine. A number with a leading zero or a plus is a code, and a code is a string.
+    """
+    total = sum(cells.values())
+    if not total:
+        return ColumnType("string", "no value in the sample", doubts=("empty in the whole sample",))
+    if any(cell.kind == "json" for cell in cells):
+        return _nested_type(cells, total)
+    values = _spread(cells)
+    total = sum(values.values())
+    candidates = [*_boolean(values), *_date(name, values), *_integer(name, values, cells), *_number(name, values)]
+    candidates.sort(key=lambda candidate: -candidate.rows)
+    for candidate in candidates:
+        misfits = total - candidate.rows
+        if misfits <= max(total * _TOLERATED, 1 if total >= 8 else 0):
+            if not misfits:
+                return candidate.type
+            doubt = f"{misfits} of {total} values{_such_as(values, candidate)} will go to quarantine"
+            return replace(candidate.type, doubts=(*candidate.type.doubts, doubt))
+    return _string(name, values, candidates)
+
+
+def _nested_type(cells: Mapping[Cell, int], total: int) -> ColumnType:
+    objects, arrays = cells.get(Cell("json", "{"), 0), cells.get(Cell("json", "["), 0)
+    logical = "object" if objects >= arrays else "array"
+    doubts = () if max(objects, arrays) == total else ("of several shapes in the sample",)
+    return ColumnType(logical, f"nested JSON{'' if objects >= arrays else ' list'}, kept as it is", doubts=doubts)
+
+
+def _boolean(values: Mapping[str, int]) -> list[_Candidate]:
+    fit = frozenset(value for value in values if value.lower() in ("true", "false"))
+    return _candidate(ColumnType("boolean", "true or false"), "true or false", values, fit)
+
+
+def _date(name: str, values: Mapping[str, int]) -> list[_Candidate]:
+    shape = date_shape(values, name)
+    if shape is None:
+        return []
+    logical = "timestamp" if shape.has_time else "date"
+    doubts = [shape.doubt] if shape.doubt else []
+    if shape.has_time and not shape.has_offset:
+        doubts.append("no offset: read as UTC")
+    why = f"{'times' if shape.has_time else 'days'} as {shape.format or 'ISO 8601'}"
+    found = ColumnType(logical, why, None, shape.format, tuple(doubts), shape.first)
+    return [_Candidate(found, f"{logical}s", shape.fits)]
+
+
+def _integer(name: str, values: Mapping[str, int], cells: Mapping[Cell, int]) -> list[_Candidate]:
+    # In JSON, a number between quotes is a text by its sender's will; in a CSV (no numbers at all) nobody can say.
+    numbers = sum(times for cell, times in cells.items() if cell.kind == "number")
+    if _is_code(name, values) or looks_like_money(name) or (0 < numbers * 2 < sum(cells.values())):
+        return []
+    fit = frozenset(value for value in values if _INTEGER.fullmatch(value))
+    return _candidate(ColumnType("integer", "whole numbers"), "whole numbers", values, fit)
+
+
+def _number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
+    if _is_code(name, values):
+        return []
+    plain = {value: match for value in values if (match := _NUMBER.fullmatch(value))}
+    scale = max((len(match[2] or "") for match in plain.values()), default=0)
+    money = looks_like_money(name)
+    if not money and (scale == 0 or scale > 2 or looks_like_ratio(name)):
+        fit = frozenset(value for value in values if _SCIENTIFIC.fullmatch(value))
+        why = f"numbers with up to {scale} digits after the point, not money by name"
+        return _candidate(ColumnType("number", why, "double"), "numbers", values, fit)
+    whole = max((len(match[1]) for match in plain.values()), default=0)
+    needed = whole + 3 + max(2, scale)
+    precision = next((size for size in (12, 18, MOST_PRECISION) if size >= needed), MOST_PRECISION)
+    if whole + max(2, scale) > MOST_PRECISION:
+        return []
+    doubts = () if scale else ("whole numbers in the sample, but money by its name",)
+    if not money:
+        doubts = ("make it double if more than 2 digits after the point may come",)
+    why = f"{'money by name' if money else 'numbers'}, {whole} digits before the point, {scale} after it"
+    found = ColumnType("number", why, f"decimal({precision},{max(2, scale)})", None, doubts)
+    return _candidate(found, "numbers", values, frozenset(plain))
+
+
+def _string(name: str, values: Mapping[str, int], candidates: list[_Candidate]) -> ColumnType:
+    total = sum(values.values())
+    if has_short_years(values):
+        return ColumnType("string", "text", doubts=("dates whose year has two digits cannot be read for certain",))
+    if sum(times for value, times in values.items() if _COMMA_NUMBER.fullmatch(value)) * 2 > total:
+        return ColumnType("string", "text", doubts=("numbers with a comma: conform reads only a point",))
+    if candidates and candidates[0].rows * 2 > total:
+        best = candidates[0]
+        doubt = f"{best.rows} of {total} are {best.called}, but not all{_such_as(values, best)}"
+        return ColumnType("string", "text of several kinds", doubts=(doubt,))
+    return ColumnType("string", "a code: leading zeros or its name" if _is_code(name, values) else "text")
+
+
+def _is_code(name: str, values: Mapping[str, int]) -> bool:
+    return bool(_CODE_NAME.search(name)) or any(_LEADING_ZERO.fullmatch(value) for value in values)
+
+
+def _candidate(found: ColumnType, called: str, values: Mapping[str, int], fit: frozenset[str]) -> list[_Candidate]:
+    return [_Candidate(found, called, sum(values[value] for value in fit), fit)] if fit else []
+
+
+def _such_as(values: Mapping[str, int], candidate: _Candidate) -> str:
+    if candidate.fit is None:
+        return ""
+    odd = next((value for value in values if value not in candidate.fit), None)
+    return f", such as '{odd[:20]}'," if odd is not None and odd.isprintable() else ""
+
+
+def _spread(cells: Mapping[Cell, int]) -> dict[str, int]:
+    """The texts with their counts; of very many, some from everywhere in the file."""
+    step = -(-len(cells) // _MOST_VALUES)
+    values: dict[str, int] = {}
+    for at, (cell, times) in enumerate(cells.items()):
+        if at % step == 0:
+            values[cell.text] = values.get(cell.text, 0) + times
+    return values

@@ -1,0 +1,72 @@
+"""How a CSV is written: its delimiter and its header. One place, so that every reader of a file agrees."""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lake_assets.errors import LakeError
+
+_DELIMITERS = (",", ";", "\t", "|")
+_SNIFFED_ROWS = 200
+# What stands in data and hardly ever in a header.
+_DATA = re.compile(
+    r"[-+]?\d+([.,]\d+)*|\d{1,4}[-./]\d{1,2}[-./]\d{1,4}([T ].*)?|[^@\s]+@[^@\s]+\.\w+|(?i:true|false|null)"
+)
+
+
+class SampleError(LakeError):
+    """A file cannot serve as a sample (or be produced); the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class CsvDialect:
+    """`header` holds the names as they stand in the file: they are the JSON keys of the payload."""
+
+    delimiter: str
+    header: tuple[str, ...]
+
+
+def read_dialect(head: str) -> CsvDialect:
+    """The dialect of a CSV from its first rows (text without a byte order mark, whole lines).
+
+    Quotes are double quotes, doubled within. Raises SampleError: no header, two columns of one name.
+    """
+    delimiter = max(_DELIMITERS, key=lambda candidate: _fit(head, candidate))
+    first: list[str] = next(csv_rows(head, delimiter), list[str]())
+    header = tuple(name.strip() for name in first)
+    if not any(header):
+        raise SampleError("the sample has no header: its first line must name the columns.")
+    doubled = next((name for name, times in Counter(header).items() if name and times > 1), None)
+    if doubled:
+        raise SampleError(f"two columns are named '{doubled}': rename one in the header, so that both are kept.")
+    values = [name for name in header if _DATA.fullmatch(name)]
+    if values:
+        raise SampleError(
+            f"the first line looks like data ('{values[0][:40]}'), not like a header: "
+            "add a first line that names the columns."
+        )
+    return CsvDialect(delimiter, header)
+
+
+def csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
+    """The rows of a CSV as lists of texts."""
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+
+
+def _fit(head: str, delimiter: str) -> tuple[float, int]:
+    """How well a delimiter explains the rows: the share that has as many cells as the header, then how many."""
+    widths: list[int] = []
+    try:
+        for row in csv_rows(head, delimiter):
+            if row:
+                widths.append(len(row))
+            if len(widths) == _SNIFFED_ROWS:
+                break
+    except csv.Error:
+        return (0.0, 0)
+    if not widths or widths[0] == 1:
+        return (0.0, 0)
+    return (widths.count(widths[0]) / len(widths), widths[0])

@@ -1,0 +1,79 @@
+"""An inferred contract as YAML: one line a field, and at the end of the line what is a guess."""
+
+import re
+
+from lake_assets.catalog.infer import Inferred, InferredField
+
+SCHEMA_COMMENT = "# yaml-language-server: $schema=../contract.schema.json"
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_NOT_PLAIN = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0"}
+
+
+def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, owner_is_known: bool, of: str) -> str:
+    """The contract's text. `of` says where the sample came from; it stands in the description until one is written."""
+    key = [one for one in inferred.fields if one.key_position]
+    lines = [
+        SCHEMA_COMMENT,
+        "apiVersion: v3.1.0",
+        "kind: DataContract",
+        f"id: {domain}.{name}",
+        f"name: {name}",
+        "version: 1.0.0",
+        "status: active",
+        f"domain: {domain}",
+        f"description: {{purpose: {scalar(f'Events of {name}, as in {of}.')}}}  # say what one row is",
+        f"team: {{name: {domain}, members: [{{username: {scalar(owner)}, role: owner}}]}}"
+        + ("" if owner_is_known else "  # who answers for this data?"),
+        "customProperties:",
+        f"  - {{property: landing, value: {{eventTime: {inferred.event_time}, window: day, start: {inferred.start}, "
+        f"partitions: 4}}}}  # event time: {_comment(inferred.event_time_why)}",
+        "schema:",
+        f"  - name: {name}",
+        "    properties:",
+        *(_field_line(one, len(key)) for one in inferred.fields),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def scalar(text: str) -> str:
+    """A text as a YAML scalar within flow style; quoted unless it is plainly a word."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _NOT_PLAIN:
+        return text
+    return '"' + "".join(_ESCAPES.get(letter) or _escaped(letter) for letter in text) + '"'
+
+
+def _field_line(one: InferredField, key_parts: int) -> str:
+    kind = one.type
+    parts = [f"name: {one.name}", f"logicalType: {kind.logical}"]
+    if kind.physical:
+        parts.append(f"physicalType: {scalar(kind.physical)}")
+    if one.source != one.name:
+        parts.append(f"physicalName: {scalar(one.source)}")
+    if one.required:
+        parts.append("required: true")
+    if one.key_position:
+        parts.append("primaryKey: true")
+        if key_parts > 1:
+            parts.append(f"primaryKeyPosition: {one.key_position}")
+    if kind.format:
+        parts.append(f"logicalTypeOptions: {{format: {scalar(kind.format)}}}")
+    if one.values:
+        values = ", ".join(scalar(value) for value in one.values)
+        severity = "" if one.closed else ", severity: warning"
+        parts.append(
+            f"quality: [{{metric: invalidValues, arguments: {{validValues: [{values}]}}, mustBe: 0{severity}}}]"
+        )
+    comment = f"  # {_comment('; '.join(one.doubts))}" if one.doubts else ""
+    return f"      - {{{', '.join(parts)}}}{comment}"
+
+
+def _comment(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    code = ord(letter)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

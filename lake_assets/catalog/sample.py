@@ -1,0 +1,140 @@
+"""A CSV or JSONL sample as columns of cells, the way `lake produce` sends it and conform judges it."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, cast
+
+from lake_assets.catalog.csv_dialect import SampleError, csv_rows, read_dialect
+
+Kind = Literal["text", "number", "boolean", "json"]
+_MAGIC = {
+    b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip or Excel file", b"PAR1": "Parquet", b"%PDF": "a PDF", b"BZh": "bzip2",
+    b"\x28\xb5\x2f\xfd": "zstd", b"Obj\x01": "Avro", b"SQLite": "SQLite",
+}  # fmt: skip
+_HEAD = 256 * 1024
+
+
+class Cell(NamedTuple):
+    """One value as text, with what JSON said it was; in a CSV every cell is a text."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """`rows` hold a cell per column, None where it is empty (CSV) or absent or null (JSONL).
+
+    `unreadable` counts lines that are no row, `broken` those with bytes that are not UTF-8 (read all the same),
+    `unnamed` the columns whose header is empty.
+    """
+
+    form: Literal["csv", "jsonl"]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell | None, ...], ...]
+    unreadable: int = 0
+    broken: int = 0
+    unnamed: int = 0
+
+
+class _Number(str):
+    """A JSON number as it was written, so that 12.50 keeps its zero."""
+
+
+def read_sample(data: bytes) -> Sample:
+    """The rows of a CSV (with a header) or JSONL file. Raises SampleError with what to do.
+
+    A single line that is broken is counted, not fatal: conform will judge it when it comes as an event.
+    """
+    _check_is_text(data)
+    text = data.decode("utf-8-sig", errors="replace")
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines:
+        raise SampleError("the sample is empty: give a file with a few rows.")
+    broken = sum("\ufffd" in line for line in lines)
+    if broken > max(1, len(lines) * 0.2):
+        raise SampleError(
+            f"{broken} of {len(lines)} lines are not UTF-8: convert the file first, "
+            "for example with iconv -f WINDOWS-1252 -t UTF-8 (or -f UTF-16)."
+        )
+    if lines[0].lstrip().startswith("["):
+        raise SampleError("the sample is a JSON array: write one object a line first, with jq -c '.[]' FILE.")
+    begins = sum(line.lstrip().startswith("{") for line in lines[:20])
+    return _read_jsonl(lines, broken) if begins * 2 > min(len(lines), 20) else _read_csv(text, broken)
+
+
+def _check_is_text(data: bytes) -> None:
+    for magic, what in _MAGIC.items():
+        if data.startswith(magic):
+            raise SampleError(f"the sample is {what}, not text: unpack or export it as CSV or JSONL first.")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise SampleError("the sample is UTF-16: convert it first, with iconv -f UTF-16 -t UTF-8.")
+    if b"\x00" in data:
+        raise SampleError("the sample is not a text file: give a CSV or JSONL file.")
+
+
+def _read_csv(text: str, broken: int) -> Sample:
+    head = text[:_HEAD]
+    dialect = read_dialect(head if len(text) <= _HEAD else head[: head.rfind("\n") + 1] or head)
+    kept = [at for at, name in enumerate(dialect.header) if name]
+    rows: list[tuple[Cell | None, ...]] = []
+    unreadable = 0
+    reader = csv_rows(text, dialect.delimiter)
+    next(reader)
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error:
+            unreadable += 1
+            continue
+        if len(row) > len(dialect.header):
+            unreadable += 1
+        elif row:
+            padded = [*row, *[""] * (len(dialect.header) - len(row))]
+            rows.append(tuple(Cell("text", padded[at]) if padded[at] else None for at in kept))
+    if not rows:
+        raise SampleError("the sample has a header but no rows: give a file with a few.")
+    columns = tuple(dialect.header[at] for at in kept)
+    return Sample("csv", columns, tuple(rows), unreadable, broken, len(dialect.header) - len(kept))
+
+
+def _read_jsonl(lines: list[str], broken: int) -> Sample:
+    objects = list(_objects(lines))
+    if len(objects) * 2 < len(lines):
+        raise SampleError(
+            "fewer than half of the lines are JSON objects: write one whole object a line, with jq -c . FILE."
+        )
+    columns = tuple(dict.fromkeys(key for item in objects for key in item))
+    if not columns:
+        raise SampleError("the sample's objects are all empty: give a file with a few fields.")
+    rows = tuple(tuple(_cell(item.get(key)) for key in columns) for item in objects)
+    return Sample("jsonl", columns, rows, len(lines) - len(objects), broken)
+
+
+def _objects(lines: list[str]) -> Iterator[dict[str, Any]]:
+    def refuse(word: str) -> None:
+        raise ValueError(f"{word} is not JSON")
+
+    for line in lines:
+        try:
+            item = json.loads(line, parse_float=_Number, parse_int=_Number, parse_constant=refuse)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(item, dict):
+            yield cast("dict[str, Any]", item)
+
+
+def _cell(value: Any) -> Cell | None:
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return Cell("boolean", "true" if value else "false")
+    if isinstance(value, _Number):
+        return Cell("number", str(value))
+    if isinstance(value, str):
+        return Cell("text", value)
+    return Cell("json", "{" if isinstance(value, dict) else "[")

@@ -1,0 +1,162 @@
+"""`lake new`: a contract from a sample, with every decision shown."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lake_assets.errors import LakeError
+
+if TYPE_CHECKING:
+    from lake_assets.catalog.infer import Inferred
+
+_MOST_BYTES = 8 * 1024 * 1024
+
+
+class NewError(LakeError):
+    """A contract cannot be written; the message says what to change."""
+
+
+@click.command(name="new")
+@click.argument("name")
+@click.option(
+    "--from", "sample_file", required=True, metavar="FILE", help="A CSV (with header) or JSONL file; - is stdin."
+)
+@click.option("--domain", default="main", show_default=True, help="Who the data belongs to; the topic is DOMAIN.NAME.")
+@click.option("--owner", metavar="EMAIL", help="Who answers for the data; edit the contract when left out.")
+@click.option("--event-time", metavar="COLUMN", help="The column that windows are cut by, when not the inferred one.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write here, not into the catalog.")
+@click.option("--json", "as_json", is_flag=True, help="Print the decisions as JSON.")
+def command(
+    name: str,
+    sample_file: str,
+    domain: str,
+    owner: str | None,
+    event_time: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Infer a contract for a new asset NAME from a sample, and write it into the catalog.
+
+    \b
+    lake new orders --from orders.csv --domain shop --owner shop@example.com
+
+    Types, date formats, required fields, the key and the event time are decided by the sample, and the table says
+    why. What is a guess stands in a comment at the end of the field's line: read those, edit, then `lake apply`.
+    Needs no running stack.
+    """
+    from lake_assets.catalog.infer import infer
+    from lake_assets.catalog.parse import parse_contract
+    from lake_assets.catalog.render import render_contract
+    from lake_assets.catalog.sample import read_sample
+    from lake_assets.settings import load_settings
+
+    _check_name("the asset", name)
+    _check_name("the domain", domain)
+    target = out or load_settings().catalog / "assets" / f"{name}.yaml"
+    if target.exists():
+        raise NewError(f"{_shown(target)} is there already: edit it, remove it, or write elsewhere with --out.")
+    data, is_whole = _read(sample_file)
+    sample = read_sample(data)
+    inferred = infer(sample, event_time)
+    text = render_contract(
+        inferred,
+        name=name,
+        domain=domain,
+        owner=owner or f"{domain}@example.com",
+        owner_is_known=owner is not None,
+        of="a sample" if sample_file == "-" else Path(sample_file).name,
+    )
+    parse_contract(text, target)
+    _write(target, text)
+    if as_json:
+        click.echo(json.dumps(_as_json(inferred, target), indent=2))
+        return
+    which = "" if is_whole else "the first "
+    click.echo(f"Read {which}{len(sample.rows):,} rows of {sample.form.upper()}.")
+    _print(inferred)
+    click.echo(f"\nWrote {_shown(target)}. Next: lake apply, then lake produce {name} {sample_file}")
+
+
+def _check_name(what: str, name: str) -> None:
+    from lake_assets.catalog.names import ASSET_NAME_LENGTH, name_problem
+
+    problem = name_problem(name, ASSET_NAME_LENGTH)
+    if problem:
+        raise NewError(f"'{name}' cannot be the name of {what}: it {problem}")
+
+
+def _read(sample_file: str) -> tuple[bytes, bool]:
+    """The sample's bytes, up to a limit and then cut after a whole line; and whether that is all of it."""
+    if sample_file == "-":
+        data = sys.stdin.buffer.read(_MOST_BYTES + 1)
+    else:
+        try:
+            with Path(sample_file).open("rb") as file:
+                data = file.read(_MOST_BYTES + 1)
+        except OSError as error:
+            raise NewError(f"{sample_file} cannot be read ({error.strerror}): name a CSV or JSONL file.") from None
+    if len(data) <= _MOST_BYTES:
+        return data, True
+    return data[: data.rfind(b"\n") + 1] or data, False
+
+
+def _write(target: Path, text: str) -> None:
+    """Writes the contract, and beside a catalog of one's own the schema that its first line names for editors."""
+    from lake_assets.catalog.schema import contract_schema
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+        schema = target.parent.parent / "contract.schema.json"
+        if target.parent.name == "assets" and not schema.exists():
+            schema.write_text(json.dumps(contract_schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise NewError(f"{_shown(target)} cannot be written ({error.strerror}): choose a place with --out.") from None
+
+
+def _as_json(inferred: "Inferred", target: Path) -> dict[str, object]:
+    return {
+        "contract": str(target),
+        "event_time": inferred.event_time,
+        "fields": [
+            {
+                "field": one.name,
+                "payload_key": one.source,
+                "type": one.type.physical or one.type.logical,
+                "required": one.required,
+                "key": bool(one.key_position),
+                "why": one.why,
+                "doubts": list(one.doubts),
+            }
+            for one in inferred.fields
+        ],
+        "notes": list(inferred.notes),
+    }
+
+
+def _print(inferred: "Inferred") -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for title in ("field", "type", "required", "why"):
+        table.add_column(title, overflow="fold")
+    for one in inferred.fields:
+        kind = one.type.physical or one.type.logical
+        guess = f"\n? {'; '.join(one.doubts)}" if one.doubts else ""
+        table.add_row(one.name, kind, "yes" if one.required else "", one.why + guess)
+    console = Console(highlight=False, markup=False)
+    console.print(table)
+    for note in inferred.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+
+
+def _shown(path: Path) -> str:
+    """The path as short as it can be said from here."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
