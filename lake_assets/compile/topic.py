@@ -5,6 +5,13 @@ from dataclasses import dataclass
 
 from lake_assets.catalog.model import Asset
 
+MAX_RECORD_BYTES = 8 << 20
+# A clock that runs ahead would open windows in the future.
+MAX_AHEAD_MS = 3_600_000
+# 55 years. Kafka takes time stamps before 1970, but Kafka Connect fails at the first one, and with it the whole domain;
+# this refuses it at the producer instead.
+MAX_AGE_MS = 1_750_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
@@ -26,7 +33,17 @@ def topic_spec(asset: Asset) -> TopicSpec:
     Kafka measures retention by the record timestamp, which is the event time here: with the default of seven days a
     segment of month-old events may be deleted minutes after it was written, before the sink has read it.
     """
-    return TopicSpec(topic_name(asset), asset.partitions, {"cleanup.policy": "delete", "retention.ms": "-1"})
+    return TopicSpec(
+        topic_name(asset),
+        asset.partitions,
+        {
+            "cleanup.policy": "delete",
+            "retention.ms": "-1",
+            "max.message.bytes": str(MAX_RECORD_BYTES),
+            "message.timestamp.after.max.ms": str(MAX_AHEAD_MS),
+            "message.timestamp.before.max.ms": str(MAX_AGE_MS),
+        },
+    )
 
 
 def control_topic(domain: str) -> TopicSpec:

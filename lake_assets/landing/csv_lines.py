@@ -1,0 +1,93 @@
+"""CSV to JSON lines: each row an object of strings under the header's names, each broken row as it stands.
+
+No row is lost and no byte is changed: a byte that is not UTF-8 stays where it is inside the JSON string, and a row
+that is no CSV (a quote that never closes, say) is passed on as its physical line, for conform to judge.
+"""
+
+import csv
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from json.encoder import encode_basestring
+
+from lake_assets.catalog.csv_dialect import read_dialect
+
+EXTRA_CELLS = "_extra_cells"
+_HEAD_LINES = 200
+# A quoted cell that goes on for longer is taken for a quote that was never closed.
+_MOST_LINES_OF_A_ROW = 1000
+
+
+def json_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """JSON lines from the physical lines of a CSV, the first of which is the header. Raises SampleError.
+
+    An empty cell is null, or left out when its column has no name; a short row's missing cells are left out; a long
+    row's further cells are a list under `_extra_cells`. Empty rows are skipped.
+    """
+    source = _Lines(line.decode("utf-8", "surrogateescape") for line in lines)
+    head = list(islice(source, _HEAD_LINES))
+    if not any(line.strip() for line in head):
+        return
+    dialect = read_dialect("".join(head))
+    source.push_back(head)
+    rows = _rows(source, dialect.delimiter)
+    while not any(next(rows)):
+        pass  # empty lines above the header
+    width = len(dialect.header)
+    named = [
+        (encode_basestring(name or f"column_{number}") + ": ", bool(name))
+        for number, name in enumerate(dialect.header, start=1)
+    ]
+    for row in rows:
+        if isinstance(row, str):
+            yield row.rstrip("\r\n").encode("utf-8", "surrogateescape")
+            continue
+        if not any(row):
+            continue
+        members = [
+            key + (encode_basestring(cell) if cell else "null")
+            for (key, has_name), cell in zip(named, row, strict=False)
+            if cell or has_name
+        ]
+        if len(row) > width:
+            members.append(f'"{EXTRA_CELLS}": [{", ".join(map(encode_basestring, row[width:]))}]')
+        yield ("{" + ", ".join(members) + "}").encode("utf-8", "surrogateescape")
+
+
+class _Lines(Iterator[str]):
+    """An iterator that takes lines back."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._returned: deque[str] = deque()
+
+    def __next__(self) -> str:
+        return self._returned.popleft() if self._returned else next(self._lines)
+
+    def push_back(self, lines: list[str]) -> None:
+        self._returned.extendleft(reversed(lines))
+
+
+def _rows(source: _Lines, delimiter: str) -> Iterator[list[str] | str]:
+    """Rows as cells, or as their text where they are no CSV. A row ends with its line unless a quote is open."""
+    for line in source:
+        if '"' not in line:
+            yield line.rstrip("\r\n").split(delimiter)
+            continue
+        taken = [line]
+        row = _parse(line, delimiter)
+        while row is None and len(taken) < _MOST_LINES_OF_A_ROW and (further := next(source, None)) is not None:
+            taken.append(further)
+            if '"' in further:
+                row = _parse("".join(taken), delimiter)
+        if row is None:
+            source.push_back(taken[1:])
+        yield line if row is None else row
+
+
+def _parse(text: str, delimiter: str) -> list[str] | None:
+    """The cells of one complete row, None when the text is not one."""
+    try:
+        return next(csv.reader([text], delimiter=delimiter, strict=True), None)
+    except csv.Error:
+        return None

@@ -1,0 +1,51 @@
+"""The physical lines of a file or of stdin, and whether they are CSV or JSONL."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import PurePath
+from typing import Literal
+
+from lake_assets.errors import LakeError
+from lake_assets.landing.csv_lines import json_lines
+
+Format = Literal["csv", "jsonl"]
+
+_SUFFIXES: dict[str, Format] = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+_SNIFFED_LINES = 20
+
+
+class InputError(LakeError):
+    """What was given to produce is neither CSV nor JSONL; the message says how to make it so."""
+
+
+def event_lines(lines: Iterable[bytes], name: str, form: Format | None = None) -> Iterator[bytes]:
+    """The events in physical lines, one JSON line each: JSONL as it is without line ends and blank lines, CSV as made
+    by `csv_lines`. `name` decides the format by its suffix, else the first lines do. Raises InputError, SampleError.
+    """
+    source = iter(lines)
+    head = list(islice(source, 1))
+    if head and head[0].startswith(_UTF16_MARKS):
+        raise InputError(f"'{name}' is UTF-16: convert it first, with iconv -f UTF-16 -t UTF-8.")
+    # The mark belongs to the file, not to its first event.
+    head = [line.removeprefix(_UTF8_MARK) for line in head]
+    form = form or _SUFFIXES.get(PurePath(name).suffix.lower())
+    if form is None:
+        head += islice(source, _SNIFFED_LINES - 1)
+        form = _sniff(head, name)
+    everything = chain(head, source)
+    return json_lines(everything) if form == "csv" else _stripped(everything)
+
+
+def _stripped(lines: Iterable[bytes]) -> Iterator[bytes]:
+    for line in lines:
+        event = line.rstrip(b"\r\n")
+        if event and not event.isspace():
+            yield event
+
+
+def _sniff(head: list[bytes], name: str) -> Format:
+    texts = [text for line in head if (text := line.strip())]
+    if texts and texts[0].startswith(b"["):
+        raise InputError(f"'{name}' is a JSON array: write one object a line first, with jq -c '.[]' {name}.")
+    return "jsonl" if sum(text.startswith(b"{") for text in texts) * 2 > len(texts) or not texts else "csv"
