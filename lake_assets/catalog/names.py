@@ -35,7 +35,7 @@ def name_problem(name: str, longest: int = FIELD_NAME_LENGTH) -> str | None:
     if len(name) > longest:
         return f"has {len(name)} characters; {longest} is the most."
     if name in RESERVED:
-        return f"is a reserved word of SQL; take another, such as '{name}_', and name the payload's in physicalName."
+        return f"is a reserved word of SQL; take another, such as '{name}_' (a field keeps its key in physicalName)."
     return None
 
 

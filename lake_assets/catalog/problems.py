@@ -50,8 +50,14 @@ def one_of(words: Sequence[str]) -> str:
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
-def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """' Did you mean 'x'?' when a word is close enough to one of the others, else an empty text."""
+def closest(word: str, words: Iterable[str]) -> str | None:
+    """The one of the words that a misspelt one was likely meant to be."""
     by_folded = {known.lower(): known for known in words}
     close = get_close_matches(word.lower(), by_folded, n=1, cutoff=0.6)
-    return f" Did you mean '{by_folded[close[0]]}'?" if close else ""
+    return by_folded[close[0]] if close else None
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """' Did you mean 'x'?' when a word is close enough to one of the others, else an empty text."""
+    known = closest(word, words)
+    return f" Did you mean '{known}'?" if known else ""

@@ -87,7 +87,7 @@ def _library_query(item: Mapping[str, Any], column: Column | None, fields: Mappi
     if metric == "rowCount":
         if column:
             report(("metric",), "rowCount belongs to the quality of the table, not of a field.")
-        if item.get("unit") == "percent":
+        elif item.get("unit") == "percent":
             report(("unit",), "rowCount has no percent.")
         return f"select count(*) from {RELATION}"
     if metric == "duplicateValues":

@@ -176,14 +176,15 @@ def _quality() -> JsonSchema:
         query=_text("One number, selected from the relation conformed (the window's good rows)."),
         **{operator: pair if "Between" in operator else number for operator in OPERATORS},
     )  # fmt: skip
+    never: JsonSchema = {"not": {}}
     quality["allOf"] = [
         {
             "if": _is("type", "sql"),
             "then": {
                 "required": ["name", "query"],
-                "properties": dict.fromkeys(("metric", "arguments", "unit"), False),
+                "properties": dict.fromkeys(("metric", "arguments", "unit"), never),
             },
-            "else": {"required": ["metric"], "properties": {"query": False}},
+            "else": {"required": ["metric"], "properties": {"query": never}},
         }
     ]
     quality["oneOf"] = [{"required": [operator]} for operator in OPERATORS]

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from lake_assets.catalog.names import name_problem
-from lake_assets.catalog.problems import Problem, TreePath, did_you_mean, one_of
+from lake_assets.catalog.problems import Problem, TreePath, closest, did_you_mean, one_of
 from lake_assets.catalog.schema import METRICS, NAME_PATTERN, OPERATORS, contract_schema
 from lake_assets.catalog.source import Source, Tree
 
@@ -53,8 +53,7 @@ def structure_problems(source: Source) -> dict[TreePath, list[Problem]]:
 def _sentences(error: Any) -> Iterator[tuple[TreePath, str]]:
     """What one error of the validator means to a person."""
     path: TreePath = tuple(error.absolute_path)
-    # A schema that is just `false` forbids the value; every other one is a mapping.
-    schema: dict[str, Any] = {} if error.schema is False else error.schema
+    schema: dict[str, Any] = error.schema
     value: Any = error.instance
     match error.validator:
         case "additionalProperties":
@@ -62,11 +61,12 @@ def _sentences(error: Any) -> Iterator[tuple[TreePath, str]]:
                 yield (*path, key), _unknown_key(key, value[key], list(schema["properties"]))
         case "required":
             for key in error.validator_value:
-                if key not in value:
+                if key not in value and key not in _misspelt(value, schema):
                     yield path, _missing_key(key, schema)
         case "type":
             kinds = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
-            yield path, f"expected {' or '.join(_KINDS[kind] for kind in kinds)}, found {_shown(value)}."
+            wanted = f"; {schema['patternErrorMessage']}" if "patternErrorMessage" in schema else ""
+            yield path, f"expected {' or '.join(_KINDS[kind] for kind in kinds)}, found {_shown(value)}{wanted}."
         case "enum" | "const":
             choices: list[str] = error.validator_value
             hint = did_you_mean(value, choices) if isinstance(value, str) else ""
@@ -75,8 +75,9 @@ def _sentences(error: Any) -> Iterator[tuple[TreePath, str]]:
             yield path, _pattern_message(str(value), schema)
         case "oneOf":
             given = [operator for operator in OPERATORS if operator in value]
-            found = f"found {' and '.join(given)}" if given else "found none"
-            yield path, f"expected exactly one of {', '.join(OPERATORS)}; {found}."
+            if given or not _misspelt(value, schema) & set(OPERATORS):
+                found = " and ".join(given) or "none"
+                yield path, f"expected exactly one of {', '.join(OPERATORS)}; found {found}."
         case "minLength":
             yield path, "expected a text that is not empty."
         case "maxLength":
@@ -91,7 +92,7 @@ def _sentences(error: Any) -> Iterator[tuple[TreePath, str]]:
             yield path, f"{_shown(value)} is too small; {error.validator_value} is the least."
         case "maximum":
             yield path, f"{_shown(value)} is too large; {error.validator_value} is the most."
-        case None:
+        case "not":
             yield path, "does not belong to a check of this type."
         case _:
             yield path, f"{error.message}."
@@ -112,9 +113,17 @@ def _missing_key(key: str, schema: dict[str, Any]) -> str:
         return "'physicalType' is missing: a number is decimal(precision,scale), or double when it is not money."
     if key == "metric":
         return f"'metric' is missing: one of {', '.join(METRICS)}; or type: sql with a query."
-    about = schema.get("properties", {}).get(key)
-    described = f": {about['description']}" if isinstance(about, dict) and "description" in about else "."
-    return f"'{key}' is missing{described}"
+    wanted: dict[str, Any] = schema.get("properties", {}).get(key, {})
+    if "enum" in wanted:
+        return f"'{key}' is missing: {one_of(wanted['enum'])}."
+    return f"'{key}' is missing{': ' if 'description' in wanted else '.'}{wanted.get('description', '')}"
+
+
+def _misspelt(value: dict[str, Tree], schema: dict[str, Any]) -> set[str]:
+    """Known keys that an unknown one was meant to be: those are not missing, and one mistake is told once."""
+    known: list[str] = list(schema.get("properties", {}))
+    meant = {closest(key, known) for key in value if key not in known}
+    return {key for key in meant if key is not None and key not in value}
 
 
 def _pattern_message(value: str, schema: dict[str, Any]) -> str:
