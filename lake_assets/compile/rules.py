@@ -60,17 +60,17 @@ def typed(field: Field) -> str:
 
 
 def _timestamp(text: str, form: str | None) -> str:
-    # Naive timestamps are read as UTC; make_timestamptz over microseconds is 30 times faster than a cast through ICU.
     match form:
         case None:
-            # The separator keeps out `epoch`, `infinity` and bare dates, which a cast would accept.
-            instant = f"case when {text}[11] in ('T', 't', ' ') then try_cast({text} as timestamp) end"
-            return f"make_timestamptz(epoch_us({instant}))"
+            # The separator keeps out `epoch`, `infinity` and bare dates, which a cast would accept. A cast to a plain
+            # timestamp would drop the offset.
+            return f"case when {text}[11] in ('T', 't', ' ') then try_cast({text} as timestamptz) end"
         case "epoch_millis" | "epoch_seconds":
             factor, digits = (1_000, 15) if form == "epoch_millis" else (1_000_000, 12)
             whole = f"regexp_full_match({text}, '-?[0-9]{{1,{digits}}}(\\.0+)?')"
             return f"case when {whole} then make_timestamptz(try_cast({text} as bigint) * {factor}) end"
         case _:
+            # Without an offset in the format it is a plain timestamp, whose microseconds are those of UTC.
             return f"make_timestamptz(epoch_us(try_strptime({text}, {literal(strptime_format(form))})))"
 
 
@@ -128,10 +128,10 @@ def surely_good(field: Field) -> str:
         tests.append(f"length({value}) between {field.min_length or 0} and {field.max_length or 2**31 - 1}")
     if field.pattern is not None:
         tests.append(f"regexp_full_match({value}, {literal(field.pattern)})")
-    if field.type.name == "decimal":
-        tests.append(f"length({text}) <= {_EXACT_DIGITS}")
     if not tests and (field.required or field.type.name not in ("string", "json")):
         tests.append(f"{value} is not null")
+    if field.type.name == "decimal":
+        tests.append(f"length({text}) <= {_EXACT_DIGITS}")
     test = " and ".join(tests)
     return f"({text} is null or ({test}))" if test and not field.required else test
 

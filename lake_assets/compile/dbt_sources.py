@@ -1,0 +1,104 @@
+"""An asset as dbt sees it: the source, and the `stg_` model that shows the latest state of each key.
+
+Both are generated, because a hand-written copy of a schema is a second schema. The model is ephemeral: it becomes a
+CTE of the marts that use it, so there is nothing to build, nothing to grant, and its SQL is the same on every target.
+"""
+
+import json
+from pathlib import PurePosixPath
+
+from lake_assets.catalog.model import Asset, Field
+
+_HEADER = "Generated from the contract of {name} by `lake apply`: edit the contract, not this file."
+
+
+def dbt_files(asset: Asset) -> dict[PurePosixPath, str]:
+    """The generated files' texts by path under `models/staging`, in path order."""
+    stem = PurePosixPath(asset.name) / staging_model(asset)
+    return {stem.with_suffix(".sql"): staging_sql(asset), stem.with_suffix(".yml"): source_yaml(asset)}
+
+
+def staging_model(asset: Asset) -> str:
+    """The name marts use in `ref()`."""
+    return f"stg_{asset.table}"
+
+
+def staging_sql(asset: Asset) -> str:
+    """The model: declared fields only, one row a key.
+
+    A window holds one row a key, but a key may come again in a later window, so staging is a history. Fields of the
+    lake's own (with a leading underscore) choose the latest row and go no further.
+    """
+    columns = "\n".join(f"  {field.name}," for field in asset.fields).removesuffix(",")
+    source = f"{{{{ source('{asset.staging_schema}', '{asset.table}') }}}}"
+    header = f"-- {_HEADER.format(name=asset.name)}\n"
+    if not asset.key:
+        return f"{header}select\n{columns}\nfrom {source}\n"
+    key = ", ".join(asset.key)
+    return f"""\
+{header}with
+
+history as (
+
+  select
+    *,
+    row_number() over (
+      partition by {key}
+      order by _event_at desc, _partition desc, _offset desc
+    ) as _age
+  from {source}
+
+)
+
+select
+{columns}
+from history
+where _age = 1
+"""
+
+
+def source_yaml(asset: Asset) -> str:
+    """The source with its columns, and the description of the model beside it."""
+    description = _quoted(asset.description)
+    grain = f"The latest state of each {' and '.join(asset.key)}." if asset.key else "Every event."
+    lines = [
+        f"# {_HEADER.format(name=asset.name)}",
+        "sources:",
+        f"  - name: {asset.staging_schema}",
+        f"    schema: {asset.staging_schema}",
+        "    database: \"{{ 'lake' if target.type == 'duckdb' else target.database }}\"",
+        "    tables:",
+        f"      - name: {asset.table}",
+        f"        description: {description}",
+        "        config:",
+        "          meta:",
+        f"            contract: {_quoted(asset.version)}",
+        f"            owners: {json.dumps(list(asset.owners), ensure_ascii=False)}",
+        "        columns:",
+        *_columns(asset.fields, 10, with_types=True),
+        "",
+        "models:",
+        f"  - name: {staging_model(asset)}",
+        f"    description: {_quoted(' '.join(filter(None, (asset.description, grain))))}",
+        "    columns:",
+        *_columns(asset.fields, 6, with_types=False),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _columns(fields: tuple[Field, ...], spaces: int, *, with_types: bool) -> list[str]:
+    margin = " " * spaces
+    lines: list[str] = []
+    for field in fields:
+        lines.append(f"{margin}- name: {field.name}")
+        if with_types:
+            lines.append(f"{margin}  data_type: {_quoted(str(field.type))}")
+        if field.description:
+            lines.append(f"{margin}  description: {_quoted(field.description)}")
+    return lines
+
+
+def _quoted(text: str) -> str:
+    """A YAML string. dbt renders descriptions as Jinja, so a contract's braces must not open an expression."""
+    plain = text.replace("{{", "{ {").replace("{%", "{ %").replace("{#", "{ #")
+    return json.dumps(plain, ensure_ascii=False)
