@@ -28,9 +28,9 @@ run_coordinator:
   module: dagster._core.run_coordinator
   class: DefaultRunCoordinator
 run_launcher:
-  module: dagster._core.launcher
-  class: DefaultRunLauncher
-run_monitoring: {{enabled: true, poll_interval_seconds: 30}}
+  module: lake_assets.stack.run_launcher
+  class: WatchedRunLauncher
+run_monitoring: {{enabled: true, poll_interval_seconds: 10, start_timeout_seconds: 60}}
 run_retries: {{enabled: true, max_retries: 2}}
 sensors: {{use_threads: true, num_workers: 4}}
 schedules: {{use_threads: true, num_workers: 2}}
@@ -41,7 +41,8 @@ telemetry: {{enabled: false}}
 def prepare_dagster(settings: Settings, layout: Layout, code_port: int) -> None:
     """Write dagster.yaml and the workspace file that names the code server. No password in either."""
     config = CONFIG.format(
-        url=json.dumps(settings.postgres.url("dagster", dbname="dagster")),
+        # dagster-postgres sends NOTIFY the way only psycopg2 understands, and SQLAlchemy would pick psycopg 3.
+        url=json.dumps(settings.postgres.url("dagster", "postgresql+psycopg2", dbname="dagster")),
         artifacts=json.dumps(str(layout.dagster)),
         logs=json.dumps(str(layout.dagster / "compute_logs")),
     )

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
 
 from lake_assets.settings import Settings
 from lake_assets.stack.layout import Layout, socket_path
@@ -10,6 +11,8 @@ SECONDS = 3.0
 
 
 def check_postgres(settings: Settings) -> str | None:
+    if refused := _refuses(settings.postgres.host, settings.postgres.port):
+        return refused
     import psycopg
 
     try:
@@ -21,6 +24,9 @@ def check_postgres(settings: Settings) -> str | None:
 
 
 def check_kafka(settings: Settings) -> str | None:
+    host, _, port = settings.kafka.partition(",")[0].rpartition(":")
+    if refused := _refuses(host, int(port)):
+        return refused
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
@@ -42,6 +48,8 @@ def check_webserver(settings: Settings) -> str | None:
 
 
 def check_code(code_port: int) -> str | None:
+    if refused := _refuses("127.0.0.1", code_port):
+        return refused
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -94,7 +102,19 @@ def checks(settings: Settings, layout: Layout, code_port: int) -> Mapping[str, C
     }
 
 
+def _refuses(host: str, port: int) -> str | None:
+    """A cheap first look, so that waiting for a part that is starting costs that part no processor time."""
+    try:
+        socket.create_connection((host, port), timeout=SECONDS).close()
+    except OSError as error:
+        return f"port {port}: {error.strerror or error}"
+    return None
+
+
 def _ask_http(url: str) -> str | None:
+    address = urlsplit(url)
+    if refused := _refuses(address.hostname or "", address.port or 80):
+        return refused
     import requests
 
     try:

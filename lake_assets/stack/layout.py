@@ -69,6 +69,11 @@ class Layout:
     def supervisor_pid(self) -> Path:
         return self.run / "supervisord.pid"
 
+    @property
+    def started(self) -> Path:
+        """Touched by each `lake up`: what the logs said before it is history."""
+        return self.run / "started"
+
     def log(self, part: str) -> Path:
         return self.logs / f"{part}.log"
 

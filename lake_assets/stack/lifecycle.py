@@ -15,9 +15,9 @@ from lake_assets.stack.health import checks
 from lake_assets.stack.jars import complete_jars
 from lake_assets.stack.java import find_java
 from lake_assets.stack.layout import Layout
-from lake_assets.stack.logs import last_error
+from lake_assets.stack.logs import last_error, last_start
 from lake_assets.stack.starting import PartFailed, Progress, Start
-from lake_assets.stack.supervisor import Supervisor, end_processes, owned_processes
+from lake_assets.stack.supervisor import Supervisor, end_processes, orphans, owned_processes
 
 RESTART_SECONDS = 60.0
 # Who writes goes before who is written to.
@@ -28,9 +28,10 @@ STOP_STEPS = (("daemon", "webserver"), ("code", "dbt"), ("connect",), ("kafka", 
 class PartStatus:
     """One part as it is now.
 
-    `state` is supervisor's word in lower case, `external` for a Postgres of somebody else's, `stopped` when there is
-    no supervisor. `uptime` is in seconds. `health` is None when the part answered a real question, else why it did
-    not. `last_error` is the last line of its log that reports one.
+    `state` is supervisor's word in lower case, `external` for a Postgres of somebody else's, `unsupervised` when it
+    answers although its supervisor is gone (`lake up` mends that). `uptime` is in seconds. `health` is None when the
+    part answered a real question, else why it did not. `last_error` is the last line of its log that reports one
+    since the stack was started.
     """
 
     name: str
@@ -65,10 +66,10 @@ def down() -> None:
         return
     with _alone(layout):
         supervisor = Supervisor(layout)
+        end_processes(orphans(layout, supervisor))
         if supervisor.is_running():
             supervisor.shutdown(STOP_STEPS)
-        if leftovers := owned_processes(layout):
-            end_processes(leftovers)
+        end_processes(owned_processes(layout))
 
 
 def status() -> list[PartStatus]:
@@ -82,7 +83,8 @@ def status() -> list[PartStatus]:
     def look(part: str) -> PartStatus:
         process = processes.get(part, {})
         pid = process.get("pid") or None
-        state = process.get("statename", "STOPPED").lower()
+        health = by_part[part](float(process.get("start", 0))) if addresses else "not set up"
+        state = process.get("statename", "STOPPED" if health else "UNSUPERVISED").lower()
         if part == "postgres" and addresses.get("postgres") == "external":
             state = "external"
         return PartStatus(
@@ -90,8 +92,8 @@ def status() -> list[PartStatus]:
             state=state,
             pid=pid,
             uptime=time.time() - process["start"] if pid else None,
-            health=by_part[part](float(process.get("start", 0))) if addresses else "not set up",
-            last_error=last_error(layout.log(part)),
+            health=health,
+            last_error=last_error(layout.log(part), last_start(layout)),
         )
 
     parts = [part for part in by_part if _exists(part)]
@@ -101,21 +103,36 @@ def status() -> list[PartStatus]:
 
 def restart(part: str) -> None:
     """Stop one part, start it and wait until it answers. Raises Unavailable when the stack is not up."""
-    layout, settings = Layout(lake_home()), load_settings()
+    layout = Layout(lake_home())
     supervisor = Supervisor(layout)
     supervisor.stop_program(part)
     supervisor.start_program(part)
-    answers = checks(settings, layout, int(read_addresses(layout).get("code_port", 0)))[part]
+    _wait_for_answer(part, layout, supervisor)
+
+
+def reload_definitions() -> None:
+    """Load the catalog again: replace the code server. Webserver and daemon notice the new one within two seconds.
+
+    Runs in progress go on: the server is killed, which they do not notice, where a polite stop would interrupt them.
+    Raises Unavailable when the stack is not up.
+    """
+    layout = Layout(lake_home())
+    supervisor = Supervisor(layout)
+    before = supervisor.processes()["code"]["pid"]
+    supervisor.kill_program("code")
+    deadline = time.monotonic() + RESTART_SECONDS
+    while supervisor.processes()["code"]["pid"] in (0, before) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    _wait_for_answer("code", layout, supervisor)
+
+
+def _wait_for_answer(part: str, layout: Layout, supervisor: Supervisor) -> None:
+    answers = checks(load_settings(), layout, int(read_addresses(layout)["code_port"]))[part]
     deadline = time.monotonic() + RESTART_SECONDS
     while (reason := answers(float(supervisor.processes()[part]["start"]))) is not None:
         if time.monotonic() > deadline:
             raise PartFailed(f"{part} does not answer after its restart ({reason}): see {layout.log(part)}.")
-        time.sleep(0.1)
-
-
-def reload_definitions() -> None:
-    """Load the catalog again in the code server. Webserver and daemon notice the new server within seconds."""
-    restart("code")
+        time.sleep(0.2)
 
 
 def _exists(part: str) -> bool:

@@ -51,7 +51,8 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
 
 def _render_program(layout: Layout, program: Program) -> str:
-    environment = {**program.environment, OWNER_VARIABLE: str(layout.home)}
+    # One time zone for the logs of all parts, the lake's.
+    environment = {**program.environment, "TZ": "UTC", OWNER_VARIABLE: str(layout.home)}
     pairs = ",".join(f'{name}="{_value(value)}"' for name, value in sorted(environment.items()))
     lines = [
         f"[program:{program.name}]",

@@ -15,15 +15,15 @@ from lake_assets.stack.dagster import dagster_programs, prepare_dagster
 from lake_assets.stack.health import checks
 from lake_assets.stack.kafka import kafka_program, prepare_kafka
 from lake_assets.stack.layout import Layout
-from lake_assets.stack.logs import last_error
+from lake_assets.stack.logs import last_error, last_start
 from lake_assets.stack.passwords import keep_passwords
 from lake_assets.stack.postgres import postgres_program, prepare_postgres
 from lake_assets.stack.programs import Program, render_config
 from lake_assets.stack.roles import bootstrap, external_address
 from lake_assets.stack.supervisor import Supervisor
 
-READY_SECONDS = 120.0
-POLL_SECONDS = 0.1
+READY_SECONDS = 180.0
+POLL_SECONDS = 0.2
 PORT_OF = {
     "postgres_port": "postgres",
     "kafka_port": "kafka",
@@ -120,6 +120,7 @@ class Start:
             self._supervisor.apply_config()
         else:
             self._supervisor.start()
+        self._layout.started.touch()
 
     def _bring_up(self, program: Program, settings: Settings, passwords: dict[str, str]) -> None:
         """Start one part when what it needs is there, and wait for its answer. Runs in a thread of its own."""
@@ -160,7 +161,9 @@ class Start:
             gave_up = process["statename"] in ("FATAL", "STOPPED", "EXITED") or _crashes(process)
             if gave_up or time.monotonic() > deadline:
                 log = self._layout.log(name)
-                raise PartFailed(f"{name} did not come up ({last_error(log) or reason}): see {log}.")
+                raise PartFailed(
+                    f"{name} did not come up ({last_error(log, last_start(self._layout)) or reason}): see {log}."
+                )
             time.sleep(POLL_SECONDS)
 
 

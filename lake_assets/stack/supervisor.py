@@ -102,9 +102,16 @@ class Supervisor:
             if "NOT_RUNNING" not in fault.faultString:
                 raise
 
+    def kill_program(self, name: str) -> None:
+        """Kill the program's own process, not those it started; supervisor starts it again at once."""
+        self._call("signalProcess", name, "KILL")
+
+    def pid(self) -> int:
+        return self._call("getPID")
+
     def shutdown(self, steps: Iterable[Iterable[str]]) -> None:
         """Stop the programs, those of one step side by side, then supervisord itself; returns when it has ended."""
-        supervisord = psutil.Process(self._call("getPID"))
+        supervisord = psutil.Process(self.pid())
         present = self.processes()
         for step in steps:
             names = [name for name in step if name in present]
@@ -133,6 +140,25 @@ def owned_processes(layout: Layout) -> list[psutil.Process]:
             continue
     me = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     return [process for process in owned if process.pid not in me]
+
+
+def orphans(layout: Layout, supervisor: Supervisor) -> list[psutil.Process]:
+    """Processes of this home that the supervisor does not know: all of them when it does not run.
+
+    A run whose code server was replaced is one, and goes on to its end.
+    """
+    owned = owned_processes(layout)
+    if not supervisor.is_running():
+        return owned
+    root = supervisor.pid()
+    return [process for process in owned if not _belongs_to(root, process)]
+
+
+def _belongs_to(root: int, process: psutil.Process) -> bool:
+    try:
+        return process.pid == root or any(parent.pid == root for parent in process.parents())
+    except psutil.NoSuchProcess:
+        return True
 
 
 def end_processes(processes: list[psutil.Process], seconds: float = 20) -> None:
