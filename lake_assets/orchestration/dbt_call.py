@@ -1,0 +1,30 @@
+"""One dbt call in this process, told about this lake: what `lake-dbt` does when no server answers, and the server's
+children do for it."""
+
+import os
+import sys
+
+from lake_assets.errors import LakeError
+from lake_assets.settings import load_settings
+from lake_assets.warehouse.dbt_environment import dbt_environment
+
+
+def call_dbt(args: list[str]) -> int:
+    """Runs dbt with the lake's variables added to the environment; the exit code is dbt's (2: settings are wrong)."""
+    try:
+        environment = dbt_environment(load_settings(), os.environ)
+    except LakeError as error:
+        print(f"lake-dbt: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    os.environ.update(environment)
+    from dbt.cli.main import cli
+
+    try:
+        cli.main(args=args, prog_name="lake-dbt")
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(call_dbt(sys.argv[1:]))

@@ -1,0 +1,228 @@
+"""The dbt project's marts as Dagster assets, built by `dbt build` in the resident dbt."""
+
+import importlib.metadata
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from packaging.version import Version
+
+from lake_assets.catalog.model import Asset
+from lake_assets.orchestration.dbt_light import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtCliResource,
+    dbt_assets,
+)
+from lake_assets.orchestration.keys import staging_key
+from lake_assets.orchestration.manifest import PARTIAL_PARSE, Manifest, dbt_executable, load_manifest, locked
+from lake_assets.settings import Settings
+from lake_assets.warehouse.dbt_environment import dbt_state, manifest_path
+
+WAREHOUSES = {"local": "postgres", "gcp": "bigquery", "aws": "athena"}
+# Artefacts, a debug log and a cache of all schemas cost half a second a call; what a run needs comes as events.
+QUICK = ["--no-write-json", "--log-level-file", "none", "--no-populate-cache"]
+# Unit tests judge the SQL, not the data: they belong to `make test`.
+BUILD = ["build", "--exclude-resource-type", "unit_test"]
+# How often a mart is made again because its staging tables changed while it was being made.
+ROUNDS = 3
+KEEP_SECONDS = 7 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Marts:
+    """What the code location takes from here. `assets` are unpartitioned; `resources` is by resource key."""
+
+    assets: Sequence[dg.AssetsDefinition]
+    sensors: Sequence[dg.SensorDefinition]
+    resources: Mapping[str, object]
+
+
+def mart_definitions(settings: Settings, assets: Mapping[str, Asset]) -> Marts:
+    """The marts whose staging tables are all in the catalog. Raises DbtProjectError.
+
+    A mart on other tables (the examples' marts, in a catalog without the examples) is left out of graph and runs.
+    """
+    manifest = load_manifest(settings)
+    known = {staging_key(asset) for asset in assets.values()}
+    left_out = [name for name in _models(manifest) if not _sources(manifest, name) <= known]
+    shown = _without(manifest, left_out)
+    if not any(_is_mart(node) for node in shown["nodes"].values()):
+        return Marts([], [], {})
+    definition = _mart_assets(settings, shown, [".".join(manifest["nodes"][name]["fqn"]) for name in left_out])
+    sensor = dg.AutomationConditionSensorDefinition(
+        "marts",
+        target=[definition],
+        minimum_interval_seconds=5,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        emit_backfills=False,
+        description="Makes marts whose staging tables changed without them, for example in a backfill.",
+    )
+    return Marts([definition], [sensor], {"dbt": _dbt(settings)})
+
+
+def mart_condition() -> dg.AutomationCondition:
+    """Make a mart once for whatever is newer in its staging tables than in the mart.
+
+    The sensor's runs hold staging tables and marts together; this is for all that is published without the marts.
+    Its two halves hold each other in check:
+    - newer than the mart: a run that has made both needs no second one. Alone, it would start a broken mart again every
+      five seconds for ever.
+    - not asked for since: a mart that fails is tried once for each change. Alone, it would make everything twice.
+    Keep both triggers plain: with `&` or `|` inside, Dagster no longer compares times within a tick, and an event that
+    comes in the same five seconds as the mart is lost.
+    """
+    changed = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
+    newer_than_the_mart = changed.since(dg.AutomationCondition.newly_updated())
+    not_asked_for_since = changed.since(dg.AutomationCondition.newly_requested())
+    return newer_than_the_mart & not_asked_for_since & ~dg.AutomationCondition.in_progress()
+
+
+class ResidentDbt(DbtCliResource):
+    """dagster-dbt's resource, for a dbt that runs in another process and only there.
+
+    It would ask `dbt --version` before each call and load dbt and its adapter into the run's own process, to offer row
+    counts; together that takes longer than building the marts.
+    """
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        return Version(importlib.metadata.version("dbt-core"))
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> Any:
+        return None
+
+
+class MartTranslator(DagsterDbtTranslator):
+    """How a dbt model looks as an asset: one helper for each attribute."""
+
+    def __init__(self, warehouse: str) -> None:
+        super().__init__(DagsterDbtTranslatorSettings(enable_source_metadata=False))
+        self._warehouse = warehouse
+
+    def get_asset_spec(self, manifest: Manifest, unique_id: str, project: Any) -> dg.AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        return spec.replace_attributes(kinds={"dbt", self._warehouse})
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        return _asset_key(dbt_resource_props)
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        return dbt_resource_props["schema"]
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str] | None:
+        return dbt_resource_props["config"].get("meta", {}).get("owners")
+
+    def get_automation_condition(self, dbt_resource_props: Mapping[str, Any]) -> dg.AutomationCondition | None:
+        return mart_condition() if _is_mart(dbt_resource_props) else None
+
+
+def _mart_assets(settings: Settings, manifest: Manifest, left_out: Sequence[str]) -> dg.AssetsDefinition:
+    exclude = ["--exclude", " ".join(left_out)] if left_out else []
+
+    @dbt_assets(manifest=manifest, name="marts", dagster_dbt_translator=MartTranslator(WAREHOUSES[settings.target]))
+    def marts(context: dg.AssetExecutionContext, dbt: ResidentDbt) -> Iterator[Any]:
+        # Two dbt builds of one mart would take each other's tables away.
+        with locked(dbt_state(settings) / "build.lock"):
+            yield from _build(settings, context, dbt, [*BUILD, *exclude])
+
+    return marts
+
+
+def _build(
+    settings: Settings, context: dg.AssetExecutionContext, dbt: DbtCliResource, args: Sequence[str]
+) -> Iterator[Any]:
+    """dbt's results as Dagster events, of a build during which no staging table changed.
+
+    A staging table that is published while dbt reads leaves the mart's event newer than data it does not hold, and
+    nothing would make it again. A mart that was not made fails the run; a mart that fails a test has a failed check.
+    """
+    rounds = 0
+    while True:
+        rounds += 1
+        before = _newest_events(context)
+        work = _work_folder(settings, context.run_id)
+        call = dbt.cli(list(args), context=context, target_path=work, raise_on_error=False)
+        events = list(call.stream())
+        error = call.get_error()
+        if error is None:
+            shutil.rmtree(work)
+        if rounds == ROUNDS or _newest_events(context) == before:
+            break
+        context.log.info("a staging table changed while the marts were made: making them again")
+    yield from events
+    made = sum(isinstance(event, dg.Output) for event in events)
+    if error is not None and made < len(context.selected_asset_keys):
+        raise error
+
+
+def _newest_events(context: dg.AssetExecutionContext) -> dict[dg.AssetKey, int | None]:
+    """The storage id of the newest materialization of each table that the selected marts read."""
+    deps = context.assets_def.asset_deps
+    upstream = {dep for key in context.selected_asset_keys for dep in deps[key]} - set(context.selected_asset_keys)
+    records = context.instance.get_asset_records(sorted(upstream))
+    return {record.asset_entry.asset_key: record.asset_entry.last_materialization_storage_id for record in records}
+
+
+def _work_folder(settings: Settings, run_id: str) -> Path:
+    """A folder of its own for each call; it stays for a week when the call fails, for dbt's compiled SQL is in it."""
+    runs = dbt_state(settings) / "runs"
+    work = runs / f"{run_id[:8]}-{uuid.uuid4().hex[:8]}"
+    work.mkdir(parents=True)
+    for old in runs.iterdir():
+        if time.time() - old.stat().st_mtime > KEEP_SECONDS:
+            shutil.rmtree(old, ignore_errors=True)
+    parsed = manifest_path(settings).with_name(PARTIAL_PARSE)
+    if parsed.exists():
+        shutil.copyfile(parsed, work / PARTIAL_PARSE)
+    return work
+
+
+def _dbt(settings: Settings) -> ResidentDbt:
+    return ResidentDbt(
+        project_dir=str(settings.dbt_project),
+        profiles_dir=str(settings.dbt_project),
+        dbt_executable=dbt_executable(),
+        global_config_flags=QUICK,
+    )
+
+
+def _asset_key(node: Mapping[str, Any]) -> dg.AssetKey:
+    """Marts and staging tables are named by schema and table; the latter as `keys.staging_key` does."""
+    return dg.AssetKey([node["schema"], node["name"] if node["resource_type"] == "source" else node["alias"]])
+
+
+def _is_mart(node: Mapping[str, Any]) -> bool:
+    return node["resource_type"] == "model" and node["config"]["materialized"] != "ephemeral"
+
+
+def _models(manifest: Manifest) -> list[str]:
+    return [name for name, node in manifest["nodes"].items() if _is_mart(node)]
+
+
+def _sources(manifest: Manifest, name: str) -> set[dg.AssetKey]:
+    """The staging tables behind a node, through whatever models lie between."""
+    if name in manifest["sources"]:
+        return {_asset_key(manifest["sources"][name])}
+    node = manifest["nodes"].get(name)
+    parents = node["depends_on"]["nodes"] if node else []
+    return {key for parent in parents for key in _sources(manifest, parent)}
+
+
+def _without(manifest: Manifest, models: Sequence[str]) -> dict[str, Any]:
+    """The manifest without these models and their tests."""
+    gone = set(models)
+    nodes = {
+        name: node
+        for name, node in manifest["nodes"].items()
+        if name not in gone and not (node["resource_type"] == "test" and gone & set(node["depends_on"]["nodes"]))
+    }
+    children = {name: [c for c in of if c in nodes or not c.startswith(("model.", "test."))]
+                for name, of in manifest["child_map"].items() if name not in gone}  # fmt: skip
+    return {**manifest, "nodes": nodes, "child_map": children}
