@@ -58,6 +58,7 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
                     sum(p.no_record for p in found.partitions),
                     sum(p.under_way for p in found.partitions),
                     sum(w.queued for w in found.windows),
+                    sum(w.raw for w in found.windows if w.held_back),
                     sum(w.good for w in found.windows),
                     sum(w.quarantined for w in found.windows),
                     sum(w.duplicates for w in found.windows),

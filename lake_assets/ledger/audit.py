@@ -1,6 +1,6 @@
 """The audit: what broker, raw, ledger and warehouse say of each asset, told against each other. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lake_assets.catalog.accounting import PartitionCount
@@ -26,7 +26,10 @@ class OffsetRange:
 
 @dataclass(frozen=True, slots=True)
 class WindowAudit:
-    """One window: what raw holds, what became of it, and what is queued. `problems` is empty when all adds up."""
+    """One window: what raw holds, what became of it, and what is queued. `problems` is empty when all adds up.
+
+    A window that a check holds back is neither published nor lost: `held_back` says so.
+    """
 
     window: str
     raw: int
@@ -34,6 +37,7 @@ class WindowAudit:
     quarantined: int
     duplicates: int
     queued: int
+    held_back: bool
     problems: tuple[str, ...]
 
 
@@ -71,13 +75,14 @@ class AssetAudit:
 def audit_windows(
     published: Sequence[PublishedWindow],
     pending: Sequence[Pending],
+    held_back: Collection[str],
     raw: Mapping[str, int],
     tables: Mapping[str, tuple[int, int]],
 ) -> tuple[WindowAudit, ...]:
     """Every window that any of the four knows, in order.
 
     `raw` holds the rows of each window by the raw table's own metadata, `tables` the good and quarantined rows by the
-    warehouse's own count. A queued window is not compared with raw: it is about to be made again.
+    warehouse's own count. A window that is queued or held back is not compared with raw: readers see its last state.
     """
     by_window = {entry.window: entry for entry in published}
     queued: dict[str, int] = {}
@@ -89,14 +94,18 @@ def audit_windows(
         rows, shown = raw.get(window, 0), tables.get(window, (0, 0))
         known, good, quarantined = (entry.raw_rows, entry.good, entry.quarantined) if entry else (0, 0, 0)
         problems: list[str] = []
-        if window not in queued and rows != known:
+        if window not in queued and window not in held_back and rows != known:
             problems.append(f"raw holds {rows} rows but the ledger accounts for {known}")
         if shown[0] != good:
             problems.append(f"staging holds {shown[0]} rows but the ledger says {good}")
         if shown[1] != quarantined:
             problems.append(f"quarantine holds {shown[1]} rows but the ledger says {quarantined}")
         duplicates = entry.duplicates if entry else 0
-        audits.append(WindowAudit(window, rows, good, quarantined, duplicates, queued.get(window, 0), tuple(problems)))
+        audits.append(
+            WindowAudit(
+                window, rows, good, quarantined, duplicates, queued.get(window, 0), window in held_back, tuple(problems)
+            )
+        )
     return tuple(audits)
 
 

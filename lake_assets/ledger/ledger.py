@@ -176,7 +176,7 @@ class Ledger:
     def publish(
         self, asset: Asset, sequence: int, run_id: str, engine: str, outputs: Sequence[WindowOutput], seconds: float
     ) -> None:
-        """Writes down windows that the warehouse now shows and takes them off the queue up to `sequence`."""
+        """Writes down windows that the warehouse now shows; `dequeue` takes them off the queue."""
         names = [output.window for output in outputs]
         identity = (asset.name, asset.major)
         with self._connection.transaction(), self._connection.cursor() as cursor:
@@ -205,13 +205,16 @@ class Ledger:
                 ],
             )  # fmt: skip
             cursor.execute(
-                'delete from ledger.pending where asset = %s and "window" = any(%s) and sequence <= %s',
-                (asset.name, names, sequence),
-            )
-            cursor.execute(
                 'delete from ledger.held_back where asset = %s and major = %s and "window" = any(%s)',
                 (*identity, names),
             )
+
+    def dequeue(self, asset: Asset, windows: Sequence[str], sequence: int) -> None:
+        """Takes windows off the queue, as far as a snapshot of that sequence number knew them."""
+        self._connection.execute(
+            'delete from ledger.pending where asset = %s and "window" = any(%s) and sequence <= %s',
+            (asset.name, list(windows), sequence),
+        )
 
     def hold_back(self, asset: Asset, run_id: str, outputs: Sequence[WindowOutput]) -> None:
         """Writes down windows that blocking checks kept from being published."""

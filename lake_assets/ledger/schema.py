@@ -20,7 +20,7 @@ create table if not exists ledger.raw_cursor (
   observed_at timestamptz not null default now()
 );
 
--- A queue: what a window has been given since it was last published. Rows leave when the window is published.
+-- A queue: what a window has been given since it was last made. Rows leave when its materialization is on record.
 create table if not exists ledger.pending (
   id bigint generated always as identity,
   asset text not null,

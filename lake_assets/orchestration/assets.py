@@ -8,6 +8,7 @@ from dagster import MetadataValue
 from lake_assets.catalog.accounting import WindowOutput
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.ddl import QUARANTINE, staging_columns
+from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key, topic_key
 from lake_assets.orchestration.metadata import Metadata, column_schema, contract_columns, window_metadata
@@ -135,19 +136,26 @@ def _conforming(settings: Settings, asset: Asset, partitions: dg.TimeWindowParti
                 return queued if queued_only else queued | keys
 
             warehouse = warehouse_for(settings)
-            result = refresh(settings, ledger, warehouse, asset, choose, context.run.run_id, context.log.info)
+            try:
+                result = refresh(settings, ledger, warehouse, asset, choose, context.run.run_id, context.log.info)
+            except LakeError as error:
+                raise dg.Failure(str(error)) from error
             counted = warehouse.window_rows(asset, [output.window for output in result.published])
-        for output in (*result.published, *result.held_back):
-            numbers = window_metadata(output, held_back=bool(output.blocked_by))
-            if output.window in keys:
-                for key in (conformed_key(asset), staging, quarantine_key(asset)):
-                    context.add_asset_metadata(numbers, asset_key=key, partition_key=output.window)
-        totals = _totals(result)
-        yield dg.MaterializeResult(asset_key=conformed_key(asset), metadata=totals)
-        yield dg.MaterializeResult(
-            asset_key=staging, metadata=totals, check_results=_check_results(asset, result, counted)
-        )
-        yield dg.MaterializeResult(asset_key=quarantine_key(asset), metadata=totals)
+            for output in (*result.published, *result.held_back):
+                numbers = window_metadata(output, held_back=bool(output.blocked_by))
+                if output.window in keys:
+                    for key in (conformed_key(asset), staging, quarantine_key(asset)):
+                        context.add_asset_metadata(numbers, asset_key=key, partition_key=output.window)
+            totals = _totals(result)
+            yield dg.MaterializeResult(asset_key=conformed_key(asset), metadata=totals)
+            yield dg.MaterializeResult(
+                asset_key=staging, metadata=totals, check_results=list(_check_results(asset, result, counted))
+            )
+            yield dg.MaterializeResult(asset_key=quarantine_key(asset), metadata=totals)
+            # Only now that the events are stored: a run that dies before leaves its windows queued, and the next one
+            # makes them again, so that the marts behind them hear of it.
+            done = [output.window for output in (*result.published, *result.held_back)]
+            ledger.dequeue(asset, done, result.sequence)
 
     return conform_asset
 

@@ -43,6 +43,7 @@ def _audit(settings: Settings, ledger: Ledger, asset: Asset, ends: Mapping[int, 
         raw = window_rows(settings, asset)
         observe(settings, ledger, [asset], ledger.cursors())
         published, pending = ledger.windows(asset), ledger.pending([asset.name])
+        held_back = {held.window for held in ledger.held_back(asset)}
         tables = warehouse_for(settings).window_rows(asset)
         counts: dict[str, Sequence[PartitionCount]] = defaultdict(list)
         for window, count in ledger.partitions(asset):
@@ -51,7 +52,7 @@ def _audit(settings: Settings, ledger: Ledger, asset: Asset, ends: Mapping[int, 
     counts.update(_count_raw(settings, asset, stale))
     return AssetAudit(
         asset.name,
-        audit_windows(published, pending, raw, tables),
+        audit_windows(published, pending, held_back, raw, tables),
         tuple(_audit_partition(settings, ledger, asset, p, bounds, counts) for p, bounds in sorted(ends.items())),
     )
 
@@ -95,7 +96,8 @@ def _count_raw(settings: Settings, asset: Asset, windows: Iterable[str]) -> dict
     holds = ", ".join(f"({literal(f.path)}, {literal(window)})" for window, held in by_window.items() for f in held)
     rows = _query(
         [file.path for held in by_window.values() for file in held],
-        "select window_key, _topic, _partition, count(*), count(*) - count(distinct _offset), min(_offset), max(_offset) "
+        "select window_key, _topic, _partition, "
+        "count(*), count(*) - count(distinct _offset), min(_offset), max(_offset) "
         f"from {{files}} join (values {holds}) as held (path, window_key) on filename = path group by all",
     )
     found: dict[str, list[PartitionCount]] = {}

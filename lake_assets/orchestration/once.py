@@ -17,7 +17,7 @@ from lake_assets.orchestration.audit import audit
 from lake_assets.orchestration.build import mart_graph
 from lake_assets.orchestration.partitions import window_partitions
 from lake_assets.orchestration.refresh import observe
-from lake_assets.orchestration.sensors import raw_events, run_requests
+from lake_assets.orchestration.sensors import Graph, raw_events, run_requests
 from lake_assets.project import read_catalog
 from lake_assets.settings import Settings
 
@@ -61,18 +61,29 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
         for name, windows in landed.items():
             for event in raw_events(assets[name], windows):
                 instance.report_runless_asset_event(event)
-        if not pending:
-            return report
         job = defs.resolve_implicit_global_asset_job_def()
-        marts = [node for node in defs.assets or () if isinstance(node, dg.AssetsDefinition)]
-        graph = mart_graph([node for node in marts if not node.partitions_def])
-        for request in run_requests(pending, assets, window_partitions(assets.values()), graph):
-            keys = list(request.asset_selection or ())
-            on_progress(f"{len(keys)} assets, {request.tags['dagster/asset_partition_range_start']} onwards")
+        nodes = [node for node in defs.assets or () if isinstance(node, dg.AssetsDefinition)]
+        graph = mart_graph([node for node in nodes if not node.partitions_def])
+
+        def execute(keys: Sequence[dg.AssetKey], tags: Mapping[str, str]) -> None:
             result = job.execute_in_process(
-                instance=instance, asset_selection=keys, tags=dict(request.tags), raise_on_error=False
+                instance=instance,
+                asset_selection=list(keys),
+                tags=dict(tags),
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                raise_on_error=False,
             )
             _collect(report, result, assets)
+
+        if pending:
+            for request in run_requests(pending, assets, window_partitions(assets.values()), graph):
+                keys = request.asset_selection or ()
+                on_progress(f"{', '.join(sorted({'.'.join(key.path) for key in keys}))}")
+                execute(keys, request.tags)
+        # A mart may be behind without anything queued: its last build failed, or a run died before it.
+        if stale := stale_marts(instance, graph):
+            on_progress(f"{', '.join('.'.join(key.path) for key in stale)}")
+            execute(stale, {})
     with Ledger(settings) as ledger:
         left = {(entry.asset, entry.window) for entry in ledger.pending(list(assets))}
         for entry in pending:
@@ -82,6 +93,20 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
             if held := [row.window for row in ledger.held_back(asset)]:
                 report.held_back[asset.name] = held
     return report
+
+
+def stale_marts(instance: dg.DagsterInstance, graph: Graph) -> list[dg.AssetKey]:
+    """The marts that are older than a staging table behind them, in build order."""
+    keys = {*graph.marts, *(source for sources in graph.marts.values() for source in sources)}
+    newest = {
+        record.asset_entry.asset_key: record.asset_entry.last_materialization_storage_id or 0
+        for record in instance.get_asset_records(sorted(keys))
+    }
+    return [
+        mart
+        for mart, sources in graph.marts.items()
+        if any(newest.get(source, 0) > newest.get(mart, 0) for source in sources)
+    ]
 
 
 def _collect(report: RunReport, result: dg.ExecuteInProcessResult, assets: Mapping[str, Asset]) -> None:
