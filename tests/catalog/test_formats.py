@@ -1,0 +1,94 @@
+"""Formats of contracts mean in DuckDB what they mean in the JDK."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lake_assets.catalog.formats import UnsupportedFormat, format_problem, has_offset, strptime_format
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "instant"),
+    [
+        ("dd.MM.yyyy HH:mm", "05.01.2026 10:30", "2026-01-05 10:30:00"),
+        ("d.M.yyyy", "5.1.2026", "2026-01-05 00:00:00"),
+        ("d.M.yyyy", "15.11.2026", "2026-11-15 00:00:00"),
+        ("MM/dd/yyyy hh:mm a", "01/05/2026 03:07 PM", "2026-01-05 15:07:00"),
+        ("M/d/yyyy h:mm a", "1/5/2026 3:07 AM", "2026-01-05 03:07:00"),
+        ("yyyy-MM-dd'T'HH:mm:ss.SSS", "2026-01-05T03:07:09.012", "2026-01-05 03:07:09.012"),
+        ("yyyy-MM-dd HH:mm:ss.SSSSSS", "2026-01-05 03:07:09.012345", "2026-01-05 03:07:09.012345"),
+        ("yyyyMMddHHmmss", "20260105030709", "2026-01-05 03:07:09"),
+        ("EEE, d MMM yyyy", "Mon, 5 Jan 2026", "2026-01-05 00:00:00"),
+        ("EEEE d MMMM uuuu", "Monday 5 January 2026", "2026-01-05 00:00:00"),
+        ("yyyy-MM-dd'T'HH:mm:ssxxx", "2026-01-05T03:07:09+02:00", "2026-01-05 01:07:09"),
+        ("yyyy-MM-dd HH:mm:ssZ", "2026-01-05 03:07:09-0230", "2026-01-05 05:37:09"),
+        ("yyyy-MM-dd'T'HH:mm'Z'", "2026-01-05T03:07Z", "2026-01-05 03:07:00"),
+        ("dd.MM.yyyy '100%' ''HH''", "05.01.2026 100% '07'", "2026-01-05 07:00:00"),
+    ],
+)
+def test_a_pattern_reads_in_duckdb_what_it_says(pattern: str, text: str, instant: str) -> None:
+    (read,) = duckdb.execute(
+        "select epoch_us(strptime($1, $2)) = epoch_us(cast($3 as timestamp))",
+        [text, strptime_format(pattern), instant],
+    ).fetchone() or (None,)
+    assert read is True
+
+
+FORMATS = ["dd.MM.yyyy HH:mm:ss", "d/M/yyyy H:m:s", "yyyyMMddHHmmss", "MM-dd-yyyy hh:mm:ss a", "d MMM yyyy HH:mm:ss",
+           "MMMM d, yyyy HH:mm:ss", "yyyy.MM.dd'T'HH:mm:ss", "yyyy-MM-dd HH:mm:ssxxx",
+           "yyyy-MM-dd HH:mm:ssxx"]  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    instant=st.datetimes(datetime(1000, 1, 1), datetime(9999, 12, 30), timezones=st.just(UTC)),
+    offset=st.integers(-12 * 4, 14 * 4),
+    pattern=st.sampled_from(FORMATS),
+)
+def test_what_duckdb_writes_in_a_format_it_reads_back(instant: datetime, offset: int, pattern: str) -> None:
+    instant = instant.replace(microsecond=0)
+    zone = timezone(timedelta(minutes=15 * offset))
+    shown = instant.astimezone(zone) if has_offset(pattern) else instant
+    directives = strptime_format(pattern)
+    text = shown.strftime(directives.replace("%Y", f"{shown.year:04}"))
+    if "xxx" in pattern:
+        text = f"{text[:-2]}:{text[-2:]}"
+    (read,) = duckdb.execute("select epoch(strptime($1, $2))", [text, directives]).fetchone() or (None,)
+    assert read == instant.timestamp()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hint"),
+    [
+        ("dd.MM.yy", "a year of two digits"),
+        ("dd.MM.YYYY", "the calendar year is 'yyyy'"),
+        ("DD.MM.yyyy", "the day of the month is 'dd'"),
+        ("yyyy-MM-dd'T'HH:mm:ssXXX", "leave the format out for ISO 8601"),
+        ("yyyy-MM-dd VV", "'VV' is not supported; use yyyy"),
+        ("yyyy-MM-dd 'T", "a quote that is not closed"),
+        ("epoch_millis", "is a number"),
+    ],
+)
+def test_a_letter_that_is_not_supported_is_named_with_those_that_are(pattern: str, hint: str) -> None:
+    with pytest.raises(UnsupportedFormat) as caught:
+        strptime_format(pattern)
+    assert hint in str(caught.value)
+
+
+@given(pattern=st.text(max_size=20))
+def test_any_text_is_a_format_or_is_refused_with_a_sentence(pattern: str) -> None:
+    problem = format_problem(pattern, time=True)
+    if problem is None:
+        assert strptime_format(pattern).count("%Y") if not pattern.startswith("epoch") else True
+    else:
+        assert problem.endswith((".", "?"))
+
+
+def test_a_format_must_hold_a_whole_day() -> None:
+    assert format_problem("epoch_seconds", time=True) is None
+    assert format_problem("yyyy-MM-dd", time=True) is None
+    for half in ("HH:mm", "yyyy-MM", "MM-dd", "yyyy-MM-dd hh:mm"):
+        assert format_problem(half, time=True) is not None
