@@ -68,6 +68,6 @@ def _relations(words: list[str]) -> list[str]:
         elif word in _ENDS_FROM:
             clauses[-1], expecting = False, False
         elif expecting and word != "lateral":
-            found.append(word)
+            found.append("".join(words[at : at + 3]) if words[at + 1 : at + 2] == ["."] else word)
             expecting = False
     return found
