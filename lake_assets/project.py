@@ -26,6 +26,11 @@ def read_catalog(settings: Settings) -> dict[str, Asset]:
     return {asset.name: asset for asset in sorted(assets, key=lambda asset: asset.name)}
 
 
+def contract_text(asset: Asset) -> str:
+    """The text of the file that an asset was read from."""
+    return Path(asset.path).read_text("utf-8")
+
+
 def _read_text(path: Path) -> str:
     try:
         return path.read_text("utf-8")

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from lake_assets.errors import LakeError
 
 Target = Literal["local", "gcp", "aws"]
+TARGETS: tuple[Target, ...] = get_args(Target)
 Role = Literal["lake_admin", "lake", "connect", "dagster", "analyst"]
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -81,14 +82,11 @@ def load_settings() -> Settings:
     Addresses come from the environment (`LAKE_KAFKA`, `LAKE_CONNECT`) or from `stack.json`, which `lake up` writes
     before it starts anything. The port 0 stands for "not set up yet", so that definitions load without a stack.
     """
-    target = os.environ.get("LAKE_TARGET", "local")
-    if target not in get_args(Target):
-        raise SettingsError(f"LAKE_TARGET is '{target}': it must be one of {', '.join(get_args(Target))}.")
     home = lake_home()
     stack_file = home / "stack.json"
     stack: dict[str, int | str] = json.loads(stack_file.read_text("utf-8")) if stack_file.exists() else {}
     return Settings(
-        target=target,
+        target=_target(os.environ.get("LAKE_TARGET", "local")),
         home=home,
         catalog=Path(os.environ.get("LAKE_CATALOG", PROJECT / "lake_assets" / "catalog")).expanduser().resolve(),
         bucket=os.environ.get("LAKE_BUCKET", f"file://{home}/bucket").rstrip("/"),
@@ -103,3 +101,10 @@ def load_settings() -> Settings:
         dagster_port=int(stack.get("dagster_port", 0)),
         dbt_project=Path(os.environ.get("LAKE_DBT_PROJECT", PROJECT / "dbt_project")).expanduser().resolve(),
     )
+
+
+def _target(name: str) -> Target:
+    for target in TARGETS:
+        if target == name:
+            return target
+    raise SettingsError(f"LAKE_TARGET is '{name}': it must be one of {', '.join(TARGETS)}.")

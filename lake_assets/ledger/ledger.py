@@ -1,6 +1,6 @@
 """The ledger: what is waiting in each window, and what each published window was made of."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -109,7 +109,7 @@ class Ledger:
         return bool(row and row[0])
 
     @contextmanager
-    def locked(self, name: str) -> Iterator[None]:
+    def locked(self, name: str) -> Generator[None]:
         """Holds the lock of that name across processes; it is freed when the holder dies."""
         self._connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (name,))
         try:

@@ -18,7 +18,7 @@ from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
 from lake_assets.landing.topics import compare_topics, ensure_topics
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.targets import warehouse_for
-from lake_assets.project import read_catalog
+from lake_assets.project import contract_text, read_catalog
 from lake_assets.settings import Settings
 from lake_assets.warehouse.marts import ensure_mart_access, mart_access_missing, mart_schemas, write_dbt_sources
 
@@ -114,7 +114,7 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         ensure_mart_access(settings, mart_schemas(settings))
         for name, asset in assets.items():
             ledger.request(asset, remade[name])
-            ledger.save_contract(asset, asset.path.read_text("utf-8"))
+            ledger.save_contract(asset, contract_text(asset))
     return steps
 
 
@@ -149,7 +149,7 @@ def _contract_steps(
             yield Step("contract", name, "create", f"version {asset.version}, {len(asset.fields)} fields")
         elif (asset.name, asset.major) not in contracts:
             yield Step("contract", name, "new version", f"{asset.version}: table {asset.table} beside the old one")
-        elif contracts[asset.name, asset.major] != asset.path.read_text("utf-8"):
+        elif contracts[asset.name, asset.major] != contract_text(asset):
             change = changes[name]
             detail = "; ".join(d.sentence for d in change.differences) or "nothing about the data"
             yield Step("contract", name, "change", f"{change.kind}: {detail}")

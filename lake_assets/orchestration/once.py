@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import dagster as dg
 
@@ -14,7 +15,7 @@ from lake_assets.landing.connect import connector_status
 from lake_assets.landing.lag import lags
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.audit import audit
-from lake_assets.orchestration.build import mart_graph
+from lake_assets.orchestration.build import build_definitions, mart_graph
 from lake_assets.orchestration.partitions import window_partitions
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.sensors import Graph, raw_events, run_requests
@@ -45,8 +46,6 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
 
     Raises LakeError when nothing is applied, Unavailable when a part does not answer.
     """
-    from lake_assets.definitions import defs
-
     assets = read_catalog(settings)
     report = RunReport()
     with Ledger(settings) as ledger:
@@ -56,14 +55,12 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
         before = ledger.cursors()
         landed, _ = observe(settings, ledger, list(assets.values()), before)
         pending = ledger.pending(list(assets))
-    os.environ.setdefault("DAGSTER_HOME", str(settings.home / "dagster"))
-    with dg.DagsterInstance.get() as instance:
+    with _instance(settings) as instance:
         for name, windows in landed.items():
             for event in raw_events(assets[name], windows):
                 instance.report_runless_asset_event(event)
-        job = defs.resolve_implicit_global_asset_job_def()
-        nodes = [node for node in defs.assets or () if isinstance(node, dg.AssetsDefinition)]
-        graph = mart_graph([node for node in nodes if not node.partitions_def])
+        job = _definitions(settings).resolve_implicit_global_asset_job_def()
+        graph = _graph(settings)
 
         def execute(keys: Sequence[dg.AssetKey], tags: Mapping[str, str]) -> None:
             result = job.execute_in_process(
@@ -95,6 +92,21 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
     return report
 
 
+def _instance(settings: Settings) -> dg.DagsterInstance:
+    os.environ.setdefault("DAGSTER_HOME", str(settings.home / "dagster"))
+    return dg.DagsterInstance.get()
+
+
+@cache
+def _definitions(settings: Settings) -> dg.Definitions:
+    return build_definitions(settings)
+
+
+def _graph(settings: Settings) -> Graph:
+    nodes = [node for node in _definitions(settings).assets or () if isinstance(node, dg.AssetsDefinition)]
+    return mart_graph([node for node in nodes if not node.partitions_def])
+
+
 def stale_marts(instance: dg.DagsterInstance, graph: Graph) -> list[dg.AssetKey]:
     """The marts that are older than a staging table behind them, in build order."""
     keys = {*graph.marts, *(source for sources in graph.marts.values() for source in sources)}
@@ -107,6 +119,13 @@ def stale_marts(instance: dg.DagsterInstance, graph: Graph) -> list[dg.AssetKey]
         for mart, sources in graph.marts.items()
         if any(newest.get(source, 0) > newest.get(mart, 0) for source in sources)
     ]
+
+
+def marts_behind(settings: Settings) -> list[dg.AssetKey]:
+    """The marts that are older than a staging table behind them, in build order."""
+    graph = _graph(settings)
+    with _instance(settings) as instance:
+        return stale_marts(instance, graph)
 
 
 def _collect(report: RunReport, result: dg.ExecuteInProcessResult, assets: Mapping[str, Asset]) -> None:

@@ -1,0 +1,100 @@
+"""`lake demo`."""
+
+import click
+
+
+@click.command()
+@click.option("--sales", default=100_000, show_default=True, type=click.IntRange(min=100), help="Sales events to send.")
+@click.option("--days", default=60, show_default=True, type=click.IntRange(1, 300), help="Days they are spread over.")
+def command(sales: int, days: int) -> None:
+    """Fill the example assets with events and follow them into the marts.
+
+    Starts the stack when it is down, applies the contracts, sends leads, contracts and sales (some late, some doubled,
+    some broken) and waits until Dagster has made the marts by itself. The stack stays up. A second demo on the same day
+    sends the same events again: they are all duplicates, and the marts stay as they are.
+
+    \b
+    Examples:
+      lake demo
+      lake demo --sales 1000000 --days 200
+    """
+    import time
+
+    from lake_assets.cli.tables import show
+    from lake_assets.demo.tour import Volume, follow, one_more, send
+    from lake_assets.orchestration.apply import apply
+    from lake_assets.orchestration.audit import audit
+    from lake_assets.orchestration.quarantine import reasons
+    from lake_assets.orchestration.reload import reload_code
+    from lake_assets.project import read_catalog
+    from lake_assets.settings import load_settings
+    from lake_assets.stack.lifecycle import up
+    from lake_assets.warehouse.query import ask_as_analyst
+
+    def say(step: str) -> None:
+        click.echo(f"  {step}")
+
+    began = time.monotonic()
+    click.echo("1. The stack: Kafka, Kafka Connect, Postgres, Dagster")
+    up(say)
+    settings = load_settings()
+    click.echo("2. The contracts become topics, tables, connectors and grants")
+    if apply(settings, say):
+        reload_code(settings, say)
+    assets = read_catalog(settings)
+    click.echo("3. Events")
+    for report in send(settings, assets, Volume(sales, days)):
+        say(f"{report.records:,} to {report.topic} in {report.seconds:.1f} s")
+    click.echo("4. Kafka Connect lands them, Dagster conforms and publishes them, dbt builds the marts")
+    followed = follow(settings, [assets[name] for name in ("leads", "contracts", "sales")], say)
+    say(f"done after {followed:.0f} s")
+    click.echo("5. One more sale, seen by an analyst")
+    latency = one_more(settings, assets["sales"])
+    say(f"from the event to the mart: {latency:.1f} s")
+
+    click.echo("")
+    funnel = ask_as_analyst(
+        settings,
+        "select origin, sum(leads) as leads, sum(converted_leads) as converted, "
+        "round(sum(converted_leads) / nullif(sum(leads), 0), 3) as rate, sum(revenue_eur) as revenue_eur "
+        "from funnel_data_mart.funnel group by origin order by leads desc",
+        20,
+    )
+    show(funnel.columns, funnel.rows, "funnel_data_mart.funnel, by origin")
+    mart = ask_as_analyst(
+        settings,
+        "select region, sum(orders) as orders, sum(quantity) as quantity, sum(amount) as amount, max(day) as newest "
+        "from sales_data_mart.sales group by region order by region",
+        20,
+    )
+    show(mart.columns, mart.rows, "sales_data_mart.sales, by region")
+    show(
+        ("asset", "reason", "field", "rows", "sample value"),
+        [(r.asset, r.code, r.field or "", r.rows, r.sample or "") for r in reasons(settings, list(assets.values()))],
+        "Quarantine: lake quarantine",
+    )
+    audits = audit(settings, list(assets.values()))
+    show(
+        ("asset", "landed", "good", "quarantined", "duplicates", "windows", ""),
+        [
+            (
+                found.asset,
+                sum(p.landed for p in found.partitions),
+                sum(w.good for w in found.windows),
+                sum(w.quarantined for w in found.windows),
+                sum(w.duplicates for w in found.windows),
+                len(found.windows),
+                "in balance" if found.in_balance else "OUT OF BALANCE",
+            )
+            for found in audits
+        ],
+        "Audit: lake audit",
+    )
+    postgres = settings.postgres
+    click.echo(f"From the last event to the mart   {latency:.1f} s")
+    click.echo(f"All of it                         {time.monotonic() - began:.0f} s")
+    click.echo(f"Dagster                           http://127.0.0.1:{settings.dagster_port}")
+    click.echo(f"Postgres for BI                   {postgres.host}:{postgres.port}/{postgres.dbname}, user analyst")
+    click.echo(f"  its password                    in {postgres.passfile}")
+    click.echo('Ask as an analyst                 lake sql "select * from funnel_data_mart.funnel" --as analyst')
+    click.echo("The stack stays up; end it with   make down")
