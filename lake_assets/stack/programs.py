@@ -1,12 +1,16 @@
 """A part of the stack as its supervisor sees it, and the supervisor's configuration file."""
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lake_assets.stack.layout import Layout, socket_path
+from lake_assets.stack.layout import Layout, LayoutError, socket_path
 
+# What supervisor's configuration file has no way to quote.
+UNCARRIED = re.compile(r"[\n\r]|\s[;#]")
+UNCARRIED_IN_QUOTES = re.compile(r'["\n\r]|\s[;#]')
 # Each process that belongs to a lake carries its home under this name, so that `down` finds all of them and no other.
 OWNER_VARIABLE = "LAKE_STACK_OF"
 
@@ -53,7 +57,7 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 def _render_program(layout: Layout, program: Program) -> str:
     # One time zone for the logs of all parts, the lake's.
     environment = {**program.environment, "TZ": "UTC", OWNER_VARIABLE: str(layout.home)}
-    pairs = ",".join(f'{name}="{_value(value)}"' for name, value in sorted(environment.items()))
+    pairs = ",".join(f'{name}="{_value(value, UNCARRIED_IN_QUOTES)}"' for name, value in sorted(environment.items()))
     lines = [
         f"[program:{program.name}]",
         f"command = {_value(shlex.join(program.command))}",
@@ -78,6 +82,10 @@ def _render_program(layout: Layout, program: Program) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _value(text: str | Path) -> str:
-    """Escaped for supervisor, which expands `%(name)s` in each value."""
+def _value(text: str | Path, forbidden: re.Pattern[str] = UNCARRIED) -> str:
+    """Escaped for supervisor, which expands `%(name)s` in each value. Raises LayoutError for what it cannot carry."""
+    if forbidden.search(str(text)):
+        raise LayoutError(
+            f"The supervisor cannot be given '{text}': take quotes, line breaks and ' #', ' ;' out of it."
+        )
     return str(text).replace("%", "%%")

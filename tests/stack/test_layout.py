@@ -1,0 +1,140 @@
+"""Folders, sockets and ports of a lake, without starting anything."""
+
+import json
+import shlex
+import socket
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from lake_assets.stack.addresses import INTERNAL, PUBLISHED, PortTaken, choose_ports, read_addresses, write_addresses
+from lake_assets.stack.layout import SOCKET_PATH_LIMIT, Layout, LayoutError, socket_path
+from lake_assets.stack.logs import last_error
+from lake_assets.stack.passwords import ROLES, keep_passwords, read_passwords
+from lake_assets.stack.programs import Program, render_config
+
+NOBODY: frozenset[str] = frozenset()
+
+
+def test_a_short_home_has_its_sockets_inside(tmp_path: Path) -> None:
+    assert socket_path(Path("/tmp/l"), "dbt.sock") == Path("/tmp/l/run/dbt.sock")
+
+
+def test_a_home_too_long_for_a_socket_has_them_in_a_private_folder_of_its_own(tmp_path: Path) -> None:
+    home, other = (tmp_path / name / ("long" * 30) for name in ("one", "two"))
+    path = socket_path(home, "supervisor.sock")
+    assert len(str(path)) <= SOCKET_PATH_LIMIT
+    assert path.parent.stat().st_mode & 0o077 == 0
+    assert path.parent != socket_path(other, "supervisor.sock").parent
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+    path.unlink()
+    for folder in (path.parent, socket_path(other, "x").parent):
+        folder.rmdir()
+
+
+def test_a_socket_folder_that_others_may_enter_is_refused(tmp_path: Path) -> None:
+    home = tmp_path / ("long" * 30)
+    folder = socket_path(home, "x").parent
+    folder.chmod(0o755)
+    with pytest.raises(LayoutError, match=r"should be a private folder of yours .*: remove it\.$"):
+        socket_path(home, "x")
+    folder.rmdir()
+
+
+@pytest.mark.parametrize("name", ["a,b", "quote'd", "semi;colon", "line\nbreak", "dollar$"])
+def test_a_home_that_a_configuration_file_would_misread_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(LayoutError, match=r"use a path of letters, digits"):
+        Layout(tmp_path / name).create()
+    assert not (tmp_path / name).exists()
+
+
+def test_ports_are_free_different_and_kept(tmp_path: Path) -> None:
+    chosen = choose_ports({}, tmp_path, NOBODY)
+    assert set(chosen) == {*PUBLISHED, *INTERNAL}
+    assert len(set(chosen.values())) == len(chosen)
+    assert choose_ports(chosen, tmp_path, NOBODY) == chosen
+
+
+def test_a_published_port_taken_by_another_process_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            PortTaken, match=rf"^Port {port}, this lake's kafka, is used by .*: end that process, or take"
+        ):
+            choose_ports({"kafka_port": port}, tmp_path, NOBODY)
+        assert choose_ports({"kafka_port": port}, tmp_path, frozenset({"kafka_port"}))["kafka_port"] == port
+
+
+def test_an_internal_port_taken_by_another_process_is_replaced(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert choose_ports({"code_port": port}, tmp_path, NOBODY)["code_port"] != port
+
+
+def test_passwords_are_kept_private_and_follow_the_address(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.create()
+    first = keep_passwords(layout, "127.0.0.1", 1111)
+    assert set(first) == set(ROLES)
+    assert len(set(first.values())) == len(ROLES)
+    assert keep_passwords(layout, "127.0.0.1", 2222) == first == read_passwords(layout)
+    assert f"127.0.0.1:2222:*:lake:{first['lake']}" in layout.passfile.read_text("utf-8")
+    assert layout.connect_secrets.read_text("utf-8") == f"user=connect\npassword={first['connect']}\n"
+    assert stat.S_IMODE(layout.secrets.stat().st_mode) == 0o700
+    for file in (layout.passfile, layout.connect_secrets):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_the_supervisor_reads_a_command_as_it_was_meant(tmp_path: Path) -> None:
+    from supervisor.options import ServerOptions
+
+    layout = Layout(tmp_path / "with space")
+    layout.create()
+    command = ("/bin/echo", "two words", "100%", "it's")
+    layout.supervisor_config.write_text(
+        render_config(layout, [Program("part", command, environment={"LAKE_X": "it's 5%, c=d"})]), "utf-8"
+    )
+    options = ServerOptions()
+    options.realize(["-c", str(layout.supervisor_config)])
+    (config,) = options.process_group_configs[0].process_configs
+    assert tuple(shlex.split(config.command)) == command
+    assert config.environment["LAKE_X"] == "it's 5%, c=d"
+
+
+@pytest.mark.parametrize("value", ['a"b', "a ;b", "a\t#b", "a\nb"])
+def test_a_setting_that_the_supervisor_would_misread_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(LayoutError, match=r"The supervisor cannot be given"):
+        render_config(Layout(tmp_path), [Program("part", ("/bin/echo",), environment={"LAKE_X": value})])
+
+
+LOG = """\
+2026-01-02 10:00:00,000 ERROR Old - long ago
+2026-01-02 11:00:00,000 INFO Worker - a timeout that is part of starting
+org.apache.kafka.common.errors.TimeoutException: the broker is not there yet
+\tat somewhere
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ("", None),
+        ("2026-01-02 11:00:01,000 ERROR Task - it broke\n", "2026-01-02 11:00:01,000 ERROR Task - it broke"),
+        ("Traceback (most recent call last):\n  File x\nValueError: no\n", "ValueError: no"),
+        ("\x1b[31m2026-01-02 11:00:02 +0000 ERROR red\x1b[0m\n", "2026-01-02 11:00:02 +0000 ERROR red"),
+        ("x" * 70_000 + "\nFATAL: late\n", "FATAL: late"),
+    ],
+)
+def test_the_last_error_is_one_line_and_of_this_start(tmp_path: Path, more: str, found: str | None) -> None:
+    log = tmp_path / "part.log"
+    log.write_text(LOG + more, "utf-8")
+    assert last_error(log, datetime(2026, 1, 2, 10, 30, tzinfo=UTC)) == found
+
+
+def test_stack_json_is_readable_by_people(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    write_addresses(layout, {"kafka_port": 1})
+    assert read_addresses(layout) == json.loads(layout.stack_file.read_text("utf-8")) == {"kafka_port": 1}
