@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from random import Random
 from typing import Literal, NamedTuple
 
 Kind = Literal["plain", "late", "month_late", "doubled", "extra", "not_json", "missing", "type", "enum", "invalid_utf8"]
@@ -37,7 +38,6 @@ _PRODUCTS = (("kettle", 3_499), ("toaster", 4_990), ("blender", 7_950), ("grinde
              ("espresso machine", 48_900), ("filter papers", 449), ("mug", 1_250))  # fmt: skip
 _SEGMENTS = ("private", "private", "private", "business")
 
-_MASK = (1 << 64) - 1
 _DAY = 86_400
 _MINUTES = tuple(f"{minute // 60:02d}:{minute % 60:02d}:" for minute in range(1440))
 _SECONDS = tuple(f"{second:02d}Z" for second in range(60))
@@ -74,12 +74,10 @@ class _Series(NamedTuple):
     start: int
     span: int
 
-    def draw(self, number: int) -> int:
-        """64 random bits that belong to an event, whichever asset's generator asks for them."""
-        bits = (number * 0x9E3779B97F4A7C15 + self.seed * 0xD1B54A32D192ED03 + 0x632BE59BD9B4E019) & _MASK
-        bits = ((bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        bits = ((bits ^ (bits >> 27)) * 0x94D049BB133111EB) & _MASK
-        return bits ^ (bits >> 31)
+    def draws(self) -> Iterator[int]:
+        """64 random bits for each event."""
+        draw = Random(self.seed).getrandbits  # noqa: S311
+        return (draw(64) for _ in range(self.rows))
 
 
 def generate(asset_name: str, rows: int, seed: int, end: datetime, days: int) -> Iterator[bytes]:
@@ -88,10 +86,9 @@ def generate(asset_name: str, rows: int, seed: int, end: datetime, days: int) ->
     Raises KeyError for another asset's name.
     """
     asset, series = _ASSETS[asset_name], _series(rows, seed, end, days)
-    write, draw, start, span = asset.write, series.draw, series.start, series.span
+    write, start, span = asset.write, series.start, series.span
     sent = b""
-    for number in range(rows):
-        bits = draw(number)
+    for number, bits in enumerate(series.draws()):
         time = start + number * span // rows
         # Nearly all are plain, so what the others need is not even looked up for them.
         if bits % _OF >= _PLAIN_FROM:
@@ -113,8 +110,8 @@ def expected(asset_name: str, rows: int, seed: int, end: datetime, days: int) ->
     """What must become of the lines that `generate` yields for the same arguments."""
     series = _series(rows, seed, end, days)
     kinds: Counter[Kind] = Counter()
-    for number in range(rows):
-        kind = _kind(series.draw(number))
+    for bits in series.draws():
+        kind = _kind(bits)
         # There must be a line before it that it can repeat.
         first = kind == "doubled" and not any(kinds[k] for k in kinds if k not in _BROKEN)
         kinds["plain" if first else kind] += 1

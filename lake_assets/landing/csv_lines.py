@@ -7,7 +7,7 @@ that is no CSV (a quote that never closes, say) is passed on as its physical lin
 import csv
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import dropwhile, islice
 from json.encoder import encode_basestring
 
 from lake_assets.catalog.csv_dialect import read_dialect
@@ -22,17 +22,17 @@ def json_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
     """JSON lines from the physical lines of a CSV, the first of which is the header. Raises SampleError.
 
     An empty cell is null, or left out when its column has no name; a short row's missing cells are left out; a long
-    row's further cells are a list under `_extra_cells`. Empty rows are skipped.
+    row's further cells are a list under `_extra_cells`. Blank rows are skipped.
     """
-    source = _Lines(line.decode("utf-8", "surrogateescape") for line in lines)
+    texts = (line.decode("utf-8", "surrogateescape") for line in lines)
+    source = _Lines(dropwhile(str.isspace, texts))
     head = list(islice(source, _HEAD_LINES))
-    if not any(line.strip() for line in head):
+    if not head:
         return
     dialect = read_dialect("".join(head))
     source.push_back(head)
     rows = _rows(source, dialect.delimiter)
-    while not any(next(rows)):
-        pass  # empty lines above the header
+    next(rows)
     width = len(dialect.header)
     named = [
         (encode_basestring(name or f"column_{number}") + ": ", bool(name))
@@ -42,7 +42,7 @@ def json_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
         if isinstance(row, str):
             yield row.rstrip("\r\n").encode("utf-8", "surrogateescape")
             continue
-        if not any(row):
+        if not any(map(str.strip, row)):
             continue
         members = [
             key + (encode_basestring(cell) if cell else "null")

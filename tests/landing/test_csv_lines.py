@@ -1,0 +1,98 @@
+"""CSV to JSON lines: no row lost, no byte changed."""
+
+import csv
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lake_assets.errors import LakeError
+from lake_assets.landing.csv_lines import json_lines
+
+HEADER = b"id,name,note\n"
+
+
+def convert(data: bytes) -> list[bytes]:
+    return list(json_lines(io.BytesIO(data)))
+
+
+def events(data: bytes) -> list[dict[str, object]]:
+    return [json.loads(line) for line in convert(data)]
+
+
+def test_a_row_is_an_object_of_strings_and_empty_cells_are_null() -> None:
+    assert events(HEADER + b"1,Ada,\n007,,x\n") == [
+        {"id": "1", "name": "Ada", "note": None},
+        {"id": "007", "name": None, "note": "x"},
+    ]
+
+
+def test_headers_are_kept_as_they_stand() -> None:
+    assert events("Größe (cm);Kunden-Nr.\n1;2\n".encode()) == [{"Größe (cm)": "1", "Kunden-Nr.": "2"}]
+
+
+def test_a_quoted_cell_may_hold_delimiters_quotes_and_line_ends() -> None:
+    assert events(HEADER + b'1,"a, ""b""","two\nlines"\r\n2,5" pipe,x\n') == [
+        {"id": "1", "name": 'a, "b"', "note": "two\nlines"},
+        {"id": "2", "name": '5" pipe', "note": "x"},
+    ]
+
+
+def test_cells_beyond_the_header_are_kept_and_missing_ones_left_out() -> None:
+    assert events(HEADER + b"1,a,b,c,d\n2,a\n") == [
+        {"id": "1", "name": "a", "note": "b", "_extra_cells": ["c", "d"]},
+        {"id": "2", "name": "a"},
+    ]
+
+
+def test_a_column_without_a_name_is_kept_only_where_it_has_a_value() -> None:
+    assert events(b"id,,name\n1,,a\n2,x,b\n") == [{"id": "1", "name": "a"}, {"id": "2", "column_2": "x", "name": "b"}]
+
+
+def test_a_byte_that_is_not_utf_8_stays_as_it_is() -> None:
+    assert convert(HEADER + b"1,caf\xe9,\xf0\x9f\n") == [b'{"id": "1", "name": "caf\xe9", "note": "\xf0\x9f"}']
+
+
+def test_a_quote_that_never_closes_costs_only_its_own_row() -> None:
+    rows = b"".join(b"%d,a,b\n" % number for number in range(3000))
+    lines = convert(HEADER + b'x,"never closed,b\n' + rows)
+    assert lines[0] == b'x,"never closed,b'
+    assert [json.loads(line)["id"] for line in lines[1:]] == [str(number) for number in range(3000)]
+
+
+def test_a_row_that_is_no_csv_is_passed_on_as_its_line() -> None:
+    assert convert(HEADER + b'1,"a"b,c\n2,a,b\n') == [b'1,"a"b,c', b'{"id": "2", "name": "a", "note": "b"}']
+
+
+def test_blank_rows_are_no_events() -> None:
+    assert convert(b"\n  \n" + HEADER + b"\n,,\n  \n , ,\n\r\n") == []
+    assert convert(b"") == convert(b"\n\n") == []
+
+
+def test_a_header_with_a_doubled_name_is_refused() -> None:
+    with pytest.raises(LakeError, match="two columns are named 'id'"):
+        convert(b"id,id\n1,2\n")
+
+
+CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=20)
+
+
+@given(st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=30))
+def test_what_a_csv_writer_wrote_is_read_back(rows: list[list[str]]) -> None:
+    file = io.StringIO(newline="")
+    csv.writer(file).writerows([["id", "name", "note"], *rows])
+    expected = [[cell or None for cell in row] for row in rows if any(cell.strip() for cell in row)]
+    assert [list(event.values()) for event in events(file.getvalue().encode())] == expected
+
+
+@given(
+    st.lists(
+        st.text(st.sampled_from('",;ab\r\x00 '), max_size=12).map(str.encode) | st.binary(max_size=12), max_size=30
+    )
+)
+def test_whatever_the_rows_are_none_is_lost(rows: list[bytes]) -> None:
+    marked = [b"%d#" % number + row.replace(b"\n", b"") for number, row in enumerate(rows)]
+    together = b"\n".join(convert(HEADER + b"0,a,b\n" + b"".join(row + b"\n" for row in marked)))
+    assert all(b"%d#" % number in together for number in range(len(rows)))

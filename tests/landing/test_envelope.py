@@ -1,0 +1,97 @@
+"""Envelopes: what is read out of a line, whatever the line is."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lake_assets.landing.envelope import NOW, envelope_reader
+from tests.landing.examples import example_asset
+
+AT = "2026-11-01T12:00:00Z"
+AT_MS = 1_793_534_400_000
+read = envelope_reader(example_asset("leads"))
+
+
+def at(instant: datetime) -> bytes:
+    return json.dumps({"id": "a", "at": instant.isoformat()}).encode()
+
+
+def test_key_and_event_time_are_read_from_the_line() -> None:
+    assert read(f'{{"x": [1, {{"id": 0}}], "id": "Zoë", "at": "{AT}"}}'.encode()) == ("Zoë".encode(), AT_MS, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [("17", b"17"), ("true", b"true"), ('"17"', b"17"), ("null", None), ('{"a": 1}', b'{"a":1}'), ('""', b"")],
+)
+def test_a_key_of_one_field_is_its_text(value: str, key: bytes | None) -> None:
+    assert read(f'{{"id": {value}, "at": "{AT}"}}'.encode()) == (key, AT_MS, None)
+
+
+def test_a_key_of_several_fields_is_a_json_array_and_null_when_one_is_missing() -> None:
+    read_two = envelope_reader(example_asset("leads", key=("id", "part")))
+    assert read_two(f'{{"part": 2, "id": "a", "at": "{AT}"}}'.encode()) == (b'["a",2]', AT_MS, None)
+    assert read_two(f'{{"id": "a", "at": "{AT}"}}'.encode()) == (None, AT_MS, None)
+
+
+def test_the_event_time_may_be_part_of_the_key_and_have_another_name_in_the_payload() -> None:
+    read_both = envelope_reader(example_asset("leads", key=("id", "at"), time_source="Wann?"))
+    assert read_both(f'{{"id": "a", "Wann?": "{AT}"}}'.encode()) == (f'["a","{AT}"]'.encode(), AT_MS, None)
+    read_time = envelope_reader(example_asset("leads", key=("at",), time_source="Wann?"))
+    assert read_time(f'{{"Wann?": "{AT}"}}'.encode()) == (AT.encode(), AT_MS, None)
+
+
+def test_without_a_contract_key_the_kafka_key_is_null() -> None:
+    assert envelope_reader(example_asset("leads", key=()))(f'{{"at": "{AT}"}}'.encode()) == (None, AT_MS, None)
+
+
+@pytest.mark.parametrize("line", [b"", b"nope", b"[1]", b"null", b'{"id": "a"', b'{"id": "\xff"}', b'{"id": "a"} x'])
+def test_a_line_that_is_no_json_object_has_neither_key_nor_time(line: bytes) -> None:
+    assert read(line) == (None, NOW, "not_json")
+
+
+@pytest.mark.parametrize("value", ["null", '"soon"', "17", "[]"])
+def test_without_a_readable_event_time_the_key_stays(value: str) -> None:
+    assert read(f'{{"id": "a", "at": {value}}}'.encode()) == (b"a", NOW, "no_event_time")
+    assert read(b'{"id": "a"}') == (b"a", NOW, "no_event_time")
+
+
+def test_a_time_that_the_broker_or_connect_refuses_is_replaced_by_now() -> None:
+    now = datetime.now(UTC)
+    assert read(at(now + timedelta(hours=2))) == (b"a", NOW, "in_future")
+    assert read(at(now + timedelta(minutes=50)))[2] is None
+    assert read(at(datetime(1969, 12, 31, tzinfo=UTC))) == (b"a", NOW, "too_old")
+    assert read(at(datetime(1, 1, 1, tzinfo=UTC))) == (b"a", NOW, "too_old")
+    assert read(at(datetime(1990, 1, 1, tzinfo=UTC)))[2] is None
+
+
+def test_a_broken_byte_beside_key_and_time_does_not_matter() -> None:
+    assert read(b'{"id": "a", "x": "\xff\xfe", "at": "' + AT.encode() + b'"}') == (b"a", AT_MS, None)
+
+
+@given(
+    st.one_of(
+        st.binary(), st.text().map(str.encode), st.integers(0, 10_000).map(lambda depth: b'{"id":' + b"[" * depth)
+    )
+)
+def test_no_line_raises(line: bytes) -> None:
+    key, timestamp, flaw = read(line)
+    assert (timestamp == NOW) == (flaw is not None)
+    assert key is None or isinstance(key, bytes)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["id", "at", "part", "x"]), JSON))
+def test_no_json_object_raises(event: dict[str, object]) -> None:
+    _, timestamp, _ = read(json.dumps(event).encode())
+    assert 0 <= timestamp < time.time() * 1000 + 3_600_000

@@ -1,0 +1,71 @@
+"""From partition values to windows."""
+
+import struct
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lake_assets.catalog.windows import window_key
+from lake_assets.landing.raw_windows import WindowCut, window_cut, window_starts
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY, HOUR, HOURS_OF_DAY = WindowCut(24, "day"), WindowCut(1, "hour"), WindowCut(1, "day")
+
+
+@dataclass
+class Summary:
+    lower_bound: bytes | None
+    upper_bound: bytes | None
+    contains_null: bool = False
+
+
+def summary(lower: int, upper: int) -> list[Summary]:
+    return [Summary(struct.pack("<i", lower), struct.pack("<i", upper))]
+
+
+def test_partition_values_count_days_or_hours() -> None:
+    assert DAY.window(20_779) == "2026-11-22"
+    assert HOUR.window(20_779 * 24 + 15) == "2026-11-22-15:00"
+    assert HOURS_OF_DAY.window(20_779 * 24 + 15) == "2026-11-22"
+
+
+@given(st.none() | st.integers(-(2**31), 2**31 - 1))
+def test_no_partition_value_is_without_a_window(value: int | None) -> None:
+    for cut in (DAY, HOUR, HOURS_OF_DAY):
+        assert len(window_starts([cut.window(value)], cut.size)) == 1
+
+
+def test_a_record_without_a_time_stamp_belongs_to_the_window_of_time_zero() -> None:
+    assert DAY.window(None) == "1970-01-01"
+    assert HOUR.window(None) == "1970-01-01-00:00"
+
+
+@pytest.mark.parametrize("transforms", [(), ("month",), ("day", "identity"), ("identity",)])
+def test_other_cuts_are_no_windows(transforms: tuple[str, ...]) -> None:
+    assert window_cut(transforms, "day") is None
+
+
+def test_days_cannot_be_read_as_hours_but_hours_as_days() -> None:
+    assert window_cut(("day",), "hour") is None
+    assert window_cut(("hour",), "day") == HOURS_OF_DAY
+
+
+@given(st.sampled_from([DAY, HOUR, HOURS_OF_DAY]), st.integers(0, 500_000), st.integers(0, 500), st.data())
+def test_a_manifest_is_opened_if_and_only_if_its_range_holds_a_wanted_window(
+    cut: WindowCut, lower: int, length: int, data: st.DataObject
+) -> None:
+    hours = st.integers(lower * cut.hours - 100, (lower + length) * cut.hours + 100)
+    wanted = [window_key(EPOCH + timedelta(hours=h), cut.size) for h in data.draw(st.lists(hours, max_size=5))]
+    held = {cut.window(value) for value in range(lower, lower + length + 1)}
+    opened = cut.may_hold(summary(lower, lower + length), window_starts(wanted, cut.size))
+    assert opened == bool(held & set(wanted))
+
+
+def test_a_manifest_without_a_range_is_opened() -> None:
+    starts = window_starts(["2026-11-22"], "day")
+    assert DAY.may_hold(None, starts)
+    assert DAY.may_hold([Summary(None, None)], starts)
+    assert DAY.may_hold([Summary(struct.pack("<i", 1), struct.pack("<i", 1), contains_null=True)], starts)
