@@ -5,6 +5,7 @@ CTE of the marts that use it, so there is nothing to build, nothing to grant, an
 """
 
 import json
+import re
 from pathlib import PurePosixPath
 
 from lake_assets.catalog.model import Asset, Field
@@ -100,5 +101,5 @@ def _columns(fields: tuple[Field, ...], spaces: int, *, with_types: bool) -> lis
 
 def _quoted(text: str) -> str:
     """A YAML string. dbt renders descriptions as Jinja, so a contract's braces must not open an expression."""
-    plain = text.replace("{{", "{ {").replace("{%", "{ %").replace("{#", "{ #")
-    return json.dumps(plain, ensure_ascii=False)
+    quoted = json.dumps(re.sub(r"\{(?=[{%#])", "{ ", text), ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)

@@ -1,0 +1,76 @@
+"""A lake with Postgres and the resident dbt, the examples' staging tables, and a dbt project that may be changed."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Generator, Mapping
+from pathlib import Path
+
+import pytest
+
+from lake_assets.catalog.model import Asset
+from lake_assets.project import read_catalog
+from lake_assets.settings import PROJECT, Settings, load_settings
+from lake_assets.stack.lifecycle import down, up
+from lake_assets.warehouse.marts import ensure_mart_access, mart_schemas, write_dbt_sources
+from tests.marts.mart_lake import Dbt, call_dbt, fill_staging
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Mapping[str, Asset]:
+    return read_catalog(load_settings())
+
+
+@pytest.fixture(scope="session")
+def session_lake(catalog: Mapping[str, Asset]) -> Generator[Settings]:
+    home = Path(tempfile.mkdtemp(prefix="lake-"))
+    home.chmod(0o755)
+    project = Path(shutil.copytree(PROJECT / "dbt_project", home / "dbt_project"))
+    variables = {"LAKE_HOME": str(home), "LAKE_DBT_PROJECT": str(project)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        try:
+            up(parts=("postgres", "dbt"))
+            settings = load_settings()
+            write_dbt_sources(settings, catalog.values())
+            ensure_mart_access(settings, mart_schemas(settings))
+            fill_staging(settings, catalog.values())
+            yield settings
+        finally:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            down()
+            shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def lake(session_lake: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The lake's settings, named in the environment for this test."""
+    monkeypatch.setenv("LAKE_HOME", str(session_lake.home))
+    monkeypatch.setenv("LAKE_DBT_PROJECT", str(session_lake.dbt_project))
+    return session_lake
+
+
+@pytest.fixture
+def dbt(lake: Settings) -> Dbt:
+    """Calls `lake-dbt`, which must succeed."""
+
+    def call(*args: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        done = call_dbt(lake, *args, **variables)
+        assert done.returncode == 0, done.stdout
+        return done
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def _built(session_lake: Settings) -> None:
+    """Both marts, made once for all tests that only read them."""
+    done = call_dbt(session_lake, "--quiet", "build", "--exclude-resource-type", "unit_test")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def built(lake: Settings, _built: None) -> Settings:
+    return lake

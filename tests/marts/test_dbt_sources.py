@@ -1,0 +1,109 @@
+"""Sources and `stg_` models, generated from contracts."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lake_assets.catalog.model import Asset, Field, FieldType
+from lake_assets.compile.dbt_sources import dbt_files, source_yaml, staging_sql
+from lake_assets.settings import PROJECT, load_settings
+from lake_assets.warehouse.marts import write_dbt_sources
+
+Row = tuple[str, int, int, int, int]
+
+
+def test_the_committed_files_are_the_contracts(catalog: Mapping[str, Asset]) -> None:
+    folder = PROJECT / "dbt_project" / "models" / "staging"
+    for asset in catalog.values():
+        for relative, text in dbt_files(asset).items():
+            assert (folder / relative).read_text("utf-8") == text, f"run `lake apply`: {relative} is not current"
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(), st.integers(0, 2), st.integers(0, 2), st.integers(0, 3)),
+        unique_by=lambda row: row[3:],
+        max_size=12,
+    )
+)
+def test_a_staging_model_shows_the_latest_state_of_each_key(rows: list[Row]) -> None:
+    """Rows are (key, value, event time, partition, offset); partition and offset tell any two rows apart."""
+    latest: dict[str, Row] = {}
+    for row in rows:
+        key = row[0]
+        if key not in latest or row[2:] > latest[key][2:]:
+            latest[key] = row
+    assert select(keyed_by("id"), rows) == sorted((row[0], row[1] % 100) for row in latest.values())
+
+
+def test_a_staging_model_without_a_key_shows_every_event() -> None:
+    rows: list[Row] = [("a", 1, 1, 0, 0), ("a", 1, 1, 0, 1)]
+    assert select(keyed_by(), rows) == [("a", 1), ("a", 1)]
+
+
+def test_what_the_lake_adds_to_a_row_goes_no_further(catalog: Mapping[str, Asset]) -> None:
+    for asset in catalog.values():
+        shown = staging_sql(asset).rsplit("select", 1)[1].split("from")[0]
+        assert [name.strip() for name in shown.split(",")] == [field.name for field in asset.fields]
+
+
+@given(st.text(max_size=60))
+def test_a_description_is_text_whatever_is_in_it(description: str) -> None:
+    asset = replace(keyed_by("id"), description=description)
+    [source] = yaml.safe_load(source_yaml(asset))["sources"]
+    shown = source["tables"][0]["description"]
+    assert not any(opening in shown for opening in ("{{", "{%", "{#"))
+    assert shown.replace("{ ", "{") == description.replace("{ ", "{")
+
+
+def test_only_changed_files_are_written(
+    catalog: Mapping[str, Asset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKE_DBT_PROJECT", str(tmp_path))
+    lake = load_settings()
+    assert len(write_dbt_sources(lake, catalog.values())) == 2 * len(catalog)
+    assert write_dbt_sources(lake, catalog.values()) == []
+    renamed = replace(catalog["leads"], description="Other words.")
+    changed = write_dbt_sources(lake, [renamed, catalog["sales"]])
+    assert [path.name for path in changed] == ["stg_leads.yml"]
+
+
+def test_a_new_major_version_stands_beside_the_old_one(
+    catalog: Mapping[str, Asset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKE_DBT_PROJECT", str(tmp_path))
+    lake = load_settings()
+    write_dbt_sources(lake, [catalog["leads"]])
+    write_dbt_sources(lake, [replace(catalog["leads"], version="2.0.0")])
+    names = sorted(path.name for path in (tmp_path / "models" / "staging" / "leads").iterdir())
+    assert names == ["stg_leads.sql", "stg_leads.yml", "stg_leads_v2.sql", "stg_leads_v2.yml"]
+
+
+def keyed_by(*key: str) -> Asset:
+    columns = (Field("id", FieldType("string")), Field("value", FieldType("integer")))
+    return Asset(
+        name="thing", domain="test", version="1.0.0", description="A thing.", owners=("team:test",), fields=columns,
+        key=key, event_time="at", start=date(2026, 1, 1),
+    )  # fmt: skip
+
+
+def select(asset: Asset, rows: list[Row]) -> list[tuple[str, int]]:
+    """What the generated model selects from these rows, sorted."""
+    query = staging_sql(asset).replace("{{ source('thing_staging', 'thing') }}", "thing")
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create table thing (id varchar, value bigint, _event_at bigint, _partition integer, _offset bigint)"
+        )
+        if rows:
+            connection.executemany(
+                "insert into thing values (?, ?, ?, ?, ?)", [(r[0], r[1] % 100, *r[2:]) for r in rows]
+            )
+        return sorted(connection.execute(query).fetchall())

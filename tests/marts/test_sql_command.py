@@ -1,0 +1,72 @@
+"""`lake sql`."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from lake_assets.cli.sql import command
+from lake_assets.errors import LakeError
+from lake_assets.settings import Settings
+from lake_assets.warehouse.query import ask_as_analyst, ask_as_engineer
+
+
+def test_the_engineer_sees_staging_and_marts_with_and_without_their_databases_name(built: Settings) -> None:
+    for query in (
+        "select count(*) from lake.leads_staging.leads",
+        "select count(*) from leads_staging.leads",
+        "select cast(sum(leads) as bigint) from serving.funnel_data_mart.funnel",
+        "select cast(sum(leads) as bigint) from funnel_data_mart.funnel",
+    ):
+        assert ask_as_engineer(built, query, None).rows == [[300]]
+
+
+def test_the_analyst_sees_the_marts(built: Settings) -> None:
+    answer = ask_as_analyst(built, "select sum(leads) as leads from funnel_data_mart.funnel", None)
+    assert (answer.columns, answer.rows) == (("leads",), [[300]])
+
+
+@pytest.mark.parametrize(
+    ("role", "query", "sentence"),
+    [
+        ("analyst", "select * from ducklake.ducklake_table", "analysts may read *_data_mart only: permission denied"),
+        ("analyst", "select * from nothing", 'relation "nothing" does not exist.'),
+        ("analyst", "delete from funnel_data_mart.funnel", "cannot execute DELETE in a read-only transaction."),
+        ("engineer", "selec 1", 'Parser Error: syntax error at or near "selec".'),
+        ("engineer", "drop table leads_staging.leads", 'statement of type "DROP" on database "lake"'),
+        ("engineer", " ", "there is no query"),
+    ],
+)
+def test_a_refused_query_is_explained_in_one_sentence(built: Settings, role: str, query: str, sentence: str) -> None:
+    refused = CliRunner().invoke(command, [query, "--as", role])
+    assert isinstance(refused.exception, LakeError)
+    assert refused.exception.exit_code == 2
+    assert sentence in str(refused.exception)
+    assert "\n" not in str(refused.exception)
+
+
+def test_a_long_table_is_cut_and_says_so(built: Settings) -> None:
+    shown = CliRunner().invoke(command, ["select range from range(500)", "--limit", "3"])
+    assert "There are more than 3 rows" in shown.stderr
+    assert len(shown.stdout.strip().splitlines()) == 2 + 3
+    default = CliRunner().invoke(command, ["select range from range(500)"])
+    assert "There are more than 100 rows" in default.stderr
+    assert "more than" not in CliRunner().invoke(command, ["select range from range(100)"]).stderr
+
+
+def test_json_holds_every_row_and_comes_from_stdin_too(built: Settings) -> None:
+    query = "select range as n, timestamptz '2026-01-01 00:00:00+00' as t, 1.50 as money from range(200)"
+    shown = CliRunner().invoke(command, ["-", "--json"], input=query)
+    rows = json.loads(shown.stdout)
+    assert len(rows) == 200
+    assert rows[7] == {"n": 7, "t": "2026-01-01 00:00:00+00:00", "money": "1.50"}
+
+
+def test_a_statement_without_rows_prints_nothing(built: Settings) -> None:
+    done = CliRunner().invoke(command, ["set search_path = sales_data_mart", "--as", "analyst"])
+    assert (done.exit_code, done.output) == (0, "")
+
+
+def test_bytes_are_shown_as_text(built: Settings) -> None:
+    answer = ask_as_engineer(built, """select '{"a":1}\\xFF'::blob as payload""", None)
+    assert answer.rows == [['{"a":1}\\xff']]
