@@ -11,7 +11,7 @@ from lake_assets.catalog.sample import Cell
 
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.0+)?")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(?:\.(\d+))?")
-_SCIENTIFIC = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?")
+_FLOATING = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?")
 _COMMA_NUMBER = re.compile(r"-?\d{1,3}(?:[. ]?\d{3})*,\d+|-?\d{1,3}(?:,\d{3})+\.\d+")
 _LEADING_ZERO = re.compile(r"0\d+|\+\d+")
 _CODE_NAME = re.compile(
@@ -94,9 +94,9 @@ def _date(name: str, values: Mapping[str, int]) -> list[_Candidate]:
 
 
 def _integer(name: str, values: Mapping[str, int], cells: Mapping[Cell, int]) -> list[_Candidate]:
-    # In JSON, a number between quotes is a text by its sender's will; in a CSV (no numbers at all) nobody can say.
-    numbers = sum(times for cell, times in cells.items() if cell.kind == "number")
-    if _is_code(name, values) or looks_like_money(name) or (0 < numbers * 2 < sum(cells.values())):
+    # In JSON, a number between quotes is a text by its sender's will.
+    texts = sum(times for cell, times in cells.items() if cell.kind == "text")
+    if _is_code(name, values) or looks_like_money(name) or texts * 2 > sum(cells.values()):
         return []
     fit = frozenset(value for value in values if _INTEGER.fullmatch(value))
     return _candidate(ColumnType("integer", "whole numbers"), "whole numbers", values, fit)
@@ -108,10 +108,11 @@ def _number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
     plain = {value: match for value in values if (match := _NUMBER.fullmatch(value))}
     scale = max((len(match[2] or "") for match in plain.values()), default=0)
     money = looks_like_money(name)
-    if not money and (scale == 0 or scale > 2 or looks_like_ratio(name)):
-        fit = frozenset(value for value in values if _SCIENTIFIC.fullmatch(value))
-        why = f"numbers with up to {scale} digits after the point, not money by name"
-        return _candidate(ColumnType("number", why, "double"), "numbers", values, fit)
+    floating = frozenset(value for value in values if _FLOATING.fullmatch(value))
+    if not money and (scale > 2 or (scale and looks_like_ratio(name)) or len(floating) > len(plain)):
+        return _candidate(ColumnType("number", "numbers, not money by name", "double"), "numbers", values, floating)
+    if not money and not scale:
+        return []
     whole = max((len(match[1]) for match in plain.values()), default=0)
     needed = whole + 3 + max(2, scale)
     precision = next((size for size in (12, 18, MOST_PRECISION) if size >= needed), MOST_PRECISION)

@@ -24,8 +24,13 @@ class Draft:
         """The part of the contract at a place; None when it is absent or has a problem in it."""
         return None if path in self._unsound else self.raw(*path)
 
+    def word(self, *path: str | int) -> str | None:
+        """The text at a place, whatever is wrong around it: a name that other places may refer to."""
+        node = self.raw(*path)
+        return node if isinstance(node, str) else None
+
     def raw(self, *path: str | int) -> Any:
-        """The part at a place whatever its shape; None when there is none. For names that others refer to."""
+        """The part at a place whatever its shape; None when there is none."""
         node: Any = self._source.tree
         for part in path:
             if isinstance(node, dict):

@@ -77,10 +77,11 @@ def _read_settings(draft: Draft) -> dict[str, tuple[TreePath, Any]]:
     settings: dict[str, tuple[TreePath, Any]] = {}
     named: set[str] = set()
     for place in draft.places("customProperties"):
-        name = draft.raw(*place, "property")
+        name = draft.word(*place, "property")
         if name in named:
             draft.report(place, f"'{name}' stands here twice; keep one.")
-        named.add(str(name))
+        if name is not None:
+            named.add(name)
         item = draft.value(*place)
         if item is not None:
             settings[item["property"]] = ((*place, "value"), item["value"])
@@ -145,11 +146,11 @@ def _read_table(draft: Draft) -> tuple[tuple[Field, ...], tuple[Check, ...]]:
     sources: dict[str, str] = {}
     positions: dict[int, str] = {}
     for place in draft.places(*TABLE, "properties"):
-        name = draft.raw(*place, "name")
+        name = draft.word(*place, "name")
         if name in names:
             draft.report((*place, "name"), f"'{name}' is the name of two fields; rename one.")
-        if isinstance(name, str):
-            names.setdefault(name, place)
+        elif name is not None:
+            names[name] = place
         read = read_field(draft, place)
         if read is None:
             continue
@@ -193,9 +194,9 @@ def _check_event_time(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -
         return
     at, landing = settings["landing"]
     name: str = landing["eventTime"]
-    places = {draft.raw(*place, "name"): place for place in draft.places(*TABLE, "properties")}
+    places = {draft.word(*place, "name"): place for place in draft.places(*TABLE, "properties")}
     if name not in places:
-        names = [known for known in places if isinstance(known, str)]
+        names = [known for known in places if known is not None]
         draft.report((*at, "eventTime"), f"'{name}' is not a field.{did_you_mean(name, names)}")
         return
     field = draft.value(*places[name])

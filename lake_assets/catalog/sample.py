@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from lake_assets.catalog.csv_dialect import SampleError, csv_rows, read_dialect
 
-Kind = Literal["text", "number", "boolean", "json"]
+Kind = Literal["cell", "text", "number", "boolean", "json"]
 _MAGIC = {
     b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip or Excel file", b"PAR1": "Parquet", b"%PDF": "a PDF", b"BZh": "bzip2",
     b"\x28\xb5\x2f\xfd": "zstd", b"Obj\x01": "Avro", b"SQLite": "SQLite",
@@ -17,7 +17,7 @@ _HEAD = 256 * 1024
 
 
 class Cell(NamedTuple):
-    """One value as text, with what JSON said it was; in a CSV every cell is a text."""
+    """One value as text, with what JSON said it was; of a CSV nobody can say, so that it is just a cell."""
 
     kind: Kind
     text: str
@@ -61,8 +61,10 @@ def read_sample(data: bytes) -> Sample:
         )
     if lines[0].lstrip().startswith("["):
         raise SampleError("the sample is a JSON array: write one object a line first, with jq -c '.[]' FILE.")
-    begins = sum(line.lstrip().startswith("{") for line in lines[:20])
-    return _read_jsonl(lines, broken) if begins * 2 > min(len(lines), 20) else _read_csv(text, broken)
+    # The first line may be the broken one.
+    braces = sum(line.lstrip().startswith("{") for line in lines[:20])
+    is_jsonl = lines[0].lstrip().startswith("{") or braces * 2 > min(len(lines), 20)
+    return _read_jsonl(lines, broken) if is_jsonl else _read_csv(text, broken)
 
 
 def _check_is_text(data: bytes) -> None:
@@ -95,7 +97,7 @@ def _read_csv(text: str, broken: int) -> Sample:
             unreadable += 1
         elif row:
             padded = [*row, *[""] * (len(dialect.header) - len(row))]
-            rows.append(tuple(Cell("text", padded[at]) if padded[at] else None for at in kept))
+            rows.append(tuple(Cell("cell", padded[at]) if padded[at] else None for at in kept))
     if not rows:
         raise SampleError("the sample has a header but no rows: give a file with a few.")
     columns = tuple(dialect.header[at] for at in kept)

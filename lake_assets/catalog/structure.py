@@ -73,6 +73,8 @@ def _sentences(error: Any) -> Iterator[tuple[TreePath, str]]:
             yield path, f"{_shown(value)} is not known here: use {one_of(choices)}.{hint}"
         case "pattern":
             yield path, _pattern_message(str(value), schema)
+        case "oneOf" if not isinstance(value, dict):
+            return  # Not a mapping at all, which is told already.
         case "oneOf":
             given = [operator for operator in OPERATORS if operator in value]
             if given or not _misspelt(value, schema) & set(OPERATORS):

@@ -1,0 +1,382 @@
+"""What `lake new` decides from a sample, and that its contract is sound whatever the sample."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePath
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from lake_assets.catalog.csv_dialect import SampleError
+from lake_assets.catalog.infer import Inferred, infer
+from lake_assets.catalog.model import Asset, Field
+from lake_assets.catalog.parse import parse_contract
+from lake_assets.catalog.render import render_contract
+from lake_assets.catalog.sample import read_sample
+
+MOST_OTHER_LINES = 20
+
+
+def text_of(inferred: Inferred) -> str:
+    return render_contract(
+        inferred, name="orders", domain="shop", owner="shop@example.com", owner_is_known=True, of="orders.csv"
+    )
+
+
+def inferred_asset(data: str | bytes, event_time: str | None = None) -> tuple[Asset, str]:
+    """The asset that a sample's contract defines, and the contract's text."""
+    text = text_of(infer(read_sample(data if isinstance(data, bytes) else data.encode()), event_time))
+    asset = parse_contract(text, PurePath("orders.yaml"))
+    lines = text.splitlines()
+    assert len(lines) - len(asset.fields) <= MOST_OTHER_LINES
+    assert sum(line.startswith("      - {name: ") for line in lines) == len(asset.fields)
+    return asset, text
+
+
+def line_of(text: str, name: str) -> str:
+    return next(line for line in text.splitlines() if f"{{name: {name}," in line)
+
+
+def column(values: list[Any], name: str = "x") -> tuple[Field, str]:
+    """The field inferred from one column of JSON values beside an event time, and its line."""
+    rows = [{"at": f"2026-01-01T00:00:{at % 60:02}Z", name: value} for at, value in enumerate(values)]
+    asset, text = inferred_asset("\n".join(json.dumps(row) for row in rows))
+    field = asset.fields[1]
+    return field, line_of(text, field.name)
+
+
+def csv_column(values: list[str], name: str = "x") -> tuple[Field, str]:
+    """The same from a CSV."""
+    rows = [f"2026-01-01T00:00:{at % 60:02}Z;{value}" for at, value in enumerate(values)]
+    asset, text = inferred_asset(f"at;{name}\n" + "\n".join(rows))
+    field = asset.fields[1]
+    return field, line_of(text, field.name)
+
+
+STRANGERS_CSV = (
+    "Order ID;Customer;Amount;Pieces;Ordered On;Paid;ZIP;user;Remark\n"
+    "A-1;Müller;12.50;1;05.01.2026 10:30;true;01099;x;\n"
+    "A-2;Schmidt;100.00;2;06.01.2026 09:15;false;10115;y;\n"
+    "A-3;O'Neil;7.99;1;17.01.2026 11:00;true;10115;z;hi; there\n".replace("hi; there", '"hi; ""there"""')
+    + 'A-3;O\'Neil;7.99;1;17.01.2026 11:00;true;10115;z;"hi; ""there"""\n'
+    "A-4;Ünal;n/a;3;18.01.2026 23:59;true;80331;z;\n"
+    "A-5;Test;5.00;;19.01.2026 00:00;false;80331;z;\n"
+    "A-6;Test;5.00;7;19.01.2026 00:00;false;80331;z;\n"
+    "A-7;Test;15.00;7;19.01.2026 00:00;false;80331;z;\n"
+    "A-8;Br\udcffken;1.00;1;20.01.2026 00:00;true;00000;q;\n"
+)
+
+
+def test_a_strangers_csv_becomes_a_contract_that_reads_it() -> None:
+    asset, text = inferred_asset(STRANGERS_CSV.encode("utf-8", "surrogateescape"))
+    assert [(field.name, str(field.type), field.required) for field in asset.fields] == [
+        ("order_id", "string", True),
+        ("customer", "string", True),
+        ("amount", "decimal(12,2)", True),
+        ("pieces", "integer", False),
+        ("ordered_on", "timestamp", True),
+        ("paid", "boolean", True),
+        ("zip", "string", True),
+        ("user_", "string", True),
+        ("remark", "string", False),
+    ]
+    assert [field.payload_key for field in asset.fields][:2] == ["Order ID", "Customer"]
+    assert (asset.key, asset.event_time, asset.start.isoformat()) == (("order_id",), "ordered_on", "2026-01-01")
+    assert asset.field("ordered_on").format == "dd.MM.yyyy HH:mm"
+    assert "1 of 9 values, such as 'n/a', will go to quarantine" in line_of(text, "amount")
+    assert text.startswith("# yaml-language-server: $schema=../contract.schema.json\n")
+
+
+def test_what_the_sample_does_not_let_decide_is_noted() -> None:
+    inferred = infer(read_sample(STRANGERS_CSV.encode("utf-8", "surrogateescape")))
+    assert inferred.notes == ("1 lines hold bytes that are not UTF-8; such events go to quarantine",)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1, 2, 3], "integer"),
+        ([1.0, 2.0], "integer"),
+        ([1.5, 2.25], "decimal(12,2)"),
+        ([0.123456, 7.1], "double"),
+        ([1e-7, 2.0], "double"),
+        ([True, False, None], "boolean"),
+        (["true", "FALSE"], "boolean"),
+        (["1", "2"], "string"),
+        (["0123", "4567"], "string"),
+        ([{"a": 1}, {}], "json"),
+        ([[1], []], "json"),
+        ([None, None], "string"),
+        (["a", 1], "string"),
+        ([10**17, 1], "integer"),
+        ([10**20, 1], "string"),
+        (["2026-01-05", "2026-02-28"], "date"),
+        (["2026-01-05T10:00:00+02:00"], "timestamp"),
+        (["2026-02-30"] * 3, "string"),
+    ],
+)
+def test_a_json_column_has_the_narrowest_type_of_all_its_values(values: list[Any], expected: str) -> None:
+    assert str(column(values)[0].type) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("amount", ["1", "250"], "decimal(12,2)"),
+        ("net_amount", ["1.2345", "250"], "decimal(12,4)"),
+        ("price_eur", ["123456789.00"], "decimal(18,2)"),
+        ("payment_id", ["1", "2"], "integer"),
+        ("discount_rate", ["0.15", "0.20"], "double"),
+        ("phone", ["4912345", "4967890"], "string"),
+        ("zip", ["80331", "10115"], "string"),
+        ("size", ["12,50", "1.234,00"], "string"),
+    ],
+)
+def test_the_name_tells_money_and_codes_from_other_numbers(name: str, values: list[str], expected: str) -> None:
+    assert str(csv_column(values, name)[0].type) == expected
+
+
+def test_one_bad_number_among_good_ones_does_not_make_a_text() -> None:
+    field, line = csv_column([*map(str, range(19)), "oops"])
+    assert str(field.type) == "integer"
+    assert "1 of 20 values, such as 'oops', will go to quarantine" in line
+
+
+def test_many_bad_numbers_make_a_text_that_says_so() -> None:
+    field, line = csv_column([*map(str, range(15)), *["n/a"] * 5])
+    assert str(field.type) == "string"
+    assert "15 of 20 are whole numbers, but not all, such as 'n/a'," in line
+
+
+@pytest.mark.parametrize(
+    ("values", "format_", "doubt"),
+    [
+        (["05.01.2026", "17.12.2026"], "dd.MM.yyyy", None),
+        (["5.1.2026", "17.12.2026"], "d.M.yyyy", None),
+        (["05/01/2026", "17/01/2026"], "dd/MM/yyyy", None),
+        (["01/05/2026", "01/17/2026"], "MM/dd/yyyy", None),
+        (["01/05/2026", "01/06/2026"], "MM/dd/yyyy", "may be day first"),
+        (["05/01/2026", "06/01/2026"], "dd/MM/yyyy", "may be month first"),
+        (["01/05/2026 9:05 AM", "01/17/2026 11:05 PM"], "MM/dd/yyyy h:mm a", None),
+        (["2026/01/05 10:00:00", "2026/01/06 10:00:00"], "yyyy/MM/dd HH:mm:ss", None),
+        (["5 Jan 2026", "17 Feb 2026"], "d MMM yyyy", None),
+        (["January 5, 2026", "February 17, 2026"], "MMMM d, yyyy", None),
+        (["05.01.2026 10:00:00.123", "06.01.2026 10:00:00.456"], "dd.MM.yyyy HH:mm:ss.SSS", None),
+        (["17/01/2026 10:00:00+02:00"], "dd/MM/yyyy HH:mm:ssxxx", None),
+        (["17/01/2026T10:00:00Z"], "dd/MM/yyyy'T'HH:mm:ss'Z'", None),
+        (["05.01.26", "06.01.26"], None, "dates whose year has two digits"),
+    ],
+)
+def test_dates_are_read_in_the_files_own_format(values: list[str], format_: str | None, doubt: str | None) -> None:
+    field, line = csv_column(values)
+    assert field.format == format_
+    assert (field.type.name == "string") == (format_ is None)
+    if doubt:
+        assert doubt in line
+    else:
+        assert "first:" not in line
+
+
+def test_day_or_month_first_is_decided_by_the_whole_sample() -> None:
+    days = [f"{day:02}/01/2026" for day in range(1, 13)] * 50
+    assert csv_column([*days, "13/01/2026"])[0].format == "dd/MM/yyyy"
+    assert csv_column([*days, "01/13/2026"])[0].format == "MM/dd/yyyy"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "format_"),
+    [
+        ("created_at", 1767225600000, "epoch_millis"),
+        ("created_at", 1767225600, "epoch_seconds"),
+        ("stamp", 1767225600000, "epoch_millis"),
+        ("stamp", 1767225600, None),
+        ("article", 4006381333931, None),
+        ("order_date", 20260105, "yyyyMMdd"),
+        ("article", 20260105, None),
+    ],
+)
+def test_numbers_are_dates_only_where_name_or_range_says_so(name: str, value: int, format_: str | None) -> None:
+    assert column([value, value + 1], name)[0].format == format_
+
+
+def test_a_column_is_required_when_the_sample_never_leaves_it_empty() -> None:
+    assert column(["a", "b"])[0].required
+    assert not column(["a", None])[0].required
+    assert column(["a", ""])[0].required
+    assert not csv_column(["a", ""])[0].required
+
+
+@pytest.mark.parametrize(
+    ("values", "rule", "check"),
+    [
+        (["web", "shop", "phone"] * 200, True, False),
+        (["web", "shop", "phone"] * 20, False, True),
+        (["web", "shop"] * 300 + ["fax", "fax"], False, True),
+        (["web", "shop"] * 5, False, False),
+        (["web", "shop"] * 100 + ["wbe"], False, False),
+        (["web"] * 600, False, False),
+        ([f"v{at % 40}" for at in range(600)], False, False),
+    ],
+)
+def test_few_values_are_a_rule_only_on_strong_evidence_and_else_a_warning(
+    values: list[str], rule: bool, check: bool
+) -> None:
+    rows = [{"at": "2026-01-01T00:00:00Z", "x": value} for value in values]
+    asset, _ = inferred_asset("\n".join(json.dumps(row) for row in rows))
+    assert asset.field("x").enum == (tuple(sorted(set(values))) if rule else ())
+    assert [(one.name, one.blocking) for one in asset.checks] == ([("x_invalid_values", False)] if check else [])
+
+
+def rows_with(*keys: str, doubled: int = 0) -> str:
+    rows = [{"at": "2026-01-01T00:00:00Z", **{key: f"{key}{at}" for key in keys}} for at in range(100)]
+    return "\n".join(json.dumps(row) for row in [*rows, *rows[:doubled]])
+
+
+def test_the_key_is_a_unique_column_with_a_keys_name() -> None:
+    assert inferred_asset(rows_with("note", "lead_id"))[0].key == ("lead_id",)
+    assert inferred_asset(rows_with("customer_id", "id"))[0].key == ("id",)
+    assert inferred_asset(rows_with("lead_id", doubled=30))[0].key == ("lead_id",)
+    assert inferred_asset(rows_with("note"))[0].key == ()
+
+
+def test_two_columns_are_the_key_when_neither_is_alone() -> None:
+    rows = [{"order_id": f"o{at // 4}", "line_no": at % 4, "at": "2026-01-01T00:00:00Z", "v": at} for at in range(80)]
+    asset, text = inferred_asset("\n".join(json.dumps(row) for row in rows))
+    assert asset.key == ("order_id", "line_no")
+    assert "part of the key" in line_of(text, "line_no")
+
+
+def test_a_column_that_repeats_is_no_key() -> None:
+    rows = [{"customer_id": at % 10, "at": "2026-01-01T00:00:00Z", "v": at} for at in range(100)]
+    inferred = infer(read_sample("\n".join(json.dumps(row) for row in rows).encode()))
+    assert not any(one.key_position for one in inferred.fields)
+    assert "no column tells rows apart" in inferred.notes[0]
+
+
+def test_the_event_time_is_when_it_happened_and_not_a_later_change() -> None:
+    data = "updated_at,birth_date,created_at\n" + "2026-02-01T00:00:00Z,1980-01-01,2026-01-01T00:00:00Z\n" * 3
+    assert inferred_asset(data)[0].event_time == "created_at"
+    assert inferred_asset(data, "updated_at")[0].event_time == "updated_at"
+
+
+def test_days_serve_as_event_time_when_there_is_nothing_finer() -> None:
+    asset, text = inferred_asset("day,n\n2026-03-01,1\n2026-03-02,2\n")
+    assert (asset.field("day").type.name, asset.field("day").format) == ("timestamp", "yyyy-MM-dd")
+    assert "each counts as midnight UTC" in line_of(text, "day")
+
+
+def test_the_start_is_not_moved_by_one_impossible_time() -> None:
+    days = ["2026-03-01T00:00:00Z"] * 30
+    assert inferred_asset("at\n" + "\n".join(["1970-01-01T00:00:00Z", *days]))[0].start.isoformat() == "2026-01-01"
+
+
+@pytest.mark.parametrize(
+    ("data", "event_time", "sentence"),
+    [
+        (b"", None, "the sample is empty"),
+        (b"\n \n", None, "the sample is empty"),
+        (b"a,b\n", None, "a header but no rows"),
+        (b"1,2026-01-05\n2,2026-01-06\n", None, "looks like data ('1'), not like a header"),
+        (b"a;b;a\n1;2;3\n", None, "two columns are named 'a'"),
+        (b"a,b\n1,2\n", None, "no column reads as a date or time"),
+        (b"d,b\n05.01.26,2\n", None, "('d': dates whose year has two digits cannot be read for certain)"),
+        (b"at,b\n2026-01-05,2\n", "when", "--event-time when: the sample has no such column"),
+        (b"at,b\n2026-01-05,2\n", "b", "--event-time b: that column is no date or time"),
+        (b'[{"at": 1}]', None, "is a JSON array: write one object a line"),
+        (b'{\n "at": 1,\n "b": 2\n}\n', None, "fewer than half of the lines are JSON objects"),
+        (b"{}\n{}\n", None, "objects are all empty"),
+        (b"\x1f\x8b\x08rest", None, "the sample is gzip, not text"),
+        (b"PAR1rest", None, "the sample is Parquet, not text"),
+        ("a,b\n".encode("utf-16"), None, "the sample is UTF-16"),
+        (b"a\x00b", None, "not a text file"),
+        ("a,b\n" + "ä,1\n" * 9, None, "not UTF-8: convert the file first"),
+    ],
+)
+def test_a_file_that_cannot_be_a_sample_is_refused_with_what_to_do(
+    data: bytes | str, event_time: str | None, sentence: str
+) -> None:
+    with pytest.raises(SampleError) as caught:
+        infer(read_sample(data.encode("latin-1") if isinstance(data, str) else data), event_time)
+    assert sentence in str(caught.value)
+
+
+def test_broken_lines_are_counted_and_do_not_matter() -> None:
+    good = '{"at": "2026-01-01T00:00:00Z", "x": 1}\n'
+    sample = read_sample((good * 5 + "not json\n[1]\n" + '{"x": NaN}\n').encode())
+    assert (len(sample.rows), sample.unreadable) == (5, 3)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_the_one_that_explains_the_rows(delimiter: str) -> None:
+    lines = [["day", "note", "n"], ["2026-01-01", '"a, b; c | d\te"', "1"], ["2026-01-02", "x", "2"]]
+    data = "\ufeff" + "\r\n".join(delimiter.join(line) for line in lines)
+    assert [field.name for field in inferred_asset(data)[0].fields] == ["day", "note", "n"]
+
+
+def test_keys_that_cannot_be_fields_stay_in_extra_and_are_noted() -> None:
+    row = {"at": "2026-01-01", "a\nb": 1, "Name": 1, "name": 2, "": 3}
+    inferred = infer(read_sample(json.dumps(row).encode()))
+    assert [one.source for one in inferred.fields] == ["at", "Name"]
+    assert "not declared, so kept in _extra: 'a\\nb', 'name' (differs from 'Name' by case only), ''" in inferred.notes
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+HOSTILE = st.sampled_from(["true", "null", "- x", "{a", "#", "a: b", "*x", "&x", "'", '"', "\\", "\u2028", "\x7f", "😀",
+                           "no", "=", "2026-01-05", "1e5", "-0", "0x1F", "1_000", "~", "%", "user", "_id"])  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    rows=st.lists(st.dictionaries(HOSTILE | st.text(max_size=10), JSON | HOSTILE, max_size=5), min_size=1, max_size=12)
+)
+def test_any_json_sample_becomes_a_sound_contract_whose_keys_are_the_payloads(rows: list[dict[str, Any]]) -> None:
+    data = "\n".join(json.dumps({"at": "2026-01-01T00:00:00Z", **row}) for row in rows)
+    assume(all(row.get("at", "2026-01-01").startswith("2026") for row in rows if isinstance(row.get("at", ""), str)))
+    try:
+        inferred = infer(read_sample(data.encode()))
+    except SampleError:
+        return
+    asset = parse_contract(text_of(inferred), PurePath("orders.yaml"))
+    assert [field.payload_key for field in asset.fields] == [one.source for one in inferred.fields]
+    assert len(text_of(inferred).splitlines()) - len(asset.fields) <= MOST_OTHER_LINES
+    known = {key.lower() for row in rows for key in row} | {"at"}
+    assert {field.payload_key.lower() for field in asset.fields} <= known
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
+def test_any_bytes_become_a_sound_contract_or_are_refused(data: bytes) -> None:
+    try:
+        inferred = infer(read_sample(data))
+    except SampleError:
+        return
+    parse_contract(text_of(inferred), PurePath("orders.yaml"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    start=st.datetimes(datetime(2001, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC)),
+    form=st.sampled_from(
+        ["%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%d-%b-%Y %I:%M %p", "%Y%m%d%H%M%S"]
+    ),
+)
+def test_the_inferred_format_reads_the_sample_back(start: datetime, form: str) -> None:
+    import duckdb
+
+    from lake_assets.catalog.formats import strptime_format
+
+    times = [start + timedelta(days=step) for step in range(40)]
+    asset, _ = inferred_asset(
+        "happened_at,n\n" + "\n".join(f"{time.strftime(form)},{n}" for n, time in enumerate(times))
+    )
+    format_ = asset.field("happened_at").format
+    read = "cast($1 as timestamp)" if format_ is None else f"strptime($1, '{strptime_format(format_)}')"
+    for time in times:
+        (same,) = duckdb.execute(f"select {read} = strptime($1, $2)", [time.strftime(form), form]).fetchone() or (None,)
+        assert same is True
