@@ -30,7 +30,10 @@ class Landed:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A window of an asset that is out of date, and why: rows `landed`, or the `contract` changed."""
+    """A window of an asset that is out of date, and why: rows `landed`, or the `contract` changed.
+
+    `requested_at` is when a run was last asked for it, None when none was yet.
+    """
 
     id: int
     asset: str
@@ -43,6 +46,7 @@ class Pending:
     min_offset: int | None
     max_offset: int | None
     seen_at: datetime
+    requested_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,12 @@ class Ledger:
                 "from ledger.pending where %(assets)s::text[] is null or asset = any(%(assets)s) order by id",
                 {"assets": None if assets is None else list(assets)},
             ).fetchall()
+
+    def mark_requested(self, entries: Sequence[Pending]) -> None:
+        """Writes down that a run was asked for these entries now."""
+        self._connection.execute(
+            "update ledger.pending set requested_at = now() where id = any(%s)", ([entry.id for entry in entries],)
+        )
 
     def publish(
         self, asset: Asset, sequence: int, run_id: str, engine: str, outputs: Sequence[WindowOutput], seconds: float

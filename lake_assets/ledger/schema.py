@@ -33,6 +33,7 @@ create table if not exists ledger.pending (
   min_offset bigint,
   max_offset bigint,
   seen_at timestamptz not null default now(),
+  requested_at timestamptz,
   primary key (asset, "window", sequence, reason)
 );
 create unique index if not exists pending_id on ledger.pending (id);

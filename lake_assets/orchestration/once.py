@@ -18,7 +18,7 @@ from lake_assets.orchestration.audit import audit
 from lake_assets.orchestration.build import build_definitions, mart_graph
 from lake_assets.orchestration.partitions import window_partitions
 from lake_assets.orchestration.refresh import observe
-from lake_assets.orchestration.sensors import Graph, raw_events, run_requests
+from lake_assets.orchestration.sensors import Graph, raw_events, requests
 from lake_assets.project import read_catalog
 from lake_assets.settings import Settings
 
@@ -72,11 +72,12 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
             )
             _collect(report, result, assets)
 
-        if pending:
-            for request in run_requests(pending, assets, window_partitions(assets.values()), graph):
-                keys = request.asset_selection or ()
-                on_progress(f"{', '.join(sorted({'.'.join(key.path) for key in keys}))}")
-                execute(keys, request.tags)
+        for request in requests(pending, assets, window_partitions(assets.values()), graph):
+            keys = request.run.asset_selection or ()
+            on_progress(", ".join(sorted(".".join(key.path) for key in keys)))
+            with Ledger(settings) as ledger:
+                ledger.mark_requested(request.entries)
+            execute(keys, request.run.tags)
         # A mart may be behind without anything queued: its last build failed, or a run died before it.
         if stale := stale_marts(instance, graph):
             on_progress(f"{', '.join('.'.join(key.path) for key in stale)}")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -18,21 +18,11 @@ from lake_assets.settings import Settings
 
 # Dagster's floor for sensors.
 INTERVAL_SECONDS = 5
-# A window that is still queued this long after it was first asked for (its run failed or was held back) is asked for
-# again, as often as that.
+# A window that is still queued this long after a run was asked for it (because the run failed) is asked for again.
 RETRY_AFTER = timedelta(minutes=10)
-# Windows that are this close together share a range; one tick asks for so many ranges at the most.
+# Windows that are this close together share a run; scattered late events make so many runs at the most.
 GAP, RANGES = 7, 3
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-
-
-@dataclass(slots=True)
-class Cursor:
-    """What the last tick knew: landing's cursors, the newest queue entry asked for, and when the old were retried."""
-
-    raw: dict[str, str] = field(default_factory=dict)
-    requested: int = 0
-    retried: str = "1970-01-01T00:00:00+00:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,44 +54,34 @@ def raw_windows_sensor(
         description="Watches the raw Iceberg tables; each window that was added to becomes an event and is made again.",
     )
     def raw_windows(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        cursor = Cursor(**json.loads(context.cursor)) if context.cursor else Cursor()
-        now = datetime.now(UTC)
+        cursors: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
+        request: Request | None = None
         with Ledger(settings) as ledger:
             if not ledger.exists():
                 return dg.SkipReason("Nothing is applied yet: run `lake apply`.")
-            landed, cursor.raw = observe(settings, ledger, list(assets.values()), cursor.raw)
-            due = _due(ledger.pending(list(assets)), cursor, now)
-        requests: list[dg.RunRequest] = []
-        if due and _running(context.instance):
+            landed, cursors = observe(settings, ledger, list(assets.values()), cursors)
             # One run at a time: what lands meanwhile is taken by the next one, together.
-            due = []
-        if due:
-            requests = list(run_requests(due, assets, partitions, graph))
-            cursor.requested = max([cursor.requested, *(entry.id for entry in due)])
-            cursor.retried = now.isoformat()
+            if not _running(context.instance):
+                due = _due(ledger.pending(list(assets)), datetime.now(UTC))
+                request = next(requests(due, assets, partitions, graph), None)
+            if request is not None:
+                ledger.mark_requested(request.entries)
         return dg.SensorResult(
             asset_events=[event for name, windows in landed.items() for event in raw_events(assets[name], windows)],
-            run_requests=requests,
-            cursor=json.dumps(asdict(cursor)),
+            run_requests=[request.run] if request else [],
+            cursor=json.dumps(cursors),
         )
 
     return raw_windows
 
 
-def _due(pending: Sequence[Pending], cursor: Cursor, now: datetime) -> list[Pending]:
-    if any(entry.id > cursor.requested for entry in pending):
-        return list(pending)
-    retry = now - datetime.fromisoformat(cursor.retried) >= RETRY_AFTER
-    return list(pending) if retry else []
+def _due(pending: Sequence[Pending], now: datetime) -> list[Pending]:
+    return [entry for entry in pending if entry.requested_at is None or now - entry.requested_at >= RETRY_AFTER]
 
 
 def _running(instance: dg.DagsterInstance) -> bool:
-    return bool(
-        instance.get_run_records(
-            dg.RunsFilter(tags={QUEUED_ONLY: "true"}, statuses=_UNFINISHED),
-            limit=1,
-        )
-    )
+    unfinished = dg.RunsFilter(tags={QUEUED_ONLY: "true"}, statuses=_UNFINISHED)
+    return bool(instance.get_run_records(unfinished, limit=1))
 
 
 _UNFINISHED = [
@@ -124,32 +104,38 @@ def raw_events(asset: Asset, windows: Sequence[Landed]) -> Iterator[dg.AssetMate
         )
 
 
-def run_requests(
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A run, and the queue entries that it will take care of."""
+
+    run: dg.RunRequest
+    entries: Sequence[Pending]
+
+
+def requests(
     pending: Sequence[Pending],
     assets: Mapping[str, Asset],
     partitions: Mapping[WindowSize, dg.TimeWindowPartitionsDefinition],
     graph: Graph,
-) -> Iterator[dg.RunRequest]:
-    """Runs that bring the queued windows up to date, at most `RANGES` for each window size.
+) -> Iterator[Request]:
+    """Runs that bring the queued windows up to date, at most `RANGES` for each window size, newest windows first.
 
-    The newest range goes with the marts behind all changed assets, so that a mart joined from two of them is built
-    once; an older range holds late events, and the marts' automation notices it.
+    Each holds the marts behind the assets it changes, so that a mart joined from two of them is built once.
     """
-    newest = max(entry.id for entry in pending)
     for size, definition in partitions.items():
-        windows = [entry.window for entry in pending if assets[entry.asset].window == size]
-        changed = sorted({entry.asset for entry in pending if assets[entry.asset].window == size})
-        ranges = spans(windows, size, definition, GAP, RANGES)
-        for first, last in ranges:
-            touched = [
-                name
-                for name in changed
-                if any(e.asset == name and (first <= e.window <= last or (first, last) == ranges[-1]) for e in pending)
-            ]
-            staging = [staging_key(assets[name]) for name in touched]
-            keys = [key(assets[name]) for name in touched for key in (conformed_key, staging_key, quarantine_key)]
-            yield dg.RunRequest(
-                run_key=f"{newest}:{size}:{first}",
-                asset_selection=keys + (graph.behind(staging) if (first, last) == ranges[-1] else []),
-                tags={RANGE_START: first, RANGE_END: last, QUEUED_ONLY: "true"},
+        queued = [entry for entry in pending if assets[entry.asset].window == size]
+        ranges = spans([entry.window for entry in queued], size, definition, GAP, RANGES)
+        for place, (first, last) in enumerate(reversed(ranges)):
+            # Windows that Dagster has no partition for go with the first run.
+            outside = [e for e in queued if not any(a <= e.window <= b for a, b in ranges)] if place == 0 else []
+            entries = [entry for entry in queued if first <= entry.window <= last] + outside
+            names = sorted({entry.asset for entry in entries})
+            staging = [staging_key(assets[name]) for name in names]
+            made = [key(assets[name]) for name in names for key in (conformed_key, staging_key, quarantine_key)]
+            yield Request(
+                dg.RunRequest(
+                    asset_selection=[*made, *graph.behind(staging)],
+                    tags={RANGE_START: first, RANGE_END: last, QUEUED_ONLY: "true"},
+                ),
+                entries,
             )
