@@ -1,0 +1,115 @@
+"""The audit's arithmetic: what is proven by counts alone, and where it says somebody must look."""
+
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lake_assets.catalog.accounting import PartitionCount
+from lake_assets.ledger.audit import (
+    AssetAudit,
+    OffsetRange,
+    PartitionAudit,
+    audit_windows,
+    runs,
+    stale_windows,
+    subtract,
+    unexplained_ranges,
+)
+from lake_assets.ledger.ledger import Pending, PublishedWindow
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def published(window: str, raw: int, good: int, quarantined: int = 0) -> PublishedWindow:
+    duplicates = raw - good - quarantined
+    return PublishedWindow(
+        "orders", 1, window, 1, "1.0.0", "run", "duckdb", raw, good, quarantined, duplicates, 1, 0.1, NOW
+    )
+
+
+def queued(window: str, rows: int) -> Pending:
+    return Pending(1, "orders", window, 2, "landed", rows, 1, 1, 0, 1, NOW, None)
+
+
+def counted(low: int, high: int, raw: int, redelivered: int = 0) -> PartitionCount:
+    return PartitionCount("t", 0, raw, raw, 0, 0, redelivered, low, high)
+
+
+def test_a_window_whose_four_counts_agree_has_no_problem() -> None:
+    (window,) = audit_windows([published("d1", 10, 7, 2)], [], [], {"d1": 10}, {"d1": (7, 2)})
+    assert window.problems == ()
+    assert (window.raw, window.good, window.quarantined, window.duplicates) == (10, 7, 2, 1)
+
+
+def test_each_count_that_disagrees_is_named() -> None:
+    (window,) = audit_windows([published("d1", 10, 7, 2)], [], [], {"d1": 11}, {"d1": (6, 3)})
+    assert window.problems == (
+        "raw holds 11 rows but the ledger accounts for 10",
+        "staging holds 6 rows but the ledger says 7",
+        "quarantine holds 3 rows but the ledger says 2",
+    )
+
+
+def test_a_raw_window_that_nobody_published_or_queued_is_a_problem() -> None:
+    (window,) = audit_windows([], [], [], {"d1": 5}, {})
+    assert window.problems == ("raw holds 5 rows but the ledger accounts for 0",)
+
+
+def test_a_queued_or_held_back_window_may_differ_from_raw_but_not_from_its_tables() -> None:
+    for pending, held in (([queued("d1", 5)], []), ([], ["d1"])):
+        (window,) = audit_windows([published("d1", 10, 10)], pending, held, {"d1": 15}, {"d1": (9, 0)})
+        assert window.problems == ("staging holds 9 rows but the ledger says 10",)
+
+
+def test_windows_whose_ledger_is_behind_raw_are_counted_in_raw() -> None:
+    assert stale_windows([published("d1", 10, 10), published("d2", 3, 3)], [queued("d2", 1)], {"d1": 11, "d2": 4}) == {
+        "d1",
+        "d2",
+    }
+
+
+def test_counts_that_fill_the_partition_need_no_look() -> None:
+    assert unexplained_ranges("t", 0, (0, 100), [counted(0, 99, 60), counted(10, 50, 40)]) == []
+
+
+def test_a_missing_offset_is_looked_for_only_outside_of_dense_windows() -> None:
+    dense, sparse = counted(0, 49, 50), counted(50, 99, 49)
+    assert unexplained_ranges("t", 0, (0, 100), [dense, sparse]) == [OffsetRange("t", 0, 50, 99)]
+
+
+def test_a_record_delivered_twice_does_not_hide_a_lost_one() -> None:
+    assert unexplained_ranges("t", 0, (0, 10), [counted(0, 9, 10, redelivered=1)]) == [OffsetRange("t", 0, 0, 9)]
+
+
+def test_records_that_the_broker_has_forgotten_still_count() -> None:
+    assert unexplained_ranges("t", 0, (60, 100), [counted(0, 99, 100)]) == []
+
+
+def test_a_gap_puts_the_asset_out_of_balance() -> None:
+    def asset(*gaps: OffsetRange) -> AssetAudit:
+        return AssetAudit("orders", (), (PartitionAudit("t", 0, 0, 10, 9, 0, 0, gaps),))
+
+    assert asset().in_balance
+    assert not asset(OffsetRange("t", 0, 3, 3)).in_balance
+
+
+@given(
+    st.integers(0, 50),
+    st.integers(0, 50),
+    st.lists(st.tuples(st.integers(-5, 60), st.integers(0, 10)).map(lambda t: (t[0], t[0] + t[1]))),
+)
+def test_what_is_left_of_a_range_is_exactly_what_no_part_covers(
+    first: int, length: int, parts: list[tuple[int, int]]
+) -> None:
+    whole = OffsetRange("t", 0, first, first + length)
+    left = {offset for r in subtract(whole, parts) for offset in range(r.first, r.last + 1)}
+    assert left == set(range(first, first + length + 1)) - {o for low, high in parts for o in range(low, high + 1)}
+
+
+@given(st.sets(st.integers(0, 60)))
+def test_runs_hold_exactly_the_offsets_and_no_two_touch(offsets: set[int]) -> None:
+    found = runs(sorted(offsets))
+    assert {offset for low, high in found for offset in range(low, high + 1)} == offsets
+    assert all(later[0] > earlier[1] + 1 for earlier, later in pairwise(found))
