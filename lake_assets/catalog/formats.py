@@ -4,7 +4,7 @@ import re
 
 EPOCH_FORMATS = ("epoch_millis", "epoch_seconds")
 
-_LETTERS: dict[str, str] = {
+LETTERS: dict[str, str] = {
     "yyyy": "%Y", "uuuu": "%Y", "MM": "%m", "M": "%-m", "MMM": "%b", "MMMM": "%B", "dd": "%d", "d": "%-d",
     "EEE": "%a", "EEEE": "%A", "HH": "%H", "H": "%-H", "hh": "%I", "h": "%-I", "a": "%p", "mm": "%M", "m": "%-M",
     "ss": "%S", "s": "%-S", "SSS": "%g", "SSSSSS": "%f", "Z": "%z", "x": "%z", "xx": "%z", "xxx": "%z",
@@ -68,7 +68,7 @@ def format_problem(pattern: str, *, time: bool) -> str | None:
 
 
 def _directive(letters: str) -> str:
-    if letters in _LETTERS:
-        return _LETTERS[letters]
+    if letters in LETTERS:
+        return LETTERS[letters]
     hint = _HINTS.get(letters, _HINTS.get(letters[0], ""))
-    raise UnsupportedFormat(f"'{letters}' is not supported{f' ({hint})' if hint else ''}; use {', '.join(_LETTERS)}.")
+    raise UnsupportedFormat(f"'{letters}' is not supported{f' ({hint})' if hint else ''}; use {', '.join(LETTERS)}.")

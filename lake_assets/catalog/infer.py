@@ -97,12 +97,12 @@ def _usable_columns(sample: Sample) -> tuple[list[tuple[int, str]], list[str]]:
     if odd:
         more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
         notes.append(f"not declared, so kept in _extra: {', '.join(odd[:3])}{more}")
-    if sample.unnamed:
-        notes.append(f"{sample.unnamed} columns have no name in the header; they are not sent")
+    if sample.long:
+        notes.append(f"rows with more cells than the header: {sample.long}; the further ones are kept in _extra")
     if sample.unreadable:
-        notes.append(f"{sample.unreadable} lines of the sample are no row (not JSON, or more cells than the header)")
+        notes.append(f"lines that are no row: {sample.unreadable}; such events go to quarantine")
     if sample.broken:
-        notes.append(f"{sample.broken} lines hold bytes that are not UTF-8; such events go to quarantine")
+        notes.append(f"lines with bytes that are not UTF-8: {sample.broken}; such events go to quarantine")
     return usable, notes
 
 

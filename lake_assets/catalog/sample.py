@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, cast
 
 from lake_assets.catalog.csv_dialect import SampleError, csv_rows, read_dialect
@@ -27,8 +27,8 @@ class Cell(NamedTuple):
 class Sample:
     """`rows` hold a cell per column, None where it is empty (CSV) or absent or null (JSONL).
 
-    `unreadable` counts lines that are no row, `broken` those with bytes that are not UTF-8 (read all the same),
-    `unnamed` the columns whose header is empty.
+    `unreadable` counts lines that are no row, `broken` those with bytes that are not UTF-8, `long` those with more
+    cells than the header (both read all the same).
     """
 
     form: Literal["csv", "jsonl"]
@@ -36,7 +36,7 @@ class Sample:
     rows: tuple[tuple[Cell | None, ...], ...]
     unreadable: int = 0
     broken: int = 0
-    unnamed: int = 0
+    long: int = 0
 
 
 class _Number(str):
@@ -80,9 +80,9 @@ def _check_is_text(data: bytes) -> None:
 def _read_csv(text: str, broken: int) -> Sample:
     head = text[:_HEAD]
     dialect = read_dialect(head if len(text) <= _HEAD else head[: head.rfind("\n") + 1] or head)
-    kept = [at for at, name in enumerate(dialect.header) if name]
+    width = len(dialect.header)
     rows: list[tuple[Cell | None, ...]] = []
-    unreadable = 0
+    unreadable = long = 0
     reader = csv_rows(text, dialect.delimiter)
     next(reader)
     while True:
@@ -93,15 +93,20 @@ def _read_csv(text: str, broken: int) -> Sample:
         except csv.Error:
             unreadable += 1
             continue
-        if len(row) > len(dialect.header):
-            unreadable += 1
-        elif row:
-            padded = [*row, *[""] * (len(dialect.header) - len(row))]
-            rows.append(tuple(Cell("cell", padded[at]) if padded[at] else None for at in kept))
+        if any(map(str.strip, row)):
+            long += len(row) > width
+            padded = [*row[:width], *[""] * (width - len(row))]
+            rows.append(tuple([Cell("cell", cell) if cell else None for cell in padded]))
     if not rows:
         raise SampleError("the sample has a header but no rows: give a file with a few.")
-    columns = tuple(dialect.header[at] for at in kept)
-    return Sample("csv", columns, tuple(rows), unreadable, broken, len(dialect.header) - len(kept))
+    return _without_empty_columns(Sample("csv", dialect.header, tuple(rows), unreadable, broken, long))
+
+
+def _without_empty_columns(sample: Sample) -> Sample:
+    """Without the columns that have neither a name nor a value (a delimiter at the end of each line makes one)."""
+    kept = [at for at, name in enumerate(sample.columns) if name or any(row[at] for row in sample.rows)]
+    columns = tuple(sample.columns[at] or f"column_{at + 1}" for at in kept)
+    return replace(sample, columns=columns, rows=tuple(tuple(row[at] for at in kept) for row in sample.rows))
 
 
 def _read_jsonl(lines: list[str], broken: int) -> Sample:

@@ -73,7 +73,7 @@ def _sentences(error: Any) -> Iterator[tuple[TreePath, str]]:
             yield path, f"{_shown(value)} is not known here: use {one_of(choices)}.{hint}"
         case "pattern":
             yield path, _pattern_message(str(value), schema)
-        case "oneOf" if not isinstance(value, dict):
+        case "oneOf" if not _is_mapping(value):
             return  # Not a mapping at all, which is told already.
         case "oneOf":
             given = [operator for operator in OPERATORS if operator in value]
@@ -98,6 +98,10 @@ def _sentences(error: Any) -> Iterator[tuple[TreePath, str]]:
             yield path, "does not belong to a check of this type."
         case _:
             yield path, f"{error.message}."
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def _unknown_key(key: str, value: Tree, known: list[str]) -> str:

@@ -91,7 +91,7 @@ def test_a_strangers_csv_becomes_a_contract_that_reads_it() -> None:
 
 def test_what_the_sample_does_not_let_decide_is_noted() -> None:
     inferred = infer(read_sample(STRANGERS_CSV.encode("utf-8", "surrogateescape")))
-    assert inferred.notes == ("1 lines hold bytes that are not UTF-8; such events go to quarantine",)
+    assert inferred.notes == ("lines with bytes that are not UTF-8: 1; such events go to quarantine",)
 
 
 @pytest.mark.parametrize(
@@ -306,6 +306,16 @@ def test_broken_lines_are_counted_and_do_not_matter() -> None:
     good = '{"at": "2026-01-01T00:00:00Z", "x": 1}\n'
     sample = read_sample((good * 5 + "not json\n[1]\n" + '{"x": NaN}\n').encode())
     assert (len(sample.rows), sample.unreadable) == (5, 3)
+
+
+def test_a_csv_is_read_as_produce_sends_it() -> None:
+    inferred = infer(read_sample(b"day,,n,\n2026-01-05,x,1,\n2026-01-06,y,2,,more\n ,\n2026-01-07\n"))
+    assert [(one.name, one.source, one.required) for one in inferred.fields] == [
+        ("day", "day", True),
+        ("column_2", "column_2", False),
+        ("n", "n", False),
+    ]
+    assert "rows with more cells than the header: 1; the further ones are kept in _extra" in inferred.notes
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])

@@ -1,0 +1,99 @@
+"""What `lake new` says of a sample is what conform does with it: a row is good unless a comment told otherwise."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePath
+from random import Random
+from typing import Any
+
+import duckdb
+
+from lake_assets.catalog.infer import infer
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.parse import parse_contract
+from lake_assets.catalog.render import render_contract
+from lake_assets.catalog.sample import read_sample
+from lake_assets.compile.judge import judge_sql
+from lake_assets.landing.csv_lines import json_lines
+
+
+def contract_of(data: bytes) -> Asset:
+    text = render_contract(
+        infer(read_sample(data)), name="orders", domain="shop", owner="a@example.com", owner_is_known=True, of="x"
+    )
+    return parse_contract(text, PurePath("orders.yaml"))
+
+
+def judged(asset: Asset, events: list[bytes]) -> list[dict[str, Any]]:
+    """Each event as conform's judge sees it, in order."""
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    connection.execute(
+        "create table raw (payload blob, _key blob, _topic varchar, _partition integer, _offset bigint, "
+        "_timestamp timestamptz)"
+    )
+    connection.executemany(
+        "insert into raw values (?, null, 'shop.orders', 0, ?, '2026-01-01 00:00:00+00')",
+        [(event, at) for at, event in enumerate(events)],
+    )
+    result = connection.execute(f"select * from ({judge_sql(asset, 'raw')}) order by _offset")
+    names = [column[0] for column in result.description or []]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def codes(row: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(error["code"], error["field"]) for error in row["_errors"] or []]
+
+
+def test_of_a_strangers_csv_only_the_rows_told_go_to_quarantine() -> None:
+    header = b"Order ID;Ordered On;Total Amount;Pieces;Paid;Remark;\n"
+    rows = [
+        f"A-{at};{1 + at % 28:02}.{1 + at % 12:02}.2026 10:{at % 60:02};{at}.{at % 100:02};{at};true;;\n".encode()
+        for at in range(60)
+    ]
+    rows[7] = b"A-7;08.08.2026 10:07;n/a;7;true;;\n"
+    rows[8] = b"A-8;09.09.2026 10:08;8.08;;true;;\n"
+    rows[9] = b"A-9;10.10.2026 10:09;9.09;9;true;Br\xffken;\n"
+    rows[10] = rows[11]
+    data = header + b"".join(rows)
+    asset = contract_of(data)
+    result = judged(asset, list(json_lines(data.splitlines(keepends=True))))
+    assert [(at, codes(row)) for at, row in enumerate(result) if row["_errors"]] == [
+        (7, [("type", "total_amount")]),
+        (9, [("invalid_utf8", None)]),
+    ]
+    assert result[59]["ordered_on"] == datetime(2026, 12, 4, 10, 59, tzinfo=UTC)
+    assert (str(result[59]["total_amount"]), result[59]["pieces"], result[8]["pieces"]) == ("59.59", 59, None)
+    assert all(row["_extra"] is None for row in result)
+
+
+def test_of_a_jsonl_file_every_row_is_good_and_every_value_kept() -> None:
+    random = Random(7)
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = [
+        {
+            "orderId": f"o{at}",
+            "created": (began + timedelta(minutes=at)).isoformat(),
+            "epoch_ts": 1767225600000 + at,
+            "price": round(random.random() * 100, 2),
+            "lat": random.uniform(-90, 90),
+            "tags": ["a", at],
+            "kind": random.choice(["web", "shop"]),
+            "group": at % 3,
+            **({"coupon": "X"} if at % 4 == 0 else {}),
+        }
+        for at in range(600)
+    ]
+    events = [json.dumps(row).encode() for row in rows]
+    asset = contract_of(b"\n".join(events))
+    assert asset.key == ("order_id",)
+    assert asset.field("kind").enum == ("shop", "web")
+    result = judged(asset, events)
+    assert [codes(row) for row in result if row["_errors"]] == []
+    for row, kept in zip(rows, result, strict=True):
+        assert kept["order_id"] == row["orderId"]
+        assert kept["created"] == datetime.fromisoformat(str(row["created"]))
+        assert kept["epoch_ts"] == datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=row["epoch_ts"])
+        assert (float(kept["price"]), kept["lat"], kept["group_"]) == (row["price"], row["lat"], row["group"])
+        assert json.loads(kept["tags"]) == row["tags"]
+        assert kept["_extra"] is None
