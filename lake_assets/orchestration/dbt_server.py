@@ -135,6 +135,8 @@ def _answer(connection: socket.socket) -> int:
         code = 128 + signal.SIGINT
     except BaseException:
         traceback.print_exc()
+    # The client leaves as soon as it knows the code, and `_obey` would take that for its death.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -168,8 +170,9 @@ def _become_caller(connection: socket.socket, head: bytes, files: Sequence[int])
 
 def _obey(connection: socket.socket) -> None:
     """In a thread of the child: pass the client's signals on, and stop when there is no client any more."""
-    while received := connection.recv(1):
-        os.kill(os.getpid(), received[0])
+    with contextlib.suppress(ConnectionError):
+        while received := connection.recv(1):
+            os.kill(os.getpid(), received[0])
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(SECONDS_TO_CANCEL)
     os._exit(128 + signal.SIGINT)

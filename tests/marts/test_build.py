@@ -1,0 +1,113 @@
+"""Marts as dbt makes them in Postgres."""
+
+import threading
+from collections.abc import Generator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from lake_assets.settings import Settings
+from tests.marts.mart_lake import Dbt, call_dbt
+
+# A mart's columns and the staging rows they must add up to: nothing is lost between the two.
+TOTALS = {
+    "funnel_data_mart.funnel": ("sum(leads), sum(contracts), sum(revenue_eur + revenue_usd)", (300, 50, 1837.5)),
+    "sales_data_mart.sales": ("sum(orders), sum(quantity), sum(amount)", (500, 1500, 62375)),
+}
+
+
+@pytest.fixture
+def analyst(built: Settings) -> Generator[psycopg.Connection]:
+    with psycopg.connect(built.postgres.conninfo("analyst"), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def sales_sql(lake: Settings) -> Generator[Path]:
+    """The sales mart's model, which a test may change; it is as it was afterwards."""
+    path = lake.dbt_project / "models" / "marts" / "sales_data_mart" / "sales.sql"
+    text = path.read_text("utf-8")
+    yield path
+    path.write_text(text, "utf-8")
+
+
+def test_the_unit_tests_of_the_marts_hold_and_need_no_staging_rows(dbt: Dbt, built: Settings) -> None:
+    done = dbt("test", "--select", "test_type:unit")
+    assert "PASS=4 WARN=0 ERROR=0" in done.stdout
+
+
+@pytest.mark.parametrize("mart", TOTALS)
+def test_a_mart_adds_up_to_its_staging_tables(analyst: psycopg.Connection, mart: str) -> None:
+    columns, expected = TOTALS[mart]
+    row = analyst.execute(f"select {columns} from {mart}".encode()).fetchone()
+    assert row is not None
+    assert tuple(float(value) for value in row) == expected
+
+
+def test_a_mart_keeps_its_contracts_types_in_postgres(analyst: psycopg.Connection) -> None:
+    rows = analyst.execute(
+        "select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute "
+        "where attrelid = 'sales_data_mart.sales'::regclass and attnum > 0 order by attnum"
+    ).fetchall()
+    assert rows == [
+        ("region", "character varying", True),
+        ("day", "date", True),
+        ("orders", "bigint", True),
+        ("quantity", "bigint", True),
+        ("amount", "numeric(18,2)", True),
+    ]
+
+
+def test_a_reader_never_finds_a_mart_missing_or_empty_while_it_is_made_again(dbt: Dbt, built: Settings) -> None:
+    """A table that is dropped or emptied before it is filled would be seen by one of thousands of reads."""
+    stop, seen, wrong = threading.Event(), [0], []
+
+    def read() -> None:
+        with psycopg.connect(built.postgres.conninfo("analyst"), autocommit=True) as connection:
+            while not stop.is_set():
+                try:
+                    row = connection.execute("select count(*), sum(orders) from sales_data_mart.sales").fetchone()
+                except psycopg.Error as error:
+                    wrong.append(str(error))
+                    continue
+                seen[0] += 1
+                if row is None or row[1] != 500:
+                    wrong.append(str(row))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for _ in range(3):
+            dbt("--quiet", "run", "--select", "sales")
+    finally:
+        stop.set()
+        reader.join()
+    assert wrong == []
+    assert seen[0] > 100
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "said"),
+    [
+        ("coalesce(region, 'unknown') as region", "nullif(region, 'north') as region", "null value in column"),
+        (
+            "count(*) as orders",
+            "cast(count(*) as varchar) as orders",
+            "enforced contract that failed",
+        ),
+        ("count(*) as orders,", "", "enforced contract that failed"),
+    ],
+    ids=["a null where none may be", "another type", "a missing column"],
+)
+def test_a_mart_that_breaks_its_contract_is_not_published(
+    analyst: psycopg.Connection, lake: Settings, sales_sql: Path, find: str, put: str, said: str
+) -> None:
+    before = analyst.execute("select * from sales_data_mart.sales order by 1, 2").fetchall()
+    text = sales_sql.read_text("utf-8")
+    assert find in text
+    sales_sql.write_text(text.replace(find, put), "utf-8")
+    done = call_dbt(lake, "run", "--select", "sales")
+    assert done.returncode == 1
+    assert said in done.stdout
+    assert analyst.execute("select * from sales_data_mart.sales order by 1, 2").fetchall() == before
