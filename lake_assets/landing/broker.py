@@ -1,6 +1,7 @@
 """The lake's Kafka broker: clients that say in one sentence when it does not answer, instead of logging for ever."""
 
 import logging
+import socket
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -23,10 +24,25 @@ _SILENT = frozenset(
 
 
 def client_config(settings: Settings) -> dict[str, str | int | float | bool]:
-    """What every client needs. Raises Unavailable before the first `lake up`, when no broker has a port yet."""
+    """What every client needs. Raises Unavailable at once when no broker listens, for which librdkafka would wait."""
     if settings.kafka.endswith(":0"):
         raise Unavailable("this lake has no Kafka broker yet: start it with `lake up`.")
+    if all(_is_refused(address) for address in settings.kafka.split(",")):
+        raise Unavailable(
+            f"the Kafka broker at {settings.kafka} does not answer (connection refused): start it with `lake up`."
+        )
     return {"bootstrap.servers": settings.kafka, "client.id": "lake"}
+
+
+def _is_refused(address: str) -> bool:
+    host, _, port = address.strip().rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=DEADLINE_SECONDS).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False  # for librdkafka to find out, which knows more than one way
+    return False
 
 
 def quiet() -> logging.Logger:

@@ -1,5 +1,6 @@
 """Kafka Connect's REST API: make a domain's connector run, and say in one sentence why it does not."""
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -148,13 +149,12 @@ def _tasks_have(settings: Settings, spec: ConnectorSpec) -> bool:
 
 
 def _cause(trace: str) -> str:
-    """The root cause of a Java stack trace, without its packages: the last line that starts with 'Caused by'."""
+    """What a Java stack trace comes down to, without packages: its root cause, and what that kept from being done."""
     lines = [line.strip() for line in trace.splitlines() if line.strip()]
-    if not lines:
-        return ""
-    caused = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    name, colon, message = (caused or lines[:1])[-1].partition(": ")
-    return f"{name.rpartition('.')[2]}{colon}{message}"
+    chain = lines[:1] + [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    # Says only that the task has ended.
+    told = [cause for cause in chain if "Exiting WorkerSinkTask" not in cause] or chain
+    return ", because of ".join(re.sub(r"^([\w$]+\.)+", "", cause) for cause in told[-2:])
 
 
 def _request(

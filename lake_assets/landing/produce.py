@@ -29,6 +29,7 @@ PRODUCER_CONFIG: dict[str, str | int | float | bool] = {
     "queue.buffering.max.messages": 500_000,
     "queue.buffering.max.kbytes": 131_072,
     "message.max.bytes": MAX_RECORD_BYTES,
+    "reconnect.backoff.max.ms": 1000,
     "message.timeout.ms": int(_DELIVERY_SECONDS * 1000),
     # Java's own: all producers of a topic send a key to the same partition.
     "partitioner": "murmur2_random",
@@ -128,7 +129,7 @@ class _Sender:
                 except BufferError:
                     self.wait(0.1)
                 except KafkaException as exception:
-                    self._refused(line, error_of(exception))
+                    self._refused(len(line) + len(key or b""), error_of(exception))
             report.records += 1
             report.bytes += len(line)
 
@@ -154,12 +155,12 @@ class _Sender:
         kind = Unavailable if isinstance(known, Unavailable) else ProduceError
         raise kind(f"{str(known).rstrip('.')}; {confirmed}: {advice}.")
 
-    def _refused(self, line: bytes, error: KafkaError) -> NoReturn:
-        number, size = self.report.records + 1, len(line)
+    def _refused(self, size: int, error: KafkaError) -> NoReturn:
+        number = self.report.records + 1
         self.finish()
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             raise ProduceError(
-                f"event {number} has {size} bytes and a record can have {MAX_RECORD_BYTES}: the {number - 1} events "
-                "before it are sent; shorten it or take it out, and send the rest."
+                f"event {number} has {size} bytes with its key and a record can have {MAX_RECORD_BYTES}: "
+                f"the {number - 1} events before it are sent; shorten it or take it out, and send the rest."
             )
         raise ProduceError(f"Kafka refused event {number} ({error.str()}): the {number - 1} before it are sent.")

@@ -116,7 +116,7 @@ def test_each_deal_follows_a_lead_of_its_own_and_origins_convert_differently() -
 
 
 @pytest.mark.parametrize("name", ["contracts", "sales"])
-def test_money_is_written_with_two_decimals(name: str) -> None:
+def test_money_has_at_most_two_decimals(name: str) -> None:
     amounts = [line for line in lines(name) if b'"amount": ' in line and line.endswith(b"}") and b"dozen" not in line]
     assert all(re.search(rb'"amount": \d+\.\d{1,2},', line) for line in amounts)
 

@@ -1,0 +1,12 @@
+"""A stack whose domain `crm` has its connector."""
+
+import pytest
+
+from lake_assets.settings import Settings
+from tests.landing.landed import apply
+
+
+@pytest.fixture(scope="session")
+def lake(stack: Settings) -> Settings:
+    apply(stack, domain="crm")
+    return stack

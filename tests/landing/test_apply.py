@@ -1,0 +1,143 @@
+"""Topics, raw tables and connectors: made once, compared without a change, and clear when they cannot be made."""
+
+import time
+from dataclasses import replace
+
+import pytest
+import requests
+
+from lake_assets.compile.connector import ConnectorSpec
+from lake_assets.compile.raw_table import raw_table
+from lake_assets.compile.topic import TopicSpec, topic_spec
+from lake_assets.errors import LakeError, Unavailable
+from lake_assets.landing.changes import changes
+from lake_assets.landing.connect import (
+    ConnectorFailed,
+    config_differences,
+    connector_for,
+    connector_status,
+    ensure_connector,
+    restart_failed,
+)
+from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables, raw_catalog
+from lake_assets.landing.topics import compare_topics, ensure_topics, offsets
+from lake_assets.settings import Settings
+from tests.landing.examples import example_asset
+from tests.landing.landed import wait_until
+
+
+def test_topics_are_made_once_and_comparing_makes_nothing(stack: Settings) -> None:
+    specs = [topic_spec(example_asset("first", "topics")), topic_spec(example_asset("second", "topics", partitions=2))]
+    assert [report.outcome for report in compare_topics(stack, specs)] == ["created", "created"]
+    assert offsets(stack, ["topics.first"]) == {}
+    assert [report.outcome for report in ensure_topics(stack, specs)] == ["created", "created"]
+    assert [report.outcome for report in ensure_topics(stack, specs)] == ["unchanged", "unchanged"]
+    assert offsets(stack, ["topics.second", "topics.nothing"]) == {"topics.second": {0: (0, 0), 1: (0, 0)}}
+
+
+def test_a_topic_s_config_is_mended_and_its_partitions_are_only_reported(stack: Settings) -> None:
+    spec = topic_spec(example_asset("changing", "topics"))
+    ensure_topics(stack, [TopicSpec(spec.name, spec.partitions, {"retention.ms": "1000"})])
+    (report,) = ensure_topics(stack, [spec])
+    assert report.outcome == "updated"
+    assert "retention.ms is 1000, not -1" in report.differences
+    assert compare_topics(stack, [spec])[0].outcome == "unchanged"
+    (report,) = ensure_topics(stack, [TopicSpec(spec.name, 9, spec.config)])
+    assert report.outcome == "differs"
+    assert report.differences[0].startswith("4 partitions, not 9")
+    assert len(offsets(stack, [spec.name])[spec.name]) == 4
+
+
+def test_raw_tables_are_made_once_and_their_properties_mended(stack: Settings) -> None:
+    spec = raw_table(example_asset("made", "tables"))
+    assert compare_raw_tables(stack, [spec])[0].outcome == "created"
+    assert compare_raw_tables(stack, [spec])[0].outcome == "created"
+    assert ensure_raw_tables(stack, [spec])[0].outcome == "created"
+    assert ensure_raw_tables(stack, [spec])[0].outcome == "unchanged"
+    changed = replace(spec, properties={**spec.properties, "write.parquet.compression-codec": "gzip"})
+    assert ensure_raw_tables(stack, [changed])[0].outcome == "updated"
+    assert ensure_raw_tables(stack, [changed])[0].outcome == "unchanged"
+    with raw_catalog(stack) as catalog:
+        table = catalog.load_table(spec.identifier)
+    assert table.metadata.format_version == 2
+    assert table.schema().column_names == ["payload", "_topic", "_partition", "_offset", "_timestamp", "_key"]
+
+
+def test_another_window_than_the_table_s_is_only_reported(stack: Settings) -> None:
+    ensure_raw_tables(stack, [raw_table(example_asset("cut", "tables"))])
+    (report,) = ensure_raw_tables(stack, [raw_table(example_asset("cut", "tables", window="hour"))])
+    assert report.outcome == "differs"
+    assert "cut by day, not by hour" in report.differences[0]
+
+
+def test_a_connector_is_updated_only_when_its_config_differs(lake: Settings) -> None:
+    spec = connector_for(lake, "crm")
+    assert config_differences(lake, spec) == {}
+    assert ensure_connector(lake, spec) == "unchanged"
+    changed = replace(spec, config={**spec.config, "iceberg.control.commit.interval-ms": "1500"})
+    assert config_differences(lake, changed) == {"iceberg.control.commit.interval-ms": ("1000", "1500")}
+    assert ensure_connector(lake, changed) == "updated"
+    assert ensure_connector(lake, spec) == "updated"
+    status = connector_status(lake, spec.name)
+    assert status is not None
+    assert status.running
+    assert len(status.tasks) == 2
+    assert connector_status(lake, "nothing") is None
+    assert config_differences(lake, replace(spec, name="nothing")) is None
+
+
+def test_nobody_can_read_a_password_from_the_connector(lake: Settings) -> None:
+    password = (lake.secrets / "connect.properties").read_text("utf-8").split("password=")[1].strip()
+    name = connector_for(lake, "crm").name
+    for path in ("config", "tasks", "status", ""):
+        shown = requests.get(f"{lake.connect}/connectors/{name}/{path}", timeout=10).text
+        assert shown
+        assert password not in shown
+
+
+def test_a_failed_task_is_named_with_its_root_cause_and_runs_again_after_the_config_is_mended(stack: Settings) -> None:
+    good = connector_for(stack, "broken")
+    ensure_topics(stack, [TopicSpec("control-broken", 1, {}), topic_spec(example_asset("one", "broken"))])
+    bad = ConnectorSpec(good.name, {**good.config, "iceberg.catalog.catalog-impl": "no.such.Catalog"})
+    with pytest.raises(ConnectorFailed, match=r"task \d of connector 'raw-broken' failed: .*no\.such\.Catalog"):
+        ensure_connector(stack, bad)
+    assert restart_failed(stack, good.name)
+    assert ensure_connector(stack, good) == "updated"
+
+    def runs() -> bool:
+        found = connector_status(stack, good.name)
+        return found is not None and found.running
+
+    wait_until(runs)
+    assert not restart_failed(stack, good.name)
+    requests.delete(f"{stack.connect}/connectors/{good.name}", timeout=10)
+
+
+def test_a_refused_config_is_shown_with_connect_s_own_words(stack: Settings) -> None:
+    spec = ConnectorSpec("raw-refused", {"connector.class": "no.such.Connector"})
+    with pytest.raises(LakeError, match=r"no\.such\.Connector"):
+        ensure_connector(stack, spec)
+
+
+def test_parts_that_do_not_answer_are_named_in_time() -> None:
+    from lake_assets.settings import load_settings
+
+    nowhere = load_settings()
+    none_yet = replace(
+        nowhere, kafka="127.0.0.1:0", connect="http://127.0.0.1:0", postgres=replace(nowhere.postgres, port=0)
+    )
+    dead = replace(
+        nowhere, kafka="127.0.0.1:1", connect="http://127.0.0.1:1", postgres=replace(nowhere.postgres, port=1)
+    )
+    asset = example_asset("leads")
+    for settings, words in ((none_yet, "yet"), (dead, "does not answer")):
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match=f"Kafka broker.*{words}.*lake up"):
+            compare_topics(settings, [topic_spec(asset)])
+        with pytest.raises(Unavailable, match=f"Kafka Connect.*{words}.*lake up"):
+            config_differences(settings, connector_for(settings, "crm"))
+        with pytest.raises(Unavailable, match=f"Postgres.*{words}.*lake up"):
+            changes(settings, [asset], {})
+        with pytest.raises(Unavailable, match=f"Postgres.*{words}.*lake up"):
+            compare_raw_tables(settings, [raw_table(asset)])
+        assert time.monotonic() - began < 30

@@ -1,0 +1,135 @@
+"""Every event lands once and byte for byte, whatever it is and whatever is killed."""
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from confluent_kafka import Producer
+
+from lake_assets.catalog.model import Asset
+from lake_assets.demo.generator import generate
+from lake_assets.landing.broker import client_config
+from lake_assets.landing.changes import RawChanges, changes
+from lake_assets.landing.connect import config_differences, connector_for, connector_status
+from lake_assets.landing.files import files, window_rows
+from lake_assets.landing.produce import produce_lines
+from lake_assets.landing.topics import offsets
+from lake_assets.settings import Settings
+from lake_assets.stack.lifecycle import status
+from tests.landing.examples import example_asset
+from tests.landing.landed import Record, apply, read_raw, wait_for_rows, wait_until
+
+
+def assert_landed_once(settings: Settings, asset: Asset, records: list[Record]) -> None:
+    """Each offset that the broker gave out is there, and once."""
+    landed = Counter((record.partition, record.offset) for record in records)
+    given = {
+        (partition, offset)
+        for partition, (begin, end) in offsets(settings, [asset.topic])[asset.topic].items()
+        for offset in range(begin, end)
+    }
+    assert landed.keys() == given
+    assert set(landed.values()) <= {1}
+
+
+def test_fifty_thousand_events_land_exactly_once_while_others_read(lake: Settings) -> None:
+    asset = example_asset("many", topic="crm.many")
+    apply(lake, asset)
+    lines = list(generate("leads", 50_000, 5, datetime.now(UTC), 3))
+    seen: dict[str, int] = {}
+    failures: list[BaseException] = []
+    enough = threading.Event()
+
+    def follow() -> None:
+        found, cursors = dict[str, int](), dict[str, str]()
+        try:
+            while True:
+                new: RawChanges = changes(lake, [asset], cursors)
+                cursors = new.cursors
+                for window in new.windows.get(asset.name, ()):
+                    found[window.window] = found.get(window.window, 0) + window.rows
+                files(lake, asset, list(found))
+                if sum(found.values()) >= len(lines) or enough.wait(0.2):
+                    break
+        except BaseException as error:
+            failures.append(error)
+        seen.update(found)
+
+    readers = [threading.Thread(target=follow) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    report = produce_lines(lake, asset, lines)
+    assert report.records == len(lines)
+    try:
+        wait_for_rows(lake, asset, len(lines))
+    finally:
+        for reader in readers:
+            reader.join(30)
+        enough.set()
+    assert not failures
+    assert seen == window_rows(lake, asset)
+    records = read_raw(lake, asset)
+    assert_landed_once(lake, asset, records)
+    assert Counter(record.payload for record in records) == Counter(lines)
+
+
+def test_a_topic_made_after_the_connector_started_lands_and_changes_no_connector(lake: Settings) -> None:
+    asset = example_asset("newcomer", topic="crm.newcomer", window="hour")
+    apply(lake, asset)
+    produce_lines(lake, asset, [b'{"id": "a", "at": "2026-03-01T10:30:00Z"}'])
+    wait_for_rows(lake, asset, 1)
+    assert window_rows(lake, asset) == {"2026-03-01-10:00": 1}
+    assert config_differences(lake, connector_for(lake, "crm")) == {}
+
+
+def test_whatever_bytes_a_record_has_they_land_as_they_are(lake: Settings) -> None:
+    asset = example_asset("odd", topic="crm.odd", partitions=1)
+    apply(lake, asset)
+    records: list[tuple[bytes | None, bytes | None]] = [
+        (b'{"id": "a"}', b"a"), (None, b"tombstone"), (b"", b"empty payload"), (b"\xff\xfe{", b"\x00\xff\xfe"),
+        (b"null key", None), (None, None), (b"\x00", b""), (b"\xf0\x9f\x98\x80" * 50_000, "Zoë".encode()),
+    ]  # fmt: skip
+    producer = Producer(client_config(lake))
+    instant = datetime(2026, 2, 3, 4, 5, 6, 789_000, tzinfo=UTC)
+    for payload, key in records:
+        producer.produce(asset.topic, payload, key, timestamp=int(instant.timestamp() * 1000))
+    assert producer.flush(20) == 0
+    wait_for_rows(lake, asset, len(records))
+    assert read_raw(lake, asset) == [
+        Record(0, offset, payload, key, instant) for offset, (payload, key) in enumerate(records)
+    ]
+
+
+def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(lake: Settings) -> None:
+    asset = example_asset("killed", topic="crm.killed")
+    apply(lake, asset)
+    total = 30_000
+    landed = lambda: sum(window_rows(lake, asset).values())  # noqa: E731
+    before = 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal before
+        for number in range(total):
+            if number in (total // 3, total * 2 // 3):
+                # It has committed something since it last started, and is at work on more.
+                wait_until(lambda least=before: landed() > least)
+                (worker,) = (part for part in status() if part.name == "connect")
+                assert worker.pid
+                os.kill(worker.pid, signal.SIGKILL)
+                before = landed()
+            yield b'{"id": "%d", "at": "2026-04-0%dT10:00:00Z"}' % (number, number % 5 + 1)
+
+    produce_lines(lake, asset, lines(), rate=3000)
+    wait_for_rows(lake, asset, total)
+    records = read_raw(lake, asset)
+    assert_landed_once(lake, asset, records)
+    assert len({record.payload for record in records}) == total
+
+    def runs() -> bool:
+        found = connector_status(lake, "raw-crm")
+        return found is not None and found.running
+
+    wait_until(runs)

@@ -1,0 +1,55 @@
+"""What an asset's landing is compiled to."""
+
+import re
+
+import pytest
+
+from lake_assets.compile.connector import RawCatalog, domain_connector
+from lake_assets.compile.raw_table import raw_table
+from lake_assets.compile.topic import control_topic, topic_spec
+from tests.landing.examples import example_asset
+
+CATALOG = RawCatalog(
+    "127.0.0.1", 5432, "lake", "connect", "${file:/secrets/connect.properties:password}", "file:///raw"
+)
+
+
+def test_a_topic_keeps_events_until_they_are_read_however_old_they_are() -> None:
+    for spec in (topic_spec(example_asset("leads", partitions=7)), control_topic("crm")):
+        assert spec.config["retention.ms"] == "-1"
+        assert spec.config["cleanup.policy"] == "delete"
+    assert topic_spec(example_asset("leads", partitions=7)).partitions == 7
+    assert control_topic("crm").partitions == 1
+
+
+def test_the_raw_table_is_named_as_the_sink_routes_to_it() -> None:
+    assert raw_table(example_asset("leads")).identifier == ("crm", "leads")
+    assert raw_table(example_asset("leads", topic="crm.EU.Leads")).identifier == ("crm.eu", "leads")
+    with pytest.raises(ValueError, match="must be named <domain>"):
+        raw_table(example_asset("leads", topic="leads"))
+
+
+def test_the_raw_table_is_cut_by_the_asset_s_window() -> None:
+    assert raw_table(example_asset("leads", window="hour")).transform == "hour"
+    assert raw_table(example_asset("leads")).transform == "day"
+
+
+def test_a_connector_reads_all_topics_of_its_domain_and_no_others() -> None:
+    regex = domain_connector("crm", CATALOG, 1000).config["topics.regex"]
+    assert re.fullmatch(regex, "crm.leads")
+    assert not re.fullmatch(regex, "crmx.leads")
+    assert not re.fullmatch(regex, "control-crm")
+    assert not re.fullmatch(regex, "shop.crm.leads")
+
+
+def test_connectors_of_two_domains_share_neither_name_nor_control_topic() -> None:
+    one, two = domain_connector("crm", CATALOG, 1000), domain_connector("shop", CATALOG, 1000)
+    assert one.name != two.name
+    assert one.config["iceberg.control.topic"] == control_topic("crm").name != two.config["iceberg.control.topic"]
+
+
+@pytest.mark.parametrize("password", ["secret", "", "${file:/x:password} "])
+def test_a_password_in_a_connector_s_config_is_refused(password: str) -> None:
+    catalog = RawCatalog("127.0.0.1", 5432, "lake", "connect", password, "file:///raw")
+    with pytest.raises(ValueError, match="config provider"):
+        domain_connector("crm", catalog, 1000)
