@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -100,10 +101,19 @@ def socket_path(home: Path, name: str) -> Path:
     if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
-    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
-    folder = Path(tempfile.gettempdir()) / f"lake-{os.getuid()}-{digest}"
+    folder = _short_folder(home)
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
         raise LayoutError(f"'{folder}' should be a private folder of yours for this lake's sockets: remove it.")
     return folder / name
+
+
+def remove_sockets(home: Path) -> None:
+    """Take away what `socket_path` made outside the home; for a lake of which no process runs."""
+    shutil.rmtree(_short_folder(home), ignore_errors=True)
+
+
+def _short_folder(home: Path) -> Path:
+    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"lake-{os.getuid()}-{digest}"

@@ -14,7 +14,7 @@ from lake_assets.stack.dagster import DBT_SERVER, DEFINITIONS
 from lake_assets.stack.health import checks
 from lake_assets.stack.jars import complete_jars
 from lake_assets.stack.java import find_java
-from lake_assets.stack.layout import Layout
+from lake_assets.stack.layout import Layout, remove_sockets
 from lake_assets.stack.logs import last_error, last_start
 from lake_assets.stack.starting import PartFailed, Progress, Start
 from lake_assets.stack.supervisor import Supervisor, end_processes, orphans, owned_processes
@@ -70,6 +70,7 @@ def down() -> None:
         if supervisor.is_running():
             supervisor.shutdown(STOP_STEPS)
         end_processes(owned_processes(layout))
+        remove_sockets(layout.home)
 
 
 def status() -> list[PartStatus]:

@@ -27,15 +27,10 @@ def last_error(log: Path, since: datetime) -> str | None:
     The logs' times are UTC. A line without one, such as the end of a stack trace, is as old as the last line above it
     that has one.
     """
-    if not log.exists():
-        return None
-    with log.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - TAIL_BYTES))
-        lines = file.read().decode("utf-8", "replace").splitlines()
+    lines = _tail(log)
     oldest = since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
     found: str | None = None
-    for above, line in zip(reversed(["", *lines[:-1]]), reversed(lines), strict=True):
+    for above, line in zip(reversed(["", *lines][:-1]), reversed(lines), strict=True):
         time = TIME.search(line)
         if time and time[0] < oldest:
             return None
@@ -44,3 +39,17 @@ def last_error(log: Path, since: datetime) -> str | None:
         if found and time:
             return found
     return found
+
+
+def last_line(log: Path) -> str | None:
+    """What a part said last, for one that ended without calling it an error."""
+    return next((line.strip()[:LONGEST] for line in reversed(_tail(log)) if line.strip()), None)
+
+
+def _tail(log: Path) -> list[str]:
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - TAIL_BYTES))
+        return file.read().decode("utf-8", "replace").splitlines()

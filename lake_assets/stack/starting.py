@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from lake_assets.errors import LakeError, Unavailable
@@ -15,7 +15,7 @@ from lake_assets.stack.dagster import dagster_programs, prepare_dagster
 from lake_assets.stack.health import checks
 from lake_assets.stack.kafka import kafka_program, prepare_kafka
 from lake_assets.stack.layout import Layout
-from lake_assets.stack.logs import last_error, last_start
+from lake_assets.stack.logs import last_error, last_line, last_start
 from lake_assets.stack.passwords import keep_passwords
 from lake_assets.stack.postgres import postgres_program, prepare_postgres
 from lake_assets.stack.programs import Program, render_config
@@ -54,13 +54,15 @@ class Start:
         self._failed = threading.Event()
 
     def run(self, parts: Sequence[str] | None) -> None:
+        if not self._layout.stack_file.exists():
+            self._say("making a new lake")
         addresses = self._addresses()
         settings = load_settings()
         passwords = keep_passwords(self._layout, settings.postgres.host, settings.postgres.port)
-        self._prepare(settings, addresses, passwords["lake_admin"])
         programs = self._programs(addresses)
-        self._supervise(programs)
         wanted = _with_needs(programs, parts)
+        self._prepare(settings, addresses, passwords["lake_admin"], wanted)
+        self._supervise(programs)
         self._ready = {name: threading.Event() for name in ("postgres", *wanted)}
         self._checks = checks(settings, self._layout, int(addresses["code_port"]))
         with ThreadPoolExecutor(len(wanted) + 1) as pool:
@@ -91,13 +93,15 @@ class Start:
             return set()
         return {name for name, process in self._supervisor.processes().items() if process["pid"]}
 
-    def _prepare(self, settings: Settings, addresses: dict[str, int | str], admin_password: str) -> None:
+    def _prepare(
+        self, settings: Settings, addresses: dict[str, int | str], admin_password: str, wanted: Sequence[str]
+    ) -> None:
         """Everything the parts read from disk; the two slow first-time steps side by side."""
-        if not (self._layout.kafka / "meta.properties").exists():
-            self._say("making a new lake's storage")
         with ThreadPoolExecutor(2) as pool:
-            steps = [pool.submit(prepare_kafka, self._layout, self._java, self._jars, addresses)]
-            if not self._admin_dsn:
+            steps: list[Future[None]] = []
+            if "kafka" in wanted:
+                steps.append(pool.submit(prepare_kafka, self._layout, self._java, self._jars, addresses))
+            if "postgres" in wanted:
                 port = int(addresses["postgres_port"])
                 steps.append(pool.submit(prepare_postgres, self._layout, port, admin_password))
             for step in steps:
@@ -161,9 +165,8 @@ class Start:
             gave_up = process["statename"] in ("FATAL", "STOPPED", "EXITED") or _crashes(process)
             if gave_up or time.monotonic() > deadline:
                 log = self._layout.log(name)
-                raise PartFailed(
-                    f"{name} did not come up ({last_error(log, last_start(self._layout)) or reason}): see {log}."
-                )
+                said = last_error(log, last_start(self._layout)) or (last_line(log) if gave_up else reason)
+                raise PartFailed(f"{name} did not come up ({said}): see {log}.")
             time.sleep(POLL_SECONDS)
 
 

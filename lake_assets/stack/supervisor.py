@@ -46,7 +46,6 @@ class Supervisor:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._socket = socket_path(layout.home, "supervisor.sock")
 
     def is_running(self) -> bool:
         try:
@@ -122,7 +121,8 @@ class Supervisor:
         supervisord.wait(timeout=60)
 
     def _call(self, method: str, *arguments: Any) -> Any:
-        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_SocketTransport(self._socket))
+        transport = _SocketTransport(socket_path(self._layout.home, "supervisor.sock"))
+        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=transport)
         try:
             return getattr(proxy.supervisor, method)(*arguments)
         except (OSError, http.client.HTTPException):

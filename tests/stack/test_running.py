@@ -1,0 +1,177 @@
+"""The running stack of the session: who may do what, what is written where, and what happens when a part is killed."""
+
+import json
+import os
+import signal
+import time
+
+import psutil
+import psycopg
+import pytest
+
+from lake_assets.settings import Role, Settings
+from lake_assets.stack.layout import Layout
+from lake_assets.stack.lifecycle import PartStatus, status, up
+from lake_assets.stack.passwords import read_passwords
+from lake_assets.stack.supervisor import owned_processes
+from tests.stack.conditions import wait_until
+
+SERVERS = ("postgres", "kafka", "connect")
+
+
+def servers() -> dict[str, PartStatus]:
+    return {part.name: part for part in status() if part.name in SERVERS}
+
+
+def all_answer() -> bool:
+    return all(part.health is None for part in servers().values())
+
+
+def refused(settings: Settings, role: Role, statement: str, database: str | None = None) -> str:
+    """What the server says when `role` tries the statement, which must fail for want of rights."""
+    refusal = (psycopg.errors.InsufficientPrivilege, psycopg.OperationalError)
+    conninfo = settings.postgres.conninfo(role, database)
+    with pytest.raises(refusal) as failure, psycopg.connect(conninfo) as connection:
+        connection.execute(statement)  # type: ignore[arg-type]
+    return str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select * from raw.iceberg_tables",
+        "create table public.mine (x int)",
+        "create temporary table mine (x int)",
+        "create schema mine",
+        "select pg_read_file('pg_hba.conf')",
+        "select rolpassword from pg_authid",
+        "set role lake",
+    ],
+)
+def test_an_analyst_may_log_in_and_nothing_else(stack: Settings, statement: str) -> None:
+    with psycopg.connect(stack.postgres.conninfo("analyst")) as connection:
+        assert connection.execute("select current_user").fetchone() == ("analyst",)
+    assert "permission denied" in refused(stack, "analyst", statement)
+
+
+@pytest.mark.parametrize("database", ["dagster", "postgres", "template1"])
+def test_an_analyst_enters_no_other_database(stack: Settings, database: str) -> None:
+    assert "permission denied for database" in refused(stack, "analyst", "select 1", database)
+
+
+def test_the_sink_may_change_its_two_catalog_tables_and_nothing_else(stack: Settings) -> None:
+    with psycopg.connect(stack.postgres.conninfo("connect")) as connection:
+        # No schema is named: Iceberg's own statements name none either.
+        connection.execute("insert into iceberg_namespace_properties values ('t', 'n', 'exists', 'true')")
+        connection.execute("delete from iceberg_namespace_properties where catalog_name = 't'")
+        connection.execute(
+            "insert into iceberg_tables (catalog_name, table_namespace, table_name) values ('t', 'n', 'x')"
+        )
+        connection.execute("update iceberg_tables set iceberg_type = 'TABLE' where catalog_name = 't'")
+        connection.rollback()
+    with psycopg.connect(stack.postgres.conninfo("lake"), autocommit=True) as owner:
+        owner.execute("create schema if not exists ledger_of_this_test")
+        owner.execute("create table if not exists ledger_of_this_test.windows (x int)")
+    for statement in (
+        "create table raw.mine (x int)",
+        "drop table raw.iceberg_tables",
+        "select * from ledger_of_this_test.windows",
+        "create schema mine",
+        "set role lake",
+    ):
+        message = refused(stack, "connect", statement)
+        assert "permission denied" in message or "must be owner" in message
+
+
+def test_pyiceberg_and_the_sink_share_one_catalog(stack: Settings) -> None:
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    url = stack.postgres.url("lake", "postgresql+psycopg", options="-csearch_path=raw")
+    catalog = SqlCatalog("raw", uri=url, warehouse=stack.raw_warehouse, init_catalog_tables="false")
+    catalog.create_namespace_if_not_exists("shared")
+    with psycopg.connect(stack.postgres.conninfo("connect")) as connection:
+        found = connection.execute("select 1 from iceberg_namespace_properties where namespace = 'shared'").fetchone()
+    assert found == (1,)
+    catalog.drop_namespace("shared")
+
+
+def test_no_password_is_in_a_process_a_log_or_a_configuration_file(stack: Settings) -> None:
+    layout = Layout(stack.home)
+    passwords = read_passwords(layout)
+    places = {
+        f"{process.pid} {process.name()}": " ".join([*process.cmdline(), *process.environ().values()])
+        for process in owned_processes(layout)
+    }
+    assert {"postgres", "java"} <= {name.split()[1] for name in places}
+    written = [*layout.logs.iterdir(), *layout.run.iterdir(), *layout.dagster.iterdir(), layout.stack_file]
+    places |= {str(path): path.read_text("utf-8", "replace") for path in written if path.is_file()}
+    for role, password in passwords.items():
+        assert [place for place, text in places.items() if password in text] == [], role
+
+
+def test_servers_listen_on_this_machine_only(stack: Settings) -> None:
+    pids = {process.pid for process in owned_processes(Layout(stack.home))}
+    listening = [c for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and c.pid in pids]
+    assert len(listening) >= 4  # Postgres, Kafka, its controller, Connect
+    assert {c.laddr[0].removeprefix("::ffff:") for c in listening} == {"127.0.0.1"}
+
+
+def test_up_again_leaves_running_parts_alone(stack: Settings) -> None:
+    before = {name: part.pid for name, part in servers().items()}
+    addresses = json.loads((stack.home / "stack.json").read_text("utf-8"))
+    up(parts=SERVERS)
+    assert {name: part.pid for name, part in servers().items()} == before
+    assert json.loads((stack.home / "stack.json").read_text("utf-8")) == addresses
+
+
+@pytest.mark.parametrize("part", SERVERS)
+def test_a_killed_part_comes_back_by_itself(stack: Settings, part: str) -> None:
+    wait_until(all_answer)
+    pid = servers()[part].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: servers()[part].pid not in (pid, None) and all_answer(), 120)
+
+
+def test_connect_reads_a_password_where_a_connector_names_it(stack: Settings) -> None:
+    """A connector's configuration with `${file:...}` is accepted and shown as it was written."""
+    import requests
+
+    secret = f"${{file:{Layout(stack.home).connect_secrets}:password}}"
+    config = {
+        "connector.class": "org.apache.iceberg.connect.IcebergSinkConnector",
+        "topics": "nothing",
+        "iceberg.catalog": "raw",
+        "iceberg.catalog.jdbc.password": secret,
+    }
+    plugin = f"{stack.connect}/connector-plugins/IcebergSinkConnector/config/validate"
+    answer = requests.put(plugin, json=config, timeout=30)
+    assert answer.status_code == 200, answer.text
+    assert read_passwords(Layout(stack.home))["connect"] not in answer.text
+    plugins = {plugin["class"] for plugin in requests.get(f"{stack.connect}/connector-plugins", timeout=30).json()}
+    assert {
+        "org.apache.iceberg.connect.IcebergSinkConnector",
+        "io.debezium.connector.jdbc.JdbcSinkConnector",
+    } <= plugins
+
+
+def test_the_broker_refuses_events_from_the_future_and_topics_nobody_made(stack: Settings) -> None:
+    from confluent_kafka import KafkaError, Producer
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    admin = AdminClient({"bootstrap.servers": stack.kafka})
+    admin.create_topics([NewTopic("stack.clock", 1, 1)])["stack.clock"].result(30)
+    outcomes: list[KafkaError | None] = []
+    producer = Producer({"bootstrap.servers": stack.kafka, "topic.metadata.propagation.max.ms": 2000})
+    now = int(time.time() * 1000)
+    for topic, timestamp in (
+        ("stack.clock", now - 400 * 86_400_000),
+        ("stack.clock", now + 2 * 3_600_000),
+        ("stack.tpyo", now),
+    ):
+        producer.produce(topic, b"x", timestamp=timestamp, on_delivery=lambda error, _: outcomes.append(error))
+        producer.flush(30)
+    producer.close()
+    old, future, unknown = (error and error.code() for error in outcomes)
+    assert (old, future) == (None, KafkaError.INVALID_TIMESTAMP)
+    assert unknown in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
