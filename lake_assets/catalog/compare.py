@@ -52,7 +52,7 @@ def compare(old: Asset, new: Asset) -> Change:
     | unknownFields: keep / reject | additive / breaking |
     | name, domain, topic, key, event time, window; a lower major version | breaking |
 
-    What is not `none` is also in the fingerprint or the tables: windows are made again, or tables altered.
+    After an additive change, windows with rows in quarantine are made again; after a breaking one, all are.
     """
     found = [*_asset_differences(old, new), *_field_differences(old, new), *_check_differences(old, new)]
     found.sort(key=lambda difference: -_RANK[difference.kind])

@@ -1,6 +1,5 @@
 """The catalog's vocabulary: what one contract says, as frozen values that everything else is compiled from."""
 
-import hashlib
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -116,29 +115,9 @@ class Asset:
     def quarantine_table(self) -> str:
         return f"{self.table}_quarantine"
 
-    @property
-    def fingerprint(self) -> str:
-        """16 hex digits over all that changes what conform yields: a new one means that windows are made again."""
-        relevant = (
-            self.version, self.key, self.event_time, self.window, self.unknown_fields, self.entrypoint,
-            tuple(sorted(self.checks, key=lambda check: check.name)),
-            tuple((f.name, f.type, f.required, f.format, f.enum, f.minimum, f.maximum,
-                   f.min_length, f.max_length, f.pattern, f.classification, f.payload_key) for f in self.fields),
-        )  # fmt: skip
-        return hashlib.sha256(repr(_plain(relevant)).encode()).hexdigest()[:16]
-
     def field(self, name: str) -> Field:
         """The declared field of that name. Raises KeyError when there is none."""
         for candidate in self.fields:
             if candidate.name == name:
                 return candidate
         raise KeyError(name)
-
-
-def _plain(value: object) -> object:
-    """Dataclasses as tuples, so that a fingerprint does not change when a class gains a field with a default name."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return tuple(_plain(getattr(value, f.name)) for f in fields(value))
-    if isinstance(value, tuple):
-        return tuple(_plain(item) for item in cast("tuple[object, ...]", value))
-    return value

@@ -45,7 +45,6 @@ def assert_is_asset_or_tells_problems(read: Asset | ContractError) -> None:
     assert read.event_time in names
     assert set(read.key) <= names
     assert read.owners
-    assert read.fingerprint
 
 
 def change(node: Any, place: tuple[Any, ...], how: str, value: Any) -> None:
