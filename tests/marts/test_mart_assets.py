@@ -1,0 +1,220 @@
+"""The dbt project as Dagster sees and builds it."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from lake_assets.catalog.model import Asset
+from lake_assets.orchestration.manifest import DbtProjectError, load_manifest, locked
+from lake_assets.orchestration.marts import ROUNDS, Marts, ResidentDbt, mart_definitions
+from lake_assets.settings import Settings
+from lake_assets.warehouse.dbt_environment import dbt_state, manifest_path
+from tests.marts.mart_lake import wait_until
+
+FUNNEL, SALES = dg.AssetKey(["funnel_data_mart", "funnel"]), dg.AssetKey(["sales_data_mart", "sales"])
+STAGING = dg.AssetKey(["sales_staging", "sales"])
+
+
+@pytest.fixture
+def marts(built: Settings, catalog: Mapping[str, Asset]) -> Marts:
+    return mart_definitions(built, catalog)
+
+
+@pytest.fixture
+def sales_sql(lake: Settings) -> Generator[Path]:
+    """The sales mart's model, which a test may change; it is as it was afterwards."""
+    path = lake.dbt_project / "models" / "marts" / "sales_data_mart" / "sales.sql"
+    text = path.read_text("utf-8")
+    yield path
+    path.write_text(text, "utf-8")
+
+
+def build(marts: Marts, **options: Any) -> dg.ExecuteInProcessResult:
+    resources = options.pop("resources", marts.resources)
+    return dg.materialize(list(marts.assets), resources=resources, raise_on_error=False, **options)
+
+
+def made(result: dg.ExecuteInProcessResult) -> set[dg.AssetKey]:
+    return {event.asset_key for event in result.get_asset_materialization_events() if event.asset_key}
+
+
+def test_a_mart_hangs_on_the_staging_tables_whose_models_it_reads(marts: Marts) -> None:
+    [definition] = marts.assets
+    assert dict(definition.asset_deps) == {
+        SALES: {STAGING},
+        FUNNEL: {dg.AssetKey(["leads_staging", "leads"]), dg.AssetKey(["contracts_staging", "contracts"])},
+    }
+
+
+def test_a_mart_says_what_it_is_whose_it_is_and_what_is_in_it(marts: Marts) -> None:
+    spec = marts.assets[0].get_asset_spec(SALES)
+    assert (spec.group_name, spec.owners, spec.kinds) == ("sales_data_mart", ["team:sales"], {"dbt", "postgres"})
+    assert (spec.description or "").startswith("Sales of each region and day")
+    columns = spec.metadata["dagster/column_schema"].columns
+    assert [(column.name, column.type) for column in columns][:2] == [("region", "string"), ("day", "date")]
+    assert all(column.description for column in columns)
+    assert spec.metadata["dagster/table_name"] == "serving.sales_data_mart.sales"
+
+
+def test_dbts_tests_are_the_marts_checks(marts: Marts) -> None:
+    checks = {(spec.asset_key, spec.name) for spec in marts.assets[0].check_specs}
+    assert (SALES, "grain_sales_region__day") in checks
+    assert (FUNNEL, "grain_funnel_origin__month") in checks
+
+
+def test_marts_are_made_and_checked(marts: Marts) -> None:
+    result = build(marts)
+    assert result.success
+    assert made(result) == {SALES, FUNNEL}
+    evaluations = result.get_asset_check_evaluations()
+    assert {evaluation.check_name for evaluation in evaluations} == {s.name for s in marts.assets[0].check_specs}
+    assert all(evaluation.passed for evaluation in evaluations)
+
+
+def test_only_the_marts_that_are_asked_for_are_made(marts: Marts) -> None:
+    assert made(build(marts, selection=[FUNNEL])) == {FUNNEL}
+
+
+def test_a_mart_without_its_staging_table_in_the_catalog_is_left_out(
+    built: Settings, catalog: Mapping[str, Asset]
+) -> None:
+    """Somebody's own catalog has no leads, but the project still has the funnel."""
+    only_sales = mart_definitions(built, {"sales": catalog["sales"]})
+    assert {key for definition in only_sales.assets for key in definition.keys} == {SALES}
+    result = build(only_sales)
+    assert result.success
+    assert made(result) == {SALES}
+    assert mart_definitions(built, {}).assets == []
+
+
+def test_a_mart_that_fails_a_test_is_made_and_has_a_failed_check(marts: Marts, sales_sql: Path) -> None:
+    doubled = sales_sql.read_text("utf-8").replace(
+        "select * from final", "select * from final union all select * from final"
+    )
+    sales_sql.write_text(doubled, "utf-8")
+    result = build(marts)
+    assert result.success
+    assert made(result) == {SALES, FUNNEL}
+    assert [e.check_name for e in result.get_asset_check_evaluations() if not e.passed] == ["grain_sales_region__day"]
+
+
+def test_a_mart_that_cannot_be_made_fails_the_run_with_dbts_words_and_the_others_are_made(
+    marts: Marts, sales_sql: Path
+) -> None:
+    sales_sql.write_text(sales_sql.read_text("utf-8").replace("sum(quantity)", "sum(quantitty)"), "utf-8")
+    result = build(marts)
+    assert not result.success
+    assert made(result) == {FUNNEL}
+    [failure] = result.get_step_failure_events()
+    assert 'Referenced column "quantitty" not found' in str(failure.step_failure_data.error)
+
+
+class Meddling(ResidentDbt):
+    """While dbt reads, somebody publishes a window, as often as `times` says."""
+
+    times: int
+
+    def cli(self, *args: Any, **kwargs: Any) -> Any:
+        calls.append(kwargs["context"])
+        if len(calls) <= self.times:
+            kwargs["context"].instance.report_runless_asset_event(
+                dg.AssetMaterialization(STAGING, partition="2026-01-01")
+            )
+        return super().cli(*args, **kwargs)
+
+
+calls: list[Any] = []
+
+
+@pytest.mark.parametrize(("times", "rounds"), [(0, 1), (1, 2), (99, ROUNDS)])
+def test_a_window_that_is_published_while_a_mart_is_made_is_in_the_mart(marts: Marts, times: int, rounds: int) -> None:
+    calls.clear()
+    given = marts.resources["dbt"]
+    assert isinstance(given, ResidentDbt)
+    meddling = Meddling(**given.model_dump(), times=times)
+    result = build(marts, resources={"dbt": meddling}, selection=[SALES])
+    assert result.success
+    assert made(result) == {SALES}
+    assert len(calls) == rounds
+
+
+def test_two_builds_wait_for_each_other(marts: Marts, built: Settings) -> None:
+    calls.clear()
+    given = marts.resources["dbt"]
+    assert isinstance(given, ResidentDbt)
+    watched = Meddling(**given.model_dump(), times=0)
+    results: list[dg.ExecuteInProcessResult] = []
+    with dg.instance_for_test() as instance:
+        second = threading.Thread(
+            target=lambda: results.append(
+                build(marts, resources={"dbt": watched}, selection=[SALES], instance=instance)
+            )
+        )
+        with locked(dbt_state(built) / "build.lock"):
+            second.start()
+            wait_until(lambda: bool(instance.get_runs()), "the start of the second run")
+            second.join(2)
+            assert second.is_alive()
+            assert calls == []
+        second.join()
+    assert len(calls) == 1
+    assert results[0].success
+
+
+def test_what_a_run_leaves_behind_is_cleared_when_it_succeeds(marts: Marts, built: Settings) -> None:
+    runs = dbt_state(built) / "runs"
+    before = set(runs.iterdir()) if runs.exists() else set()
+    assert build(marts).success
+    assert set(runs.iterdir()) <= before
+
+
+def test_neither_loading_nor_building_marts_imports_dbt(built: Settings) -> None:
+    """dbt costs each Dagster process 2.5 s; a library that starts to import it again must be noticed."""
+    code = """
+import sys
+import dagster as dg
+from lake_assets.orchestration.marts import mart_definitions
+from lake_assets.project import read_catalog
+from lake_assets.settings import load_settings
+
+settings = load_settings()
+marts = mart_definitions(settings, read_catalog(settings))
+loaded = [name for name in ("dbt", "dbt.version", "dbt_common", "boto3") if name in sys.modules]
+result = dg.materialize(list(marts.assets), resources=marts.resources)
+print("loaded", loaded, "built", result.success, "dbt" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "loaded [] built True False" in done.stdout, done.stderr
+
+
+def test_dagster_dbt_still_takes_a_dbt_that_was_imported_before(built: Settings) -> None:
+    code = "import dbt.version, dbt.adapters.base, lake_assets.orchestration.dbt_light, sys; print(sys.modules['dbt'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "module 'dbt'" in done.stdout
+
+
+def test_the_manifest_is_made_again_when_the_project_changed_and_only_then(built: Settings) -> None:
+    load_manifest(built)
+    made_at = manifest_path(built).stat().st_mtime_ns
+    assert "model.lake.extra" not in load_manifest(built)["nodes"]
+    assert manifest_path(built).stat().st_mtime_ns == made_at
+    extra = built.dbt_project / "models" / "marts" / "sales_data_mart" / "extra.sql"
+    extra.write_text("{{ config(contract={'enforced': false}) }} select 1 as one", "utf-8")
+    try:
+        assert "model.lake.extra" in load_manifest(built)["nodes"]
+    finally:
+        extra.unlink()
+    assert "model.lake.extra" not in load_manifest(built)["nodes"]
+
+
+def test_a_project_that_cannot_be_parsed_says_what_dbt_says(built: Settings, sales_sql: Path) -> None:
+    sales_sql.write_text("select * from {{ ref('stg_salez') }}", "utf-8")
+    with pytest.raises(DbtProjectError, match=r"cannot be parsed: .*stg_salez"):
+        load_manifest(built)
