@@ -39,7 +39,16 @@ def prepare_kafka(layout: Layout, java: str, jars: Path, addresses: dict[str, in
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     if cluster.startswith("-"):
         cluster = "A" + cluster[1:]  # an argument that starts with a dash would be read as an option
-    format_storage = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)]
+    format_storage = [
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+UseSerialGC",
+        "kafka.tools.StorageTool",
+        "format",
+        "-t",
+        cluster,
+        "-c",
+        str(config),
+    ]
     done = subprocess.run(
         [java, *_classpath(jars), *format_storage], capture_output=True, text=True, check=False, cwd=layout.home
     )

@@ -62,6 +62,9 @@ def bootstrap(postgres: Postgres, admin: str, passwords: Mapping[str, str], embe
             server.execute("revoke all on database postgres, template1 from public")
     with psycopg.connect(admin, dbname=postgres.dbname, autocommit=True) as lake:
         lake.execute("revoke all on schema public from public")
+        if embedded:
+            # Anybody may make large objects, of any size, without a right to make anything.
+            lake.execute("revoke execute on function lo_creat, lo_create, lo_from_bytea from public")
         lake.execute(RAW_CATALOG)
     with psycopg.connect(admin, dbname="dagster", autocommit=True) as dagster:
         dagster.execute("alter schema public owner to dagster")

@@ -1,0 +1,112 @@
+"""Dagster's processes of one lake: they answer, take over changes, and a run whose process is gone is found."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+import requests
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, EventLogEntry
+from dagster._core.launcher.base import WorkerStatus
+
+from lake_assets.settings import load_settings
+from lake_assets.stack.lifecycle import PartStatus, down, reload_definitions, status, up
+from lake_assets.stack.run_launcher import WatchedRunLauncher
+from tests.stack.conditions import wait_until
+
+PARTS = ["daemon", "webserver"]
+
+
+@pytest.fixture(scope="module")
+def dagster_lake() -> Generator[Path]:
+    """A lake of its own with Postgres and Dagster; `LAKE_HOME` names it."""
+    home = Path(tempfile.mkdtemp(prefix="lake-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAKE_HOME", str(home))
+        try:
+            up(parts=PARTS)
+            yield home
+        finally:
+            down()
+            shutil.rmtree(home)
+
+
+def parts() -> dict[str, PartStatus]:
+    return {part.name: part for part in status()}
+
+
+def shown_assets() -> list[list[str]]:
+    address = f"http://127.0.0.1:{load_settings().dagster_port}/graphql"
+    answer = requests.post(address, json={"query": "{assetNodes{assetKey{path}}}"}, timeout=60)
+    return [node["assetKey"]["path"] for node in answer.json()["data"]["assetNodes"]]
+
+
+def test_the_webserver_shows_the_catalog_and_the_storage_is_postgres(dagster_lake: Path) -> None:
+    for part in ("postgres", "code", "daemon", "webserver"):
+        assert (part, parts()[part].health) == (part, None)
+    assert len(shown_assets()) > 3
+    assert not list(dagster_lake.rglob("*.db"))
+
+
+def test_reloaded_definitions_come_from_a_new_code_server_and_nothing_else_is_restarted(dagster_lake: Path) -> None:
+    before = parts()
+    reload_definitions()
+    after = parts()
+    assert after["code"].pid != before["code"].pid
+    for part in ("postgres", "daemon", "webserver"):
+        assert after[part].pid == before[part].pid
+    wait_until(lambda: len(shown_assets()) > 3)
+
+
+def test_a_changed_setting_reaches_the_parts_that_read_it_and_no_other(
+    dagster_lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = parts()
+    monkeypatch.setenv("LAKE_BUCKET", f"file://{dagster_lake}/another-bucket")
+    up(parts=PARTS)
+    after = parts()
+    assert after["postgres"].pid == before["postgres"].pid
+    for part in ("code", "daemon", "webserver"):
+        assert after[part].pid != before[part].pid
+
+
+def test_a_run_is_alive_as_long_as_the_process_that_started_it(tmp_path: Path) -> None:
+    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+        launcher = WatchedRunLauncher()
+        launcher.register_instance(instance)
+        process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        run = instance.add_run(DagsterRun(job_name="job"))
+        assert launcher.check_run_worker_health(run).status == WorkerStatus.UNKNOWN
+        _report_start(instance, run, process.pid)
+        assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+        process.kill()
+        process.wait(10)
+        assert launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
+
+
+def test_a_later_process_of_the_same_number_is_not_the_run(tmp_path: Path) -> None:
+    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+        launcher = WatchedRunLauncher()
+        launcher.register_instance(instance)
+        run = instance.add_run(DagsterRun(job_name="job"))
+        _report_start(instance, run, os.getpid(), seconds_ago=86_400)
+        assert launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
+
+
+def _report_start(instance: DagsterInstance, run: DagsterRun, pid: int, seconds_ago: float = 0) -> None:
+    event = DagsterEvent(event_type_value=DagsterEventType.RUN_START.value, job_name="job", pid=pid)
+    entry = EventLogEntry(
+        error_info=None,
+        level=20,
+        user_message="",
+        run_id=run.run_id,
+        timestamp=time.time() - seconds_ago,
+        job_name="job",
+        dagster_event=event,
+    )
+    instance.event_log_storage.store_event(entry)
