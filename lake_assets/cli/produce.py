@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 _LINE_EVERY_SECONDS = 5.0
 _INTERRUPTED = 130
 _FLAWS = {
-    "not_json": "are no JSON objects: sent as they are, conform will quarantine them",
-    "no_event_time": "have no event time that can be read: kept in today's window",
-    "in_future": "claim a time in the future: kept in today's window",
-    "too_old": "claim a time of 55 or more years ago: kept in today's window",
+    "not_json": "no JSON object, sent as it is for conform to quarantine",
+    "no_event_time": "no event time that can be read, kept in today's window",
+    "in_future": "a time in the future, kept in today's window",
+    "too_old": "a time of 55 or more years ago, kept in today's window",
 }
 
 
@@ -123,8 +123,8 @@ def _print(report: "ProduceReport", as_json: bool) -> None:
         )
         return
     for flaw, meaning in _FLAWS.items():
-        if report.flaws[flaw]:
-            click.echo(f"  {report.flaws[flaw]:,} lines {meaning}.")
+        if count := report.flaws[flaw]:
+            click.echo(f"  {count:,} {'line' if count == 1 else 'lines'}: {meaning}.")
     click.echo(
         f"{'Interrupted: sent' if report.interrupted else 'Sent'} {report.records:,} events "
         f"({report.bytes / 1e6:,.1f} MB) to {report.topic} in {report.seconds:.1f} s, "

@@ -36,7 +36,7 @@ def connector_name(domain: str) -> str:
     return f"raw-{domain}"
 
 
-def domain_connector(domain: str, catalog: RawCatalog, commit_interval_ms: int, tasks: int = 2) -> ConnectorSpec:
+def domain_connector(domain: str, catalog: RawCatalog, commit_interval_ms: int, tasks: int) -> ConnectorSpec:
     """The connector of one domain. It names no asset, so a new asset changes no connector.
 
     Raises ValueError for a password that is no config provider reference: the REST API shows a config to anyone.

@@ -20,6 +20,9 @@ _REQUEST_SECONDS = 15.0
 _STALE_SECONDS = 3.0
 # Locally an event should be seen within seconds; in a cloud each commit costs requests and small files.
 _COMMIT_INTERVAL_MS = {"local": 1000, "gcp": 60_000, "aws": 60_000}
+# A task that has seen no record since it started answers no commit, and the others' files wait for its time-out. Two
+# tasks on a quiet lake therefore cost seconds of freshness, and on two cores they land no more than one does.
+_TASKS = {"local": 1, "gcp": 2, "aws": 2}
 
 
 class ConnectorFailed(LakeError):
@@ -69,7 +72,7 @@ def connector_for(settings: Settings, domain: str) -> ConnectorSpec:
         password=f"${{file:{settings.secrets / 'connect.properties'}:password}}",
         warehouse=settings.raw_warehouse,
     )
-    return domain_connector(domain, catalog, _COMMIT_INTERVAL_MS[settings.target])
+    return domain_connector(domain, catalog, _COMMIT_INTERVAL_MS[settings.target], _TASKS[settings.target])
 
 
 def config_differences(settings: Settings, spec: ConnectorSpec) -> Mapping[str, tuple[str | None, str | None]] | None:

@@ -81,7 +81,7 @@ def test_a_connector_is_updated_only_when_its_config_differs(lake: Settings) -> 
     status = connector_status(lake, spec.name)
     assert status is not None
     assert status.running
-    assert len(status.tasks) == 2
+    assert len(status.tasks) == 1
     assert connector_status(lake, "nothing") is None
     assert config_differences(lake, replace(spec, name="nothing")) is None
 

@@ -193,7 +193,7 @@ def test_the_command_says_what_was_sent(stack: Settings, tmp_path: Path, capsys:
     with pytest.raises(SystemExit):
         main(["produce", "leads", str(leads(tmp_path))])
     said = capsys.readouterr().out
-    assert "1 lines have no event time that can be read: kept in today's window." in said
+    assert "1 line: no event time that can be read, kept in today's window." in said
     assert "Sent 2 events" in said
 
 

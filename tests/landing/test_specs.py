@@ -35,7 +35,7 @@ def test_the_raw_table_is_cut_by_the_asset_s_window() -> None:
 
 
 def test_a_connector_reads_all_topics_of_its_domain_and_no_others() -> None:
-    regex = domain_connector("crm", CATALOG, 1000).config["topics.regex"]
+    regex = domain_connector("crm", CATALOG, 1000, 2).config["topics.regex"]
     assert re.fullmatch(regex, "crm.leads")
     assert not re.fullmatch(regex, "crmx.leads")
     assert not re.fullmatch(regex, "control-crm")
@@ -43,7 +43,7 @@ def test_a_connector_reads_all_topics_of_its_domain_and_no_others() -> None:
 
 
 def test_connectors_of_two_domains_share_neither_name_nor_control_topic() -> None:
-    one, two = domain_connector("crm", CATALOG, 1000), domain_connector("shop", CATALOG, 1000)
+    one, two = domain_connector("crm", CATALOG, 1000, 2), domain_connector("shop", CATALOG, 1000, 2)
     assert one.name != two.name
     assert one.config["iceberg.control.topic"] == control_topic("crm").name != two.config["iceberg.control.topic"]
 
@@ -52,4 +52,4 @@ def test_connectors_of_two_domains_share_neither_name_nor_control_topic() -> Non
 def test_a_password_in_a_connector_s_config_is_refused(password: str) -> None:
     catalog = RawCatalog("127.0.0.1", 5432, "lake", "connect", password, "file:///raw")
     with pytest.raises(ValueError, match="config provider"):
-        domain_connector("crm", catalog, 1000)
+        domain_connector("crm", catalog, 1000, 2)
