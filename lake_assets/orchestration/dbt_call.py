@@ -5,14 +5,18 @@ import os
 import sys
 
 from lake_assets.errors import LakeError
+from lake_assets.orchestration.manifest import load_manifest
 from lake_assets.settings import load_settings
-from lake_assets.warehouse.dbt_environment import dbt_environment
+from lake_assets.warehouse.dbt_environment import OWN_SCHEMA, dbt_environment
 
 
 def call_dbt(args: list[str]) -> int:
     """Runs dbt with the lake's variables added to the environment; the exit code is dbt's (2: settings are wrong)."""
     try:
-        environment = dbt_environment(load_settings(), os.environ)
+        settings = load_settings()
+        environment = dbt_environment(settings, os.environ)
+        if environment.get(OWN_SCHEMA):
+            load_manifest(settings)  # what is not built in the caller's own schema is taken from the shared marts
     except LakeError as error:
         print(f"lake-dbt: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
