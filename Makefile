@@ -40,5 +40,6 @@ check: setup ## Lint, format, types, and who may import whom.
 	@$(VENV)/pyright
 	@$(VENV)/lint-imports
 
-clean: down ## Stop the stack and remove its state, the packages and the jars.
+clean: ## Stop the stack and remove its state, the packages and the jars.
+	@test ! -x $(VENV)/lake || $(VENV)/lake down
 	rm -rf .lake .venv .tools .jars

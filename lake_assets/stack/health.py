@@ -1,6 +1,7 @@
 """Asks each part a real question. A check returns None when the part answered, else why it did not, in a few words."""
 
 import socket
+import time
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
@@ -8,6 +9,7 @@ from lake_assets.settings import Settings
 from lake_assets.stack.layout import Layout, socket_path
 
 SECONDS = 3.0
+HEARTBEAT_SECONDS = 120.0  # it beats every 30 s
 
 
 def check_postgres(settings: Settings) -> str | None:
@@ -64,7 +66,7 @@ def check_code(code_port: int) -> str | None:
 
 
 def check_daemon(settings: Settings, since: float) -> str | None:
-    """Whether the daemon that was started at `since` (epoch seconds) has written its heartbeat."""
+    """Whether the daemon that was started at `since` (epoch seconds) has written its heartbeat, and not long ago."""
     import psycopg
 
     newest = "select extract(epoch from max(timestamp at time zone 'UTC')) from daemon_heartbeats"
@@ -75,7 +77,10 @@ def check_daemon(settings: Settings, since: float) -> str | None:
     except psycopg.Error as error:
         return str(error).strip().splitlines()[-1]
     beat = float(row[0]) if row and row[0] is not None else 0.0
-    return None if beat >= since else "no heartbeat since it was started"
+    if beat < since:
+        return "no heartbeat since it was started"
+    silent = time.time() - beat
+    return None if silent < HEARTBEAT_SECONDS else f"no heartbeat for {silent:.0f} s"
 
 
 def check_dbt(layout: Layout) -> str | None:

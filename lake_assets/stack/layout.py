@@ -85,10 +85,11 @@ class Layout:
                 f"LAKE_HOME is '{self.home}': use a path of letters, digits, spaces and _ - . + @ ~ only, "
                 "because Kafka and Postgres read it from their configuration files."
             )
-        for folder in (self.home, self.logs, self.run, self.dagster):
+        for folder in (self.home, self.logs, self.dagster):
             folder.mkdir(parents=True, exist_ok=True)
-        self.secrets.mkdir(mode=0o700, exist_ok=True)
-        self.secrets.chmod(0o700)
+        for folder in (self.run, self.secrets):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.chmod(0o700)
 
 
 def socket_path(home: Path, name: str) -> Path:

@@ -84,7 +84,12 @@ def status() -> list[PartStatus]:
     def look(part: str) -> PartStatus:
         process = processes.get(part, {})
         pid = process.get("pid") or None
-        health = by_part[part](float(process.get("start", 0))) if addresses else "not set up"
+        if not addresses:
+            health = "not set up"
+        elif process and not pid:
+            health = "not running"
+        else:
+            health = by_part[part](float(process.get("start", 0)))
         state = process.get("statename", "STOPPED" if health else "UNSUPERVISED").lower()
         if part == "postgres" and addresses.get("postgres") == "external":
             state = "external"

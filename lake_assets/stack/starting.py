@@ -22,8 +22,10 @@ from lake_assets.stack.programs import Program, render_config
 from lake_assets.stack.roles import bootstrap, external_address
 from lake_assets.stack.supervisor import Supervisor
 
-READY_SECONDS = 180.0
+READY_SECONDS = 300.0
 POLL_SECONDS = 0.2
+TRIES = 2  # a part that ends at once, twice, has something to say
+FINISHED = ("FATAL", "STOPPED", "EXITED")
 PORT_OF = {
     "postgres_port": "postgres",
     "kafka_port": "kafka",
@@ -69,7 +71,10 @@ class Start:
             waiting = [pool.submit(self._bring_up, programs[name], settings, passwords) for name in wanted]
             if self._admin_dsn:
                 waiting.append(pool.submit(self._bring_up_external, settings, passwords))
-            failures = [error for future in waiting if (error := future.exception())]
+            try:
+                failures = [error for future in waiting if (error := future.exception())]
+            finally:
+                self._failed.set()  # an interrupt ends the threads too
         for failure in sorted(failures, key=lambda error: isinstance(error, _NeedFailed)):
             raise failure
 
@@ -131,8 +136,7 @@ class Start:
         try:
             for need in program.needs:
                 while not self._ready[need].wait(POLL_SECONDS):
-                    if self._failed.is_set():
-                        raise _NeedFailed(f"{program.name} was not started because another part failed.")
+                    self._give_up_with_others(program.name)
             self._supervisor.start_program(program.name)
             self._wait(program.name, settings, passwords)
         except BaseException:
@@ -150,10 +154,16 @@ class Start:
         self._ready["postgres"].set()
         self._say(f"postgres at {settings.postgres.host}:{settings.postgres.port} ready")
 
+    def _give_up_with_others(self, name: str) -> None:
+        if self._failed.is_set():
+            raise _NeedFailed(f"{name} was not waited for because another part failed.")
+
     def _wait(self, name: str, settings: Settings, passwords: dict[str, str]) -> None:
         deadline = time.monotonic() + READY_SECONDS
         bootstrapped = name != "postgres"
+        starts: set[int] = set()
         while True:
+            self._give_up_with_others(name)
             process = self._supervisor.processes()[name]
             if not bootstrapped:
                 reason = _bootstrap_embedded(settings, passwords)
@@ -162,7 +172,8 @@ class Start:
                 reason = self._checks[name](float(process["start"]))
             if reason is None:
                 return
-            gave_up = process["statename"] in ("FATAL", "STOPPED", "EXITED") or _crashes(process)
+            starts.add(process["start"])
+            gave_up = process["statename"] in FINISHED or (process["statename"] == "BACKOFF" and len(starts) >= TRIES)
             if gave_up or time.monotonic() > deadline:
                 log = self._layout.log(name)
                 said = last_error(log, last_start(self._layout)) or (last_line(log) if gave_up else reason)
@@ -183,11 +194,6 @@ def _bootstrap_embedded(settings: Settings, passwords: dict[str, str]) -> str | 
     except psycopg.OperationalError as error:
         return str(error).strip().splitlines()[-1]
     return None
-
-
-def _crashes(process: dict[str, object]) -> bool:
-    """Whether supervisor is about to try again: at a first start a part that ends at once has something to say."""
-    return process["statename"] == "BACKOFF"
 
 
 def _with_needs(programs: dict[str, Program], parts: Sequence[str] | None) -> list[str]:

@@ -86,7 +86,10 @@ class Supervisor:
 
     def start_program(self, name: str) -> None:
         """Ask for a start, without waiting; a program that runs already is left alone."""
-        if self.processes()[name]["statename"] not in ("RUNNING", "STARTING"):
+        state = self.processes()[name]["statename"]
+        if state == "BACKOFF":
+            self.stop_program(name)  # else it goes on waiting for its next try
+        if state not in ("RUNNING", "STARTING"):
             try:
                 self._call("startProcess", name, False)
             except xmlrpc.client.Fault as fault:
