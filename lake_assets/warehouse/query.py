@@ -60,10 +60,19 @@ def ask_as_analyst(settings: Settings, query: str, limit: int | None) -> Answer:
 
 
 def _leave_out_database_names(connection: duckdb.DuckDBPyConnection) -> None:
-    """Lets `leads_staging.leads` and `funnel_data_mart.funnel` be found without `lake.` and `serving.`."""
+    """Lets `leads_staging.leads` and `funnel_data_mart.funnel` be found without `lake.` and `serving.`.
+
+    Postgres is asked, because DuckDB would load the description of every table to know the schemas.
+    """
     schemas = connection.execute(
-        "select database_name || '.\"' || schema_name || '\"' from duckdb_schemas() "
-        "where database_name in ('lake', 'serving') and schema_name not like 'pg_%' order by all"
+        """
+        from postgres_query('serving', '
+          select ''lake."'' || schema_name || ''"'' as name from ducklake.ducklake_schema where end_snapshot is null
+          union all
+          select ''serving."'' || nspname || ''"'' from pg_namespace where nspname not like ''pg\\_%''
+          order by 1
+        ')
+        """
     ).fetchall()
     connection.execute(f"set search_path = '{','.join(name for (name,) in schemas)}'")
 
