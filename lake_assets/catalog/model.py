@@ -1,10 +1,10 @@
 """The catalog's vocabulary: what one contract says, as frozen values that everything else is compiled from."""
 
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Literal, cast
+from typing import Literal
 
 TypeName = Literal["string", "boolean", "integer", "decimal", "double", "date", "timestamp", "json"]
 WindowSize = Literal["hour", "day"]

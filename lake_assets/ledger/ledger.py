@@ -172,8 +172,9 @@ class Ledger:
         """The queue, oldest entry first; of the named assets only, when names are given."""
         with self._connection.cursor(row_factory=class_row(Pending)) as cursor:
             return cursor.execute(
-                'select id, asset, "window", sequence, reason, rows, bytes, files, min_offset, max_offset, seen_at, requested_at '
-                "from ledger.pending where %(assets)s::text[] is null or asset = any(%(assets)s) order by id",
+                'select id, asset, "window", sequence, reason, rows, bytes, files, min_offset, max_offset, '
+                "seen_at, requested_at from ledger.pending "
+                "where %(assets)s::text[] is null or asset = any(%(assets)s) order by id",
                 {"assets": None if assets is None else list(assets)},
             ).fetchall()
 

@@ -1,0 +1,132 @@
+"""A contract changes: the additive goes through, the breaking is refused, what was quarantined comes back."""
+
+import json
+
+import pytest
+
+from tests.end_to_end.conftest import Lake
+
+# One line a field, as `lake new` writes it.
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: ops.tickets
+name: tickets
+version: 1.0.0
+status: active
+domain: ops
+description: {purpose: One row per support ticket.}
+team: {name: ops, members: [{username: ops@example.com, role: owner}]}
+customProperties:
+  - {property: landing, value: {eventTime: opened_at, window: day, start: 2026-01-01, partitions: 2}}
+schema:
+  - name: tickets
+    properties:
+      - {name: ticket_id, logicalType: string, required: true, primaryKey: true, description: Number of the ticket.}
+      - {name: severity, logicalType: string, description: Bad?, quality: [{metric: invalidValues, arguments: {validValues: [low, high]}, mustBe: 0}]}
+      - {name: opened_at, logicalType: timestamp, required: true, description: When it was opened (UTC).}
+    quality:
+      - {name: few_rows, type: sql, query: "select count(*) from conformed", mustBeLessThan: 5}
+"""  # noqa: E501
+
+
+def ticket(number: int, severity: str, day: str) -> str:
+    return json.dumps({"ticket_id": f"t{number}", "severity": severity, "opened_at": f"{day}T10:00:00Z"})
+
+
+def send(lake: Lake, *lines: str) -> None:
+    lake.ok("produce", "tickets", "-", "--format", "jsonl", stdin="\n".join(lines))
+
+
+def rows(lake: Lake, day: str) -> list[str]:
+    query = f"select ticket_id from tickets_staging.tickets where _window::date = '{day}' order by all"
+    return [row["ticket_id"] for row in lake.staging(query)]
+
+
+@pytest.fixture(scope="module")
+def tickets(lake: Lake) -> Lake:
+    lake.contract("tickets").write_text(CONTRACT, "utf-8")
+    lake.ok("apply")
+    send(lake, ticket(1, "low", "2026-02-01"), ticket(2, "urgent", "2026-02-01"), ticket(3, "high", "2026-02-02"))
+    lake.ok("run")
+    return lake
+
+
+def test_rows_that_a_wider_rule_allows_come_back_from_quarantine(tickets: Lake) -> None:
+    assert rows(tickets, "2026-02-01") == ["t1"]
+    text = tickets.contract("tickets").read_text("utf-8")
+    tickets.contract("tickets").write_text(
+        text.replace("[low, high]", "[low, high, urgent]").replace("version: 1.0.0", "version: 1.1.0"), "utf-8"
+    )
+    steps = tickets.ok("plan", "--json").json
+    assert [(step["name"], step["detail"][:10]) for step in steps if step["kind"] == "windows"] == [
+        ("tickets", "1 windows,")
+    ]
+    tickets.ok("apply")
+    assert tickets.ok("run", "--json").json["published"] == {"tickets": ["2026-02-01"]}
+    assert rows(tickets, "2026-02-01") == ["t1", "t2"]
+
+
+def test_a_new_optional_field_appears_without_making_history_again(tickets: Lake) -> None:
+    text = tickets.contract("tickets").read_text("utf-8")
+    line = "      - {name: team, logicalType: string, description: Who takes care of it.}\n"
+    changed = text.replace("      - {name: opened_at", line + "      - {name: opened_at").replace("1.1.0", "1.2.0")
+    tickets.contract("tickets").write_text(changed, "utf-8")
+    tickets.ok("apply")
+    assert tickets.ok("run", "--json").json["published"] == {}
+    assert tickets.staging("select team from tickets_staging.tickets limit 1") == [{"team": None}]
+
+
+def test_a_breaking_change_is_refused_with_what_would_break(tickets: Lake) -> None:
+    text = tickets.contract("tickets").read_text("utf-8")
+    tickets.contract("tickets").write_text(
+        text.replace("name: severity, logicalType: string", "name: severity, logicalType: integer").replace(
+            ", quality: [{metric: invalidValues, arguments: {validValues: [low, high, urgent]}, mustBe: 0}]", ""
+        ),
+        "utf-8",
+    )
+    answer = tickets("apply")
+    tickets.contract("tickets").write_text(text, "utf-8")
+    assert answer.code == 2
+    assert "severity" in answer.err
+    assert "major version" in answer.err
+    assert len(answer.err.strip().splitlines()) == 1
+
+
+def test_a_failed_check_leaves_what_was_published_in_place_and_the_audit_says_so(tickets: Lake) -> None:
+    before = rows(tickets, "2026-02-02")
+    send(tickets, *(ticket(n, "low", "2026-02-02") for n in range(10, 16)), ticket(20, "low", "2026-02-03"))
+    answer = tickets("run", "--json")
+    assert answer.code == 1
+    assert answer.json["held_back"] == {"tickets": ["2026-02-02"]}
+    assert rows(tickets, "2026-02-02") == before
+    assert rows(tickets, "2026-02-03") == ["t20"]
+    audit = tickets.audit("tickets")
+    assert audit["in_balance"]
+    assert [w["window"] for w in audit["windows"] if w["held_back"]] == ["2026-02-02"]
+    assert "few_rows failed" in tickets.ok("why", "tickets", "2026-02-02").out
+
+
+def test_a_mended_check_lets_the_window_through(tickets: Lake) -> None:
+    text = tickets.contract("tickets").read_text("utf-8")
+    tickets.contract("tickets").write_text(
+        text.replace("mustBeLessThan: 5", "mustBeLessThan: 50").replace("version: 1.2.0", "version: 1.3.0"), "utf-8"
+    )
+    tickets.ok("apply")
+    tickets.ok("run")
+    assert len(rows(tickets, "2026-02-02")) == 7
+
+
+def test_a_new_major_version_makes_a_second_table_with_all_of_history(tickets: Lake) -> None:
+    text = tickets.contract("tickets").read_text("utf-8")
+    tickets.contract("tickets").write_text(
+        text.replace(
+            "name: severity, logicalType: string", "name: severity, required: true, logicalType: string"
+        ).replace("version: 1.3.0", "version: 2.0.0"),
+        "utf-8",
+    )
+    old = tickets.staging("select count(*) as n from tickets_staging.tickets")
+    tickets.ok("apply")
+    tickets.ok("run")
+    assert tickets.staging("select count(*) as n from tickets_staging.tickets_v2") == old
+    assert tickets.staging("select count(*) as n from tickets_staging.tickets") == old
