@@ -32,9 +32,10 @@ def envelope_reader(asset: Asset) -> Callable[[bytes], Envelope]:
     decode = _decoder(sources)
     read_time = event_time_reader(event_time)
     key_of = _key_reader(len(asset.key))
-    clock = time.time
+    latest, earliest = _latest(), int(time.time() * 1000) - MAX_AGE_MS + _MARGIN_MS
 
     def read(line: bytes) -> Envelope:
+        nonlocal latest
         try:
             event = decode(line)
         except (ValueError, RecursionError):
@@ -44,14 +45,20 @@ def envelope_reader(asset: Asset) -> Callable[[bytes], Envelope]:
             timestamp = read_time(event.event_time)
         except (ValueError, TypeError, OverflowError):
             return key, NOW, "no_event_time"
-        ahead = timestamp - clock() * 1000
-        if ahead > MAX_AHEAD_MS - _MARGIN_MS:
-            return key, NOW, "in_future"
-        if ahead < _MARGIN_MS - MAX_AGE_MS:
+        if timestamp > latest:
+            # The clock is only looked at when it matters.
+            latest = _latest()
+            if timestamp > latest:
+                return key, NOW, "in_future"
+        if timestamp < earliest:
             return key, NOW, "too_old"
         return key, timestamp, None
 
     return read
+
+
+def _latest() -> int:
+    return int(time.time() * 1000) + MAX_AHEAD_MS - _MARGIN_MS
 
 
 def _decoder(sources: dict[str, str]) -> Callable[[bytes], Any]:
@@ -78,7 +85,7 @@ def _key_reader(count: int) -> Callable[[Any], bytes | None]:
     """The key of one field is a string as it is or anything else as JSON, that of several fields a JSON array. It is
     null when a field is missing: half a key is none."""
     if count == 1:
-        return lambda event: _text(event.key_0)
+        return _single
     attributes = [f"key_{number}" for number in range(count)]
 
     def joined(event: Any) -> bytes | None:
@@ -88,7 +95,8 @@ def _key_reader(count: int) -> Callable[[Any], bytes | None]:
     return joined
 
 
-def _text(value: object) -> bytes | None:
+def _single(event: Any) -> bytes | None:
+    value = event.key_0
     if type(value) is str:
         return value.encode()
     return None if value is None else msgspec.json.encode(value)

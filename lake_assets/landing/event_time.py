@@ -38,17 +38,13 @@ def _iso(value: object) -> int:
     if not isinstance(value, str):
         raise TypeError("an ISO 8601 time is a string")
     instant = datetime.fromisoformat(value)
-    return _milliseconds(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
+    return ((instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
 
 
 def _number(value: object, factor: int) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError("an epoch time is a number, or the text of one")
     return int(value if isinstance(value, int) else float(value)) * factor
-
-
-def _milliseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // _MILLISECOND
 
 
 def _pattern_reader(form: str) -> Callable[[object], int]:
@@ -72,7 +68,7 @@ def _pattern_reader(form: str) -> Callable[[object], int]:
         found = regex.fullmatch(text)
         if found is None:
             raise ValueError(f"'{text}' does not have the contract's format")
-        return _milliseconds(_instant(dict(zip(letters, found.groups(), strict=True))))
+        return (_instant(dict(zip(letters, found.groups(), strict=True))) - _EPOCH) // _MILLISECOND
 
     def read_value(value: object) -> int:
         if not isinstance(value, str):
