@@ -4,14 +4,14 @@
 #}
 {% macro duckdb__list_schemas(database) -%}
   {%- if database | replace('"', '') != 'serving' -%}
-    {{ return(dbt_duckdb.duckdb__list_schemas(database)) }}
+    {{ return(dbt.duckdb__list_schemas(database)) }}
   {%- endif -%}
   {{ return(run_query("select * from postgres_query('serving', 'select nspname as schema_name from pg_namespace')")) }}
 {%- endmacro %}
 
 {% macro duckdb__list_relations_without_caching(schema_relation) -%}
   {%- if schema_relation.database != 'serving' -%}
-    {{ return(dbt_duckdb.duckdb__list_relations_without_caching(schema_relation)) }}
+    {{ return(dbt.duckdb__list_relations_without_caching(schema_relation)) }}
   {%- endif -%}
   {%- set query -%}
     select 'serving' as database, * from postgres_query('serving', '

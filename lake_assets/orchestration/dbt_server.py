@@ -173,8 +173,10 @@ def _obey(connection: socket.socket) -> None:
     with contextlib.suppress(ConnectionError):
         while received := connection.recv(1):
             os.kill(os.getpid(), received[0])
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(SECONDS_TO_CANCEL)
+    for _ in range(SECONDS_TO_CANCEL):
+        # Again and again: dbt may be in a place where it swallows one.
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
     os._exit(128 + signal.SIGINT)
 
 

@@ -24,6 +24,7 @@ from tests.marts.mart_lake import Dbt, call_dbt, wait_until
 # The first runs until it is stopped, as a large query does; the last tells what it was given.
 MACROS = """
 {% macro endless() %}
+  {% do run_query("set threads = 1") %}
   {% do run_query("select count(*) from range(100000000) as a, range(100000000) as b where a.range * b.range = 7") %}
 {% endmacro %}
 {% macro fails() %}{% do run_query("select nothing") %}{% endmacro %}
@@ -49,14 +50,20 @@ def running(server: psutil.Process) -> Generator[subprocess.Popen[bytes]]:
     """A call that does not end by itself, once its query is under way."""
     command = [dbt_executable(), "--quiet", "run-operation", "endless"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
-        # DuckDB works in threads of its own, so a busy child is one that has come to the query.
-        wait_until(lambda: any(child.num_threads() > 2 for child in dbt_children(server)), "the query's start")
+        wait_until(lambda: any(works(child) for child in dbt_children(server)), "the query's start")
         try:
             yield client
         finally:
             if client.poll() is None:
                 client.kill()
     wait_until(lambda: not dbt_children(server), "the child's end")
+
+
+def works(child: psutil.Process) -> bool:
+    """DuckDB has been opened for the query; what dbt does before it is over in a moment."""
+    with suppress(psutil.NoSuchProcess):
+        return any("duckdb_extension" in mapped.path for mapped in child.memory_maps())
+    return False
 
 
 def dbt_children(server: psutil.Process) -> list[psutil.Process]:
