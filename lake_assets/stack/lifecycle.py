@@ -12,7 +12,8 @@ from lake_assets.settings import lake_home, load_settings
 from lake_assets.stack.addresses import read_addresses
 from lake_assets.stack.dagster import DBT_SERVER, DEFINITIONS
 from lake_assets.stack.health import checks
-from lake_assets.stack.jars import complete_jars
+from lake_assets.stack.jar_lock import read_lock
+from lake_assets.stack.jars import complete_jars, jars_folder, missing
 from lake_assets.stack.java import find_java
 from lake_assets.stack.layout import Layout, remove_sockets
 from lake_assets.stack.logs import last_error, last_start
@@ -50,7 +51,9 @@ def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = Non
     """
     layout = Layout(lake_home())
     java = find_java()
-    jars = complete_jars(java, on_progress)
+    if missing(jars_folder(), read_lock()):
+        on_progress("fetching jars, about 200 MB")
+    jars = complete_jars(java)
     layout.create()
     with _alone(layout):
         if not Supervisor(layout).is_running() and (leftovers := owned_processes(layout)):
