@@ -27,7 +27,9 @@ def judge_sql(asset: Asset, source: str) -> str:
     return f"""\
 with decoded as (
   select
-    payload as _payload, _key, _topic, _partition, _offset, _timestamp,
+    payload as _payload, _key, _topic, _partition, _offset,
+    -- A record without a timestamp lands in the window of time zero.
+    coalesce(_timestamp, make_timestamptz(0)) as _timestamp,
     try(decode(payload)) as _text
   from {source}
 ),

@@ -14,8 +14,10 @@ DEFINITIONS = "lake_assets.definitions"
 DBT_SERVER = "lake_assets.orchestration.dbt_server"
 CONFIG = """# Written by `lake up` at each start.
 storage:
-  postgres:
-    postgres_url: {url}
+  custom:
+    module: lake_assets.stack.dagster_storage
+    class: PooledPostgresStorage
+    config: {{postgres_url: {url}}}
 local_artifact_storage:
   module: dagster._core.storage.root
   class: LocalArtifactStorage

@@ -49,7 +49,7 @@ class Record:
     payload: bytes | None
     partition: int = 0
     offset: int | None = None
-    timestamp: datetime = NOON
+    timestamp: datetime | None = NOON
     key: bytes | None = None
 
 

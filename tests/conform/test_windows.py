@@ -75,6 +75,11 @@ def test_a_quarantined_row_keeps_its_key_and_its_run(conform_records: Conform) -
     assert (row["key"], row["run_id"], row["contract_version"]) == (b"\xff\x00", "run-1", "1.2.0")
 
 
+def test_a_record_without_a_timestamp_is_in_the_window_of_time_zero(conform_records: Conform) -> None:
+    result = conform_records({"1970-01-01": [Record(order("a"), timestamp=None)]})
+    assert (result.outputs[0].good, result.good[0]["_window"]) == (1, datetime(1970, 1, 1, tzinfo=UTC))
+
+
 def test_hourly_windows_are_cut_by_the_hour(conform_records: Conform) -> None:
     result = conform_records({"2026-01-01-12:00": [Record(order("a"))]}, replace(ORDERS, window="hour"))
     assert result.good[0]["_window"] == NOON
