@@ -5,7 +5,7 @@ import click
 
 @click.command()
 @click.option("--sales", default=100_000, show_default=True, type=click.IntRange(min=100), help="Sales events to send.")
-@click.option("--days", default=60, show_default=True, type=click.IntRange(1, 300), help="Days they are spread over.")
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 300), help="Days they are spread over.")
 def command(sales: int, days: int) -> None:
     """Fill the example assets with events and follow them into the marts.
 
@@ -16,7 +16,7 @@ def command(sales: int, days: int) -> None:
     \b
     Examples:
       lake demo
-      lake demo --sales 1000000 --days 200
+      lake demo --sales 1000000 --days 90
     """
     import time
 

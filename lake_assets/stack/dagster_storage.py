@@ -1,7 +1,7 @@
 """Dagster's Postgres storage with connections that are kept.
 
-The storage as it comes opens a connection for every statement outside of the web UI, and with SCRAM each of them costs
-milliseconds on both sides. A run over 90 windows of three assets stores 1,600 events, so that most of its time went into
+The storage as it comes opens a connection for every statement outside of the web UI, and with SCRAM each one costs
+milliseconds on both sides. A run over 90 windows of three assets stores 1,600 events, so most of its time went into
 saying hello. The hook that gives the web UI a pool is used for every process.
 """
 
