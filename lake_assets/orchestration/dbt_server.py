@@ -57,13 +57,13 @@ def main() -> None:
 
 def _serve(listener: socket.socket, macros: Iterator[None]) -> None:
     """Forks for each call; while there is none, prepares one macro after the other."""
-    idle = True
+    preparing = True
     while True:
-        listener.settimeout(0 if idle else None)
+        listener.settimeout(0 if preparing else None)
         try:
             connection, _ = listener.accept()
         except BlockingIOError:
-            idle = next(macros, STOP) is not STOP
+            preparing = next(macros, STOP) is not STOP
             continue
         if os.fork() == 0:
             listener.close()
