@@ -1,0 +1,29 @@
+"""`docs/commands.md` from the commands' own help: `python -m lake_assets.cli.reference > docs/commands.md`."""
+
+import click
+
+from lake_assets.cli import COMMANDS, lake
+
+HEAD = """\
+# Commands
+
+`lake` is `.venv/bin/lake`. Exit codes: 0 done, 1 a finding (audit out of balance, failed check), 2 bad input, 3 a part
+is not running. Errors are one sentence on stderr. Each command's `--help` says the same as this page.
+"""
+
+
+def commands_page() -> str:
+    """Every command's help, in the order of `lake --help`, as Markdown."""
+    parts = [HEAD]
+    group = click.Context(lake, info_name="lake", max_content_width=100, terminal_width=100)
+    for name in COMMANDS:
+        command = lake.get_command(group, name)
+        assert command is not None
+        with click.Context(command, parent=group, info_name=name) as context:
+            lines = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+        parts.append(f"\n## lake {name}\n\n```\n{lines}\n```\n")
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    click.echo(commands_page(), nl=False)

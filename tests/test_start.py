@@ -1,0 +1,35 @@
+"""What a start may load, and pages that are generated."""
+
+import subprocess
+import sys
+
+from lake_assets.cli import COMMANDS
+from lake_assets.cli.reference import commands_page
+from lake_assets.settings import PROJECT
+
+HEAVY = ("boto3", "botocore", "google.cloud.bigquery", "google.cloud.storage", "pyspark", "dbt.cli.main")
+
+
+def loaded_after(statement: str) -> set[str]:
+    """The modules of HEAVY, and dagster, that a fresh interpreter has loaded after a statement."""
+    names = (*HEAVY, "dagster", "duckdb", "confluent_kafka")
+    program = f"{statement}\nimport sys\nprint(*[name for name in {names!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_definitions_of_the_local_target_load_no_cloud_sdk_no_spark_and_no_dbt() -> None:
+    assert loaded_after("import lake_assets.definitions").isdisjoint(HEAVY)
+
+
+def test_the_help_loads_neither_dagster_nor_duckdb_nor_kafka() -> None:
+    statement = (
+        "from click.testing import CliRunner\nfrom lake_assets.cli import lake\nCliRunner().invoke(lake, ['--help'])"
+    )
+    assert loaded_after(statement) == set()
+
+
+def test_the_page_of_commands_is_what_the_commands_say() -> None:
+    page = (PROJECT / "docs" / "commands.md").read_text("utf-8")
+    assert page == commands_page(), "renew it: python -m lake_assets.cli.reference > docs/commands.md"
+    assert all(f"## lake {name}\n" in page for name in COMMANDS)
