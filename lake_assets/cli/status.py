@@ -1,12 +1,17 @@
 """`lake status`."""
 
+import sys
+
 import click
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per part, in a list.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object with parts, assets and why a lag is unknown.")
 def command(as_json: bool) -> None:
-    """Show each part's health and last error. Each part is asked a real question, which takes 3 s at most.
+    """Show each part's health and last error, and how far each asset is behind.
+
+    Each part is asked a real question, which takes 3 s at most. For each asset: records that are produced and have not
+    landed, windows that are queued, windows that a check holds back.
 
     Exit code 0 when all parts answer, 3 when one does not.
 
@@ -16,22 +21,51 @@ def command(as_json: bool) -> None:
       lake status --json
     """
     import dataclasses
-    import json
-    import sys
 
+    from lake_assets.cli.tables import show, show_json
+    from lake_assets.errors import LakeError
+    from lake_assets.orchestration.backlog import Backlog, backlog
+    from lake_assets.project import read_catalog
+    from lake_assets.settings import load_settings
     from lake_assets.stack.lifecycle import status
 
     parts = status()
+    assets: list[Backlog] = []
+    unknown: str | None = None
+    try:
+        settings = load_settings()
+        assets = backlog(settings, list(read_catalog(settings).values()))
+    except LakeError as error:
+        # A broken contract or a part that is down must not hide the health of the others.
+        unknown = str(error)
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(part) for part in parts], indent=2))
+        show_json(
+            {
+                "parts": [dataclasses.asdict(part) for part in parts],
+                "assets": [dataclasses.asdict(asset) for asset in assets],
+                "lag_unknown": unknown,
+            }
+        )
     else:
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table("part", "state", "pid", "up", "health", "last error")
-        for part in parts:
-            uptime = "" if part.uptime is None else f"{part.uptime:.0f} s"
-            health = "[green]answers[/]" if part.health is None else f"[red]{part.health}[/]"
-            table.add_row(part.name, part.state, str(part.pid or ""), uptime, health, part.last_error or "")
-        Console().print(table)
+        show(
+            ("part", "state", "pid", "up for", "health", "last error"),
+            [
+                (
+                    part.name,
+                    part.state,
+                    str(part.pid or ""),
+                    "" if part.uptime is None else f"{part.uptime:.0f} s",
+                    part.health or "answers",
+                    part.last_error or "",
+                )
+                for part in parts
+            ],
+        )
+        if assets:
+            show(
+                ("asset", "records under way", "windows queued", "windows held back"),
+                [(asset.asset, asset.under_way, asset.queued, asset.held_back) for asset in assets],
+            )
+        if unknown:
+            click.echo(f"The lag is unknown: {unknown}")
     sys.exit(0 if all(part.health is None for part in parts) else 3)
