@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lake_assets.orchestration.manifest import dbt_executable, load_manifest
+from lake_assets.orchestration.marts import BUILD, QUICK
 from lake_assets.project import read_catalog
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.lifecycle import down, up
@@ -24,9 +25,6 @@ from lake_assets.warehouse.connection import connect
 from lake_assets.warehouse.dbt_environment import dbt_environment
 from lake_assets.warehouse.marts import ensure_mart_access, mart_schemas
 from tests.marts.mart_lake import fill_staging
-
-BUILD = ["--no-write-json", "--log-level-file", "none", "--no-populate-cache"]
-BUILD += ["build", "--exclude-resource-type", "unit_test"]
 
 
 def main(calls: int) -> None:
@@ -47,11 +45,14 @@ def main(calls: int) -> None:
 def measure(settings: Settings, calls: int) -> dict[str, dict[str, float]]:
     """Seconds of wall time by way."""
     plain = {**dbt_environment(settings, os.environ), "DBT_TARGET_PATH": str(settings.home / "plain")}
+    beside = str(Path(sys.executable).with_name("dbt"))
     inside, close = dagster_build(settings)
     ways: dict[str, Callable[[], object]] = {
         "connect DuckDB to lake and Postgres": lambda: connect(settings).close(),
-        "dbt, as a process of its own": lambda: run([str(Path(sys.executable).with_name("dbt")), *BUILD], plain),
-        "lake-dbt, resident": lambda: run([dbt_executable(), *BUILD], dict(os.environ)),
+        "dbt, as a process of its own": lambda: run(
+            [str(Path(sys.executable).with_name("dbt")), *QUICK, *BUILD], plain
+        ),
+        "lake-dbt, resident": lambda: run([dbt_executable(), *QUICK, *BUILD], dict(os.environ)),
         "dagster-dbt, resident": inside,
     }
     seconds: dict[str, list[float]] = {way: [] for way in ways}

@@ -28,8 +28,8 @@ from lake_assets.warehouse.dbt_environment import dbt_state, manifest_path
 WAREHOUSES = {"local": "postgres", "gcp": "bigquery", "aws": "athena"}
 # Artefacts, a debug log and a cache of all schemas cost half a second a call; what a run needs comes as events.
 QUICK = ["--no-write-json", "--log-level-file", "none", "--no-populate-cache"]
-# Unit tests judge the SQL, not the data: they belong to `make test`.
-BUILD = ["build", "--exclude-resource-type", "unit_test"]
+# Unit tests judge the SQL, not the data: they belong to `make test`. Of an exposure there is nothing to build.
+BUILD = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure"]
 # How often a mart is made again because its staging tables changed while it was being made.
 ROUNDS = 3
 KEEP_SECONDS = 7 * 86_400
