@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from lake_assets.settings import PROJECT, Settings, load_settings
+from lake_assets.settings import PROJECT, Settings
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,12 @@ class Lake:
 
     settings: Settings
     folder: Path
+    environment: Mapping[str, str]
 
     def __call__(self, *args: str, stdin: str | bytes | None = None) -> Answer:
         given = stdin.encode() if isinstance(stdin, str) else stdin
         command = [str(Path(sys.executable).parent / "lake"), *args]
-        done = subprocess.run(command, input=given, capture_output=True, check=False, timeout=300)
+        done = subprocess.run(command, input=given, capture_output=True, check=False, timeout=300, env=self.environment)
         return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def ok(self, *args: str, stdin: str | bytes | None = None) -> Answer:
@@ -65,18 +66,18 @@ class Lake:
 
 
 @pytest.fixture(scope="session")
-def lake(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Generator[Lake]:
+def lake(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """The session's lake, applied. Its contracts and its dbt project are copies, which tests may change."""
     folder = tmp_path_factory.mktemp("lake")
     shutil.copytree(PROJECT / "lake_assets" / "catalog", folder / "catalog", ignore=shutil.ignore_patterns("*.py"))
     shutil.copytree(PROJECT / "dbt_project", folder / "dbt", ignore=shutil.ignore_patterns("target", "logs"))
-    names = {"LAKE_CATALOG": str(folder / "catalog"), "LAKE_DBT_PROJECT": str(folder / "dbt")}
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(names)
-    try:
-        made = Lake(load_settings(), folder)
-        made.ok("apply")
-        yield made
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+    # For the commands only: other folders' tests read the project's own contracts.
+    environment = {
+        **os.environ,
+        "LAKE_HOME": str(stack.home),
+        "LAKE_CATALOG": str(folder / "catalog"),
+        "LAKE_DBT_PROJECT": str(folder / "dbt"),
+    }
+    made = Lake(stack, folder, environment)
+    made.ok("apply")
+    return made

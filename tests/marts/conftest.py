@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,21 +28,27 @@ def session_lake(catalog: Mapping[str, Asset]) -> Generator[Settings]:
     home.chmod(0o755)
     project = Path(shutil.copytree(PROJECT / "dbt_project", home / "dbt_project"))
     variables = {"LAKE_HOME": str(home), "LAKE_DBT_PROJECT": str(project)}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        try:
+    try:
+        # Only while it is made and ended: tests of other folders have lakes of their own.
+        with _environment(variables):
             up(parts=("postgres", "dbt"))
             settings = load_settings()
             write_dbt_sources(settings, catalog.values())
             ensure_mart_access(settings, mart_schemas(settings))
             fill_staging(settings, catalog.values())
-            yield settings
-        finally:
-            for name, value in variables.items():
-                patch.setenv(name, value)
+        yield settings
+    finally:
+        with _environment(variables):
             down()
-            shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Generator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture
