@@ -49,9 +49,7 @@ def measure(settings: Settings, calls: int) -> dict[str, dict[str, float]]:
     inside, close = dagster_build(settings)
     ways: dict[str, Callable[[], object]] = {
         "connect DuckDB to lake and Postgres": lambda: connect(settings).close(),
-        "dbt, as a process of its own": lambda: run(
-            [str(Path(sys.executable).with_name("dbt")), *QUICK, *BUILD], plain
-        ),
+        "dbt, as a process of its own": lambda: run([beside, *QUICK, *BUILD], plain),
         "lake-dbt, resident": lambda: run([dbt_executable(), *QUICK, *BUILD], dict(os.environ)),
         "dagster-dbt, resident": inside,
     }
