@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 from lake_assets.cli import COMMANDS
-from lake_assets.cli.reference import commands_page
 from lake_assets.settings import PROJECT
 
 HEAVY = ("boto3", "botocore", "google.cloud.bigquery", "google.cloud.storage", "pyspark", "dbt.cli.main")
@@ -30,6 +29,10 @@ def test_the_help_loads_neither_dagster_nor_duckdb_nor_kafka() -> None:
 
 
 def test_the_page_of_commands_is_what_the_commands_say() -> None:
+    """In a process of its own: click keeps a command's help option as the first caller in the process made it."""
     page = (PROJECT / "docs" / "commands.md").read_text("utf-8")
-    assert page == commands_page(), "renew it: python -m lake_assets.cli.reference > docs/commands.md"
+    written = subprocess.run(
+        [sys.executable, "-m", "lake_assets.cli.reference"], capture_output=True, text=True, check=True
+    ).stdout
+    assert page == written, "renew it: python -m lake_assets.cli.reference > docs/commands.md"
     assert all(f"## lake {name}\n" in page for name in COMMANDS)

@@ -15,7 +15,8 @@ is not running. Errors are one sentence on stderr. Each command's `--help` says 
 def commands_page() -> str:
     """Every command's help, in the order of `lake --help`, as Markdown."""
     parts = [HEAD]
-    group = click.Context(lake, info_name="lake", max_content_width=100, terminal_width=100)
+    # As `main` makes it: a bare Context would leave out the group's own settings, such as `-h`.
+    group = lake.make_context("lake", [], resilient_parsing=True, max_content_width=100, terminal_width=100)
     for name in COMMANDS:
         command = lake.get_command(group, name)
         assert command is not None
