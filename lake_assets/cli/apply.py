@@ -8,6 +8,8 @@ import click
 def command(as_json: bool) -> None:
     """Make topics, raw tables, connectors, staging and quarantine tables, dbt sources and grants match the contracts.
 
+    Dagster loads changed contracts and dbt models; a mart that is new or whose SQL changed is then made by itself.
+
     It can be run again at any time; what is there already is left alone, and nothing is ever deleted. A breaking
     change of a contract is refused unless its major version was raised.
 
@@ -25,11 +27,14 @@ def command(as_json: bool) -> None:
 
     settings = load_settings()
     steps = apply(settings, lambda step: click.echo(f"  {step}", err=True))
-    if steps:
-        reload_code(settings, lambda step: click.echo(f"  {step}", err=True))
+    reloaded = reload_code(settings, bool(steps), lambda step: click.echo(f"  {step}", err=True))
     if as_json:
         show_json([dataclasses.asdict(step) for step in steps])
     elif not steps:
-        click.echo("Nothing to apply: everything is as the contracts say.")
+        click.echo(
+            "Nothing else to apply: Dagster has the changed models."
+            if reloaded
+            else "Nothing to apply: everything is as the contracts say."
+        )
     else:
         show(("what", "name", "action", "detail"), [(s.kind, s.name, s.action, s.detail) for s in steps])

@@ -39,8 +39,7 @@ def command(sales: int, days: int) -> None:
     up(say)
     settings = load_settings()
     click.echo("2. The contracts become topics, tables, connectors and grants")
-    if apply(settings, say):
-        reload_code(settings, say)
+    reload_code(settings, bool(apply(settings, say)), say)
     assets = read_catalog(settings)
     click.echo("3. Events")
     for report in send(settings, assets, Volume(sales, days)):

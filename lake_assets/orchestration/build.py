@@ -29,7 +29,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
 
 
 def mart_graph(marts: Sequence[dg.AssetsDefinition]) -> Graph:
-    """Which staging tables stand behind each mart, directly or through other marts."""
+    """The staging tables behind each mart, directly or through other marts, and the version of each mart's SQL."""
     direct: Mapping[dg.AssetKey, set[dg.AssetKey]] = {
         key: set(definition.asset_deps[key]) for definition in marts for key in definition.keys
     }
@@ -39,4 +39,5 @@ def mart_graph(marts: Sequence[dg.AssetsDefinition]) -> Graph:
             return frozenset([key])
         return frozenset(source for parent in direct[key] for source in sources(parent))
 
-    return Graph({key: sources(key) for key in direct})
+    versions = {key: version for definition in marts for key, version in definition.code_versions_by_key.items()}
+    return Graph({key: sources(key) for key in direct}, versions)

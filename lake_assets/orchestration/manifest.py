@@ -37,6 +37,14 @@ def load_manifest(settings: Settings) -> Manifest:
     return json.loads(path.read_bytes())
 
 
+def newest_change(settings: Settings) -> float:
+    """When the dbt project was changed last, in seconds since 1970."""
+    folders = (settings.dbt_project / name for name in ("models", "macros"))
+    # A folder changes when a file in it comes or goes.
+    files = [*settings.dbt_project.glob("*.yml"), *(file for folder in folders for file in folder.rglob("*"))]
+    return max((file.stat().st_mtime for file in files), default=0.0)
+
+
 def dbt_executable() -> str:
     """`lake-dbt` beside the interpreter: PATH may lead to another environment."""
     return str(Path(sys.executable).parent / "lake-dbt")
@@ -52,13 +60,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _is_stale(settings: Settings, path: Path) -> bool:
-    if not path.exists():
-        return True
-    made = path.stat().st_mtime_ns
-    folders = (settings.dbt_project / name for name in ("models", "macros"))
-    files = [*settings.dbt_project.glob("*.yml"), *(file for folder in folders for file in folder.rglob("*"))]
-    # A folder changes when a file in it comes or goes.
-    return any(file.stat().st_mtime_ns >= made for file in files)
+    return not path.exists() or newest_change(settings) >= path.stat().st_mtime
 
 
 def _parse(settings: Settings, path: Path) -> None:

@@ -77,11 +77,18 @@ def mart_condition() -> dg.AutomationCondition:
     - not asked for since: a mart that fails is tried once for each change. Alone, it would make everything twice.
     Keep both triggers plain: with `&` or `|` inside, Dagster no longer compares times within a tick, and an event that
     comes in the same five seconds as the mart is lost.
+
+    A mart that is new or whose SQL changed is made once without an event, when there is anything that it could read.
     """
-    changed = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
-    newer_than_the_mart = changed.since(dg.AutomationCondition.newly_updated())
-    not_asked_for_since = changed.since(dg.AutomationCondition.newly_requested())
-    return newer_than_the_mart & not_asked_for_since & ~dg.AutomationCondition.in_progress()
+    condition = dg.AutomationCondition
+    changed = condition.any_deps_match(condition.newly_updated())
+    newer_than_the_mart = changed.since(condition.newly_updated())
+    not_asked_for_since = changed.since(condition.newly_requested())
+    never_made = condition.missing().newly_true().since(condition.newly_requested()) & condition.missing()
+    rewritten = condition.code_version_changed().since(condition.newly_requested())
+    readable = condition.any_deps_match(~condition.missing())
+    due = (newer_than_the_mart & not_asked_for_since) | ((never_made | rewritten) & readable)
+    return due & ~condition.in_progress()
 
 
 class ResidentDbt(DbtCliResource):

@@ -109,21 +109,25 @@ def _graph(settings: Settings) -> Graph:
 
 
 def stale_marts(instance: dg.DagsterInstance, graph: Graph) -> list[dg.AssetKey]:
-    """The marts that are older than a staging table behind them, in build order."""
+    """The marts that are older than a staging table behind them or than their own SQL, in build order."""
     keys = {*graph.marts, *(source for sources in graph.marts.values() for source in sources)}
-    newest = {
-        record.asset_entry.asset_key: record.asset_entry.last_materialization_storage_id or 0
-        for record in instance.get_asset_records(sorted(keys))
-    }
-    return [
-        mart
-        for mart, sources in graph.marts.items()
-        if any(newest.get(source, 0) > newest.get(mart, 0) for source in sources)
-    ]
+    entries = {record.asset_entry.asset_key: record.asset_entry for record in instance.get_asset_records(sorted(keys))}
+    newest = {key: entry.last_materialization_storage_id or 0 for key, entry in entries.items()}
+
+    def stale(mart: dg.AssetKey, sources: frozenset[dg.AssetKey]) -> bool:
+        made = newest.get(mart, 0)
+        if any(newest.get(source, 0) > made for source in sources):
+            return True
+        entry = entries[mart].last_materialization if made else None
+        event = entry.asset_materialization if entry else None
+        made_of = (event.tags or {}).get("dagster/code_version") if event else None
+        return made_of is not None and made_of != graph.versions[mart]
+
+    return [mart for mart, sources in graph.marts.items() if stale(mart, sources)]
 
 
 def marts_behind(settings: Settings) -> list[dg.AssetKey]:
-    """The marts that are older than a staging table behind them, in build order."""
+    """The marts that are older than a staging table behind them or than their own SQL, in build order."""
     graph = _graph(settings)
     with _instance(settings) as instance:
         return stale_marts(instance, graph)

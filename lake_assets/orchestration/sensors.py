@@ -27,9 +27,10 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """What the sensor needs to know of the asset graph: marts (in build order) and the staging keys behind each."""
+    """The marts (in build order) with the staging keys behind each, and the version of each mart's SQL."""
 
     marts: Mapping[dg.AssetKey, frozenset[dg.AssetKey]]
+    versions: Mapping[dg.AssetKey, str | None]
 
     def behind(self, staging: Sequence[dg.AssetKey]) -> list[dg.AssetKey]:
         """The marts that read any of the staging tables."""

@@ -11,8 +11,10 @@ import dagster as dg
 import pytest
 
 from lake_assets.catalog.model import Asset
+from lake_assets.orchestration.build import mart_graph
 from lake_assets.orchestration.manifest import DbtProjectError, load_manifest, locked
 from lake_assets.orchestration.marts import ROUNDS, Marts, ResidentDbt, mart_definitions
+from lake_assets.orchestration.once import stale_marts
 from lake_assets.settings import Settings
 from lake_assets.warehouse.dbt_environment import dbt_state, manifest_path
 from tests.marts.mart_lake import wait_until
@@ -75,6 +77,17 @@ def test_marts_are_made_and_checked(marts: Marts) -> None:
     evaluations = result.get_asset_check_evaluations()
     assert {evaluation.check_name for evaluation in evaluations} == {s.name for s in marts.assets[0].check_specs}
     assert all(evaluation.passed for evaluation in evaluations)
+
+
+def test_a_mart_is_behind_when_its_sql_changed_after_it_was_made(
+    built: Settings, catalog: Mapping[str, Asset], marts: Marts, sales_sql: Path
+) -> None:
+    with dg.instance_for_test() as instance:
+        build(marts, instance=instance)
+        assert stale_marts(instance, mart_graph(marts.assets)) == []
+        sales_sql.write_text(sales_sql.read_text("utf-8") + "\n-- another thought\n", "utf-8")
+        changed = mart_definitions(built, catalog)
+        assert stale_marts(instance, mart_graph(changed.assets)) == [SALES]
 
 
 def test_only_the_marts_that_are_asked_for_are_made(marts: Marts) -> None:

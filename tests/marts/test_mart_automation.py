@@ -22,15 +22,19 @@ class Lake:
         self.go_on = threading.Event()
         self.started = threading.Event()
         self._cursor = None
+        self.define("select 1")
+        assert self.tick() == 0
 
-        @dg.asset(key=MART, deps=[STAGING, OTHER], automation_condition=mart_condition())
+    def define(self, sql: str, with_mart: bool = True) -> None:
+        """Loads the code location anew, as after a change of the mart's SQL."""
+
+        @dg.asset(key=MART, deps=[STAGING, OTHER], automation_condition=mart_condition(), code_version=sql)
         def mart() -> None:
             self.started.set()
             assert self.go_on.wait(60)
 
         tables = [dg.AssetSpec(key, partitions_def=WINDOWS) for key in (STAGING, OTHER)]
-        self.defs = dg.Definitions([*tables, mart])
-        assert self.tick() == 0
+        self.defs = dg.Definitions([*tables, mart] if with_mart else tables)
 
     def tick(self) -> int:
         """How many runs of the mart were asked for."""
@@ -136,3 +140,29 @@ def test_a_window_that_comes_while_the_mart_is_made_waits_for_that_run(lake: Lak
     assert [lake.tick(), lake.tick()] == [0, 0]
     lake.go_on.set()
     run.join()
+
+
+def test_a_new_mart_is_made_once_when_there_is_something_to_read(lake: Lake) -> None:
+    lake.define("select 1", with_mart=False)
+    lake.publish(OLD)
+    lake.tick()
+    lake.define("select 1")
+    assert [lake.tick(), lake.tick()] == [1, 0]
+    lake.make_mart()
+    assert [lake.tick(), lake.tick()] == [0, 0]
+
+
+def test_a_mart_whose_sql_changed_is_made_once_without_an_event(lake: Lake) -> None:
+    lake.publish()
+    lake.make_mart()
+    lake.tick()
+    lake.define("select 2")
+    assert [lake.tick(), lake.tick()] == [1, 0]
+    lake.make_mart()
+    assert [lake.tick(), lake.tick()] == [0, 0]
+
+
+def test_a_mart_that_is_made_with_the_first_data_of_a_lake_is_not_made_again(lake: Lake) -> None:
+    lake.publish()
+    lake.make_mart()
+    assert [lake.tick(), lake.tick()] == [0, 0]

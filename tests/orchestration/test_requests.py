@@ -18,7 +18,7 @@ CONTRACTS = replace(LEADS, name="contracts")
 HOURLY = replace(LEADS, name="clicks", window="hour", start=date.today() - timedelta(days=3))
 ASSETS = {asset.name: asset for asset in (LEADS, CONTRACTS, HOURLY)}
 FUNNEL = dg.AssetKey(["funnel_data_mart", "funnel"])
-GRAPH = Graph({FUNNEL: frozenset([staging_key(LEADS), staging_key(CONTRACTS)])})
+GRAPH = Graph({FUNNEL: frozenset([staging_key(LEADS), staging_key(CONTRACTS)])}, {FUNNEL: None})
 PARTITIONS = window_partitions(ASSETS.values())
 
 
