@@ -1,0 +1,92 @@
+"""What the stack does with Dagster running and nobody watching: events become marts, and a backfill from the UI works."""
+
+import json
+from collections.abc import Generator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+
+from lake_assets.stack.layout import Layout
+from lake_assets.stack.supervisor import Supervisor
+from tests.end_to_end.conftest import Lake
+from tests.stack.conditions import wait_until
+
+DAGSTER = ("daemon", "webserver", "code", "dbt")
+DAYS = ("2026-05-04", "2026-05-05", "2026-05-06")
+BACKFILL = """
+mutation Backfill($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}
+"""
+STATE = (
+    "query State($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
+)
+
+
+@pytest.fixture(scope="module")
+def watched(lake: Lake) -> Generator[Lake]:
+    """The session's lake while Dagster runs; afterwards only its servers do, as other tests want it."""
+    lake.ok("up")
+    yield lake
+    supervisor = Supervisor(Layout(lake.settings.home))
+    for part in DAGSTER:
+        supervisor.stop_program(part)
+
+
+def sale(order: str, at: str) -> bytes:
+    event = {"order_id": order, "region": "west", "product": "mug", "quantity": 1, "amount": "1.00", "ordered_at": at}
+    return json.dumps(event).encode()
+
+
+def graphql(lake: Lake, query: str, **variables: Any) -> Any:
+    port = json.loads((lake.settings.home / "stack.json").read_text("utf-8"))["dagster_port"]
+    answer = requests.post(
+        f"http://127.0.0.1:{port}/graphql", json={"query": query, "variables": variables}, timeout=60
+    ).json()
+    assert "errors" not in answer, answer
+    return answer["data"]
+
+
+def published(lake: Lake) -> dict[str, str]:
+    windows = lake.ok("why", "sales", "--json").json["windows"]
+    return {window["window"]: window["published"]["published_at"] for window in windows if window["published"]}
+
+
+def orders(lake: Lake, day: str) -> int:
+    if lake.mart("select to_regclass('sales_data_mart.sales')") == [(None,)]:
+        return 0
+    query = f"select coalesce(sum(orders), 0) from sales_data_mart.sales where day = '{day}' and region = 'west'"
+    return int(lake.mart(query)[0][0])
+
+
+def test_an_event_reaches_the_mart_and_nobody_asked(watched: Lake) -> None:
+    lines = [sale(f"by-itself-{day}", f"{day}T10:00:00Z") for day in DAYS]
+    watched.ok("produce", "sales", "-", "--format", "jsonl", stdin=b"\n".join(lines))
+    for day in DAYS:
+        wait_until(lambda day=day: orders(watched, day) == 1, seconds=120)
+
+
+def test_a_backfill_from_the_ui_makes_its_windows_again_and_no_other(watched: Lake) -> None:
+    wait_until(lambda: set(DAYS) <= set(published(watched)), seconds=120)
+    before, began = published(watched), datetime.now(UTC)
+    paths = [["sales_staging", "sales"], ["conformed", "sales"], ["sales_staging", "sales_quarantine"]]
+    selection = [{"path": path} for path in paths]
+    launched = graphql(watched, BACKFILL, params={"assetSelection": selection, "partitionNames": list(DAYS[:2])})[
+        "launchPartitionBackfill"
+    ]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+
+    def state() -> str:
+        return graphql(watched, STATE, id=launched["backfillId"])["partitionBackfillOrError"]["status"]
+
+    wait_until(lambda: state() not in ("REQUESTED", "CANCELING"), seconds=180)
+    assert state() == "COMPLETED_SUCCESS"
+    after = published(watched)
+    assert sorted(window for window in after if after[window] != before.get(window)) == list(DAYS[:2])
+    assert all(datetime.fromisoformat(after[day]) > began for day in DAYS[:2])
