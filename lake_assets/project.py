@@ -1,7 +1,10 @@
 """Reads the catalog folder from disk; the parsing itself is pure and lives in `catalog`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from lake_assets.catalog.metric import Metric
+from lake_assets.catalog.metric_parse import check_metrics_together, parse_metric
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.parse import check_together, parse_contract
 from lake_assets.catalog.problems import ContractError, Problem
@@ -24,6 +27,24 @@ def read_catalog(settings: Settings) -> dict[str, Asset]:
     if problems:
         raise ContractError(problems)
     return {asset.name: asset for asset in sorted(assets, key=lambda asset: asset.name)}
+
+
+def read_metrics(settings: Settings, assets: Mapping[str, Asset]) -> dict[str, Metric]:
+    """All metrics by name, in name order. Raises ContractError, which lists every problem of every metric."""
+    metrics: list[Metric] = []
+    problems: list[Problem] = []
+    for path in sorted((settings.catalog / "metrics").glob("*.yaml")):
+        try:
+            metrics.append(parse_metric(_read_text(path), path, assets))
+        except ContractError as error:
+            problems.extend(error.problems)
+    try:
+        check_metrics_together(metrics)
+    except ContractError as error:
+        problems.extend(error.problems)
+    if problems:
+        raise ContractError(problems)
+    return {metric.name: metric for metric in sorted(metrics, key=lambda metric: metric.name)}
 
 
 def contract_text(asset: Asset) -> str:

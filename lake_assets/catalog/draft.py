@@ -1,8 +1,10 @@
-"""A contract while it is being read: its sound parts, and the problems found so far."""
+"""A contract or a metric while it is being read: its sound parts, and the problems found so far."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from lake_assets.catalog.problems import Problem, TreePath
+from lake_assets.catalog.shapes import JsonSchema
 from lake_assets.catalog.source import Source
 from lake_assets.catalog.structure import structure_problems
 
@@ -10,9 +12,9 @@ from lake_assets.catalog.structure import structure_problems
 class Draft:
     """Gives out only parts that have the right shape, so that one mistake does not hide or cause others."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, profile: Callable[[], JsonSchema]) -> None:
         self._source = source
-        found = structure_problems(source)
+        found = structure_problems(source, profile)
         self.problems: list[Problem] = [problem for problems in found.values() for problem in problems]
         self._unsound: set[TreePath] = {path[:end] for path in found for end in range(len(path) + 1)}
 

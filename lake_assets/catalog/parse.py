@@ -11,6 +11,7 @@ from lake_assets.catalog.model import Asset, Check, Field
 from lake_assets.catalog.names import ASSET_NAME_LENGTH, name_problem
 from lake_assets.catalog.problems import ContractError, Problem, TreePath, did_you_mean
 from lake_assets.catalog.quality import read_check
+from lake_assets.catalog.schema import contract_schema
 from lake_assets.catalog.source import read_source
 
 TABLE: TreePath = ("schema", 0)
@@ -23,7 +24,7 @@ def parse_contract(text: str, path: PurePath) -> Asset:
     The house profile (`catalog.schema`) is a part of ODCS: a contract that it takes is a valid ODCS contract, which
     tests prove against ODCS's own JSON Schema (checking that one for every contract at run time costs 85 ms each).
     """
-    draft = Draft(read_source(text, path))
+    draft = Draft(read_source(text, path), contract_schema)
     settings = _read_settings(draft)
     fields, checks = _read_table(draft)
     _check_contract(draft)

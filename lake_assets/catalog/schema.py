@@ -5,11 +5,9 @@
 
 import json
 import sys
-from typing import Any
 
-from lake_assets.catalog.names import ASSET_NAME_LENGTH, FIELD_NAME_LENGTH, NAME_PATTERN
-
-JsonSchema = dict[str, Any]
+from lake_assets.catalog.names import ASSET_NAME_LENGTH, FIELD_NAME_LENGTH
+from lake_assets.catalog.shapes import JsonSchema, as_choice, as_list, as_name, as_object, as_pattern, as_text
 
 LOGICAL_TYPES = ("string", "integer", "number", "boolean", "date", "timestamp", "object", "array")
 CLASSIFICATIONS = ("public", "internal", "confidential", "restricted", "personal")
@@ -28,116 +26,116 @@ def contract_schema() -> JsonSchema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Contract of one asset",
-        **_object(
+        **as_object(
             needs=("apiVersion", "kind", "id", "name", "version", "status", "domain", "description", "team",
                       "customProperties", "schema"),
-            apiVersion=_choice(("v3.1.0", "v3.2.0"), "Version of the Open Data Contract Standard."),
-            kind=_choice(("DataContract",), "Always DataContract."),
-            id=_text("Tells this contract from all others; <domain>.<name> does."),
-            name=_name("Name of the asset, and of its tables.", ASSET_NAME_LENGTH),
-            version=_pattern(r"^(0|[1-9]\d*)\.\d+\.\d+$", "a version is three numbers, such as 1.0.0",
+            apiVersion=as_choice(("v3.1.0", "v3.2.0"), "Version of the Open Data Contract Standard."),
+            kind=as_choice(("DataContract",), "Always DataContract."),
+            id=as_text("Tells this contract from all others; <domain>.<name> does."),
+            name=as_name("Name of the asset, and of its tables.", ASSET_NAME_LENGTH),
+            version=as_pattern(r"^(0|[1-9]\d*)\.\d+\.\d+$", "a version is three numbers, such as 1.0.0",
                              "Raise the first number for a breaking change: it makes new tables beside the old ones."),
-            status=_choice(("active", "deprecated"), "Every contract in this folder is applied."),
-            domain=_name("Who the data belongs to; the topic is <domain>.<name>.", ASSET_NAME_LENGTH),
-            description=_object(
+            status=as_choice(("active", "deprecated"), "Every contract in this folder is applied."),
+            domain=as_name("Who the data belongs to; the topic is <domain>.<name>.", ASSET_NAME_LENGTH),
+            description=as_object(
                 needs=("purpose",), about="What the dataset is, for readers of the catalog.",
-                purpose=_text("One sentence: what one row is, and when it is written."),
-                usage=_text("How to use it."), limitations=_text("How not to use it."),
+                purpose=as_text("One sentence: what one row is, and when it is written."),
+                usage=as_text("How to use it."), limitations=as_text("How not to use it."),
             ),
-            team=_object(
+            team=as_object(
                 needs=("name", "members"), about="Who answers for it; one member at least has the role owner.",
-                name=_text("Name of the team."),
-                members=_list(_object(
+                name=as_text("Name of the team."),
+                members=as_list(as_object(
                     needs=("username", "role"), about="A person or a group.",
-                    username=_pattern(r"^[^@\s]+@[^@\s]+\.[^@\s]+$", "a username is an e-mail address", "E-mail."),
-                    role=_text("owner, or any other role."), name=_text("Full name."),
+                    username=as_pattern(r"^[^@\s]+@[^@\s]+\.[^@\s]+$", "a username is an e-mail address", "E-mail."),
+                    role=as_text("owner, or any other role."), name=as_text("Full name."),
                 ), "Members."),
             ),
-            slaProperties=_list(_object(
+            slaProperties=as_list(as_object(
                 needs=("property", "value", "unit"), about="A promise about the data.",
-                property=_choice(("freshness",), "freshness: the longest acceptable age of the newest data."),
+                property=as_choice(("freshness",), "freshness: the longest acceptable age of the newest data."),
                 value={"type": "integer", "minimum": 1, "maximum": 100_000, "description": "How many units."},
-                unit=_choice(("m", "h", "d"), "Minutes, hours or days."),
+                unit=as_choice(("m", "h", "d"), "Minutes, hours or days."),
             ), "Promises.", most=1),
             customProperties=_custom_properties(),
-            schema=_list(_table(), "The one table of this asset.", most=1),
+            schema=as_list(_table(), "The one table of this asset.", most=1),
         ),
     }  # fmt: skip
 
 
 def _custom_properties() -> JsonSchema:
-    landing = _object(
+    landing = as_object(
         needs=("eventTime", "start"), about="How events come in.",
-        eventTime=_text("The timestamp field that windows are cut by."),
-        start=_pattern(r"^\d{4}-\d\d-\d\d$", "a day is written 2026-01-31", "First day (UTC) that can hold events."),
-        window=_choice(("hour", "day"), "Length of a window; day when left out."),
+        eventTime=as_text("The timestamp field that windows are cut by."),
+        start=as_pattern(r"^\d{4}-\d\d-\d\d$", "a day is written 2026-01-31", "First day (UTC) that can hold events."),
+        window=as_choice(("hour", "day"), "Length of a window; day when left out."),
         partitions={"type": "integer", "minimum": 1, "maximum": 1000, "description": "Kafka partitions (4)."},
-        topic=_pattern(r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$", "a topic is <domain>.<name> in a to z, 0 to 9 and _",
+        topic=as_pattern(r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$", "a topic is <domain>.<name> in a to z, 0 to 9 and _",
                        "Kafka topic; <domain>.<name> when left out."),
     )  # fmt: skip
-    conform = _object(
+    conform = as_object(
         needs=(), about="How events become rows.",
-        engine=_choice(("auto", "duckdb", "spark"), "auto (default) takes Spark for large windows."),
-        entrypoint=_pattern(r"^[a-z_][a-z0-9_.]*:[a-z_][a-z0-9_]*$", "an entrypoint is module:function",
+        engine=as_choice(("auto", "duckdb", "spark"), "auto (default) takes Spark for large windows."),
+        entrypoint=as_pattern(r"^[a-z_][a-z0-9_.]*:[a-z_][a-z0-9_]*$", "an entrypoint is module:function",
                             "A transform(df) -> df on Spark, as module:function."),
-        unknownFields=_choice(("keep", "reject"), "keep (default) puts fields that are not declared into _extra."),
+        unknownFields=as_choice(("keep", "reject"), "keep (default) puts fields that are not declared into _extra."),
     )  # fmt: skip
     values = {
         "landing": landing,
         "conform": conform,
-        "compatibility": _choice(
+        "compatibility": as_choice(
             ("additive", "none"), "additive (default) refuses breaking changes of one major version."
         ),
     }
-    item = _object(
+    item = as_object(
         needs=("property", "value"), about="A setting of the lake.",
-        property=_choice(tuple(values), "landing, conform or compatibility."), value={},
+        property=as_choice(tuple(values), "landing, conform or compatibility."), value={},
     )  # fmt: skip
     item["allOf"] = [
         {"if": _is("property", name), "then": {"properties": {"value": value}}} for name, value in values.items()
     ]
-    return _list(item, "The lake's own settings; landing is needed.", most=len(values))
+    return as_list(item, "The lake's own settings; landing is needed.", most=len(values))
 
 
 def _table() -> JsonSchema:
-    return _object(
+    return as_object(
         needs=("name", "properties"), about="The table.",
-        name=_name("The asset's name again.", ASSET_NAME_LENGTH),
-        description=_text("What one row is."),
-        properties=_list(_field(), "The fields, one line each.", most=1000),
-        quality=_list(_quality(), "Checks of a window before it is published."),
+        name=as_name("The asset's name again.", ASSET_NAME_LENGTH),
+        description=as_text("What one row is."),
+        properties=as_list(_field(), "The fields, one line each.", most=1000),
+        quality=as_list(_quality(), "Checks of a window before it is published."),
     )  # fmt: skip
 
 
 def _field() -> JsonSchema:
-    field = _object(
+    field = as_object(
         needs=("name", "logicalType"), about="One field.",
-        name=_name("Name of the column.", FIELD_NAME_LENGTH),
-        logicalType=_choice(LOGICAL_TYPES, "Type; number needs a physicalType, object and array are kept as JSON."),
-        physicalType=_pattern(r"^(decimal\( *\d{1,2} *, *\d{1,2} *\)|double)$",
+        name=as_name("Name of the column.", FIELD_NAME_LENGTH),
+        logicalType=as_choice(LOGICAL_TYPES, "Type; number needs a physicalType, object and array are kept as JSON."),
+        physicalType=as_pattern(r"^(decimal\( *\d{1,2} *, *\d{1,2} *\)|double)$",
                               "for a number, write decimal(precision,scale), such as decimal(12,2), or double",
                               "For numbers: decimal(precision,scale), or double for what is not money."),
-        physicalName=_text("The JSON key in the payload (for a CSV, the header) when it is not the name."),
+        physicalName=as_text("The JSON key in the payload (for a CSV, the header) when it is not the name."),
         required={"type": "boolean", "description": "A row without it goes to quarantine."},
         primaryKey={"type": "boolean", "description": "Part of the key: of equal rows of a window the latest wins."},
         primaryKeyPosition={"type": "integer", "minimum": 1, "description": "Order within the key, from 1."},
-        description=_text("What it means, with its unit."),
-        classification=_choice(CLASSIFICATIONS, "Who may see it."),
+        description=as_text("What it means, with its unit."),
+        classification=as_choice(CLASSIFICATIONS, "Who may see it."),
         logicalTypeOptions={"type": "object", "description": "Format and bounds; which ones depends on the type."},
-        quality=_list(_quality(), "Rules and checks of this field."),
+        quality=as_list(_quality(), "Rules and checks of this field."),
     )  # fmt: skip
     count: JsonSchema = {"type": "integer", "minimum": 0, "maximum": 1_000_000_000}
     lengths = {
         "minLength": {**count, "description": "Fewest characters."},
         "maxLength": {**count, "description": "Most characters."},
-        "pattern": _text("Regular expression (RE2) that the whole value must match."),
+        "pattern": as_text("Regular expression (RE2) that the whole value must match."),
     }
     bounds: JsonSchema = {
         "minimum": {"type": "number", "description": "Smallest value."},
         "maximum": {"type": "number", "description": "Largest value."},
     }
     format_: JsonSchema = {
-        "format": _text("Such as dd.MM.yyyy HH:mm, epoch_millis or epoch_seconds; ISO 8601 when left out.")
+        "format": as_text("Such as dd.MM.yyyy HH:mm, epoch_millis or epoch_seconds; ISO 8601 when left out.")
     }
     options: dict[str, JsonSchema] = {
         "string": lengths, "integer": bounds, "number": bounds, "boolean": {}, "date": format_, "timestamp": format_,
@@ -147,7 +145,7 @@ def _field() -> JsonSchema:
         {
             "if": _is("logicalType", name),
             "then": {
-                "properties": {"logicalTypeOptions": _object(needs=(), about="Format and bounds.", **allowed)},
+                "properties": {"logicalTypeOptions": as_object(needs=(), about="Format and bounds.", **allowed)},
                 **({"required": ["physicalType"]} if name == "number" else {}),
             },
         }
@@ -159,21 +157,21 @@ def _field() -> JsonSchema:
 def _quality() -> JsonSchema:
     number: JsonSchema = {"type": "number"}
     pair: JsonSchema = {"type": "array", "items": number, "minItems": 2, "maxItems": 2, "uniqueItems": True}
-    quality = _object(
+    quality = as_object(
         needs=(), about="One check.",
-        type=_choice(("library", "sql"), "library (default), or sql with a query of your own."),
-        name=_name("Name of the check; derived when left out of a library check.", FIELD_NAME_LENGTH),
-        description=_text("What it protects."),
-        severity=_choice(("error", "warning"), "error (default) keeps the window from being published."),
-        metric=_choice(METRICS, "What is counted."),
-        arguments=_object(
+        type=as_choice(("library", "sql"), "library (default), or sql with a query of your own."),
+        name=as_name("Name of the check; derived when left out of a library check.", FIELD_NAME_LENGTH),
+        description=as_text("What it protects."),
+        severity=as_choice(("error", "warning"), "error (default) keeps the window from being published."),
+        metric=as_choice(METRICS, "What is counted."),
+        arguments=as_object(
             needs=(), about="Arguments of the metric.",
-            validValues=_list({"type": "string"}, "For invalidValues: the values allowed."),
-            missingValues=_list({"type": ["string", "null"]}, "For missingValues: what counts as missing."),
-            properties=_list(_text("A field."), "For duplicateValues of a table: the fields taken together."),
+            validValues=as_list({"type": "string"}, "For invalidValues: the values allowed."),
+            missingValues=as_list({"type": ["string", "null"]}, "For missingValues: what counts as missing."),
+            properties=as_list(as_text("A field."), "For duplicateValues of a table: the fields taken together."),
         ),
-        unit=_choice(("rows", "percent"), "rows (default) or percent of the rows."),
-        query=_text("One number, selected from the relation conformed (the window's good rows)."),
+        unit=as_choice(("rows", "percent"), "rows (default) or percent of the rows."),
+        query=as_text("One number, selected from the relation conformed (the window's good rows)."),
         **{operator: pair if "Between" in operator else number for operator in OPERATORS},
     )  # fmt: skip
     never: JsonSchema = {"not": {}}
@@ -189,35 +187,6 @@ def _quality() -> JsonSchema:
     ]
     quality["oneOf"] = [{"required": [operator]} for operator in OPERATORS]
     return quality
-
-
-def _object(*, needs: tuple[str, ...], about: str = "", **properties: JsonSchema) -> JsonSchema:
-    schema: JsonSchema = {"type": "object", "additionalProperties": False}
-    if about:
-        schema["description"] = about
-    if needs:
-        schema["required"] = list(needs)
-    return {**schema, "properties": properties}
-
-
-def _list(items: JsonSchema, about: str, most: int = 200) -> JsonSchema:
-    return {"type": "array", "minItems": 1, "maxItems": most, "items": items, "description": about}
-
-
-def _text(about: str) -> JsonSchema:
-    return {"type": "string", "minLength": 1, "maxLength": 10_000, "description": about}
-
-
-def _name(about: str, longest: int) -> JsonSchema:
-    return {"type": "string", "pattern": NAME_PATTERN, "maxLength": longest, "description": about}
-
-
-def _pattern(pattern: str, expected: str, about: str) -> JsonSchema:
-    return {"type": "string", "pattern": pattern, "patternErrorMessage": expected, "description": about}
-
-
-def _choice(values: tuple[str, ...], about: str) -> JsonSchema:
-    return {"enum": list(values), "description": about}
 
 
 def _is(key: str, value: str) -> JsonSchema:

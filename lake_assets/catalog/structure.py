@@ -1,14 +1,15 @@
-"""Holds a contract's tree to the house profile and says, for each place, which word is wrong and what was expected."""
+"""Holds a contract's or a metric's tree to its profile; says for each place what is wrong and what was expected."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from lake_assets.catalog.names import name_problem
+from lake_assets.catalog.names import NAME_PATTERN, name_problem
 from lake_assets.catalog.problems import Problem, TreePath, closest, did_you_mean, one_of
-from lake_assets.catalog.schema import METRICS, NAME_PATTERN, OPERATORS, contract_schema
+from lake_assets.catalog.schema import METRICS, OPERATORS
+from lake_assets.catalog.shapes import JsonSchema
 from lake_assets.catalog.source import Source, Tree
 
 _KINDS = {
@@ -32,17 +33,17 @@ _INSTEAD = {
 
 
 @cache
-def _validator() -> Any:
+def _validator(profile: Callable[[], JsonSchema]) -> Any:
     # Imported here: it takes 0.15 s, and the catalog's vocabulary is imported by processes that parse no contract.
     from jsonschema.validators import Draft202012Validator
 
-    return Draft202012Validator(contract_schema())
+    return Draft202012Validator(profile())
 
 
-def structure_problems(source: Source) -> dict[TreePath, list[Problem]]:
+def structure_problems(source: Source, profile: Callable[[], JsonSchema]) -> dict[TreePath, list[Problem]]:
     """Every difference between the tree and the profile, by place. An empty dict means that the shape is right."""
     found: dict[TreePath, list[Problem]] = {}
-    for error in _validator().iter_errors(source.tree):
+    for error in _validator(profile).iter_errors(source.tree):
         for path, message in _sentences(error):
             problem = source.problem(path, message)
             if problem not in found.setdefault(path, []):

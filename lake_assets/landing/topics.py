@@ -60,6 +60,15 @@ def ensure_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[TopicR
     return reports
 
 
+def partition_counts(settings: Settings, topics: Collection[str]) -> dict[str, int]:
+    """The number of partitions of each of these topics that exists. Raises Unavailable."""
+    try:
+        found = _partitions(admin(settings))
+    except KafkaException as exception:
+        raise broker_error(settings, error_of(exception), "describe topics") from exception
+    return {name: found[name] for name in topics if name in found}
+
+
 def offsets(settings: Settings, topics: Collection[str]) -> dict[str, dict[int, tuple[int, int]]]:
     """First offset and end (one past the last) of every partition, three requests however many topics there are.
 

@@ -17,8 +17,9 @@ from lake_assets.landing.connect import config_differences, connector_for, ensur
 from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
 from lake_assets.landing.topics import compare_topics, ensure_topics
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.orchestration.apply_metrics import apply_metrics, metric_steps
 from lake_assets.orchestration.targets import warehouse_for
-from lake_assets.project import contract_text, read_catalog
+from lake_assets.project import contract_text, read_catalog, read_metrics
 from lake_assets.settings import Settings
 from lake_assets.warehouse.marts import ensure_mart_access, mart_access_missing, mart_schemas, write_dbt_sources
 
@@ -76,6 +77,10 @@ def plan(settings: Settings) -> list[Step]:
                 steps.append(Step("dbt", str(relative), "write"))
     steps += [Step("grant", schema, "grant", "analyst may read it") for schema in mart_access_missing(settings)]
     steps += [
+        Step(step.kind, step.name, step.action, step.detail)
+        for step in metric_steps(settings, read_metrics(settings, assets), assets)
+    ]
+    steps += [
         Step("windows", name, "remake", f"{len(windows)} windows, {windows[0]} to {windows[-1]}")
         for name, windows in remade.items()
         if windows
@@ -112,6 +117,7 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         on_progress("dbt sources and grants")
         write_dbt_sources(settings, assets.values())
         ensure_mart_access(settings, mart_schemas(settings))
+        apply_metrics(settings, read_metrics(settings, assets), assets, on_progress)
         for name, asset in assets.items():
             ledger.request(asset, remade[name])
             ledger.save_contract(asset, contract_text(asset))

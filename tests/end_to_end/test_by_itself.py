@@ -1,4 +1,4 @@
-"""What the stack does with Dagster running and nobody watching: events become marts, and a backfill from the UI works."""
+"""What the stack does while Dagster runs and nobody asks: events become marts, and a backfill from the UI works."""
 
 import json
 from collections.abc import Generator

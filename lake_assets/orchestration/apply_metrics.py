@@ -1,0 +1,78 @@
+"""What the metrics ask for, against what is there: topics, tables with their views, and sinks."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from lake_assets.catalog.metric import Metric
+from lake_assets.catalog.model import Asset
+from lake_assets.compile.metric_sink import metric_sink
+from lake_assets.compile.metric_topics import metric_topics
+from lake_assets.compile.topic import TopicSpec
+from lake_assets.errors import LakeError
+from lake_assets.landing.connect import config_differences, ensure_connector
+from lake_assets.landing.topics import compare_topics, ensure_topics
+from lake_assets.settings import Settings
+from lake_assets.warehouse.serving import applied_definitions, ensure_serving, sink_database
+
+
+class MetricChanged(LakeError):
+    """A metric's numbers would mean something else than those already counted, without a new major version."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricStep:
+    """One thing to do for a metric: `action` on the `kind` of thing called `name`."""
+
+    kind: str
+    name: str
+    action: str
+    detail: str = ""
+
+
+def metric_steps(
+    settings: Settings, metrics: Mapping[str, Metric], assets: Mapping[str, Asset]
+) -> Iterator[MetricStep]:
+    """Every step that `apply_metrics` would take; changes nothing. Raises MetricChanged, Unavailable."""
+    applied = applied_definitions(settings, metrics.values())
+    _refuse_changes(metrics, applied)
+    for report in compare_topics(settings, _topics(metrics, assets)):
+        if report.outcome == "created":
+            yield MetricStep("topic", report.name, "create")
+        elif report.outcome == "updated":
+            yield MetricStep("topic", report.name, "change", "; ".join(report.differences))
+        elif report.outcome == "differs":
+            yield MetricStep("topic", report.name, "leave", "; ".join(report.differences))
+    for metric in metrics.values():
+        if metric.table not in applied:
+            detail = f"from {metric.source}, by {', '.join(group.name for group in metric.groups)}"
+            yield MetricStep("metric", f"serving.{metric.table}", "create", detail)
+        differences = config_differences(settings, metric_sink(metric, sink_database(settings)))
+        if differences is None:
+            yield MetricStep("connector", metric.topic, "create", f"into serving.{metric.table}")
+        elif differences:
+            yield MetricStep("connector", metric.topic, "change", ", ".join(differences))
+
+
+def apply_metrics(
+    settings: Settings, metrics: Mapping[str, Metric], assets: Mapping[str, Asset], on_progress: Callable[[str], None]
+) -> None:
+    """Makes topics, then tables, then sinks. Raises what `metric_steps` raises, and ConnectorFailed."""
+    ensure_topics(settings, _topics(metrics, assets))
+    for metric in metrics.values():
+        on_progress(f"metric {metric.table}")
+        ensure_serving(settings, metric)
+        ensure_connector(settings, metric_sink(metric, sink_database(settings)))
+
+
+def _topics(metrics: Mapping[str, Metric], assets: Mapping[str, Asset]) -> list[TopicSpec]:
+    return [spec for metric in metrics.values() for spec in metric_topics(metric, assets[metric.source])]
+
+
+def _refuse_changes(metrics: Mapping[str, Metric], applied: Mapping[str, str]) -> None:
+    changed = [m for m in metrics.values() if m.table in applied and applied[m.table] != m.definition()]
+    if changed:
+        names = ", ".join(f"'{metric.name}'" for metric in changed)
+        raise MetricChanged(
+            f"the definition of {names} changed: rows counted so far would not fit those to come. Raise the metric's "
+            "major version, which starts a new one beside it, or undo the change."
+        )

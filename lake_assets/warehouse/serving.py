@@ -1,0 +1,47 @@
+"""The metrics' tables and views in the database that serves them."""
+
+from collections.abc import Iterable
+
+import psycopg
+
+from lake_assets.catalog.metric import Metric
+from lake_assets.compile.metric_sink import Database
+from lake_assets.compile.serving import SCHEMA, serving_statements, shards_table
+from lake_assets.errors import Unavailable
+from lake_assets.settings import Settings
+
+
+def sink_database(settings: Settings) -> Database:
+    """How Kafka Connect reaches the database."""
+    postgres = settings.postgres
+    url = f"jdbc:postgresql://{postgres.host}:{postgres.port}/{postgres.dbname}?currentSchema={SCHEMA}"
+    return Database(url, "connect", f"${{file:{settings.secrets / 'connect.properties'}:password}}")
+
+
+def applied_definitions(settings: Settings, metrics: Iterable[Metric]) -> dict[str, str]:
+    """The definition that each metric's table was made for, by view name; a metric without a table is left out."""
+    names = {shards_table(metric): metric.table for metric in metrics}
+    with _session(settings) as session:
+        rows = session.execute(
+            "select relname, obj_description(c.oid) from pg_class c join pg_namespace n on n.oid = relnamespace "
+            "where nspname = %s and relname = any(%s)",
+            [SCHEMA, list(names)],
+        ).fetchall()
+    return {names[name]: definition or "" for name, definition in rows}
+
+
+def ensure_serving(settings: Settings, metric: Metric) -> None:
+    """Makes table, trigger, view and grants of a metric; can be run again. Raises Unavailable."""
+    with _session(settings) as session:
+        # Two at once would collide on the function that all metrics share.
+        session.execute("select pg_advisory_xact_lock(hashtext('serving'))")
+        for statement in serving_statements(metric):
+            session.execute(statement.encode())
+
+
+def _session(settings: Settings) -> psycopg.Connection:
+    try:
+        return psycopg.connect(settings.postgres.conninfo("lake"))
+    except psycopg.OperationalError as error:
+        address = f"{settings.postgres.host}:{settings.postgres.port}"
+        raise Unavailable(f"Postgres at {address} does not answer: start it with `lake up`.") from error

@@ -1,0 +1,92 @@
+"""`python -m stream_app METRIC`: one instance of a metric's streaming application."""
+
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import click
+
+from lake_assets.catalog.metric import Metric
+from lake_assets.catalog.model import Asset
+from lake_assets.errors import LakeError, Unavailable
+from lake_assets.landing.topics import partition_counts
+from lake_assets.project import read_catalog, read_metrics
+from lake_assets.settings import Settings, load_settings
+from stream_app.errors import Refusal
+from stream_app.loop import Loop
+from stream_app.prometheus import serve
+from stream_app.status import Status
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("metric")
+@click.option("--instance", help="Name of this instance, unique and kept over restarts. Default: host and process.")
+@click.option("--metrics-port", type=int, help="Serve the application's own numbers for Prometheus on 127.0.0.1.")
+def main(metric: str, instance: str | None, metrics_port: int | None) -> None:
+    """Count METRIC's events as they come, exactly once, and write its rows for the database.
+
+    Any number of instances share the work, up to the topic's partitions; each may be killed at any moment. SIGTERM
+    commits and ends one within seconds. `lake up` runs one instance of each metric.
+    """
+    settings = load_settings()
+    name = instance or f"{socket.gethostname()}-{os.getpid()}"
+    chosen, source = _find(settings, metric)
+    partitions = _check_topics(settings, chosen, source)
+    loop = Loop(settings.kafka, source, chosen, name, partitions)
+    signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+    signal.signal(signal.SIGINT, lambda *_: loop.stop())
+    path = status_file(settings, chosen, name)
+    if metrics_port is not None:
+        serve(loop.status, metrics_port)
+    try:
+        loop.run(lambda status: _write(path, status))
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def status_file(settings: Settings, metric: Metric, instance: str) -> Path:
+    """Where an instance leaves its numbers once a second, for `lake status`."""
+    return settings.home / "run" / "stream" / f"{metric.table}-{instance}.json"
+
+
+def _find(settings: Settings, name: str) -> tuple[Metric, Asset]:
+    assets = read_catalog(settings)
+    metrics = read_metrics(settings, assets)
+    if name not in metrics:
+        known = ", ".join(metrics) or "none"
+        raise LakeError(f"there is no metric '{name}' in {settings.catalog / 'metrics'}: the metrics are {known}.")
+    return metrics[name], assets[metrics[name].source]
+
+
+def _check_topics(settings: Settings, metric: Metric, source: Asset) -> int:
+    """How many partitions the source has; refuses a changelog with another number."""
+    names = (source.topic, metric.topic, metric.changelog, metric.late, metric.undecodable)
+    counts = partition_counts(settings, names)
+    missing = [name for name in names if name not in counts]
+    if missing:
+        raise Unavailable(f"the topics {', '.join(missing)} do not exist: run 'lake apply'.")
+    if counts[source.topic] != counts[metric.changelog]:
+        raise Refusal(
+            f"the topic {source.topic} has {counts[source.topic]} partitions, but the metric '{metric.name}' was made "
+            f"for {counts[metric.changelog]}: keys have moved to other partitions, so repeats would be counted. Raise "
+            "the metric's major version and run 'lake apply'."
+        )
+    return counts[source.topic]
+
+
+def _write(path: Path, status: Status) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".new")
+    aside.write_text(json.dumps(status.as_dict()), "utf-8")
+    aside.replace(path)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LakeError as error:
+        click.echo(f"stream_app: {error}", err=True)
+        sys.exit(error.exit_code)

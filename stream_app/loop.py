@@ -1,0 +1,335 @@
+"""The exactly-once loop: consume, fold, and commit state, rows and offsets in one transaction.
+
+Several instances share the partitions through the consumer group. What is in memory is always a committed state plus
+what was folded since; whenever the two may differ in another way, memory is thrown away and restored.
+"""
+
+import gc
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from lake_assets.catalog.metric import Metric
+from lake_assets.catalog.model import Asset
+from stream_app.columns import Columns
+from stream_app.errors import Refusal
+from stream_app.fast import FastReader, is_quick
+from stream_app.judge import Judge, Refused
+from stream_app.position import Position, fingerprint_of, read_position
+from stream_app.restore import restore
+from stream_app.state import BEFORE_ALL, PartitionState, rows_as_json
+from stream_app.status import Status
+from stream_app.transaction import Record, TransactionFailed, Transactions
+
+BATCH = 5_000
+COMMIT_SECONDS = 0.1
+# A commit's work grows with what was folded; in a backlog it should not wait for the clock.
+COMMIT_EVENTS = 50_000
+# A partition that had nothing more to read for this long does not hold its windows open any longer.
+IDLE_SECONDS = 10.0
+_LATE, _UNDECODABLE = "late", "undecodable"
+
+
+class Loop:
+    """One instance of the application for one metric. `run` returns after `stop`."""
+
+    def __init__(self, kafka: str, asset: Asset, metric: Metric, instance: str, partitions: int) -> None:
+        self.status = Status(metric.table, instance)
+        self._kafka, self._asset, self._metric = kafka, asset, metric
+        self._partitions = partitions
+        self._fingerprint = fingerprint_of(metric)
+        self._reader = FastReader(asset, metric) if is_quick(asset, metric) else None
+        self._judge = Judge(asset, metric)
+        self._transactions = Transactions(kafka, f"{metric.topic}-{instance}")
+        self._states: dict[int, PartitionState] = {}
+        self._next: dict[int, int] = {}
+        self._at_end: dict[int, float] = {}
+        self._idle: set[int] = set()
+        self._touched: set[int] = set()
+        self._extra: list[Record] = []
+        self._folded = 0
+        self._failure: Exception | None = None
+        self._stopping = False
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": kafka,
+                "group.id": metric.topic,
+                "client.id": instance,
+                "group.protocol": "classic",
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": 6_000,
+                "heartbeat.interval.ms": 1_500,
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "fetch.queue.backoff.ms": 5,  # the default of a second costs two thirds of the throughput
+                "fetch.wait.max.ms": 50,
+                "queued.max.messages.kbytes": 65_536,
+            }
+        )
+
+    def stop(self) -> None:
+        """Asks `run` to commit what it has and to return; safe in a signal handler."""
+        self._stopping = True
+
+    def run(self, on_tick: Callable[[Status], None]) -> None:
+        """Works until `stop`; `on_tick` is called about once a second. Raises Refusal and KafkaException."""
+        gc.set_threshold(100_000)
+        self._transactions.start()
+        self._consumer.subscribe(
+            [self._asset.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+        committed = ticked = time.monotonic()
+        try:
+            while not self._stopping:
+                messages = self._consumer.consume(BATCH, COMMIT_SECONDS)
+                self._raise_failure()
+                if messages:
+                    self._take(messages)
+                now = time.monotonic()
+                if self._folded >= COMMIT_EVENTS or now - committed >= COMMIT_SECONDS:
+                    self._commit()
+                    committed = time.monotonic()
+                if now - ticked >= 1.0:
+                    self._look_for_idle(now)
+                    self.status.observe(self._states, self._next)
+                    on_tick(self.status)
+                    ticked = now
+            self._commit()
+        finally:
+            self._consumer.close()
+        self._raise_failure()
+
+    # Consuming
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        good: list[Message] = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                good.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._at_end.setdefault(message.partition() or 0, time.monotonic())
+            elif error.fatal() or not error.retriable():
+                raise KafkaException(error)
+        for partition, group in itertools.groupby(good, Message.partition):
+            if partition in self._states:
+                self._fold(partition, list(group))
+
+    def _fold(self, partition: int, messages: list[Message]) -> None:
+        """Folds a run of one partition's records. Records of a time before a rebalance may come again: they are left
+        out by their offsets."""
+        expected = self._next[partition]
+        first, last = messages[0].offset() or 0, messages[-1].offset() or 0
+        if first < expected:
+            messages = [message for message in messages if (message.offset() or 0) >= expected]
+            if not messages:
+                return
+        state, now = self._states[partition], time.time_ns() // 1_000_000
+        parts, refused = self._read(messages)
+        for columns in parts:
+            offsets = _Offsets(messages)
+            for position in state.fold(columns, offsets, now):
+                self._keep_aside(self._metric.late, messages[position], ())
+                self.status.late += 1
+        for record in refused:
+            self._keep_aside(self._metric.undecodable, messages[record.position], record.codes)
+            self.status.undecodable += 1
+        self._next[partition] = last + 1
+        self._at_end.pop(partition, None)
+        self._idle.discard(partition)
+        self._touched.add(partition)
+        self._folded += len(messages)
+        self.status.events += len(messages)
+
+    def _read(self, messages: Sequence[Message]) -> tuple[list[Columns], list[Refused]]:
+        if self._reader is None:
+            columns, refused = self._judge.judge(messages, range(len(messages)))
+            return [columns], refused
+        parts, suspects = self._reader.read([message.value() for message in messages])
+        if not suspects:
+            return parts, []
+        columns, refused = self._judge.judge(messages, suspects)
+        return [*parts, columns], refused
+
+    def _keep_aside(self, topic: str, message: Message, codes: Sequence[str]) -> None:
+        headers = [("partition", str(message.partition()).encode()), ("offset", str(message.offset()).encode())]
+        headers += [("error", code.encode()) for code in codes]
+        self._extra.append(
+            Record(
+                topic,
+                message.partition() or 0,
+                message.key() or None,
+                message.value(),
+                time.time_ns() // 1_000_000,
+                headers,
+            )
+        )
+
+    # Committing
+
+    def _commit(self) -> None:
+        if not self._touched:
+            return
+        began = time.monotonic()
+        now = time.time_ns() // 1_000_000
+        touched = sorted(self._touched)
+        positions: list[TopicPartition] = []
+        records: list[Record] = []
+        for partition in touched:
+            records.extend(self._records(partition, now))
+            positions.append(self._position(partition, now))
+        try:
+            self._transactions.commit(itertools.chain(self._extra, records), positions, self._consumer)
+        except TransactionFailed as failure:
+            self.status.failed_transactions += 1
+            self.status.last_failure = str(failure)
+            self._roll_back()
+            return
+        self._clear()
+        self.status.transaction(time.monotonic() - began)
+
+    def _records(self, partition: int, now: int) -> Iterator[Record]:
+        state, metric = self._states[partition], self._metric
+        delta = state.take_delta(self._next[partition], now)
+        for key, value in delta.changelog:
+            yield Record(metric.changelog, partition, key, value, now)
+        for key, value in rows_as_json(metric, partition, self._next[partition], delta.rows):
+            yield Record(metric.topic, partition, key, value, now)
+        self.status.rows += len(delta.rows)
+
+    def _position(self, partition: int, now: int) -> TopicPartition:
+        state = self._states[partition]
+        position = Position(
+            self._next[partition], state.since(now), state.watermark, partition in self._idle, self._fingerprint
+        )
+        return TopicPartition(self._asset.topic, partition, position.offset, position.metadata())
+
+    def _clear(self) -> None:
+        self._touched.clear()
+        self._extra.clear()
+        self._folded = 0
+
+    def _roll_back(self) -> None:
+        """Throws away what is in memory and goes on from what is committed."""
+        self._clear()
+        owned = sorted(self._states)
+        self._states.clear()
+        self._restore(owned)
+        for partition in owned:
+            self._consumer.seek(TopicPartition(self._asset.topic, partition, self._next[partition]))
+
+    # Partitions that come and go
+
+    def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        try:
+            new = sorted(place.partition for place in assigned)
+            self._restore(new)
+            consumer.incremental_assign(
+                [TopicPartition(self._asset.topic, partition, self._next[partition]) for partition in new]
+            )
+        except Exception as failure:
+            self._failure = failure  # an exception in a callback would be lost
+
+    def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        try:
+            self._commit()
+        except Exception as failure:
+            self._failure = failure
+        self._forget(revoked)
+
+    def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+        """Somebody else has the partitions already: what was folded since the last commit must not be committed."""
+        self._forget(lost)
+        gone = {place.partition for place in lost}
+        if self._touched & gone or self._extra:
+            try:
+                self._roll_back()
+            except Exception as failure:
+                self._failure = failure
+
+    def _forget(self, places: Sequence[TopicPartition]) -> None:
+        for place in places:
+            self._states.pop(place.partition, None)
+            self._next.pop(place.partition, None)
+            self._at_end.pop(place.partition, None)
+            self._idle.discard(place.partition)
+            self._touched.discard(place.partition)
+
+    def _restore(self, partitions: Sequence[int]) -> None:
+        if partitions and max(partitions) >= self._partitions:
+            raise Refusal(
+                f"the topic {self._asset.topic} has more partitions than when the metric '{self._metric.name}' was "
+                f"made ({self._partitions}): keys have moved to other partitions, so repeats would be counted. Raise "
+                "the metric's major version and run 'lake apply'."
+            )
+        positions = self._committed(partitions)
+        began = time.monotonic()
+        self.status.restoring = len(partitions)
+        states = restore(self._kafka, self._metric, positions, self.status.restored, lambda: None)
+        self._states.update(states)
+        for partition, position in positions.items():
+            self._next[partition] = position.offset if position else self._first_offset(partition)
+        self.status.restoring = 0
+        self.status.restore_seconds = time.monotonic() - began
+
+    def _committed(self, partitions: Sequence[int]) -> dict[int, Position | None]:
+        """What is committed; with read_committed the broker waits for transactions that are about to end."""
+        asked = [TopicPartition(self._asset.topic, partition) for partition in partitions]
+        found = self._consumer.committed(asked, timeout=60) if asked else []
+        for place in found:
+            if place.error is not None:
+                raise KafkaException(place.error)
+        return {place.partition: read_position(self._metric, place.offset, place.metadata) for place in found}
+
+    def _first_offset(self, partition: int) -> int:
+        low, _ = self._consumer.get_watermark_offsets(TopicPartition(self._asset.topic, partition), timeout=30)
+        return low
+
+    # Idle partitions
+
+    def _look_for_idle(self, now: float) -> None:
+        """Lets the windows of partitions without new events close with those of the others."""
+        newly = {at for at, since in self._at_end.items() if now - since >= IDLE_SECONDS and at in self._states}
+        newly -= self._idle
+        self._idle |= newly
+        self._touched |= newly  # so that the other instances hear of it
+        waiting = [at for at in self._idle if self._states[at].windows]
+        if not waiting:
+            return
+        watermarks = self._watermarks()
+        busy = [watermark for watermark, idle in watermarks.values() if not idle]
+        target = min(busy) if busy else max((watermark for watermark, _ in watermarks.values()), default=BEFORE_ALL)
+        for partition in waiting:
+            state = self._states[partition]
+            if target > state.watermark:
+                state.watermark = target
+                self._touched.add(partition)
+
+    def _watermarks(self) -> Mapping[int, tuple[int, bool]]:
+        """Each partition's watermark and whether it is idle; of other instances' as they last committed it."""
+        others = [at for at in range(self._partitions) if at not in self._states]
+        found = {
+            at: (position.watermark, position.idle) for at, position in self._committed(others).items() if position
+        }
+        return found | {at: (state.watermark, at in self._idle) for at, state in self._states.items()}
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+
+class _Offsets(Sequence[int]):
+    """The offsets of a batch, looked up only for the few records that need theirs."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._messages = messages
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def __getitem__(self, at):  # type: ignore[override]
+        return self._messages[at].offset()

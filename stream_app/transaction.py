@@ -1,0 +1,97 @@
+"""One transaction: state, rows, late and undecodable records and input offsets, all or nothing."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+# The broker ends a transaction after this long without its producer; readers of committed records wait until then.
+TRANSACTION_TIMEOUT_MS = 10_000
+_CALL_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record to write. `time` is in milliseconds since 1970; `value` None is a tombstone."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    time: int
+    headers: Sequence[tuple[str, bytes]] = field(default_factory=list[Any])
+
+
+class TransactionFailed(Exception):
+    """Nothing of it was committed, or nobody knows: memory must be thrown away and restored."""
+
+
+class Transactions:
+    """Commits transactions under one transactional id. A failed one costs the producer, never the data."""
+
+    def __init__(self, kafka: str, transactional_id: str) -> None:
+        self._settings = {
+            "bootstrap.servers": kafka,
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+            "linger.ms": 5,
+            "compression.type": "lz4",
+            "queue.buffering.max.messages": 1_000_000,
+            "queue.buffering.max.kbytes": 262_144,
+        }
+        self._producer: Producer | None = None
+
+    def commit(self, records: Iterable[Record], offsets: list[TopicPartition], consumer: Consumer) -> None:
+        """Writes the records and the offsets, both or neither. Raises TransactionFailed."""
+        try:
+            producer = self._started()
+            producer.begin_transaction()
+            for record in records:
+                _produce(producer, record)
+            producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), _CALL_SECONDS)
+            producer.commit_transaction(_CALL_SECONDS)
+        except KafkaException as error:
+            self._give_up(error)
+            raise TransactionFailed(str(error)) from error
+
+    def start(self) -> None:
+        """Ends whatever a former process of the same id left open. Raises TransactionFailed."""
+        try:
+            self._started()
+        except KafkaException as error:
+            self._producer = None
+            raise TransactionFailed(str(error)) from error
+
+    def _started(self) -> Producer:
+        if self._producer is None:
+            producer = Producer(self._settings)
+            producer.init_transactions(30.0)
+            self._producer = producer
+        return self._producer
+
+    def _give_up(self, error: KafkaException) -> None:
+        # After a time-out or a fatal error nobody can say what the broker has seen. A new producer of the same id
+        # makes the broker end the old one's transaction; an abort asked of the old one is a courtesy to readers.
+        producer, self._producer = self._producer, None
+        if producer is not None and error.args[0].txn_requires_abort():
+            try:
+                producer.abort_transaction(_CALL_SECONDS)
+            except KafkaException:
+                return
+
+
+def _produce(producer: Producer, record: Record) -> None:
+    while True:
+        try:
+            producer.produce(
+                record.topic,
+                record.value,
+                record.key,
+                record.partition,
+                timestamp=record.time,
+                headers=list(record.headers),
+            )
+            return
+        except BufferError:
+            producer.poll(0.1)

@@ -1,0 +1,173 @@
+"""Folding, closing, and what is restored, on a partition's state alone."""
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream_app.columns import Columns
+from stream_app.state import Delta, NotOurs, PartitionState, Row, rows_as_json
+from tests.stream.examples import metric, orders
+
+METRIC = metric(orders())
+MINUTE = 60_000
+GROUP = ("north", 7, True)
+FAR = 10**15
+
+
+def columns(*events: tuple[int, str, int], group: Any = GROUP) -> Columns:
+    """Events of (time in ms, key, amount)."""
+    windows = [time // MINUTE * MINUTE for time, _, _ in events]
+    amounts = [amount for _, _, amount in events]
+    newest = max((time for time, _, _ in events), default=0)
+    keys: list[Any] = [key for _, key, _ in events]
+    return Columns(range(len(events)), [group] * len(events), windows, [[1] * len(events), amounts], keys, newest)
+
+
+def state() -> PartitionState:
+    return PartitionState(METRIC)
+
+
+def restored(*deltas: Delta) -> PartitionState:
+    """A state from its changelog alone."""
+    copy = state()
+    for time, delta in enumerate(deltas):
+        for key, value in delta.changelog:
+            copy.apply(key, value, time)
+    return copy
+
+
+def fold(target: PartitionState, *events: tuple[int, str, int], now: int = FAR) -> list[int]:
+    return target.fold(columns(*events), range(len(events)), now)
+
+
+def test_events_of_a_group_and_window_become_one_row_with_every_measure() -> None:
+    s = state()
+    fold(s, (0, "a", 5), (59_999, "b", 3), (60_000, "c", 9))
+    rows = {row.window: row.values for row in s.take_delta(3, 0).rows}
+    assert rows == {0: (2, 2, 8, 3, 5), MINUTE: (1, 1, 9, 9, 9)}
+
+
+def test_a_row_that_grows_has_a_higher_revision_and_one_that_did_not_change_is_not_written() -> None:
+    s = state()
+    fold(s, (0, "a", 5), (60_000, "b", 5))
+    s.take_delta(2, 0)
+    fold(s, (1, "c", 5))
+    [row] = s.take_delta(3, 0).rows
+    assert (row.window, row.revision, row.values[0], row.is_final) == (0, 2, 2, False)
+
+
+def test_an_event_sent_again_is_counted_once_also_after_a_restart() -> None:
+    s = state()
+    fold(s, (0, "a", 5), (0, "a", 5))
+    first = s.take_delta(2, 0)
+    s = restored(first)
+    fold(s, (0, "a", 5), (0, "b", 5))
+    [row] = s.take_delta(4, 0).rows
+    assert row.values[0] == 2
+
+
+def test_a_window_closes_when_an_event_is_later_than_its_lateness_and_its_last_row_is_final() -> None:
+    s = state()
+    fold(s, (0, "a", 5))
+    s.take_delta(1, 0)
+    fold(s, (179_999, "b", 5))
+    assert not any(row.is_final for row in s.take_delta(2, 0).rows)
+    fold(s, (180_000, "c", 5))
+    finals = [row for row in s.take_delta(3, 0).rows if row.is_final]
+    assert [(row.window, row.revision, row.values[0]) for row in finals] == [(0, 2, 1)]
+
+
+def test_an_event_of_a_closed_window_is_late_and_gets_a_row_of_its_own_with_its_offset() -> None:
+    s = state()
+    fold(s, (180_000, "a", 5))
+    assert s.fold(columns((1, "b", 7), (180_001, "c", 1)), [41, 42], FAR) == [0]
+    late = [row for row in s.take_delta(43, 0).rows if row.late_offset >= 0]
+    assert late == [Row(0, GROUP, (1, 1, 7, 7, 7), 1, True, 41)]
+
+
+def test_a_clock_that_runs_ahead_does_not_make_the_others_late() -> None:
+    s = state()
+    fold(s, (FAR, "ahead", 1), now=200_000)
+    assert fold(s, (100_000, "a", 1), now=200_000) == []
+
+
+def test_after_all_windows_are_closed_a_restart_has_nothing_to_read_but_the_position() -> None:
+    s = state()
+    fold(s, (0, "a", 5))
+    first = s.take_delta(1, now=10)
+    assert s.since(now=99) == 10
+    s.watermark = FAR
+    second = s.take_delta(1, now=20)
+    assert s.since(now=99) == 99
+    copy = restored(first, second)
+    assert (copy.windows, copy.position, copy.watermark, copy.open_rows) == ({}, 1, FAR, 0)
+
+
+def test_a_window_that_opens_and_closes_between_two_commits_is_written_once() -> None:
+    s = state()
+    fold(s, (0, "a", 5), (180_000, "b", 5))
+    delta = s.take_delta(2, 0)
+    assert [(row.window, row.revision, row.is_final) for row in delta.rows if row.window == 0] == [(0, 1, True)]
+    assert all(msgspec.json.decode(key)[1:2] != [0] for key, _ in delta.changelog)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(b"", b"[1]"), (b"{}", b"[1]"), (b'["other",1]', b"[1]"), (b'["row",0,"north"]', b"[1,2,3]"),
+     (b'["row",0,"north",7,true]', b"[1,2]"), (b'["position"]', None), (b"\xff", b"[1]")],
+)  # fmt: skip
+def test_a_record_that_this_metric_did_not_write_is_refused(key: bytes, value: bytes | None) -> None:
+    with pytest.raises(NotOurs):
+        state().apply(key, value, 0)
+
+
+def test_keys_of_rows_are_the_same_for_the_same_cell_and_differ_for_late_ones() -> None:
+    rows = [Row(0, GROUP, (1, 1, 1, 1, 1), 1, False), Row(0, GROUP, (2, 2, 2, 1, 1), 2, True),
+            Row(0, GROUP, (1, 1, 1, 1, 1), 1, True, 17)]  # fmt: skip
+    keys = [key for key, _ in rows_as_json(METRIC, 3, 5, rows)]
+    assert keys[0] == keys[1] != keys[2]
+    value = msgspec.json.decode(next(rows_as_json(METRIC, 3, 5, rows))[1])
+    assert value == {"region": "north", "shop": 7, "paid": True, "window_start": 0, "shard": 3, "late_offset": -1,
+                     "orders": 1, "quantity": 1, "amount": 1, "smallest": 1, "largest": 1, "source_offset": 5,
+                     "revision": 1, "is_final": False}  # fmt: skip
+
+
+EVENTS = st.lists(st.tuples(st.integers(0, 900_000), st.sampled_from("abcdefgh"), st.integers(-50, 50)), max_size=25)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(EVENTS, max_size=6), st.integers(0, 63))
+def test_whatever_is_restored_in_between_every_event_is_in_a_row_a_repeat_or_late(
+    batches: list[list[tuple[int, str, int]]], restarts: int
+) -> None:
+    """The newest row of each cell, with the late ones, holds each event but repeats once, and its sum."""
+    s, deltas, newest = state(), list[Delta](), dict[tuple[Any, ...], Row]()
+    offset, late_offsets = 0, Counter[int]()
+    counted: dict[int, dict[str, int]] = {}
+    for number, batch in enumerate(batches):
+        if restarts >> number & 1:
+            s = restored(*deltas)
+        if batch:
+            positions = s.fold(columns(*batch), range(offset, offset + len(batch)), FAR)
+            late_offsets.update(offset + at for at in positions)
+            for at, (time, key, amount) in enumerate(batch):
+                if at not in positions:
+                    counted.setdefault(time // MINUTE * MINUTE, {}).setdefault(key, amount)
+        offset += len(batch)
+        delta = s.take_delta(offset, 0)
+        deltas.append(delta)
+        for row in delta.rows:
+            cell = (row.window, row.late_offset)
+            assert cell not in newest or newest[cell].revision < row.revision, "a revision went backwards"
+            assert cell not in newest or not newest[cell].is_final, "a final row changed"
+            newest[cell] = row
+    assert {at for _, at in newest if at >= 0} == set(late_offsets)
+    found = {window: row.values for (window, at), row in newest.items() if at < 0}
+    assert found == {
+        window: (len(by_key), len(by_key), sum(by_key.values()), min(by_key.values()), max(by_key.values()))
+        for window, by_key in counted.items()
+    }
