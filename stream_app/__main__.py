@@ -5,13 +5,14 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 import click
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
-from lake_assets.errors import LakeError, Unavailable
+from lake_assets.errors import LakeError
 from lake_assets.landing.topics import partition_counts
 from lake_assets.project import read_catalog, read_metrics
 from lake_assets.settings import Settings, load_settings
@@ -19,6 +20,8 @@ from stream_app.errors import Refusal
 from stream_app.loop import Loop
 from stream_app.prometheus import serve
 from stream_app.status import Status
+
+_POLL_SECONDS = 1.0
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,14 +37,15 @@ def main(metric: str, instance: str | None, metrics_port: int | None) -> None:
     settings = load_settings()
     name = instance or f"{socket.gethostname()}-{os.getpid()}"
     chosen, source = _find(settings, metric)
-    partitions = _check_topics(settings, chosen, source)
-    loop = Loop(settings.kafka, source, chosen, name, partitions)
-    signal.signal(signal.SIGTERM, lambda *_: loop.stop())
-    signal.signal(signal.SIGINT, lambda *_: loop.stop())
     path = status_file(settings, chosen, name)
-    if metrics_port is not None:
-        serve(loop.status, metrics_port)
+    status = Status(chosen.table, name)
     try:
+        partitions = _wait_for_topics(settings, chosen, source, path, status)
+        loop = Loop(settings.kafka, source, chosen, name, partitions, status)
+        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        signal.signal(signal.SIGINT, lambda *_: loop.stop())
+        if metrics_port is not None:
+            serve(status, metrics_port)
         loop.run(lambda status: _write(path, status))
     finally:
         path.unlink(missing_ok=True)
@@ -61,13 +65,18 @@ def _find(settings: Settings, name: str) -> tuple[Metric, Asset]:
     return metrics[name], assets[metrics[name].source]
 
 
-def _check_topics(settings: Settings, metric: Metric, source: Asset) -> int:
-    """How many partitions the source has; refuses a changelog with another number."""
+def _wait_for_topics(settings: Settings, metric: Metric, source: Asset, path: Path, status: Status) -> int:
+    """How many partitions the source has, once `lake apply` has made the metric; refuses a changelog with another
+    number."""
     names = (source.topic, metric.topic, metric.changelog, metric.late, metric.undecodable)
-    counts = partition_counts(settings, names)
-    missing = [name for name in names if name not in counts]
-    if missing:
-        raise Unavailable(f"the topics {', '.join(missing)} do not exist: run 'lake apply'.")
+    while missing := [name for name in names if name not in (counts := partition_counts(settings, names))]:
+        waiting = f"the topics {', '.join(missing)}, which 'lake apply' makes"
+        if status.waiting_for != waiting:
+            click.echo(f"waiting for {waiting}", err=True)
+        status.waiting_for = waiting
+        _write(path, status)
+        time.sleep(_POLL_SECONDS)
+    status.waiting_for = ""
     if counts[source.topic] != counts[metric.changelog]:
         raise Refusal(
             f"the topic {source.topic} has {counts[source.topic]} partitions, but the metric '{metric.name}' was made "

@@ -35,8 +35,10 @@ _LATE, _UNDECODABLE = "late", "undecodable"
 class Loop:
     """One instance of the application for one metric. `run` returns after `stop`."""
 
-    def __init__(self, kafka: str, asset: Asset, metric: Metric, instance: str, partitions: int) -> None:
-        self.status = Status(metric.table, instance)
+    def __init__(
+        self, kafka: str, asset: Asset, metric: Metric, instance: str, partitions: int, status: Status
+    ) -> None:
+        self.status = status
         self._kafka, self._asset, self._metric = kafka, asset, metric
         self._partitions = partitions
         self._fingerprint = fingerprint_of(metric)

@@ -47,6 +47,7 @@ class Status:
     restoring: int = 0
     restored_records: int = 0
     restore_seconds: float = 0.0
+    waiting_for: str = ""
     last_failure: str = ""
     next_offsets: dict[int, int] = field(default_factory=dict[int, int])
     _looked: float = field(default_factory=time.monotonic)
@@ -76,8 +77,8 @@ class Status:
         self.next_offsets = dict(next_offsets)
 
     def as_dict(self) -> dict[str, Any]:
-        names = ("metric", "instance", *_EXPLAINED, "last_failure", "next_offsets")
-        return {name: getattr(self, name) for name in names}
+        names = ("metric", "instance", *_EXPLAINED, "waiting_for", "last_failure", "next_offsets")
+        return {"time": time.time()} | {name: getattr(self, name) for name in names}
 
     def as_prometheus(self) -> str:
         """The text format of Prometheus, version 0.0.4."""

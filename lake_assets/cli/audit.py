@@ -16,6 +16,8 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
     for every window raw rows = good + quarantined + duplicates, as the tables themselves count them. Data is read only
     where the counts do not add up.
 
+    For every metric of the asset, each final window is compared with the same aggregate over staging.
+
     Exit code 0 when in balance, 1 when not.
 
     \b
@@ -28,14 +30,33 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
 
     from lake_assets.cli.names import chosen
     from lake_assets.cli.tables import show, show_json
+    from lake_assets.orchestration.agreement import agreement
     from lake_assets.orchestration.audit import audit
-    from lake_assets.project import read_catalog
+    from lake_assets.project import read_catalog, read_metrics
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    audits = audit(settings, chosen(read_catalog(settings), asset))
+    catalog = read_catalog(settings)
+    audited = chosen(catalog, asset)
+    audits = audit(settings, audited)
+    names = {one.name for one in audited}
+    metrics = [metric for metric in read_metrics(settings, catalog).values() if metric.source in names]
+    agreements = {metric: agreement(settings, metric, catalog[metric.source]) for metric in metrics}
     if as_json:
-        show_json([dataclasses.asdict(found) | {"in_balance": found.in_balance} for found in audits])
+        show_json(
+            [
+                dataclasses.asdict(found)
+                | {
+                    "in_balance": found.in_balance,
+                    "metrics": [
+                        dataclasses.asdict(agreed) | {"agrees": agreed.agrees}
+                        for metric, agreed in agreements.items()
+                        if metric.source == found.asset
+                    ],
+                }
+                for found in audits
+            ]
+        )
     else:
         show(
             (
@@ -81,4 +102,9 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
             for partition in found.partitions:
                 for gap in partition.gaps:
                     click.echo(f"MISSING {gap}: {gap.count} records are on the broker but not in raw.")
-    sys.exit(0 if all(found.in_balance for found in audits) else 1)
+        for agreed in agreements.values():
+            click.echo(f"metric {agreed.metric}: {agreed.sentence}")
+            for difference in agreed.differing:
+                click.echo(f"  DIFFERS {difference}")
+    fine = all(found.in_balance for found in audits) and all(agreed.agrees for agreed in agreements.values())
+    sys.exit(0 if fine else 1)

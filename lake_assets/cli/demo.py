@@ -2,6 +2,8 @@
 
 import click
 
+LIVE_RATE, LIVE_SECONDS = 200, 5
+
 
 @click.command()
 @click.option("--sales", default=100_000, show_default=True, type=click.IntRange(min=100), help="Sales events to send.")
@@ -10,8 +12,9 @@ def command(sales: int, days: int) -> None:
     """Fill the example assets with events and follow them into the marts.
 
     Starts the stack when it is down, applies the contracts, sends leads, contracts and sales (some late, some doubled,
-    some broken) and waits until Dagster has made the marts by itself. The stack stays up. A second demo on the same day
-    sends the same events again: they are all duplicates, and the marts stay as they are.
+    some broken), shows a streaming metric while sales come in, and waits until Dagster has made the marts by itself.
+    The last line says whether the metric and staging agree. The stack stays up. A second demo on the same day sends the
+    same events again: they are all duplicates, and the marts stay as they are.
 
     \b
     Examples:
@@ -20,13 +23,15 @@ def command(sales: int, days: int) -> None:
     """
     import time
 
-    from lake_assets.cli.tables import show
+    from lake_assets.cli.tables import Moving, show
+    from lake_assets.demo.live import live
     from lake_assets.demo.tour import Volume, follow, one_more, send
+    from lake_assets.orchestration.agreement import agreement
     from lake_assets.orchestration.apply import apply
     from lake_assets.orchestration.audit import audit
     from lake_assets.orchestration.quarantine import reasons
     from lake_assets.orchestration.reload import reload_code
-    from lake_assets.project import read_catalog
+    from lake_assets.project import read_catalog, read_metrics
     from lake_assets.settings import load_settings
     from lake_assets.stack.lifecycle import up
     from lake_assets.warehouse.query import ask_as_analyst
@@ -44,10 +49,14 @@ def command(sales: int, days: int) -> None:
     click.echo("3. Events")
     for report in send(settings, assets, Volume(sales, days)):
         say(f"{report.records:,} to {report.topic} in {report.seconds:.1f} s")
-    click.echo("4. Kafka Connect lands them, Dagster conforms and publishes them, dbt builds the marts")
+    click.echo("4. Sales of this moment, counted per region and minute in the database while they come")
+    with Moving(("region", "orders", "quantity", "amount")) as moving:
+        counted = live(settings, assets["sales"], LIVE_RATE, LIVE_SECONDS, moving.update)
+    say(f"{counted.sent:,} sales; the last one was in the database after {counted.seconds:.2f} s")
+    click.echo("5. Kafka Connect lands them, Dagster conforms and publishes them, dbt builds the marts")
     followed = follow(settings, [assets[name] for name in ("leads", "contracts", "sales")], say)
     say(f"done after {followed:.0f} s")
-    click.echo("5. One more sale, seen by an analyst")
+    click.echo("6. One more sale, seen by an analyst")
     latency = one_more(settings, assets["sales"])
     say(f"from the event to the mart: {latency:.1f} s")
 
@@ -89,7 +98,9 @@ def command(sales: int, days: int) -> None:
         ],
         "Audit: lake audit",
     )
+    agreed = [agreement(settings, metric, assets[metric.source]) for metric in read_metrics(settings, assets).values()]
     postgres = settings.postgres
+    click.echo(f"From the last event to the metric {counted.seconds:.2f} s")
     click.echo(f"From the last event to the mart   {latency:.1f} s")
     click.echo(f"All of it                         {time.monotonic() - began:.0f} s")
     click.echo(f"Dagster                           http://127.0.0.1:{settings.dagster_port}")
@@ -97,3 +108,5 @@ def command(sales: int, days: int) -> None:
     click.echo(f"  its password                    in {postgres.passfile}")
     click.echo('Ask as an analyst                 lake sql "select * from funnel_data_mart.funnel" --as analyst')
     click.echo("The stack stays up; end it with   make down")
+    for found in agreed:
+        click.echo(f"Speed and batch, {found.metric}: {found.sentence}")

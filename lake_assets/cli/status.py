@@ -6,12 +6,13 @@ import click
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object with parts, assets and why a lag is unknown.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: parts, assets, metrics, why a lag is unknown.")
 def command(as_json: bool) -> None:
     """Show each part's health and last error, and how far each asset is behind.
 
     Each part is asked a real question, which takes 3 s at most. For each asset: records that are produced and have not
-    landed, windows that are queued, windows that a check holds back.
+    landed, windows that are queued, windows that a check holds back. For each metric: events per second, records that
+    are not counted yet, the watermark (how far its event time is), windows that are not final, and events set aside.
 
     Exit code 0 when all parts answer, 3 when one does not.
 
@@ -24,17 +25,20 @@ def command(as_json: bool) -> None:
 
     from lake_assets.cli.tables import show, show_json
     from lake_assets.errors import LakeError
-    from lake_assets.orchestration.backlog import Backlog, backlog
-    from lake_assets.project import read_catalog
+    from lake_assets.orchestration.backlog import Backlog, MetricBacklog, backlog, metric_backlog
+    from lake_assets.project import read_catalog, read_metrics
     from lake_assets.settings import load_settings
     from lake_assets.stack.lifecycle import status
 
     parts = status()
     assets: list[Backlog] = []
+    metrics: list[MetricBacklog] = []
     unknown: str | None = None
     try:
         settings = load_settings()
-        assets = backlog(settings, list(read_catalog(settings).values()))
+        catalog = read_catalog(settings)
+        assets = backlog(settings, list(catalog.values()))
+        metrics = metric_backlog(settings, read_metrics(settings, catalog), catalog)
     except LakeError as error:
         # A broken contract or a part that is down must not hide the health of the others.
         unknown = str(error)
@@ -43,6 +47,7 @@ def command(as_json: bool) -> None:
             {
                 "parts": [dataclasses.asdict(part) for part in parts],
                 "assets": [dataclasses.asdict(asset) for asset in assets],
+                "metrics": [dataclasses.asdict(metric) for metric in metrics],
                 "lag_unknown": unknown,
             }
         )
@@ -65,6 +70,23 @@ def command(as_json: bool) -> None:
             show(
                 ("asset", "records under way", "windows queued", "windows held back"),
                 [(asset.asset, asset.under_way, asset.queued, asset.held_back) for asset in assets],
+            )
+        if metrics:
+            show(
+                ("metric", "events/s", "to count", "watermark", "open windows", "late", "undecodable", "transaction"),
+                [
+                    (
+                        metric.metric,
+                        round(metric.events_per_second),
+                        "" if metric.under_way is None else metric.under_way,
+                        metric.watermark or metric.state,
+                        metric.open_windows,
+                        metric.late,
+                        metric.undecodable,
+                        f"{metric.transaction_seconds * 1000:.0f} ms",
+                    )
+                    for metric in metrics
+                ],
             )
         if unknown:
             click.echo(f"The lag is unknown: {unknown}")

@@ -2,8 +2,9 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import click
 
@@ -31,3 +32,37 @@ def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | Non
 def show_json(value: Any) -> None:
     """Prints JSON to stdout; dates and decimals become text."""
     click.echo(json.dumps(value, indent=2, default=str))
+
+
+class Moving:
+    """A table that is drawn again in its place on a terminal; elsewhere one line a second at the most."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        from rich.live import Live
+
+        self._columns = columns
+        self._live = Live(auto_refresh=False) if sys.stdout.isatty() else None
+        self._said = 0.0
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.__exit__(None, None, None)
+
+    def update(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Shows these rows."""
+        if self._live:
+            from rich import box
+            from rich.table import Table
+
+            table = Table(*self._columns, box=box.SIMPLE_HEAD, show_edge=False)
+            for row in rows:
+                table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
+            self._live.update(table, refresh=True)
+        elif time.monotonic() - self._said >= 1:
+            self._said = time.monotonic()
+            click.echo("  " + "   ".join(" ".join(str(value) for value in row) for row in rows))

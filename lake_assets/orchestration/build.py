@@ -1,4 +1,4 @@
-"""Puts the parts together: assets of every contract, marts, sensors, checks."""
+"""Puts the parts together: assets of every contract, marts, metrics, sensors, checks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,9 +6,10 @@ import dagster as dg
 
 from lake_assets.orchestration.assets import asset_definitions
 from lake_assets.orchestration.marts import mart_definitions
+from lake_assets.orchestration.metrics import agreement_check, metric_asset, metrics_sensor
 from lake_assets.orchestration.partitions import window_partitions
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
-from lake_assets.project import read_catalog
+from lake_assets.project import read_catalog, read_metrics
 from lake_assets.settings import Settings
 
 
@@ -20,9 +21,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     marts = mart_definitions(settings, assets)
     conforming = [node for node in nodes if isinstance(node, dg.AssetsDefinition)]
     sensor = raw_windows_sensor(settings, assets, partitions, mart_graph(marts.assets), [*conforming, *marts.assets])
+    metrics = read_metrics(settings, assets)
+    counted = [(metric, assets[metric.source]) for metric in metrics.values()]
     return dg.Definitions(
-        assets=[*nodes, *marts.assets],
-        sensors=[sensor, *marts.sensors],
+        assets=[*nodes, *marts.assets, *(metric_asset(metric, asset) for metric, asset in counted)],
+        asset_checks=[agreement_check(settings, metric, asset) for metric, asset in counted],
+        sensors=[sensor, *marts.sensors, *([metrics_sensor(settings, metrics, assets)] if metrics else [])],
         resources=dict(marts.resources),
         executor=dg.in_process_executor,
     )

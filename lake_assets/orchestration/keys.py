@@ -2,6 +2,7 @@
 
 from dagster import AssetKey
 
+from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 
 
@@ -23,3 +24,7 @@ def staging_key(asset: Asset) -> AssetKey:
 
 def quarantine_key(asset: Asset) -> AssetKey:
     return AssetKey([asset.staging_schema, asset.quarantine_table])
+
+
+def metric_key(metric: Metric) -> AssetKey:
+    return AssetKey(["serving", metric.table])

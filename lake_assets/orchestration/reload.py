@@ -1,21 +1,31 @@
-"""Makes a running Dagster see a changed catalog or a changed dbt project."""
+"""Makes what runs see a changed catalog or a changed dbt project: Dagster, and the metrics' processes."""
 
 import time
 from collections.abc import Callable
 
 from lake_assets.orchestration.manifest import newest_change
 from lake_assets.settings import Settings
-from lake_assets.stack.lifecycle import reload_definitions, status
+from lake_assets.stack.lifecycle import reload_definitions, restart, status, up
+from lake_assets.stack.stream import stream_parts
 
 
 def reload_code(settings: Settings, catalog_changed: bool, on_progress: Callable[[str], None]) -> bool:
     """Whether the code server was restarted: the catalog changed, or the dbt project has since the server started.
 
-    Only the embedded stack's; another Dagster reloads in its own way.
+    The processes of new metrics are started, and all of them read a changed catalog. Only the embedded stack's; another
+    Dagster reloads in its own way.
     """
-    code = next((part for part in status() if part.name == "code" and part.pid), None)
-    if code is None or code.uptime is None:
+    parts = {part.name: part for part in status()}
+    code = parts.get("code")
+    if code is None or not code.pid or code.uptime is None:
         return False
+    if idle := [name for name in stream_parts(settings) if not parts[name].pid]:
+        up(on_progress, idle)
+    if catalog_changed:
+        for name in stream_parts(settings):
+            if name not in idle:
+                on_progress(f"restarting {name}")
+                restart(name)
     if not catalog_changed and newest_change(settings) < time.time() - code.uptime:
         return False
     on_progress("reloading Dagster's definitions")

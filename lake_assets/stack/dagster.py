@@ -55,7 +55,7 @@ def prepare_dagster(settings: Settings, layout: Layout, code_port: int) -> None:
 
 def dagster_programs(layout: Layout, code_port: int, web_port: int) -> list[Program]:
     """The programs of the orchestration, as far as this version of the project has their modules."""
-    environment = _environment(layout)
+    environment = lake_environment(layout)
     scripts = Path(sys.executable).parent
     workspace = str(layout.dagster / "workspace.yaml")
     programs: list[Program] = []
@@ -76,7 +76,7 @@ def _program(name: str, command: tuple[str, ...], needs: tuple[str, ...], enviro
     return Program(name, command, needs, environment, directory=PROJECT, stop_seconds=15)
 
 
-def _environment(layout: Layout) -> dict[str, str]:
+def lake_environment(layout: Layout) -> dict[str, str]:
     """The lake's settings as they are now; a changed one restarts these programs at the next `lake up`."""
     given = {name: value for name, value in os.environ.items() if name.startswith("LAKE_")}
     given.pop("LAKE_POSTGRES_DSN", None)

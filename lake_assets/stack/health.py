@@ -3,10 +3,12 @@
 import socket
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
 from lake_assets.settings import Settings
 from lake_assets.stack.layout import Layout, socket_path
+from lake_assets.stack.stream import check_stream, stream_parts
 
 SECONDS = 3.0
 HEARTBEAT_SECONDS = 120.0  # it beats every 30 s
@@ -104,6 +106,7 @@ def checks(settings: Settings, layout: Layout, code_port: int) -> Mapping[str, C
         "code": lambda _: check_code(code_port),
         "daemon": lambda since: check_daemon(settings, since),
         "webserver": lambda _: check_webserver(settings),
+        **{part: partial(check_stream, layout, part) for part in stream_parts(settings)},
     }
 
 

@@ -18,6 +18,7 @@ from lake_assets.stack.java import find_java
 from lake_assets.stack.layout import Layout, remove_sockets
 from lake_assets.stack.logs import last_error, last_start
 from lake_assets.stack.starting import PartFailed, Progress, Start
+from lake_assets.stack.stream import PREFIX
 from lake_assets.stack.supervisor import Supervisor, end_processes, orphans, owned_processes
 
 RESTART_SECONDS = 60.0
@@ -71,7 +72,8 @@ def down() -> None:
         supervisor = Supervisor(layout)
         end_processes(orphans(layout, supervisor))
         if supervisor.is_running():
-            supervisor.shutdown(STOP_STEPS)
+            streams = tuple(part for part in supervisor.processes() if part.startswith(PREFIX))
+            supervisor.shutdown((streams, *STOP_STEPS))
         end_processes(owned_processes(layout))
         remove_sockets(layout.home)
 

@@ -20,6 +20,7 @@ from lake_assets.stack.passwords import keep_passwords
 from lake_assets.stack.postgres import postgres_program, prepare_postgres
 from lake_assets.stack.programs import Program, render_config
 from lake_assets.stack.roles import bootstrap, external_address
+from lake_assets.stack.stream import stream_programs
 from lake_assets.stack.supervisor import Supervisor
 
 READY_SECONDS = 300.0
@@ -61,7 +62,7 @@ class Start:
         addresses = self._addresses()
         settings = load_settings()
         passwords = keep_passwords(self._layout, settings.postgres.host, settings.postgres.port)
-        programs = self._programs(addresses)
+        programs = self._programs(settings, addresses)
         wanted = _with_needs(programs, parts)
         self._prepare(settings, addresses, passwords["lake_admin"], wanted)
         self._supervise(programs)
@@ -114,12 +115,13 @@ class Start:
         prepare_connect(self._layout, self._jars, addresses)
         prepare_dagster(settings, self._layout, int(addresses["code_port"]))
 
-    def _programs(self, addresses: dict[str, int | str]) -> dict[str, Program]:
+    def _programs(self, settings: Settings, addresses: dict[str, int | str]) -> dict[str, Program]:
         programs = [
             *([] if self._admin_dsn else [postgres_program(self._layout)]),
             kafka_program(self._layout, self._java, self._jars),
             connect_program(self._layout, self._java, self._jars),
             *dagster_programs(self._layout, int(addresses["code_port"]), int(addresses["dagster_port"])),
+            *stream_programs(settings, self._layout),
         ]
         return {program.name: program for program in programs}
 

@@ -14,7 +14,7 @@ from lake_assets.settings import Settings
 def sink_database(settings: Settings) -> Database:
     """How Kafka Connect reaches the database."""
     postgres = settings.postgres
-    url = f"jdbc:postgresql://{postgres.host}:{postgres.port}/{postgres.dbname}?currentSchema={SCHEMA}"
+    url = f"jdbc:postgresql://{postgres.host}:{postgres.port}/{postgres.dbname}?currentSchema={SCHEMA}&reWriteBatchedInserts=true"
     return Database(url, "connect", f"${{file:{settings.secrets / 'connect.properties'}:password}}")
 
 

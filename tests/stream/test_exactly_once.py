@@ -36,7 +36,8 @@ class Watch:
 
     def _look(self) -> None:
         seen: dict[object, tuple[int, bool]] = {}
-        text = f"select region, window_start, shard, late_offset, revision, is_final from serving.{self._counted.metric.table}_shards"
+        table = f"serving.{self._counted.metric.table}_shards"
+        text = f"select region, window_start, shard, late_offset, revision, is_final from {table}"
         with psycopg.connect(self._counted.settings.postgres.conninfo("lake"), autocommit=True) as session:
             while not self._done.wait(0.05):
                 for *key, revision, final in session.execute(text.encode()):

@@ -1,0 +1,107 @@
+"""Streaming metrics as Dagster assets beside their batch twins, each with the check that speed and batch agree."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+from dagster import MetadataValue
+
+from lake_assets.catalog.metric import Metric
+from lake_assets.catalog.model import Asset
+from lake_assets.orchestration.agreement import Agreement, agreement
+from lake_assets.orchestration.keys import metric_key, staging_key, topic_key
+from lake_assets.settings import Settings
+
+AGREES = "agrees_with_staging"
+# The sensor looks at what is new; the check itself, run by hand, at everything.
+SINCE = timedelta(days=1)
+INTERVAL_SECONDS = 60
+
+
+def metric_asset(metric: Metric, asset: Asset) -> dg.AssetSpec:
+    """The metric's node in the graph; stream_app and Kafka Connect make it."""
+    columns = [
+        *(dg.TableColumn(group.name, str(group.type)) for group in metric.groups),
+        dg.TableColumn("window_start", "timestamp", "First instant of the window (UTC)."),
+        dg.TableColumn("window_end", "timestamp", "First instant after it (UTC)."),
+        *(dg.TableColumn(m.name, str(m.type) if m.type else "integer", m.description) for m in metric.measures),
+        dg.TableColumn("is_final", "boolean", "Whether the numbers change no more."),
+        dg.TableColumn("late_events", "integer", "Events that came after the window was final; not in the numbers."),
+    ]
+    return dg.AssetSpec(
+        metric_key(metric),
+        deps=[topic_key(asset)],
+        description=metric.description,
+        group_name=asset.domain,
+        kinds={"kafka", "postgres"},
+        owners=list(metric.owners),
+        metadata={
+            "dagster/table_name": f"serving.{metric.table}",
+            "dagster/column_schema": dg.TableSchema(columns),
+            "metric": MetadataValue.text(str(metric.path)),
+            "topic": metric.topic,
+        },
+    )
+
+
+def agreement_check(settings: Settings, metric: Metric, asset: Asset) -> dg.AssetChecksDefinition:
+    """All final windows against staging; the sensor `metrics` does it by itself for the last day."""
+
+    @dg.asset_check(
+        asset=metric_key(metric),
+        name=AGREES,
+        additional_deps=[staging_key(asset)],
+        description=f"Each final window equals the same aggregate over {asset.staging_schema}.{asset.table}.",
+    )
+    def agrees() -> dg.AssetCheckResult:
+        found = agreement(settings, metric, asset)
+        return dg.AssetCheckResult(passed=found.agrees, metadata=_metadata(found))
+
+    return agrees
+
+
+def metrics_sensor(
+    settings: Settings, metrics: Mapping[str, Metric], assets: Mapping[str, Asset]
+) -> dg.SensorDefinition:
+    """The sensor `metrics`: when windows became final or their batch side complete, an event and the check's result."""
+
+    @dg.sensor(
+        name="metrics",
+        asset_selection=[metric_key(metric) for metric in metrics.values()],
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Compares the final windows of streaming metrics with staging, and says so where they differ.",
+    )
+    def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        before: dict[str, list[Any]] = json.loads(context.cursor) if context.cursor else {}
+        seen: dict[str, list[Any]] = {}
+        events: list[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation] = []
+        for name, metric in metrics.items():
+            found = agreement(settings, metric, assets[metric.source], SINCE)
+            seen[name] = [found.cells, str(found.high), found.agrees]
+            if not found.waiting and seen[name] != before.get(name):
+                events.extend(_events(metric, found))
+        return dg.SensorResult(asset_events=events, cursor=json.dumps(seen))
+
+    return watch
+
+
+def _events(metric: Metric, found: Agreement) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+    key = metric_key(metric)
+    yield dg.AssetMaterialization(key, metadata={"final_through": str(found.high)})
+    yield dg.AssetCheckEvaluation(
+        asset_key=key, check_name=AGREES, passed=found.agrees, metadata=_metadata(found), blocking=False
+    )
+
+
+def _metadata(found: Agreement) -> dict[str, MetadataValue]:
+    differing: Sequence[str] = [str(difference) for difference in found.differing]
+    return {
+        "compared": MetadataValue.text(found.sentence),
+        "final_numbers": MetadataValue.int(found.cells),
+        "differing": MetadataValue.json(list(differing)),
+        "from": MetadataValue.text(str(found.low)),
+        "to": MetadataValue.text(str(found.high)),
+    }
