@@ -19,7 +19,7 @@ from stream_app.fast import FastReader, is_quick
 from stream_app.judge import Judge, Refused
 from stream_app.position import Position, fingerprint_of, read_position
 from stream_app.restore import restore
-from stream_app.state import BEFORE_ALL, PartitionState, rows_as_json
+from stream_app.state import BEFORE_ALL, PartitionState, late_as_json, rows_as_json
 from stream_app.status import Status
 from stream_app.transaction import Record, TransactionFailed, Transactions
 
@@ -29,7 +29,6 @@ COMMIT_SECONDS = 0.1
 COMMIT_EVENTS = 50_000
 # A partition that had nothing more to read for this long does not hold its windows open any longer.
 IDLE_SECONDS = 10.0
-_LATE, _UNDECODABLE = "late", "undecodable"
 
 
 class Loop:
@@ -132,13 +131,11 @@ class Loop:
                 return
         state, now = self._states[partition], time.time_ns() // 1_000_000
         parts, refused = self._read(messages)
+        offsets = _Offsets(messages)
         for columns in parts:
-            offsets = _Offsets(messages)
-            for position in state.fold(columns, offsets, now):
-                self._keep_aside(self._metric.late, messages[position], ())
-                self.status.late += 1
+            state.fold(columns, offsets, now)
         for record in refused:
-            self._keep_aside(self._metric.undecodable, messages[record.position], record.codes)
+            self._keep_aside(messages[record.position], record.codes)
             self.status.undecodable += 1
         self._next[partition] = last + 1
         self._at_end.pop(partition, None)
@@ -157,12 +154,12 @@ class Loop:
         columns, refused = self._judge.judge(messages, suspects)
         return [*parts, columns], refused
 
-    def _keep_aside(self, topic: str, message: Message, codes: Sequence[str]) -> None:
+    def _keep_aside(self, message: Message, codes: Sequence[str]) -> None:
         headers = [("partition", str(message.partition()).encode()), ("offset", str(message.offset()).encode())]
         headers += [("error", code.encode()) for code in codes]
         self._extra.append(
             Record(
-                topic,
+                self._metric.undecodable,
                 message.partition() or 0,
                 message.key() or None,
                 message.value(),
@@ -199,9 +196,12 @@ class Loop:
         delta = state.take_delta(self._next[partition], now)
         for key, value in delta.changelog:
             yield Record(metric.changelog, partition, key, value, now)
-        for key, value in rows_as_json(metric, partition, self._next[partition], delta.rows):
+        for key, value in rows_as_json(metric, partition, state, delta.rows):
             yield Record(metric.topic, partition, key, value, now)
+        for key, value in late_as_json(metric, partition, delta.late):
+            yield Record(metric.late, partition, key, value, now)
         self.status.rows += len(delta.rows)
+        self.status.late += len(delta.late)
 
     def _position(self, partition: int, now: int) -> TopicPartition:
         state = self._states[partition]

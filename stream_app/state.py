@@ -4,7 +4,8 @@ A record of the changelog is keyed by a JSON list, and its value is JSON:
 
     ["row", window, group...]    [revision, measure...]      a partial aggregate
     ["keys", window, number]     [key, ...]                  keys counted in this window, to know an event sent twice
-    ["position"]                 [offset, watermark]         the input up to which all of the above holds
+    ["position"]                 [offset, watermark, late]   the input up to which all of the above holds, and how many
+                                                             of its events were late
 
 An empty value (a tombstone) ends what its window held. Windows are starts in milliseconds since 1970 UTC.
 """
@@ -31,17 +32,23 @@ class NotOurs(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row for the sink: the partial aggregate of a group and window on one shard (the Kafka partition).
-
-    `late_offset` is -1, or the offset of the one late event that the row is about.
-    """
+    """One row for the sink: the partial aggregate of a group and window on one shard (the Kafka partition)."""
 
     window: int
     group: GroupKey
     values: tuple[int, ...]
     revision: int
     is_final: bool
-    late_offset: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class LateRow:
+    """One event that came after its window was final, with what it would have added."""
+
+    window: int
+    group: GroupKey
+    values: tuple[int, ...]
+    offset: int
 
 
 @dataclass(slots=True)
@@ -49,6 +56,7 @@ class Delta:
     """What one transaction has to write for a partition."""
 
     rows: list[Row] = field(default_factory=list)
+    late: list[LateRow] = field(default_factory=list)
     changelog: list[tuple[bytes, bytes | None]] = field(default_factory=list)
 
 
@@ -59,12 +67,13 @@ class PartitionState:
         self.metric = metric
         self.watermark = BEFORE_ALL
         self.position = -1
+        self.late_events = 0
         self.windows: dict[int, dict[GroupKey, list[int]]] = {}
         self._seen: dict[int, set[Hashable]] = {}
         self._new_keys: dict[int, list[Hashable]] = defaultdict(list)
         self._key_records: Counter[int] = Counter()
         self._dirty: set[Cell] = set()
-        self._late: list[Row] = []
+        self._late: list[LateRow] = []
         self._written: dict[int, int] = {}
         fields = measured_fields(metric)
         self._fold = [(m, fields.index(m.field) if m.field else -1) for m in metric.measures]
@@ -81,31 +90,29 @@ class PartitionState:
         """The start of the latest window that is closed: events of it and of earlier ones are late."""
         return self.watermark - self.metric.lateness_ms - self.metric.window_ms
 
-    def fold(self, columns: Columns, offsets: Sequence[int], now: int) -> list[int]:
-        """Adds a batch; returns the positions of late events, which get rows of their own. `now` is in milliseconds.
+    def fold(self, columns: Columns, offsets: Sequence[int], now: int) -> None:
+        """Adds a batch, whose positions `offsets` knows the offsets of. Late events are kept apart. `now` is in ms.
 
         An event with a key that one of its window was counted with is a repeat and adds nothing. An event time ahead
         of the clock moves the watermark no further than the clock, else one wrong clock would make all others late.
         """
         newest = min(columns.newest, now)
         closed = self.closed_through()
-        late: list[int] = []
         if columns.windows and min(columns.windows) <= closed:
             is_late = [window <= closed for window in columns.windows]
-            late = self._take_late(columns.keep(is_late), offsets)
+            self._take_late(columns.keep(is_late), offsets)
             columns = columns.keep([not flag for flag in is_late])
         if columns.keys is not None:
             columns = self._without_repeats(columns, columns.keys)
         if columns.windows:
             self._add(columns)
         self.watermark = max(self.watermark, newest)
-        return late
 
-    def _take_late(self, columns: Columns, offsets: Sequence[int]) -> list[int]:
+    def _take_late(self, columns: Columns, offsets: Sequence[int]) -> None:
         for at, position in enumerate(columns.positions):
             values = tuple(1 if column < 0 else columns.values[column][at] for _, column in self._fold)
-            self._late.append(Row(columns.windows[at], columns.groups[at], values, 1, True, offsets[position]))
-        return list(columns.positions)
+            self._late.append(LateRow(columns.windows[at], columns.groups[at], values, offsets[position]))
+        self.late_events += len(columns.positions)
 
     def _without_repeats(self, columns: Columns, keys: list[Hashable]) -> Columns:
         seen, new = self._seen, self._new_keys
@@ -160,7 +167,7 @@ class PartitionState:
 
         The state counts it as written: when the transaction fails, the state must be thrown away and restored.
         """
-        delta = Delta(rows=self._late)
+        delta = Delta(late=self._late)
         closed = self.closed_through()
         for window in sorted(window for window in self.windows if window <= closed):
             self._close(window, delta)
@@ -175,7 +182,7 @@ class PartitionState:
         for window, keys in self._new_keys.items():
             delta.changelog.append((_encode(["keys", window, self._key_records[window]]), _encode(keys)))
             self._key_records[window] += 1
-        delta.changelog.append((_encode(["position"]), _encode([position, self.watermark])))
+        delta.changelog.append((_encode(["position"]), _encode([position, self.watermark, self.late_events])))
         self.position = position
         self._dirty, self._late, self._new_keys = set(), [], defaultdict(list)
         return delta
@@ -203,7 +210,7 @@ class PartitionState:
             case "keys", [int(window), int(number)]:
                 self._restore_keys(window, number, value, time)
             case "position", [] if value is not None:
-                self.position, self.watermark = _read(value)
+                self.position, self.watermark, self.late_events = _read(value)
             case _:
                 raise NotOurs(f"a record with the key {key!r}")
 
@@ -278,16 +285,29 @@ def _merge(measure: Measure, old: int, new: int) -> int:
             return max(old, new)
 
 
-def rows_as_json(metric: Metric, shard: int, position: int, rows: list[Row]) -> Iterator[tuple[bytes, bytes]]:
+def rows_as_json(metric: Metric, shard: int, state: PartitionState, rows: list[Row]) -> Iterator[tuple[bytes, bytes]]:
     """Key and value of each row for the metric's topic; the same cell has always the same key.
 
-    `source_offset` is the input position up to which the row counts its shard's events.
+    `source_offset` is the input position up to which the row counts its shard's events, and `late_before` how many of
+    the shard's events were late until then.
     """
-    groups = [group.name for group in metric.groups]
     measures = [measure.name for measure in metric.measures]
     for row in rows:
-        key = {**dict(zip(groups, row.group, strict=True)), "window_start": row.window, "shard": shard,
-               "late_offset": row.late_offset}  # fmt: skip
-        value = {**key, **dict(zip(measures, row.values, strict=True)), "source_offset": position,
-                 "revision": row.revision, "is_final": row.is_final}  # fmt: skip
+        key = _cell(metric, row.window, row.group, shard)
+        value = {**key, **dict(zip(measures, row.values, strict=True)), "source_offset": state.position,
+                 "late_before": state.late_events, "revision": row.revision, "is_final": row.is_final}  # fmt: skip
         yield _encode(key), _encode(value)
+
+
+def late_as_json(metric: Metric, shard: int, rows: list[LateRow]) -> Iterator[tuple[bytes, bytes]]:
+    """Key and value of each late event for the topic of late events."""
+    measures = [measure.name for measure in metric.measures]
+    for row in rows:
+        cell = _cell(metric, row.window, row.group, shard)
+        value = {**cell, "source_offset": row.offset, **dict(zip(measures, row.values, strict=True))}
+        yield _encode([shard, row.offset]), _encode(value)
+
+
+def _cell(metric: Metric, window: int, group: GroupKey, shard: int) -> dict[str, Any]:
+    names = (group.name for group in metric.groups)
+    return {**dict(zip(names, group, strict=True)), "window_start": window, "shard": shard}

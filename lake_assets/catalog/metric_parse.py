@@ -21,8 +21,10 @@ _UNITS = {
 _DAY = timedelta(days=1)
 _GROUP_TYPES = {"string": str, "integer": int, "boolean": bool}
 _MEASURE_TYPES = ("integer", "decimal")
-# Columns of the serving table besides groups and measures.
-SERVING_COLUMNS = ("window_start", "shard", "late_offset", "source_offset", "revision", "is_final", "late_events")
+# Columns of the tables and the view besides groups and measures.
+SERVING_COLUMNS = (
+    "window_start", "window_end", "shard", "source_offset", "late_before", "revision", "is_final", "late_events",
+)  # fmt: skip
 
 
 def parse_metric(text: str, path: PurePath, assets: Mapping[str, Asset]) -> Metric:

@@ -42,7 +42,7 @@ def metric_schema() -> JsonSchema:
         "title": "One streaming metric",
         **as_object(
             needs=("name", "version", "description", "owners", "source", "groupBy", "window", "lateness", "measures"),
-            name=as_name("Name of the metric, and of its view in the schema `serving`.", METRIC_NAME_LENGTH),
+            name=as_name("Name of the metric, and of its view in the schema `metrics`.", METRIC_NAME_LENGTH),
             version=as_pattern(r"^(0|[1-9]\d*)\.\d+\.\d+$", "a version is three numbers, such as 1.0.0",
                                "Raise the first number for a change of the numbers: a new view beside the old one."),
             description=as_text("What one row says, in one sentence."),

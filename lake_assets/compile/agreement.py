@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from lake_assets.catalog.metric import Measure, Metric
 from lake_assets.catalog.model import Asset
-from lake_assets.compile.serving import NOT_LATE, SCHEMA, shards_table
+from lake_assets.compile.metric_tables import SCHEMA, late_table, shards_table
 from lake_assets.compile.sql import identifier, literal
 
 # Finals that can be compared, and where each shard's windows were closed. Temporary tables, made in this order.
@@ -16,22 +16,35 @@ FINAL, CLOSED, LATE = "final_rows", "closed_windows", "late_rows"
 
 
 def final_tables(metric: Metric, low: str, high: str, left_out: str, covered: Mapping[int, int]) -> list[str]:
-    """Statements that make the temporary tables from `serving`.
+    """Statements that make the temporary tables from the database of the metrics.
 
     `low` and `high` are ISO 8601 times; `left_out` is SQL that is true for window starts whose batch side is not
     complete; `covered` says for each shard below which offset it is.
     """
     table = f"serving.{SCHEMA}.{identifier(shards_table(metric))}"
+    late = f"serving.{SCHEMA}.{identifier(late_table(metric))}"
     span = f"window_start >= timestamptz {literal(low)} and window_start < timestamptz {literal(high)}"
     known = " or ".join(f"(shard = {shard} and source_offset <= {offset})" for shard, offset in covered.items())
     return [
         f"create or replace temp table {FINAL} as select * from {table}\n"
-        f"where late_offset = {NOT_LATE} and is_final and {span} and not ({left_out}) and ({known or 'false'})",
+        f"where is_final and {span} and not ({left_out}) and ({known or 'false'})",
         f"create or replace temp table {CLOSED} as\n"
         f"select shard, window_start, max(source_offset) as source_offset from {FINAL} group by all",
-        f"create or replace temp table {LATE} as select shard, late_offset from {table}\n"
-        f"where late_offset <> {NOT_LATE} and {span}",
+        f"create or replace temp table {LATE} as select shard, source_offset from {late} where {span}",
     ]
+
+
+def late_complete(metric: Metric) -> str:
+    """Per shard: the newest final row's `source_offset`, how many late events there were until then, and how many of
+    them have arrived in the database."""
+    shards = f"serving.{SCHEMA}.{identifier(shards_table(metric))}"
+    late = f"serving.{SCHEMA}.{identifier(late_table(metric))}"
+    return (
+        f"select shard, source_offset, late_before,\n"
+        f"  (select count(*) from {late} l where l.shard = f.shard and l.source_offset < f.source_offset)\n"
+        f"from (select shard, max(source_offset) as source_offset, max(late_before) as late_before\n"
+        f"  from {shards} where is_final group by shard) f"
+    )
 
 
 def staging_rows(metric: Metric, asset: Asset, low: str, high: str) -> str:
@@ -65,7 +78,7 @@ counted as (
   -- A window without a final row of its own was closed when a later one was.
   select s.* from source s asof join {CLOSED} c on s.shard = c.shard and s.window_start <= c.window_start
   where s._offset < c.source_offset
-    and not exists (select 1 from {LATE} l where l.shard = s.shard and l.late_offset = s._offset)
+    and not exists (select 1 from {LATE} l where l.shard = s.shard and l.source_offset = s._offset)
 ),
 batch as (
   select {by}, {totals} from counted group by {by}

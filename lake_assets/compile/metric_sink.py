@@ -1,51 +1,75 @@
-"""Metric -> the Kafka Connect connector that upserts its rows into the database."""
+"""Metric -> the Kafka Connect connectors that upsert its rows into the database."""
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.compile.connector import ConnectorSpec
-from lake_assets.compile.serving import SCHEMA, key_columns, shards_table
+from lake_assets.compile.metric_tables import LATE_KEYS, SCHEMA, late_table, shard_keys, shards_table
 
 _TYPES = {"string": "string", "integer": "int64", "boolean": "boolean"}
+Field = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Where the rows go. `url` is JDBC's; user and password are references for a config provider (`${file:PATH:KEY}`),
-    or, for the user, a name."""
+    """Where the rows go. `url` is JDBC's, `user` a role's name, `password` a reference for a config provider
+    (`${file:PATH:KEY}`)."""
 
     url: str
     user: str
     password: str
 
 
-def metric_sink(metric: Metric, database: Database) -> ConnectorSpec:
-    """The connector of one metric. Values are plain JSON; their schema stands in the connector (KIP-1054).
+def metric_sinks(metric: Metric, database: Database) -> tuple[ConnectorSpec, ConnectorSpec]:
+    """The connectors of one metric: its rows, and its late events, of which many may come at once without delaying
+    the rows.
 
     Raises ValueError for a password that is no config provider reference: the REST API shows a config to anyone.
     """
     if not re.fullmatch(r"\$\{\w+:[^}]+\}", database.password):
         raise ValueError("the connector's password must be a config provider reference such as ${file:PATH:KEY}")
+    cell = [*(_field(group.name, _TYPES[group.type.name]) for group in metric.groups), WINDOW, _field("shard", "int32")]
+    numbers = [*(_field(measure.name, "int64") for measure in metric.measures), _field("source_offset", "int64")]
+    state = [_field("late_before", "int64"), _field("revision", "int64"), _field("is_final", "boolean")]
+    return (
+        _sink(metric.topic, shards_table(metric), shard_keys(metric), [*cell, *numbers, *state], database),
+        _sink(metric.late, late_table(metric), LATE_KEYS, [*cell, *numbers], database),
+    )
+
+
+WINDOW: Field = {
+    "field": "window_start", "type": "int64", "optional": False, "version": 1,
+    "name": "org.apache.kafka.connect.data.Timestamp",
+}  # fmt: skip
+
+
+def _field(name: str, kind: str) -> Field:
+    return {"field": name, "type": kind, "optional": False}
+
+
+def _sink(topic: str, table: str, keys: Sequence[str], fields: Sequence[Field], database: Database) -> ConnectorSpec:
+    """Values are plain JSON; their schema stands in the connector (KIP-1054)."""
     return ConnectorSpec(
-        metric.topic,
+        topic,
         {
             "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
             "tasks.max": "1",
-            "topics": metric.topic,
+            "topics": topic,
             "key.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
             "value.converter": "org.apache.kafka.connect.json.JsonConverter",
             "value.converter.schemas.enable": "true",
-            "value.converter.schema.content": json.dumps(_schema(metric)),
+            "value.converter.schema.content": json.dumps({"type": "struct", "optional": False, "fields": list(fields)}),
             "connection.url": database.url,
             "connection.username": database.user,
             "connection.password": database.password,
             "insert.mode": "upsert",
             "primary.key.mode": "record_value",
-            "primary.key.fields": ",".join(key_columns(metric)),
+            "primary.key.fields": ",".join(keys),
             "schema.evolution": "none",
-            "collection.name.format": f"{SCHEMA}.{shards_table(metric)}",
+            "collection.name.format": f"{SCHEMA}.{table}",
             "use.time.zone": "UTC",
             "batch.size": "5000",
             "consumer.override.isolation.level": "read_committed",
@@ -56,14 +80,3 @@ def metric_sink(metric: Metric, database: Database) -> ConnectorSpec:
             "consumer.override.heartbeat.interval.ms": "1500",
         },
     )
-
-
-def _schema(metric: Metric) -> dict[str, object]:
-    fields = [(group.name, _TYPES[group.type.name]) for group in metric.groups]
-    fields += [("shard", "int32"), ("late_offset", "int64")]
-    fields += [(measure.name, "int64") for measure in metric.measures]
-    fields += [("source_offset", "int64"), ("revision", "int64"), ("is_final", "boolean")]
-    window = {"field": "window_start", "type": "int64", "optional": False, "version": 1,
-              "name": "org.apache.kafka.connect.data.Timestamp"}  # fmt: skip
-    plain: list[dict[str, object]] = [{"field": name, "type": type_, "optional": False} for name, type_ in fields]
-    return {"type": "struct", "optional": False, "fields": [*plain, window]}

@@ -8,8 +8,8 @@ _MONTH_MS = 30 * 86_400_000
 
 
 def metric_topics(metric: Metric, source: Asset) -> list[TopicSpec]:
-    """Rows for the sink and the changelog keep the newest record of each key; late and undecodable events, which raw
-    tables keep as well, stay for a month."""
+    """Rows for the sinks and the changelog keep the newest record of each key; undecodable events, which raw tables
+    and quarantine keep as well, stay for a month."""
     newest = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2", "segment.bytes": str(64 << 20)}
     month = {
         "cleanup.policy": "delete",
@@ -19,6 +19,6 @@ def metric_topics(metric: Metric, source: Asset) -> list[TopicSpec]:
     return [
         TopicSpec(metric.topic, source.partitions, newest),
         TopicSpec(metric.changelog, source.partitions, {**newest, "max.message.bytes": str(MAX_RECORD_BYTES)}),
-        TopicSpec(metric.late, source.partitions, month),
+        TopicSpec(metric.late, source.partitions, newest),
         TopicSpec(metric.undecodable, source.partitions, month),
     ]

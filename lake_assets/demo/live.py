@@ -24,7 +24,7 @@ _DEADLINE_SECONDS = 120.0
 _VIEW = """
 select region, coalesce(sum(orders), 0)::bigint as orders, coalesce(sum(quantity), 0)::bigint as quantity,
   coalesce(sum(amount), 0) as amount
-from serving.sales_by_region where window_start >= %s group by region order by region
+from metrics.sales_by_region where window_start >= %s group by region order by region
 """
 
 

@@ -10,9 +10,9 @@ import duckdb
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.windows import window_end, window_key, window_start
-from lake_assets.compile.agreement import FINAL, differences, final_tables, judged_rows, staging_rows
+from lake_assets.compile.agreement import FINAL, differences, final_tables, judged_rows, late_complete, staging_rows
 from lake_assets.compile.conform import judged_table
-from lake_assets.compile.serving import SCHEMA, shards_table
+from lake_assets.compile.metric_tables import SCHEMA, shards_table
 from lake_assets.compile.sql import identifier, literal
 from lake_assets.landing.files import files
 from lake_assets.ledger.ledger import Ledger
@@ -86,12 +86,16 @@ def agreement(settings: Settings, metric: Metric, asset: Asset, since: timedelta
         bounds = _bounds(connection, metric, since)
         if bounds is None:
             return _nothing(metric, "no window is final yet")
+        # Late events have a sink of their own, which may be behind: without them a window would seem to lack events.
+        for shard, _, late, arrived in connection.execute(late_complete(metric)).fetchall():
+            if arrived < late:
+                covered.pop(shard, None)
         low, high = (moment.isoformat() for moment in bounds)
         for statement in final_tables(metric, low, high, _left_out(asset, sorted(pending)), covered):
             connection.execute(statement)
         (cells,) = connection.execute(f"select count(*) from {FINAL}").fetchall()[0]
         if not cells:
-            return _nothing(metric, "the batch side has not passed the final windows yet")
+            return _nothing(metric, "the batch side or the late events' sink has not passed the final windows yet")
         found = connection.execute(differences(metric, staging_rows(metric, asset, low, high))).fetchmany(10_000)
         if found:
             found = _again_from_raw(settings, connection, metric, asset, _differing(metric, found), bounds)
@@ -111,7 +115,7 @@ def _bounds(
     connection: duckdb.DuckDBPyConnection, metric: Metric, since: timedelta | None
 ) -> tuple[datetime, datetime] | None:
     table = f"serving.{SCHEMA}.{identifier(shards_table(metric))}"
-    query = f"select min(window_start), max(window_start) from {table} where is_final and late_offset = -1"
+    query = f"select min(window_start), max(window_start) from {table} where is_final"
     ((low, high),) = connection.execute(query).fetchall()
     if low is None:
         return None

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
-from lake_assets.compile.metric_sink import metric_sink
+from lake_assets.compile.metric_sink import metric_sinks
 from lake_assets.compile.metric_topics import metric_topics
 from lake_assets.compile.topic import TopicSpec
 from lake_assets.errors import LakeError
 from lake_assets.landing.connect import config_differences, ensure_connector
 from lake_assets.landing.topics import compare_topics, ensure_topics
 from lake_assets.settings import Settings
-from lake_assets.warehouse.serving import applied_definitions, ensure_serving, sink_database
+from lake_assets.warehouse.metric_tables import applied_definitions, ensure_metric_tables, sink_database
 
 
 class MetricChanged(LakeError):
@@ -45,12 +45,13 @@ def metric_steps(
     for metric in metrics.values():
         if metric.table not in applied:
             detail = f"from {metric.source}, by {', '.join(group.name for group in metric.groups)}"
-            yield MetricStep("metric", f"serving.{metric.table}", "create", detail)
-        differences = config_differences(settings, metric_sink(metric, sink_database(settings)))
-        if differences is None:
-            yield MetricStep("connector", metric.topic, "create", f"into serving.{metric.table}")
-        elif differences:
-            yield MetricStep("connector", metric.topic, "change", ", ".join(differences))
+            yield MetricStep("metric", f"metrics.{metric.table}", "create", detail)
+        for sink in metric_sinks(metric, sink_database(settings)):
+            differences = config_differences(settings, sink)
+            if differences is None:
+                yield MetricStep("connector", sink.name, "create", f"into {sink.config['collection.name.format']}")
+            elif differences:
+                yield MetricStep("connector", sink.name, "change", ", ".join(differences))
 
 
 def apply_metrics(
@@ -60,8 +61,9 @@ def apply_metrics(
     ensure_topics(settings, _topics(metrics, assets))
     for metric in metrics.values():
         on_progress(f"metric {metric.table}")
-        ensure_serving(settings, metric)
-        ensure_connector(settings, metric_sink(metric, sink_database(settings)))
+        ensure_metric_tables(settings, metric)
+        for sink in metric_sinks(metric, sink_database(settings)):
+            ensure_connector(settings, sink)
 
 
 def _topics(metrics: Mapping[str, Metric], assets: Mapping[str, Asset]) -> list[TopicSpec]:

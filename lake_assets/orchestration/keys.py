@@ -27,4 +27,4 @@ def quarantine_key(asset: Asset) -> AssetKey:
 
 
 def metric_key(metric: Metric) -> AssetKey:
-    return AssetKey(["serving", metric.table])
+    return AssetKey(["metrics", metric.table])

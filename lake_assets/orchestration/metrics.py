@@ -38,7 +38,7 @@ def metric_asset(metric: Metric, asset: Asset) -> dg.AssetSpec:
         kinds={"kafka", "postgres"},
         owners=list(metric.owners),
         metadata={
-            "dagster/table_name": f"serving.{metric.table}",
+            "dagster/table_name": f"metrics.{metric.table}",
             "dagster/column_schema": dg.TableSchema(columns),
             "metric": MetadataValue.text(str(metric.path)),
             "topic": metric.topic,

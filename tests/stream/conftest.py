@@ -87,13 +87,13 @@ class Counted:
         """The view: (region, window in ms) -> orders, quantity, amount, is_final."""
         rows = self.query(
             f"select region, (extract(epoch from window_start) * 1000)::bigint, orders, quantity, amount, is_final "
-            f"from serving.{self.metric.table}"
+            f"from metrics.{self.metric.table}"
         )
         return {row[:2]: row[2:] for row in rows}
 
     def orders(self) -> int:
         """Events counted or set aside as late."""
-        ((orders,),) = self.query(f"select coalesce(sum(orders + late_events), 0) from serving.{self.metric.table}")
+        ((orders,),) = self.query(f"select coalesce(sum(orders + late_events), 0) from metrics.{self.metric.table}")
         return int(orders)
 
     def wait_for(self, orders: int, seconds: float = 120) -> None:

@@ -36,8 +36,8 @@ class Watch:
 
     def _look(self) -> None:
         seen: dict[object, tuple[int, bool]] = {}
-        table = f"serving.{self._counted.metric.table}_shards"
-        text = f"select region, window_start, shard, late_offset, revision, is_final from {table}"
+        table = f"metrics.{self._counted.metric.table}_shards"
+        text = f"select region, window_start, shard, revision, is_final from {table}"
         with psycopg.connect(self._counted.settings.postgres.conninfo("lake"), autocommit=True) as session:
             while not self._done.wait(0.05):
                 for *key, revision, final in session.execute(text.encode()):
@@ -87,7 +87,7 @@ def test_instances_that_are_killed_at_random_moments_lose_and_double_nothing(cou
     assert watch.backwards == []
     assert kills > 4
     assert watch.looks > 10
-    assert made.query(f"select sum(late_events) from serving.{made.metric.table}") == [(0,)]
+    assert made.query(f"select sum(late_events) from metrics.{made.metric.table}") == [(0,)]
 
 
 def test_an_instance_that_is_asked_to_end_commits_and_ends_in_time(counted: Callable[..., Counted]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_app.columns import Columns
-from stream_app.state import Delta, NotOurs, PartitionState, Row, rows_as_json
+from stream_app.state import Delta, LateRow, NotOurs, PartitionState, Row, late_as_json, rows_as_json
 from tests.stream.examples import metric, orders
 
 METRIC = metric(orders())
@@ -40,8 +40,8 @@ def restored(*deltas: Delta) -> PartitionState:
     return copy
 
 
-def fold(target: PartitionState, *events: tuple[int, str, int], now: int = FAR) -> list[int]:
-    return target.fold(columns(*events), range(len(events)), now)
+def fold(target: PartitionState, *events: tuple[int, str, int], now: int = FAR) -> None:
+    target.fold(columns(*events), range(len(events)), now)
 
 
 def test_events_of_a_group_and_window_become_one_row_with_every_measure() -> None:
@@ -84,15 +84,16 @@ def test_a_window_closes_when_an_event_is_later_than_its_lateness_and_its_last_r
 def test_an_event_of_a_closed_window_is_late_and_gets_a_row_of_its_own_with_its_offset() -> None:
     s = state()
     fold(s, (180_000, "a", 5))
-    assert s.fold(columns((1, "b", 7), (180_001, "c", 1)), [41, 42], FAR) == [0]
-    late = [row for row in s.take_delta(43, 0).rows if row.late_offset >= 0]
-    assert late == [Row(0, GROUP, (1, 1, 7, 7, 7), 1, True, 41)]
+    s.fold(columns((1, "b", 7), (180_001, "c", 1)), [41, 42], FAR)
+    assert s.take_delta(43, 0).late == [LateRow(0, GROUP, (1, 1, 7, 7, 7), 41)]
+    assert s.late_events == 1
 
 
 def test_a_clock_that_runs_ahead_does_not_make_the_others_late() -> None:
     s = state()
     fold(s, (FAR, "ahead", 1), now=200_000)
-    assert fold(s, (100_000, "a", 1), now=200_000) == []
+    fold(s, (100_000, "a", 1), now=200_000)
+    assert s.late_events == 0
 
 
 def test_after_all_windows_are_closed_a_restart_has_nothing_to_read_but_the_position() -> None:
@@ -125,15 +126,19 @@ def test_a_record_that_this_metric_did_not_write_is_refused(key: bytes, value: b
         state().apply(key, value, 0)
 
 
-def test_keys_of_rows_are_the_same_for_the_same_cell_and_differ_for_late_ones() -> None:
+def test_keys_of_rows_are_the_same_for_the_same_cell_and_late_events_have_their_offset_as_key() -> None:
     rows = [Row(0, GROUP, (1, 1, 1, 1, 1), 1, False), Row(0, GROUP, (2, 2, 2, 1, 1), 2, True),
-            Row(0, GROUP, (1, 1, 1, 1, 1), 1, True, 17)]  # fmt: skip
-    keys = [key for key, _ in rows_as_json(METRIC, 3, 5, rows)]
+            Row(MINUTE, GROUP, (1, 1, 1, 1, 1), 1, True)]  # fmt: skip
+    s = state()
+    s.take_delta(5, 0)
+    keys = [key for key, _ in rows_as_json(METRIC, 3, s, rows)]
     assert keys[0] == keys[1] != keys[2]
-    value = msgspec.json.decode(next(rows_as_json(METRIC, 3, 5, rows))[1])
-    assert value == {"region": "north", "shop": 7, "paid": True, "window_start": 0, "shard": 3, "late_offset": -1,
-                     "orders": 1, "quantity": 1, "amount": 1, "smallest": 1, "largest": 1, "source_offset": 5,
+    value = msgspec.json.decode(next(rows_as_json(METRIC, 3, s, rows))[1])
+    assert value == {"region": "north", "shop": 7, "paid": True, "window_start": 0, "shard": 3, "orders": 1,
+                     "quantity": 1, "amount": 1, "smallest": 1, "largest": 1, "source_offset": 5, "late_before": 0,
                      "revision": 1, "is_final": False}  # fmt: skip
+    [(key, text)] = late_as_json(METRIC, 3, [LateRow(0, GROUP, (1, 1, 1, 1, 1), 17)])
+    assert (key, msgspec.json.decode(text)["source_offset"]) == (b"[3,17]", 17)
 
 
 EVENTS = st.lists(st.tuples(st.integers(0, 900_000), st.sampled_from("abcdefgh"), st.integers(-50, 50)), max_size=25)
@@ -145,28 +150,30 @@ def test_whatever_is_restored_in_between_every_event_is_in_a_row_a_repeat_or_lat
     batches: list[list[tuple[int, str, int]]], restarts: int
 ) -> None:
     """The newest row of each cell, with the late ones, holds each event but repeats once, and its sum."""
-    s, deltas, newest = state(), list[Delta](), dict[tuple[Any, ...], Row]()
+    s, deltas, newest = state(), list[Delta](), dict[int, Row]()
     offset, late_offsets = 0, Counter[int]()
     counted: dict[int, dict[str, int]] = {}
     for number, batch in enumerate(batches):
         if restarts >> number & 1:
             s = restored(*deltas)
         if batch:
-            positions = s.fold(columns(*batch), range(offset, offset + len(batch)), FAR)
-            late_offsets.update(offset + at for at in positions)
+            closed = s.closed_through()
+            s.fold(columns(*batch), range(offset, offset + len(batch)), FAR)
             for at, (time, key, amount) in enumerate(batch):
-                if at not in positions:
+                if time // MINUTE * MINUTE <= closed:
+                    late_offsets[offset + at] += 1
+                else:
                     counted.setdefault(time // MINUTE * MINUTE, {}).setdefault(key, amount)
         offset += len(batch)
         delta = s.take_delta(offset, 0)
         deltas.append(delta)
         for row in delta.rows:
-            cell = (row.window, row.late_offset)
-            assert cell not in newest or newest[cell].revision < row.revision, "a revision went backwards"
-            assert cell not in newest or not newest[cell].is_final, "a final row changed"
-            newest[cell] = row
-    assert {at for _, at in newest if at >= 0} == set(late_offsets)
-    found = {window: row.values for (window, at), row in newest.items() if at < 0}
+            assert row.window not in newest or newest[row.window].revision < row.revision, "a revision went backwards"
+            assert row.window not in newest or not newest[row.window].is_final, "a final row changed"
+            newest[row.window] = row
+    assert Counter(row.offset for delta in deltas for row in delta.late) == late_offsets
+    assert s.late_events == sum(late_offsets.values())
+    found = {window: row.values for window, row in newest.items()}
     assert found == {
         window: (len(by_key), len(by_key), sum(by_key.values()), min(by_key.values()), max(by_key.values()))
         for window, by_key in counted.items()

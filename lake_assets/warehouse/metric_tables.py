@@ -6,7 +6,7 @@ import psycopg
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.compile.metric_sink import Database
-from lake_assets.compile.serving import SCHEMA, serving_statements, shards_table
+from lake_assets.compile.metric_tables import SCHEMA, metric_statements, shards_table
 from lake_assets.errors import Unavailable
 from lake_assets.settings import Settings
 
@@ -30,12 +30,12 @@ def applied_definitions(settings: Settings, metrics: Iterable[Metric]) -> dict[s
     return {names[name]: definition or "" for name, definition in rows}
 
 
-def ensure_serving(settings: Settings, metric: Metric) -> None:
+def ensure_metric_tables(settings: Settings, metric: Metric) -> None:
     """Makes table, trigger, view and grants of a metric; can be run again. Raises Unavailable."""
     with _session(settings) as session:
         # Two at once would collide on the function that all metrics share.
-        session.execute("select pg_advisory_xact_lock(hashtext('serving'))")
-        for statement in serving_statements(metric):
+        session.execute("select pg_advisory_xact_lock(hashtext('metrics'))")
+        for statement in metric_statements(metric):
             session.execute(statement.encode())
 
 

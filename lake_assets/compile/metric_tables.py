@@ -1,0 +1,104 @@
+"""Metric -> the tables that the sinks write, the view that people read, and what keeps an old row from coming back.
+
+The table of shards has one row for each group, window and shard (the source's Kafka partition), because several
+instances count side by side; the view adds the shards up. Events that came too late have a table of their own.
+"""
+
+from lake_assets.catalog.metric import Measure, Metric
+from lake_assets.compile.sql import identifier, literal
+
+SCHEMA = "metrics"
+COLUMN_TYPES = {"string": "text", "integer": "bigint", "boolean": "boolean"}
+
+# A sink that was away may bring rows again that are older than those already there.
+KEEP_NEWEST = f"""\
+create or replace function {SCHEMA}.keep_newest() returns trigger language plpgsql as $$
+begin
+  if new.revision < old.revision then
+    return null;
+  end if;
+  return new;
+end $$"""
+
+
+def shards_table(metric: Metric) -> str:
+    """The table's name, without its schema."""
+    return f"{metric.table}_shards"
+
+
+def late_table(metric: Metric) -> str:
+    """The name of the table of late events, without its schema."""
+    return f"{metric.table}_late"
+
+
+def shard_keys(metric: Metric) -> list[str]:
+    return [*(group.name for group in metric.groups), "window_start", "shard"]
+
+
+LATE_KEYS = ["shard", "source_offset"]
+
+
+def metric_statements(metric: Metric) -> list[str]:
+    """DDL for Postgres that makes tables, trigger and view; running it again changes nothing."""
+    shards, late = f"{SCHEMA}.{identifier(shards_table(metric))}", f"{SCHEMA}.{identifier(late_table(metric))}"
+    view = f"{SCHEMA}.{identifier(metric.table)}"
+    groups = [f"{identifier(group.name)} {COLUMN_TYPES[group.type.name]} not null" for group in metric.groups]
+    cell = [*groups, "window_start timestamptz not null", "shard integer not null"]
+    measures = [f"{identifier(measure.name)} bigint not null" for measure in metric.measures]
+    numbers = [*measures, "source_offset bigint not null"]
+    state = ["late_before bigint not null", "revision bigint not null", "is_final boolean not null"]
+    return [
+        f"create schema if not exists {SCHEMA}",
+        KEEP_NEWEST,
+        _table(shards, [*cell, *numbers, *state], shard_keys(metric)),
+        _table(late, [*cell, *numbers], LATE_KEYS),
+        f"create index if not exists {identifier(f'{metric.table}_shards_window')} on {shards} (window_start)",
+        f"create index if not exists {identifier(f'{metric.table}_late_window')} on {late} (window_start)",
+        f"create or replace trigger {identifier(f'{metric.table}_keep_newest')} before update on {shards} "
+        f"for each row execute function {SCHEMA}.keep_newest()",
+        f"comment on table {shards} is {literal(metric.definition())}",
+        f"comment on table {late} is {literal(f'Events of {metric.table} that came after their window was final.')}",
+        f"create or replace view {view} as\n{_view_query(metric, shards, late)}",
+        f"comment on view {view} is {literal(metric.description)}",
+        *(
+            f"comment on column {view}.{identifier(measure.name)} is {literal(measure.description)}"
+            for measure in metric.measures
+        ),
+        f"grant usage on schema {SCHEMA} to connect, analyst",
+        f"grant select, insert, update on {shards}, {late} to connect",
+        f"grant select on {view} to analyst",
+    ]
+
+
+def _table(name: str, columns: list[str], keys: list[str]) -> str:
+    primary = ", ".join(identifier(key) for key in keys)
+    listed = ",\n  ".join([*columns, f"primary key ({primary})"])
+    return f"create table if not exists {name} (\n  {listed}\n)"
+
+
+def _view_query(metric: Metric, shards: str, late: str) -> str:
+    groups = [identifier(group.name) for group in metric.groups]
+    by = ", ".join(groups)
+    measures = ",\n    ".join(_measure(measure) for measure in metric.measures)
+    same = " and ".join(f"l.{name} = w.{name}" for name in [*groups, "window_start"])
+    # Late events are counted window by window, so that a question for a few windows looks at few of them.
+    return f"""\
+select {by}, window_start, window_start + interval '{metric.window_ms} milliseconds' as window_end,
+  {", ".join(identifier(measure.name) for measure in metric.measures)}, is_final,
+  (select count(*) from {late} l where {same}) as late_events
+from (
+  select {by}, window_start,
+    {measures},
+    bool_and(is_final) as is_final
+  from {shards}
+  group by {by}, window_start
+) w"""
+
+
+def _measure(measure: Measure) -> str:
+    """The shards' partial numbers as one, in the unit of the source's field."""
+    name = identifier(measure.name)
+    total = f"{'sum' if measure.function in ('count', 'sum') else measure.function}({name})"
+    if measure.scale:
+        return f"cast({total} / 1{'0' * measure.scale}::numeric as numeric(38, {measure.scale})) as {name}"
+    return f"cast({total} as bigint) as {name}"

@@ -1,0 +1,155 @@
+"""Metrics from their file to the database, and that speed and batch agree."""
+
+import subprocess
+import sys
+from collections.abc import Generator
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from lake_assets.demo.generator import generate
+from lake_assets.settings import PROJECT
+from tests.end_to_end.conftest import Lake
+from tests.stack.conditions import wait_until
+
+END = datetime(2026, 7, 1, tzinfo=UTC)
+SALES, LEADS, DAYS, SEED = 3_000, 1_000, 4, 11
+BY_ORIGIN = """\
+name: leads_by_origin
+version: 1.0.0
+description: Leads of each origin and hour.
+owners: [growth@example.com]
+source: leads
+filter:
+  - {field: origin, in: [web, referral]}
+groupBy: [origin]
+window: 1h
+lateness: 1h
+measures:
+  - {name: leads, function: count, description: "Leads that came in."}
+"""
+
+
+@pytest.fixture(scope="module")
+def counting(lake: Lake) -> Generator[Lake]:
+    """The session's lake with a second metric, while an instance of each metric runs."""
+    path = lake.folder / "catalog" / "metrics" / "leads_by_origin.yaml"
+    path.write_text(BY_ORIGIN, "utf-8")
+    lake.ok("apply")
+    processes = [
+        subprocess.Popen([sys.executable, "-m", "stream_app", name], env=dict(lake.environment), cwd=PROJECT)
+        for name in ("sales_by_region", "leads_by_origin")
+    ]
+    send(lake)
+    lake.ok("run")
+    yield lake
+    for process in processes:
+        process.kill()
+        process.wait(10)
+    path.unlink()
+
+
+def send(lake: Lake) -> None:
+    for asset, rows in (("sales", SALES), ("leads", LEADS)):
+        lines = b"\n".join(generate(asset, rows, SEED, END, DAYS))
+        lake.ok("produce", asset, "-", "--format", "jsonl", stdin=lines)
+
+
+def agreed(lake: Lake, asset: str) -> dict[str, object]:
+    """The metric's part of the audit, once everything that was sent has been counted and has arrived."""
+
+    def found() -> dict[str, object]:
+        return lake("audit", asset, "--json").json[0]["metrics"][0]
+
+    wait_until(lambda: not found()["waiting"] and arrived(lake), 120)
+    return found()
+
+
+def arrived(lake: Lake) -> bool:
+    """Whether each event that staging knows is in the database, counted or late."""
+    counted = (
+        "(select coalesce(sum(orders), 0) from metrics.sales_by_region_shards) "
+        "+ (select count(*) from metrics.sales_by_region_late)"
+    )
+    good = "(select count(*) from sales_staging.sales)"
+    [answer] = lake.staging(f"select {counted} >= {good} as arrived")
+    return bool(answer["arrived"])
+
+
+def test_final_windows_equal_staging_of_late_doubled_and_broken_events(counting: Lake) -> None:
+    for asset in ("sales", "leads"):
+        found = agreed(counting, asset)
+        assert (found["agrees"], found["differing"]) == (True, [])
+        assert int(str(found["cells"])) > 100
+
+
+def test_events_sent_again_after_their_windows_closed_are_no_difference(counting: Lake) -> None:
+    """In staging the second sending replaces the first; the metric has counted the first."""
+    agreed(counting, "sales")
+    send(counting)
+    counting.ok("run")
+    found = agreed(counting, "sales")
+    assert (found["agrees"], found["differing"]) == (True, [])
+
+
+def test_a_number_that_differs_is_named_with_both_sides_and_the_audit_fails(counting: Lake) -> None:
+    agreed(counting, "sales")
+    table = "metrics.sales_by_region_shards"
+    one = f"ctid = (select ctid from {table} where is_final order by window_start desc, region, shard offset 3 limit 1)"
+    with psycopg.connect(counting.settings.postgres.conninfo("lake"), autocommit=True) as session:
+        text = f"update {table} set orders = orders + 1 where {one} returning region, orders"
+        ((region, orders),) = session.execute(text.encode()).fetchall()
+        answer = counting("audit", "sales")
+        session.execute(f"update {table} set orders = orders - 1 where orders = {orders} and {one}".encode())
+    assert answer.code == 1
+    assert f"DIFFERS {region} at " in answer.out
+    assert f"the metric says {orders} " in answer.out
+    assert f"staging {orders - 1} " in answer.out
+    assert counting("audit", "sales").code == 0
+
+
+def test_analysts_read_the_view_and_not_what_it_is_made_of(counting: Lake) -> None:
+    assert counting.mart("select count(*) from metrics.leads_by_origin")
+    for table in ("sales_by_region_shards", "sales_by_region_late"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            counting.mart(f"select * from metrics.{table}")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        counting.mart("delete from metrics.sales_by_region_shards")
+
+
+def test_a_filter_leaves_out_what_is_not_named(counting: Lake) -> None:
+    agreed(counting, "leads")
+    origins = {origin for (origin,) in counting.mart("select distinct origin from metrics.leads_by_origin")}
+    assert origins == {"web", "referral"}
+
+
+def test_a_change_of_what_the_numbers_mean_is_refused_and_a_new_major_version_stands_beside(counting: Lake) -> None:
+    path = counting.folder / "catalog" / "metrics" / "leads_by_origin.yaml"
+    path.write_text(BY_ORIGIN.replace("window: 1h", "window: 1d"), "utf-8")
+    refused = counting("plan")
+    assert refused.code == 2
+    assert "'leads_by_origin' changed" in refused.err
+    path.write_text(BY_ORIGIN.replace("window: 1h", "window: 1d").replace("1.0.0", "2.0.0"), "utf-8")
+    names = {step["name"] for step in counting.ok("plan", "--json").json}
+    assert {"metrics.leads_by_origin_v2", "metric-leads_by_origin_v2", "metric-leads_by_origin_v2-changelog"} <= names
+    path.write_text(BY_ORIGIN, "utf-8")
+    assert counting.ok("plan", "--json").json == []
+
+
+def test_a_row_with_a_lower_revision_does_not_come_back(counting: Lake) -> None:
+    """As after a sink that was away writes what it had read before."""
+    table = "metrics.sales_by_region_shards"
+    with psycopg.connect(counting.settings.postgres.conninfo("connect")) as session:
+        old = session.execute(f"update {table} set orders = 999999, revision = revision - 1".encode())
+        same = session.execute(f"update {table} set revision = revision".encode())
+        assert (old.rowcount, same.rowcount > 0) == (0, True)
+
+
+def test_a_metric_with_a_typo_says_which_word_is_wrong(counting: Lake) -> None:
+    path = counting.folder / "catalog" / "metrics" / "leads_by_origin.yaml"
+    path.write_text(BY_ORIGIN.replace("groupBy: [origin]", "groupBy: [orign]"), "utf-8")
+    answer = counting("plan")
+    path.write_text(BY_ORIGIN, "utf-8")
+    assert answer.code == 2
+    assert "'orign' is not a field of leads. Did you mean 'origin'?" in answer.err
