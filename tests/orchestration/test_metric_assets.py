@@ -1,0 +1,24 @@
+"""Metrics in the asset graph."""
+
+import dagster as dg
+
+from lake_assets.orchestration.build import build_definitions
+from lake_assets.orchestration.keys import metric_key, topic_key
+from lake_assets.orchestration.metrics import AGREES
+from lake_assets.project import read_catalog, read_metrics
+from lake_assets.settings import load_settings
+
+
+def test_a_metric_stands_behind_its_topic_beside_its_batch_twin_with_columns_and_the_check() -> None:
+    settings = load_settings()
+    assets = read_catalog(settings)
+    metric = read_metrics(settings, assets)["sales_by_region"]
+    graph = build_definitions(settings).resolve_asset_graph()
+    node = graph.get(metric_key(metric))
+    topic = topic_key(assets["sales"])
+    assert node.parent_keys == {topic}
+    assert dg.AssetKey(["raw", "sales"]) in graph.get(topic).child_keys
+    assert (node.owners, node.group_name) == (["shop@example.com"], "shop")
+    columns = {column.name: column.description for column in node.metadata["dagster/column_schema"].columns}
+    assert columns["amount"] == "What the customers paid, in euros, tax included."
+    assert dg.AssetCheckKey(metric_key(metric), AGREES) in graph.asset_check_keys
