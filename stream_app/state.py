@@ -10,6 +10,7 @@ A record of the changelog is keyed by a JSON list, and its value is JSON:
 An empty value (a tombstone) ends what its window held. Windows are starts in milliseconds since 1970 UTC.
 """
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -130,24 +131,27 @@ class PartitionState:
         return columns if len(mask) == sum(mask) else columns.keep(mask)
 
     def _add(self, columns: Columns) -> None:
-        cells = list(zip(columns.windows, columns.groups, strict=True))
-        counts = Counter(cells)
+        # Cells get numbers, so that each event's cell is looked up once and not once for each measure.
+        numbers: defaultdict[Cell, int] = defaultdict(itertools.count().__next__)
+        places = [numbers[cell] for cell in zip(columns.windows, columns.groups, strict=True)]
         folded = [
-            counts if column < 0 else _FOLDS[measure.function](cells, columns.values[column])
+            _FOLDS[measure.function](places, columns.values[column], len(numbers))
+            if column >= 0
+            else _counts(places, len(numbers))
             for measure, column in self._fold
         ]
-        for cell in counts:
+        for cell, place in numbers.items():
             window, group = cell
             groups = self.windows.get(window)
             if groups is None:
                 groups = self.windows[window] = {}
             row = groups.get(group)
             if row is None:
-                groups[group] = [0, *(part[cell] for part in folded)]
+                groups[group] = [0, *(part[place] for part in folded)]
                 continue
             for at, ((measure, _), part) in enumerate(zip(self._fold, folded, strict=True), start=1):
-                row[at] = _merge(measure, row[at], part[cell])
-        self._dirty.update(counts)
+                row[at] = _merge(measure, row[at], part[place])
+        self._dirty.update(numbers)
 
     @property
     def has_news(self) -> bool:
@@ -249,26 +253,31 @@ def _read(text: bytes) -> list[Any]:
     return value
 
 
-def _sums(cells: list[Cell], column: list[int]) -> dict[Cell, int]:
-    totals: dict[Cell, int] = defaultdict(int)
-    for cell, value in zip(cells, column, strict=True):
-        totals[cell] += value
+def _counts(places: list[int], cells: int) -> list[int]:
+    counts = Counter(places)
+    return [counts[place] for place in range(cells)]
+
+
+def _sums(places: list[int], column: list[int], cells: int) -> list[int]:
+    totals = [0] * cells
+    for place, value in zip(places, column, strict=True):
+        totals[place] += value
     return totals
 
 
-def _lowest(cells: list[Cell], column: list[int]) -> dict[Cell, int]:
-    found: dict[Cell, int] = {}
-    for cell, value in zip(cells, column, strict=True):
-        if cell not in found or value < found[cell]:
-            found[cell] = value
+def _lowest(places: list[int], column: list[int], cells: int) -> list[int]:
+    found = [max(column)] * cells
+    for place, value in zip(places, column, strict=True):
+        if value < found[place]:
+            found[place] = value
     return found
 
 
-def _highest(cells: list[Cell], column: list[int]) -> dict[Cell, int]:
-    found: dict[Cell, int] = {}
-    for cell, value in zip(cells, column, strict=True):
-        if cell not in found or value > found[cell]:
-            found[cell] = value
+def _highest(places: list[int], column: list[int], cells: int) -> list[int]:
+    found = [min(column)] * cells
+    for place, value in zip(places, column, strict=True):
+        if value > found[place]:
+            found[place] = value
     return found
 
 
