@@ -49,13 +49,13 @@ def command(sales: int, days: int) -> None:
     click.echo("3. Events")
     for report in send(settings, assets, Volume(sales, days)):
         say(f"{report.records:,} to {report.topic} in {report.seconds:.1f} s")
-    click.echo("4. Sales of this moment, counted per region and minute in the database while they come")
+    click.echo("4. Kafka Connect lands them, Dagster conforms and publishes them, dbt builds the marts")
+    followed = follow(settings, [assets[name] for name in ("leads", "contracts", "sales")], say)
+    say(f"done after {followed:.0f} s")
+    click.echo("5. Sales of this moment, counted per region and minute in the database while they come")
     with Moving(("region", "orders", "quantity", "amount")) as moving:
         counted = live(settings, assets["sales"], LIVE_RATE, LIVE_SECONDS, moving.update)
     say(f"{counted.sent:,} sales; the last one was in the database after {counted.seconds:.2f} s")
-    click.echo("5. Kafka Connect lands them, Dagster conforms and publishes them, dbt builds the marts")
-    followed = follow(settings, [assets[name] for name in ("leads", "contracts", "sales")], say)
-    say(f"done after {followed:.0f} s")
     click.echo("6. One more sale, seen by an analyst")
     latency = one_more(settings, assets["sales"])
     say(f"from the event to the mart: {latency:.1f} s")

@@ -63,6 +63,6 @@ class Moving:
             for row in rows:
                 table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
             self._live.update(table, refresh=True)
-        elif time.monotonic() - self._said >= 1:
+        elif rows and time.monotonic() - self._said >= 1:
             self._said = time.monotonic()
             click.echo("  " + "   ".join(" ".join(str(value) for value in row) for row in rows))

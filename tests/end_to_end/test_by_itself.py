@@ -13,7 +13,7 @@ from lake_assets.stack.supervisor import Supervisor
 from tests.end_to_end.conftest import Lake
 from tests.stack.conditions import wait_until
 
-DAGSTER = ("daemon", "webserver", "code", "dbt")
+DAGSTER = ("daemon", "webserver", "code", "dbt", "stream-sales_by_region")
 DAYS = ("2026-05-04", "2026-05-05", "2026-05-06")
 BACKFILL = """
 mutation Backfill($params: LaunchBackfillParams!) {
