@@ -2,7 +2,7 @@
 
 import click
 
-LIVE_RATE, LIVE_SECONDS = 200, 5
+LIVE_RATE, LIVE_SECONDS = 200, 4
 
 
 @click.command()

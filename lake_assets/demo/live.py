@@ -42,21 +42,18 @@ def live(
     """Sends `rate` sales a second for so many seconds; `on_rows` gets the view's rows of the minutes since the start,
     per region: (region, orders, quantity, amount). Raises LakeError when they do not arrive."""
     start = datetime.now(UTC).replace(second=0, microsecond=0)
-    sending = threading.Thread(
-        target=lambda: produce_lines(settings, sales, _sales(rate * seconds), rate=rate), daemon=True
-    )
+    sent_at: list[float] = []
+    events = _sales(rate * seconds, sent_at.append)
+    sending = threading.Thread(target=lambda: produce_lines(settings, sales, events, rate=rate), daemon=True)
     with psycopg.connect(settings.postgres.conninfo("analyst"), autocommit=True) as session:
         before = _orders(session.execute(_VIEW, [start]).fetchall())
         sending.start()
-        sent_at = 0.0
         deadline = time.monotonic() + seconds + _DEADLINE_SECONDS
         while time.monotonic() < deadline:
-            if not sent_at and not sending.is_alive():
-                sent_at = time.monotonic()
             rows = session.execute(_VIEW, [start]).fetchall()
             on_rows(rows)
             if sent_at and _orders(rows) - before >= rate * seconds:
-                return Live(rate * seconds, time.monotonic() - sent_at)
+                return Live(rate * seconds, time.monotonic() - sent_at[0])
             time.sleep(0.01 if sent_at else _LOOK_SECONDS)
     raise LakeError("the metric has not counted the last sales in two minutes: see 'lake status'.")
 
@@ -65,9 +62,12 @@ def _orders(rows: Sequence[Sequence[Any]]) -> int:
     return sum(row[1] for row in rows)
 
 
-def _sales(count: int) -> Iterator[bytes]:
+def _sales(count: int, on_last: Callable[[float], None]) -> Iterator[bytes]:
+    """The events of this moment; `on_last` gets the clock (monotonic seconds) when the last one is handed over."""
     run = uuid.uuid4().hex[:8]
     for number, region in zip(range(count), cycle(_REGIONS), strict=False):
+        if number == count - 1:
+            on_last(time.monotonic())
         amount = Decimal(449 + number * 37 % 5000) / 100
         yield json.dumps(
             {"order_id": f"live-{run}-{number}", "region": region, "product": "mug", "quantity": 1 + number % 3,
