@@ -8,8 +8,8 @@ from lake_assets.stack.layout import Layout
 
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 TAIL_BYTES = 64 * 1024
-# The levels of log4j, Postgres, Dagster and supervisor, but not dbt's count of errors. A Java exception stands below its
-# line, which has the level. What this project's own commands cannot go on with is one sentence behind their name.
+# The levels of log4j, Postgres, Dagster and supervisor, but not dbt's count of errors. A Java exception stands below
+# its line, which has the level. What this project's own commands cannot go on with is one sentence behind their name.
 TROUBLE = re.compile(r"\b(ERROR|FATAL|PANIC|CRITICAL)\b(?!=)|^Exception in thread|^(lake|stream_app): ")
 # The last line of a Python stack trace, which has no level: its frames above it are indented.
 RAISED = re.compile(r"^[\w.]+(Error|Exception|Exit|Interrupt)\b")

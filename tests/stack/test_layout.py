@@ -126,6 +126,8 @@ org.apache.kafka.common.errors.TimeoutException: the broker is not there yet
         ("Traceback (most recent call last):\n  File x\nValueError: no\n", "ValueError: no"),
         ("\x1b[31m2026-01-02 11:00:02 +0000 ERROR red\x1b[0m\n", "2026-01-02 11:00:02 +0000 ERROR red"),
         ("x" * 70_000 + "\nFATAL: late\n", "FATAL: late"),
+        ("2026-01-02 11:00:00 fine\nDone. PASS=3 WARN=0 ERROR=0 SKIP=0\n", None),
+        ("2026-01-02 11:00:00 fine\nstream_app: the topic has changed.\n", "stream_app: the topic has changed."),
     ],
 )
 def test_the_last_error_is_one_line_and_of_this_start(tmp_path: Path, more: str, found: str | None) -> None:
