@@ -1,7 +1,11 @@
 """What a start may load, and pages that are generated."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from lake_assets.cli import COMMANDS
 from lake_assets.settings import PROJECT
@@ -36,3 +40,17 @@ def test_the_page_of_commands_is_what_the_commands_say() -> None:
     ).stdout
     assert page == written, "renew it: python -m lake_assets.cli.reference > docs/commands.md"
     assert all(f"## lake {name}\n" in page for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "command", [("dagster", "definitions", "validate", "-w", "workspace.yaml"), ("dg", "check", "defs")], ids=" ".join
+)
+def test_dagsters_own_commands_load_the_project(command: tuple[str, ...], tmp_path: Path) -> None:
+    """What `dagster dev -w workspace.yaml` and `dg dev` load, without a stack."""
+    program = str(Path(sys.executable).parent / command[0])
+    environment = {**os.environ, "LAKE_HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [program, *command[1:]], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "successful" in done.stdout + done.stderr
