@@ -1,39 +1,33 @@
-"""The contract's own rules, for payloads that are not surely good: the batch path's SQL, on a few records."""
+"""The contract's own rules, applied to batches of records: the very SQL of the batch path, prepared once."""
 
-import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
-from lake_assets.catalog.metric import Metric
+from lake_assets.catalog.metric import Filter, GroupValue, Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.judge import judge_sql
-from lake_assets.compile.sql import identifier
-from stream_app.columns import Columns, measured_fields, needed_fields
+from lake_assets.compile.sql import identifier, literal
+from stream_app.events import (
+    COUNTED,
+    NUMBER,
+    POSITION,
+    TIME,
+    WINDOW,
+    group_columns,
+    key_columns,
+    measured_fields,
+    needed_fields,
+    value_columns,
+)
+from stream_app.transform import Transformed, load_transform
 
-Transform = Callable[[dict[str, Any]], Mapping[str, Any] | None]
-TRANSFORM_FAILED = "transform"
-_SCHEMA = pa.schema(
-    [
-        ("payload", pa.binary()), ("_key", pa.binary()), ("_topic", pa.string()), ("_partition", pa.int32()),
-        ("_offset", pa.int64()), ("_timestamp", pa.timestamp("us", "UTC")),
-    ]
-)  # fmt: skip
-
-
-class TransformError(Exception):
-    """The function named in the metric cannot be loaded, or returned what the metric has no column for."""
-
-
-class Message(Protocol):
-    """What is taken from a Kafka message."""
-
-    def value(self) -> bytes | None: ...
-    def timestamp(self) -> tuple[int, int]: ...
+_CODES = "_codes"
+_PLAIN_KEYS = ("string", "integer", "boolean")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,81 +38,118 @@ class Refused:
     codes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A judged batch: every record is a row of `good` or among `refused`. `good` is as `stream_app.events` says, with
+    `_time` and `_counted`, in the order of the records."""
+
+    good: pa.Table
+    refused: list[Refused]
+
+
+class _Records:
+    """What the prepared statement reads: at each execution the batch that is in it then."""
+
+    def __init__(self) -> None:
+        self.table = _records([])
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
 class Judge:
-    """Judges records for one metric. Holds a DuckDB of its own; not safe for threads."""
+    """Judges records for one metric. Holds a DuckDB of its own; for one thread at a time."""
 
     def __init__(self, asset: Asset, metric: Metric) -> None:
-        self._metric = metric
-        self._measured = measured_fields(metric)
-        self._transform = load_transform(metric.transform) if metric.transform else None
         self._names = tuple(dict.fromkeys((*needed_fields(metric), *asset.key)))
-        if self._transform:
-            self._names = tuple(field.name for field in asset.fields)
-        self._scale = {m.field: m.scale for m in metric.measures if m.field}
-        self._keys = asset.key
-        columns = ", ".join(identifier(name) for name in self._names)
+        self._transform: Transformed | None = None
+        if metric.transform:
+            self._transform = Transformed(asset, metric, load_transform(metric.transform))
+        self._records = _Records()
         self._session = duckdb.connect()
+        # Instances are the way to use more cores; a batch is too small to be divided.
         self._session.execute("set threads = 1; set TimeZone = 'UTC'")
-        self._query = (
-            f"select _offset, list_transform(_errors, lambda e: e.code), "
-            f"epoch_ms({identifier(asset.event_time)}), {columns}\n"
-            f"from (\n{judge_sql(asset, 'records')}\n) order by _offset"
-        )
+        self._session.register("records", self._records)
+        # Prepared, because planning the contract's rules takes longer than judging a small batch.
+        self._session.execute(f"prepare judge as {_query(asset, metric)}")
 
-    def judge(self, messages: Sequence[Message], positions: Sequence[int]) -> tuple[Columns, list[Refused]]:
-        """The good ones among `positions` as columns, and the others with their codes. Nothing is dropped."""
-        records = pa.Table.from_arrays(
-            [
-                pa.array([messages[at].value() for at in positions], pa.binary()),
-                pa.nulls(len(positions), pa.binary()),
-                pa.array([""] * len(positions)),
-                pa.array([0] * len(positions), pa.int32()),
-                pa.array(positions, pa.int64()),
-                pa.array([_moment(messages[at]) for at in positions], pa.timestamp("us", "UTC")),
-            ],
-            schema=_SCHEMA,
-        )
-        self._session.register("records", records)
-        columns = Columns([], [], [], [[] for _ in self._measured], [] if self._keys else None, 0)
+    def judge(self, payloads: Sequence[bytes | None]) -> Judged:
+        """Nothing is dropped, and nothing raised for bad input. Other threads go on meanwhile."""
+        self._records.table = _records(payloads)
+        table = self._session.execute("execute judge").to_arrow_table()
         refused: list[Refused] = []
-        for position, codes, time, *values in self._session.execute(self._query).fetchall():
-            if codes is not None:
-                refused.append(Refused(position, tuple(dict.fromkeys(codes))))
-                continue
-            columns.newest = max(columns.newest, time)
-            event: Mapping[str, Any] | None = dict(zip(self._names, values, strict=True))
-            if self._transform:
-                try:
-                    event = self._transform(dict(event))
-                except Exception:
-                    refused.append(Refused(position, (TRANSFORM_FAILED,)))
-                    continue
-            if event is not None and all(event[f.field] in f.values for f in self._metric.filters):
-                self._add(columns, position, time, event)
-        self._session.unregister("records")
-        return columns, refused
-
-    def _add(self, columns: Columns, position: int, time: int, event: Mapping[str, Any]) -> None:
-        length = self._metric.window_ms
-        columns.positions.append(position)  # type: ignore[union-attr]
-        columns.groups.append(tuple(event[group.name] for group in self._metric.groups))
-        columns.windows.append(time // length * length)
-        for column, name in zip(columns.values, self._measured, strict=True):
-            column.append(int(event[name].scaleb(self._scale[name])) if self._scale[name] else int(event[name]))
-        if columns.keys is not None:
-            key = tuple(event[name] for name in self._keys)
-            columns.keys.append(key[0] if len(key) == 1 else key)
+        codes = table[_CODES]
+        if codes.null_count < len(codes):
+            bad = table.filter(codes.is_valid())
+            pairs = zip(bad[POSITION].to_pylist(), bad[_CODES].to_pylist(), strict=True)
+            refused = [Refused(position, tuple(dict.fromkeys(given))) for position, given in pairs]
+            table = table.filter(codes.is_null())
+        table = table.drop_columns(_CODES)
+        if self._transform is None:
+            return Judged(_with_numbers(table), refused)
+        good, failed = self._transform.apply(table)
+        return Judged(good, refused + [Refused(position, ("transform",)) for position in failed])
 
 
-def load_transform(name: str) -> Transform:
-    """The function that a metric names as `module:function`. Raises TransformError."""
-    module, _, function = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise TransformError(f"the transform '{name}' cannot be loaded: {error}.") from None
+def _records(payloads: Sequence[bytes | None]) -> pa.Table:
+    """The judge's input. A metric's source takes its event time from the payload, so the records' own is not asked."""
+    count = len(payloads)
+    return pa.table(
+        {
+            "payload": pa.array(payloads, pa.binary()),
+            "_key": pa.nulls(count, pa.binary()),
+            "_topic": pa.nulls(count, pa.string()),
+            "_partition": pa.nulls(count, pa.int32()),
+            "_offset": np.arange(count, dtype=np.int64),
+            "_timestamp": pa.nulls(count, pa.timestamp("us", "UTC")),
+        }
+    )
 
 
-def _moment(message: Message) -> datetime | None:
-    kind, milliseconds = message.timestamp()
-    return datetime.fromtimestamp(milliseconds / 1000, UTC) if kind else None
+def _query(asset: Asset, metric: Metric) -> str:
+    columns = [f"list_transform(_errors, lambda e: e.code) as {_CODES}", f"_offset as {POSITION}"]
+    time = f"epoch_ms({identifier(asset.event_time)})"
+    length = metric.window_ms
+    # Also before 1970, where % is negative.
+    columns += [f"{time} as {TIME}", f"{time} - ({time} % {length} + {length}) % {length} as {WINDOW}"]
+    if metric.transform:
+        columns += [identifier(field.name) for field in asset.fields]
+    else:
+        columns += [f"{_condition(metric.filters)} as {COUNTED}"]
+        columns += [
+            f"{identifier(group.name)} as {name}"
+            for group, name in zip(metric.groups, group_columns(metric), strict=True)
+        ]
+        columns += [
+            f"cast({identifier(field)} as decimal(38, {asset.field(field).type.scale or 0})) as {name}"
+            for field, name in zip(measured_fields(metric), value_columns(metric), strict=True)
+        ]
+    # As they come back from the changelog, which is JSON.
+    columns += [
+        f"{identifier(key)} as {name}"
+        if asset.field(key).type.name in _PLAIN_KEYS
+        else f"cast({identifier(key)} as varchar) as {name}"
+        for key, name in zip(asset.key, key_columns(asset), strict=True)
+    ]
+    return f"select {', '.join(columns)} from (\n{judge_sql(asset, 'records')}\n)"
+
+
+def _condition(filters: Sequence[Filter]) -> str:
+    parts = [f"{identifier(f.field)} in ({', '.join(map(_literal, f.values))})" for f in filters]
+    return f"coalesce({' and '.join(parts)}, false)" if parts else "true"
+
+
+def _literal(value: GroupValue) -> str:
+    return literal(value) if isinstance(value, str) else str(value).lower()
+
+
+def _with_numbers(table: pa.Table) -> pa.Table:
+    """Decimals as whole numbers of their last digit: the same 128 bits under another type."""
+    for at, column in enumerate(table.schema):
+        if pa.types.is_decimal128(column.type) and column.type != NUMBER:
+            chunks = [
+                pa.Array.from_buffers(NUMBER, len(chunk), chunk.buffers(), offset=chunk.offset)
+                for chunk in table.column(at).chunks
+            ]
+            table = table.set_column(at, column.name, pa.chunked_array(chunks, NUMBER))
+    return table

@@ -1,34 +1,44 @@
 """The exactly-once loop: consume, fold, and commit state, rows and offsets in one transaction.
 
 Several instances share the partitions through the consumer group. What is in memory is always a committed state plus
-what was folded since; whenever the two may differ in another way, memory is thrown away and restored.
+what was folded since; whenever the two may differ in another way, memory is thrown away and restored. One batch is
+judged while the next is consumed; it is no part of the state until it is folded, so a commit need not wait for it.
 """
 
 import gc
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
+import pyarrow as pa
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
-from stream_app.columns import Columns
 from stream_app.errors import Refusal
-from stream_app.fast import FastReader, is_quick
-from stream_app.judge import Judge, Refused
+from stream_app.events import POSITION, events_of
+from stream_app.judge import Judge, Judged
 from stream_app.position import Position, fingerprint_of, read_position
 from stream_app.restore import restore
 from stream_app.state import BEFORE_ALL, PartitionState, late_as_json, rows_as_json
 from stream_app.status import Status
 from stream_app.transaction import Record, TransactionFailed, Transactions
 
-BATCH = 5_000
+BATCH = 20_000
 COMMIT_SECONDS = 0.1
-# A commit's work grows with what was folded; in a backlog it should not wait for the clock.
-COMMIT_EVENTS = 50_000
 # A partition that had nothing more to read for this long does not hold its windows open any longer.
 IDLE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Records under judgement, ordered by partition; `spans` says where each partition's begin and end."""
+
+    messages: Sequence[Message]
+    spans: Mapping[int, tuple[int, int]]
+    judged: Future[Judged]
 
 
 class Loop:
@@ -41,16 +51,17 @@ class Loop:
         self._kafka, self._asset, self._metric = kafka, asset, metric
         self._partitions = partitions
         self._fingerprint = fingerprint_of(metric)
-        self._reader = FastReader(asset, metric) if is_quick(asset, metric) else None
         self._judge = Judge(asset, metric)
+        self._judging: _Batch | None = None
+        self._worker = ThreadPoolExecutor(1, "judge")
         self._transactions = Transactions(kafka, f"{metric.topic}-{instance}")
         self._states: dict[int, PartitionState] = {}
         self._next: dict[int, int] = {}
         self._at_end: dict[int, float] = {}
         self._idle: set[int] = set()
+        self._moved: set[int] = set()
         self._touched: set[int] = set()
         self._extra: list[Record] = []
-        self._folded = 0
         self._failure: Exception | None = None
         self._stopping = False
         self._consumer = Consumer(
@@ -86,12 +97,14 @@ class Loop:
         committed = ticked = time.monotonic()
         try:
             while not self._stopping:
-                messages = self._consumer.consume(BATCH, COMMIT_SECONDS)
+                messages = self._consume()
                 self._raise_failure()
                 if messages:
                     self._take(messages)
+                if len(messages) < BATCH:  # nothing is waiting, so nobody is kept waiting for the judge
+                    self._settle()
                 now = time.monotonic()
-                if self._folded >= COMMIT_EVENTS or now - committed >= COMMIT_SECONDS:
+                if now - committed >= COMMIT_SECONDS:
                     self._commit()
                     committed = time.monotonic()
                 if now - ticked >= 1.0:
@@ -99,62 +112,89 @@ class Loop:
                     self.status.observe(self._states, self._next)
                     on_tick(self.status)
                     ticked = now
+            self._settle()
             self._commit()
         finally:
             self._consumer.close()
+            self._worker.shutdown()
         self._raise_failure()
 
     # Consuming
 
-    def _take(self, messages: Sequence[Message]) -> None:
-        good: list[Message] = []
-        for message in messages:
-            error = message.error()
-            if error is None:
-                good.append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                self._at_end.setdefault(message.partition() or 0, time.monotonic())
-            elif error.fatal() or not error.retriable():
-                raise KafkaException(error)
-        for partition, group in itertools.groupby(good, Message.partition):
-            if partition in self._states:
-                self._fold(partition, list(group))
+    def _consume(self) -> list[Message]:
+        """Up to a batch of records. Those of a partition that was moved meanwhile may be of a time before: they are
+        asked for again."""
+        self._moved.clear()
+        messages = self._consumer.consume(BATCH, COMMIT_SECONDS)
+        if not self._moved:
+            return messages
+        for partition in self._moved & {message.partition() for message in messages} & self._states.keys():
+            self._consumer.seek(TopicPartition(self._asset.topic, partition, self._next[partition]))
+        return [message for message in messages if message.partition() not in self._moved]
 
-    def _fold(self, partition: int, messages: list[Message]) -> None:
-        """Folds a run of one partition's records. Records of a time before a rebalance may come again: they are left
-        out by their offsets."""
+    def _take(self, messages: list[Message]) -> None:
+        """Gives records to the judge, after those before them are folded."""
+        errors = [message.error() for message in messages]
+        ends = [message for message, error in zip(messages, errors, strict=True) if error is not None]
+        if ends:
+            messages = [message for message, error in zip(messages, errors, strict=True) if error is None]
+        places: dict[int, list[Message]] = {}
+        for partition, run in itertools.groupby(messages, Message.partition):
+            places.setdefault(partition or 0, []).extend(run)
+        for partition in places:
+            self._at_end.pop(partition, None)
+        for message in ends:
+            self._end(message, places.get(message.partition() or 0, []))
+        self._settle()
+        new = {at: fresh for at, given in places.items() if at in self._states and (fresh := self._fresh(at, given))}
+        if new:
+            self._judging = self._begin(new)
+
+    def _fresh(self, partition: int, messages: list[Message]) -> list[Message]:
+        """Leaves out records that are folded already: after a rebalance they may come again."""
         expected = self._next[partition]
-        first, last = messages[0].offset() or 0, messages[-1].offset() or 0
-        if first < expected:
-            messages = [message for message in messages if (message.offset() or 0) >= expected]
-            if not messages:
-                return
-        state, now = self._states[partition], time.time_ns() // 1_000_000
-        parts, refused = self._read(messages)
-        offsets = _Offsets(messages)
-        for columns in parts:
-            state.fold(columns, offsets, now)
-        for record in refused:
-            self._keep_aside(messages[record.position], record.codes)
-            self.status.undecodable += 1
-        self._next[partition] = last + 1
-        self._at_end.pop(partition, None)
+        if (messages[0].offset() or 0) >= expected:
+            return messages
+        return [message for message in messages if (message.offset() or 0) >= expected]
+
+    def _begin(self, places: Mapping[int, list[Message]]) -> _Batch:
+        ordered = list(itertools.chain.from_iterable(places.values()))
+        ends = list(itertools.accumulate(map(len, places.values())))
+        spans = {at: (end - len(places[at]), end) for at, end in zip(places, ends, strict=True)}
+        return _Batch(ordered, spans, self._worker.submit(lambda: self._judge.judge([m.value() for m in ordered])))
+
+    def _end(self, message: Message, of_partition: Sequence[Message]) -> None:
+        """Notes that a partition has nothing more to read, unless its records in the same batch go further."""
+        error = message.error()
+        if error is None or error.code() != KafkaError._PARTITION_EOF:
+            if error is not None and (error.fatal() or not error.retriable()):
+                raise KafkaException(error)
+        elif not of_partition or (of_partition[-1].offset() or 0) < (message.offset() or 0):
+            self._at_end[message.partition() or 0] = time.monotonic()
+
+    def _settle(self) -> None:
+        """Folds the batch that is being judged."""
+        batch, self._judging = self._judging, None
+        if batch is None:
+            return
+        judged = batch.judged.result()
+        positions = judged.good[POSITION].to_numpy()
+        for partition, (start, end) in batch.spans.items():
+            low, high = positions.searchsorted([start, end]).tolist()
+            self._fold(partition, batch.messages, start, end, judged.good.slice(low, high - low))
+        for record in judged.refused:
+            self._refuse(batch.messages[record.position], record.codes)
+
+    def _fold(self, partition: int, messages: Sequence[Message], start: int, end: int, good: pa.Table) -> None:
+        """Folds the judged records of one partition, which are messages `start` to `end`."""
+        if len(good):
+            self._states[partition].fold(events_of(good), _Offsets(messages), time.time_ns() // 1_000_000)
+        self._next[partition] = (messages[end - 1].offset() or 0) + 1
         self._idle.discard(partition)
         self._touched.add(partition)
-        self._folded += len(messages)
-        self.status.events += len(messages)
+        self.status.events += end - start
 
-    def _read(self, messages: Sequence[Message]) -> tuple[list[Columns], list[Refused]]:
-        if self._reader is None:
-            columns, refused = self._judge.judge(messages, range(len(messages)))
-            return [columns], refused
-        parts, suspects = self._reader.read([message.value() for message in messages])
-        if not suspects:
-            return parts, []
-        columns, refused = self._judge.judge(messages, suspects)
-        return [*parts, columns], refused
-
-    def _keep_aside(self, message: Message, codes: Sequence[str]) -> None:
+    def _refuse(self, message: Message, codes: Sequence[str]) -> None:
         headers = [("partition", str(message.partition()).encode()), ("offset", str(message.offset()).encode())]
         headers += [("error", code.encode()) for code in codes]
         self._extra.append(
@@ -167,6 +207,7 @@ class Loop:
                 headers,
             )
         )
+        self.status.undecodable += 1
 
     # Committing
 
@@ -213,10 +254,10 @@ class Loop:
     def _clear(self) -> None:
         self._touched.clear()
         self._extra.clear()
-        self._folded = 0
 
     def _roll_back(self) -> None:
         """Throws away what is in memory and goes on from what is committed."""
+        self._judging = None
         self._clear()
         owned = sorted(self._states)
         self._states.clear()
@@ -238,6 +279,7 @@ class Loop:
 
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
         try:
+            self._settle()
             self._commit()
         except Exception as failure:
             self._failure = failure
@@ -246,12 +288,10 @@ class Loop:
     def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
         """Somebody else has the partitions already: what was folded since the last commit must not be committed."""
         self._forget(lost)
-        gone = {place.partition for place in lost}
-        if self._touched & gone or self._extra:
-            try:
-                self._roll_back()
-            except Exception as failure:
-                self._failure = failure
+        try:
+            self._roll_back()
+        except Exception as failure:
+            self._failure = failure
 
     def _forget(self, places: Sequence[TopicPartition]) -> None:
         for place in places:
@@ -271,8 +311,9 @@ class Loop:
         positions = self._committed(partitions)
         began = time.monotonic()
         self.status.restoring = len(partitions)
-        states = restore(self._kafka, self._metric, positions, self.status.restored, lambda: None)
+        states = restore(self._kafka, self._asset, self._metric, positions, self.status.restored, lambda: None)
         self._states.update(states)
+        self._moved |= states.keys()
         for partition, position in positions.items():
             self._next[partition] = position.offset if position else self._first_offset(partition)
         self.status.restoring = 0

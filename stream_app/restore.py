@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from lake_assets.catalog.metric import Metric
+from lake_assets.catalog.model import Asset
 from stream_app.errors import Refusal
 from stream_app.position import Position
 from stream_app.state import NotOurs, PartitionState
@@ -17,6 +18,7 @@ _BATCH = 10_000
 
 def restore(
     kafka: str,
+    asset: Asset,
     metric: Metric,
     positions: Mapping[int, Position | None],
     on_progress: Callable[[int], None],
@@ -28,7 +30,7 @@ def restore(
     may hide the newest committed records until the broker ends it; they are waited for. `on_progress` gets the number
     of records read so far, `stay_alive` is called now and then. Raises Refusal when the changelog is not the state's.
     """
-    states = {partition: PartitionState(metric) for partition in positions}
+    states = {partition: PartitionState(asset, metric) for partition in positions}
     wanted = {partition: position for partition, position in positions.items() if position is not None}
     if not wanted:
         return states

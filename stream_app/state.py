@@ -17,9 +17,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import numpy as np
+import pyarrow as pa
 
 from lake_assets.catalog.metric import Measure, Metric
-from stream_app.columns import Columns, GroupKey, measured_fields
+from lake_assets.catalog.model import Asset
+from stream_app.events import (
+    POSITION,
+    WINDOW,
+    Events,
+    GroupKey,
+    group_columns,
+    key_columns,
+    measured_fields,
+    value_columns,
+)
 
 Cell = tuple[int, GroupKey]
 BEFORE_ALL = -(2**62)
@@ -64,7 +76,7 @@ class Delta:
 class PartitionState:
     """The open windows of one partition. Memory follows open windows, not history."""
 
-    def __init__(self, metric: Metric) -> None:
+    def __init__(self, asset: Asset, metric: Metric) -> None:
         self.metric = metric
         self.watermark = BEFORE_ALL
         self.position = -1
@@ -76,8 +88,13 @@ class PartitionState:
         self._dirty: set[Cell] = set()
         self._late: list[LateRow] = []
         self._written: dict[int, int] = {}
-        fields = measured_fields(metric)
-        self._fold = [(m, fields.index(m.field) if m.field else -1) for m in metric.measures]
+        self._groups, self._keys = group_columns(metric), key_columns(asset)
+        column_of = dict(zip(measured_fields(metric), value_columns(metric), strict=True))
+        self._fold = [(measure, column_of[measure.field] if measure.field else "") for measure in metric.measures]
+        self._folds = list(
+            dict.fromkeys((column, m.function) if column else ((), "count_all") for m, column in self._fold)
+        )
+        self._folded = [f"{column}_{m.function}" if column else "count_all" for m, column in self._fold]
 
     @property
     def open_rows(self) -> int:
@@ -91,67 +108,66 @@ class PartitionState:
         """The start of the latest window that is closed: events of it and of earlier ones are late."""
         return self.watermark - self.metric.lateness_ms - self.metric.window_ms
 
-    def fold(self, columns: Columns, offsets: Sequence[int], now: int) -> None:
+    def fold(self, events: Events, offsets: Sequence[int], now: int) -> None:
         """Adds a batch, whose positions `offsets` knows the offsets of. Late events are kept apart. `now` is in ms.
 
         An event with a key that one of its window was counted with is a repeat and adds nothing. An event time ahead
         of the clock moves the watermark no further than the clock, else one wrong clock would make all others late.
         """
-        newest = min(columns.newest, now)
-        closed = self.closed_through()
-        if columns.windows and min(columns.windows) <= closed:
-            is_late = [window <= closed for window in columns.windows]
-            self._take_late(columns.keep(is_late), offsets)
-            columns = columns.keep([not flag for flag in is_late])
-        if columns.keys is not None:
-            columns = self._without_repeats(columns, columns.keys)
-        if columns.windows:
-            self._add(columns)
-        self.watermark = max(self.watermark, newest)
+        table, closed = events.table, self.closed_through()
+        windows = table[WINDOW].to_numpy()
+        if len(windows) and windows.min() <= closed:
+            is_late = windows <= closed
+            self._take_late(table.filter(pa.array(is_late)), offsets)
+            table, windows = table.filter(pa.array(~is_late)), windows[~is_late]
+        if self._keys:
+            table = self._without_repeats(table, windows)
+        if len(table):
+            self._add(table)
+        self.watermark = max(self.watermark, min(events.newest, now))
 
-    def _take_late(self, columns: Columns, offsets: Sequence[int]) -> None:
-        for at, position in enumerate(columns.positions):
-            values = tuple(1 if column < 0 else columns.values[column][at] for _, column in self._fold)
-            self._late.append(LateRow(columns.windows[at], columns.groups[at], values, offsets[position]))
-        self.late_events += len(columns.positions)
+    def _take_late(self, table: pa.Table, offsets: Sequence[int]) -> None:
+        groups = zip(*(table[name].to_pylist() for name in self._groups), strict=True)
+        values = zip(*(_whole(table[name]) if name else [1] * len(table) for _, name in self._fold), strict=True)
+        for window, group, row, position in zip(
+            _list(table, WINDOW), groups, values, _list(table, POSITION), strict=True
+        ):
+            self._late.append(LateRow(window, group, row, offsets[position]))
+        self.late_events += len(table)
 
-    def _without_repeats(self, columns: Columns, keys: list[Hashable]) -> Columns:
-        seen, new = self._seen, self._new_keys
-        mask: list[bool] = []
-        for window, key in zip(columns.windows, keys, strict=True):
-            of_window = seen.get(window)
-            if of_window is None:
-                of_window = seen[window] = set()
-            if key in of_window:
-                mask.append(False)
-            else:
-                of_window.add(key)
-                new[window].append(key)
-                mask.append(True)
-        return columns if len(mask) == sum(mask) else columns.keep(mask)
+    def _without_repeats(self, table: pa.Table, windows: "np.ndarray[Any, np.dtype[np.int64]]") -> pa.Table:
+        columns = [_list(table, name) for name in self._keys]
+        keys: list[Hashable] = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+        mask: list[bool] | None = None
+        # Events come nearly in the order of time: run by run of one window, most are known as new in one step.
+        starts = [0, *(np.flatnonzero(np.diff(windows)) + 1).tolist(), len(keys)]
+        for start, end in itertools.pairwise(starts):
+            if start == end:
+                continue
+            window = int(windows[start])
+            seen, run = self._seen.setdefault(window, set()), keys[start:end]
+            new = set(run)
+            if len(new) < len(run) or not seen.isdisjoint(new):
+                mask = mask or [True] * len(keys)
+                run = _take_new(run, seen, mask, start)
+            seen.update(run)
+            if run:
+                self._new_keys[window].extend(run)
+        return table if mask is None else table.filter(pa.array(mask))
 
-    def _add(self, columns: Columns) -> None:
-        # Cells get numbers, so that each event's cell is looked up once and not once for each measure.
-        numbers: defaultdict[Cell, int] = defaultdict(itertools.count().__next__)
-        places = [numbers[cell] for cell in zip(columns.windows, columns.groups, strict=True)]
-        folded = [
-            _FOLDS[measure.function](places, columns.values[column], len(numbers))
-            if column >= 0
-            else _counts(places, len(numbers))
-            for measure, column in self._fold
-        ]
-        for cell, place in numbers.items():
-            window, group = cell
-            groups = self.windows.get(window)
-            if groups is None:
-                groups = self.windows[window] = {}
+    def _add(self, table: pa.Table) -> None:
+        cells = table.group_by([WINDOW, *self._groups], use_threads=False).aggregate(self._folds)
+        groups_of = zip(*(_list(cells, name) for name in self._groups), strict=True)
+        folded_of = zip(*(_whole(cells[name]) for name in self._folded), strict=True)
+        for window, group, folded in zip(_list(cells, WINDOW), groups_of, folded_of, strict=True):
+            groups = self.windows.setdefault(window, {})
+            self._dirty.add((window, group))
             row = groups.get(group)
             if row is None:
-                groups[group] = [0, *(part[place] for part in folded)]
+                groups[group] = [0, *folded]
                 continue
             for at, ((measure, _), part) in enumerate(zip(self._fold, folded, strict=True), start=1):
-                row[at] = _merge(measure, row[at], part[place])
-        self._dirty.update(numbers)
+                row[at] = _merge(measure, row[at], part)
 
     @property
     def has_news(self) -> bool:
@@ -253,35 +269,23 @@ def _read(text: bytes) -> list[Any]:
     return value
 
 
-def _counts(places: list[int], cells: int) -> list[int]:
-    counts = Counter(places)
-    return [counts[place] for place in range(cells)]
+def _take_new(run: list[Hashable], seen: set[Hashable], mask: list[bool], start: int) -> list[Hashable]:
+    """The keys that are neither in `seen` nor earlier in `run`; for the others `mask`, from `start` on, is cleared."""
+    new: dict[Hashable, None] = {}
+    for at, key in enumerate(run, start):
+        if key in seen or key in new:
+            mask[at] = False
+        else:
+            new[key] = None
+    return list(new)
 
 
-def _sums(places: list[int], column: list[int], cells: int) -> list[int]:
-    totals = [0] * cells
-    for place, value in zip(places, column, strict=True):
-        totals[place] += value
-    return totals
+def _list(table: pa.Table, name: str) -> list[Any]:
+    return table[name].to_pylist()
 
 
-def _lowest(places: list[int], column: list[int], cells: int) -> list[int]:
-    found = [max(column)] * cells
-    for place, value in zip(places, column, strict=True):
-        if value < found[place]:
-            found[place] = value
-    return found
-
-
-def _highest(places: list[int], column: list[int], cells: int) -> list[int]:
-    found = [min(column)] * cells
-    for place, value in zip(places, column, strict=True):
-        if value > found[place]:
-            found[place] = value
-    return found
-
-
-_FOLDS = {"sum": _sums, "min": _lowest, "max": _highest}
+def _whole(column: pa.ChunkedArray) -> list[int]:
+    return list(map(int, column.to_pylist()))
 
 
 def _merge(measure: Measure, old: int, new: int) -> int:

@@ -1,6 +1,5 @@
-"""A contract with every type, metrics over it, and records as the broker would give them."""
+"""A contract with every type, and a metric over it."""
 
-from dataclasses import dataclass
 from pathlib import PurePath
 
 from lake_assets.catalog.metric import Metric
@@ -60,16 +59,3 @@ def orders(text: str = CONTRACT) -> Asset:
 
 def metric(asset: Asset, text: str = METRIC) -> Metric:
     return parse_metric(text, PurePath("orders_by_region.yaml"), {asset.name: asset})
-
-
-@dataclass(frozen=True)
-class Record:
-    """A consumed record, as far as the judge looks at it."""
-
-    payload: bytes | None
-
-    def value(self) -> bytes | None:
-        return self.payload
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, 1_700_000_000_000

@@ -1,34 +1,45 @@
 """Folding, closing, and what is restored, on a partition's state alone."""
 
 from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_app.columns import Columns
+from stream_app.events import NUMBER, Events
 from stream_app.state import Delta, LateRow, NotOurs, PartitionState, Row, late_as_json, rows_as_json
 from tests.stream.examples import metric, orders
 
-METRIC = metric(orders())
+ORDERS = orders()
+METRIC = metric(ORDERS)
 MINUTE = 60_000
 GROUP = ("north", 7, True)
 FAR = 10**15
 
 
-def columns(*events: tuple[int, str, int], group: Any = GROUP) -> Columns:
+def events(*given: tuple[int, str, int], group: Any = GROUP) -> Events:
     """Events of (time in ms, key, amount)."""
-    windows = [time // MINUTE * MINUTE for time, _, _ in events]
-    amounts = [amount for _, _, amount in events]
-    newest = max((time for time, _, _ in events), default=0)
-    keys: list[Any] = [key for _, key, _ in events]
-    return Columns(range(len(events)), [group] * len(events), windows, [[1] * len(events), amounts], keys, newest)
+    times = [time for time, _, _ in given]
+    count = len(given)
+    columns: dict[str, Any] = {
+        "_position": pa.array(range(count), pa.int64()),
+        "_window": pa.array([time // MINUTE * MINUTE for time in times], pa.int64()),
+        "_g0": pa.array([group[0]] * count, pa.string()),
+        "_g1": pa.array([group[1]] * count, pa.int64()),
+        "_g2": pa.array([group[2]] * count, pa.bool_()),
+        "_v0": pa.array([Decimal(1)] * count, NUMBER),
+        "_v1": pa.array([Decimal(amount) for _, _, amount in given], NUMBER),
+        "_k0": pa.array([key for _, key, _ in given], pa.string()),
+    }
+    return Events(pa.table(columns), max(times, default=0))
 
 
 def state() -> PartitionState:
-    return PartitionState(METRIC)
+    return PartitionState(ORDERS, METRIC)
 
 
 def restored(*deltas: Delta) -> PartitionState:
@@ -40,8 +51,8 @@ def restored(*deltas: Delta) -> PartitionState:
     return copy
 
 
-def fold(target: PartitionState, *events: tuple[int, str, int], now: int = FAR) -> None:
-    target.fold(columns(*events), range(len(events)), now)
+def fold(target: PartitionState, *given: tuple[int, str, int], now: int = FAR) -> None:
+    target.fold(events(*given), range(len(given)), now)
 
 
 def test_events_of_a_group_and_window_become_one_row_with_every_measure() -> None:
@@ -84,7 +95,7 @@ def test_a_window_closes_when_an_event_is_later_than_its_lateness_and_its_last_r
 def test_an_event_of_a_closed_window_is_late_and_gets_a_row_of_its_own_with_its_offset() -> None:
     s = state()
     fold(s, (180_000, "a", 5))
-    s.fold(columns((1, "b", 7), (180_001, "c", 1)), [41, 42], FAR)
+    s.fold(events((1, "b", 7), (180_001, "c", 1)), [41, 42], FAR)
     assert s.take_delta(43, 0).late == [LateRow(0, GROUP, (1, 1, 7, 7, 7), 41)]
     assert s.late_events == 1
 
@@ -158,7 +169,7 @@ def test_whatever_is_restored_in_between_every_event_is_in_a_row_a_repeat_or_lat
             s = restored(*deltas)
         if batch:
             closed = s.closed_through()
-            s.fold(columns(*batch), range(offset, offset + len(batch)), FAR)
+            s.fold(events(*batch), range(offset, offset + len(batch)), FAR)
             for at, (time, key, amount) in enumerate(batch):
                 if time // MINUTE * MINUTE <= closed:
                     late_offsets[offset + at] += 1
