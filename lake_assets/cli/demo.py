@@ -6,7 +6,7 @@ LIVE_RATE, LIVE_SECONDS = 200, 4
 
 
 @click.command()
-@click.option("--sales", default=60_000, show_default=True, type=click.IntRange(min=100), help="Sales events to send.")
+@click.option("--sales", default=50_000, show_default=True, type=click.IntRange(min=100), help="Sales events to send.")
 @click.option("--days", default=30, show_default=True, type=click.IntRange(1, 300), help="Days they are spread over.")
 def command(sales: int, days: int) -> None:
     """Fill the example assets with events and follow them into the marts.

@@ -52,7 +52,7 @@ def ask_as_analyst(settings: Settings, query: str, limit: int | None) -> Answer:
         ) as connection:
             return _fetch(connection.execute(query.encode()), limit)
     except psycopg.errors.InsufficientPrivilege as error:
-        raise QueryError(f"analysts may read *_data_mart only: {_sentence(error)}.") from error
+        raise QueryError(f"analysts may read *_data_mart and metrics only: {_sentence(error)}.") from error
     except psycopg.OperationalError as error:
         raise Unavailable(f"Postgres at {address} does not answer: start it with `lake up`.") from error
     except psycopg.Error as error:
