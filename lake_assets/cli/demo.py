@@ -1,14 +1,27 @@
 """`lake demo`."""
 
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import click
 
-LIVE_RATE, LIVE_SECONDS = 200, 4
+if TYPE_CHECKING:
+    from lake_assets.catalog.model import Asset
+    from lake_assets.demo.live import Live
+    from lake_assets.settings import Settings
+
+LIVE_RATE, LIVE_SALES = 200, 800
+STREAM_RATE = 500
 
 
 @click.command()
 @click.option("--sales", default=50_000, show_default=True, type=click.IntRange(min=100), help="Sales events to send.")
 @click.option("--days", default=30, show_default=True, type=click.IntRange(1, 300), help="Days they are spread over.")
-def command(sales: int, days: int) -> None:
+@click.option("--stream", is_flag=True, help="Only sales of this moment, while you kill what you like.")
+def command(sales: int, days: int, stream: bool) -> None:
     """Fill the example assets with events and follow them into the marts.
 
     Starts the stack when it is down, applies the contracts, sends leads, contracts and sales (some late, some doubled,
@@ -16,15 +29,18 @@ def command(sales: int, days: int) -> None:
     The last line says whether the metric and staging agree. The stack stays up. A second demo on the same day sends the
     same events again: they are all duplicates, and the marts stay as they are.
 
+    With --stream it sends sales of this moment, 500 a second, and shows the metric while you kill any part's process:
+    the supervisor starts it again. At the end the metric must equal what was sent, and staging; exit code 1 when not.
+
     \b
     Examples:
       lake demo
+      lake demo --stream --sales 30000
       lake demo --sales 1000000 --days 90
     """
     import time
 
-    from lake_assets.cli.tables import Moving, show
-    from lake_assets.demo.live import live
+    from lake_assets.cli.tables import show
     from lake_assets.demo.tour import Volume, follow, one_more, send
     from lake_assets.orchestration.agreement import agreement
     from lake_assets.orchestration.apply import apply
@@ -46,6 +62,8 @@ def command(sales: int, days: int) -> None:
     click.echo("2. The contracts become topics, tables, connectors and grants")
     reload_code(settings, bool(apply(settings, say)), say)
     assets = read_catalog(settings)
+    if stream:
+        sys.exit(0 if _stream(settings, assets["sales"], sales, say) else 1)
     click.echo("3. Events")
     for report in send(settings, assets, Volume(sales, days)):
         say(f"{report.records:,} to {report.topic} in {report.seconds:.1f} s")
@@ -53,9 +71,7 @@ def command(sales: int, days: int) -> None:
     followed = follow(settings, [assets[name] for name in ("leads", "contracts", "sales")], say)
     say(f"done after {followed:.0f} s")
     click.echo("5. Sales of this moment, counted per region and minute in the database while they come")
-    with Moving(("region", "orders", "quantity", "amount")) as moving:
-        counted = live(settings, assets["sales"], LIVE_RATE, LIVE_SECONDS, moving.update)
-    say(f"{counted.sent:,} sales; the last one was in the database after {counted.seconds:.2f} s")
+    counted = _live(settings, assets["sales"], LIVE_RATE, LIVE_SALES, say)
     click.echo("6. One more sale, seen by an analyst")
     latency = one_more(settings, assets["sales"])
     say(f"from the event to the mart: {latency:.1f} s")
@@ -110,3 +126,48 @@ def command(sales: int, days: int) -> None:
     click.echo("The stack stays up; end it with   make down")
     for found in agreed:
         click.echo(f"Speed and batch, {found.metric}: {found.sentence}")
+
+
+def _live(settings: Settings, sales: Asset, rate: int, count: int, say: Callable[[str], None]) -> Live:
+    from lake_assets.cli.tables import Moving
+    from lake_assets.demo.live import live
+
+    with Moving(("region", "orders", "quantity", "amount")) as moving:
+        counted = live(settings, sales, rate, count, moving.update)
+    say(f"{counted.orders:,} sales; the last one was in the database after {counted.seconds:.2f} s")
+    return counted
+
+
+def _stream(settings: Settings, sales: Asset, count: int, say: Callable[[str], None]) -> bool:
+    """Whether the metric equals what was sent, and staging."""
+    from datetime import timedelta
+
+    from lake_assets.cli.tables import show
+    from lake_assets.demo.tour import follow
+    from lake_assets.orchestration.agreement import agreement
+    from lake_assets.project import read_catalog, read_metrics
+    from lake_assets.stack.lifecycle import status
+
+    click.echo(f"3. {count:,} sales of this moment, {STREAM_RATE} a second. Kill what you like: kill -9 PID")
+    for part in status():
+        say(f"{part.pid or '':>7} {part.name}")
+    counted = _live(settings, sales, STREAM_RATE, count, say)
+    regions = sorted(counted.sent.keys() | counted.counted.keys())
+    show(
+        ("region", "sent", "counted", "sent amount", "counted amount"),
+        [
+            (
+                region,
+                *(totals.get(region, (0, 0, 0))[at] for at in (0, 2) for totals in (counted.sent, counted.counted)),
+            )
+            for region in regions
+        ],
+        "What was sent, and what the metric says",
+    )
+    click.echo("4. The same sales on the batch path")
+    follow(settings, [sales], say)
+    metric = read_metrics(settings, read_catalog(settings))["sales_by_region"]
+    found = agreement(settings, metric, sales, timedelta(days=1))
+    click.echo(f"What was sent and the metric: {'equal' if counted.equal else 'DIFFERENT'}")
+    click.echo(f"Speed and batch, {found.metric}: {found.sentence}")
+    return counted.equal and found.agrees

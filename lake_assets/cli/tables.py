@@ -35,7 +35,7 @@ def show_json(value: Any) -> None:
 
 
 class Moving:
-    """A table that is drawn again in its place on a terminal; elsewhere one line a second at the most."""
+    """A table that is drawn again in its place on a terminal; elsewhere a line where it changed, one a second."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         from rich.live import Live
@@ -43,6 +43,7 @@ class Moving:
         self._columns = columns
         self._live = Live(auto_refresh=False) if sys.stdout.isatty() else None
         self._said = 0.0
+        self._rows: Sequence[Sequence[Any]] = ()
 
     def __enter__(self) -> Self:
         if self._live:
@@ -63,6 +64,6 @@ class Moving:
             for row in rows:
                 table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
             self._live.update(table, refresh=True)
-        elif rows and time.monotonic() - self._said >= 1:
-            self._said = time.monotonic()
+        elif rows != self._rows and time.monotonic() - self._said >= 1:
+            self._said, self._rows = time.monotonic(), rows
             click.echo("  " + "   ".join(" ".join(str(value) for value in row) for row in rows))

@@ -72,6 +72,12 @@ def _sink(topic: str, table: str, keys: Sequence[str], fields: Sequence[Field], 
             "collection.name.format": f"{SCHEMA}.{table}",
             "use.time.zone": "UTC",
             "batch.size": "5000",
+            # Of equal keys in a batch only the newest is written: Postgres refuses a statement with both.
+            "use.reduction.buffer": "true",
+            # A database that is restarted is waited for, and asked through a new connection.
+            "connection.restart.on.errors": "true",
+            "flush.max.retries": "10",
+            "flush.retry.delay.ms": "1000",
             "consumer.override.isolation.level": "read_committed",
             "consumer.override.auto.offset.reset": "earliest",
             "consumer.override.max.poll.records": "5000",

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -28,48 +28,112 @@ from metrics.sales_by_region where window_start >= %s group by region order by r
 """
 
 
+Totals = Mapping[str, tuple[int, int, Decimal]]
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What was sent and seen: `seconds` from the last event to the moment when the view held all of them."""
+    """What was sent and seen: `seconds` from the last event to the moment when the view held all of them. `sent` and
+    `counted` are region -> orders, quantity, amount."""
 
-    sent: int
     seconds: float
+    sent: Totals
+    counted: Totals
+
+    @property
+    def orders(self) -> int:
+        return sum(orders for orders, _, _ in self.sent.values())
+
+    @property
+    def equal(self) -> bool:
+        return self.sent == self.counted
 
 
 def live(
-    settings: Settings, sales: Asset, rate: int, seconds: int, on_rows: Callable[[Sequence[Sequence[Any]]], None]
+    settings: Settings, sales: Asset, rate: int, count: int, on_rows: Callable[[Sequence[Sequence[Any]]], None]
 ) -> Live:
-    """Sends `rate` sales a second for so many seconds; `on_rows` gets the view's rows of the minutes since the start,
-    per region: (region, orders, quantity, amount). Raises LakeError when they do not arrive."""
+    """Sends `count` sales at `rate` a second; `on_rows` gets the view's rows of the minutes since the start.
+
+    A row is region, orders, quantity, amount. The database may be away at times. Raises LakeError when sales do not
+    arrive, and what `produce_lines` raises.
+    """
     start = datetime.now(UTC).replace(second=0, microsecond=0)
-    sent_at: list[float] = []
-    events = _sales(rate * seconds, sent_at.append)
-    sending = threading.Thread(target=lambda: produce_lines(settings, sales, events, rate=rate), daemon=True)
-    with psycopg.connect(settings.postgres.conninfo("analyst"), autocommit=True) as session:
-        before = _orders(session.execute(_VIEW, [start]).fetchall())
-        sending.start()
-        deadline = time.monotonic() + seconds + _DEADLINE_SECONDS
-        while time.monotonic() < deadline:
-            rows = session.execute(_VIEW, [start]).fetchall()
-            on_rows(rows)
-            if sent_at and _orders(rows) - before >= rate * seconds:
-                return Live(rate * seconds, time.monotonic() - sent_at[0])
-            time.sleep(0.01 if sent_at else _LOOK_SECONDS)
+    view = _View(settings, start)
+    before = view.totals(view.rows())
+    sent: dict[str, tuple[int, int, Decimal]] = {}
+    sending = _Sending(settings, sales, rate, count, sent)
+    sending.start()
+    deadline = time.monotonic() + count / rate + _DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        if sending.failure:
+            raise sending.failure
+        rows = view.rows()
+        on_rows(rows)
+        if sending.last_at and _orders(rows) - sum(orders for orders, _, _ in before.values()) >= count:
+            return Live(time.monotonic() - sending.last_at, sent, _less(view.totals(rows), before))
+        time.sleep(0.01 if sending.last_at else _LOOK_SECONDS)
     raise LakeError("the metric has not counted the last sales in two minutes: see 'lake status'.")
+
+
+class _Sending(threading.Thread):
+    """Sends sales; `last_at` is when the last one was handed over (monotonic seconds), 0 before."""
+
+    def __init__(
+        self, settings: Settings, sales: Asset, rate: int, count: int, sent: dict[str, tuple[int, int, Decimal]]
+    ) -> None:
+        super().__init__(daemon=True)
+        self._work = lambda: produce_lines(settings, sales, self._sales(count, sent), rate=rate)
+        self.last_at = 0.0
+        self.failure: LakeError | None = None
+
+    def run(self) -> None:
+        try:
+            self._work()
+        except LakeError as failure:
+            self.failure = failure
+
+    def _sales(self, count: int, sent: dict[str, tuple[int, int, Decimal]]) -> Iterator[bytes]:
+        run = uuid.uuid4().hex[:8]
+        for number, region in zip(range(count), cycle(_REGIONS), strict=False):
+            amount, quantity = Decimal(449 + number * 37 % 5000) / 100, 1 + number % 3
+            orders, pieces, total = sent.get(region, (0, 0, Decimal(0)))
+            sent[region] = (orders + 1, pieces + quantity, total + amount)
+            if number == count - 1:
+                self.last_at = time.monotonic()
+            yield json.dumps(
+                {"order_id": f"live-{run}-{number}", "region": region, "product": "mug", "quantity": quantity,
+                 "amount": str(amount), "ordered_at": datetime.now(UTC).isoformat(timespec="milliseconds")}
+            ).encode()  # fmt: skip
+
+
+class _View:
+    """The metric's view as an analyst sees it, also after the database was away."""
+
+    def __init__(self, settings: Settings, start: datetime) -> None:
+        self._settings, self._start = settings, start
+        self._session: psycopg.Connection | None = None
+        self._last: list[tuple[Any, ...]] = []
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """(region, orders, quantity, amount); what was seen last while the database is away."""
+        try:
+            if self._session is None or self._session.broken:
+                self._session = psycopg.connect(self._settings.postgres.conninfo("analyst"), autocommit=True)
+            self._last = self._session.execute(_VIEW, [self._start]).fetchall()
+        except psycopg.OperationalError:
+            self._session = None
+        return self._last
+
+    @staticmethod
+    def totals(rows: Sequence[tuple[Any, ...]]) -> Totals:
+        return {region: (orders, quantity, amount) for region, orders, quantity, amount in rows}
+
+
+def _less(totals: Totals, before: Totals) -> Totals:
+    none = (0, 0, Decimal(0))
+    pairs = ((region, totals[region], before.get(region, none)) for region in totals)
+    return {region: (n[0] - b[0], n[1] - b[1], n[2] - b[2]) for region, n, b in pairs if n != b}
 
 
 def _orders(rows: Sequence[Sequence[Any]]) -> int:
     return sum(row[1] for row in rows)
-
-
-def _sales(count: int, on_last: Callable[[float], None]) -> Iterator[bytes]:
-    """The events of this moment; `on_last` gets the clock (monotonic seconds) when the last one is handed over."""
-    run = uuid.uuid4().hex[:8]
-    for number, region in zip(range(count), cycle(_REGIONS), strict=False):
-        if number == count - 1:
-            on_last(time.monotonic())
-        amount = Decimal(449 + number * 37 % 5000) / 100
-        yield json.dumps(
-            {"order_id": f"live-{run}-{number}", "region": region, "product": "mug", "quantity": 1 + number % 3,
-             "amount": str(amount), "ordered_at": datetime.now(UTC).isoformat(timespec="milliseconds")}
-        ).encode()  # fmt: skip

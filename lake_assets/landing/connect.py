@@ -107,11 +107,20 @@ def ensure_connector(settings: Settings, spec: ConnectorSpec, deadline_seconds: 
 def connector_status(settings: Settings, name: str) -> ConnectorStatus | None:
     """The state of a connector and its tasks; None when there is no such connector. Raises Unavailable."""
     reply = _request(settings, "GET", f"/connectors/{quote(name)}/status")
-    if reply is None:
-        return None
+    return None if reply is None else _status(name, reply)
+
+
+def _status(name: str, reply: Mapping[str, Any]) -> ConnectorStatus:
     tasks = tuple(TaskStatus(task["id"], task["state"], _cause(task.get("trace", ""))) for task in reply["tasks"])
     connector = reply["connector"]
     return ConnectorStatus(name, connector["state"], _cause(connector.get("trace", "")), tasks)
+
+
+def failures(settings: Settings) -> dict[str, str]:
+    """What failed and why, by connector; of all connectors of the worker, in one request. Raises Unavailable."""
+    reply: dict[str, Any] = _request(settings, "GET", "/connectors?expand=status") or {}
+    found = {name: _status(name, entry["status"]).failure for name, entry in reply.items()}
+    return {name: failure for name, failure in found.items() if failure}
 
 
 def restart_failed(settings: Settings, name: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from lake_assets.orchestration.assets import asset_definitions
+from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.orchestration.marts import mart_definitions
 from lake_assets.orchestration.metrics import agreement_check, metric_asset, metrics_sensor
 from lake_assets.orchestration.partitions import window_partitions
@@ -26,7 +27,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=[*nodes, *marts.assets, *(metric_asset(metric, asset) for metric, asset in counted)],
         asset_checks=[agreement_check(settings, metric, asset) for metric, asset in counted],
-        sensors=[sensor, *marts.sensors, *([metrics_sensor(settings, metrics, assets)] if metrics else [])],
+        sensors=[
+            sensor,
+            connectors_sensor(settings),
+            *marts.sensors,
+            *([metrics_sensor(settings, metrics, assets)] if metrics else []),
+        ],
         resources=dict(marts.resources),
         executor=dg.in_process_executor,
     )

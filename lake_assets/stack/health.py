@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from textwrap import shorten
 from urllib.parse import urlsplit
 
 from lake_assets.settings import Settings
@@ -45,6 +46,17 @@ def check_kafka(settings: Settings) -> str | None:
 
 def check_connect(settings: Settings) -> str | None:
     return _ask_http(f"{settings.connect}/connectors")
+
+
+def failed_connectors(settings: Settings) -> str | None:
+    """Which connectors have failed and why; apart from the check, for a worker that answers is ready."""
+    from lake_assets.errors import LakeError
+    from lake_assets.landing.connect import failures
+
+    try:
+        return "; ".join(shorten(failure, 200) for failure in failures(settings).values()) or None
+    except LakeError as error:
+        return str(error)
 
 
 def check_webserver(settings: Settings) -> str | None:

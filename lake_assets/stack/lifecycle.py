@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from lake_assets.settings import lake_home, load_settings
 from lake_assets.stack.addresses import read_addresses
 from lake_assets.stack.dagster import DBT_SERVER, DEFINITIONS
-from lake_assets.stack.health import checks
+from lake_assets.stack.health import checks, failed_connectors
 from lake_assets.stack.jar_lock import read_lock
 from lake_assets.stack.jars import complete_jars, jars_folder, missing
 from lake_assets.stack.java import find_java
@@ -95,6 +95,8 @@ def status() -> list[PartStatus]:
             health = "not running"
         else:
             health = by_part[part](float(process.get("start", 0)))
+            if part == "connect" and health is None:
+                health = failed_connectors(settings)
         state = process.get("statename", "STOPPED" if health else "UNSUPERVISED").lower()
         if part == "postgres" and addresses.get("postgres") == "external":
             state = "external"

@@ -1,0 +1,59 @@
+"""The sink gets each row into the database, whatever it was away for."""
+
+from collections.abc import Callable
+
+import dagster as dg
+import psycopg
+import requests
+from confluent_kafka import Producer
+
+from lake_assets.landing.connect import connector_status, failures
+from lake_assets.orchestration.connectors import connectors_sensor
+from tests.stack.conditions import wait_until
+from tests.stream.conftest import Counted
+from tests.stream.events import START, order
+
+
+def send(counted: Counted, first: int, count: int) -> None:
+    producer = Producer({"bootstrap.servers": counted.settings.kafka})
+    for number in range(first, first + count):
+        producer.produce(counted.asset.topic, order(number, START), f"o{number}", partition=0)
+    assert producer.flush(30) == 0
+
+
+def counted_events(counted: Counted) -> int:
+    return counted.instances.numbers("one").get("events", 0)
+
+
+def test_a_sink_that_was_away_takes_many_revisions_of_one_row_at_once(counted: Callable[..., Counted]) -> None:
+    """Regression: the driver joined them into one statement, which Postgres refuses, and the sink failed for good."""
+    made = counted("away")
+    sink = f"{made.settings.connect}/connectors/{made.metric.topic}"
+    requests.put(f"{sink}/pause", timeout=10).raise_for_status()
+    made.instances.start("one")
+    for number in range(5):
+        send(made, number, 1)
+        wait_until(lambda number=number: counted_events(made) > number, seconds=60)
+    requests.put(f"{sink}/resume", timeout=10).raise_for_status()
+    made.wait_for(5)
+    assert [row[:2] for row in made.rows().values()] == [(5, 5)]
+
+
+def test_a_sink_that_failed_is_named_and_started_again_by_itself(counted: Callable[..., Counted]) -> None:
+    made = counted("failing")
+    table = f"metrics.{made.metric.table}_shards"
+    with psycopg.connect(made.settings.postgres.conninfo("lake"), autocommit=True) as session:
+        session.execute(f"alter table {table} rename column orders to hidden".encode())
+        made.instances.start("one")
+        send(made, 0, 3)
+        wait_until(lambda: made.metric.topic in failures(made.settings), seconds=120)
+        assert "orders" in failures(made.settings)[made.metric.topic]
+        session.execute(f"alter table {table} rename column hidden to orders".encode())
+    sensor = connectors_sensor(made.settings)
+    skipped = sensor(dg.build_sensor_context())
+    assert isinstance(skipped, dg.SkipReason)
+    assert made.metric.topic in str(skipped.skip_message)
+    made.wait_for(3)
+    status = connector_status(made.settings, made.metric.topic)
+    assert status is not None
+    assert status.running
