@@ -96,7 +96,7 @@ def _sentences(error: Any) -> Iterator[tuple[TreePath, str]]:
         case "maximum":
             yield path, f"{_shown(value)} is too large; {error.validator_value} is the most."
         case "not":
-            yield path, "does not belong to a check of this type."
+            yield path, "does not belong to one of this kind: remove it."
         case _:
             yield path, f"{error.message}."
 

@@ -94,7 +94,7 @@ class Ledger:
             )
         except psycopg.OperationalError as error:
             address = f"{settings.postgres.host}:{settings.postgres.port}"
-            reason = str(error).strip().splitlines()[-1]
+            reason = str(error).strip().splitlines()[0].rpartition("failed: ")[2]
             raise Unavailable(f"Postgres at {address} does not answer ({reason}): run 'lake up'.") from None
 
     def __enter__(self) -> "Ledger":

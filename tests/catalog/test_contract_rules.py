@@ -160,7 +160,7 @@ RULES = [
      "'order_if' is not a field. Did you mean 'order_id'?"),
     ("mustBeGreaterThan: 0", "mustBeBetween: [5, 1]", "the smaller bound comes first"),
     ("mustBeGreaterThan: 0", "mustBeGreaterThan: 0, mustBe: 1", "found mustBe and mustBeGreaterThan"),
-    ("mustBeGreaterThan: 0", "mustBeGreaterThan: 0, query: select", "does not belong to a check of this type"),
+    ("mustBeGreaterThan: 0", "mustBeGreaterThan: 0, query: select", "does not belong to one of this kind"),
     ("from conformed", "from orders", "orders is not known: a check reads 'conformed'"),
     ("name: no_large_order", "name: row_count", "two checks are named 'row_count'"),
     ("logicalType: boolean", "logicalType: boolean, unique: true", "'unique' has no effect in this lake"),

@@ -59,7 +59,7 @@ def test_the_schema_for_editors_is_the_one_that_is_checked() -> None:
         ("field: quantity", "field: region", "'region' is string; only an integer or a decimal is exact."),
         ("field: quantity", "field: weight", "'weight' is optional"),
         ("function: sum, field: quantity", "function: sum", "'field' is missing"),
-        ("function: count", "function: count, field: quantity", "field: does not belong to a check of this type"),
+        ("function: count", "function: count, field: quantity", "field: does not belong to one of this kind"),
         ("function: count", "function: average", "'average' is not known here"),
         ("name: largest", "name: region", "'region' is already a column of the metric"),
         ("name: largest", "name: revision", "'revision' is already a column of the metric"),

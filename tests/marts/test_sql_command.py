@@ -29,7 +29,11 @@ def test_the_analyst_sees_the_marts(built: Settings) -> None:
 @pytest.mark.parametrize(
     ("role", "query", "sentence"),
     [
-        ("analyst", "select * from ducklake.ducklake_table", "analysts may read *_data_mart and metrics only: permission denied"),
+        (
+            "analyst",
+            "select * from ducklake.ducklake_table",
+            "analysts may read *_data_mart and metrics only: permission denied",
+        ),
         ("analyst", "select * from nothing", 'relation "nothing" does not exist.'),
         ("analyst", "delete from funnel_data_mart.funnel", "cannot execute DELETE in a read-only transaction."),
         ("engineer", "selec 1", 'Parser Error: syntax error at or near "selec".'),
