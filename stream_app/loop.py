@@ -19,6 +19,7 @@ from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from stream_app.errors import Refusal
 from stream_app.events import POSITION, events_of
+from stream_app.group import group_settings
 from stream_app.judge import Judge, Judged
 from stream_app.position import Position, fingerprint_of, read_position
 from stream_app.restore import restore
@@ -69,10 +70,7 @@ class Loop:
                 "bootstrap.servers": kafka,
                 "group.id": metric.topic,
                 "client.id": instance,
-                "group.protocol": "classic",
-                "partition.assignment.strategy": "cooperative-sticky",
-                "session.timeout.ms": 6_000,
-                "heartbeat.interval.ms": 1_500,
+                **group_settings(kafka),
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
