@@ -9,17 +9,20 @@ import time
 from pathlib import Path
 
 import click
+from confluent_kafka import KafkaException
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
-from lake_assets.errors import LakeError
+from lake_assets.errors import LakeError, Unavailable
 from lake_assets.landing.topics import partition_counts
 from lake_assets.project import read_catalog, read_metrics
 from lake_assets.settings import Settings, load_settings
 from stream_app.errors import Refusal
 from stream_app.loop import Loop
 from stream_app.prometheus import serve
+from stream_app.sinks import watch_sinks
 from stream_app.status import Status
+from stream_app.transaction import TransactionFailed
 
 _POLL_SECONDS = 1.0
 
@@ -46,7 +49,13 @@ def main(metric: str, instance: str | None, metrics_port: int | None) -> None:
         signal.signal(signal.SIGINT, lambda *_: loop.stop())
         if metrics_port is not None:
             serve(status, metrics_port)
+        watch_sinks(settings, (chosen.topic, chosen.late), lambda text: click.echo(text, err=True))
         loop.run(lambda status: _write(path, status))
+    except (KafkaException, TransactionFailed) as error:
+        raise Unavailable(
+            f"Kafka at {settings.kafka} does not answer as it should ({error}). Nothing is lost: started again, the "
+            "application goes on from what is committed."
+        ) from error
     finally:
         path.unlink(missing_ok=True)
 

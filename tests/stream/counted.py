@@ -50,11 +50,11 @@ class Instances:
         process.kill()
         process.wait(10)
 
-    def stop(self, name: str) -> int:
+    def stop(self, name: str, seconds: float = GRACE_SECONDS) -> int:
         """The exit code of an instance that was asked to end; fails when it takes longer than it may."""
         process = self.processes.pop(name)
         process.send_signal(signal.SIGTERM)
-        return process.wait(GRACE_SECONDS)
+        return process.wait(seconds)
 
     def stop_all(self) -> None:
         for name in list(self.processes):
@@ -125,6 +125,10 @@ class Counted:
         finally:
             consumer.close()
         return all(place.offset == ends[place.partition] for place in places if ends[place.partition])
+
+    def partitions(self) -> dict[str, int]:
+        """How many partitions each instance said last that it has."""
+        return {name: self.instances.numbers(name).get("partitions", 0) for name in self.instances.processes}
 
     def newest_revisions(self) -> dict[bytes, int]:
         """The newest revision of each row as the application committed it, by the row's key."""
