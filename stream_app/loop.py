@@ -20,6 +20,7 @@ from lake_assets.catalog.model import Asset
 from stream_app.errors import Refusal
 from stream_app.events import POSITION, events_of
 from stream_app.judge import Judge, Judged
+from stream_app.patience import ask
 from stream_app.position import Position, fingerprint_of, read_position
 from stream_app.restore import restore
 from stream_app.state import BEFORE_ALL, PartitionState, late_as_json, rows_as_json
@@ -322,14 +323,19 @@ class Loop:
     def _committed(self, partitions: Sequence[int]) -> dict[int, Position | None]:
         """What is committed; with read_committed the broker waits for transactions that are about to end."""
         asked = [TopicPartition(self._asset.topic, partition) for partition in partitions]
-        found = self._consumer.committed(asked, timeout=60) if asked else []
+        found = ask(lambda: self._ask_committed(asked)) if asked else []
+        return {place.partition: read_position(self._metric, place.offset, place.metadata) for place in found}
+
+    def _ask_committed(self, asked: list[TopicPartition]) -> list[TopicPartition]:
+        found = self._consumer.committed(asked, timeout=30)
         for place in found:
             if place.error is not None:
                 raise KafkaException(place.error)
-        return {place.partition: read_position(self._metric, place.offset, place.metadata) for place in found}
+        return found
 
     def _first_offset(self, partition: int) -> int:
-        low, _ = self._consumer.get_watermark_offsets(TopicPartition(self._asset.topic, partition), timeout=30)
+        place = TopicPartition(self._asset.topic, partition)
+        low, _ = ask(lambda: self._consumer.get_watermark_offsets(place, timeout=30))
         return low
 
     # Idle partitions

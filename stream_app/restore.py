@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from stream_app.errors import Refusal
+from stream_app.patience import ask
 from stream_app.position import Position
 from stream_app.state import NotOurs, PartitionState
 
@@ -55,7 +56,7 @@ def restore(
 
 def _starts(reader: Consumer, metric: Metric, wanted: Mapping[int, Position]) -> list[TopicPartition]:
     asked = [TopicPartition(metric.changelog, partition, position.since) for partition, position in wanted.items()]
-    return reader.offsets_for_times(asked, timeout=30)
+    return ask(lambda: reader.offsets_for_times(asked, timeout=30))
 
 
 def _read(
