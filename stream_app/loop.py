@@ -115,6 +115,10 @@ class Loop:
                     ticked = now
             self._settle()
             self._commit()
+        except BaseException:
+            # What is half folded or half written must not be committed when closing gives the partitions back.
+            self._forget_all()
+            raise
         finally:
             self._consumer.close()
             self._worker.shutdown()
@@ -258,10 +262,8 @@ class Loop:
 
     def _roll_back(self) -> None:
         """Throws away what is in memory and goes on from what is committed."""
-        self._judging = None
-        self._clear()
         owned = sorted(self._states)
-        self._states.clear()
+        self._forget_all()
         self._restore(owned)
         for partition in owned:
             self._consumer.seek(TopicPartition(self._asset.topic, partition, self._next[partition]))
@@ -293,6 +295,11 @@ class Loop:
             self._roll_back()
         except Exception as failure:
             self._failure = failure
+
+    def _forget_all(self) -> None:
+        self._judging = None
+        self._clear()
+        self._states.clear()
 
     def _forget(self, places: Sequence[TopicPartition]) -> None:
         for place in places:

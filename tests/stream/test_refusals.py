@@ -65,12 +65,15 @@ def test_offsets_that_somebody_else_committed_are_refused(counted: Callable[...,
 
 
 def test_a_changelog_that_another_application_writes_to_is_refused(counted: Callable[..., Counted]) -> None:
-    made = counted("shared")
-    expected = count_some(made)
+    made, expected = counted("shared"), Expected()
+    made.instances.start("first")
     producer = Producer({"bootstrap.servers": made.settings.kafka})
     for partition in range(made.asset.partitions):
         producer.produce(made.metric.changelog, b"{}", b"somebody", partition=partition)
     assert producer.flush(60) == 0
+    send(made, expected)
+    made.wait_for(expected.orders)
+    assert made.instances.stop("first") == 0
     said = refusal(made)
     assert "is not this metric's" in said
     assert expected.agrees_with(made.rows())
