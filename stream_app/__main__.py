@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 import click
+from confluent_kafka import KafkaException
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
-from lake_assets.errors import LakeError
+from lake_assets.errors import LakeError, Unavailable
 from lake_assets.landing.topics import partition_counts
 from lake_assets.project import read_catalog, read_metrics
 from lake_assets.settings import Settings, load_settings
@@ -20,6 +21,7 @@ from stream_app.errors import Refusal
 from stream_app.loop import Loop
 from stream_app.prometheus import serve
 from stream_app.status import Status
+from stream_app.transaction import TransactionFailed
 
 _POLL_SECONDS = 1.0
 
@@ -47,6 +49,11 @@ def main(metric: str, instance: str | None, metrics_port: int | None) -> None:
         if metrics_port is not None:
             serve(status, metrics_port)
         loop.run(lambda status: _write(path, status))
+    except (KafkaException, TransactionFailed) as error:
+        raise Unavailable(
+            f"Kafka at {settings.kafka} does not answer as it should ({error}). Nothing is lost: started again, the "
+            "application goes on from what is committed."
+        ) from error
     finally:
         path.unlink(missing_ok=True)
 

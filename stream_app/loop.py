@@ -21,6 +21,7 @@ from stream_app.errors import Refusal
 from stream_app.events import POSITION, events_of
 from stream_app.group import group_settings
 from stream_app.judge import Judge, Judged
+from stream_app.patience import ask
 from stream_app.position import Position, fingerprint_of, read_position
 from stream_app.restore import restore
 from stream_app.state import BEFORE_ALL, PartitionState, late_as_json, rows_as_json
@@ -112,6 +113,10 @@ class Loop:
                     ticked = now
             self._settle()
             self._commit()
+        except BaseException:
+            # What is half folded or half written must not be committed when closing gives the partitions back.
+            self._forget_all()
+            raise
         finally:
             self._consumer.close()
             self._worker.shutdown()
@@ -255,10 +260,8 @@ class Loop:
 
     def _roll_back(self) -> None:
         """Throws away what is in memory and goes on from what is committed."""
-        self._judging = None
-        self._clear()
         owned = sorted(self._states)
-        self._states.clear()
+        self._forget_all()
         self._restore(owned)
         for partition in owned:
             self._consumer.seek(TopicPartition(self._asset.topic, partition, self._next[partition]))
@@ -291,6 +294,11 @@ class Loop:
         except Exception as failure:
             self._failure = failure
 
+    def _forget_all(self) -> None:
+        self._judging = None
+        self._clear()
+        self._states.clear()
+
     def _forget(self, places: Sequence[TopicPartition]) -> None:
         for place in places:
             self._states.pop(place.partition, None)
@@ -320,14 +328,19 @@ class Loop:
     def _committed(self, partitions: Sequence[int]) -> dict[int, Position | None]:
         """What is committed; with read_committed the broker waits for transactions that are about to end."""
         asked = [TopicPartition(self._asset.topic, partition) for partition in partitions]
-        found = self._consumer.committed(asked, timeout=60) if asked else []
+        found = ask(lambda: self._ask_committed(asked)) if asked else []
+        return {place.partition: read_position(self._metric, place.offset, place.metadata) for place in found}
+
+    def _ask_committed(self, asked: list[TopicPartition]) -> list[TopicPartition]:
+        found = self._consumer.committed(asked, timeout=30)
         for place in found:
             if place.error is not None:
                 raise KafkaException(place.error)
-        return {place.partition: read_position(self._metric, place.offset, place.metadata) for place in found}
+        return found
 
     def _first_offset(self, partition: int) -> int:
-        low, _ = self._consumer.get_watermark_offsets(TopicPartition(self._asset.topic, partition), timeout=30)
+        place = TopicPartition(self._asset.topic, partition)
+        low, _ = ask(lambda: self._consumer.get_watermark_offsets(place, timeout=30))
         return low
 
     # Idle partitions

@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from stream_app.errors import Refusal
+from stream_app.patience import ask
 from stream_app.position import Position
 from stream_app.state import NotOurs, PartitionState
 
@@ -55,7 +56,7 @@ def restore(
 
 def _starts(reader: Consumer, metric: Metric, wanted: Mapping[int, Position]) -> list[TopicPartition]:
     asked = [TopicPartition(metric.changelog, partition, position.since) for partition, position in wanted.items()]
-    return reader.offsets_for_times(asked, timeout=30)
+    return ask(lambda: reader.offsets_for_times(asked, timeout=30))
 
 
 def _read(
@@ -75,12 +76,15 @@ def _read(
                 if error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
                 continue
-            _apply(states[message.partition() or 0], message, metric)
-            records += 1
+            at = message.partition() or 0
+            if at in missing:  # else it is of a transaction after the wanted one
+                _apply(states[at], message, metric)
+                records += 1
+                if _is_at(states[at], wanted[at]):
+                    missing.remove(at)
         if records:
             on_progress(records)
-        missing = {at for at in missing if states[at].position < wanted[at].offset}
-        beyond = [at for at in wanted if states[at].position > wanted[at].offset]
+        beyond = [at for at in missing if states[at].position > wanted[at].offset]
         if beyond or (missing and not messages and time.monotonic() > deadline):
             at = beyond[0] if beyond else min(missing)
             raise Refusal(
@@ -91,6 +95,11 @@ def _read(
         if messages:
             deadline = time.monotonic() + DEADLINE_SECONDS
         stay_alive()
+
+
+def _is_at(state: PartitionState, position: Position) -> bool:
+    """Whether the state is the wanted one. Without a new event windows may be closed: then only the watermark moves."""
+    return (state.position, state.watermark) == (position.offset, position.watermark)
 
 
 def _apply(state: PartitionState, message: Message, metric: Metric) -> None:

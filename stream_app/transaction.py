@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 # The broker ends a transaction after this long without its producer; readers of committed records wait until then.
 TRANSACTION_TIMEOUT_MS = 10_000
@@ -49,7 +49,7 @@ class Transactions:
             producer.begin_transaction()
             for record in records:
                 _produce(producer, record)
-            producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), _CALL_SECONDS)
+            producer.send_offsets_to_transaction(offsets, _membership(consumer), _CALL_SECONDS)
             producer.commit_transaction(_CALL_SECONDS)
         except KafkaException as error:
             self._give_up(error)
@@ -79,6 +79,19 @@ class Transactions:
                 producer.abort_transaction(_CALL_SECONDS)
             except KafkaException:
                 return
+
+
+def _membership(consumer: Consumer) -> Any:
+    """What the broker knows the consumer by, to refuse its offsets when others have its partitions.
+
+    It takes the offsets of a consumer that is in no group from anyone, whoever has the partitions. The member's name is
+    asked for afterwards: one that was put out of its group joins again only when the loop has heard of it.
+    """
+    metadata = consumer.consumer_group_metadata()
+    if not consumer.memberid():
+        reason = "this instance was put out of its group"
+        raise KafkaException(KafkaError(KafkaError.UNKNOWN_MEMBER_ID, reason, txn_requires_abort=True))
+    return metadata
 
 
 def _produce(producer: Producer, record: Record) -> None:

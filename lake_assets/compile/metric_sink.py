@@ -65,6 +65,9 @@ def _sink(topic: str, table: str, keys: Sequence[str], fields: Sequence[Field], 
             "connection.url": database.url,
             "connection.username": database.user,
             "connection.password": database.password,
+            # A task writes with one connection. Held ready were five, so that 20 metrics used up the database's.
+            "connection.pool.min_size": "1",
+            "connection.pool.max_size": "2",
             "insert.mode": "upsert",
             "primary.key.mode": "record_value",
             "primary.key.fields": ",".join(keys),
@@ -72,7 +75,8 @@ def _sink(topic: str, table: str, keys: Sequence[str], fields: Sequence[Field], 
             "collection.name.format": f"{SCHEMA}.{table}",
             "use.time.zone": "UTC",
             "batch.size": "5000",
-            # Of equal keys in a batch only the newest is written: Postgres refuses a statement with both.
+            # Of several revisions of a row in one batch the last: the driver makes one statement of many rows, and
+            # Postgres refuses to change a row twice in a statement.
             "use.reduction.buffer": "true",
             # A database that is restarted is waited for, and asked through a new connection.
             "connection.restart.on.errors": "true",

@@ -9,6 +9,7 @@ from random import Random
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 MINUTE = 60_000
+SHOPS = 40
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Expected:
 
 
 def order(number: int, moment: datetime, quantity: int = 1, amount: str = "1.00", region: str = "north") -> bytes:
-    event = {"order_id": f"o{number}", "region": region, "Shop No": 1, "paid": True, "quantity": quantity,
+    event = {"order_id": f"o{number}", "region": region, "Shop No": number % SHOPS, "paid": True, "quantity": quantity,
              "amount": amount, "ordered_at": moment.isoformat().replace("+00:00", "Z")}  # fmt: skip
     return json.dumps(event).encode()
 

@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 from lake_assets.landing.connect import connector_status, failures
 from lake_assets.orchestration.connectors import connectors_sensor
 from tests.stack.conditions import wait_until
-from tests.stream.conftest import Counted
+from tests.stream.counted import Counted
 from tests.stream.events import START, order
 
 

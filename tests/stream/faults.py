@@ -1,0 +1,65 @@
+"""What can happen to the parts that events pass through, done on purpose."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer
+
+from lake_assets.catalog.metric import Metric
+from lake_assets.catalog.model import Asset
+from lake_assets.settings import Settings
+from lake_assets.stack.health import check_connect, check_kafka, check_postgres
+from lake_assets.stack.layout import Layout
+from lake_assets.stack.supervisor import Supervisor
+from tests.stack.conditions import wait_until
+
+PARTS = {"kafka": check_kafka, "connect": check_connect, "postgres": check_postgres}
+
+
+def kill_part(settings: Settings, part: str) -> None:
+    """Kills a server as a crash would; returns when its supervisor has started it again and it answers."""
+    supervisor = Supervisor(Layout(settings.home))
+    before = supervisor.processes()[part]["pid"]
+    os.kill(before, signal.SIGKILL)
+
+    def is_back() -> bool:
+        return supervisor.processes()[part]["pid"] not in (0, before) and PARTS[part](settings) is None
+
+    wait_until(is_back, 120)
+
+
+def visit(settings: Settings, asset: Asset, metric: Metric) -> None:
+    """Joins a metric's group as a member that counts nothing, and leaves it when it has been given partitions."""
+    visitor = Consumer(
+        {
+            "bootstrap.servers": settings.kafka,
+            "group.id": metric.topic,
+            "partition.assignment.strategy": "cooperative-sticky",
+            "enable.auto.commit": False,
+            "session.timeout.ms": 6_000,
+        }
+    )
+    visitor.subscribe([asset.topic])
+    try:
+        deadline = time.monotonic() + 60
+        while not visitor.assignment():
+            visitor.consume(1, 0.1)
+            assert time.monotonic() < deadline, "the group gave no partitions within 60 s"
+    finally:
+        visitor.close()
+
+
+@contextmanager
+def frozen(*processes: subprocess.Popen[bytes]) -> Generator[None]:
+    """Processes that stand still meanwhile, and know nothing of it when they go on."""
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGCONT)

@@ -1,0 +1,75 @@
+"""Whatever is killed, frozen or moved while events come, the database says what a fold of the events says."""
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from tests.stack.conditions import wait_until
+from tests.stream.counted import Counted
+from tests.stream.events import Expected, orders
+from tests.stream.faults import PARTS, frozen, kill_part, visit
+from tests.stream.sending import produce
+from tests.stream.watching import Watch
+
+ORDERS = 150_000
+# Longer than an instance's session, and than the broker keeps a transaction open without its producer.
+TIMEOUTS_SECONDS = 12
+
+
+@contextmanager
+def counting(made: Counted, *names: str, rate: float = 7_000) -> Generator[threading.Thread]:
+    """Events come, and these instances count them; afterwards all of them are in the database, each once. Gives the
+    thread that sends."""
+    expected = Expected()
+    with Watch(made) as watch:
+        made.instances.start(*names)
+        sending = produce(made, orders(ORDERS, expected), rate)
+        yield sending
+        sending.join()
+        made.wait_until_settled()
+    assert expected.agrees_with(made.rows())
+    assert made.late() == 0
+    assert sorted(set(made.undecodable())) == sorted(made.undecodable())
+    assert len(made.undecodable()) == expected.broken
+    assert watch.backwards == []
+    assert watch.looks > 10
+    assert "Traceback" not in "".join(log.read_text("utf-8") for log in made.instances.catalog.glob("*.log"))
+
+
+def test_servers_that_are_killed_and_come_back_cost_nothing(counted: Callable[..., Counted]) -> None:
+    made = counted("servers")
+    with counting(made, "one", "two"):
+        for number, part in enumerate(PARTS, start=1):
+            wait_until(lambda number=number: made.orders() >= ORDERS * number // 5)
+            kill_part(made.settings, part)
+    assert made.instances.ended() == []
+
+
+def test_partitions_that_move_amid_large_transactions_move_whole(counted: Callable[..., Counted]) -> None:
+    """Rows of many groups make large transactions; a member that comes and goes makes the partitions move again and
+    again, whatever the instances are doing."""
+    made = counted("moving", groups=("region", "shop"), lateness="30m")
+    moves = 0
+    with counting(made, "one", "two") as sending:
+        while sending.is_alive():
+            wait_until(lambda: made.partitions() == {"one": 2, "two": 2})
+            visit(made.settings, made.asset, made.metric)
+            moves += 1
+    assert made.instances.ended() == []
+    assert moves >= 3
+
+
+def test_zombies_that_wake_up_change_nothing_and_go_on_counting(counted: Callable[..., Counted]) -> None:
+    """They stand still for longer than their sessions and transactions last, each from another moment on."""
+    made = counted("asleep")
+    with counting(made, "one", "two"):
+        zombies = [made.instances.processes[name] for name in ("one", "two")]
+        wait_until(lambda: made.orders() > ORDERS // 10)
+        with frozen(*zombies):
+            began = time.monotonic()
+            made.instances.start("three")
+            wait_until(lambda: made.partitions().get("three") == made.asset.partitions)
+            wait_until(lambda: time.monotonic() > began + TIMEOUTS_SECONDS)
+        wait_until(lambda: all(made.partitions().values()) and len(made.partitions()) == 3)
+    assert made.instances.ended() == []

@@ -1,0 +1,128 @@
+"""What an exactly-once loop can get wrong without anybody noticing."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions  # pyright: ignore[reportPrivateImportUsage]
+
+from stream_app import loop as application
+from stream_app.status import Status
+from stream_app.transaction import TransactionFailed, Transactions
+from tests.stack.conditions import wait_until
+from tests.stream.counted import Counted
+from tests.stream.events import Expected, order, orders
+from tests.stream.faults import visit
+from tests.stream.sending import produce
+
+
+def send(made: Counted, partition: int, number: int, moment: datetime) -> None:
+    producer = Producer({"bootstrap.servers": made.settings.kafka})
+    producer.produce(made.asset.topic, order(number, moment), str(number), partition)
+    assert producer.flush(30) == 0
+
+
+def test_a_transaction_that_fails_leaves_nothing_in_memory_and_costs_the_producer(
+    counted: Callable[..., Counted],
+) -> None:
+    """Another producer of the same name fences the instance's, which fails its transaction for good. The records that
+    were set aside in it come again, each once."""
+    made, expected = counted("fenced"), Expected()
+
+    def failures() -> int:
+        return made.instances.numbers("one").get("failed_transactions", 0)
+
+    made.instances.start("one")
+    sending = produce(made, orders(30_000, expected), 3_000)
+    wait_until(lambda: made.instances.numbers("one").get("transactions"))
+    fences = 0
+    while sending.is_alive():
+        failed = failures()
+        fence = Producer({"bootstrap.servers": made.settings.kafka, "transactional.id": f"{made.metric.topic}-one"})
+        fence.init_transactions(30)
+        fences += 1
+        wait_until(
+            lambda failed=failed: (
+                made.instances.numbers("one").get("failed_transactions", 0) > failed or not sending.is_alive()
+            )
+        )
+    made.wait_until_settled()
+    assert fences > 2
+    assert made.instances.ended() == []
+    assert expected.agrees_with(made.rows())
+    assert sorted(set(made.undecodable())) == sorted(made.undecodable())
+    assert len(made.undecodable()) == expected.broken
+
+
+def test_a_consumer_that_is_in_no_group_commits_nothing(counted: Callable[..., Counted]) -> None:
+    """The broker takes such a consumer's offsets although others have the partitions, so one that was put out of the
+    group wrote over what they had committed."""
+    made = counted("outside")
+    consumer = Consumer({"bootstrap.servers": made.settings.kafka, "group.id": made.metric.topic})
+    transactions = Transactions(made.settings.kafka, "outsider")
+    with pytest.raises(TransactionFailed):
+        transactions.commit([], [TopicPartition(made.asset.topic, 0, 1)], consumer)
+    [place] = consumer.committed([TopicPartition(made.asset.topic, 0)], 30)
+    consumer.close()
+    assert place.offset < 0
+
+
+def test_what_was_half_written_when_an_error_ended_an_instance_is_not_committed(
+    counted: Callable[..., Counted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The consumer's closing gives the partitions back, and giving back commits."""
+    made, expected = counted("half"), Expected()
+    produce(made, orders(2_000, expected), 50_000).join()
+
+    def fail_at_the_second(*arguments: object) -> object:
+        if arguments[1]:
+            raise MemoryError
+        return genuine(*arguments)
+
+    genuine = application.rows_as_json
+    monkeypatch.setattr(application, "rows_as_json", fail_at_the_second)
+    status = Status(made.metric.table, "failing")
+    failing = application.Loop(made.settings.kafka, made.asset, made.metric, "failing", 4, status)
+    with pytest.raises(MemoryError):
+        failing.run(lambda _: None)
+    made.instances.start("one")
+    made.wait_until_settled()
+    assert expected.agrees_with(made.rows())
+
+
+def test_an_event_from_the_future_makes_no_other_late(counted: Callable[..., Counted]) -> None:
+    made, now = counted("ahead", partitions=1), datetime.now(UTC)
+    made.instances.start("one")
+    send(made, 0, 1, now + timedelta(days=36_500))
+    made.wait_for(1)
+    send(made, 0, 2, now)
+    made.wait_for(2)
+    assert made.late() == 0
+
+
+def test_a_partition_without_new_events_does_not_hold_the_windows_of_the_others_open(
+    counted: Callable[..., Counted],
+) -> None:
+    """Also when another instance has the others."""
+    made, then = counted("idle", partitions=2), datetime(2026, 3, 1, tzinfo=UTC)
+    made.instances.start("one", "two")
+    wait_until(lambda: all(made.instances.numbers(name).get("partitions") for name in ("one", "two")))
+    send(made, 0, 1, then)
+    made.wait_for(1)
+    send(made, 1, 2, then + timedelta(hours=1))
+    made.wait_for(2)
+    wait_until(lambda: sorted(row[-1] for row in made.rows().values()) == [False, True])
+
+
+def test_a_topic_that_grows_while_it_is_counted_is_refused(counted: Callable[..., Counted]) -> None:
+    made = counted("growing", partitions=2)
+    made.instances.start("one")
+    send(made, 0, 1, datetime.now(UTC))
+    made.wait_for(1)
+    client = AdminClient({"bootstrap.servers": made.settings.kafka})
+    client.create_partitions([NewPartitions(made.asset.topic, 3)])[made.asset.topic].result()
+    visit(made.settings, made.asset, made.metric)
+    wait_until(made.instances.ended)
+    assert made.instances.processes["one"].poll() == 2
+    assert "has more partitions than when the metric" in made.instances.log("one").read_text("utf-8")

@@ -1,0 +1,87 @@
+"""What would count wrongly is refused with a sentence, and nothing is counted meanwhile."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions  # pyright: ignore[reportPrivateImportUsage]
+
+from tests.stream.counted import Counted
+from tests.stream.events import Expected, orders
+
+
+def send(made: Counted, expected: Expected, count: int = 500) -> None:
+    producer = Producer({"bootstrap.servers": made.settings.kafka})
+    for key, payload in orders(count, expected):
+        producer.produce(made.asset.topic, payload, key)
+    assert producer.flush(60) == 0
+
+
+def refusal(made: Counted) -> str:
+    """What an instance says that ends by itself with the exit code of a refusal."""
+    made.instances.start("refused")
+    assert made.instances.processes.pop("refused").wait(60) == 2
+    return made.instances.log("refused").read_text("utf-8")
+
+
+def count_some(made: Counted) -> Expected:
+    expected = Expected()
+    made.instances.start("first")
+    send(made, expected)
+    made.wait_for(expected.orders)
+    assert made.instances.stop("first") == 0
+    return expected
+
+
+def test_a_definition_that_changed_under_its_state_is_refused(counted: Callable[..., Counted]) -> None:
+    made = counted("redefined")
+    expected = count_some(made)
+    path = made.instances.catalog / "metrics" / "redefined.yaml"
+    path.write_text(path.read_text("utf-8").replace("window: 1m", "window: 1h"), "utf-8")
+    said = refusal(made)
+    assert "the definition of 'redefined_by_region' changed while its state was kept" in said
+    assert expected.agrees_with(made.rows())
+
+
+def test_a_topic_with_more_partitions_than_before_is_refused(counted: Callable[..., Counted]) -> None:
+    made = counted("grown")
+    expected = count_some(made)
+    client = AdminClient({"bootstrap.servers": made.settings.kafka})
+    client.create_partitions([NewPartitions(made.asset.topic, 5)])[made.asset.topic].result()
+    said = refusal(made)
+    assert "has 5 partitions, but the metric 'grown_by_region' was made for 4" in said
+    assert expected.agrees_with(made.rows())
+
+
+def test_offsets_that_somebody_else_committed_are_refused(counted: Callable[..., Counted]) -> None:
+    made = counted("moved")
+    expected = count_some(made)
+    consumer = Consumer({"bootstrap.servers": made.settings.kafka, "group.id": made.metric.topic})
+    consumer.commit(offsets=[TopicPartition(made.asset.topic, 0, 1)], asynchronous=False)
+    consumer.close()
+    said = refusal(made)
+    assert "has offsets that this application did not commit" in said
+    assert expected.agrees_with(made.rows())
+
+
+def test_a_changelog_that_another_application_writes_to_is_refused(counted: Callable[..., Counted]) -> None:
+    made, expected = counted("shared"), Expected()
+    made.instances.start("first")
+    producer = Producer({"bootstrap.servers": made.settings.kafka})
+    for partition in range(made.asset.partitions):
+        producer.produce(made.metric.changelog, b"{}", b"somebody", partition=partition)
+    assert producer.flush(60) == 0
+    send(made, expected)
+    made.wait_for(expected.orders)
+    assert made.instances.stop("first") == 0
+    said = refusal(made)
+    assert "is not this metric's" in said
+    assert expected.agrees_with(made.rows())
+
+
+def test_a_metric_that_does_not_exist_is_named_with_those_that_do(counted: Callable[..., Counted]) -> None:
+    made = counted("known")
+    made.instances.metric = replace(made.metric, name="unknown")
+    said = refusal(made)
+    assert "there is no metric 'unknown'" in said
+    assert "known_by_region" in said
