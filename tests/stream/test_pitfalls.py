@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -75,13 +76,14 @@ def test_what_was_half_written_when_an_error_ended_an_instance_is_not_committed(
     made, expected = counted("half"), Expected()
     produce(made, orders(2_000, expected), 50_000).join()
 
-    def fail_at_the_second(*arguments: object) -> object:
-        if arguments[1]:
+    def fail_once_at_the_second(*arguments: Any) -> Any:
+        if arguments[1] == 1:
+            monkeypatch.undo()
             raise MemoryError
         return genuine(*arguments)
 
     genuine = application.rows_as_json
-    monkeypatch.setattr(application, "rows_as_json", fail_at_the_second)
+    monkeypatch.setattr(application, "rows_as_json", fail_once_at_the_second)
     status = Status(made.metric.table, "failing")
     failing = application.Loop(made.settings.kafka, made.asset, made.metric, "failing", 4, status)
     with pytest.raises(MemoryError):
