@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.topic import topic_spec
+from lake_assets.errors import LakeError
 from lake_assets.landing.topics import ensure_topics, offsets
 from lake_assets.orchestration.apply_metrics import apply_metrics
 from lake_assets.orchestration.connectors import connectors_sensor
@@ -123,12 +124,14 @@ class Counted:
         wait_until(arrived, seconds)
 
     def all_counted(self) -> bool:
-        """Whether the application has committed the input up to its end. Events are written without transactions, so
-        the offset of the last is the one before the end."""
+        """Whether the application has committed the input up to its end; not while the broker cannot tell. Events are
+        written without transactions, so the offset of the last is the one before the end."""
         consumer = Consumer({"bootstrap.servers": self.settings.kafka, "group.id": self.metric.topic})
-        ends = {at: end for at, (_, end) in offsets(self.settings, [self.asset.topic])[self.asset.topic].items()}
         try:
+            ends = {at: end for at, (_, end) in offsets(self.settings, [self.asset.topic])[self.asset.topic].items()}
             places = consumer.committed([TopicPartition(self.asset.topic, at) for at in ends], timeout=30)
+        except (KafkaException, LakeError):
+            return False
         finally:
             consumer.close()
         return all(place.offset == ends[place.partition] for place in places if ends[place.partition])

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,19 +16,25 @@ from lake_assets.stack.layout import Layout
 from lake_assets.stack.supervisor import Supervisor
 from tests.stack.conditions import wait_until
 
+# Longer than an instance's session, and than the broker keeps a transaction open without its producer.
+TIMEOUTS_SECONDS = 12
 PARTS = {"kafka": check_kafka, "connect": check_connect, "postgres": check_postgres}
 
 
 def kill_part(settings: Settings, part: str) -> None:
     """Kills a server as a crash would; returns when its supervisor has started it again and it answers."""
-    supervisor = Supervisor(Layout(settings.home))
-    before = supervisor.processes()[part]["pid"]
+    before = pid_of(settings, part)
     os.kill(before, signal.SIGKILL)
 
     def is_back() -> bool:
-        return supervisor.processes()[part]["pid"] not in (0, before) and PARTS[part](settings) is None
+        return pid_of(settings, part) not in (0, before) and PARTS[part](settings) is None
 
     wait_until(is_back, 120)
+
+
+def pid_of(settings: Settings, part: str) -> int:
+    """The process of a server; 0 when it does not run."""
+    return Supervisor(Layout(settings.home)).processes()[part]["pid"]
 
 
 def visit(settings: Settings, asset: Asset, metric: Metric) -> None:
@@ -54,12 +59,12 @@ def visit(settings: Settings, asset: Asset, metric: Metric) -> None:
 
 
 @contextmanager
-def frozen(*processes: subprocess.Popen[bytes]) -> Generator[None]:
+def frozen(*pids: int) -> Generator[None]:
     """Processes that stand still meanwhile, and know nothing of it when they go on."""
-    for process in processes:
-        process.send_signal(signal.SIGSTOP)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        for process in processes:
-            process.send_signal(signal.SIGCONT)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)

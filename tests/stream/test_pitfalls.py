@@ -1,6 +1,8 @@
 """What an exactly-once loop can get wrong without anybody noticing."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +16,7 @@ from stream_app.transaction import TransactionFailed, Transactions
 from tests.stack.conditions import wait_until
 from tests.stream.counted import Counted
 from tests.stream.events import Expected, order, orders
-from tests.stream.faults import visit
+from tests.stream.faults import TIMEOUTS_SECONDS, frozen, pid_of, visit
 from tests.stream.sending import produce
 
 
@@ -91,6 +93,32 @@ def test_what_was_half_written_when_an_error_ended_an_instance_is_not_committed(
     made.instances.start("one")
     made.wait_until_settled()
     assert expected.agrees_with(made.rows())
+
+
+def test_what_was_folded_before_the_partitions_were_lost_is_thrown_away(
+    counted: Callable[..., Counted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may be somebody else's by now, and come again otherwise: nothing of it is written twice."""
+    made, expected = counted("lost"), Expected()
+    produce(made, orders(5_000, expected), 50_000).join()
+    monkeypatch.setattr(application.Loop, "_commit", lambda _: None)
+    status = Status(made.metric.table, "losing")
+    losing = application.Loop(made.settings.kafka, made.asset, made.metric, "losing", 4, status)
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(losing.run, lambda _: None)
+        try:
+            wait_until(lambda: status.events == 5_000 + expected.repeats)
+            with frozen(pid_of(made.settings, "kafka")):
+                began = time.monotonic()
+                wait_until(lambda: time.monotonic() > began + TIMEOUTS_SECONDS)
+            wait_until(lambda: status.events > 5_000 + expected.repeats)
+            monkeypatch.undo()
+            made.wait_until_settled()
+        finally:
+            losing.stop()
+        ended.result(60)
+    assert expected.agrees_with(made.rows())
+    assert len(made.undecodable()) == expected.broken
 
 
 def test_an_event_from_the_future_makes_no_other_late(counted: Callable[..., Counted]) -> None:
