@@ -14,6 +14,7 @@ from lake_assets.settings import Settings
 from lake_assets.stack.health import check_connect, check_kafka, check_postgres
 from lake_assets.stack.layout import Layout
 from lake_assets.stack.supervisor import Supervisor
+from stream_app.group import group_settings
 from tests.stack.conditions import wait_until
 
 # Longer than an instance's session, and than the broker keeps a transaction open without its producer.
@@ -43,9 +44,8 @@ def visit(settings: Settings, asset: Asset, metric: Metric) -> None:
         {
             "bootstrap.servers": settings.kafka,
             "group.id": metric.topic,
-            "partition.assignment.strategy": "cooperative-sticky",
             "enable.auto.commit": False,
-            "session.timeout.ms": 6_000,
+            **group_settings(settings.kafka),
         }
     )
     visitor.subscribe([asset.topic])
