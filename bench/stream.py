@@ -1,10 +1,10 @@
 """What counting exactly once costs: the loop against one that only consumes, on one broker and one topic, in one run.
 
-    python -m bench.stream [--events 2000000] [--rounds 3]
+    python -m bench.stream [--events 2000000] [--rounds 3] [--peers]
 
 Starts Kafka in a lake of its own, which is removed afterwards. Events are JSON of about 110 bytes in the order of their
 time. Two metrics: `plain`, whose source has no key, and `keyed`, which also knows repeats. Rates are those of the
-second half of each run, after warm-up.
+second half of each run, after warm-up. With `--peers` also against Kafka Streams and Quix Streams (bench/peers).
 """
 
 import argparse
@@ -13,14 +13,21 @@ import os
 import shutil
 import statistics
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
+from bench.peers import kafka_streams, quix
+from bench.peers.progress import Committed, second_half
+from bench.peers.verify import check
+from lake_assets.catalog.metric import Metric
+from lake_assets.catalog.model import Asset
+from lake_assets.settings import Settings
 from stream_app.loop import Loop
 from stream_app.status import Status
 
@@ -91,25 +98,22 @@ def consume_only(kafka: str, topic: str, count: int) -> float:
     return rate
 
 
-def count_once(loop: Loop, count: int) -> float:
-    """Events a second of the second half, counted exactly once; from the status that the loop tells."""
-    marks: list[tuple[float, int]] = []
+def count_once(loop: Loop, count: int, events: Callable[[], int] | None = None) -> float:
+    """Events a second of the second half, counted exactly once; from the status that the loop tells, or `events`."""
 
-    def watch() -> None:
-        while not marks or marks[-1][1] < count:
-            marks.append((time.perf_counter(), loop.status.events))
-            time.sleep(0.05)
-        loop.stop()
+    def watch() -> float:
+        try:
+            return second_half(events or (lambda: loop.status.events), count)
+        finally:
+            loop.stop()
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    loop.run(lambda _: None)
-    watcher.join()
-    middle = next(mark for mark in marks if mark[1] >= count // 2)
-    return (marks[-1][1] - middle[1]) / (marks[-1][0] - middle[0])
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        loop.run(lambda _: None)
+        return watching.result()
 
 
-def measure(home: Path, count: int, rounds: int) -> None:
+def measure(home: Path, count: int, rounds: int, peers: bool) -> None:
     os.environ |= {"LAKE_HOME": str(home / "lake"), "LAKE_CATALOG": str(home / "catalog")}
     (home / "catalog" / "assets").mkdir(parents=True)
     (home / "catalog" / "metrics").mkdir()
@@ -117,8 +121,6 @@ def measure(home: Path, count: int, rounds: int) -> None:
         text = CONTRACT.format(name=name, key=key, suffix=suffix)
         (home / "catalog" / "assets" / f"{name}.yaml").write_text(text, "utf-8")
         (home / "catalog" / "metrics" / f"{name}.yaml").write_text(METRIC.format(name=name), "utf-8")
-
-    from dataclasses import replace
 
     from lake_assets.compile.metric_topics import metric_topics
     from lake_assets.compile.topic import topic_spec
@@ -155,18 +157,65 @@ def measure(home: Path, count: int, rounds: int) -> None:
                 f"{rates['keyed']:>9,.0f} {rates['keyed'] / bare:>6.2f}"
             )
         print(f"median ratio of plain to consume only: {statistics.median(ratios):.2f}")
+        if peers:
+            measure_peers(settings, plain, metrics["plain_by_region"], count, rounds, home)
     finally:
         down()
+
+
+def measure_peers(settings: Settings, plain: Asset, metric: Metric, count: int, rounds: int, work: Path) -> None:
+    """The same events with the region as key, which spares Kafka Streams a second topic; everybody reads that topic.
+
+    A rate is that of the offsets that are committed, and each output is checked against a fold of the input.
+    """
+    from lake_assets.compile.metric_topics import metric_topics
+    from lake_assets.compile.topic import topic_spec
+    from lake_assets.landing.produce import produce_lines
+    from lake_assets.landing.topics import ensure_topics
+
+    topic = f"{plain.topic}.by_region"
+    by_region = replace(plain, topic=topic, key=("region",))
+    ensure_topics(settings, [topic_spec(by_region)])
+    produce_lines(settings, by_region, events(count))
+    print(f"\nagainst peers, load {os.getloadavg()[0]:.1f}; a ratio is plain's to what is before it")
+    print(
+        f"{'round':>5} {'plain':>9} {'consume only':>13} {'ratio':>6} "
+        f"{'Kafka Streams':>13} {'2 threads':>9} {'ratio':>6} {'Quix':>6} {'ratio':>6}"
+    )
+    ratios: list[tuple[float, float, float]] = []
+    for number in range(rounds):
+        bare = consume_only(settings.kafka, topic, count)
+        mine = replace(metric, version=f"{rounds + number + 1}.0.0")
+        source = replace(plain, topic=topic)
+        ensure_topics(settings, metric_topics(mine, source))
+        committed = Committed(settings.kafka, mine.topic, topic)
+        loop = Loop(settings.kafka, source, mine, "bench", PARTITIONS, Status(mine.table, "bench"))
+        ours = count_once(loop, count, committed.events)
+        check(settings.kafka, topic, committed.offsets(), mine.topic)
+        one, two = (kafka_streams.rate(settings.kafka, topic, count, work, threads) for threads in (1, 2))
+        slow = quix.rate(settings.kafka, topic, count, work)
+        ratios.append((ours / bare, ours / max(one, two), ours / slow))
+        to_bare, to_streams, to_quix = ratios[-1]
+        print(
+            f"{number + 1:>5} {ours:>9,.0f} {bare:>13,.0f} {to_bare:>6.2f} "
+            f"{one:>13,.0f} {two:>9,.0f} {to_streams:>6.2f} {slow:>6,.0f} {to_quix:>6.1f}"
+        )
+    to_bare, to_streams, to_quix = map(statistics.median, zip(*ratios, strict=True))
+    print(
+        f"median ratio of plain to consume only: {to_bare:.2f}, to the better Kafka Streams: {to_streams:.2f}, "
+        f"to Quix: {to_quix:.1f}"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=2_000_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", action="store_true", help="also Kafka Streams and Quix Streams, which are fetched")
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="lake-bench-"))
     try:
-        measure(home, options.events, options.rounds)
+        measure(home, options.events, options.rounds, options.peers)
     finally:
         shutil.rmtree(home)
 

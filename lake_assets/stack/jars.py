@@ -48,13 +48,14 @@ def jars_folder() -> Path:
     return Path(os.environ.get("LAKE_JARS", PROJECT / ".jars")).expanduser().resolve()
 
 
-def complete_jars(java: str, on_progress: Progress = lambda _: None) -> Path:
+def complete_jars(java: str, on_progress: Progress = lambda _: None, jars: Sequence[Jar] | None = None) -> Path:
     """The jars folder with every file of the lock in it; fetches what is missing. Raises JarsError.
 
     A file is fetched by one process once, whatever was interrupted before, and appears under its name only when its
-    SHA-256 is the lock's. Files of an older lock are removed.
+    SHA-256 is the lock's. Files of an older lock are removed. `jars` are those of another lock, with other folders.
     """
-    folder, jars = jars_folder(), read_lock()
+    folder = jars_folder()
+    jars = read_lock() if jars is None else jars
     if not missing(folder, jars):
         return folder
     folder.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,7 @@ def set_up(project: Path) -> None:
         if stamp.exists() and stamp.read_text("utf-8") == wanted:
             return
         _check_space(project)
-        _sync(_find_uv(tools), project)
+        _sync(find_uv(tools), project)
         stamp.write_text(wanted, "utf-8")
 
 
@@ -52,7 +52,7 @@ def _fingerprint(project: Path) -> str:
     return hashlib.sha256(files).hexdigest()
 
 
-def _find_uv(tools: Path) -> str:
+def find_uv(tools: Path) -> str:
     """A uv that is new enough: the one on the PATH, else this project's own, which is fetched when it is missing."""
     own = tools / "uv" / "bin" / "uv"
     for uv in (shutil.which("uv"), str(own)):

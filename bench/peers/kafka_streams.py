@@ -1,0 +1,41 @@
+"""The peer on the JVM: Kafka Streams of the broker's own version, which most who count exactly once would take."""
+
+import math
+import time
+from pathlib import Path
+
+from bench.peers.run import Run, running
+from lake_assets.stack.jar_lock import read_lock
+from lake_assets.stack.jars import complete_jars
+from lake_assets.stack.java import find_java
+from lake_assets.stack.kafka import LOGGING
+
+HERE = Path(__file__).parent
+JVM = ("-Xms1g", "-Xmx1g", "-XX:+UseParallelGC")
+# Before so many events the JIT compiler is not done: on 2 cores a CPU second was worth 40,000 events at first, 80,000
+# after half a million and 160,000 to 240,000 after 1.5 million.
+WARM_EVENTS = 2_000_000
+
+
+def rate(kafka: str, topic: str, count: int, work: Path, threads: int = 1) -> float:
+    """Events a second of the second half of `count` events of `topic`, whose key is the region, in a warm JVM.
+
+    Fetches Kafka Streams into the jars folder when it is not there. Needs a JDK, because Java compiles the source as
+    it starts it. Raises PeerFailed, JarsError and NoJava.
+    """
+    java = find_java()
+    jars = complete_jars(java)
+    complete_jars(java, jars=read_lock(HERE / "jars.lock"))
+    name = f"bench-kafka-streams-{time.time_ns()}"
+    program = [java, *JVM, f"-Dlog4j2.configurationFile={LOGGING}", "-cp", f"{jars / 'kafka'}/*:{jars / 'peers'}/*"]
+    command = [*program, str(HERE / "KafkaStreamsPeer.java"), kafka, topic, str(threads), str(work / name)]
+    measured = 0.0
+    with running(command, work / f"{name}.log") as process:
+        assert process.stdin
+        for number in range(math.ceil(WARM_EVENTS / count) + 1):  # the last one counts
+            run = Run(kafka, topic, f"{name}-{number}", count)
+            run.make_output()
+            process.stdin.write(f"{run.group} {run.output}\n".encode())
+            process.stdin.flush()
+            measured = run.measure(process)
+    return measured

@@ -1,0 +1,59 @@
+"""How fast a consumer group gets on, told by what it has committed and not by what it says."""
+
+import time
+from collections.abc import Callable
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+POLL_SECONDS = 0.05
+STALLED_SECONDS = 120.0
+
+
+class Stalled(Exception):
+    """A group commits nothing any more, or the process behind it has ended."""
+
+
+class Committed:
+    """The offsets that one group has committed for one topic.
+
+    Asked by a consumer that never joins the group: librdkafka's admin client dies of a null pointer when a group's
+    coordinator is not known yet (confluent-kafka-javascript #374).
+    """
+
+    def __init__(self, kafka: str, group: str, topic: str) -> None:
+        # read_committed would wait for the transaction that is open.
+        self._consumer = Consumer(
+            {"bootstrap.servers": kafka, "group.id": group, "isolation.level": "read_uncommitted"}
+        )
+        partitions = self._consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        self._asked = [TopicPartition(topic, partition) for partition in partitions]
+
+    def offsets(self) -> dict[int, int]:
+        """The next offset of each partition that has one, as of the last transaction that has ended."""
+        try:
+            found = self._consumer.committed(self._asked, timeout=10)
+        except KafkaException as exception:
+            error = exception.args[0]
+            if error.retriable() or error.code() in (KafkaError._TIMED_OUT, KafkaError._WAIT_COORD):
+                return {}  # a broker's first group has to wait for the topic of offsets
+            raise
+        return {place.partition: place.offset for place in found if place.offset >= 0}
+
+    def events(self) -> int:
+        """How many events are committed. The input has no transactions, so offsets count its events."""
+        return sum(self.offsets().values())
+
+
+def second_half(events: Callable[[], int], count: int, is_running: Callable[[], bool] = lambda: True) -> float:
+    """Events a second of the second half of `count`, as soon as `events` says that they are done. Raises Stalled."""
+    marks: list[tuple[float, int]] = [(time.perf_counter(), 0)]
+    while marks[-1][1] < count:
+        was_running = is_running()  # asked first: what it does last is seen after it
+        now, done = time.perf_counter(), events()
+        if done > marks[-1][1]:
+            marks.append((now, done))
+        elif not was_running or now - marks[-1][0] > STALLED_SECONDS:
+            raise Stalled(f"{done:,} of {count:,} events are committed and no more follow")
+        time.sleep(POLL_SECONDS)
+    middle = next(mark for mark in marks if mark[1] >= count // 2)
+    return (marks[-1][1] - middle[1]) / (marks[-1][0] - middle[0])

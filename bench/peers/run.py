@@ -1,0 +1,80 @@
+"""One run of a peer over the events, measured and judged from outside."""
+
+import subprocess
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from bench.peers.progress import Committed, second_half
+from bench.peers.verify import check
+
+STOP_SECONDS = 20.0
+LOG_LINES = 15
+
+
+class PeerFailed(Exception):
+    """A peer could not be measured; the message has the end of what it printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The first `count` events of `topic`, counted by the consumer group `group` into a topic of its own."""
+
+    kafka: str
+    topic: str
+    group: str
+    count: int
+
+    @property
+    def output(self) -> str:
+        return f"{self.group}-rows"
+
+    def make_output(self) -> None:
+        """Makes the topic for the rows, with as many partitions as the input has.
+
+        Retention goes by the records' timestamps, which are event times: rows of last month would be deleted at once.
+        """
+        client = AdminClient({"bootstrap.servers": self.kafka, "log_level": 4})
+        partitions = len(client.list_topics(self.topic, timeout=30).topics[self.topic].partitions)
+        topic = NewTopic(self.output, num_partitions=partitions, config={"retention.ms": "-1"})
+        client.create_topics([topic])[self.output].result()
+
+    def measure(self, process: subprocess.Popen[bytes]) -> float:
+        """Events a second of the second half, when all are committed and the rows are right. Raises Wrong, Stalled."""
+        committed = Committed(self.kafka, self.group, self.topic)
+        rate = second_half(committed.events, self.count, lambda: process.poll() is None)
+        check(self.kafka, self.topic, committed.offsets(), self.output)
+        return rate
+
+
+@contextmanager
+def running(command: Sequence[str], log: Path) -> Generator[subprocess.Popen[bytes]]:
+    """A process that has ended when the block is left, and whose standard input is then closed.
+
+    What it prints goes to `log`. Raises PeerFailed when the block fails, with the last lines of it.
+    """
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        yield process
+    except Exception as failure:
+        said = log.read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
+        raise PeerFailed("\n".join([str(failure), f"The last lines of {log.name}:", *said])) from failure
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """A peer ends when its input does or when it has counted all; one that does not is made to."""
+    assert process.stdin
+    process.stdin.close()
+    for force in (lambda: None, process.terminate, process.kill):
+        force()
+        try:
+            process.wait(STOP_SECONDS)
+            return
+        except subprocess.TimeoutExpired:
+            continue

@@ -1,0 +1,95 @@
+"""Whether an output is right: the fast count of a wrong sum is worth nothing.
+
+The judge is an offline fold of the input, up to the offsets that are committed.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+WINDOW_MS = 60_000
+# Region, and the window's start in milliseconds since 1970 UTC.
+Cell = tuple[str, int]
+# Orders, pieces and cents.
+Sums = tuple[int, int, int]
+
+
+class Wrong(Exception):
+    """An output is not what its input adds up to."""
+
+
+class Order(msgspec.Struct, gc=False):
+    """What the metric needs of an event; the amount in euros."""
+
+    region: str
+    quantity: int
+    amount: Decimal
+    ordered_at: datetime
+
+
+class Row(msgspec.Struct, gc=False):
+    """What every output has in its JSON, with the amount in cents; other members are skipped."""
+
+    region: str
+    window_start: int
+    orders: int
+    quantity: int
+    amount: int
+
+
+def check(kafka: str, topic: str, ends: Mapping[int, int], output: str) -> None:
+    """Raises Wrong unless the last row of each cell of `output` is what `topic` before the offsets `ends` adds up to.
+
+    A region has one partition only, so a cell's last row is the last that is read.
+    """
+    expected, found = fold(kafka, topic, tuple(sorted(ends.items()))), dict(_rows(kafka, output))
+    for cell in expected.keys() | found.keys():
+        if found.get(cell) != expected.get(cell):
+            raise Wrong(f"{output}: {cell} is {found.get(cell)} and should be {expected.get(cell)}")
+
+
+@lru_cache(maxsize=4)
+def fold(kafka: str, topic: str, ends: tuple[tuple[int, int], ...]) -> dict[Cell, Sums]:
+    """The sums of every cell of the events before the offsets `ends`, which are pairs of partition and next offset."""
+    decode, until = msgspec.json.Decoder(Order).decode, dict(ends)
+    cells: dict[Cell, Sums] = {}
+    for message in _records(kafka, topic):
+        if (message.offset() or 0) < until.get(message.partition() or 0, 0):
+            order = decode(message.value() or b"")
+            moment = int(order.ordered_at.timestamp()) * 1000
+            cell = order.region, moment - moment % WINDOW_MS
+            orders, quantity, cents = cells.get(cell, (0, 0, 0))
+            cells[cell] = orders + 1, quantity + order.quantity, cents + int(order.amount * 100)
+    return cells
+
+
+def _rows(kafka: str, output: str) -> Iterator[tuple[Cell, Sums]]:
+    decode = msgspec.json.Decoder(Row).decode
+    for message in _records(kafka, output):
+        row = decode(message.value() or b"")
+        yield (row.region, row.window_start), (row.orders, row.quantity, row.amount)
+
+
+def _records(kafka: str, topic: str) -> Iterator[Message]:
+    """All records that are committed, each partition's in order."""
+    consumer = Consumer(
+        {"bootstrap.servers": kafka, "group.id": "bench-verify", "isolation.level": "read_committed",
+         "enable.auto.commit": False, "enable.partition.eof": True, "fetch.queue.backoff.ms": 5}
+    )  # fmt: skip
+    try:
+        open_partitions = set(consumer.list_topics(topic, timeout=30).topics[topic].partitions)
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in open_partitions])
+        while open_partitions:
+            for message in consumer.consume(5_000, 0.1):
+                if (error := message.error()) is None:
+                    yield message
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    open_partitions.discard(message.partition())
+                else:
+                    raise KafkaException(error)
+    finally:
+        consumer.close()
