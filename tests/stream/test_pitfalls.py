@@ -121,6 +121,35 @@ def test_what_was_folded_before_the_partitions_were_lost_is_thrown_away(
     assert len(made.undecodable()) == expected.broken
 
 
+def test_records_that_come_again_after_a_rebalance_are_left_out_by_their_offsets(
+    counted: Callable[..., Counted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys would not tell: what was set aside has none, and a source need not have one."""
+    made, expected = counted("again"), Expected()
+    produce(made, orders(5_000, expected), 50_000).join()
+    genuine, before = application.Loop._consume, list[Any]()
+
+    def consume_again(self: application.Loop) -> list[Any]:
+        batch = genuine(self)
+        given = before + batch
+        before[:] = [message for message in batch if message.error() is None]
+        return given
+
+    monkeypatch.setattr(application.Loop, "_consume", consume_again)
+    status = Status(made.metric.table, "again")
+    loop = application.Loop(made.settings.kafka, made.asset, made.metric, "again", 4, status)
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(loop.run, lambda _: None)
+        try:
+            made.wait_until_settled()
+        finally:
+            loop.stop()
+        ended.result(60)
+    assert expected.agrees_with(made.rows())
+    assert len(made.undecodable()) == expected.broken
+    assert status.events == 5_000 + expected.repeats
+
+
 def test_an_event_from_the_future_makes_no_other_late(counted: Callable[..., Counted]) -> None:
     made, now = counted("ahead", partitions=1), datetime.now(UTC)
     made.instances.start("one")
