@@ -9,6 +9,7 @@ from confluent_kafka import Producer
 
 from lake_assets.landing.connect import connector_status, failures
 from lake_assets.orchestration.connectors import connectors_sensor
+from lake_assets.settings import Settings
 from tests.stack.conditions import wait_until
 from tests.stream.counted import Counted
 from tests.stream.events import START, order
@@ -57,3 +58,20 @@ def test_a_sink_that_failed_is_named_and_started_again_by_itself(counted: Callab
     status = connector_status(made.settings, made.metric.topic)
     assert status is not None
     assert status.running
+
+
+def test_a_metric_takes_few_of_the_database_s_connections(counted: Callable[..., Counted], stack: Settings) -> None:
+    """Regression: each had held ten, and the twentieth metric got none."""
+    before = connections(stack)
+    made = counted("modest")
+    made.instances.start("one")
+    send(made, 0, 3)
+    made.wait_for(3)
+    assert connections(stack) - before <= 4
+
+
+def connections(settings: Settings) -> int:
+    with psycopg.connect(settings.postgres.conninfo("lake")) as session:
+        found = session.execute("select count(*) from pg_stat_activity where usename = 'connect'").fetchone()
+    assert found is not None
+    return int(found[0])
