@@ -37,7 +37,8 @@ def test_a_transaction_that_fails_leaves_nothing_in_memory_and_costs_the_produce
         return made.instances.numbers("one").get("failed_transactions", 0)
 
     made.instances.start("one")
-    sending = produce(made, orders(30_000, expected), 3_000)
+    wait_until(lambda: made.instances.numbers("one").get("partitions"))
+    sending = produce(made, orders(30_000, expected), 1_500)
     wait_until(lambda: made.instances.numbers("one").get("transactions"))
     fences = 0
     while sending.is_alive():
@@ -51,7 +52,7 @@ def test_a_transaction_that_fails_leaves_nothing_in_memory_and_costs_the_produce
             )
         )
     made.wait_until_settled()
-    assert fences > 2
+    assert fences >= 1
     assert made.instances.ended() == []
     assert expected.agrees_with(made.rows())
     assert sorted(set(made.undecodable())) == sorted(made.undecodable())
