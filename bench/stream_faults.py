@@ -23,7 +23,7 @@ from tests.stack.conditions import wait_until
 from tests.stream.agreement import differences
 from tests.stream.counted import Counted, make_counted
 from tests.stream.events import Expected, orders
-from tests.stream.faults import PARTS, TIMEOUTS_SECONDS, frozen, kill_part, visit
+from tests.stream.faults import PARTS, TIMEOUTS_SECONDS, frozen, kill_part, mending, visit
 from tests.stream.sending import produce
 from tests.stream.watching import Watch
 
@@ -87,7 +87,7 @@ def run(made: Counted, count: int, rate: float, draw: Random) -> list[str]:
     expected, began = Expected(), time.monotonic()
     happened = dict.fromkeys(FAULTS, 0)
     ended = 0
-    with Watch(made) as watch:
+    with mending(made.settings), Watch(made) as watch:
         made.instances.start(*NAMES)
         sending = produce(made, orders(count, expected, seed=draw.randrange(1_000_000)), rate)
         for fault in faults(draw):

@@ -2,14 +2,17 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
+import dagster as dg
 from confluent_kafka import Consumer
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
+from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.settings import Settings
 from lake_assets.stack.health import check_connect, check_kafka, check_postgres
 from lake_assets.stack.layout import Layout
@@ -68,3 +71,22 @@ def frozen(*pids: int) -> Generator[None]:
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def mending(settings: Settings) -> Generator[None]:
+    """What the sensor `connectors` does meanwhile, which Dagster asks every 15 seconds: sinks that failed are started
+    again."""
+    sensor, done = connectors_sensor(settings), threading.Event()
+
+    def ask() -> None:
+        while not done.wait(2):
+            sensor(dg.build_sensor_context())
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield
+    finally:
+        done.set()
+        asking.join()

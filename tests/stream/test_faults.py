@@ -9,7 +9,7 @@ from tests.stack.conditions import wait_until
 from tests.stream.agreement import differences
 from tests.stream.counted import Counted
 from tests.stream.events import Expected, orders
-from tests.stream.faults import PARTS, TIMEOUTS_SECONDS, frozen, kill_part, visit
+from tests.stream.faults import PARTS, TIMEOUTS_SECONDS, frozen, kill_part, mending, visit
 from tests.stream.sending import produce
 from tests.stream.watching import Watch
 
@@ -21,7 +21,7 @@ def counting(made: Counted, *names: str, rate: float = 7_000) -> Generator[threa
     """Events come, and these instances count them; afterwards all of them are in the database, each once. Gives the
     thread that sends."""
     expected = Expected()
-    with Watch(made) as watch:
+    with mending(made.settings), Watch(made) as watch:
         made.instances.start(*names)
         sending = produce(made, orders(ORDERS, expected), rate)
         yield sending
