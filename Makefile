@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup jars jars-lock up down demo test check clean
+.PHONY: help setup jars jars-lock up down demo spark-dist test check clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -31,7 +31,13 @@ down: setup ## Stop the embedded stack.
 demo: jars ## Start the stack, fill the example assets and follow them into the marts.
 	@$(VENV)/lake demo
 
-test: jars ## Run the tests.
+SPARK_PYTHON ?= 3.11
+SPARK_PLATFORM ?= x86_64-manylinux_2_28
+spark-dist: setup ## Make what a Spark cluster needs: job, zip, and an archive for SPARK_PYTHON on SPARK_PLATFORM.
+	@$(VENV)/python -m lake_assets.stack.spark_dist --python $(SPARK_PYTHON) --platform $(SPARK_PLATFORM)
+
+test: setup ## Run the tests.
+	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
 	@$(VENV)/python -m pytest
 
 check: setup ## Lint, format, types, and who may import whom.
@@ -42,4 +48,4 @@ check: setup ## Lint, format, types, and who may import whom.
 
 clean: ## Stop the stack and remove its state, the packages and the jars.
 	@test ! -x $(VENV)/lake || $(VENV)/lake down
-	rm -rf .lake .venv .tools .jars
+	rm -rf .lake .venv .tools .jars dist

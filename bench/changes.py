@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.landing.changes import changes
 from lake_assets.landing.files import files, window_rows
-from lake_assets.landing.raw_tables import ensure_raw_tables, raw_catalog
+from lake_assets.landing.raw_catalog import raw_catalog
+from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.settings import load_settings
 from tests.landing.examples import example_asset
 from tests.landing.synthetic import File, commit

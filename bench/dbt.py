@@ -23,7 +23,8 @@ from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.lifecycle import down, up
 from lake_assets.warehouse.connection import connect
 from lake_assets.warehouse.dbt_environment import dbt_environment
-from lake_assets.warehouse.marts import ensure_mart_access, mart_schemas
+from lake_assets.warehouse.marts import mart_schemas
+from lake_assets.warehouse.postgres_marts import PostgresMarts
 from tests.marts.mart_lake import fill_staging
 
 
@@ -35,7 +36,7 @@ def main(calls: int) -> None:
             up(parts=("postgres", "dbt"))
             settings = load_settings()
             fill_staging(settings, read_catalog(settings).values())
-            ensure_mart_access(settings, mart_schemas(settings))
+            PostgresMarts(settings).ensure(mart_schemas(settings))
             load_manifest(settings)
             print(json.dumps(measure(settings, calls), indent=2))
         finally:

@@ -20,10 +20,11 @@ from pathlib import Path
 from random import Random
 
 from tests.stack.conditions import wait_until
+from tests.stack.processes import frozen
 from tests.stream.agreement import differences
 from tests.stream.counted import Counted, make_counted
 from tests.stream.events import Expected, orders
-from tests.stream.faults import PARTS, TIMEOUTS_SECONDS, frozen, kill_part, mending, visit
+from tests.stream.faults import PARTS, TIMEOUTS_SECONDS, kill_part, mending, visit
 from tests.stream.sending import produce
 from tests.stream.watching import Watch
 

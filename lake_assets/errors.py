@@ -11,3 +11,7 @@ class Unavailable(LakeError):
     """A part of the stack does not answer; the message names it and the command that starts it."""
 
     exit_code = 3
+
+
+class SettingsError(LakeError):
+    """A setting is missing or not one of the values it may have; the message says what to set."""

@@ -2,21 +2,24 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 from urllib.parse import quote
 
-from lake_assets.errors import LakeError
+from lake_assets.catalog.schema import CLASSIFICATIONS
+from lake_assets.errors import SettingsError
 
 Target = Literal["local", "gcp", "aws"]
 TARGETS: tuple[Target, ...] = get_args(Target)
+Runner = Literal["local", "emr-serverless", "emr", "dataproc", "dataproc-batch"]
+RUNNERS: tuple[Runner, ...] = get_args(Runner)
+# Bytes of raw files; docs/decisions.md says how it was measured.
+SPARK_THRESHOLD = 500_000_000
+T = TypeVar("T", bound=str)
 Role = Literal["lake_admin", "lake", "connect", "dagster", "analyst"]
 PROJECT = Path(__file__).resolve().parent.parent
-
-
-class SettingsError(LakeError):
-    """A setting is missing or not one of the values it may have; the message says what to set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,32 @@ class Postgres:
 
 
 @dataclass(frozen=True, slots=True)
+class Spark:
+    """Where Spark jobs run, and when. `threshold` is in bytes of raw files: what a run with `engine: auto` leaves to
+    DuckDB. `timeout` is in seconds. `project` is the folder of the entrypoints."""
+
+    runner: Runner
+    threshold: int
+    timeout: float
+    project: Path
+    memory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gcp:
+    """The warehouse's Google Cloud project, and where its datasets are, which is where the bucket is. `policy_tags` are
+    pairs: a classification in the contract, and the resource name of the tag that its columns bear; strictest first.
+    """
+
+    project: str
+    location: str
+    policy_tags: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that differs between two lakes. `bucket` is a URL without a trailing slash."""
+    """Everything that differs between two lakes. `bucket` is a URL without a trailing slash. `athena_workgroup` is the
+    one that the lake's own queries run in, on AWS. `analysts` are who may read marts in a cloud, as it names them."""
 
     target: Target
     home: Path
@@ -53,6 +80,10 @@ class Settings:
     postgres: Postgres
     dagster_port: int
     dbt_project: Path
+    spark: Spark
+    athena_workgroup: str
+    gcp: Gcp
+    analysts: tuple[str, ...]
 
     @property
     def raw_warehouse(self) -> str:
@@ -67,8 +98,9 @@ class Settings:
         return f"{self.bucket}/staging"
 
     @property
-    def secrets(self) -> Path:
-        return self.home / "secrets"
+    def connect_password(self) -> str:
+        """The reference by which Kafka Connect's worker finds the password of role `connect`."""
+        return f"${{file:{self.home / 'secrets' / 'connect' / 'postgres.properties'}:password}}"
 
 
 def lake_home() -> Path:
@@ -85,11 +117,12 @@ def load_settings() -> Settings:
     home = lake_home()
     stack_file = home / "stack.json"
     stack: dict[str, int | str] = json.loads(stack_file.read_text("utf-8")) if stack_file.exists() else {}
+    target: Target = _one_of("LAKE_TARGET", TARGETS, str(stack.get("target", "local")))
     return Settings(
-        target=_target(os.environ.get("LAKE_TARGET", "local")),
+        target=target,
         home=home,
         catalog=Path(os.environ.get("LAKE_CATALOG", PROJECT / "lake_assets" / "catalog")).expanduser().resolve(),
-        bucket=os.environ.get("LAKE_BUCKET", f"file://{home}/bucket").rstrip("/"),
+        bucket=os.environ.get("LAKE_BUCKET", str(stack.get("bucket", f"file://{home}/bucket"))).rstrip("/"),
         kafka=os.environ.get("LAKE_KAFKA", f"127.0.0.1:{stack.get('kafka_port', 0)}"),
         connect=os.environ.get("LAKE_CONNECT", f"http://127.0.0.1:{stack.get('connect_port', 0)}"),
         postgres=Postgres(
@@ -100,11 +133,48 @@ def load_settings() -> Settings:
         ),
         dagster_port=int(stack.get("dagster_port", 0)),
         dbt_project=Path(os.environ.get("LAKE_DBT_PROJECT", PROJECT / "dbt_project")).expanduser().resolve(),
+        spark=Spark(
+            runner=_one_of("LAKE_SPARK_RUNNER", RUNNERS),
+            threshold=_number("LAKE_SPARK_THRESHOLD", SPARK_THRESHOLD),
+            timeout=_number("LAKE_SPARK_TIMEOUT", 4 * 3600),
+            project=Path(os.environ.get("LAKE_SPARK_PROJECT", PROJECT / "spark")).expanduser().resolve(),
+            memory=os.environ.get("LAKE_SPARK_MEMORY", "2g"),
+        ),
+        # Amazon makes "primary" in every account.
+        athena_workgroup=os.environ.get("LAKE_ATHENA_WORKGROUP", "primary"),
+        gcp=_gcp(stack, needed=target == "gcp"),
+        analysts=tuple(os.environ.get("LAKE_ANALYSTS", "").split()),
     )
 
 
-def _target(name: str) -> Target:
-    for target in TARGETS:
-        if target == name:
-            return target
-    raise SettingsError(f"LAKE_TARGET is '{name}': it must be one of {', '.join(TARGETS)}.")
+def _gcp(stack: Mapping[str, int | str], *, needed: bool) -> Gcp:
+    project = os.environ.get("LAKE_GCP_PROJECT", str(stack.get("gcp_project", "")))
+    location = os.environ.get("LAKE_GCP_LOCATION", str(stack.get("gcp_location", "")))
+    if needed and not project:
+        raise SettingsError("the target 'gcp' needs LAKE_GCP_PROJECT: set it to the id of the Google Cloud project.")
+    if needed and not location:
+        raise SettingsError("the target 'gcp' needs LAKE_GCP_LOCATION: set it to the bucket's location, such as EU.")
+    tags = [part.partition("=") for part in os.environ.get("LAKE_GCP_POLICY_TAGS", "").split()]
+    for classification, equals, tag in tags:
+        if classification not in CLASSIFICATIONS or not tag.startswith("projects/"):
+            raise SettingsError(
+                f"LAKE_GCP_POLICY_TAGS has '{classification}{equals}{tag}': write personal=projects/… with the tag's "
+                f"resource name, for one or more of {', '.join(CLASSIFICATIONS)}."
+            )
+    return Gcp(project, location, tuple((classification, tag) for classification, _, tag in tags))
+
+
+def _one_of(variable: str, allowed: tuple[T, ...], kept: str = "") -> T:
+    """The kept one, or else the first one, when the variable is not set."""
+    text = os.environ.get(variable, kept or allowed[0])
+    for value in allowed:
+        if value == text:
+            return value
+    raise SettingsError(f"{variable} is '{text}': it must be one of {', '.join(allowed)}.")
+
+
+def _number(variable: str, default: int) -> int:
+    text = os.environ.get(variable, str(default))
+    if not text.isdecimal():
+        raise SettingsError(f"{variable} is '{text}': it must be a whole number.")
+    return int(text)

@@ -10,6 +10,7 @@ import pytest
 
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.lifecycle import down, up
+from tests.stack.worker import CREDENTIALS
 
 SERVERS = ("postgres", "kafka", "connect")
 
@@ -24,7 +25,10 @@ def stack() -> Generator[Settings]:
     before = os.environ.get("LAKE_HOME")
     os.environ["LAKE_HOME"] = str(home)
     try:
-        up(parts=SERVERS)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in CREDENTIALS.items():
+                patch.setenv(name, value)
+            up(parts=SERVERS)
         yield load_settings()
     finally:
         os.environ["LAKE_HOME"] = str(home)

@@ -43,6 +43,16 @@ class CheckOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownField:
+    """A key of the payload that the contract does not declare, in one window: `type` is JSON's word for its values
+    (string, integer, number, boolean, object, array, null), `rows` those that had it with a value of that type."""
+
+    name: str
+    type: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class WindowOutput:
     """What conform made of one window: files that nothing reads yet, and the numbers to judge them by."""
 
@@ -53,6 +63,7 @@ class WindowOutput:
     quarantine_files: tuple[str, ...]
     bytes: int
     checks: tuple[CheckOutcome, ...]
+    unknown: tuple[UnknownField, ...] = ()
 
     @property
     def good(self) -> int:

@@ -46,7 +46,7 @@ def compare(old: Asset, new: Asset) -> Change:
     | required dropped / added | additive / breaking |
     | bound, length or enum wider, or gone; pattern gone | additive |
     | bound, length or enum narrower, or new; pattern new or another | breaking |
-    | classification; checks; entrypoint | additive |
+    | classification; checks; entrypoint; quarantine budget | additive |
     | partitions: more / fewer | additive / breaking |
     | start: earlier / later | additive / breaking |
     | unknownFields: keep / reject | additive / breaking |
@@ -74,6 +74,7 @@ def _asset_differences(old: Asset, new: Asset) -> Iterator[Difference]:
         ("breaking" if new.start > old.start else "additive", "start", lambda asset: asset.start),
         ("breaking" if new.unknown_fields == "reject" else "additive", "unknownFields", lambda a: a.unknown_fields),
         ("additive", "entrypoint", lambda asset: asset.entrypoint),
+        ("additive", "quarantine", lambda asset: asset.quarantine),
         ("none", "engine", lambda asset: asset.engine),
         ("none", "compatibility", lambda asset: asset.compatibility),
         ("none", "freshness", lambda asset: asset.freshness),

@@ -54,6 +54,10 @@ def read_field(draft: Draft, at: TreePath) -> tuple[Field, list[Check]] | None:
     for low, high in (("minimum", "maximum"), ("minLength", "maxLength")):
         if low in options and high in options and options[low] > options[high]:
             draft.report((*at, "logicalTypeOptions", low), f"{low} is more than {high}; no value can be both.")
+    for bound in ("minimum", "maximum"):
+        if bound in options and not _holds(type_, Decimal(options[bound])):
+            message = f"{bound} {options[bound]} is not a value of {type_}; give one that the field can have."
+            draft.report((*at, "logicalTypeOptions", bound), message)
     _check_texts(draft, at, type_, options)
     if raw.get("primaryKey"):
         _check_key_field(draft, at, raw, type_)
@@ -98,6 +102,19 @@ def _read_type(draft: Draft, at: TreePath, raw: dict[str, Any]) -> FieldType:
     elif scale > precision:
         draft.report((*at, "physicalType"), f"'{physical}' has more digits after the point than in all.")
     return FieldType("decimal", precision, scale)
+
+
+def _holds(type_: FieldType, number: Decimal) -> bool:
+    """Whether a number is one that a field of the type can hold."""
+    if type_.name == "integer":
+        return number == number.to_integral_value() and -(2**63) <= number < 2**63
+    if type_.name == "decimal":
+        precision, scale = type_.precision or 0, type_.scale or 0
+        digits = number.normalize().as_tuple()
+        exponent = int(digits.exponent)
+        # Of a type that cannot be, which is told already, there is nothing more to say.
+        return not number or scale > precision or -scale <= exponent <= precision - scale - len(digits.digits)
+    return True
 
 
 def _check_texts(draft: Draft, at: TreePath, type_: FieldType, options: dict[str, Any]) -> None:

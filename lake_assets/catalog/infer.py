@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import combinations
@@ -78,6 +79,19 @@ def infer(sample: Sample, event_time: str | None = None) -> Inferred:
     first = next(one.type.first for one in fields if one.name == chosen)
     assert first is not None
     return Inferred(tuple(fields), chosen, why, date(first.year, 1, 1), tuple(notes))
+
+
+def optional_fields(sample: Sample, taken: Collection[str]) -> tuple[InferredField, ...]:
+    """The sample's columns as fields that no row is refused for lack of, nor for a value that the sample has not. Their
+    names differ from those taken."""
+    names = set(taken)
+    found: list[InferredField] = []
+    for at, source in _usable_columns(sample)[0]:
+        name = _free_name(field_name(source), names)
+        names.add(name)
+        one = _infer_field(name, source, [row[at] for row in sample.rows])
+        found.append(replace(one, required=False, values=(), closed=False))
+    return tuple(found)
 
 
 def _usable_columns(sample: Sample) -> tuple[list[tuple[int, str]], list[str]]:

@@ -69,6 +69,19 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarantineBudget:
+    """How many rows of a window may be in quarantine before it is held back, and how many percent of the rows that are
+    no duplicates; at least one is set, and a window keeps to both."""
+
+    rows: int | None = None
+    percent: Decimal | None = None
+
+    def __str__(self) -> str:
+        said = [f"{self.rows} rows"] if self.rows is not None else []
+        return " and ".join([*said, *([f"{self.percent:f} percent"] if self.percent is not None else [])])
+
+
+@dataclass(frozen=True, slots=True)
 class Asset:
     """One dataset with its whole pipeline, as its contract defines it.
 
@@ -95,6 +108,7 @@ class Asset:
     compatibility: Compatibility = "additive"
     freshness: timedelta | None = None
     checks: tuple[Check, ...] = ()
+    quarantine: QuarantineBudget | None = None
     path: PurePath = field(default_factory=PurePath)
 
     @property

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import PurePath
 from typing import Any
 
+from lake_assets.catalog.budget import BUDGET
 from lake_assets.catalog.draft import Draft
 from lake_assets.catalog.fields import read_field
-from lake_assets.catalog.model import Asset, Check, Field
+from lake_assets.catalog.model import Asset, Check, Field, QuarantineBudget
 from lake_assets.catalog.names import ASSET_NAME_LENGTH, name_problem
 from lake_assets.catalog.problems import ContractError, Problem, TreePath, did_you_mean
 from lake_assets.catalog.quality import read_check
@@ -54,6 +56,7 @@ def parse_contract(text: str, path: PurePath) -> Asset:
         compatibility=settings["compatibility"][1] if "compatibility" in settings else "additive",
         freshness=sla["value"] * _UNITS[sla["unit"]] if sla else None,
         checks=checks,
+        quarantine=_read_budget(settings),
         path=path,
     )
 
@@ -97,6 +100,14 @@ def _read_settings(draft: Draft) -> dict[str, tuple[TreePath, Any]]:
         if "entrypoint" in conform and conform.get("engine") == "duckdb":
             draft.report((*place, "entrypoint"), "an entrypoint runs on Spark, but the engine is duckdb; change one.")
     return settings
+
+
+def _read_budget(settings: dict[str, tuple[TreePath, Any]]) -> QuarantineBudget | None:
+    if "quarantine" not in settings:
+        return None
+    budget: dict[str, Any] = settings["quarantine"][1]
+    percent = budget.get("maxPercent")
+    return QuarantineBudget(budget.get("maxRows"), None if percent is None else Decimal(percent))
 
 
 def _check_landing(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> None:
@@ -188,6 +199,8 @@ def _check_check_names(draft: Draft, checks: list[Check]) -> None:
     names = [check.name for check in checks]
     for name in sorted({name for name in names if names.count(name) > 1}):
         draft.report(TABLE, f"two checks are named '{name}'; give one of them another name.")
+    if BUDGET in names:
+        draft.report(TABLE, f"a check is named '{BUDGET}', as the lake's own is; give it another name.")
 
 
 def _check_event_time(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> None:

@@ -31,7 +31,7 @@ def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, o
         "schema:",
         f"  - name: {name}",
         "    properties:",
-        *(_field_line(one, len(key)) for one in inferred.fields),
+        *(field_line(one, len(key)) for one in inferred.fields),
     ]
     return "\n".join(lines) + "\n"
 
@@ -43,7 +43,8 @@ def scalar(text: str) -> str:
     return '"' + "".join(_ESCAPES.get(letter) or _escaped(letter) for letter in text) + '"'
 
 
-def _field_line(one: InferredField, key_parts: int) -> str:
+def field_line(one: InferredField, key_parts: int) -> str:
+    """The line of one field; `key_parts` is how many fields are the key together."""
     kind = one.type
     parts = [f"name: {one.name}", f"logicalType: {kind.logical}"]
     if kind.physical:

@@ -86,15 +86,28 @@ def _custom_properties() -> JsonSchema:
         "compatibility": as_choice(
             ("additive", "none"), "additive (default) refuses breaking changes of one major version."
         ),
+        "quarantine": _quarantine(),
     }
     item = as_object(
         needs=("property", "value"), about="A setting of the lake.",
-        property=as_choice(tuple(values), "landing, conform or compatibility."), value={},
+        property=as_choice(tuple(values), "landing, conform, compatibility or quarantine."), value={},
     )  # fmt: skip
     item["allOf"] = [
         {"if": _is("property", name), "then": {"properties": {"value": value}}} for name, value in values.items()
     ]
     return as_list(item, "The lake's own settings; landing is needed.", most=len(values))
+
+
+def _quarantine() -> JsonSchema:
+    return {
+        **as_object(
+            needs=(), about="The budget of bad rows: a window with more of them is held back.",
+            maxRows={"type": "integer", "minimum": 0, "maximum": 1_000_000_000, "description": "Rows of a window."},
+            maxPercent={"type": "number", "minimum": 0, "maximum": 100,
+                        "description": "Percent of a window's rows, duplicates left out."},
+        ),
+        "minProperties": 1,
+    }  # fmt: skip
 
 
 def _table() -> JsonSchema:

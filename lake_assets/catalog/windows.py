@@ -26,3 +26,13 @@ def window_key(instant: datetime, size: WindowSize) -> str:
 def window_path(key: str) -> str:
     """The window as a path segment: HDFS allows no colon."""
     return key.replace(":", "")
+
+
+def windows_between(low: datetime, high: datetime, size: WindowSize) -> list[str]:
+    """The windows that hold an instant of `low` <= instant < `high`, in order of time."""
+    found: list[str] = []
+    start = window_start(window_key(low, size), size)
+    while start < high:
+        found.append(window_key(start, size))
+        start += _LENGTHS[size]
+    return found

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("audit", "Prove that nothing was lost or doubled, or name the gap."),
     "why": ("why", "Explain where a window's rows came from, or why they are missing."),
     "quarantine": ("quarantine", "Show quarantined rows by reason, with samples."),
+    "replay": ("replay", "Judge quarantined events again after a fix, and let in those that pass."),
     "sql": ("sql", "Run one query, as the engineer or as an analyst."),
 }
 

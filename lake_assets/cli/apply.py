@@ -27,7 +27,7 @@ def command(as_json: bool) -> None:
 
     settings = load_settings()
     steps = apply(settings, lambda step: click.echo(f"  {step}", err=True))
-    reloaded = reload_code(settings, bool(steps), lambda step: click.echo(f"  {step}", err=True))
+    reloaded = reload_code(settings, steps, lambda step: click.echo(f"  {step}", err=True))
     if as_json:
         show_json([dataclasses.asdict(step) for step in steps])
     elif not steps:

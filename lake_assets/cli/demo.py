@@ -45,12 +45,11 @@ def command(sales: int, days: int, stream: bool) -> None:
     from lake_assets.orchestration.agreement import agreement
     from lake_assets.orchestration.apply import apply
     from lake_assets.orchestration.audit import audit
-    from lake_assets.orchestration.quarantine import reasons
     from lake_assets.orchestration.reload import reload_code
+    from lake_assets.orchestration.targets import ask_marts, warehouse_for
     from lake_assets.project import read_catalog, read_metrics
     from lake_assets.settings import load_settings
     from lake_assets.stack.lifecycle import up
-    from lake_assets.warehouse.query import ask_as_analyst
 
     def say(step: str) -> None:
         click.echo(f"  {step}")
@@ -60,7 +59,7 @@ def command(sales: int, days: int, stream: bool) -> None:
     up(say)
     settings = load_settings()
     click.echo("2. The contracts become topics, tables, connectors and grants")
-    reload_code(settings, bool(apply(settings, say)), say)
+    reload_code(settings, apply(settings, say), say)
     assets = read_catalog(settings)
     if stream:
         sys.exit(0 if _stream(settings, assets["sales"], sales, say) else 1)
@@ -77,24 +76,25 @@ def command(sales: int, days: int, stream: bool) -> None:
     say(f"from the event to the mart: {latency:.1f} s")
 
     click.echo("")
-    funnel = ask_as_analyst(
+    funnel = ask_marts(
         settings,
         "select origin, sum(leads) as leads, sum(converted_leads) as converted, "
-        "round(sum(converted_leads) / nullif(sum(leads), 0), 3) as rate, sum(revenue_eur) as revenue_eur "
+        "round(1.0 * sum(converted_leads) / nullif(sum(leads), 0), 3) as rate, sum(revenue_eur) as revenue_eur "
         "from funnel_data_mart.funnel group by origin order by leads desc",
         20,
     )
     show(funnel.columns, funnel.rows, "funnel_data_mart.funnel, by origin")
-    mart = ask_as_analyst(
+    mart = ask_marts(
         settings,
         "select region, sum(orders) as orders, sum(quantity) as quantity, sum(amount) as amount, max(day) as newest "
         "from sales_data_mart.sales group by region order by region",
         20,
     )
     show(mart.columns, mart.rows, "sales_data_mart.sales, by region")
+    reasons = warehouse_for(settings).reasons(list(assets.values()))
     show(
         ("asset", "reason", "field", "rows", "sample value"),
-        [(r.asset, r.code, r.field or "", r.rows, r.sample or "") for r in reasons(settings, list(assets.values()))],
+        [(r.asset, r.code, r.field or "", r.rows, r.sample or "") for r in reasons],
         "Quarantine: lake quarantine",
     )
     audits = audit(settings, list(assets.values()))

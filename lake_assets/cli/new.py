@@ -22,9 +22,8 @@ class NewError(LakeError):
 
 @click.command(name="new")
 @click.argument("name")
-@click.option(
-    "--from", "sample_file", required=True, metavar="FILE", help="A CSV (with header) or JSONL file; - is stdin."
-)
+@click.option("--from", "sample_file", metavar="FILE", help="A CSV (with header) or JSONL file; - is stdin.")
+@click.option("--evolve", is_flag=True, help="Propose what the contract of NAME lacks: fields that its payloads have.")
 @click.option("--domain", default="main", show_default=True, help="Who the data belongs to; the topic is DOMAIN.NAME.")
 @click.option("--owner", metavar="EMAIL", help="Who answers for the data; edit the contract when left out.")
 @click.option("--event-time", metavar="COLUMN", help="The column that windows are cut by, when not the inferred one.")
@@ -32,7 +31,8 @@ class NewError(LakeError):
 @click.option("--json", "as_json", is_flag=True, help="Print the decisions as JSON.")
 def command(
     name: str,
-    sample_file: str,
+    sample_file: str | None,
+    evolve: bool,
     domain: str,
     owner: str | None,
     event_time: str | None,
@@ -47,7 +47,19 @@ def command(
     Types, date formats, required fields, the key and the event time are decided by the sample, and the table says
     why. What is a guess stands in a comment at the end of the field's line: read those, edit, then `lake apply`.
     Needs no running stack.
+
+    \b
+    lake new orders --evolve
+
+    With --evolve it shows the fields that conform has found in payloads and the contract does not declare, and the
+    change that would declare them, as a diff. With --out it writes the changed contract to a file that is not there
+    yet; the contract itself is never touched.
     """
+    if evolve:
+        _evolve(name, sample_file, out, as_json)
+        return
+    if sample_file is None:
+        raise NewError("a contract is inferred from a sample: name one with --from FILE.")
     from lake_assets.catalog.infer import infer
     from lake_assets.catalog.parse import parse_contract
     from lake_assets.catalog.render import render_contract
@@ -79,6 +91,47 @@ def command(
     click.echo(f"Read {which}{len(sample.rows):,} rows of {sample.form.upper()}.")
     _print(inferred)
     click.echo(f"\nWrote {_shown(target)}. Next: lake apply, then lake produce {name} {sample_file}")
+
+
+def _evolve(name: str, sample_file: str | None, out: Path | None, as_json: bool) -> None:
+    import dataclasses
+    from difflib import unified_diff
+
+    from lake_assets.cli.names import find
+    from lake_assets.cli.tables import show, show_json
+    from lake_assets.orchestration.evolve import propose
+    from lake_assets.project import read_catalog
+    from lake_assets.settings import load_settings
+
+    if sample_file is not None:
+        raise NewError("--evolve looks at events that have landed, so leave --from out.")
+    if out is not None and out.exists():
+        raise NewError(f"{_shown(out)} is there already: remove it, or write elsewhere with --out.")
+    settings = load_settings()
+    asset = find(read_catalog(settings), name)
+    proposal = propose(settings, asset)
+    path = _shown(Path(asset.path))
+    before, after = (text.splitlines(keepends=True) for text in (proposal.before, proposal.after))
+    diff = "".join(unified_diff(before, after, path, path))
+    if as_json:
+        show_json({"unknown": [dataclasses.asdict(key) for key in proposal.unknown], "diff": diff})
+    elif not proposal.unknown:
+        click.echo(f"{name}: no published window holds a field that the contract does not declare.")
+    else:
+        rows = [
+            (key.name, ", ".join(key.types), key.first, key.rows, f"{100 * key.rows / key.of:.1f} %")
+            for key in proposal.unknown
+        ]
+        show(("unknown field", "types", "first window", "rows", "share since"), rows)
+        if diff:
+            click.echo(f"\n{diff}", nl=False)
+        else:
+            click.echo("No row in staging holds one of them, so there is nothing to tell a type by.")
+    if diff and out is not None:
+        _write(out, proposal.after)
+        click.echo(f"Wrote {_shown(out)}. Next: put it in the place of {path}, then lake apply.", err=as_json)
+    elif diff and not as_json:
+        click.echo(f"\nNothing is written. Change {path} like this, or write it elsewhere with --out; then lake apply.")
 
 
 def _check_name(what: str, name: str) -> None:

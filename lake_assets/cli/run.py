@@ -39,7 +39,9 @@ def command(as_json: bool) -> None:
             show(("asset", "windows made", "span", "held back"), rows)
         if report.marts:
             click.echo(f"Marts built: {', '.join(sorted(set(report.marts)))}.")
-        if not rows and not report.failed:
+            for schema in report.closed:
+                click.echo(f"Analysts may not read {schema} yet: open it with 'lake apply'.")
+        elif not rows and not report.failed:
             click.echo("Nothing new has landed: staging tables and marts are up to date.")
         for step, reason in report.failed.items():
             click.echo(f"{step} failed: {reason}", err=True)

@@ -13,9 +13,10 @@ import click
 def command(query: str, role: str, limit: int | None, as_json: bool) -> None:
     """Run one query, as the engineer or as an analyst; - reads it from stdin. Nothing can be changed with it.
 
-    The engineer asks in DuckDB's SQL and sees staging and quarantine (leads_staging.leads) and all of the lake's
-    Postgres (funnel_data_mart.funnel). The analyst asks in Postgres' SQL, logged in as the role that BI tools use, and
-    sees the marts only.
+    The engineer asks in the warehouse's SQL: DuckDB's (which also sees all of the lake's Postgres), BigQuery's or
+    Athena's, and sees staging, quarantine (leads_staging.leads) and marts (funnel_data_mart.funnel). The analyst asks
+    in Postgres' SQL, logged in as the role that BI tools use, and sees the marts only; in a cloud, analysts log in
+    there by themselves.
 
     \b
     Examples:
@@ -24,15 +25,17 @@ def command(query: str, role: str, limit: int | None, as_json: bool) -> None:
       lake sql - --json < report.sql
     """
     from lake_assets.cli.tables import show, show_json
+    from lake_assets.orchestration.targets import warehouse_for
     from lake_assets.settings import load_settings
-    from lake_assets.warehouse.query import QueryError, ask_as_analyst, ask_as_engineer
+    from lake_assets.warehouse.answers import QueryError
+    from lake_assets.warehouse.query import ask_as_analyst
 
     text = sys.stdin.read() if query == "-" else query
     if not text.strip():
         raise QueryError("there is no query: give one as an argument, or - and the query on stdin.")
     shown = limit if limit or as_json else 100
     settings = load_settings()
-    answer = ask_as_analyst(settings, text, shown) if role == "analyst" else ask_as_engineer(settings, text, shown)
+    answer = ask_as_analyst(settings, text, shown) if role == "analyst" else warehouse_for(settings).ask(text, shown)
     if as_json:
         show_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
     elif answer.columns:

@@ -47,15 +47,21 @@ def late_complete(metric: Metric) -> str:
     )
 
 
-def staging_rows(metric: Metric, asset: Asset, low: str, high: str) -> str:
-    """The source's staging rows of a span: what analysts' marts are made of."""
-    relation = f"lake.{identifier(asset.staging_schema)}.{identifier(asset.table)}"
-    return _rows(metric, asset, relation, f"{_within(asset, low, high)}")
+def staging_columns(metric: Metric, asset: Asset) -> list[str]:
+    """The columns of staging that `staging_rows` reads."""
+    names = [*(group.name for group in metric.groups), *asset.key, *(f.field for f in metric.filters)]
+    names += [str(measure.field) for measure in metric.measures if measure.field]
+    return list(dict.fromkeys([*names, asset.event_time, "_kafka_partition", "_offset"]))
+
+
+def staging_rows(metric: Metric, asset: Asset, relation: str, low: str, high: str) -> str:
+    """The source's staging rows of a span, of a relation that holds them: what analysts' marts are made of."""
+    return _rows(metric, asset, relation, "_kafka_partition", f"{_within(asset, low, high)}")
 
 
 def judged_rows(metric: Metric, asset: Asset, low: str, high: str) -> str:
     """The good rows of `judged` (raw, judged again), of equal keys the one that the metric saw first."""
-    rows = _rows(metric, asset, "judged", f"_errors is null and {_within(asset, low, high)}")
+    rows = _rows(metric, asset, "judged", "_partition", f"_errors is null and {_within(asset, low, high)}")
     if not asset.key:
         return rows
     keys = ", ".join(identifier(name) for name in asset.key)
@@ -89,7 +95,7 @@ where {differ}
 order by window_start, shard"""
 
 
-def _rows(metric: Metric, asset: Asset, relation: str, where: str) -> str:
+def _rows(metric: Metric, asset: Asset, relation: str, shard: str, where: str) -> str:
     groups = ", ".join(identifier(group.name) for group in metric.groups)
     keys = [identifier(name) for name in asset.key if name not in {group.name for group in metric.groups}]
     values = ", ".join(f"{_minor_units(m)} as {identifier(f'value_{m.name}')}" for m in metric.measures if m.field)
@@ -100,8 +106,7 @@ def _rows(metric: Metric, asset: Asset, relation: str, where: str) -> str:
     window = f"make_timestamptz(epoch_us({identifier(asset.event_time)}) // {length} * {length})"
     columns = ", ".join(part for part in (groups, *keys, values) if part)
     return (
-        f"select {columns}, {window} as window_start, _partition as shard, _offset\n"
-        f"from {relation}\nwhere {where}{chosen}"
+        f"select {columns}, {window} as window_start, {shard} as shard, _offset\nfrom {relation}\nwhere {where}{chosen}"
     )
 
 

@@ -79,13 +79,36 @@ group by all
 order by all"""
 
 
+# The keys that the contract does not declare; only rows that have some are looked at. A producer that makes up keys
+# does not fill the ledger: longer ones than any name are left out, and each window tells of its most frequent ones.
+MOST_UNKNOWN = 100
+UNKNOWN = f"""\
+with found as (
+  select
+    _window, key as name,
+    case
+      when type = 'VARCHAR' then 'string'
+      when type in ('BIGINT', 'UBIGINT') then 'integer'
+      when type = 'DOUBLE' then 'number'
+      else lower(type)
+    end as kind,
+    count(*) as rows
+  from judged, json_each(_extra)
+  where _extra is not null and judged.rowid not in (select row_id from dropped) and length(key) <= 200
+  group by all
+)
+select _window, name, kind, rows from found
+qualify row_number() over (partition by _window order by rows desc, name, kind) <= {MOST_UNKNOWN}
+order by all"""
+
+
 def good_select(asset: Asset, loaded_at: str) -> str:
     """The rows for staging, in the staging table's column order. `loaded_at` is ISO 8601 with an offset."""
     names = ",\n  ".join(identifier(f.name) for f in asset.fields)
     return f"""\
 select
   {names},
-  _window, _partition, _offset, _event_at,
+  _window, _partition as _kafka_partition, _offset, _event_at,
   timestamptz {literal(loaded_at)} as _loaded_at,
   {literal(asset.version)} as _contract_version,
   _extra

@@ -17,32 +17,46 @@ class ConnectorSpec:
     config: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class RawCatalog:
-    """Where the sink finds the Iceberg catalog and the bucket.
-
-    `password` is a reference for a config provider (`${file:PATH:KEY}`), `warehouse` a URL such as `file:///…/raw`.
-    """
-
-    host: str
-    port: int
-    dbname: str
-    user: str
-    password: str
-    warehouse: str
-
-
 def connector_name(domain: str) -> str:
     return f"raw-{domain}"
 
 
-def domain_connector(domain: str, catalog: RawCatalog, commit_interval_ms: int, tasks: int) -> ConnectorSpec:
+def jdbc_catalog(address: str, user: str, password: str) -> dict[str, str]:
+    """The raw catalog in a Postgres at `address` (HOST:PORT/DATABASE), as the sink is told of it.
+
+    Raises ValueError for a password that is no config provider reference (`${file:PATH:KEY}`): the REST API shows a
+    config to anyone.
+    """
+    if not re.fullmatch(r"\$\{\w+:[^}]+\}", password):
+        raise ValueError("the connector's password must be a config provider reference such as ${file:PATH:KEY}")
+    return {
+        "iceberg.catalog.catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog",
+        "iceberg.catalog.uri": f"jdbc:postgresql://{address}?currentSchema={CATALOG}",
+        "iceberg.catalog.jdbc.user": user,
+        "iceberg.catalog.jdbc.password": password,
+        "iceberg.catalog.jdbc.schema-version": "V1",
+    }
+
+
+def glue_catalog(endpoint: str | None) -> dict[str, str]:
+    """The raw catalog in AWS Glue; at another address than Amazon's when there is an `endpoint`."""
+    own = {"iceberg.catalog.glue.endpoint": endpoint} if endpoint else {}
+    return {"iceberg.catalog.catalog-impl": "org.apache.iceberg.aws.glue.GlueCatalog", **own}
+
+
+def domain_connector(
+    domain: str,
+    catalog: Mapping[str, str],
+    warehouse: str,
+    bucket: Mapping[str, str],
+    commit_interval_ms: int,
+    tasks: int,
+) -> ConnectorSpec:
     """The connector of one domain. It names no asset, so a new asset changes no connector.
 
-    Raises ValueError for a password that is no config provider reference: the REST API shows a config to anyone.
+    `catalog` and `bucket` are the sink's properties for the raw catalog and for that kind of bucket, `warehouse` the
+    URL of raw in it, such as `file:///…/raw`.
     """
-    if not re.fullmatch(r"\$\{\w+:[^}]+\}", catalog.password):
-        raise ValueError("the connector's password must be a config provider reference such as ${file:PATH:KEY}")
     return ConnectorSpec(
         connector_name(domain),
         {
@@ -53,7 +67,10 @@ def domain_connector(domain: str, catalog: RawCatalog, commit_interval_ms: int, 
             "value.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
             **_record_as_row(),
             **_tables(),
-            **_catalog(catalog),
+            "iceberg.catalog": CATALOG,
+            **catalog,
+            "iceberg.catalog.warehouse": warehouse,
+            **bucket,
             **_delivery(domain, commit_interval_ms),
         },
     )
@@ -91,20 +108,6 @@ def _tables() -> dict[str, str]:
         "iceberg.tables.route-field": "_topic",
         "iceberg.tables.auto-create-enabled": "true",
         "iceberg.tables.default-partition-by": "days(_timestamp)",
-    }
-
-
-def _catalog(catalog: RawCatalog) -> dict[str, str]:
-    return {
-        "iceberg.catalog": CATALOG,
-        "iceberg.catalog.catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog",
-        "iceberg.catalog.uri": (
-            f"jdbc:postgresql://{catalog.host}:{catalog.port}/{catalog.dbname}?currentSchema={CATALOG}"
-        ),
-        "iceberg.catalog.jdbc.user": catalog.user,
-        "iceberg.catalog.jdbc.password": catalog.password,
-        "iceberg.catalog.jdbc.schema-version": "V1",
-        "iceberg.catalog.warehouse": catalog.warehouse,
     }
 
 

@@ -45,7 +45,7 @@ history as (
     *,
     row_number() over (
       partition by {key}
-      order by _event_at desc, _partition desc, _offset desc
+      order by _event_at desc, _kafka_partition desc, _offset desc
     ) as _age
   from {source}
 

@@ -28,7 +28,8 @@ _DUCKDB_TYPES = {
 
 LINEAGE = (
     Column("_window", "timestamp with time zone", "Start of the window the row belongs to, UTC."),
-    Column("_partition", "integer", "Kafka partition the event came from."),
+    # Not `_partition`, as in raw: BigQuery takes no column whose name begins with that.
+    Column("_kafka_partition", "integer", "Kafka partition the event came from."),
     Column("_offset", "bigint", "Kafka offset the event came from."),
     Column("_event_at", "timestamp with time zone", "Event time, UTC."),
     Column("_loaded_at", "timestamp with time zone", "When the window was last made, UTC."),

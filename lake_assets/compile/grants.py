@@ -22,11 +22,7 @@ def mart_grants(schemas: Iterable[str]) -> list[str]:
     """
     statements: list[str] = []
     for schema in schemas:
-        if not _MART_SCHEMA.fullmatch(schema):
-            raise MartNameError(
-                f"analysts read the mart schemas only, so '{schema}' must be named like 'funnel_data_mart'; "
-                f"rename its folder under models/marts."
-            )
+        check_mart_schema(schema)
         statements += [
             f"create schema if not exists {schema} authorization {OWNER}",
             f"grant usage on schema {schema} to {READER}",
@@ -34,3 +30,12 @@ def mart_grants(schemas: Iterable[str]) -> list[str]:
             f"alter default privileges for role {OWNER} in schema {schema} grant select on tables to {READER}",
         ]
     return statements
+
+
+def check_mart_schema(schema: str) -> None:
+    """Raises MartNameError for a schema that analysts must not be granted."""
+    if not _MART_SCHEMA.fullmatch(schema):
+        raise MartNameError(
+            f"analysts read the mart schemas only, so '{schema}' must be named like 'funnel_data_mart'; "
+            f"rename its folder under models/marts."
+        )

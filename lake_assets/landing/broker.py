@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.settings import Settings
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 30.0
 
 _SILENT = frozenset(
     {

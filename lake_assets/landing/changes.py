@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.raw_table import raw_table
+from lake_assets.landing.raw_catalog import pointers
 from lake_assets.landing.raw_tables import OFFSET_ID, PARTITION_ID
-from lake_assets.landing.snapshots import entries, pointers, read_table, sequence_number
+from lake_assets.landing.snapshots import entries, read_table, sequence_number
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,8 +71,9 @@ def changes(settings: Settings, assets: Iterable[Asset], since: Mapping[str, str
     Raises Unavailable, RawTableError.
     """
     found = RawChanges({}, {})
-    now = pointers(settings)
-    for asset in assets:
+    wanted = list(assets)
+    now = pointers(settings, [raw_table(asset).identifier for asset in wanted])
+    for asset in wanted:
         pointer, since_text = now.get(raw_table(asset).identifier), since.get(asset.name)
         if pointer is None:
             continue

@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
-from lake_assets.compile.connector import ConnectorSpec, RawCatalog, domain_connector
+from lake_assets.compile.connector import ConnectorSpec, domain_connector
 from lake_assets.errors import LakeError, Unavailable
-from lake_assets.settings import Settings
+from lake_assets.landing.raw_catalog import sink_catalog
+from lake_assets.settings import Settings, Target
+from lake_assets.stores import store_of
 
 Outcome = Literal["created", "updated", "unchanged"]
 
-DEADLINE_SECONDS = 90.0
+# Starting a connector's tasks stops and starts others': on two busy cores that was seen to take more than 15 seconds.
+DEADLINE_SECONDS = 180.0
 _POLL_SECONDS = 0.25
-_REQUEST_SECONDS = 15.0
+_REQUEST_SECONDS = 60.0
 # After a restart the old failure is still shown for a moment.
 _STALE_SECONDS = 3.0
-# Locally an event should be seen within seconds; in a cloud each commit costs requests and small files.
-_COMMIT_INTERVAL_MS = {"local": 1000, "gcp": 60_000, "aws": 60_000}
+# Locally an event should be seen within seconds; in a cloud each commit costs requests and small files, and BigQuery
+# takes 1,500 loads a day into a table: with some late windows beside the current one, a minute would be too often.
+COMMIT_INTERVAL_SECONDS: Mapping[Target, int] = {"local": 1, "gcp": 300, "aws": 60}
 # A task that has seen no record since it started answers no commit, and the others' files wait for its time-out. Two
 # tasks on a quiet lake therefore cost seconds of freshness, and on two cores they land no more than one does.
 _TASKS = {"local": 1, "gcp": 2, "aws": 2}
@@ -64,15 +68,14 @@ class ConnectorStatus:
 
 def connector_for(settings: Settings, domain: str) -> ConnectorSpec:
     """The connector of a domain in this lake."""
-    catalog = RawCatalog(
-        host=settings.postgres.host,
-        port=settings.postgres.port,
-        dbname=settings.postgres.dbname,
-        user="connect",
-        password=f"${{file:{settings.secrets / 'connect.properties'}:password}}",
-        warehouse=settings.raw_warehouse,
+    return domain_connector(
+        domain,
+        sink_catalog(settings),
+        settings.raw_warehouse,
+        store_of(settings.bucket).sink,
+        COMMIT_INTERVAL_SECONDS[settings.target] * 1000,
+        _TASKS[settings.target],
     )
-    return domain_connector(domain, catalog, _COMMIT_INTERVAL_MS[settings.target], _TASKS[settings.target])
 
 
 def config_differences(settings: Settings, spec: ConnectorSpec) -> Mapping[str, tuple[str | None, str | None]] | None:
@@ -173,12 +176,12 @@ def _request(
     settings: Settings, method: str, path: str, deadline: float = 0.0, body: dict[str, Any] | None = None
 ) -> Any:
     """The reply's JSON, None for 404 and for an empty reply. While the workers rebalance (409) it asks again until
-    `deadline`. Raises Unavailable, or LakeError with Connect's own message."""
+    `deadline`, by default DEADLINE_SECONDS from now. Raises Unavailable, or LakeError with Connect's own message."""
     import requests
 
     if settings.connect.endswith(":0"):
         raise Unavailable("this lake has no Kafka Connect worker yet: start it with `lake up`.")
-    deadline = deadline or time.monotonic() + _REQUEST_SECONDS
+    deadline = deadline or time.monotonic() + DEADLINE_SECONDS
     while True:
         try:
             reply = requests.request(method, settings.connect + path, json=body, timeout=_REQUEST_SECONDS)

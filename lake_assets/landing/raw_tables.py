@@ -1,17 +1,15 @@
-"""The raw Iceberg tables: the catalog that names them, and making one as compiled."""
+"""Making the raw Iceberg tables as compiled."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from lake_assets.compile.connector import CATALOG
 from lake_assets.compile.raw_table import RawTableSpec
-from lake_assets.errors import Unavailable
+from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from pyiceberg.catalog.sql import SqlCatalog
+    from pyiceberg.catalog import MetastoreCatalog
     from pyiceberg.table import Table
 
 # Field ids are Iceberg's names for columns; the statistics in manifests go by them.
@@ -27,26 +25,6 @@ class RawTableReport:
     identifier: tuple[str, str]
     outcome: Outcome
     differences: tuple[str, ...] = ()
-
-
-@contextmanager
-def raw_catalog(settings: Settings) -> Iterator["SqlCatalog"]:
-    """The raw catalog as role `lake`, closed afterwards. Raises Unavailable when Postgres does not answer."""
-    from pyiceberg.catalog.sql import SqlCatalog
-    from sqlalchemy.exc import OperationalError
-
-    if settings.postgres.port == 0:
-        raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
-    uri = settings.postgres.url("lake", "postgresql+psycopg", options=f"-csearch_path={CATALOG}")
-    try:
-        catalog = SqlCatalog(CATALOG, uri=uri, warehouse=settings.raw_warehouse)
-    except OperationalError as error:
-        address = f"{settings.postgres.host}:{settings.postgres.port}"
-        raise Unavailable(f"Postgres at {address} does not answer: start it with `lake up`.") from error
-    try:
-        yield catalog
-    finally:
-        catalog.close()
 
 
 def compare_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> list[RawTableReport]:
@@ -79,7 +57,7 @@ def _settable(spec: RawTableSpec) -> dict[str, str]:
     return {key: value for key, value in spec.properties.items() if key != "format-version"}
 
 
-def _compare(catalog: "SqlCatalog", spec: RawTableSpec) -> RawTableReport:
+def _compare(catalog: "MetastoreCatalog", spec: RawTableSpec) -> RawTableReport:
     from pyiceberg.exceptions import NoSuchTableError
 
     try:
@@ -99,7 +77,7 @@ def _compare(catalog: "SqlCatalog", spec: RawTableSpec) -> RawTableReport:
     return RawTableReport(spec.identifier, "updated" if changed else "unchanged", changed)
 
 
-def _create(catalog: "SqlCatalog", spec: RawTableSpec) -> None:
+def _create(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
     from pyiceberg.partitioning import PartitionField, PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.transforms import DayTransform, HourTransform

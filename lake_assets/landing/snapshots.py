@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from lake_assets.catalog.model import Asset
-from lake_assets.compile.connector import CATALOG
 from lake_assets.compile.raw_table import raw_table
-from lake_assets.errors import LakeError, Unavailable
+from lake_assets.errors import LakeError
+from lake_assets.landing.raw_catalog import pointers
 from lake_assets.landing.raw_windows import WindowCut, window_cut
 from lake_assets.settings import Settings
 
@@ -27,38 +27,22 @@ class RawTableError(LakeError):
     """A raw table is missing, holds what the lake never puts there, or is cut in a way its contract cannot use."""
 
 
-def pointers(settings: Settings) -> dict[tuple[str, str], str]:
-    """The metadata file of every raw table by (namespace, name), in one query. Raises Unavailable."""
-    import psycopg
-
-    if settings.postgres.port == 0:
-        raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
-    try:
-        with psycopg.connect(settings.postgres.conninfo("lake")) as connection:
-            rows = connection.execute(
-                f"select table_namespace, table_name, metadata_location from {CATALOG}.iceberg_tables "
-                "where catalog_name = %s and metadata_location is not null",
-                [CATALOG],
-            ).fetchall()
-    except psycopg.OperationalError as error:
-        address = f"{settings.postgres.host}:{settings.postgres.port}"
-        raise Unavailable(f"Postgres at {address} does not answer: start it with `lake up`.") from error
-    return {(namespace, name): location for namespace, name, location in rows}
-
-
 def read_table(settings: Settings, asset: Asset, read: "Callable[[StaticTable], _T]", pointer: str | None = None) -> _T:
     """`read` of the asset's table at `pointer`, or at the newest one when there is none or its files are gone.
 
-    Raises RawTableError when the asset has no table, Unavailable when Postgres does not answer.
+    Raises RawTableError when the asset has no table, Unavailable when the catalog does not answer.
     """
     from pyiceberg.table import StaticTable
 
+    from lake_assets.landing.iceberg_files import FILES
+
     for attempt in range(1, _ATTEMPTS + 1):
-        location = pointer or pointers(settings).get(raw_table(asset).identifier)
+        identifier = raw_table(asset).identifier
+        location = pointer or pointers(settings, [identifier]).get(identifier)
         if location is None:
             raise RawTableError(f"asset '{asset.name}' has no raw table yet: make it with `lake apply`.")
         try:
-            return read(StaticTable.from_metadata(location))
+            return read(StaticTable.from_metadata(location, FILES))
         except FileNotFoundError:
             if attempt == _ATTEMPTS:
                 raise

@@ -71,7 +71,7 @@ class PublishedWindow:
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """A window that failed blocking checks and was not published."""
+    """A window that failed blocking checks and was not published; `sentence` says why when their names do not."""
 
     asset: str
     major: int
@@ -79,6 +79,20 @@ class HeldBack:
     run_id: str
     checks: list[str]
     held_at: datetime
+    sentence: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownKey:
+    """A key of the payloads that the contract does not declare: the JSON types of its values, how many `rows` have it
+    `of` all that there are since the `first` window that has one, and the `last` such window."""
+
+    name: str
+    types: list[str]
+    rows: int
+    first: str
+    last: str
+    of: int
 
 
 class Ledger:
@@ -215,6 +229,17 @@ class Ledger:
                     for p in o.partitions
                 ],
             )  # fmt: skip
+            cursor.executemany(
+                'insert into ledger.unknown_field (asset, major, "window", name, type, rows) '
+                "values (%s, %s, %s, %s, %s, %s)",
+                # Postgres keeps no zero byte in a text.
+                [
+                    (*identity, o.window, u.name, u.type, u.rows)
+                    for o in outputs
+                    for u in o.unknown
+                    if "\0" not in u.name
+                ],
+            )
             cursor.execute(
                 'delete from ledger.held_back where asset = %s and major = %s and "window" = any(%s)',
                 (*identity, names),
@@ -227,21 +252,26 @@ class Ledger:
             (asset.name, list(windows), sequence),
         )
 
-    def hold_back(self, asset: Asset, run_id: str, outputs: Sequence[WindowOutput]) -> None:
-        """Writes down windows that blocking checks kept from being published."""
+    def hold_back(
+        self, asset: Asset, run_id: str, outputs: Sequence[WindowOutput], sentences: Mapping[str, str]
+    ) -> None:
+        """Writes down windows that blocking checks kept from being published, with a sentence for some of them."""
         with self._connection.cursor() as cursor:
             cursor.executemany(
-                'insert into ledger.held_back (asset, major, "window", run_id, checks) values (%s, %s, %s, %s, %s) '
-                'on conflict (asset, major, "window") do update '
-                "set run_id = excluded.run_id, checks = excluded.checks, held_at = now()",
-                [(asset.name, asset.major, o.window, run_id, list(o.blocked_by)) for o in outputs],
+                'insert into ledger.held_back (asset, major, "window", run_id, checks, sentence) '
+                'values (%s, %s, %s, %s, %s, %s) on conflict (asset, major, "window") do update set '
+                "run_id = excluded.run_id, checks = excluded.checks, sentence = excluded.sentence, held_at = now()",
+                [
+                    (asset.name, asset.major, o.window, run_id, list(o.blocked_by), sentences.get(o.window))
+                    for o in outputs
+                ],
             )
 
     def held_back(self, asset: Asset) -> list[HeldBack]:
         """The asset's windows that are held back, in window order."""
         with self._connection.cursor(row_factory=class_row(HeldBack)) as cursor:
             return cursor.execute(
-                'select asset, major, "window", run_id, checks, held_at from ledger.held_back '
+                'select asset, major, "window", run_id, checks, held_at, sentence from ledger.held_back '
                 'where asset = %s and major = %s order by "window"',
                 (asset.name, asset.major),
             ).fetchall()
@@ -271,6 +301,19 @@ class Ledger:
             {"asset": asset.name, "major": asset.major, "window": window},
         ).fetchall()
         return [(window_key, PartitionCount(*numbers)) for window_key, *numbers in rows]
+
+    def unknown_fields(self, asset: Asset) -> list[UnknownKey]:
+        """What published windows hold beyond the contract, most rows first."""
+        with self._connection.cursor(row_factory=class_row(UnknownKey)) as cursor:
+            return cursor.execute(
+                "select name, array_agg(distinct type order by type) as types, sum(rows)::bigint as rows, "
+                'min("window") as first, max("window") as last, '
+                "(select sum(good + quarantined)::bigint from ledger.window as w where w.asset = %(asset)s "
+                'and w.major = %(major)s and w."window" >= min(u."window")) as of '
+                "from ledger.unknown_field as u where asset = %(asset)s and major = %(major)s "
+                "group by name order by rows desc, name",
+                {"asset": asset.name, "major": asset.major},
+            ).fetchall()
 
     def no_records(self, topic: str, partition: int) -> list[tuple[int, int]]:
         """Offset ranges (inclusive) that an earlier audit has shown to hold no record, in order."""

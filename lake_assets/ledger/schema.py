@@ -76,6 +76,18 @@ create table if not exists ledger.window_partition (
   check (raw = good + quarantined + duplicates)
 );
 
+-- Keys of the payloads in each published window that its contract does not declare; the most frequent ones.
+create table if not exists ledger.unknown_field (
+  asset text not null,
+  major integer not null,
+  "window" text not null,
+  name text not null,
+  type text not null,
+  rows bigint not null,
+  primary key (asset, major, "window", name, type),
+  foreign key (asset, major, "window") references ledger.window on delete cascade
+);
+
 -- Offsets that were read on the broker and shown to hold no record: transaction markers, aborted or compacted away.
 create table if not exists ledger.no_record (
   topic text not null,
@@ -96,4 +108,6 @@ create table if not exists ledger.held_back (
   held_at timestamptz not null default now(),
   primary key (asset, major, "window")
 );
+-- What a person should know of it, when the names of the checks do not say it.
+alter table ledger.held_back add column if not exists sentence text;
 """

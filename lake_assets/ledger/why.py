@@ -29,6 +29,8 @@ def verdict(
             f"Held back on {held.held_at:%Y-%m-%d %H:%M} UTC: {', '.join(held.checks)} failed, "
             f"so readers still see {'what was published before' if published else 'nothing'}."
         )
+        if held.sentence:
+            return f"{state} {held.sentence}", "Mend the contract, its budget or the producer, then: lake apply."
         return state, f"Look at the rows (lake quarantine {asset.name}), mend the data or the check, then: lake apply."
     if published is None and not pending:
         return "Nothing has landed in this window.", f"See whether its events were produced: lake audit {asset.name}."

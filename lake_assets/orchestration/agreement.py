@@ -10,12 +10,21 @@ import duckdb
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.windows import window_end, window_key, window_start
-from lake_assets.compile.agreement import FINAL, differences, final_tables, judged_rows, late_complete, staging_rows
+from lake_assets.compile.agreement import (
+    FINAL,
+    differences,
+    final_tables,
+    judged_rows,
+    late_complete,
+    staging_columns,
+    staging_rows,
+)
 from lake_assets.compile.conform import judged_table
 from lake_assets.compile.metric_tables import SCHEMA, shards_table
 from lake_assets.compile.sql import identifier, literal
 from lake_assets.landing.files import files
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.orchestration.targets import warehouse_for
 from lake_assets.settings import Settings
 from lake_assets.warehouse.connection import connect
 
@@ -81,7 +90,7 @@ def agreement(settings: Settings, metric: Metric, asset: Asset, since: timedelta
             covered[count.partition] = max(covered.get(count.partition, 0), count.max_offset + 1)
         pending = {entry.window for entry in ledger.pending([asset.name])}
         pending |= {held.window for held in ledger.held_back(asset)}
-    connection = connect(settings)
+    connection = connect(settings, lake=False)
     try:
         bounds = _bounds(connection, metric, since)
         if bounds is None:
@@ -96,7 +105,9 @@ def agreement(settings: Settings, metric: Metric, asset: Asset, since: timedelta
         (cells,) = connection.execute(f"select count(*) from {FINAL}").fetchall()[0]
         if not cells:
             return _nothing(metric, "the batch side or the late events' sink has not passed the final windows yet")
-        found = connection.execute(differences(metric, staging_rows(metric, asset, low, high))).fetchmany(10_000)
+        staging = warehouse_for(settings).staging(connection, asset, staging_columns(metric, asset), *bounds)
+        query = differences(metric, staging_rows(metric, asset, staging, low, high))
+        found = connection.execute(query).fetchmany(10_000)
         if found:
             found = _again_from_raw(settings, connection, metric, asset, _differing(metric, found), bounds)
         differing = _differing(metric, found)

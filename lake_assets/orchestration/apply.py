@@ -18,10 +18,12 @@ from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
 from lake_assets.landing.topics import compare_topics, ensure_topics
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.apply_metrics import apply_metrics, metric_steps
-from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.orchestration.manifest import load_manifest
+from lake_assets.orchestration.readers import readers
+from lake_assets.orchestration.targets import mart_access_for, warehouse_for
 from lake_assets.project import contract_text, read_catalog, read_metrics
 from lake_assets.settings import Settings
-from lake_assets.warehouse.marts import ensure_mart_access, mart_access_missing, mart_schemas, write_dbt_sources
+from lake_assets.warehouse.marts import mart_schemas, write_dbt_sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def plan(settings: Settings) -> list[Step]:
     assets = read_catalog(settings)
     with Ledger(settings) as ledger:
         contracts = ledger.contracts() if ledger.exists() else {}
-        changes = _contract_changes(assets, contracts)
+        changes = contract_changes(settings, assets, contracts)
         steps = list(_contract_steps(assets, contracts, changes))
         remade = {name: _windows_to_remake(ledger, assets[name], changes.get(name), contracts) for name in assets}
     connectors = _connectors(settings, assets)
@@ -75,7 +77,8 @@ def plan(settings: Settings) -> list[Step]:
             path = settings.dbt_project / "models" / "staging" / relative
             if not path.exists() or path.read_text("utf-8") != text:
                 steps.append(Step("dbt", str(relative), "write"))
-    steps += [Step("grant", schema, "grant", "analyst may read it") for schema in mart_access_missing(settings)]
+    closed = mart_access_for(settings).missing(mart_schemas(settings))
+    steps += [Step("grant", schema, "grant", "analysts may read it") for schema in closed]
     steps += [
         Step(step.kind, step.name, step.action, step.detail)
         for step in metric_steps(settings, read_metrics(settings, assets), assets)
@@ -95,14 +98,16 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
     that was interrupted is taken again next time. Raises what `plan` raises, and ConnectorFailed.
     """
     steps = [step for step in plan(settings) if step.changes_something]
+    with Ledger(settings) as ledger:
+        # Also when nothing changes: a newer lake may keep more in its ledger.
+        ledger.ensure()
     if not steps:
         return []
     assets = read_catalog(settings)
     warehouse = warehouse_for(settings)
     with Ledger(settings) as ledger, ledger.locked("apply"):
-        ledger.ensure()
         contracts = ledger.contracts()
-        changes = _contract_changes(assets, contracts)
+        changes = contract_changes(settings, assets, contracts)
         remade = {name: _windows_to_remake(ledger, assets[name], changes.get(name), contracts) for name in assets}
         on_progress("raw tables")
         ensure_raw_tables(settings, [raw_table(asset) for asset in assets.values()])
@@ -113,10 +118,13 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
             ensure_connector(settings, spec)
         on_progress("staging and quarantine tables")
         for asset in assets.values():
-            warehouse.ensure(asset)
+            if warehouse.missing(asset):
+                # Not while a run publishes: what it adds to a table that changes would have the old columns.
+                with ledger.locked(f"asset:{asset.name}"):
+                    warehouse.ensure(asset)
         on_progress("dbt sources and grants")
         write_dbt_sources(settings, assets.values())
-        ensure_mart_access(settings, mart_schemas(settings))
+        mart_access_for(settings).ensure(mart_schemas(settings))
         apply_metrics(settings, read_metrics(settings, assets), assets, on_progress)
         for name, asset in assets.items():
             ledger.request(asset, remade[name])
@@ -124,27 +132,43 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
     return steps
 
 
-def _contract_changes(assets: Mapping[str, Asset], contracts: Mapping[tuple[str, int], str]) -> dict[str, Change]:
+def contract_changes(
+    settings: Settings, assets: Mapping[str, Asset], contracts: Mapping[tuple[str, int], str]
+) -> dict[str, Change]:
     """How each applied asset's contract changed. Raises BreakingChange, with every sentence that explains it."""
     changes: dict[str, Change] = {}
+    before: dict[str, Asset] = {}
     for name, asset in assets.items():
         applied = [major for applied_name, major in contracts if applied_name == name]
         if not applied:
             continue
         newest = max(applied)
         old = parse_contract(contracts[name, newest], PurePath(f"applied/{name}.yaml"))
-        changes[name] = compare(old, asset)
+        changes[name], before[name] = compare(old, asset), old
     refused = {name: change for name, change in changes.items() if not change.allowed}
     if refused:
         reasons = "; ".join(
             f"{name}: {', '.join(d.sentence for d in change.differences if d.kind == 'breaking')}"
             for name, change in refused.items()
         )
+        broken = [
+            reader
+            for name, change in refused.items()
+            for reader in _readers(settings, {**assets, name: before[name]}, before[name], change)
+        ]
         raise BreakingChange(
             f"the change would break those who read the tables ({reasons}): raise the contract's major version, "
-            "which makes a new table beside the old one, or undo the change."
+            "which makes a new table beside the old one, or undo the change. "
+            + (f"It is read by {', '.join(broken)}." if broken else "No model and no metric reads it yet.")
         )
     return changes
+
+
+def _readers(settings: Settings, assets: Mapping[str, Asset], old: Asset, change: Change) -> list[str]:
+    """Who would notice: of changed fields those that name them, of any other change all that read the asset."""
+    paths = [difference.path.split(".") for difference in change.differences if difference.kind == "breaking"]
+    fields = {path[1] for path in paths if path[0] == "fields"} if all(p[0] == "fields" for p in paths) else set[str]()
+    return readers(old, fields, load_manifest(settings), read_metrics(settings, assets).values())
 
 
 def _contract_steps(

@@ -1,19 +1,21 @@
 """One contract as Dagster assets: topic, raw, conformed, staging and quarantine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 from dagster import MetadataValue
 
-from lake_assets.catalog.accounting import WindowOutput
+from lake_assets.catalog.accounting import WindowInput, WindowOutput
+from lake_assets.catalog.budget import BUDGET
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.ddl import QUARANTINE, staging_columns
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key, topic_key
 from lake_assets.orchestration.metadata import Metadata, column_schema, contract_columns, window_metadata
-from lake_assets.orchestration.refresh import Refresh, out_of_date, refresh
-from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.orchestration.refresh import Made, Refresh, out_of_date, refresh
+from lake_assets.orchestration.spark import conform_on_spark, spark_details
+from lake_assets.orchestration.targets import runner_for, warehouse_for
 from lake_assets.settings import Settings
 
 # A run with this tag makes only windows that the queue names; one without it (a backfill) makes all of its range.
@@ -109,6 +111,7 @@ def _conforming(settings: Settings, asset: Asset, partitions: dg.TimeWindowParti
             asset=staging,
             description="The published tables hold as many rows as the ledger says were good and quarantined.",
         ),
+        *_budget_spec(asset),
         *(dg.AssetCheckSpec(check.name, asset=staging, description=check.description) for check in asset.checks),
     ]
 
@@ -136,8 +139,14 @@ def _conforming(settings: Settings, asset: Asset, partitions: dg.TimeWindowParti
                 return queued if queued_only else queued | keys
 
             warehouse = warehouse_for(settings)
+
+            def on_spark(windows: Sequence[WindowInput]) -> Made:
+                made = conform_on_spark(context, settings, runner_for(settings), asset, windows)
+                return Made(made.answer.outputs, made.answer.failed, spark_details(made))
+
+            run_id, log = context.run.run_id, context.log.info
             try:
-                result = refresh(settings, ledger, warehouse, asset, choose, context.run.run_id, context.log.info)
+                result = refresh(settings, ledger, warehouse, asset, choose, run_id, log, on_spark)
             except LakeError as error:
                 raise dg.Failure(str(error)) from error
             counted = warehouse.window_rows(asset, [output.window for output in result.published])
@@ -147,6 +156,14 @@ def _conforming(settings: Settings, asset: Asset, partitions: dg.TimeWindowParti
                     for key in (conformed_key(asset), staging, quarantine_key(asset)):
                         context.add_asset_metadata(numbers, asset_key=key, partition_key=output.window)
             totals = _totals(result)
+            done = [output.window for output in (*result.published, *result.held_back)]
+            if result.failed:
+                # Only windows that were made are told of: a result for the whole range would show the others green.
+                for window in done:
+                    for key in (conformed_key(asset), staging, quarantine_key(asset)):
+                        context.log_event(dg.AssetMaterialization(key, partition=window, metadata=totals))
+                ledger.dequeue(asset, done, result.sequence)
+                raise dg.Failure(_failures(asset, result.failed))
             yield dg.MaterializeResult(asset_key=conformed_key(asset), metadata=totals)
             yield dg.MaterializeResult(
                 asset_key=staging, metadata=totals, check_results=list(_check_results(asset, result, counted))
@@ -154,14 +171,36 @@ def _conforming(settings: Settings, asset: Asset, partitions: dg.TimeWindowParti
             yield dg.MaterializeResult(asset_key=quarantine_key(asset), metadata=totals)
             # Only now that the events are stored: a run that dies before leaves its windows queued, and the next one
             # makes them again, so that the marts behind them hear of it.
-            done = [output.window for output in (*result.published, *result.held_back)]
             ledger.dequeue(asset, done, result.sequence)
 
     return conform_asset
 
 
+def _budget_spec(asset: Asset) -> Iterator[dg.AssetCheckSpec]:
+    if asset.quarantine:
+        what = f"At most {asset.quarantine} of a window are in quarantine; a window with more is not published."
+        yield dg.AssetCheckSpec(BUDGET, asset=staging_key(asset), description=what)
+
+
+def _failures(asset: Asset, failed: Mapping[str, str]) -> str:
+    (window, reason), *others = sorted(failed.items())
+    rest = f" {len(others)} more windows failed: {', '.join(name for name, _ in others[:10])}." if others else ""
+    return f"{asset.name} {window} was not published: {reason}{rest}"
+
+
 def _totals(result: Refresh) -> Metadata:
+    engine = (
+        {"engine": MetadataValue.text(result.engine.engine), "engine_reason": MetadataValue.text(result.engine.reason)}
+        if result.engine
+        else {}
+    )
+    details = {
+        key: MetadataValue.json(value) if isinstance(value, (list, dict)) else MetadataValue.text(str(value))
+        for key, value in result.details.items()
+    }
     return {
+        **engine,
+        **details,
         "windows_published": MetadataValue.int(len(result.published)),
         "windows_held_back": MetadataValue.int(len(result.held_back)),
         "run_rows_in": MetadataValue.int(sum(output.raw_rows for output in result.published)),
@@ -182,6 +221,15 @@ def _check_results(asset: Asset, result: Refresh, counted: dict[str, tuple[int, 
         asset_key=staging, check_name=ROWS_MATCH, passed=not differing, metadata={"differing": differing}
     )
     judged: Sequence[WindowOutput] = (*result.published, *result.held_back)
+    if asset.quarantine:
+        over = sorted(result.sentences.items())
+        yield dg.AssetCheckResult(
+            asset_key=staging,
+            check_name=BUDGET,
+            passed=not over,
+            description=over[0][1] if over else None,
+            metadata={"windows_judged": len(judged), "failed_windows": dict(over), "held_back": bool(over)},
+        )
     for check in asset.checks:
         failed = {
             output.window: str(outcome.value)

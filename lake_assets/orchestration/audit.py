@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
 
+from lake_assets.bucket import let_read
 from lake_assets.catalog.accounting import PartitionCount
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.sql import literal
+from lake_assets.errors import LakeError
 from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.records import record_offsets
 from lake_assets.landing.topics import offsets
@@ -129,5 +131,9 @@ def _query(paths: Sequence[str], query: str) -> list[tuple]:
     if not paths:
         return []
     listed = ", ".join(literal(path) for path in paths)
-    with duckdb.connect() as session:
-        return session.execute(query.format(files=f"read_parquet([{listed}], filename = true)")).fetchall()
+    try:
+        with duckdb.connect() as session:
+            let_read(session, paths[0])
+            return session.execute(query.format(files=f"read_parquet([{listed}], filename = true)")).fetchall()
+    except duckdb.Error as error:
+        raise LakeError(f"a raw file cannot be read: {str(error).splitlines()[0]}") from error

@@ -9,7 +9,9 @@ from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.orchestration.marts import mart_definitions
 from lake_assets.orchestration.metrics import agreement_check, metric_asset, metrics_sensor
 from lake_assets.orchestration.partitions import window_partitions
+from lake_assets.orchestration.reaper import reaper_asset, reaper_schedule
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
+from lake_assets.orchestration.targets import makes_clusters
 from lake_assets.project import read_catalog, read_metrics
 from lake_assets.settings import Settings
 
@@ -24,8 +26,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     sensor = raw_windows_sensor(settings, assets, partitions, mart_graph(marts.assets), [*conforming, *marts.assets])
     metrics = read_metrics(settings, assets)
     counted = [(metric, assets[metric.source]) for metric in metrics.values()]
+    reapers = [reaper_asset(settings)] if makes_clusters(settings) else []
     return dg.Definitions(
-        assets=[*nodes, *marts.assets, *(metric_asset(metric, asset) for metric, asset in counted)],
+        assets=[*nodes, *marts.assets, *(metric_asset(metric, asset) for metric, asset in counted), *reapers],
         asset_checks=[agreement_check(settings, metric, asset) for metric, asset in counted],
         sensors=[
             sensor,
@@ -33,6 +36,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *marts.sensors,
             *([metrics_sensor(settings, metrics, assets)] if metrics else []),
         ],
+        schedules=[reaper_schedule(reaper) for reaper in reapers],
         resources=dict(marts.resources),
         executor=dg.in_process_executor,
     )

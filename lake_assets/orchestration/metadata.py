@@ -24,6 +24,7 @@ def window_metadata(output: WindowOutput, held_back: bool) -> dict[str, Metadata
         "duplicates": MetadataValue.int(output.duplicates),
         "bytes": MetadataValue.int(output.bytes),
         "offsets": MetadataValue.json(offsets),
+        "unknown_fields": MetadataValue.json({f"{u.name} ({u.type})": u.rows for u in output.unknown}),
         "held_back": MetadataValue.bool(held_back),
     }
 

@@ -11,33 +11,38 @@ import dagster as dg
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.connector import connector_name
 from lake_assets.errors import LakeError
-from lake_assets.landing.connect import connector_status
+from lake_assets.landing.connect import COMMIT_INTERVAL_SECONDS, connector_status
 from lake_assets.landing.lag import lags
-from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.orchestration.audit import audit
 from lake_assets.orchestration.build import build_definitions, mart_graph
 from lake_assets.orchestration.partitions import window_partitions
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.sensors import Graph, raw_events, requests
+from lake_assets.orchestration.targets import mart_access_for
 from lake_assets.project import read_catalog
 from lake_assets.settings import Settings
+from lake_assets.warehouse.marts import mart_schemas
 
 _POLL_SECONDS = 0.5
 # Without progress for this long, somebody should look why.
 _SUSPICIOUS_SECONDS = 10.0
-# A connector whose worker was killed needs 22 s before its first commit, and more on a busy machine.
+# Besides the time between two commits: a connector whose worker was killed needs 22 s before its first commit, and more
+# on a busy machine.
 _STALLED_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class RunReport:
-    """What one `lake run` did. Windows are by asset name; `failed` holds the steps that failed, by name."""
+    """What one `lake run` did. Windows are by asset name; `failed` holds the steps that failed, by name, `closed` the
+    marts' schemas that analysts may not read yet."""
 
     waited_seconds: float = 0.0
     under_way: int = 0
     published: dict[str, list[str]] = field(default_factory=dict)
     held_back: dict[str, list[str]] = field(default_factory=dict)
     marts: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
 
@@ -59,29 +64,13 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
         for name, windows in landed.items():
             for event in raw_events(assets[name], windows):
                 instance.report_runless_asset_event(event)
-        job = _definitions(settings).resolve_implicit_global_asset_job_def()
-        graph = _graph(settings)
-
-        def execute(keys: Sequence[dg.AssetKey], tags: Mapping[str, str]) -> None:
-            result = job.execute_in_process(
-                instance=instance,
-                asset_selection=list(keys),
-                tags=dict(tags),
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                raise_on_error=False,
-            )
-            _collect(report, result, assets)
-
-        for request in requests(pending, assets, window_partitions(assets.values()), graph):
-            keys = request.run.asset_selection or ()
-            on_progress(", ".join(sorted(".".join(key.path) for key in keys)))
-            with Ledger(settings) as ledger:
-                ledger.mark_requested(request.entries)
-            execute(keys, request.run.tags)
+        _make(settings, instance, assets, pending, report, on_progress)
         # A mart may be behind without anything queued: its last build failed, or a run died before it.
-        if stale := stale_marts(instance, graph):
+        if stale := stale_marts(instance, _graph(settings)):
             on_progress(f"{', '.join('.'.join(key.path) for key in stale)}")
-            execute(stale, {})
+            _execute(settings, instance, assets, stale, {}, report)
+    if report.marts:
+        report.closed = mart_access_for(settings).missing(mart_schemas(settings))
     with Ledger(settings) as ledger:
         left = {(entry.asset, entry.window) for entry in ledger.pending(list(assets))}
         for entry in pending:
@@ -91,6 +80,55 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
             if held := [row.window for row in ledger.held_back(asset)]:
                 report.held_back[asset.name] = held
     return report
+
+
+def make_windows(
+    settings: Settings, assets: Mapping[str, Asset], pending: Sequence[Pending], on_progress: Callable[[str], None]
+) -> RunReport:
+    """Brings these entries of the queue and the marts behind them up to date; only `marts` and `failed` are told."""
+    report = RunReport()
+    with _instance(settings) as instance:
+        _make(settings, instance, assets, pending, report, on_progress)
+    return report
+
+
+def _make(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    assets: Mapping[str, Asset],
+    pending: Sequence[Pending],
+    report: RunReport,
+    on_progress: Callable[[str], None],
+) -> None:
+    """Executes the runs that the sensor would ask for, one after the other, in this process."""
+    for request in requests(pending, assets, window_partitions(assets.values()), _graph(settings)):
+        keys = request.run.asset_selection or ()
+        on_progress(", ".join(sorted(".".join(key.path) for key in keys)))
+        with Ledger(settings) as ledger:
+            ledger.mark_requested(request.entries)
+        _execute(settings, instance, assets, keys, request.run.tags, report)
+
+
+def _execute(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    assets: Mapping[str, Asset],
+    keys: Sequence[dg.AssetKey],
+    tags: Mapping[str, str],
+    report: RunReport,
+) -> None:
+    result = (
+        _definitions(settings)
+        .resolve_implicit_global_asset_job_def()
+        .execute_in_process(
+            instance=instance,
+            asset_selection=list(keys),
+            tags=dict(tags),
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
+    )
+    _collect(report, result, assets)
 
 
 def _instance(settings: Settings) -> dg.DagsterInstance:
@@ -142,7 +180,15 @@ def _collect(report: RunReport, result: dg.ExecuteInProcessResult, assets: Mappi
     for event in result.get_step_failure_events():
         error = event.step_failure_data.error
         cause = error.cause or error if error else None
-        report.failed[event.step_key or "run"] = cause.message.strip().splitlines()[0] if cause else "failed"
+        report.failed[event.step_key or "run"] = _told(cause.message) if cause else "failed"
+
+
+def _told(message: str) -> str:
+    """The first line of an error; of dbt's, what dbt said of the model instead of how it was called."""
+    _, _, said = message.partition("Errors parsed from dbt logs:")
+    # Before each error stands the line of progress that says that there is one.
+    errors = [" ".join(part.split()) for part in said.split("\n\n")]
+    return next((e for e in errors if " Error in " in e), "") or message.strip().splitlines()[0]
 
 
 def _wait_until_landed(
@@ -154,7 +200,8 @@ def _wait_until_landed(
     smallest: int | None = None
     looked = False
     while True:
-        waiting = sum(lag.under_way for lag in lags(settings, listed, known_offsets(ledger, listed)))
+        behind = [lag for lag in lags(settings, listed, known_offsets(ledger, listed)) if lag.under_way]
+        waiting = sum(lag.under_way for lag in behind)
         now = time.monotonic()
         if waiting == 0:
             return 0, now - started
@@ -169,9 +216,11 @@ def _wait_until_landed(
                     reason = status.failure if status else f"the connector of domain '{domain}' is missing"
                     raise LakeError(f"{waiting} produced records cannot land: {reason}. Run 'lake apply'.")
             # What is left may be transaction markers, which never land; the audit finds out and remembers them.
-            if not any(p.under_way for a in audit(settings, listed) for p in a.partitions):
+            # Only of those assets: another's damaged file is no reason to stop.
+            late = [assets[lag.asset] for lag in behind]
+            if not any(p.under_way for a in audit(settings, late) for p in a.partitions):
                 return 0, time.monotonic() - started
-        if now - moved > _STALLED_SECONDS:
+        if now - moved > _STALLED_SECONDS + COMMIT_INTERVAL_SECONDS[settings.target]:
             return waiting, now - started
         time.sleep(_POLL_SECONDS)
 

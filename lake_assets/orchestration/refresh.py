@@ -5,12 +5,18 @@ the window in the queue, so that the next run makes it again with the same resul
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from lake_assets.catalog.accounting import WindowInput, WindowOutput
+from lake_assets.catalog.budget import BUDGET, budget_outcome, over_budget
 from lake_assets.catalog.model import Asset
-from lake_assets.conform.duckdb import conform
+from lake_assets.conform.duckdb import conform_apart
+from lake_assets.conform.engine import Choice, choose
+from lake_assets.conform.kept import QUARANTINE_COLUMNS, Kept, conform_kept, good_columns
+from lake_assets.conform.reasons import broken_rules
+from lake_assets.errors import LakeError
 from lake_assets.landing.changes import changes
 from lake_assets.landing.files import files
 from lake_assets.ledger.ledger import Landed, Ledger
@@ -25,10 +31,16 @@ BATCH_WINDOWS = 100
 
 @dataclass(slots=True)
 class Refresh:
-    """What came of bringing an asset up to date. `published` and `held_back` are windows' outputs."""
+    """What came of bringing an asset up to date. `published` and `held_back` are windows' outputs; `failed` says by
+    window why it could not be made, `sentences` why one that is over its budget was held back; `details` is what the
+    engine says of the run."""
 
     asset: Asset
     sequence: int = 0
+    engine: Choice | None = None
+    failed: dict[str, str] = field(default_factory=dict)
+    sentences: dict[str, str] = field(default_factory=dict)
+    details: dict[str, object] = field(default_factory=dict)
     published: list[WindowOutput] = field(default_factory=list)
     held_back: list[WindowOutput] = field(default_factory=list)
     conform_seconds: float = 0.0
@@ -56,24 +68,36 @@ def out_of_date(ledger: Ledger, asset: Asset, within: Callable[[str], bool]) -> 
     return sorted({entry.window for entry in ledger.pending([asset.name]) if within(entry.window)})
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What an engine made of some windows; see `Refresh` for the fields."""
+
+    outputs: tuple[WindowOutput, ...]
+    failed: Mapping[str, str]
+    details: Mapping[str, object]
+
+
 def refresh(
     settings: Settings,
     ledger: Ledger,
     warehouse: Warehouse,
     asset: Asset,
-    choose: Callable[[], Collection[str]],
+    chosen: Callable[[], Collection[str]],
     run_id: str,
     log: Callable[[str], None],
+    on_spark: Callable[[Sequence[WindowInput]], Made],
 ) -> Refresh:
-    """Makes the windows that `choose` names, once the asset's lock is held, and publishes those that pass.
+    """Makes the windows that `chosen` names, once the asset's lock is held, and publishes those that pass.
 
-    Raises LakeError when a window's rows are not all accounted for; then nothing of its batch is published.
+    `on_spark` makes windows on Spark, when the contract or their size asks for it. A window that cannot be made, or
+    whose rows are not all accounted for, fails alone. A window whose raw rows are gone is made of its good rows and of
+    what quarantine kept: of raw alone it would become empty.
     """
     result = Refresh(asset)
     scratch = settings.home / "tmp" / "conform"
     scratch.mkdir(parents=True, exist_ok=True)
     with ledger.locked(f"asset:{asset.name}"):
-        windows = sorted(choose())
+        windows = sorted(chosen())
         if not windows:
             return result
         raw = files(settings, asset, windows)
@@ -87,27 +111,78 @@ def refresh(
             )
             for window in windows
         ]
-        for number, batch in enumerate(batches(inputs), start=1):
+        gone = raw_is_gone(ledger, asset, inputs)
+        result.engine = choose(asset, inputs, settings.spark)
+        log(f"{asset.name}: {result.engine.engine}, because {result.engine.reason}")
+        on_duckdb = result.engine.engine == "duckdb"
+        whole = [window for window in inputs if window.window not in gone]
+        # Spark shares out the work itself, and starting it is what takes long: one job for all windows.
+        work = [*(batches(whole) if on_duckdb else [whole] if whole else []), *([window] for window in gone.values())]
+        for number, batch in enumerate(work, start=1):
             started = time.monotonic()
-            outputs = conform(asset, batch, settings.conformed, scratch, run_id)
+            if batch[0].window in gone:
+                made = _from_kept(settings, ledger, warehouse, asset, batch[0].window, scratch, run_id)
+            elif on_duckdb:
+                made = Made(*conform_apart(asset, batch, settings.conformed, scratch, run_id), {})
+            else:
+                made = on_spark(batch)
             conformed = time.monotonic()
+            outputs = [replace(o, checks=(*o.checks, *budget_outcome(asset, o))) for o in made.outputs]
             passed = [output for output in outputs if not output.blocked_by]
             blocked = [output for output in outputs if output.blocked_by]
-            if passed:
-                warehouse.replace_windows(asset, passed)
-                ledger.publish(asset, raw.sequence, run_id, "duckdb", passed, time.monotonic() - started)
+            for first in range(0, len(passed), BATCH_WINDOWS):
+                swapped = passed[first : first + BATCH_WINDOWS]
+                warehouse.replace_windows(asset, swapped)
+                ledger.publish(asset, raw.sequence, run_id, result.engine.engine, swapped, time.monotonic() - started)
             if blocked:
-                ledger.hold_back(asset, run_id, blocked)
+                sentences = {
+                    output.window: over_budget(asset, output, broken_rules(output.quarantine_files))
+                    for output in blocked
+                    if BUDGET in output.blocked_by
+                }
+                ledger.hold_back(asset, run_id, blocked, sentences)
+                result.sentences |= sentences
             result.published += passed
             result.held_back += blocked
+            result.failed |= made.failed
+            result.details |= made.details
             result.conform_seconds += conformed - started
             result.publish_seconds += time.monotonic() - conformed
-            rows = sum(output.raw_rows for output in outputs)
+            rows = sum(output.raw_rows for output in made.outputs)
             log(
                 f"{asset.name}: batch {number}, {batch[0].window} to {batch[-1].window}, {rows} rows, "
-                f"{len(passed)} windows published, {len(blocked)} held back"
+                f"{len(passed)} windows published, {len(blocked)} held back, {len(made.failed)} failed"
             )
     return result
+
+
+def raw_is_gone(ledger: Ledger, asset: Asset, inputs: Sequence[WindowInput]) -> dict[str, WindowInput]:
+    """Those of the windows that were made of raw rows once, and have none now; by name, in order."""
+    empty = [window for window in inputs if not window.rows]
+    return {w.window: w for w in empty if any(known.raw_rows for known in ledger.windows(asset, w.window))}
+
+
+def _from_kept(
+    settings: Settings,
+    ledger: Ledger,
+    warehouse: Warehouse,
+    asset: Asset,
+    window: str,
+    scratch: Path,
+    run_id: str,
+) -> Made:
+    (known,) = ledger.windows(asset, window)
+    kept = Kept(
+        window,
+        warehouse.rows(asset, "staging", [window], good_columns(asset)),
+        warehouse.rows(asset, "quarantine", [window], QUARANTINE_COLUMNS),
+        [count for _, count in ledger.partitions(asset, window)],
+        known.raw_bytes,
+    )
+    try:
+        return Made((conform_kept(asset, kept, settings.conformed, scratch, run_id),), {}, {})
+    except LakeError as error:
+        return Made((), {window: str(error)}, {})
 
 
 def batches(inputs: Sequence[WindowInput]) -> Iterator[list[WindowInput]]:

@@ -11,6 +11,7 @@ import psutil
 from lake_assets.errors import LakeError
 from lake_assets.stack.layout import Layout
 
+THIS_MACHINE = "127.0.0.1"
 # Below the range that operating systems hand out to outgoing connections, so that a kept port stays ours.
 FIRST_PORT, PORT_COUNT = 20000, 10000
 # What people and connectors outside know: these are never changed behind their back.

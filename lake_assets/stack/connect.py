@@ -1,19 +1,24 @@
-"""The embedded Kafka Connect worker."""
+"""The Kafka Connect worker."""
 
 from pathlib import Path
 
+from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.kafka import LOGGING, fill_template
 from lake_assets.stack.layout import Layout
 from lake_assets.stack.programs import Program
 
 
-def prepare_connect(layout: Layout, jars: Path, addresses: dict[str, int | str]) -> None:
-    """Write the worker's configuration."""
+def prepare_connect(
+    layout: Layout, jars: Path, kafka: str, port: int, listen: str = THIS_MACHINE, host: str = THIS_MACHINE
+) -> None:
+    """Write its configuration: `kafka` is the broker, `listen` what it binds, `host` how other workers find it."""
     fill_template(
         "worker.properties",
         layout.run / "worker.properties",
-        kafka_port=addresses["kafka_port"],
-        connect_port=addresses["connect_port"],
+        kafka=kafka,
+        connect_port=port,
+        listen=listen,
+        host=host,
         plugins=jars / "plugins",
         secrets=layout.connect_secrets,
     )

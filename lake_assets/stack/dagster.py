@@ -7,12 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lake_assets.settings import PROJECT, Settings
+from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.layout import Layout
 from lake_assets.stack.programs import Program
 
 DEFINITIONS = "lake_assets.definitions"
 DBT_SERVER = "lake_assets.orchestration.dbt_server"
-CONFIG = """# Written by `lake up` at each start.
+CONFIG = """# Written at each start.
 storage:
   custom:
     module: lake_assets.stack.dagster_storage
@@ -40,7 +41,7 @@ telemetry: {{enabled: false}}
 """
 
 
-def prepare_dagster(settings: Settings, layout: Layout, code_port: int) -> None:
+def prepare_dagster(settings: Settings, layout: Layout, code_port: int, code_host: str = THIS_MACHINE) -> None:
     """Write dagster.yaml and the workspace file that names the code server. No password in either."""
     config = CONFIG.format(
         # dagster-postgres sends NOTIFY the way only psycopg2 understands, and SQLAlchemy would pick psycopg 3.
@@ -49,11 +50,11 @@ def prepare_dagster(settings: Settings, layout: Layout, code_port: int) -> None:
         logs=json.dumps(str(layout.dagster / "compute_logs")),
     )
     (layout.dagster / "dagster.yaml").write_text(config, "utf-8")
-    server = {"host": "127.0.0.1", "port": code_port, "location_name": "lake"}
+    server = {"host": code_host, "port": code_port, "location_name": "lake"}
     (layout.dagster / "workspace.yaml").write_text(json.dumps({"load_from": [{"grpc_server": server}]}), "utf-8")
 
 
-def dagster_programs(layout: Layout, code_port: int, web_port: int) -> list[Program]:
+def dagster_programs(layout: Layout, code_port: int, web_port: int, listen: str = THIS_MACHINE) -> list[Program]:
     """The programs of the orchestration, as far as this version of the project has their modules."""
     environment = lake_environment(layout)
     scripts = Path(sys.executable).parent
@@ -62,8 +63,8 @@ def dagster_programs(layout: Layout, code_port: int, web_port: int) -> list[Prog
     if find_spec(DBT_SERVER):
         programs.append(_program("dbt", (sys.executable, "-m", DBT_SERVER), ("postgres",), environment))
     if find_spec(DEFINITIONS):
-        code = ("api", "grpc", "-m", DEFINITIONS, "-h", "127.0.0.1", "-p", str(code_port), "--location-name", "lake")
-        web = ("-h", "127.0.0.1", "-p", str(web_port), "-w", workspace)
+        code = ("api", "grpc", "-m", DEFINITIONS, "-h", listen, "-p", str(code_port), "--location-name", "lake")
+        web = ("-h", listen, "-p", str(web_port), "-w", workspace)
         programs += [
             _program("code", (str(scripts / "dagster"), *code), ("postgres",), environment),
             _program("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace), ("code",), environment),

@@ -7,7 +7,7 @@ import hashlib
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,14 @@ from lake_assets.stack.ivy import run_ivy
 DIRECT = PROJECT / "connectors" / "ivy.xml"
 LOCK = PROJECT / "connectors" / "jars.lock"
 HEADER = """# Made by `make jars-lock` from ivy.xml.
-# sha256, bytes, folder, organisation:name:revision[:classifier]:extension
+# sha256, bytes, folder, organisation:name:revision[:classifier]:extension[, who alone needs it]
 """
-FOLDER_OF = {"kafka": "kafka", "iceberg": "plugins/iceberg", "jdbc": "plugins/jdbc"}
+FOLDER_OF = {
+    "kafka": "kafka", "iceberg": "plugins/iceberg", "jdbc": "plugins/jdbc", "s3": "plugins/iceberg",
+    "gs": "plugins/iceberg", "tests": "doubles/hdfs",
+}  # fmt: skip
+# Large, and of no use to a bucket of another scheme, or to anybody but the tests.
+SPECIAL = ("s3", "gs", "tests")
 
 
 class JarLockError(LakeError):
@@ -48,12 +53,16 @@ class Coordinates:
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    """One line of the lock: a file, its SHA-256, its bytes, and the folder under the jars folder it belongs in."""
+    """One line of the lock: a file, its SHA-256, its bytes, and the folder under the jars folder it belongs in.
+
+    With a `need` it is of use only to a bucket whose URL has that scheme, or to the `tests`.
+    """
 
     sha256: str
     size: int
     folder: str
     coordinates: Coordinates
+    need: str = ""
 
     @property
     def is_archive(self) -> bool:
@@ -68,10 +77,10 @@ def read_lock(path: Path = LOCK) -> list[Jar]:
         if line.startswith("#"):
             continue
         match line.split():
-            case [sha256, size, folder, coordinates] if size.isdigit() and coordinates.count(":") in (3, 4):
+            case [sha256, size, folder, coordinates, *need] if size.isdigit() and coordinates.count(":") in (3, 4):
                 organisation, name, revision, *classifier, extension = coordinates.split(":")
                 found = Coordinates(organisation, name, revision, "".join(classifier), extension)
-                jars.append(Jar(sha256, int(size), folder, found))
+                jars.append(Jar(sha256, int(size), folder, found, "".join(need)))
             case _:
                 raise JarLockError(
                     f"{path.name} line {number} is not a jar: make the file again with `make jars-lock`."
@@ -79,8 +88,15 @@ def read_lock(path: Path = LOCK) -> list[Jar]:
     return jars
 
 
+def needed_by(needs: Collection[str], jars: Iterable[Jar]) -> list[Jar]:
+    """The jars that every lake needs and those of these needs: schemes of buckets, or `tests`."""
+    return [jar for jar in jars if jar.need in ("", *needs)]
+
+
 def render_lock(jars: Iterable[Jar]) -> str:
-    lines = [f"{jar.sha256}  {jar.size:>9}  {jar.folder:<15}  {jar.coordinates}\n" for jar in jars]
+    lines = [
+        f"{jar.sha256}  {jar.size:>9}  {jar.folder:<15}  {jar.coordinates}  {jar.need}".rstrip() + "\n" for jar in jars
+    ]
     return HEADER + "".join(sorted(lines, key=lambda line: line.split()[2:]))
 
 
@@ -96,22 +112,23 @@ def resolve(java: str) -> list[Jar]:
         if ivy.wait() != 0:
             raise JarLockError(f"Ivy could not resolve {DIRECT.name}: see what it says above.")
         jars: list[Jar] = []
-        for conf, folder in FOLDER_OF.items():
+        for conf in FOLDER_OF:
             report = ElementTree.parse(Path(cache) / f"lake-connectors-{conf}.xml")  # noqa: S314 - written by Ivy just now
             for module in report.iter("module"):
                 for revision in module.iter("revision"):
                     jars += [
-                        _read_artifact(artifact, module.attrib["organisation"], revision.attrib["name"], folder)
+                        _read_artifact(artifact, module.attrib["organisation"], revision.attrib["name"], conf)
                         for artifact in revision.iter("artifact")
                     ]
         return jars
 
 
-def _read_artifact(artifact: ElementTree.Element, organisation: str, revision: str, folder: str) -> Jar:
+def _read_artifact(artifact: ElementTree.Element, organisation: str, revision: str, conf: str) -> Jar:
     classifier = artifact.attrib.get("extra-1.m.classifier", "")
     coordinates = Coordinates(organisation, artifact.attrib["name"], revision, classifier, artifact.attrib["ext"])
     file = Path(artifact.attrib["location"])
-    return Jar(hash_file(file), file.stat().st_size, folder, coordinates)
+    need = conf if conf in SPECIAL else ""
+    return Jar(hash_file(file), file.stat().st_size, FOLDER_OF[conf], coordinates, need)
 
 
 def main() -> None:

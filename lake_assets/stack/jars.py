@@ -1,6 +1,6 @@
 """Fetches what jars.lock lists and is not there yet, in parallel, checked, and safe to interrupt at any moment.
 
-`python -m lake_assets.stack.jars` is `make jars`.
+`python -m lake_assets.stack.jars` is `make jars`; what else is needed may follow, as jars.lock names it.
 """
 
 import contextlib
@@ -12,14 +12,15 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from lake_assets.errors import LakeError
-from lake_assets.settings import PROJECT
+from lake_assets.settings import PROJECT, load_settings
 from lake_assets.stack.ivy import run_ivy
-from lake_assets.stack.jar_lock import LOCK, Coordinates, Jar, hash_file, read_lock
+from lake_assets.stack.jar_lock import LOCK, Coordinates, Jar, hash_file, needed_by, read_lock
+from lake_assets.stores import scheme
 
 PROCESSES = 4
 ATTEMPTS = 2
@@ -48,19 +49,26 @@ def jars_folder() -> Path:
     return Path(os.environ.get("LAKE_JARS", PROJECT / ".jars")).expanduser().resolve()
 
 
-def complete_jars(java: str, on_progress: Progress = lambda _: None, jars: Sequence[Jar] | None = None) -> Path:
-    """The jars folder with every file of the lock in it; fetches what is missing. Raises JarsError.
+def complete_jars(
+    java: str,
+    on_progress: Progress = lambda _: None,
+    jars: Sequence[Jar] | None = None,
+    needs: Collection[str] = (),
+) -> Path:
+    """The jars folder with every file of the lock in it that has no special need or one of `needs`; fetches what is
+    missing. Raises JarsError.
 
     A file is fetched by one process once, whatever was interrupted before, and appears under its name only when its
     SHA-256 is the lock's. Files of an older lock are removed. `jars` are those of another lock, with other folders.
     """
     folder = jars_folder()
     jars = read_lock() if jars is None else jars
-    if not missing(folder, jars):
+    needed = needed_by(needs, jars)
+    if not missing(folder, needed):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder) as lock:
-        wanted = missing(folder, jars)
+        wanted = missing(folder, needed)
         _check_space(folder, wanted)
         downloads = folder / ".download"
         try:
@@ -267,12 +275,13 @@ def main() -> None:
             print(f"\r{line}  ", end="", file=sys.stderr, flush=True)  # noqa: T201
 
     try:
-        wanted = missing(jars_folder(), read_lock())
+        needs = {*sys.argv[1:], scheme(load_settings().bucket)}
+        wanted = missing(jars_folder(), needed_by(needs, read_lock()))
         if not wanted:
             return
         began = time.monotonic()
         print(f"Fetching {len(wanted)} jars into {jars_folder()} ...", flush=True)  # noqa: T201
-        complete_jars(find_java(), show)
+        complete_jars(find_java(), show, needs=needs)
         if live:
             print(file=sys.stderr)  # noqa: T201
         print(f"The jars are complete after {time.monotonic() - began:.0f} s.")  # noqa: T201

@@ -1,4 +1,4 @@
-"""The embedded broker: one KRaft node that is its own controller."""
+"""The lake's own broker: one KRaft node that is its own controller."""
 
 import subprocess
 import uuid
@@ -8,6 +8,7 @@ from string import Template
 
 from lake_assets.errors import LakeError
 from lake_assets.settings import PROJECT
+from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.layout import Layout
 from lake_assets.stack.programs import Program
 
@@ -25,14 +26,26 @@ def fill_template(name: str, into: Path, **values: object) -> Path:
     return into
 
 
-def prepare_kafka(layout: Layout, java: str, jars: Path, addresses: dict[str, int | str]) -> None:
-    """Write the broker's configuration and format its storage once. Raises KafkaSetupError."""
+def prepare_kafka(
+    layout: Layout,
+    java: str,
+    jars: Path,
+    addresses: dict[str, int | str],
+    listen: str = THIS_MACHINE,
+    host: str = THIS_MACHINE,
+) -> None:
+    """Write the broker's configuration and format its storage once. Raises KafkaSetupError.
+
+    `listen` is the address it binds, `host` the name under which clients find it.
+    """
     config = fill_template(
         "broker.properties",
         layout.run / "broker.properties",
         kafka_port=addresses["kafka_port"],
         controller_port=addresses["controller_port"],
         data=layout.kafka,
+        listen=listen,
+        host=host,
     )
     if (layout.kafka / "meta.properties").exists():
         return

@@ -48,7 +48,8 @@ class Layout:
 
     @property
     def connect_secrets(self) -> Path:
-        return self.secrets / "connect.properties"
+        """The folder of all that Kafka Connect's worker may read for its connectors."""
+        return self.secrets / "connect"
 
     @property
     def postgres(self) -> Path:
@@ -87,7 +88,7 @@ class Layout:
             )
         for folder in (self.home, self.logs, self.dagster):
             folder.mkdir(parents=True, exist_ok=True)
-        for folder in (self.run, self.secrets):
+        for folder in (self.run, self.secrets, self.connect_secrets):
             folder.mkdir(mode=0o700, exist_ok=True)
             folder.chmod(0o700)
 

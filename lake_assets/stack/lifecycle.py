@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from lake_assets.bucket import check
 from lake_assets.settings import lake_home, load_settings
 from lake_assets.stack.addresses import read_addresses
 from lake_assets.stack.dagster import DBT_SERVER, DEFINITIONS
 from lake_assets.stack.health import checks, failed_connectors
-from lake_assets.stack.jar_lock import read_lock
+from lake_assets.stack.jar_lock import needed_by, read_lock
 from lake_assets.stack.jars import complete_jars, jars_folder, missing
 from lake_assets.stack.java import find_java
 from lake_assets.stack.layout import Layout, remove_sockets
@@ -20,6 +21,7 @@ from lake_assets.stack.logs import last_error, last_start
 from lake_assets.stack.starting import PartFailed, Progress, Start
 from lake_assets.stack.stream import PREFIX
 from lake_assets.stack.supervisor import Supervisor, end_processes, orphans, owned_processes
+from lake_assets.stores import scheme
 
 RESTART_SECONDS = 60.0
 # Who writes goes before who is written to.
@@ -48,13 +50,17 @@ def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = Non
     """Start the parts (None: all of them) with what they need, and return when each answers a real question.
 
     Parts that run already are left alone, those whose configuration changed are restarted. `on_progress` gets one
-    short sentence per step, from several threads. Raises LakeError: no Java, a port taken, a part that failed.
+    short sentence per step, from several threads. Raises LakeError: no Java, a bucket that cannot be written, a port
+    taken, a part that failed.
     """
     layout = Layout(lake_home())
     java = find_java()
-    if missing(jars_folder(), read_lock()):
+    bucket = load_settings().bucket
+    check(bucket)
+    needs = [scheme(bucket)]
+    if missing(jars_folder(), needed_by(needs, read_lock())):
         on_progress("fetching jars, about 200 MB")
-    jars = complete_jars(java)
+    jars = complete_jars(java, needs=needs)
     layout.create()
     with _alone(layout):
         if not Supervisor(layout).is_running() and (leftovers := owned_processes(layout)):

@@ -25,12 +25,12 @@ def keep_passwords(layout: Layout, host: str, port: int) -> dict[str, str]:
     # URL-safe characters: neither libpq's passfile nor a properties file needs an escape for them.
     passwords = {role: kept.get(role) or secrets.token_urlsafe(24) for role in ROLES}
     lines = [f"{host}:{port}:*:{role}:{password}" for role, password in passwords.items()]
-    _write_private(layout.passfile, "\n".join(lines) + "\n")
-    _write_private(layout.connect_secrets, f"user=connect\npassword={passwords['connect']}\n")
+    write_private(layout.passfile, "\n".join(lines) + "\n")
+    write_private(layout.connect_secrets / "postgres.properties", f"user=connect\npassword={passwords['connect']}\n")
     return passwords
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Never readable by others, not even for a moment, and replaced in one step."""
     aside = path.with_suffix(".new")
     aside.unlink(missing_ok=True)

@@ -71,6 +71,16 @@ def bootstrap(postgres: Postgres, admin: str, passwords: Mapping[str, str], embe
         dagster.execute("revoke all on schema public from public")
 
 
+def own_database(admin: str, name: str, password: str) -> None:
+    """A role and a database of that name for a program that is not the lake's. Does nothing when they are there."""
+    import psycopg
+
+    with psycopg.connect(admin, autocommit=True) as server:
+        if not server.execute("select 1 from pg_roles where rolname = %s", [name]).fetchone():
+            _make_role(server, name, password)
+        _make_database(server, name, name)
+
+
 def external_address(dsn: str) -> dict[str, int | str]:
     """Where a server of somebody else's is, for stack.json: from the administrator's connection string, no password."""
     from psycopg.conninfo import conninfo_to_dict

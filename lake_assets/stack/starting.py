@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.settings import Settings, load_settings
-from lake_assets.stack.addresses import choose_ports, read_addresses, write_addresses
+from lake_assets.stack.addresses import THIS_MACHINE, choose_ports, read_addresses, write_addresses
 from lake_assets.stack.connect import connect_program, prepare_connect
 from lake_assets.stack.dagster import dagster_programs, prepare_dagster
 from lake_assets.stack.health import checks
@@ -86,6 +86,13 @@ class Start:
             kept |= external_address(self._admin_dsn)
         elif kept.get("postgres") == "external":
             raise LakeError("This lake's Postgres is a server of its own: set LAKE_POSTGRES_DSN as at its first start.")
+        settings = load_settings()
+        # Where its tables are: a command in another shell means the same lake.
+        kept.setdefault("bucket", settings.bucket)
+        kept.setdefault("target", settings.target)
+        if settings.target == "gcp":
+            kept.setdefault("gcp_project", settings.gcp.project)
+            kept.setdefault("gcp_location", settings.gcp.location)
         running = self._running()
         ours = frozenset(port for port, part in PORT_OF.items() if part in running)
         if self._admin_dsn:
@@ -112,7 +119,8 @@ class Start:
                 steps.append(pool.submit(prepare_postgres, self._layout, port, admin_password))
             for step in steps:
                 step.result()
-        prepare_connect(self._layout, self._jars, addresses)
+        kafka = f"{THIS_MACHINE}:{addresses['kafka_port']}"
+        prepare_connect(self._layout, self._jars, kafka, int(addresses["connect_port"]))
         prepare_dagster(settings, self._layout, int(addresses["code_port"]))
 
     def _programs(self, settings: Settings, addresses: dict[str, int | str]) -> dict[str, Program]:

@@ -12,25 +12,61 @@ from pathlib import Path
 
 import duckdb
 
+from lake_assets.bucket import let_read
 from lake_assets.errors import Unavailable
 from lake_assets.settings import Settings
+from lake_assets.stores import store_of
 
-_EXTENSIONS = ("ducklake", "postgres_scanner")
+_EXTENSIONS = ("ducklake", "httpfs", "postgres_scanner")
 _METADATA_SCHEMA = "ducklake"
 
 
-def connect(settings: Settings, *, read_only: bool = False, serving: bool = True) -> duckdb.DuckDBPyConnection:
+def connect(
+    settings: Settings, *, read_only: bool = False, lake: bool = True, serving: bool = True
+) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB with the lake's databases attached as role `lake`; times are shown in UTC.
 
-    `serving=False` leaves the marts' Postgres out. The caller closes the connection; one connection serves one thread.
-    Raises Unavailable when Postgres does not answer.
+    `lake=False` leaves the staging tables out, `serving=False` the marts' Postgres. The caller closes the connection;
+    one connection serves one thread. Raises Unavailable when Postgres does not answer.
     """
     connection = duckdb.connect(config=session_config(settings))
+    open_bucket(connection, settings.bucket)
     try:
-        for statement in session_statements(settings, read_only=read_only, serving=serving):
-            connection.execute(statement)
-    except duckdb.IOException as error:
+        # As a statement: in the connect config it would be applied before the extension that knows it is loaded.
+        connection.execute("set TimeZone = 'UTC'")
+        if lake:
+            attach(connection, settings, read_only=read_only)
+        if serving:
+            mode = ", read_only" if read_only else ""
+            _attach(connection, settings, f"attach {_literal(_conninfo(settings))} as serving (type postgres{mode})")
+    except Unavailable:
         connection.close()
+        raise
+    return connection
+
+
+def attach(connection: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool = False) -> None:
+    """Attaches the DuckLake with the staging tables as `lake`. Raises Unavailable."""
+    mode = ", read_only" if read_only else ""
+    _attach(
+        connection,
+        settings,
+        f"attach {_literal('ducklake:postgres:' + _conninfo(settings))} as lake "
+        f"(data_path {_literal(settings.staging_data)}, metadata_schema {_literal(_METADATA_SCHEMA)}{mode})",
+    )
+    connection.execute("set ducklake_max_retry_count = 100")
+
+
+def _conninfo(settings: Settings) -> str:
+    if settings.postgres.port == 0:
+        raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
+    return settings.postgres.conninfo("lake")
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, statement: str) -> None:
+    try:
+        connection.execute(statement)
+    except duckdb.IOException as error:
         refusal = re.search(r"connection to server at .+? failed: ([^\n]+)", str(error))
         if refusal is None:
             raise
@@ -38,7 +74,14 @@ def connect(settings: Settings, *, read_only: bool = False, serving: bool = True
         raise Unavailable(
             f"Postgres at {address} does not answer ({refusal[1].strip()}): start it with `lake up`."
         ) from error
-    return connection
+
+
+def open_bucket(connection: duckdb.DuckDBPyConnection, bucket: str) -> None:
+    """Lets a session attach a DuckLake whose files are in this bucket, and read them."""
+    # Before httpfs: DuckDB asks file systems in the order in which they came, and ours knows every kind of bucket.
+    let_read(connection, bucket)
+    if store_of(bucket).checked:
+        connection.execute("load httpfs")
 
 
 def session_config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
@@ -52,24 +95,6 @@ def session_config(settings: Settings) -> dict[str, str | bool | int | float | l
         "allow_unsigned_extensions": True,
         "temp_directory": str(spill),
     }
-
-
-def session_statements(settings: Settings, *, read_only: bool = False, serving: bool = True) -> list[str]:
-    """The statements that make a DuckDB session one of this lake's. Raises Unavailable before the first `lake up`."""
-    if settings.postgres.port == 0:
-        raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
-    mode = ", read_only" if read_only else ""
-    conninfo = settings.postgres.conninfo("lake")
-    statements = [
-        f"attach {_literal('ducklake:postgres:' + conninfo)} as lake "
-        f"(data_path {_literal(settings.staging_data)}, metadata_schema {_literal(_METADATA_SCHEMA)}{mode})",
-        "set ducklake_max_retry_count = 100",
-        # As a statement: in the connect config it would be applied before the extension that knows it is loaded.
-        "set TimeZone = 'UTC'",
-    ]
-    if serving:
-        statements.insert(1, f"attach {_literal(conninfo)} as serving (type postgres{mode})")
-    return statements
 
 
 def link_extensions(settings: Settings) -> Path:

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -10,9 +12,15 @@ from lake_assets.catalog.accounting import WindowOutput
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.windows import window_key, window_start
 from lake_assets.compile.ddl import QUARANTINE, Column, create_table, staging_columns
+from lake_assets.compile.reasons import reasons
 from lake_assets.compile.sql import identifier, literal
 from lake_assets.settings import Settings
-from lake_assets.warehouse.connection import connect
+from lake_assets.warehouse.answers import Answer, QueryError, Reason, answer
+from lake_assets.warehouse.connection import attach, connect
+from lake_assets.warehouse.protocol import Table
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 class DuckLake:
@@ -74,10 +82,71 @@ left join known using (topic, partition, "offset")""")
                     totals[window_key(start, asset.window)][place] = rows
         return {window: (good, bad) for window, (good, bad) in totals.items()}
 
+    def reasons(self, assets: Sequence[Asset]) -> list[Reason]:
+        if not assets:
+            return []
+        broken = [(asset, _errors(_qualified(asset, asset.quarantine_table))) for asset in assets]
+        with self._session() as session:
+            return [Reason(*row) for row in session.execute(reasons(broken)).fetchall()]
+
+    def staging(
+        self, session: duckdb.DuckDBPyConnection, asset: Asset, columns: Sequence[str], low: datetime, high: datetime
+    ) -> str:
+        attach(session, self._settings)
+        return _qualified(asset, asset.table)
+
+    def ask(self, query: str, limit: int | None) -> Answer:
+        """In DuckDB, with `lake` (staging, quarantine) and `serving` (Postgres) attached to be read only."""
+        session = connect(self._settings, read_only=True)
+        try:
+            _leave_out_database_names(session)
+            found = session.execute(query)
+            if not found.description:
+                return Answer((), (), more=False)
+            rows = found.fetchall() if limit is None else found.fetchmany(limit + 1)
+            return answer([column[0] for column in found.description], rows, limit)
+        except duckdb.Error as error:
+            said = " ".join(str(error).split("\nLINE ")[0].split())
+            raise QueryError(said if said.endswith("?") else f"{said.rstrip('.!')}.") from error
+        finally:
+            session.close()
+
+    def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
+        name = asset.table if table == "staging" else asset.quarantine_table
+        # No window at all is a list that SQL does not allow.
+        where = f"_window in ({_starts(asset, windows)})" if windows else "false"
+        query = f"select {', '.join(map(identifier, columns))} from {_qualified(asset, name)} where {where}"
+        with self._session() as session:
+            return session.execute(query).to_arrow_table()
+
     @contextmanager
     def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with connect(self._settings, serving=False) as session:
             yield session
+
+
+def _leave_out_database_names(session: duckdb.DuckDBPyConnection) -> None:
+    """Lets `leads_staging.leads` and `funnel_data_mart.funnel` be found without `lake.` and `serving.`.
+
+    Postgres is asked, because DuckDB would load the description of every table to know the schemas.
+    """
+    schemas = session.execute(
+        """
+        from postgres_query('serving', '
+          select ''lake."'' || schema_name || ''"'' as name from ducklake.ducklake_schema where end_snapshot is null
+          union all
+          select ''serving."'' || nspname || ''"'' from pg_namespace where nspname not like ''pg\\_%''
+          order by 1
+        ')
+        """
+    ).fetchall()
+    session.execute(f"set search_path = '{','.join(name for (name,) in schemas)}'")
+
+
+def _errors(table: str) -> str:
+    """What `reasons` wants of a quarantine table."""
+    broken = 'select _window, (partition, "offset") as row_id, unnest(errors) as error'
+    return f"({broken} from {table})"
 
 
 def _qualified(asset: Asset, table: str) -> str:

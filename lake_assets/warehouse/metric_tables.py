@@ -15,7 +15,7 @@ def sink_database(settings: Settings) -> Database:
     """How Kafka Connect reaches the database."""
     postgres = settings.postgres
     url = f"jdbc:postgresql://{postgres.host}:{postgres.port}/{postgres.dbname}?currentSchema={SCHEMA}&reWriteBatchedInserts=true"
-    return Database(url, "connect", f"${{file:{settings.secrets / 'connect.properties'}:password}}")
+    return Database(url, "connect", settings.connect_password)
 
 
 def applied_definitions(settings: Settings, metrics: Iterable[Metric]) -> dict[str, str]:

@@ -1,10 +1,18 @@
 """What a warehouse must do for the pipeline; every target's adapter is one class that does this and no more."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from lake_assets.catalog.accounting import WindowOutput
 from lake_assets.catalog.model import Asset
+from lake_assets.warehouse.answers import Answer, Reason
+
+if TYPE_CHECKING:
+    import pyarrow
+    from duckdb import DuckDBPyConnection
+
+Table = Literal["staging", "quarantine"]
 
 
 class Warehouse(Protocol):
@@ -33,5 +41,41 @@ class Warehouse(Protocol):
         """Staging and quarantine rows of every window that has any, as the tables themselves count them.
 
         Of the named windows only, when names are given.
+        """
+        ...
+
+    def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
+        """These columns of all rows of the windows, as readers see them now; in no order, and all in memory."""
+        ...
+
+    def reasons(self, assets: Sequence[Asset]) -> list[Reason]:
+        """Why rows are in quarantine, in the order of the assets' names, most rows first."""
+        ...
+
+    def staging(
+        self, session: "DuckDBPyConnection", asset: Asset, columns: Sequence[str], low: datetime, high: datetime
+    ) -> str:
+        """Lets a DuckDB session read an asset's staging rows; SQL of a relation, which may stand behind `from`.
+
+        It has at least the named columns, and at least the rows whose event time is in `low` <= time < `high`.
+        """
+        ...
+
+    def ask(self, query: str, limit: int | None) -> Answer:
+        """Answers an engineer's query in the warehouse's own SQL. Nothing can be changed with it. Raises QueryError."""
+        ...
+
+
+class MartAccess(Protocol):
+    """The schemas of marts (`funnel_data_mart`), which hold all that analysts may read and are open to no one else."""
+
+    def missing(self, schemas: Sequence[str]) -> list[str]:
+        """Those of the schemas that are not there, or that analysts may not read yet. Changes nothing."""
+        ...
+
+    def ensure(self, schemas: Sequence[str]) -> None:
+        """Makes them and lets analysts read all in them, now and after every rebuild. Can be run again.
+
+        Raises MartNameError for a schema that analysts must not read.
         """
         ...

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lake_assets.catalog.compare import compare
-from lake_assets.catalog.model import Asset, Check, Field, FieldType
+from lake_assets.catalog.model import Asset, Check, Field, FieldType, QuarantineBudget
 from tests.catalog.contract_text import parse
 
 ORDERS = parse()
@@ -59,6 +59,7 @@ CHANGES: list[tuple[str, Asset, str, str]] = [
     ("partitions", replace(ORDERS, partitions=8), "additive", "breaking"),
     ("start", replace(ORDERS, start=date(2025, 1, 1)), "additive", "breaking"),
     ("unknownFields", replace(ORDERS, unknown_fields="reject"), "breaking", "additive"),
+    ("quarantine", replace(ORDERS, quarantine=QuarantineBudget(5)), "additive", "additive"),
     ("name", replace(ORDERS, name="sales"), "breaking", "breaking"),
     ("domain", replace(ORDERS, domain="crm"), "breaking", "breaking"),
     ("topic", replace(ORDERS, topic="shop.other"), "breaking", "breaking"),

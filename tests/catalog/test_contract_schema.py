@@ -31,7 +31,8 @@ def instances(draw: st.DrawFn, schema: dict[str, Any]) -> Any:
         case "integer":
             return draw(st.integers(schema.get("minimum", -9), min(schema.get("maximum", 99), 99)))
         case "number":
-            return draw(st.integers(-9, 99) | st.floats(-9, 99))
+            low, high = schema.get("minimum", -9), min(schema.get("maximum", 99), 99)
+            return draw(st.integers(low, high) | st.floats(low, high))
         case "boolean":
             return draw(st.booleans())
         case "array":
@@ -47,7 +48,8 @@ def _objects(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
     known = schema["properties"]
     one_of = [alternative["required"][0] for alternative in schema.get("oneOf", [])]
     optional = [key for key in known if key not in one_of]
-    chosen = set(draw(st.lists(st.sampled_from(optional), unique=True))) if optional else set[str]()
+    least = schema.get("minProperties", 0)
+    chosen = set(draw(st.lists(st.sampled_from(optional), min_size=least, unique=True))) if optional else set[str]()
     chosen |= set(schema.get("required", ())) | ({draw(st.sampled_from(one_of))} if one_of else set())
     parts = dict(known)
     value: dict[str, Any] = {}

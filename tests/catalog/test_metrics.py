@@ -131,7 +131,9 @@ def test_texts_of_a_metric_cannot_leave_their_quotes() -> None:
     found = metric(ASSET, text)
     statements = "\n".join(metric_statements(found))
     assert "'It''s \"quoted\"; drop table x'" in statements
-    query = differences(found, staging_rows(found, ASSET, "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"))
+    query = differences(
+        found, staging_rows(found, ASSET, "staged", "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00")
+    )
     assert "'o''clock'" in query
 
 

@@ -1,21 +1,76 @@
-"""Conforms records without a broker: raw files in, rows out."""
+"""Conforms records without a broker: raw files in, rows out, on both engines."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import os
+import sys
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import duckdb
 import pytest
 
-from lake_assets.catalog.accounting import WindowInput
+from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.model import Asset
 from lake_assets.conform.duckdb import conform
+from lake_assets.conform.request import Request
+from lake_assets.errors import LakeError
+from lake_assets.settings import PROJECT
 from tests.conform.records import ORDERS, Conformed, Record, write_raw
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 Conform = Callable[..., Conformed]
+Engine = Callable[..., tuple[WindowOutput, ...]]
 
 
 @pytest.fixture(scope="session")
-def conform_records(tmp_path_factory: pytest.TempPathFactory) -> Conform:
+def spark() -> Generator["SparkSession"]:
+    """One real local session, with the job's modules as its workers find them in the job's zip."""
+    paths = os.pathsep.join((str(PROJECT), str(PROJECT / "spark"), str(PROJECT / "tests" / "conform")))
+    environment = {"PYSPARK_PYTHON": sys.executable, "PYTHONPATH": paths, "SPARK_LOCAL_IP": "127.0.0.1"}
+    found = [*paths.split(os.pathsep), *sys.path]
+    with mock.patch.dict(os.environ, environment), mock.patch.object(sys, "path", found):
+        from dagster_pyspark import LazyPySparkResource
+
+        resource = LazyPySparkResource(
+            spark_config={
+                "spark.master": "local[2]",
+                "spark.ui.enabled": "false",
+                "spark.driver.host": "127.0.0.1",
+                "spark.driver.bindAddress": "127.0.0.1",
+                "spark.ui.showConsoleProgress": "false",
+            }
+        )
+        session = resource.spark_session
+        session.sparkContext.setLogLevel("ERROR")
+        yield session
+        session.stop()
+
+
+@pytest.fixture(scope="session")
+def on_spark(spark: "SparkSession") -> Engine:
+    """The job's own function, given a session; small buckets, so that windows are cut into several."""
+    from job import run
+
+    def conform_on_spark(asset: Asset, windows: Sequence[WindowInput], out: str, folder: object, run_id: str) -> Any:
+        loaded_at = "2026-02-01T00:00:00+00:00"
+        request = Request(asset, tuple(windows), out, f"{out}/job", "n", run_id, loaded_at, bucket_rows=40)
+        answer = run(spark, request, lambda _: None)
+        for reason in answer.failed.values():
+            raise LakeError(reason)
+        return answer.outputs
+
+    return conform_on_spark
+
+
+@pytest.fixture(scope="session", params=["duckdb", "spark"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return conform if request.param == "duckdb" else request.getfixturevalue("on_spark")
+
+
+@pytest.fixture(scope="session")
+def conform_records(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Conform:
     """Conforms records (or bare payloads) given window by window."""
 
     def run(
@@ -28,15 +83,15 @@ def conform_records(tmp_path_factory: pytest.TempPathFactory) -> Conform:
             records = [r if isinstance(r, Record) else Record(r) for r in given]
             write_raw(folder / f"{number}.parquet", records)
             inputs.append(WindowInput(window, (str(folder / f"{number}.parquet"),), len(records), 1))
-        outputs = conform(asset, inputs, f"file://{folder}/out", folder, "run-1")
+        outputs = engine(asset, inputs, f"file://{folder}/out", folder, "run-1")
         good = [path for output in outputs for path in output.good_files]
         bad = [path for output in outputs for path in output.quarantine_files]
-        return Conformed(outputs, _rows(good, "_partition, _offset"), _rows(bad, 'partition, "offset"'))
+        return Conformed(outputs, rows_of(good, "_kafka_partition, _offset"), rows_of(bad, 'partition, "offset"'))
 
     return run
 
 
-def _rows(paths: list[str], order: str) -> list[dict[str, Any]]:
+def rows_of(paths: list[str], order: str) -> list[dict[str, Any]]:
     if not paths:
         return []
     with duckdb.connect() as session:

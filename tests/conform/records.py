@@ -62,12 +62,12 @@ class Conformed:
     quarantined: list[dict[str, Any]]
 
 
-def write_raw(path: Path, records: Sequence[Record]) -> None:
+def write_raw(path: Path, records: Sequence[Record], topic: str = "shop.orders") -> None:
     offsets = [i if r.offset is None else r.offset for i, r in enumerate(records)]
     table = pa.table(
         {
             "payload": pa.array([r.payload for r in records], pa.binary()),
-            "_topic": pa.array(["shop.orders"] * len(records)),
+            "_topic": pa.array([topic] * len(records)),
             "_partition": pa.array([r.partition for r in records], pa.int32()),
             "_offset": pa.array(offsets, pa.int64()),
             "_timestamp": pa.array([r.timestamp for r in records], pa.timestamp("us", tz="UTC")),

@@ -118,6 +118,15 @@ def test_a_payload_that_is_no_object_is_quarantined_as_it_came(
     assert [(row["payload"], [e["code"] for e in row["errors"]]) for row in result.quarantined] == [(body, [code])]
 
 
+def test_an_empty_payload_under_a_contract_that_requires_nothing_does_not_fail_the_window(
+    conform_records: Conform,
+) -> None:
+    """DuckDB asked for the type of its JSON before the condition that guards it, and gave up."""
+    lenient = replace(ORDERS, fields=tuple(replace(field, required=False) for field in ORDERS.fields), key=())
+    result = conform_records([b""], lenient)
+    assert [[e["code"] for e in row["errors"]] for row in result.quarantined] == [["empty_payload"]]
+
+
 def test_every_broken_rule_of_a_row_is_listed_with_the_value_and_a_sentence(conform_records: Conform) -> None:
     result = conform_records([payload(region="mars", quantity="many")])
     assert result.quarantined[0]["errors"] == [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lake_assets.catalog.accounting import WindowInput
 from lake_assets.catalog.model import Check
-from lake_assets.conform.duckdb import conform
+from lake_assets.conform.duckdb import conform, conform_apart
 from lake_assets.errors import LakeError
 from tests.conform.conftest import Conform
 from tests.conform.records import NOON, ORDERS, Record, write_raw
@@ -64,7 +64,7 @@ def test_without_a_key_only_redelivered_rows_are_duplicates(conform_records: Con
 def test_every_row_carries_where_it_came_from(conform_records: Conform) -> None:
     result = conform_records([Record(order("a"), partition=3, offset=41)])
     row = result.good[0]
-    assert (row["_partition"], row["_offset"], row["_contract_version"]) == (3, 41, "1.2.0")
+    assert (row["_kafka_partition"], row["_offset"], row["_contract_version"]) == (3, 41, "1.2.0")
     assert row["_window"] == datetime(2026, 1, 1, tzinfo=UTC)
     assert row["_event_at"] == NOON
 
@@ -125,6 +125,20 @@ def test_a_window_whose_raw_rows_are_not_all_there_is_refused(tmp_path: Path) ->
     short = WindowInput("2026-01-01", (str(tmp_path / "raw.parquet"),), 2, 1)
     with pytest.raises(LakeError, match="the snapshot holds 2 rows but 1 were judged"):
         conform(ORDERS, [short], f"file://{tmp_path}/out", tmp_path, "run-1")
+
+
+def test_a_damaged_file_holds_back_its_own_window_only(tmp_path: Path) -> None:
+    inputs: list[WindowInput] = []
+    for day in (1, 2, 3):
+        path = tmp_path / f"{day}.parquet"
+        write_raw(path, [Record(order("a"), timestamp=datetime(2026, 1, day, tzinfo=UTC))])
+        inputs.append(WindowInput(f"2026-01-0{day}", (str(path),), 1, path.stat().st_size))
+    damaged = tmp_path / "2.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    outputs, failed = conform_apart(ORDERS, inputs, f"file://{tmp_path}/out", tmp_path, "run-1")
+    assert [(output.window, output.good) for output in outputs] == [("2026-01-01", 1), ("2026-01-03", 1)]
+    assert list(failed) == ["2026-01-02"]
+    assert "2.parquet" in failed["2026-01-02"]
 
 
 def test_a_check_whose_query_cannot_run_is_one_sentence(conform_records: Conform) -> None:

@@ -1,12 +1,12 @@
 """The audit finds records that were really lost, and is not fooled by offsets that never held one."""
 
 import json
-import time
 
-import requests
 from confluent_kafka import Producer
 
 from tests.end_to_end.conftest import Lake
+from tests.stack.conditions import wait_until
+from tests.stack.worker import ask
 
 CONTRACT = """\
 apiVersion: v3.1.0
@@ -26,7 +26,6 @@ schema:
       - {{name: reading_id, logicalType: string, required: true, primaryKey: true, description: Number of the reading.}}
       - {{name: taken_at, logicalType: timestamp, required: true, description: When it was taken (UTC).}}
 """
-DEADLINE_SECONDS = 60.0
 
 
 def reading(number: int) -> bytes:
@@ -38,20 +37,9 @@ def make(lake: Lake, domain: str, name: str) -> None:
     lake.ok("apply")
 
 
-def ask(lake: Lake, method: str, path: str, body: object = None) -> requests.Response:
-    """Kafka Connect's answer, once it accepts the request."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while True:
-        answer = requests.request(method, lake.settings.connect + path, json=body, timeout=30)
-        if answer.ok or time.monotonic() > deadline:
-            assert answer.ok, answer.text
-            return answer
-
-
 def wait_for_state(lake: Lake, connector: str, state: str) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while ask(lake, "GET", f"/connectors/{connector}/status").json()["connector"]["state"] != state:
-        assert time.monotonic() < deadline
+    path = f"/connectors/{connector}/status"
+    wait_until(lambda: ask(lake.settings, "GET", path).json()["connector"]["state"] == state)
 
 
 def test_records_that_the_sink_skipped_are_named_by_topic_partition_and_offsets(lake: Lake) -> None:
@@ -59,12 +47,12 @@ def test_records_that_the_sink_skipped_are_named_by_topic_partition_and_offsets(
     lake.ok("produce", "readings", "-", "--format", "jsonl", stdin=b"\n".join(map(reading, range(10))))
     lake.ok("run")
     # Somebody moves the connector's offsets past five records, as happens in a hurried repair.
-    ask(lake, "PUT", "/connectors/raw-plant/stop")
+    ask(lake.settings, "PUT", "/connectors/raw-plant/stop")
     wait_for_state(lake, "raw-plant", "STOPPED")
     lake.ok("produce", "readings", "-", "--format", "jsonl", stdin=b"\n".join(map(reading, range(10, 15))))
     offset = {"partition": {"kafka_topic": "plant.readings", "kafka_partition": 0}, "offset": {"kafka_offset": 15}}
-    ask(lake, "PATCH", "/connectors/raw-plant/offsets", {"offsets": [offset]})
-    ask(lake, "PUT", "/connectors/raw-plant/resume")
+    ask(lake.settings, "PATCH", "/connectors/raw-plant/offsets", {"offsets": [offset]})
+    ask(lake.settings, "PUT", "/connectors/raw-plant/resume")
     lake.ok("produce", "readings", "-", "--format", "jsonl", stdin=reading(15))
     lake("run")
     answer = lake("audit", "readings")

@@ -62,7 +62,7 @@ def agreed(lake: Lake, asset: str) -> dict[str, object]:
     def found() -> dict[str, object]:
         return lake("audit", asset, "--json").json[0]["metrics"][0]
 
-    wait_until(lambda: not found()["waiting"] and arrived(lake), 120)
+    wait_until(lambda: not found()["waiting"] and arrived(lake))
     return found()
 
 

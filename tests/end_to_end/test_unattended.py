@@ -69,11 +69,11 @@ def test_an_event_reaches_the_mart_and_nobody_asked(watched: Lake) -> None:
     lines = [sale(f"by-itself-{day}", f"{day}T10:00:00Z") for day in DAYS]
     watched.ok("produce", "sales", "-", "--format", "jsonl", stdin=b"\n".join(lines))
     for day in DAYS:
-        wait_until(lambda day=day: orders(watched, day) == 1, seconds=120)
+        wait_until(lambda day=day: orders(watched, day) == 1)
 
 
 def test_a_backfill_from_the_ui_makes_its_windows_again_and_no_other(watched: Lake) -> None:
-    wait_until(lambda: set(DAYS) <= set(published(watched)), seconds=120)
+    wait_until(lambda: set(DAYS) <= set(published(watched)))
     before, began = published(watched), datetime.now(UTC)
     paths = [["sales_staging", "sales"], ["conformed", "sales"], ["sales_staging", "sales_quarantine"]]
     selection = [{"path": path} for path in paths]
@@ -85,8 +85,18 @@ def test_a_backfill_from_the_ui_makes_its_windows_again_and_no_other(watched: La
     def state() -> str:
         return graphql(watched, STATE, id=launched["backfillId"])["partitionBackfillOrError"]["status"]
 
-    wait_until(lambda: state() not in ("REQUESTED", "CANCELING"), seconds=180)
+    wait_until(lambda: state() not in ("REQUESTED", "CANCELING"))
     assert state() == "COMPLETED_SUCCESS"
     after = published(watched)
     assert sorted(window for window in after if after[window] != before.get(window)) == list(DAYS[:2])
     assert all(datetime.fromisoformat(after[day]) > began for day in DAYS[:2])
+
+
+def test_a_new_asset_stops_no_metric_of_another(watched: Lake) -> None:
+    supervisor = Supervisor(Layout(watched.settings.home))
+    counting = supervisor.processes()["stream-sales_by_region"]["pid"]
+    sample = json.dumps({"reading_id": "r1", "read_at": "2026-02-01T10:00:00Z"})
+    watched.ok("new", "meters", "--domain", "shop", "--owner", "shop@example.com", "--from", "-", stdin=sample)
+    watched.ok("apply")
+    watched.contract("meters").unlink()
+    assert supervisor.processes()["stream-sales_by_region"]["pid"] == counting

@@ -1,7 +1,5 @@
 """Applies assets by hand, waits for what lands, and reads it back."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +13,7 @@ from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.landing.topics import ensure_topics
 from lake_assets.settings import Settings
+from tests.stack.conditions import wait_until
 
 
 @dataclass(frozen=True, order=True)
@@ -37,16 +36,8 @@ def apply(settings: Settings, *assets: Asset, domain: str | None = None) -> None
         ensure_connector(settings, connector_for(settings, domain))
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 180.0) -> None:
-    """Returns as soon as the condition holds; fails when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not become so within {seconds} s"
-        time.sleep(0.2)
-
-
-def wait_for_rows(settings: Settings, asset: Asset, count: int, seconds: float = 180.0) -> None:
-    wait_until(lambda: sum(window_rows(settings, asset).values()) >= count, seconds)
+def wait_for_rows(settings: Settings, asset: Asset, count: int) -> None:
+    wait_until(lambda: sum(window_rows(settings, asset).values()) >= count)
 
 
 def read_raw(settings: Settings, asset: Asset) -> list[Record]:

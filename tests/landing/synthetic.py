@@ -24,14 +24,15 @@ def commit(table: Table, files: Sequence[File], *, merge: bool = False) -> None:
         update = transaction.update_snapshot()
         with update.merge_append() if merge else update.fast_append() as append:
             for file in files:
-                append.append_data_file(_data_file(table, file))
+                append.append_data_file(data_file(table, file, f"{table.location()}/data/{uuid.uuid4()}.parquet"))
 
 
-def _data_file(table: Table, file: File) -> DataFile:
+def data_file(table: Table, file: File, path: str) -> DataFile:
+    """What a manifest says of the file, which need not be there."""
     offset = file.first_offset
     return DataFile.from_args(
         content=DataFileContent.DATA,
-        file_path=f"{table.location()}/data/{uuid.uuid4()}.parquet",
+        file_path=path,
         file_format=FileFormat.PARQUET,
         partition=Record(file.partition),
         record_count=file.rows,

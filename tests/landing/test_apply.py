@@ -4,7 +4,6 @@ import time
 from dataclasses import replace
 
 import pytest
-import requests
 
 from lake_assets.compile.connector import ConnectorSpec
 from lake_assets.compile.raw_table import raw_table
@@ -19,11 +18,13 @@ from lake_assets.landing.connect import (
     ensure_connector,
     restart_failed,
 )
-from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables, raw_catalog
+from lake_assets.landing.raw_catalog import raw_catalog
+from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
 from lake_assets.landing.topics import compare_topics, ensure_topics, offsets
 from lake_assets.settings import Settings
 from tests.landing.examples import example_asset
-from tests.landing.landed import wait_until
+from tests.stack.conditions import wait_until
+from tests.stack.worker import ask
 
 
 def test_topics_are_made_once_and_comparing_makes_nothing(stack: Settings) -> None:
@@ -87,10 +88,10 @@ def test_a_connector_is_updated_only_when_its_config_differs(lake: Settings) -> 
 
 
 def test_nobody_can_read_a_password_from_the_connector(lake: Settings) -> None:
-    password = (lake.secrets / "connect.properties").read_text("utf-8").split("password=")[1].strip()
+    password = (lake.home / "secrets/connect/postgres.properties").read_text("utf-8").split("password=")[1].strip()
     name = connector_for(lake, "crm").name
     for path in ("config", "tasks", "status", ""):
-        shown = requests.get(f"{lake.connect}/connectors/{name}/{path}", timeout=10).text
+        shown = ask(lake, "GET", f"/connectors/{name}/{path}").text
         assert shown
         assert password not in shown
 
@@ -110,7 +111,7 @@ def test_a_failed_task_is_named_with_its_root_cause_and_runs_again_after_the_con
 
     wait_until(runs)
     assert not restart_failed(stack, good.name)
-    requests.delete(f"{stack.connect}/connectors/{good.name}", timeout=10)
+    ask(stack, "DELETE", f"/connectors/{good.name}")
 
 
 def test_a_refused_config_is_shown_with_connect_s_own_words(stack: Settings) -> None:

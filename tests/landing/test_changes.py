@@ -11,7 +11,8 @@ from lake_assets.catalog.model import Asset
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.landing.changes import WindowChange, changes
 from lake_assets.landing.files import files, window_rows
-from lake_assets.landing.raw_tables import ensure_raw_tables, raw_catalog
+from lake_assets.landing.raw_catalog import raw_catalog
+from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.landing.snapshots import RawTableError, entries, read_table
 from lake_assets.settings import Settings
 from tests.landing.examples import example_asset

@@ -20,7 +20,8 @@ from lake_assets.landing.topics import offsets
 from lake_assets.settings import Settings
 from lake_assets.stack.lifecycle import status
 from tests.landing.examples import example_asset
-from tests.landing.landed import Record, apply, read_raw, wait_for_rows, wait_until
+from tests.landing.landed import Record, apply, read_raw, wait_for_rows
+from tests.stack.conditions import wait_until
 
 
 def assert_landed_once(settings: Settings, asset: Asset, records: list[Record]) -> None:

@@ -22,6 +22,7 @@ from lake_assets.landing.topics import ensure_topics, offsets
 from lake_assets.settings import Settings
 from lake_assets.stack.lifecycle import restart, status
 from tests.landing.examples import example_asset
+from tests.stack.processes import freeze
 
 AT, AT_MS = "2026-11-01T12:00:00Z", 1_793_534_400_000
 
@@ -46,7 +47,7 @@ def arrived(settings: Settings, asset: Asset) -> list[Sent]:
     consumer = Consumer({**client_config(settings), "group.id": "tests", "enable.auto.commit": False})
     consumer.assign([TopicPartition(asset.topic, partition, 0) for partition in ends])
     found: list[Sent] = []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while len(found) < sum(ends.values()):
         assert time.monotonic() < deadline
         for message in consumer.consume(5000, 1.0):
@@ -152,7 +153,7 @@ def test_events_that_are_not_confirmed_in_time_are_counted_and_may_be_sent_again
 
     def lines() -> Iterator[bytes]:
         yield event(1)
-        os.kill(kafka.pid or 0, signal.SIGSTOP)
+        freeze(kafka.pid or 0)
         yield event(2)
 
     monkeypatch.setitem(PRODUCER_CONFIG, "message.timeout.ms", 2000)

@@ -4,14 +4,17 @@ import re
 
 import pytest
 
-from lake_assets.compile.connector import RawCatalog, domain_connector
+from lake_assets.compile.connector import ConnectorSpec, domain_connector, jdbc_catalog
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.compile.topic import control_topic, topic_spec
 from tests.landing.examples import example_asset
 
-CATALOG = RawCatalog(
-    "127.0.0.1", 5432, "lake", "connect", "${file:/secrets/connect.properties:password}", "file:///raw"
-)
+PASSWORD = "${file:/secrets/connect/postgres.properties:password}"
+
+
+def connector(domain: str) -> ConnectorSpec:
+    catalog = jdbc_catalog("127.0.0.1:5432/lake", "connect", PASSWORD)
+    return domain_connector(domain, catalog, "file:///raw", {}, 1000, 2)
 
 
 def test_a_topic_keeps_events_until_they_are_read_however_old_they_are() -> None:
@@ -35,7 +38,7 @@ def test_the_raw_table_is_cut_by_the_asset_s_window() -> None:
 
 
 def test_a_connector_reads_all_topics_of_its_domain_and_no_others() -> None:
-    regex = domain_connector("crm", CATALOG, 1000, 2).config["topics.regex"]
+    regex = connector("crm").config["topics.regex"]
     assert re.fullmatch(regex, "crm.leads")
     assert not re.fullmatch(regex, "crmx.leads")
     assert not re.fullmatch(regex, "control-crm")
@@ -43,13 +46,12 @@ def test_a_connector_reads_all_topics_of_its_domain_and_no_others() -> None:
 
 
 def test_connectors_of_two_domains_share_neither_name_nor_control_topic() -> None:
-    one, two = domain_connector("crm", CATALOG, 1000, 2), domain_connector("shop", CATALOG, 1000, 2)
+    one, two = connector("crm"), connector("shop")
     assert one.name != two.name
     assert one.config["iceberg.control.topic"] == control_topic("crm").name != two.config["iceberg.control.topic"]
 
 
 @pytest.mark.parametrize("password", ["secret", "", "${file:/x:password} "])
 def test_a_password_in_a_connector_s_config_is_refused(password: str) -> None:
-    catalog = RawCatalog("127.0.0.1", 5432, "lake", "connect", password, "file:///raw")
     with pytest.raises(ValueError, match="config provider"):
-        domain_connector("crm", catalog, 1000, 2)
+        jdbc_catalog("127.0.0.1:5432/lake", "connect", password)

@@ -13,7 +13,8 @@ from lake_assets.catalog.model import Asset
 from lake_assets.project import read_catalog
 from lake_assets.settings import PROJECT, Settings, load_settings
 from lake_assets.stack.lifecycle import down, up
-from lake_assets.warehouse.marts import ensure_mart_access, mart_schemas, write_dbt_sources
+from lake_assets.warehouse.marts import mart_schemas, write_dbt_sources
+from lake_assets.warehouse.postgres_marts import PostgresMarts
 from tests.marts.mart_lake import Dbt, call_dbt, fill_staging
 
 
@@ -34,7 +35,7 @@ def session_lake(catalog: Mapping[str, Asset]) -> Generator[Settings]:
             up(parts=("postgres", "dbt"))
             settings = load_settings()
             write_dbt_sources(settings, catalog.values())
-            ensure_mart_access(settings, mart_schemas(settings))
+            PostgresMarts(settings).ensure(mart_schemas(settings))
             fill_staging(settings, catalog.values())
         yield settings
     finally:

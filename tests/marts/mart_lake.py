@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterable
 
 from lake_assets.catalog.model import Asset
@@ -12,7 +11,7 @@ from lake_assets.settings import Settings
 from lake_assets.warehouse.connection import connect
 
 LINEAGE = (
-    "date_trunc('day', t) as _window, i % 4 as _partition, i as _offset, t as _event_at, "
+    "date_trunc('day', t) as _window, i % 4 as _kafka_partition, i as _offset, t as _event_at, "
     "now() as _loaded_at, '1.0.0' as _contract_version"
 )
 ROWS = {
@@ -58,11 +57,3 @@ def fill_staging(settings: Settings, assets: Iterable[Asset]) -> None:
             connection.execute(create_table(table, staging_columns(asset)))
             connection.execute(f"delete from {table}")
             connection.execute(f"insert into {table} by name {ROWS[asset.name]}")
-
-
-def wait_until(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Returns as soon as the condition holds; fails after the deadline."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
-        time.sleep(0.02)

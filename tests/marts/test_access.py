@@ -8,7 +8,8 @@ import pytest
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.grants import MartNameError, mart_grants
 from lake_assets.settings import Settings
-from lake_assets.warehouse.marts import ensure_mart_access, mart_access_missing, mart_schemas
+from lake_assets.warehouse.marts import mart_schemas
+from lake_assets.warehouse.postgres_marts import PostgresMarts
 from tests.marts.mart_lake import Dbt
 
 FORBIDDEN = [
@@ -94,13 +95,13 @@ def test_a_rebuilt_mart_can_still_be_read(analyst: psycopg.Connection, dbt: Dbt)
 def test_granting_again_changes_nothing_and_a_missing_grant_is_seen(
     built: Settings, catalog: Mapping[str, Asset]
 ) -> None:
-    ensure_mart_access(built, mart_schemas(built))
-    assert mart_access_missing(built) == []
+    PostgresMarts(built).ensure(mart_schemas(built))
+    assert PostgresMarts(built).missing(mart_schemas(built)) == []
     with psycopg.connect(built.postgres.conninfo("lake"), autocommit=True) as owner:
         owner.execute("revoke usage on schema sales_data_mart from analyst")
-    assert mart_access_missing(built) == ["sales_data_mart"]
-    ensure_mart_access(built, mart_schemas(built))
-    assert mart_access_missing(built) == []
+    assert PostgresMarts(built).missing(mart_schemas(built)) == ["sales_data_mart"]
+    PostgresMarts(built).ensure(mart_schemas(built))
+    assert PostgresMarts(built).missing(mart_schemas(built)) == []
 
 
 @pytest.mark.parametrize(

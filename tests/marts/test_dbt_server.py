@@ -19,7 +19,8 @@ from lake_assets.orchestration.manifest import dbt_executable
 from lake_assets.settings import Settings
 from lake_assets.stack.layout import Layout
 from lake_assets.stack.supervisor import Supervisor
-from tests.marts.mart_lake import Dbt, call_dbt, wait_until
+from tests.marts.mart_lake import Dbt, call_dbt
+from tests.stack.conditions import wait_until
 
 # The first runs until it is stopped, as a large query does; the last tells what it was given.
 MACROS = """
@@ -50,13 +51,13 @@ def running(server: psutil.Process) -> Generator[subprocess.Popen[bytes]]:
     """A call that does not end by itself, once its query is under way."""
     command = [dbt_executable(), "--quiet", "run-operation", "endless"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
-        wait_until(lambda: any(works(child) for child in dbt_children(server)), "the query's start")
+        wait_until(lambda: any(works(child) for child in dbt_children(server)))
         try:
             yield client
         finally:
             if client.poll() is None:
                 client.kill()
-    wait_until(lambda: not dbt_children(server), "the child's end")
+    wait_until(lambda: not dbt_children(server))
 
 
 def works(child: psutil.Process) -> bool:
@@ -107,7 +108,7 @@ def test_calls_run_side_by_side(macros: Path, server: psutil.Process, lake: Sett
 def test_a_call_whose_client_dies_is_given_up(macros: Path, server: psutil.Process) -> None:
     with running(server) as client:
         client.kill()
-        wait_until(lambda: not dbt_children(server), "the child's end")
+        wait_until(lambda: not dbt_children(server))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -129,7 +130,7 @@ def test_a_child_that_is_killed_fails_its_call(macros: Path, server: psutil.Proc
 def test_the_server_has_one_thread_and_no_dead_children(server: psutil.Process, dbt: Dbt) -> None:
     dbt("--quiet", "ls", "--select", "sales")
     assert server.num_threads() == 1
-    wait_until(lambda: len(server.children()) <= 1, "the end of all but the keeper of multiprocessing's locks")
+    wait_until(lambda: len(server.children()) <= 1)
 
 
 def test_looking_whether_the_server_is_there_does_no_harm(server: psutil.Process, lake: Settings, dbt: Dbt) -> None:

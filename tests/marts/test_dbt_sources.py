@@ -100,7 +100,7 @@ def select(asset: Asset, rows: list[Row]) -> list[tuple[str, int]]:
     query = staging_sql(asset).replace("{{ source('thing_staging', 'thing') }}", "thing")
     with duckdb.connect() as connection:
         connection.execute(
-            "create table thing (id varchar, value bigint, _event_at bigint, _partition integer, _offset bigint)"
+            "create table thing (id varchar, value bigint, _event_at bigint, _kafka_partition integer, _offset bigint)"
         )
         if rows:
             connection.executemany(

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from lake_assets.settings import PROJECT, Settings
-from lake_assets.warehouse.marts import ensure_mart_access, mart_schemas
+from lake_assets.warehouse.marts import mart_schemas
+from lake_assets.warehouse.postgres_marts import PostgresMarts
 from tests.marts.mart_lake import Dbt
 
 FILE = re.compile(r"^```(?:sql|yaml)\n(?:--|#) (models/\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -26,7 +27,7 @@ def written(built: Settings) -> Generator[Settings]:
 
 
 def test_the_documented_mart_is_built_tested_and_readable(written: Settings, dbt: Dbt) -> None:
-    ensure_mart_access(written, mart_schemas(written))
+    PostgresMarts(written).ensure(mart_schemas(written))
     done = dbt("build", "--select", "regions")
     assert "ERROR=0" in done.stdout
     assert "PASS=4" in done.stdout, "the mart, its unit test and two data tests"

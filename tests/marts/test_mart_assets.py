@@ -17,7 +17,7 @@ from lake_assets.orchestration.marts import ROUNDS, Marts, ResidentDbt, mart_def
 from lake_assets.orchestration.once import stale_marts
 from lake_assets.settings import Settings
 from lake_assets.warehouse.dbt_environment import dbt_state, manifest_path
-from tests.marts.mart_lake import wait_until
+from tests.stack.conditions import wait_until
 
 FUNNEL, SALES = dg.AssetKey(["funnel_data_mart", "funnel"]), dg.AssetKey(["sales_data_mart", "sales"])
 STAGING = dg.AssetKey(["sales_staging", "sales"])
@@ -171,7 +171,7 @@ def test_two_builds_wait_for_each_other(marts: Marts, built: Settings) -> None:
         )
         with locked(dbt_state(built) / "build.lock"):
             second.start()
-            wait_until(lambda: bool(instance.get_runs()), "the start of the second run")
+            wait_until(lambda: bool(instance.get_runs()))
             second.join(2)
             assert second.is_alive()
             assert calls == []

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from lake_assets.orchestration.marts import mart_condition
-from tests.marts.mart_lake import wait_until
+from tests.stack.conditions import wait_until
 
 WINDOWS = dg.DailyPartitionsDefinition("2024-01-01")
 STAGING, OTHER, MART = dg.AssetKey("staging"), dg.AssetKey("other"), dg.AssetKey("mart")
@@ -53,7 +53,7 @@ class Lake:
         job = self.defs.resolve_implicit_global_asset_job_def()
         run = threading.Thread(target=lambda: job.execute_in_process(instance=self.instance, asset_selection=[MART]))
         run.start()
-        wait_until(self.started.is_set, "the mart's run")
+        wait_until(self.started.is_set)
         return run
 
 

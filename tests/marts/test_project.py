@@ -99,6 +99,7 @@ def compiled(
         DBT_PROFILES_DIR=str(folder),
         DBT_TARGET_PATH=str(folder / "target"),
         **({"LAKE_BUCKET": "s3://bucket"} if request.param == "aws" else {}),
+        **({"LAKE_GCP_PROJECT": "project", "LAKE_GCP_LOCATION": "EU"} if request.param == "gcp" else {}),
     )
     assert done.returncode == 0, done.stdout
     found = (folder / "target" / "compiled" / "lake" / "models").rglob("*.sql")

@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from lake_assets.cli.sql import command
 from lake_assets.errors import LakeError
 from lake_assets.settings import Settings
-from lake_assets.warehouse.query import ask_as_analyst, ask_as_engineer
+from lake_assets.warehouse.ducklake import DuckLake
+from lake_assets.warehouse.query import ask_as_analyst
 
 
 def test_the_engineer_sees_staging_and_marts_with_and_without_their_databases_name(built: Settings) -> None:
@@ -18,7 +19,7 @@ def test_the_engineer_sees_staging_and_marts_with_and_without_their_databases_na
         "select cast(sum(leads) as bigint) from serving.funnel_data_mart.funnel",
         "select cast(sum(leads) as bigint) from funnel_data_mart.funnel",
     ):
-        assert ask_as_engineer(built, query, None).rows == [[300]]
+        assert DuckLake(built).ask(query, None).rows == [[300]]
 
 
 def test_the_analyst_sees_the_marts(built: Settings) -> None:
@@ -34,7 +35,11 @@ def test_the_analyst_sees_the_marts(built: Settings) -> None:
             "select * from ducklake.ducklake_table",
             "analysts may read *_data_mart and metrics only: permission denied",
         ),
-        ("analyst", "select * from nothing", 'relation "nothing" does not exist.'),
+        (
+            "analyst",
+            "select * from nothing",
+            'relation "nothing" does not exist: analysts may read *_data_mart and metrics only.',
+        ),
         ("analyst", "delete from funnel_data_mart.funnel", "cannot execute DELETE in a read-only transaction."),
         ("engineer", "selec 1", 'Parser Error: syntax error at or near "selec".'),
         ("engineer", "drop table leads_staging.leads", 'statement of type "DROP" on database "lake"'),
@@ -72,5 +77,5 @@ def test_a_statement_without_rows_prints_nothing(built: Settings) -> None:
 
 
 def test_bytes_are_shown_as_text(built: Settings) -> None:
-    answer = ask_as_engineer(built, """select '{"a":1}\\xFF'::blob as payload""", None)
+    answer = DuckLake(built).ask("""select '{"a":1}\\xFF'::blob as payload""", None)
     assert answer.rows == [['{"a":1}\\xff']]

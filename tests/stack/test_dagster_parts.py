@@ -67,7 +67,7 @@ def test_a_changed_setting_reaches_the_parts_that_read_it_and_no_other(
     dagster_lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = parts()
-    monkeypatch.setenv("LAKE_BUCKET", f"file://{dagster_lake}/another-bucket")
+    monkeypatch.setenv("LAKE_SPARK_MEMORY", "3g")
     up(parts=PARTS)
     after = parts()
     assert after["postgres"].pid == before["postgres"].pid

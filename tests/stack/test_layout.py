@@ -82,9 +82,11 @@ def test_passwords_are_kept_private_and_follow_the_address(tmp_path: Path) -> No
     assert len(set(first.values())) == len(ROLES)
     assert keep_passwords(layout, "127.0.0.1", 2222) == first == read_passwords(layout)
     assert f"127.0.0.1:2222:*:lake:{first['lake']}" in layout.passfile.read_text("utf-8")
-    assert layout.connect_secrets.read_text("utf-8") == f"user=connect\npassword={first['connect']}\n"
+    assert (layout.connect_secrets / "postgres.properties").read_text(
+        "utf-8"
+    ) == f"user=connect\npassword={first['connect']}\n"
     assert stat.S_IMODE(layout.secrets.stat().st_mode) == 0o700
-    for file in (layout.passfile, layout.connect_secrets):
+    for file in (layout.passfile, layout.connect_secrets / "postgres.properties"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 

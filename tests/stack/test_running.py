@@ -130,14 +130,14 @@ def test_a_killed_part_comes_back_by_itself(stack: Settings, part: str) -> None:
     pid = servers()[part].pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: servers()[part].pid not in (pid, None) and all_answer(), 120)
+    wait_until(lambda: servers()[part].pid not in (pid, None) and all_answer())
 
 
 def test_connect_reads_a_password_where_a_connector_names_it(stack: Settings) -> None:
     """A connector's configuration with `${file:...}` is accepted and shown as it was written."""
     import requests
 
-    secret = f"${{file:{Layout(stack.home).connect_secrets}:password}}"
+    secret = f"${{file:{Layout(stack.home).connect_secrets / 'postgres.properties'}:password}}"
     config = {
         "connector.class": "org.apache.iceberg.connect.IcebergSinkConnector",
         "topics": "nothing",

@@ -109,10 +109,10 @@ class Counted:
         ((late,),) = self.query(f"select coalesce(sum(late_events), 0) from metrics.{self.metric.table}")
         return int(late)
 
-    def wait_for(self, orders: int, seconds: float = 120) -> None:
-        wait_until(lambda: self.orders() >= orders, seconds)
+    def wait_for(self, orders: int) -> None:
+        wait_until(lambda: self.orders() >= orders)
 
-    def wait_until_settled(self, seconds: float = 120) -> None:
+    def wait_until_settled(self, seconds: float = 240) -> None:
         """Until every event is counted in a committed transaction, and every row of those is in the database."""
         wait_until(self.all_counted, seconds)
         newest, mend = self.newest_revisions(), connectors_sensor(self.settings)

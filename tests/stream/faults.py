@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -33,7 +32,7 @@ def kill_part(settings: Settings, part: str) -> None:
     def is_back() -> bool:
         return pid_of(settings, part) not in (0, before) and PARTS[part](settings) is None
 
-    wait_until(is_back, 120)
+    wait_until(is_back)
 
 
 def pid_of(settings: Settings, part: str) -> int:
@@ -52,25 +51,15 @@ def visit(settings: Settings, asset: Asset, metric: Metric) -> None:
         }
     )
     visitor.subscribe([asset.topic])
+
+    def given() -> bool:
+        visitor.consume(1, 0.1)
+        return bool(visitor.assignment())
+
     try:
-        deadline = time.monotonic() + 60
-        while not visitor.assignment():
-            visitor.consume(1, 0.1)
-            assert time.monotonic() < deadline, "the group gave no partitions within 60 s"
+        wait_until(given, every=0)
     finally:
         visitor.close()
-
-
-@contextmanager
-def frozen(*pids: int) -> Generator[None]:
-    """Processes that stand still meanwhile, and know nothing of it when they go on."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

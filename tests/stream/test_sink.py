@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import dagster as dg
 import psycopg
-import requests
 from confluent_kafka import Producer
 
 from lake_assets.landing.connect import connector_status, failures
 from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.settings import Settings
 from tests.stack.conditions import wait_until
+from tests.stack.worker import ask
 from tests.stream.counted import Counted
 from tests.stream.events import START, order
 
@@ -29,13 +29,13 @@ def counted_events(counted: Counted) -> int:
 def test_a_sink_that_was_away_takes_many_revisions_of_one_row_at_once(counted: Callable[..., Counted]) -> None:
     """Regression: the driver joined them into one statement, which Postgres refuses, and the sink failed for good."""
     made = counted("away")
-    sink = f"{made.settings.connect}/connectors/{made.metric.topic}"
-    requests.put(f"{sink}/pause", timeout=10).raise_for_status()
+    sink = f"/connectors/{made.metric.topic}"
+    ask(made.settings, "PUT", f"{sink}/pause")
     made.instances.start("one")
     for number in range(5):
         send(made, number, 1)
-        wait_until(lambda number=number: counted_events(made) > number, seconds=60)
-    requests.put(f"{sink}/resume", timeout=10).raise_for_status()
+        wait_until(lambda number=number: counted_events(made) > number)
+    ask(made.settings, "PUT", f"{sink}/resume")
     made.wait_for(5)
     assert [row[:2] for row in made.rows().values()] == [(5, 5)]
 
@@ -47,7 +47,7 @@ def test_a_sink_that_failed_is_named_and_started_again_by_itself(counted: Callab
         session.execute(f"alter table {table} rename column orders to hidden".encode())
         made.instances.start("one")
         send(made, 0, 3)
-        wait_until(lambda: made.metric.topic in failures(made.settings), seconds=120)
+        wait_until(lambda: made.metric.topic in failures(made.settings))
         assert "orders" in failures(made.settings)[made.metric.topic]
         session.execute(f"alter table {table} rename column hidden to orders".encode())
     sensor = connectors_sensor(made.settings)

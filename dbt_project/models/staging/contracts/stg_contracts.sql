@@ -7,7 +7,7 @@ history as (
     *,
     row_number() over (
       partition by contract_id
-      order by _event_at desc, _partition desc, _offset desc
+      order by _event_at desc, _kafka_partition desc, _offset desc
     ) as _age
   from {{ source('contracts_staging', 'contracts') }}
 

@@ -7,7 +7,7 @@ history as (
     *,
     row_number() over (
       partition by lead_id
-      order by _event_at desc, _partition desc, _offset desc
+      order by _event_at desc, _kafka_partition desc, _offset desc
     ) as _age
   from {{ source('leads_staging', 'leads') }}
 

@@ -1,0 +1,82 @@
+terraform {
+  required_version = ">= 1.6"
+  required_providers {
+    google = {
+      source  = "hashicorp/google"
+      version = "~> 7.0"
+    }
+  }
+}
+
+provider "google" {
+  project = var.project
+  region  = var.region
+}
+
+resource "google_storage_bucket" "lake" {
+  name                        = var.bucket
+  location                    = var.location
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+
+  # Iceberg's snapshots are the history. Versions would keep every file that a clean-up removes.
+  versioning {
+    enabled = false
+  }
+
+  # Only what can be made again may expire: nothing below raw/ and conformed/.
+  lifecycle_rule {
+    condition {
+      age            = 30
+      matches_prefix = ["jobs/logs/"]
+    }
+    action {
+      type = "Delete"
+    }
+  }
+
+  lifecycle_rule {
+    condition {
+      age = 7
+    }
+    action {
+      type = "AbortIncompleteMultipartUpload"
+    }
+  }
+}
+
+# Closed as the lake closes a dataset that it makes itself: neither the project's readers nor its writers are let in.
+resource "google_bigquery_dataset" "staging" {
+  for_each    = var.assets
+  dataset_id  = "${each.value}_staging"
+  location    = var.location
+  description = "Staging and quarantine of ${each.value}. Private to the lake: analysts read marts."
+
+  access {
+    role          = "OWNER"
+    special_group = "projectOwners"
+  }
+  access {
+    role          = "OWNER"
+    user_by_email = google_service_account.orchestrator.email
+  }
+}
+
+resource "google_bigquery_dataset" "mart" {
+  for_each   = var.marts
+  dataset_id = each.value
+  location   = var.location
+
+  access {
+    role          = "OWNER"
+    special_group = "projectOwners"
+  }
+  access {
+    role          = "OWNER"
+    user_by_email = google_service_account.orchestrator.email
+  }
+  access {
+    role           = "READER"
+    group_by_email = var.analysts
+  }
+}

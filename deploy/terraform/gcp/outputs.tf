@@ -1,0 +1,24 @@
+output "environment" {
+  description = "The lake's environment variables."
+  value = {
+    LAKE_TARGET           = "gcp"
+    LAKE_BUCKET           = "gs://${google_storage_bucket.lake.name}"
+    LAKE_GCP_PROJECT      = var.project
+    LAKE_GCP_LOCATION     = var.location
+    LAKE_ANALYSTS         = "group:${var.analysts}"
+    GOOGLE_CLOUD_PROJECT  = var.project
+    LAKE_SPARK_RUNNER     = "dataproc-batch"
+    LAKE_DATAPROC_PROJECT = var.project
+    LAKE_DATAPROC_REGION  = var.region
+    LAKE_DATAPROC_ACCOUNT = google_service_account.spark.email
+  }
+}
+
+output "accounts" {
+  description = "E-mail address of the service account of each job."
+  value = {
+    orchestrator = google_service_account.orchestrator.email
+    connect      = google_service_account.connect.email
+    spark        = google_service_account.spark.email
+  }
+}

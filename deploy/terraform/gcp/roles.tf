@@ -1,0 +1,137 @@
+# One account for each job. Each permission is one that the code needs; the file that needs it stands beside it.
+
+resource "google_service_account" "orchestrator" {
+  account_id   = "lake-orchestrator"
+  display_name = "The lake's Dagster"
+}
+
+resource "google_service_account" "connect" {
+  account_id   = "lake-connect"
+  display_name = "The lake's Kafka Connect"
+}
+
+resource "google_service_account" "spark" {
+  account_id   = "lake-spark"
+  display_name = "The lake's Spark jobs"
+}
+
+# lake_assets/bucket.py and Iceberg's GCSFileIO. To replace an object is to delete it.
+resource "google_project_iam_custom_role" "files" {
+  role_id     = "lakeFiles"
+  title       = "Files of the lake"
+  permissions = ["storage.objects.get", "storage.objects.list", "storage.objects.create", "storage.objects.delete"]
+}
+
+resource "google_project_iam_custom_role" "read_files" {
+  role_id     = "lakeReadFiles"
+  title       = "Read files of the lake"
+  permissions = ["storage.objects.get", "storage.objects.list"]
+}
+
+resource "google_storage_bucket_iam_member" "orchestrator_files" {
+  bucket = google_storage_bucket.lake.name
+  role   = google_project_iam_custom_role.files.name
+  member = google_service_account.orchestrator.member
+}
+
+resource "google_storage_bucket_iam_member" "connect_files" {
+  bucket = google_storage_bucket.lake.name
+  role   = google_project_iam_custom_role.files.name
+  member = google_service_account.connect.member
+
+  condition {
+    title      = "raw"
+    expression = "resource.name.startsWith(\"projects/_/buckets/${var.bucket}/objects/raw/\")"
+  }
+}
+
+resource "google_storage_bucket_iam_member" "spark_reads" {
+  bucket = google_storage_bucket.lake.name
+  role   = google_project_iam_custom_role.read_files.name
+  member = google_service_account.spark.member
+
+  condition {
+    title      = "raw"
+    expression = "resource.name.startsWith(\"projects/_/buckets/${var.bucket}/objects/raw/\") || resource.type == \"storage.googleapis.com/Bucket\""
+  }
+}
+
+resource "google_storage_bucket_iam_member" "spark_writes" {
+  bucket = google_storage_bucket.lake.name
+  role   = google_project_iam_custom_role.files.name
+  member = google_service_account.spark.member
+
+  condition {
+    title      = "conformed-and-jobs"
+    expression = "resource.name.startsWith(\"projects/_/buckets/${var.bucket}/objects/conformed/\") || resource.name.startsWith(\"projects/_/buckets/${var.bucket}/objects/jobs/\")"
+  }
+}
+
+# lake_assets/warehouse/bigquery.py loads and asks, and makes the dataset of a new asset; it then owns that dataset.
+resource "google_project_iam_custom_role" "warehouse" {
+  role_id     = "lakeWarehouse"
+  title       = "Loads and queries of the lake"
+  permissions = ["bigquery.jobs.create", "bigquery.datasets.create"]
+}
+
+resource "google_project_iam_member" "orchestrator_warehouse" {
+  project = var.project
+  role    = google_project_iam_custom_role.warehouse.name
+  member  = google_service_account.orchestrator.member
+}
+
+# lake_assets/conform/runners/dataproc_batch.py.
+resource "google_project_iam_custom_role" "batches" {
+  role_id     = "lakeBatches"
+  title       = "Spark batches of the lake"
+  permissions = ["dataproc.batches.create", "dataproc.batches.get", "dataproc.operations.cancel"]
+}
+
+resource "google_project_iam_member" "orchestrator_batches" {
+  project = var.project
+  role    = google_project_iam_custom_role.batches.name
+  member  = google_service_account.orchestrator.member
+}
+
+resource "google_service_account_iam_member" "orchestrator_as_spark" {
+  service_account_id = google_service_account.spark.name
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.orchestrator.member
+}
+
+# What Dataproc's agent on the machines needs, without the rights on every bucket that roles/dataproc.worker has.
+resource "google_project_iam_custom_role" "spark_worker" {
+  role_id = "lakeSparkWorker"
+  title   = "Machines of the lake's Spark batches"
+  permissions = [
+    "dataproc.agents.create", "dataproc.agents.delete", "dataproc.agents.get", "dataproc.agents.list",
+    "dataproc.agents.update", "dataproc.tasks.lease", "dataproc.tasks.listInvalidatedLeases",
+    "dataproc.tasks.reportStatus", "logging.logEntries.create", "monitoring.timeSeries.create",
+  ]
+}
+
+resource "google_project_iam_member" "spark_worker" {
+  project = var.project
+  role    = google_project_iam_custom_role.spark_worker.name
+  member  = google_service_account.spark.member
+}
+
+# What analysts may read stands at the marts' datasets (main.tf); here is only the right to ask.
+resource "google_project_iam_custom_role" "analyst" {
+  role_id     = "lakeAnalyst"
+  title       = "Queries of the lake's analysts"
+  permissions = ["bigquery.jobs.create"]
+}
+
+resource "google_project_iam_member" "analyst" {
+  project = var.project
+  role    = google_project_iam_custom_role.analyst.name
+  member  = "group:${var.analysts}"
+}
+
+resource "google_service_account_iam_member" "kubernetes" {
+  for_each           = var.kubernetes_accounts
+  service_account_id = { orchestrator = google_service_account.orchestrator.name, connect = google_service_account.connect.name }[each.key]
+  role               = "roles/iam.workloadIdentityUser"
+  member             = "serviceAccount:${var.project}.svc.id.goog[${each.value}]"
+}

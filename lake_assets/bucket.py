@@ -1,0 +1,136 @@
+"""The bucket by its URL: a folder, S3, Google Cloud Storage or HDFS, all through pyarrow's file systems.
+
+Every file that counts is known by name: only `remove_leftovers` looks at what is there.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from lake_assets.errors import Unavailable
+from lake_assets.stores import scheme, store_of
+
+if TYPE_CHECKING:
+    import duckdb
+    from pyarrow.fs import FileSystem
+
+
+def opened(url: str) -> "tuple[FileSystem, str]":
+    """The file system of a URL or plain path, and the path in it. Raises UnknownStore."""
+    return store_of(url).filesystem(), _path(url)
+
+
+def is_local(url: str) -> bool:
+    """Whether it is a file of this machine: `file:` or a plain path."""
+    return "://" not in url or url.startswith("file:")
+
+
+def local_path(url: str) -> str:
+    """`file:///x` as `/x`; a plain path as it is."""
+    return "/" + url.removeprefix("file:").lstrip("/") if url.startswith("file:") else url
+
+
+def _path(url: str) -> str:
+    """As the URL's file system has it."""
+    if is_local(url):
+        return local_path(url)
+    rest = url.partition("://")[2]
+    return "/" + rest.partition("/")[2] if scheme(url) == "hdfs" else rest
+
+
+def read(url: str) -> bytes | None:
+    """The whole file, or None when there is none."""
+    system, path = opened(url)
+    try:
+        with system.open_input_stream(path) as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+
+
+def write(url: str, content: bytes) -> None:
+    """Makes or replaces the file; a reader sees all of it or none."""
+    with written(url) as path:
+        path.write_bytes(content)
+
+
+@contextmanager
+def written(url: str) -> Iterator[Path]:
+    """A local path to write to; afterwards the file is at the URL, all of it or nothing."""
+    system, path = opened(url)
+    if is_local(url):
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = target.with_name(f".{target.name}.part")
+        try:
+            yield aside
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        aside = Path(folder) / "file"
+        yield aside
+        with aside.open("rb") as source, system.open_output_stream(path) as sink:
+            while block := source.read(8 << 20):
+                sink.write(block)
+
+
+def remove(url: str) -> None:
+    """Removes the file if it is there."""
+    system, path = opened(url)
+    try:
+        system.delete_file(path)
+    except FileNotFoundError:
+        return
+
+
+def remove_leftovers(folder: str, name: str) -> None:
+    """Removes the files right in a folder that `name` begins, finished or not: what a failed job left."""
+    from pyarrow.fs import FileSelector
+
+    system, path = opened(folder)
+    for found in system.get_file_info(FileSelector(path, allow_not_found=True)):
+        if found.is_file and found.base_name.removeprefix(".").startswith(name):
+            system.delete_file(found.path)
+
+
+def size(url: str) -> int | None:
+    """The file's bytes, or None when there is none."""
+    from pyarrow.fs import FileType
+
+    system, path = opened(url)
+    found = system.get_file_info(path)
+    return found.size if found.type == FileType.File else None
+
+
+def check(url: str) -> None:
+    """Writes, reads and removes a file there. Raises Unavailable in one sentence when one of that cannot be done."""
+    probe = f"{url}/.lake-{uuid4().hex}"
+    try:
+        write(probe, b"lake")
+        if read(probe) != b"lake":
+            raise OSError("what was written is not what is read")
+        remove(probe)
+    except (OSError, RuntimeError) as error:
+        raise Unavailable(
+            f"the bucket {url} cannot be used ({str(error).strip().splitlines()[0]}): see that it exists, and that the "
+            f"credentials of this process may write, read and delete there."
+        ) from error
+
+
+def let_read(session: "duckdb.DuckDBPyConnection", url: str) -> None:
+    """Lets a DuckDB session read and write files of a URL's bucket by their URLs."""
+    if is_local(url):
+        return
+    from fsspec.implementations.arrow import ArrowFSWrapper
+
+    class Bucket(ArrowFSWrapper):
+        @property
+        def protocol(self) -> str:
+            return scheme(url)
+
+    session.register_filesystem(Bucket(store_of(url).filesystem()))

@@ -1,0 +1,74 @@
+"""A contract with fields that payloads have and it does not declare yet: an additive change, as text."""
+
+from collections.abc import Sequence
+
+from lake_assets.catalog.compare import compare
+from lake_assets.catalog.csv_dialect import SampleError
+from lake_assets.catalog.infer import InferredField, optional_fields
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.parse import TABLE, parse_contract
+from lake_assets.catalog.render import field_line
+from lake_assets.catalog.sample import read_sample
+from lake_assets.catalog.source import Source, read_source
+from lake_assets.errors import LakeError
+
+# Made by the reader of CSV files, for what a row has beyond its header.
+_NO_FIELD = "_extra_cells"
+
+
+def new_fields(asset: Asset, extras: Sequence[str]) -> tuple[InferredField, ...]:
+    """Optional fields for what the texts of `_extra` hold, which are JSON objects; none for what is always null."""
+    declared = {field.payload_key.lower() for field in asset.fields}
+    try:
+        sample = read_sample("\n".join(extras).encode())
+    except SampleError:
+        # Not one value in it.
+        return ()
+    found = optional_fields(sample, {field.name for field in asset.fields})
+    # The engine does not tell keys apart by case, so one that differs by case alone is declared already.
+    return tuple(one for one in found if one.source != _NO_FIELD and one.source.lower() not in declared)
+
+
+def evolved(text: str, asset: Asset, fields: Sequence[InferredField]) -> str:
+    """The contract's text with these fields as its last ones, and the next minor version.
+
+    Nothing else is touched, comments included. Raises LakeError when the text is laid out in a way that lines cannot be
+    put into, with the lines to put there by hand.
+    """
+    source = read_source(text, asset.path)
+    lines = text.splitlines(keepends=True)
+    at, indent = _behind_last_field(source, lines, len(asset.fields))
+    added = [f"{indent}{field_line(one, 0).lstrip()}\n" for one in fields]
+    version = source.line(("version",)) - 1
+    major, minor, _ = asset.version.split(".")
+    new_version = f"{major}.{int(minor) + 1}.0"
+    lines[version] = lines[version].replace(asset.version, new_version, 1)
+    if at and not lines[at - 1].endswith("\n"):
+        lines[at - 1] += "\n"
+    result = "".join([*lines[:at], *added, *lines[at:]])
+    try:
+        after = parse_contract(result, asset.path)
+    except LakeError:
+        after = None
+    known = {field.name for field in asset.fields}
+    if (
+        after is None
+        or after.version != new_version
+        or [f.name for f in after.fields if f.name not in known] != [one.name for one in fields]
+        or any(difference.kind == "breaking" for difference in compare(asset, after).differences)
+    ):
+        raise LakeError(
+            f"{asset.path} is not laid out with one line a field, so change it by hand: raise its version to "
+            f"{new_version}, and add\n{''.join(added)}"
+        )
+    return result
+
+
+def _behind_last_field(source: Source, lines: Sequence[str], fields: int) -> tuple[int, str]:
+    """Where the line after the last field is (from 0), and how far its dash stands in."""
+    last = source.line((*TABLE, "properties", fields - 1)) - 1
+    indent = len(lines[last]) - len(lines[last].lstrip())
+    at = last + 1
+    while at < len(lines) and lines[at].strip() and len(lines[at]) - len(lines[at].lstrip()) > indent:
+        at += 1
+    return at, lines[last][:indent]

@@ -1,0 +1,82 @@
+"""What Spark must be told of one contract: schemas, since it never infers one, and where rows meet their duplicates."""
+
+from collections.abc import Mapping
+
+from lake_assets.catalog.model import Asset, FieldType
+from lake_assets.catalog.windows import window_start
+from lake_assets.compile.ddl import Column, staging_columns
+from lake_assets.compile.judge import judge_sql
+from lake_assets.compile.sql import identifier, literal
+
+# The raw table's columns, for every asset.
+RAW_SCHEMA = (
+    "payload binary, _key binary, _topic string, _partition int, _offset bigint, _timestamp timestamp"
+)  # fmt: skip
+BUCKET = "_bucket"
+
+_LINEAGE = {
+    "varchar": "string",
+    "integer": "int",
+    "bigint": "bigint",
+    "timestamp with time zone": "timestamp",
+}
+_SPARK_TYPES = {"integer": "bigint", "json": "string"}
+
+
+def spark_type(kind: FieldType) -> str:
+    """Spark's name for a field type."""
+    return str(kind) if kind.name == "decimal" else _SPARK_TYPES.get(kind.name, kind.name)
+
+
+def good_schema(asset: Asset) -> str:
+    """The staging table's columns as Spark's DDL. All are nullable, as Spark reads Parquet anyway."""
+    declared = [f"{_quoted(field.name)} {spark_type(field.type)}" for field in asset.fields]
+    lineage = [f"{_quoted(c.name)} {_LINEAGE[c.type]}" for c in lineage_columns(asset)]
+    return ", ".join(declared + lineage)
+
+
+def lineage_columns(asset: Asset) -> tuple[Column, ...]:
+    """The staging table's columns that no contract declares."""
+    return staging_columns(asset)[len(asset.fields) :]
+
+
+def judged_schema(asset: Asset) -> str:
+    """The columns of `spread_sql` as Spark's DDL.
+
+    All are nullable: told that `_errors` never is null, Spark's optimiser would drop every good row.
+    """
+    declared = [f"{_quoted(field.name)} {spark_type(field.type)}" for field in asset.fields]
+    return ", ".join(
+        [
+            *declared,
+            "_window timestamp, _event_at timestamp, _topic string, _partition int, _offset bigint",
+            "_key binary, _payload binary, _extra string",
+            "_errors array<struct<code: string, field: string, value: string, message: string>>",
+            f"{BUCKET} int",
+        ]
+    )
+
+
+def spread_sql(asset: Asset, source: str, buckets: Mapping[str, int]) -> str:
+    """The judge's SELECT with one more column, `_bucket`: rows that may be duplicates of each other share it.
+
+    `buckets` says into how many each window is cut. Good rows meet by the contract's key, bad ones by their offset; a
+    record that was delivered twice has the same payload, and so the same place, both times. The hash is DuckDB's,
+    which finds equal what DuckDB finds equal.
+    """
+    offset = "hash(_partition, _offset)"
+    key = f"hash({', '.join(map(identifier, asset.key))})" if asset.key else offset
+    cut = {window: count for window, count in buckets.items() if count > 1}
+    if not cut:
+        place = "0"
+    else:
+        cases = " ".join(
+            f"when _window = timestamptz {literal(window_start(window, asset.window).isoformat())} then {count}"
+            for window, count in cut.items()
+        )
+        place = f"cast(case when _errors is null then {key} else {offset} end % (case {cases} else 1 end) as integer)"
+    return f"select *, {place} as {BUCKET} from (\n{judge_sql(asset, source)}\n)"
+
+
+def _quoted(name: str) -> str:
+    return f"`{name}`"

@@ -1,0 +1,22 @@
+"""Which rules the rows of some quarantine files broke, before anything reads those files."""
+
+from collections.abc import Sequence
+
+import duckdb
+
+from lake_assets.bucket import let_read
+from lake_assets.compile.sql import literal
+
+
+def broken_rules(files: Sequence[str]) -> list[tuple[str, str | None, int]]:
+    """Rule, field and rows, most rows first. The files are named as DuckDB takes them."""
+    if not files:
+        return []
+    listed = ", ".join(literal(path) for path in files)
+    with duckdb.connect() as session:
+        let_read(session, files[0])
+        return session.execute(
+            "select error.code, error.field, count(*) as rows "
+            f"from (select unnest(errors) as error from read_parquet([{listed}])) group by all "
+            "order by rows desc, error.code, error.field"
+        ).fetchall()

@@ -1,0 +1,85 @@
+"""What a cluster needs to run the job: main file, zip and Python environment, in the bucket by their content's name."""
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lake_assets.bucket import is_local, local_path, size, written
+from lake_assets.conform.package import MAIN, job_zip
+from lake_assets.conform.runners.environment import needed, spark_settings
+from lake_assets.errors import LakeError
+from lake_assets.settings import PROJECT, Settings
+
+_FOLDER = "environment"
+PYTHON = f"./{_FOLDER}/bin/python"
+_SUFFIX = ".tar.gz"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeUrls:
+    """Where a cluster finds the code. `archive` ends with the folder it is unpacked to."""
+
+    main: str
+    package: str
+    archive: str
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What jobs bring along. `environment` is the archive of the executors' Python, a path or a bucket URL; `scratch`
+    is where the zip is made; `settings` are Spark's, on top of those every place needs."""
+
+    bucket: str
+    environment: str
+    scratch: Path
+    project: Path
+    main: Path = PROJECT / "spark" / MAIN
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Code":
+        """Raises SettingsError when no archive is named."""
+        archive = needed("LAKE_SPARK_ENVIRONMENT", "the path or URL of the archive that `make spark-dist` builds")
+        return cls(settings.bucket, archive, settings.home / "spark", settings.spark.project, settings=spark_settings())
+
+    def uploaded(self) -> CodeUrls:
+        """The URLs, after what the bucket lacks was written to it. Raises LakeError when there is no archive."""
+        package = job_zip(self.project, self.scratch)
+        return CodeUrls(
+            main=self._upload(self.main, f"{self.main.stem}-{_digest(self.main)}.py"),
+            package=self._upload(package, package.name),
+            archive=f"{self._archive()}#{_FOLDER}",
+        )
+
+    def spark(self, *driver: str) -> dict[str, str]:
+        """The settings that make driver and executors use the archive's Python; `driver` begins its variables' keys."""
+        places = (*driver, "spark.executorEnv.")
+        return {**{f"{place}PYSPARK_PYTHON": PYTHON for place in places}, **self.settings}
+
+    def _archive(self) -> str:
+        if not is_local(self.environment):
+            return self.environment
+        path = Path(local_path(self.environment))
+        if not path.is_file():
+            raise LakeError(f"{path} is not there: run `make spark-dist`, or set LAKE_SPARK_ENVIRONMENT.")
+        return self._upload(path, f"{_FOLDER}-{_digest(path)}{_SUFFIX}")
+
+    def _upload(self, source: Path, name: str) -> str:
+        url = f"{self.bucket}/jobs/code/{name}"
+        # The size tells a file that was cut short from a whole one.
+        if size(url) != source.stat().st_size:
+            with written(url) as path:
+                shutil.copyfile(source, path)
+        return url
+
+
+def as_arguments(settings: Mapping[str, str]) -> Iterable[str]:
+    """Settings as spark-submit takes them."""
+    return (part for key, value in settings.items() for part in ("--conf", f"{key}={value}"))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]

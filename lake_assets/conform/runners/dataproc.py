@@ -1,0 +1,191 @@
+"""Spark on Dataproc: a job on a given cluster, or on one that is made for the job and deleted after it."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lake_assets.conform.runner import JobStatus, Orphan, SparkJob, State
+from lake_assets.conform.runners import gcp
+from lake_assets.conform.runners.code import Code, CodeUrls
+from lake_assets.conform.runners.dataproc_cluster import DataprocCluster, cluster_name
+from lake_assets.conform.runners.environment import given, needed
+from lake_assets.errors import LakeError
+from lake_assets.gcp import connected, patience, unless_missing
+from lake_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from google.cloud.dataproc_v1 import Cluster, ClusterControllerClient, Job, JobControllerClient
+    from grpc import Channel
+
+_STATES: Mapping[str, State] = {"DONE": "succeeded", "ERROR": "failed", "CANCELLED": "cancelled"}
+_STARTING = ("CREATING", "STARTING", "UPDATING", "REPAIRING", "UNKNOWN")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataproc:
+    """`cluster` is the name of a given cluster, or what to make for each job. `timeout` and `interval` are in
+    seconds."""
+
+    jobs: "JobControllerClient"
+    clusters: "ClusterControllerClient"
+    project: str
+    region: str
+    cluster: str | DataprocCluster
+    code: Code
+    timeout: float
+    interval: float = 10.0
+
+    @classmethod
+    def from_environment(cls, settings: Settings, channel: "Channel | None" = None) -> "Dataproc":
+        """Without `LAKE_DATAPROC_CLUSTER` a cluster is made for each job. `channel` takes the place of Google's own
+        address. Raises SettingsError naming the variable to set."""
+        region = needed("LAKE_DATAPROC_REGION", "the region of the clusters")
+        project = needed("LAKE_DATAPROC_PROJECT", "the id of the Google Cloud project")
+        code = Code.of(settings)
+        cluster = given("LAKE_DATAPROC_CLUSTER") or DataprocCluster.from_environment()
+        jobs, clusters = _clients(region, channel)
+        return cls(
+            cluster=cluster,
+            project=project,
+            region=region,
+            code=code,
+            timeout=settings.spark.timeout,
+            jobs=jobs,
+            clusters=clusters,
+        )
+
+    def find(self, name: str) -> JobStatus | None:
+        with gcp.refusals():
+            job = self._job(name)
+        if job is None:
+            return None
+        state = job.status.state.name
+        detail = job.status.details or state.lower()
+        return JobStatus(_STATES.get(state, "running"), detail, job.driver_output_resource_uri, _figures(job))
+
+    def submit(self, job: SparkJob) -> None:
+        """Waits for the cluster when it must be made. Raises LakeError when it cannot be."""
+        if self.find(job.name) is not None:
+            return
+        urls = self.code.uploaded()
+        with gcp.refusals():
+            cluster = self.cluster
+            if isinstance(cluster, DataprocCluster):
+                cluster = self._made(cluster, job)
+            with gcp.once():
+                self.jobs.submit_job(
+                    project_id=self.project,
+                    region=self.region,
+                    job=_request(job, cluster, self.code, urls),
+                    retry=patience(),
+                )
+
+    def cancel(self, name: str) -> None:
+        with gcp.refusals():
+            job = self._job(name)
+            if job is not None and job.status.state.name not in _STATES:
+                place = {"project_id": self.project, "region": self.region}
+                self.jobs.cancel_job({**place, "job_id": name}, retry=patience())
+        if isinstance(self.cluster, DataprocCluster):
+            self.end_cluster(cluster_name(name))
+
+    def orphans(self, now: float) -> Sequence[Orphan]:
+        with gcp.refusals():
+            request = {"project_id": self.project, "region": self.region, "filter": "labels.lake-job = *"}
+            found = [self._orphan(cluster, now) for cluster in self.clusters.list_clusters(request)]
+        return [orphan for orphan in found if orphan]
+
+    def end_cluster(self, cluster: str) -> None:
+        with gcp.refusals():
+            found = self._cluster(cluster)
+            if found is None or found.status.state.name == "DELETING":
+                return
+            place = {"project_id": self.project, "region": self.region}
+            request = {**place, "cluster_name": cluster, "cluster_uuid": found.cluster_uuid}
+            unless_missing(lambda: self.clusters.delete_cluster(request, retry=patience()))
+
+    def _made(self, wanted: DataprocCluster, job: SparkJob) -> str:
+        """The name of the job's own cluster, which an earlier try may have begun to make."""
+        deadline = time.time() + self.timeout
+        name = cluster_name(job.name)
+        with gcp.once():
+            self.clusters.create_cluster(
+                project_id=self.project,
+                region=self.region,
+                cluster=wanted.request(job, self.project, self.region, self.timeout, deadline),
+                retry=patience(),
+            )
+        while True:
+            found = self._cluster(name)
+            state = found.status.state.name if found else "gone"
+            if state == "RUNNING":
+                return name
+            if state not in _STARTING or time.time() > deadline:
+                told = (found.status.detail if found else "") or "no reason is given"
+                raise LakeError(f"the Dataproc cluster {name} did not start, it is {state.lower()}: {told}")
+            time.sleep(self.interval)
+
+    def _job(self, name: str) -> "Job | None":
+        place = {"project_id": self.project, "region": self.region}
+        return unless_missing(lambda: self.jobs.get_job({**place, "job_id": name}, retry=patience()))
+
+    def _cluster(self, name: str) -> "Cluster | None":
+        request = {"project_id": self.project, "region": self.region, "cluster_name": name}
+        return unless_missing(lambda: self.clusters.get_cluster(request, retry=patience()))
+
+    def _orphan(self, cluster: "Cluster", now: float) -> Orphan | None:
+        if cluster.status.state.name == "DELETING":
+            return None
+        name = cluster.labels["lake-job"]
+        if now > float(cluster.labels.get("lake-until", "0")):
+            return Orphan(cluster.cluster_name, name, "its time is over")
+        job = self._job(name)
+        ended = job is not None and job.status.state.name in _STATES
+        return Orphan(cluster.cluster_name, name, "its job has ended") if ended else None
+
+
+def _request(job: SparkJob, cluster: str, code: Code, urls: CodeUrls) -> "Job":
+    """The driver runs on YARN as well, where it finds the archive; YARN must not start a failed one again."""
+    from google.cloud.dataproc_v1 import Job, JobPlacement, JobReference, PySparkJob
+
+    properties = code.spark("spark.yarn.appMasterEnv.")
+    properties |= {"spark.submit.deployMode": "cluster", "spark.yarn.maxAppAttempts": "1"}
+    return Job(
+        reference=JobReference(job_id=job.name),
+        placement=JobPlacement(cluster_name=cluster),
+        pyspark_job=PySparkJob(
+            main_python_file_uri=urls.main,
+            python_file_uris=[urls.package],
+            archive_uris=[urls.archive],
+            args=list(job.arguments),
+            properties=properties,
+        ),
+        labels=gcp.labels({**job.tags, "lake-job": job.name}),
+    )
+
+
+def _clients(region: str, channel: "Channel | None") -> "tuple[JobControllerClient, ClusterControllerClient]":
+    from google.cloud.dataproc_v1 import ClusterControllerClient, JobControllerClient
+    from google.cloud.dataproc_v1.services.cluster_controller.transports import ClusterControllerGrpcTransport
+    from google.cloud.dataproc_v1.services.job_controller.transports import JobControllerGrpcTransport
+
+    if channel is not None:
+        return (
+            JobControllerClient(transport=JobControllerGrpcTransport(channel=channel)),
+            ClusterControllerClient(transport=ClusterControllerGrpcTransport(channel=channel)),
+        )
+    address = {"api_endpoint": f"{region}-dataproc.googleapis.com:443"}
+    return (
+        connected(lambda: JobControllerClient(client_options=address)),
+        connected(lambda: ClusterControllerClient(client_options=address)),
+    )
+
+
+def _figures(job: "Job") -> dict[str, float]:
+    """What YARN counted, all applications of the job together."""
+    figures = {
+        "vcpu_hours": sum(application.vcore_seconds for application in job.yarn_applications) / 3_600,
+        "memory_gb_hours": sum(a.memory_mb_seconds for a in job.yarn_applications) / 3_600 / 1_024,
+    }
+    return {name: value for name, value in figures.items() if value}

@@ -1,0 +1,108 @@
+"""The catalog that names the raw tables: in the lake's Postgres, on AWS in Glue."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+from lake_assets.aws import aws_endpoint, client, refusals
+from lake_assets.compile.connector import CATALOG, glue_catalog, jdbc_catalog
+from lake_assets.errors import Unavailable
+from lake_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import MetastoreCatalog
+
+# Namespace and name.
+Identifier = tuple[str, str]
+
+
+@contextmanager
+def raw_catalog(settings: Settings) -> Iterator["MetastoreCatalog"]:
+    """The raw catalog as role `lake`, closed afterwards. Raises Unavailable when it does not answer."""
+    with _glue() if settings.target == "aws" else _postgres(settings):
+        catalog = _glue_catalog(settings) if settings.target == "aws" else _sql_catalog(settings)
+        try:
+            yield catalog
+        finally:
+            catalog.close()
+
+
+def pointers(settings: Settings, tables: Collection[Identifier]) -> dict[Identifier, str]:
+    """The metadata file of each of these raw tables that exists, in one query, on AWS one call for a hundred of a
+    domain. Raises Unavailable."""
+    if settings.target == "aws":
+        with _glue():
+            return _pointers_in_glue(tables)
+    with _postgres(settings):
+        return _pointers_in_postgres(settings, tables)
+
+
+def sink_catalog(settings: Settings) -> Mapping[str, str]:
+    """What Kafka Connect's sink must be told of the catalog; no secret is in it."""
+    if settings.target == "aws":
+        return glue_catalog(aws_endpoint("glue"))
+    postgres = settings.postgres
+    address = f"{postgres.host}:{postgres.port}/{postgres.dbname}"
+    return jdbc_catalog(address, "connect", settings.connect_password)
+
+
+def _sql_catalog(settings: Settings) -> "MetastoreCatalog":
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    from lake_assets.landing.iceberg_files import FILES
+
+    uri = settings.postgres.url("lake", "postgresql+psycopg", options=f"-csearch_path={CATALOG}")
+    return SqlCatalog(CATALOG, uri=uri, warehouse=settings.raw_warehouse, **FILES)
+
+
+def _glue_catalog(settings: Settings) -> "MetastoreCatalog":
+    from pyiceberg.catalog.glue import GlueCatalog
+
+    from lake_assets.landing.iceberg_files import FILES
+
+    return GlueCatalog(CATALOG, client("glue"), warehouse=settings.raw_warehouse, **FILES)
+
+
+def _pointers_in_postgres(settings: Settings, tables: Collection[Identifier]) -> dict[Identifier, str]:
+    import psycopg
+
+    with psycopg.connect(settings.postgres.conninfo("lake")) as connection:
+        rows = connection.execute(
+            f"select table_namespace, table_name, metadata_location from {CATALOG}.iceberg_tables "
+            "join unnest(%s::text[], %s::text[]) as wanted (table_namespace, table_name) "
+            "using (table_namespace, table_name) where catalog_name = %s and metadata_location is not null",
+            [[namespace for namespace, _ in tables], [name for _, name in tables], CATALOG],
+        ).fetchall()
+    return {(namespace, name): location for namespace, name, location in rows}
+
+
+def _pointers_in_glue(tables: Collection[Identifier]) -> dict[Identifier, str]:
+    glue = client("glue")
+    found: dict[Identifier, str] = {}
+    for namespace in sorted({namespace for namespace, _ in tables}):
+        try:
+            for page in glue.get_paginator("get_tables").paginate(DatabaseName=namespace):
+                for table in page["TableList"]:
+                    if location := table.get("Parameters", {}).get("metadata_location"):
+                        found[namespace, table["Name"]] = location
+        except glue.exceptions.EntityNotFoundException:
+            continue
+    return {table: found[table] for table in tables if table in found}
+
+
+@contextmanager
+def _postgres(settings: Settings) -> Iterator[None]:
+    import psycopg
+    from sqlalchemy.exc import OperationalError
+
+    if settings.postgres.port == 0:
+        raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
+    try:
+        yield
+    except (OperationalError, psycopg.OperationalError) as error:
+        address = f"{settings.postgres.host}:{settings.postgres.port}"
+        raise Unavailable(f"Postgres at {address} does not answer: start it with `lake up`.") from error
+
+
+def _glue() -> AbstractContextManager[None]:
+    return refusals("AWS Glue", "your credentials and what they may do with the raw tables' databases")

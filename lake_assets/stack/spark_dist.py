@@ -1,0 +1,101 @@
+"""What a cluster needs for Spark jobs: the job, its zip, and an archive with what its Python processes import.
+
+`python -m lake_assets.stack.spark_dist` is `make spark-dist`. Clusters come with Spark and a Python, not with DuckDB
+and PyArrow; the archive brings those, built for the cluster's processor and Python, whatever machine this is.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from lake_assets.conform.package import MAIN, job_zip
+from lake_assets.errors import LakeError
+from lake_assets.settings import PROJECT, load_settings
+from lake_assets.stack.setup import find_uv
+
+# pandas is what PySpark itself asks for, pytz what DuckDB gives times back with.
+PACKAGES = ("duckdb", "pyarrow", "numpy", "pandas", "pytz")
+PLATFORM = "x86_64-manylinux_2_28"
+PYTHON = "3.11"
+_WRAPPER = """\
+#!/bin/sh
+# The cluster's own Python with this archive's packages.
+here=$(cd "$(dirname "$0")/.." && pwd)
+for python in python{python} python3 python; do
+  if [ "$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "{python}" ]; then
+    PYTHONPATH="$here/lib${{PYTHONPATH:+:$PYTHONPATH}}" exec "$python" "$@"
+  fi
+done
+echo "lake: this archive was made for Python {python}, which this machine lacks: install it," \\
+  "or make the archive anew with 'make spark-dist SPARK_PYTHON=...'" >&2
+exit 127
+"""
+
+
+class DistError(LakeError):
+    """The packages for the cluster could not be had."""
+
+
+def spark_dist(folder: Path, spark: Path, platform: str, python: str) -> list[Path]:
+    """Makes main file, zip and archive in `folder` and returns their paths. Raises DistError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    main = folder / MAIN
+    shutil.copyfile(PROJECT / "spark" / MAIN, main)
+    return [main, job_zip(spark, folder), environment(folder, platform, python)]
+
+
+def environment(folder: Path, platform: str, python: str) -> Path:
+    """The archive, made unless it is there: `bin/python` and `lib/`. Named by what is in it."""
+    wanted = [f"{name}=={version(name)}" for name in PACKAGES]
+    name = f"lake-environment-python{python}-{platform}-duckdb{version('duckdb')}-pyarrow{version('pyarrow')}.tar.gz"
+    target = folder / name
+    if target.exists():
+        return target
+    with tempfile.TemporaryDirectory(dir=folder) as aside:
+        library = Path(aside) / "lib"
+        command = [
+            find_uv(PROJECT / ".tools"), "pip", "install", "--quiet", "--target", str(library),
+            "--only-binary", ":all:", "--python", sys.executable,
+            "--python-version", python, "--python-platform", platform, *wanted,
+        ]  # fmt: skip
+        if subprocess.run(command, check=False).returncode != 0:
+            raise DistError(f"there are no packages for Python {python} on {platform}: see uv's message above.")
+        _slim(library)
+        wrapper = Path(aside) / "bin" / "python"
+        wrapper.parent.mkdir()
+        wrapper.write_text(_WRAPPER.format(python=python), "utf-8")
+        wrapper.chmod(0o755)
+        packed = Path(aside) / "packed.tar.gz"
+        with tarfile.open(packed, "w:gz", compresslevel=1) as archive:
+            for part in (library, wrapper.parent):
+                archive.add(part, part.name)
+        packed.replace(target)
+    return target
+
+
+def _slim(library: Path) -> None:
+    """Removes what no job imports: test suites and C++ headers."""
+    for path in ("pyarrow/include", "pyarrow/tests", "pandas/tests", "numpy/_core/tests"):
+        shutil.rmtree(library / path, ignore_errors=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Makes what a cluster needs for Spark jobs.")
+    parser.add_argument("--folder", type=Path, default=PROJECT / "dist" / "spark")
+    parser.add_argument("--platform", default=PLATFORM, help="as uv names it, such as aarch64-manylinux_2_28")
+    parser.add_argument("--python", default=PYTHON, help="the cluster's Python, 3.10 or newer")
+    given = parser.parse_args()
+    try:
+        for path in spark_dist(given.folder, load_settings().spark.project, given.platform, given.python):
+            print(f"{path.stat().st_size / 1e6:8.1f} MB  {path}")  # noqa: T201
+    except LakeError as error:
+        sys.exit(f"lake: {error}")
+
+
+if __name__ == "__main__":
+    main()

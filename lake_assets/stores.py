@@ -1,0 +1,151 @@
+"""What differs between kinds of bucket, by the scheme of their URL: one class for each.
+
+Endpoints and regions are the clouds' own environment variables, and credentials come from where each cloud's client
+library looks for them: neither is a setting of the lake.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+from lake_assets.aws import aws_endpoint, aws_region
+from lake_assets.errors import LakeError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+# How properties of the raw catalog are named in the sink's config.
+_CATALOG = "iceberg.catalog."
+_IO = f"{_CATALOG}io-impl"
+_ICEBERG = "org.apache.iceberg"
+
+
+class UnknownStore(LakeError):
+    """A bucket's URL has a scheme that the lake does not know, or lacks its host."""
+
+
+class Store(Protocol):
+    """One kind of bucket.
+
+    `sink` is what Kafka Connect's Iceberg sink must be told, without secrets. `checked` says that DuckLake insists
+    on DuckDB's extension httpfs for such URLs.
+    """
+
+    @property
+    def sink(self) -> Mapping[str, str]: ...
+    @property
+    def checked(self) -> bool: ...
+    def filesystem(self) -> "FileSystem":
+        """Its paths are `bucket/key`, and for HDFS the path on its host."""
+        ...
+
+
+class Folder:
+    sink: Mapping[str, str] = {}
+    checked = False
+
+    def __init__(self, host: str) -> None:
+        if host:
+            raise UnknownStore(f"'file://{host}/…' names a host: a folder's URL begins with file:///.")
+
+    def filesystem(self) -> "FileSystem":
+        from pyarrow.fs import LocalFileSystem
+
+        return LocalFileSystem()
+
+
+class S3:
+    """Amazon S3, or what speaks like it at `AWS_ENDPOINT_URL_S3`. Raises SettingsError."""
+
+    checked = True
+
+    def __init__(self, _: str) -> None:
+        self._endpoint = aws_endpoint("s3")
+        self._region = aws_region()
+
+    @property
+    def sink(self) -> Mapping[str, str]:
+        found = {_IO: f"{_ICEBERG}.aws.s3.S3FileIO", f"{_CATALOG}client.region": self._region}
+        if self._endpoint:
+            found |= {f"{_CATALOG}s3.endpoint": self._endpoint, f"{_CATALOG}s3.path-style-access": "true"}
+        return found
+
+    def filesystem(self) -> "FileSystem":
+        from pyarrow.fs import S3FileSystem
+
+        return S3FileSystem(region=self._region, endpoint_override=self._endpoint)
+
+
+class Gcs:
+    """Google Cloud Storage, or the emulator at `STORAGE_EMULATOR_HOST`."""
+
+    checked = True
+
+    def __init__(self, _: str) -> None:
+        self._emulator = os.environ.get("STORAGE_EMULATOR_HOST")
+
+    @property
+    def sink(self) -> Mapping[str, str]:
+        found = {_IO: f"{_ICEBERG}.gcp.gcs.GCSFileIO"}
+        if project := os.environ.get("GOOGLE_CLOUD_PROJECT"):
+            found[f"{_CATALOG}gcs.project-id"] = project
+        if self._emulator:
+            found |= {f"{_CATALOG}gcs.service.host": self._emulator, f"{_CATALOG}gcs.no-auth": "true"}
+        return found
+
+    def filesystem(self) -> "FileSystem":
+        from pyarrow.fs import GcsFileSystem
+
+        if not self._emulator:
+            return GcsFileSystem()
+        address = urlsplit(self._emulator)
+        return GcsFileSystem(anonymous=True, scheme=address.scheme, endpoint_override=address.netloc)
+
+
+class Hdfs:
+    """HDFS by its name node's address or its name service; the rest is in Hadoop's own `HADOOP_CONF_DIR`."""
+
+    checked = False
+
+    def __init__(self, host: str) -> None:
+        if not host:
+            raise UnknownStore("a bucket on HDFS needs its name node: hdfs://HOST:PORT/FOLDER.")
+        self._host, _, self._port = host.partition(":")
+
+    @property
+    def sink(self) -> Mapping[str, str]:
+        found = {_IO: f"{_ICEBERG}.hadoop.HadoopFileIO"}
+        if folder := os.environ.get("HADOOP_CONF_DIR"):
+            found["iceberg.hadoop-conf-dir"] = folder
+        return found
+
+    def filesystem(self) -> "FileSystem":
+        # pyarrow's own needs libhdfs, a JVM and Hadoop's jars on the class path of every Python process.
+        from hdfs_native.fsspec import HdfsFileSystem
+        from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+        class Dated(HdfsFileSystem):
+            """With the time of a file's last change where pyarrow looks for it: DuckDB asks for it."""
+
+            def info(self, path: str, **options: Any) -> dict[str, Any]:
+                found = super().info(path, **options)
+                return {**found, "mtime": found["modification_time"] / 1000}
+
+        return PyFileSystem(FSSpecHandler(Dated(self._host, int(self._port) if self._port else None)))
+
+
+_STORES: Mapping[str, Callable[[str], Store]] = {"": Folder, "file": Folder, "s3": S3, "gs": Gcs, "hdfs": Hdfs}
+
+
+def scheme(url: str) -> str:
+    """`s3` of `s3://…`; empty for a plain path."""
+    return url.partition(":")[0] if ":" in url else ""
+
+
+def store_of(url: str) -> Store:
+    """The kind of bucket that a URL or a plain path is in. Raises UnknownStore."""
+    if scheme(url) not in _STORES:
+        known = ", ".join(f"{name}://" for name in _STORES if name)
+        raise UnknownStore(f"'{url}' is in no bucket that the lake knows: its URL must begin with one of {known}.")
+    return _STORES[scheme(url)](urlsplit(url).netloc)

@@ -1,0 +1,44 @@
+"""What questions to a warehouse are answered with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lake_assets.errors import LakeError
+
+
+class QueryError(LakeError):
+    """The warehouse refused the query; the message is its own, in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A query's rows; `more` says that there were more than asked for. Without columns the statement yields none."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Rows of one asset that broke one rule of one field. `sample` is one offending value, at most 200 characters."""
+
+    asset: str
+    code: str
+    field: str | None
+    message: str
+    rows: int
+    windows: int
+    sample: str | None
+
+
+def answer(columns: Sequence[str], rows: Sequence[Sequence[Any]], limit: int | None) -> Answer:
+    """The first `limit` of these rows, which should be one more than that if there are; bytes as the text they hold."""
+    more = limit is not None and len(rows) > limit
+    return Answer(tuple(columns), [[_readable(value) for value in row] for row in rows[:limit]], more)
+
+
+def _readable(value: Any) -> Any:
+    """Payloads and keys are bytes that mostly hold text."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value

@@ -1,0 +1,48 @@
+"""The marts' datasets in BigQuery, which the analysts of the settings may read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lake_assets.compile.bigquery import mart_access, mart_dataset
+from lake_assets.compile.grants import check_mart_schema
+from lake_assets.gcp import bigquery_client, bigquery_refusals, patience, unless_missing
+from lake_assets.settings import Settings
+
+
+class BigQueryMarts:
+    """A `MartAccess` over BigQuery; see `MartAccess` for what each method promises.
+
+    Whoever else the dataset's owners have let in stays. To run queries analysts need `roles/bigquery.jobUser` in a
+    project, which is not for a lake to give.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._gcp, self._analysts = settings.gcp, settings.analysts
+        self._client = bigquery_client(settings.gcp.project, settings.gcp.location)
+
+    def missing(self, schemas: Sequence[str]) -> list[str]:
+        with bigquery_refusals("refuses to tell of the marts' datasets"):
+            return [schema for schema in sorted(schemas) if not self._open(self._described(schema))]
+
+    def ensure(self, schemas: Sequence[str]) -> None:
+        from google.cloud.bigquery import AccessEntry, Dataset
+
+        for schema in schemas:
+            check_mart_schema(schema)
+        with bigquery_refusals("refuses to make the marts' datasets"):
+            for schema in schemas:
+                wanted = Dataset.from_api_repr(mart_dataset(schema, self._gcp.project, self._gcp.location))
+                dataset = self._client.create_dataset(wanted, exists_ok=True, retry=patience())
+                told = dataset.to_api_repr()
+                if not self._open(told):
+                    access = mart_access(told.get("access", []), self._analysts)
+                    dataset.access_entries = [AccessEntry.from_api_repr(entry) for entry in access]
+                    self._client.update_dataset(dataset, ["access_entries"], retry=patience())
+
+    def _described(self, schema: str) -> dict[str, Any] | None:
+        dataset = unless_missing(lambda: self._client.get_dataset(schema, retry=patience()))
+        return dataset and dataset.to_api_repr()
+
+    def _open(self, dataset: dict[str, Any] | None) -> bool:
+        access = dataset.get("access", []) if dataset else []
+        return dataset is not None and mart_access(access, self._analysts) == access

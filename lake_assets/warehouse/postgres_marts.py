@@ -1,0 +1,38 @@
+"""The marts' schemas in Postgres, which role analyst may read."""
+
+from collections.abc import Sequence
+
+import psycopg
+
+from lake_assets.compile.grants import mart_grants
+from lake_assets.errors import Unavailable
+from lake_assets.settings import Settings
+
+
+class PostgresMarts:
+    """A `MartAccess` over the lake's own Postgres; see `MartAccess` for what each method promises."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def missing(self, schemas: Sequence[str]) -> list[str]:
+        with self._session() as session:
+            rows = session.execute(
+                "select name from unnest(%s::text[]) as wanted (name) left join pg_namespace on nspname = name "
+                "where nspname is null or not has_schema_privilege('analyst', nspname, 'usage') order by name",
+                [list(schemas)],
+            ).fetchall()
+        return [name for (name,) in rows]
+
+    def ensure(self, schemas: Sequence[str]) -> None:
+        statements = mart_grants(schemas)
+        with self._session() as session:
+            for statement in statements:
+                session.execute(statement.encode())
+
+    def _session(self) -> psycopg.Connection:
+        try:
+            return psycopg.connect(self._settings.postgres.conninfo("lake"))
+        except psycopg.OperationalError as error:
+            address = f"{self._settings.postgres.host}:{self._settings.postgres.port}"
+            raise Unavailable(f"Postgres at {address} does not answer: start it with `lake up`.") from error

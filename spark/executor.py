@@ -1,0 +1,164 @@
+"""What runs on the executors, batch by batch: the judge and what follows it, as the local engine runs them."""
+
+import json
+import os
+import resource
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.windows import window_key
+from lake_assets.catalog.wire import to_json
+from lake_assets.compile.ddl import staging_columns
+from lake_assets.compile.spark import spread_sql
+from lake_assets.compile.sql import identifier, literal
+from lake_assets.conform.settle import Order, copy, judge_checks, settle, window_folder
+from lake_assets.errors import LakeError
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+Batches = Iterator["pa.RecordBatch"]
+# Each answer is one JSON text; what they say differs by stage.
+ANSWERS = "answer string"
+_ROWS_PER_BATCH = 65_536
+
+
+def judging(asset: Asset, buckets: Mapping[str, int]) -> Callable[[Batches], Batches]:
+    """Raw rows to judged rows, for `mapInArrow` with the schema `judged_schema(asset)`."""
+    sql = spread_sql(asset, "raw", buckets)
+
+    def judge(batches: Batches) -> Batches:
+        with _session() as session:
+            for batch in batches:
+                session.register("raw", batch)
+                yield from session.execute(sql).to_arrow_reader(_ROWS_PER_BATCH)
+                session.unregister("raw")
+
+    return judge
+
+
+def settling(order: Order, name: str) -> Callable[[Batches], Batches]:
+    """Judged rows of whole buckets to files; answers with each window's counts, and with the task's own figures."""
+
+    def finish(batches: Batches) -> Batches:
+        started = time.monotonic()
+        with _session() as session:
+            if (rows := _load(session, "judged", batches)) == 0:
+                return
+            # A task that is tried again leaves the files of its first attempt behind; only those named here count.
+            for part in settle(session, order, f"{name}-{uuid.uuid4().hex[:8]}"):
+                yield _answer({"part": json.loads(to_json(part))})
+            yield _answer({"rows": rows, "seconds": time.monotonic() - started, "peak_bytes": _peak_bytes()})
+
+    return finish
+
+
+def writing(order: Order, name: str) -> Callable[[Batches], Batches]:
+    """Rows that an entrypoint returned to files; answers with each window's file, its rows, and how many are broken."""
+    asset = order.asset
+    columns = ", ".join(identifier(column.name) for column in staging_columns(asset))
+    required = [field.name for field in asset.fields if field.required]
+    nulls = " or ".join(f"{identifier(name)} is null" for name in required) or "false"
+
+    def write(batches: Batches) -> Batches:
+        started = time.monotonic()
+        with _session() as session:
+            if (rows := _load(session, "returned", batches)) == 0:
+                return
+            found = session.execute(
+                f"select _window, count(*), count(*) filter (where {nulls}), sum({_IDENTITY}) from returned group by 1"
+            ).fetchall()
+            for start, good, broken, identity in found:
+                window = window_key(start, asset.window)
+                url = f"{window_folder(order.out, asset, window)}/{name}-{uuid.uuid4().hex[:8]}.parquet"
+                rows_of = f"_window = timestamptz {literal(start.isoformat())}"
+                (path,) = copy(session, f"select {columns} from returned where {rows_of}", url)
+                yield _answer(
+                    {"window": window, "path": path, "rows": good, "broken": broken, "identity": str(identity)}
+                )
+            yield _answer({"rows": rows, "seconds": time.monotonic() - started, "peak_bytes": _peak_bytes()})
+
+    return write
+
+
+def identifying() -> Callable[[Batches], Batches]:
+    """Good rows to a sum that tells which rows they are, by window: what `writing` compares with."""
+
+    def identify(batches: Batches) -> Batches:
+        with _session() as session:
+            for batch in batches:
+                session.register("batch", batch)
+                for start, rows, identity in session.execute(
+                    f"select _window, count(*), sum({_IDENTITY}) from batch group by 1"
+                ).fetchall():
+                    yield _answer({"start": start.isoformat(), "rows": rows, "identity": str(identity)})
+                session.unregister("batch")
+
+    return identify
+
+
+# Different rows with equal sums are about as likely as two equal 64-bit hashes.
+_IDENTITY = "hash(_window, _kafka_partition, _offset)::hugeint"
+
+
+def checking(asset: Asset) -> Callable[[Batches], Batches]:
+    """Windows, as JSON of window and files, to the outcomes of the contract's checks, or why there are none."""
+
+    def check(batches: Batches) -> Batches:
+        with _session() as session:
+            for batch in batches:
+                for text in batch.column(0).to_pylist():
+                    given = json.loads(text)
+                    try:
+                        outcomes = json.loads(to_json(judge_checks(session, asset, given["files"])))
+                        yield _answer({"window": given["window"], "checks": outcomes})
+                    except LakeError as error:
+                        yield _answer({"window": given["window"], "failed": str(error)})
+
+    return check
+
+
+@contextmanager
+def _session() -> "Iterator[duckdb.DuckDBPyConnection]":
+    import duckdb
+
+    folder = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0] or None
+    with tempfile.TemporaryDirectory(dir=folder) as scratch, duckdb.connect() as session:
+        # One thread, because Spark runs one task on each core.
+        session.execute(f"set threads = 1; set timezone = 'UTC'; set temp_directory = {literal(scratch)}")
+        yield session
+
+
+def _load(session: "duckdb.DuckDBPyConnection", table: str, batches: Batches) -> int:
+    import pyarrow as pa
+
+    first = next(batches, None)
+    if first is None:
+        return 0
+
+    def all_batches() -> Batches:
+        yield first
+        yield from batches
+
+    incoming = pa.RecordBatchReader.from_batches(first.schema, all_batches())
+    session.register("incoming", incoming)
+    session.execute(f"create temp table {table} as select * from incoming")
+    session.unregister("incoming")
+    row = session.execute(f"select count(*) from {table}").fetchone()
+    return row[0] if row else 0
+
+
+def _answer(content: object) -> "pa.RecordBatch":
+    import pyarrow as pa
+
+    return pa.record_batch({"answer": pa.array([json.dumps(content)], pa.string())})
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

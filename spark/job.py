@@ -1,0 +1,215 @@
+"""The conform step on Spark: Spark reads, shuffles and retries, DuckDB judges and writes on its executors."""
+
+import json
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+from executor import ANSWERS, checking, identifying, judging, settling, writing
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lake_assets.bucket import remove
+from lake_assets.catalog.accounting import CheckOutcome, WindowInput, WindowOutput
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.wire import from_json
+from lake_assets.compile.spark import BUCKET, RAW_SCHEMA, good_schema, judged_schema
+from lake_assets.conform.request import Answer, Request, Stage
+from lake_assets.conform.settle import Order, Settled, merged
+
+# The same for every session, given or made: what the rows mean hangs on them.
+SESSION = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
+    # Asked for a limit in bytes, Spark measures the batch after each row, which takes it longer with each row.
+    "spark.sql.execution.arrow.maxBytesPerBatch": "2147483647",
+    # A damaged or missing file costs its own window, whose rows then do not add up, and no other.
+    "spark.sql.files.ignoreCorruptFiles": "true",
+    "spark.sql.files.ignoreMissingFiles": "true",
+}
+
+
+class EntrypointError(Exception):
+    """The contract's entrypoint did not keep its promise; the message says which."""
+
+
+def run(spark: SparkSession, request: Request, log: Callable[[str], None]) -> Answer:
+    """Conforms the windows of a request. What is wrong with one window does not hold back another."""
+    for key, value in SESSION.items():
+        spark.conf.set(key, value)
+    asset = request.asset
+    stages: list[Stage] = []
+    order = Order(asset, request.out, request.run_id, request.loaded_at)
+    aside = replace(order, out=f"{request.folder}/good") if asset.entrypoint else order
+    settled = _settle(spark, request, aside, stages)
+    log(f"{asset.name}: judged {sum(stage.rows for stage in stages):,} rows in {stages[-1].seconds:.1f} s")
+    failed: dict[str, str] = {}
+    if asset.entrypoint:
+        settled, failed = _transform(spark, request, order, settled, stages)
+        log(f"{asset.name}: {asset.entrypoint} in {stages[-1].seconds:.1f} s")
+    checks = _check(spark, request, settled, failed, stages)
+    outputs: list[WindowOutput] = []
+    for window in request.windows:
+        output = _output(window, settled.get(window.window), checks.get(window.window, ()))
+        if window.window not in failed and (imbalance := output.imbalance()) is not None:
+            failed[window.window] = f"{imbalance}. Run 'lake audit {asset.name}'."
+        if window.window not in failed:
+            outputs.append(output)
+    return Answer(tuple(outputs), failed, tuple(stages), good_schema(asset), spark.version)
+
+
+def _output(window: WindowInput, found: Settled | None, checks: tuple[CheckOutcome, ...]) -> WindowOutput:
+    found = found or Settled(window.window, (), (), ())
+    return WindowOutput(
+        window.window,
+        window.rows,
+        found.partitions,
+        found.good_files,
+        found.quarantine_files,
+        window.bytes,
+        checks,
+        found.unknown,
+    )
+
+
+def _settle(spark: SparkSession, request: Request, order: Order, stages: list[Stage]) -> dict[str, Settled]:
+    paths = [path for window in request.windows for path in window.paths]
+    if not paths:
+        return {}
+    asset = request.asset
+    buckets = {w.window: max(1, math.ceil(w.rows / request.bucket_rows)) for w in request.windows}
+    raw = spark.read.schema(RAW_SCHEMA).parquet(*paths)
+    judged = raw.mapInArrow(judging(asset, buckets), judged_schema(asset))
+    placed = judged.repartition(_tasks(spark, request), "_window", BUCKET).drop(BUCKET)
+    answers = _collect(placed.mapInArrow(settling(order, request.name), ANSWERS), "judge and settle", stages)
+    return dict(merged([from_json(Settled, json.dumps(answer["part"])) for answer in answers if "part" in answer]))
+
+
+def _tasks(spark: SparkSession, request: Request) -> int:
+    """How many tasks share the buckets: enough for every core and for memory, and no task for each small window."""
+    rows = sum(window.rows for window in request.windows)
+    buckets = sum(max(1, math.ceil(window.rows / request.bucket_rows)) for window in request.windows)
+    return min(buckets, max(2 * spark.sparkContext.defaultParallelism, 2 * math.ceil(rows / request.bucket_rows)))
+
+
+def _transform(
+    spark: SparkSession, request: Request, order: Order, settled: dict[str, Settled], stages: list[Stage]
+) -> tuple[dict[str, Settled], dict[str, str]]:
+    """Runs the contract's entrypoint over the good rows, which are read back from where they were set aside."""
+    asset = request.asset
+    aside = [path for found in settled.values() for path in found.good_files]
+    if not aside:
+        return settled, {}
+    good = spark.read.schema(good_schema(asset)).parquet(*aside)
+    before = _identities(asset, good)
+    returned = _checked(asset, _entrypoint(asset)(good, asset))
+    most = max(math.ceil(w.rows / request.bucket_rows) for w in request.windows)
+    place = F.pmod(F.hash("_kafka_partition", "_offset"), F.lit(most))
+    returned = returned.repartition(_tasks(spark, request), "_window", place)
+    answers = _collect(returned.mapInArrow(writing(order, request.name), ANSWERS), str(asset.entrypoint), stages)
+    files: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for answer in answers:
+        if "path" in answer:
+            files[answer["window"]].append(answer)
+    failed: dict[str, str] = {}
+    for window, found in settled.items():
+        parts = files.get(window, [])
+        rows, identity = sum(p["rows"] for p in parts), sum(int(p["identity"]) for p in parts)
+        wanted = before.get(window, (0, 0))
+        if (rows, identity) != wanted:
+            failed[window] = (
+                f"{asset.entrypoint} was given {wanted[0]} rows and returned {rows}"
+                f"{'' if rows != wanted[0] else ' others'}: it must return each row once, with its lineage columns."
+            )
+        elif broken := sum(p["broken"] for p in parts):
+            failed[window] = f"{asset.entrypoint} returned {broken} rows without a value in a required field."
+        settled[window] = replace(found, good_files=tuple(sorted(p["path"] for p in parts)))
+    for path in aside:
+        remove(path)
+    return settled, failed
+
+
+def _identities(asset: Asset, good: DataFrame) -> dict[str, tuple[int, int]]:
+    from datetime import datetime
+
+    from lake_assets.catalog.windows import window_key
+
+    sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for row in good.select("_window", "_kafka_partition", "_offset").mapInArrow(identifying(), ANSWERS).collect():
+        answer = json.loads(row.answer)
+        found = sums[window_key(datetime.fromisoformat(answer["start"]), asset.window)]
+        found[0] += answer["rows"]
+        found[1] += int(answer["identity"])
+    return {window: (rows, identity) for window, (rows, identity) in sums.items()}
+
+
+def _entrypoint(asset: Asset) -> Callable[[DataFrame, Asset], DataFrame]:
+    module, _, function = str(asset.entrypoint).partition(":")
+    try:
+        found = getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise EntrypointError(f"the entrypoint {asset.entrypoint} is not there: {error}.") from error
+    return found
+
+
+def _checked(asset: Asset, returned: DataFrame) -> DataFrame:
+    """The returned rows in the staging table's order of columns. Raises EntrypointError when the schema differs."""
+    wanted = {field.name: field.dataType for field in _struct(returned.sparkSession, good_schema(asset))}
+    found = {field.name: field.dataType for field in returned.schema}
+    for name, kind in wanted.items():
+        if name not in found:
+            raise EntrypointError(f"{asset.entrypoint} returned no column '{name}', which the contract declares.")
+        if found[name] != kind:
+            raise EntrypointError(
+                f"{asset.entrypoint} returned '{name}' as {found[name].simpleString()}; "
+                f"the contract says {kind.simpleString()}."
+            )
+    if unknown := sorted(set(found) - set(wanted)):
+        raise EntrypointError(f"{asset.entrypoint} returned '{unknown[0]}', which the contract does not declare.")
+    return returned.select(*[f"`{name}`" for name in wanted])
+
+
+def _struct(spark: SparkSession, ddl: str) -> Any:
+    return spark.createDataFrame([], ddl).schema
+
+
+def _check(
+    spark: SparkSession, request: Request, settled: dict[str, Settled], failed: dict[str, str], stages: list[Stage]
+) -> dict[str, tuple[CheckOutcome, ...]]:
+    asset = request.asset
+    if not asset.checks:
+        return {}
+    none = Settled("", (), (), ())
+    windows = [
+        (json.dumps({"window": w.window, "files": settled.get(w.window, none).good_files}),)
+        for w in request.windows
+        if w.window not in failed
+    ]
+    given = spark.createDataFrame(windows, "given string").repartition(max(1, min(len(windows), 200)))
+    checks: dict[str, tuple[CheckOutcome, ...]] = {}
+    for answer in _collect(given.mapInArrow(checking(asset), ANSWERS), "checks", stages):
+        if "failed" in answer:
+            failed[answer["window"]] = answer["failed"]
+        elif "checks" in answer:
+            checks[answer["window"]] = tuple(from_json(CheckOutcome, json.dumps(c)) for c in answer["checks"])
+    return checks
+
+
+def _collect(frame: DataFrame, name: str, stages: list[Stage]) -> list[dict[str, Any]]:
+    started = time.monotonic()
+    answers: list[dict[str, Any]] = [json.loads(row.answer) for row in frame.collect()]
+    figures: Iterable[dict[str, Any]] = [answer for answer in answers if "peak_bytes" in answer]
+    stages.append(
+        Stage(
+            name,
+            round(time.monotonic() - started, 3),
+            len(list(figures)),
+            sum(figure["rows"] for figure in figures),
+            max((figure["peak_bytes"] for figure in figures), default=0),
+        )
+    )
+    return answers

@@ -1,0 +1,81 @@
+"""One lake for each kind of bucket, all on the session's servers: a database, domains and a home of its own each."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lake_assets.settings import PROJECT, Settings
+from lake_assets.stack.dagster import prepare_dagster
+from lake_assets.stack.layout import Layout
+from lake_assets.stack.roles import bootstrap
+from tests.buckets.doubles import DOUBLES, Bucket
+from tests.end_to_end.conftest import Lake
+
+
+@pytest.fixture(scope="session")
+def lake_on(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Generator[Callable[[str], Lake]]:
+    """Makes the applied lake whose bucket has a scheme, once."""
+    made: dict[str, Lake] = {}
+    with ExitStack() as running:
+
+        def lake_on(scheme: str) -> Lake:
+            if scheme not in made:
+                folder = tmp_path_factory.mktemp(scheme)
+                bucket = running.enter_context(DOUBLES[scheme](folder / "double"))
+                made[scheme] = make_lake(stack, folder, scheme, bucket)
+                made[scheme].ok("apply")
+            return made[scheme]
+
+        yield lake_on
+
+
+def make_lake(stack: Settings, folder: Path, scheme: str, bucket: Bucket, assets: Sequence[str] = ("sales",)) -> Lake:
+    """A lake beside the session's, not applied yet, with these of the example's assets."""
+    settings = replace(
+        stack,
+        # The worker reads its password from nowhere but this folder.
+        home=Layout(stack.home).connect_secrets / scheme,
+        bucket=bucket.url,
+        postgres=replace(stack.postgres, dbname=f"lake_{scheme}"),
+    )
+    bootstrap(settings.postgres, settings.postgres.conninfo("lake_admin", "postgres"), {}, embedded=True)
+    layout = Layout(settings.home)
+    layout.home.mkdir()
+    layout.create()
+    secrets = Layout(stack.home).secrets
+    for secret in [*secrets.glob("*"), *secrets.glob("connect/*")]:
+        if secret.is_file():
+            copy = layout.secrets / secret.relative_to(secrets)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copy2(secret, copy)
+    addresses = json.loads((stack.home / "stack.json").read_text("utf-8"))
+    own = {"postgres_dbname": settings.postgres.dbname, "bucket": settings.bucket}
+    layout.stack_file.write_text(json.dumps({**addresses, **own}), "utf-8")
+    prepare_dagster(settings, layout, 0)
+    copy_contracts(folder / "catalog", scheme, assets)
+    shutil.copytree(PROJECT / "dbt_project", folder / "dbt", ignore=shutil.ignore_patterns("target", "logs"))
+    environment: Mapping[str, str] = {
+        **os.environ,
+        **bucket.environment,
+        "LAKE_HOME": str(settings.home),
+        "LAKE_BUCKET": settings.bucket,
+        "LAKE_CATALOG": str(folder / "catalog"),
+        "LAKE_DBT_PROJECT": str(folder / "dbt"),
+    }
+    return Lake(settings, folder, environment)
+
+
+def copy_contracts(catalog: Path, scheme: str, assets: Sequence[str]) -> None:
+    """The contracts of these assets in domains of their own, whose topics and connectors no other lake has."""
+    (catalog / "assets").mkdir(parents=True)
+    for asset in assets:
+        text = (PROJECT / "lake_assets" / "catalog" / "assets" / f"{asset}.yaml").read_text("utf-8")
+        text = re.sub(r"^(id|domain): *(\w+)", rf"\1: \2{scheme}", text, flags=re.MULTILINE)
+        (catalog / "assets" / f"{asset}.yaml").write_text(text, "utf-8")

@@ -1,0 +1,56 @@
+"""Raw tables whose catalog is AWS Glue: the sink writes them and the lake reads them."""
+
+import json
+from collections.abc import Generator
+from dataclasses import replace
+
+import pytest
+
+from lake_assets.compile.connector import ConnectorSpec
+from lake_assets.compile.raw_table import raw_table
+from lake_assets.compile.topic import control_topic, topic_spec
+from lake_assets.landing.changes import changes
+from lake_assets.landing.connect import connector_for, ensure_connector
+from lake_assets.landing.files import files, window_rows
+from lake_assets.landing.produce import produce_lines
+from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
+from lake_assets.landing.topics import ensure_topics
+from lake_assets.settings import Settings
+from tests.buckets.doubles import s3
+from tests.landing.examples import example_asset
+from tests.stack.conditions import wait_until
+
+
+@pytest.fixture(scope="module")
+def on_aws(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Generator[Settings]:
+    with s3(tmp_path_factory.mktemp("aws")) as bucket, pytest.MonkeyPatch.context() as patch:
+        for name, value in bucket.environment.items():
+            patch.setenv(name, value)
+        patch.setenv("AWS_ENDPOINT_URL_GLUE", bucket.environment["AWS_ENDPOINT_URL_S3"])
+        yield replace(stack, target="aws", bucket=bucket.url)
+
+
+def test_what_lands_is_found_by_glue(on_aws: Settings) -> None:
+    assets = [example_asset(name, topic=f"glued.{name}", partitions=1) for name in ("meters", "readings")]
+    assert changes(on_aws, assets, {}).windows == {}
+    tables = [raw_table(asset) for asset in assets]
+    assert [report.outcome for report in ensure_raw_tables(on_aws, tables)] == ["created", "created"]
+    assert [report.outcome for report in compare_raw_tables(on_aws, tables)] == ["unchanged", "unchanged"]
+    ensure_topics(on_aws, [*map(topic_spec, assets), control_topic("glued")])
+    spec = connector_for(on_aws, "glued")
+    # One task that commits each second, as on a laptop: a cloud's minute is too long for a test.
+    local = {"iceberg.control.commit.interval-ms": "1000", "tasks.max": "1"}
+    ensure_connector(on_aws, ConnectorSpec(spec.name, {**spec.config, **local}))
+    for count, asset in enumerate(assets, 3):
+        lines = [json.dumps({"id": str(n), "at": f"2026-03-0{1 + n % 2}T10:00:00Z"}).encode() for n in range(count)]
+        produce_lines(on_aws, asset, lines)
+    wait_until(lambda: [sum(window_rows(on_aws, asset).values()) for asset in assets] == [3, 4])
+    found = changes(on_aws, assets, {})
+    assert {name: [window.rows for window in windows] for name, windows in found.windows.items()} == {
+        "meters": [2, 1],
+        "readings": [2, 2],
+    }
+    paths = [file.path for window in files(on_aws, assets[0], ["2026-03-01"]).by_window.values() for file in window]
+    assert paths
+    assert all(path.startswith(f"{on_aws.raw_warehouse}/") for path in paths)
+    assert changes(on_aws, assets, found.cursors).windows == {}

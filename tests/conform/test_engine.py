@@ -1,0 +1,36 @@
+"""Which engine a run takes, and what it says of it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lake_assets.catalog.accounting import WindowInput
+from lake_assets.catalog.model import Asset
+from lake_assets.conform.engine import choose
+from lake_assets.settings import Spark
+from tests.conform.records import ORDERS
+
+LOCAL = Spark("local", 100, 60, Path(), "2g")
+CLUSTER = replace(LOCAL, runner="emr-serverless")
+WINDOWS = [WindowInput("2026-01-01", (), 1, 60), WindowInput("2026-01-02", (), 1, 60)]
+LARGE = [WindowInput("2026-01-01", (), 1, 101)]
+
+
+@pytest.mark.parametrize(
+    ("asset", "windows", "spark", "engine", "reason"),
+    [
+        (ORDERS, WINDOWS, LOCAL, "duckdb", "the largest window's raw files are 0.0 MB, within"),
+        (ORDERS, WINDOWS, CLUSTER, "spark", "the run's raw files are 0.0 MB, more than"),
+        (ORDERS, LARGE, LOCAL, "spark", "the largest window's raw files are 0.0 MB, more than"),
+        (replace(ORDERS, engine="duckdb"), LARGE, CLUSTER, "duckdb", "the contract says engine: duckdb"),
+        (replace(ORDERS, engine="spark"), WINDOWS, LOCAL, "spark", "the contract says engine: spark"),
+        (replace(ORDERS, entrypoint="a:b"), WINDOWS, LOCAL, "spark", "the contract names the entrypoint a:b"),
+    ],
+)
+def test_the_contract_or_the_size_decides(
+    asset: Asset, windows: list[WindowInput], spark: Spark, engine: str, reason: str
+) -> None:
+    choice = choose(asset, windows, spark)
+    assert choice.engine == engine
+    assert reason in choice.reason

@@ -1,0 +1,217 @@
+"""Compose, Helm values and manifests say nothing that the code does not know."""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lake_assets.compile.grants import READER
+from lake_assets.settings import RUNNERS, TARGETS, load_settings
+from lake_assets.stack.container import EVERYWHERE, PORTS, SECRETS, programs_of
+from lake_assets.stack.dagster import DEFINITIONS
+from lake_assets.stack.layout import Layout
+from lake_assets.stack.stream import PREFIX
+from tests.deploy.documents import DEPLOY, code_variables, compose, helm_values, instructions, manifests, pods
+
+WORDS = ("passwords", "roles")
+# Read by the libraries of the clouds, which is where the code says it leaves them.
+CLOUDS_OWN = ("GOOGLE_CLOUD_PROJECT", "AWS_REGION")
+
+
+def service(name: str) -> dict[str, Any]:
+    return compose()["services"][name]
+
+
+def ours() -> dict[str, dict[str, Any]]:
+    """The services of our own images."""
+    return {name: found for name, found in compose()["services"].items() if found["image"].startswith("lake-")}
+
+
+def settings_map() -> dict[str, str]:
+    return next(found["data"] for found in manifests() if found["kind"] == "ConfigMap")
+
+
+def test_every_lake_variable_is_one_that_the_code_reads() -> None:
+    told = [name for found in ours().values() for name in found.get("environment", {})]
+    told += settings_map()
+    told += [entry["name"] for pod in pods() for box in pod["containers"] for entry in box.get("env", [])]
+    told += re.findall(r"LAKE_[A-Z_]+(?==)", " ".join(instructions("ENV")))
+    lake = {name for name in told if name.startswith("LAKE_")}
+    assert {"LAKE_KAFKA", "LAKE_SECRETS", "LAKE_POSTGRES_DSN"} <= lake
+    assert lake <= code_variables()
+    assert {name for name in settings_map() if not name.startswith("LAKE_")} <= set(CLOUDS_OWN)
+
+
+def test_settings_have_values_that_the_code_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in settings_map().items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.target in TARGETS
+    assert settings.spark.runner in RUNNERS
+    assert settings.kafka == settings_map()["LAKE_KAFKA"]
+
+
+def test_every_container_runs_what_the_entrypoint_knows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("LAKE_HOME", str(home))
+    layout = Layout(home)
+    layout.create()
+    commands = [found["command"] for found in ours().values()]
+    commands += [box["args"] for pod in pods() for box in pod["containers"]]
+    # The two that need jars on this machine; `run` prepares them from the same templates.
+    java = {"kafka", "connect"}
+    known = {program.name.partition("-")[0] for program in programs_of(DAGSTER, load_settings(), layout)} | java
+    for command in commands:
+        if command[0] == "run":
+            assert set(command[1:]) <= known, command
+        elif command[0] not in WORDS:
+            assert shutil.which(command[0], path=str(Path(sys.executable).parent)), command
+
+
+DAGSTER = ("dbt", "code", "daemon", "webserver", PREFIX.rstrip("-"))
+
+
+def test_programs_of_a_container_listen_where_others_reach_them(tmp_path_factory: pytest.TempPathFactory) -> None:
+    layout = Layout(tmp_path_factory.mktemp("home"))
+    layout.create()
+    by_name = {program.name: program.command for program in programs_of(DAGSTER, load_settings(), layout)}
+    for name, port in (("code", PORTS["code_port"]), ("webserver", PORTS["dagster_port"])):
+        command = by_name[name]
+        assert command[command.index("-h") + 1] == EVERYWHERE
+        assert command[command.index("-p") + 1] == str(port)
+
+
+def test_ports_are_those_of_the_code_and_open_to_this_machine_only() -> None:
+    published = {name: found["ports"] for name, found in compose()["services"].items() if "ports" in found}
+    for name, ports in published.items():
+        for port in ports:
+            assert port.startswith("127.0.0.1:"), (name, port)
+    inside = {name: int(ports[0].rpartition(":")[2]) for name, ports in published.items()}
+    assert inside["kafka"] == PORTS["kafka_port"]
+    assert inside["connect"] == PORTS["connect_port"]
+    assert inside["webserver"] == PORTS["dagster_port"]
+    environment = service("dagster")["environment"]
+    assert environment["LAKE_KAFKA"] == f"kafka:{PORTS['kafka_port']}"
+    assert environment["LAKE_CONNECT"] == f"http://connect:{PORTS['connect_port']}"
+    assert environment["LAKE_CODE_HOST"] == "dagster"
+    assert "dbt" in service("dagster")["command"]
+    deployment = helm_values()["dagster-user-deployments"]["deployments"][0]
+    assert deployment["port"] == PORTS["code_port"]
+    assert deployment["dagsterApiGrpcArgs"] == ["-m", DEFINITIONS]
+
+
+def test_long_running_services_come_back_and_tell_their_health() -> None:
+    for name, found in compose()["services"].items():
+        if found["restart"] == "no":
+            assert found["healthcheck"]["disable"] is True, name
+            continue
+        assert found["restart"] == "unless-stopped", name
+        checked = found.get("healthcheck", {}).get("test") or found["build"]["target"] in ("code", "stream", "connect")
+        assert checked, name
+
+
+def test_what_a_container_checks_is_what_it_runs() -> None:
+    for name, found in ours().items():
+        test = found.get("healthcheck", {}).get("test")
+        if test:
+            assert test[test.index("check") + 1 :] == found["command"][1:], name
+    for stage_check, stage_run in zip(instructions("HEALTHCHECK"), instructions("CMD"), strict=True):
+        assert stage_check.rpartition('"check", ')[2] == stage_run.rpartition('"run", ')[2]
+
+
+def test_a_container_is_given_the_secrets_of_its_job_only() -> None:
+    given = {
+        name: {
+            volume.split(":")[0].removeprefix("./secrets/")
+            for volume in found.get("volumes", [])
+            if "secrets" in volume
+        }
+        for name, found in compose()["services"].items()
+    }
+    assert given.pop("passwords") == {"./secrets"}
+    assert {name: secrets for name, secrets in given.items() if secrets} == {
+        "connect": {"connect"},
+        "postgres": {"postgres_admin"},
+        "metabase": {"metabase"},
+        "roles": {"pgpass", "metabase"},
+        **{name: {"pgpass"} for name in ("dagster", "webserver", "lake")},
+    }
+    assert {str(path.parts[0]) for path in SECRETS} == {"pgpass", "connect", "metabase"}
+
+
+def test_named_volumes_and_anchors_are_all_used() -> None:
+    used = {
+        volume.split(":")[0]
+        for found in compose()["services"].values()
+        for volume in found.get("volumes", [])
+        if not volume.startswith(".")
+    }
+    assert used == set(compose()["volumes"])
+
+
+def test_no_secret_is_written_down() -> None:
+    written = re.compile(r"""(password|secret|token)\w*\s*[:=]\s*["']?(?!/)[a-z0-9+/_]{12,}["']?$""", re.I | re.M)
+    assert written.search("POSTGRES_PASSWORD: abcdefghijkl")
+    for path in sorted(DEPLOY.rglob("*")):
+        if path.is_file() and path.relative_to(DEPLOY).parts[0] != "secrets":
+            assert not written.search(path.read_text("utf-8")), path
+
+
+def test_the_chart_is_the_locked_dagsters_and_its_secrets_are_references() -> None:
+    text = (DEPLOY / "helm" / "values.yaml").read_text("utf-8")
+    lock = (DEPLOY.parent / "uv.lock").read_text("utf-8")
+    version = re.search(r'name = "dagster"\nversion = "(.+)"', lock)
+    assert version
+    assert f"--version {version[1]} " in text
+    values = helm_values()
+    assert values["generatePostgresqlPasswordSecret"] is False
+    assert values["global"]["postgresqlSecretName"]
+    # Else code server and runs would have an account of the subchart's, to which the cloud gives nothing.
+    assert values["global"]["serviceAccountName"] == "lake-orchestrator"
+    assert "postgresqlPassword" not in values["postgresql"]
+    assert values["postgresql"]["enabled"] is False
+
+
+def test_pods_are_not_root_and_mount_what_they_name() -> None:
+    specs = [*pods(), helm_pod()]
+    assert len(specs) > 3
+    for pod in specs:
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        volumes = {volume["name"] for volume in pod["volumes"]}
+        for box in pod["containers"]:
+            assert box["securityContext"]["allowPrivilegeEscalation"] is False
+            assert {mount["name"] for mount in box["volumeMounts"]} == volumes
+            mounts = {mount["mountPath"] for mount in box["volumeMounts"]}
+            assert "/lake" in mounts
+            assert "secrets" not in volumes or settings_map()["LAKE_SECRETS"] in mounts
+
+
+def helm_pod() -> dict[str, Any]:
+    """The chart's user deployment in the shape of a pod."""
+    deployment = helm_values()["dagster-user-deployments"]["deployments"][0]
+    return {
+        "securityContext": deployment["podSecurityContext"],
+        "volumes": deployment["volumes"],
+        "containers": [{key: deployment[key] for key in ("securityContext", "volumeMounts")}],
+    }
+
+
+def test_selectors_find_their_own_pods() -> None:
+    labels = [
+        found["spec"]["template"]["metadata"]["labels"]
+        for found in manifests()
+        if found["kind"].endswith(("ment", "Set"))
+    ]
+    for found in manifests():
+        if found["kind"] == "Service":
+            assert found["spec"]["selector"] in labels
+
+
+def test_people_read_marts_as_the_analyst() -> None:
+    told = (DEPLOY.parent / "docs" / "deploy.md").read_text("utf-8")
+    assert f"| user name | `{READER}` |" in told

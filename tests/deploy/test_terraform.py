@@ -1,0 +1,206 @@
+"""The clouds' files parse, give no more than is needed, and tell the lake its own settings."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lake_assets.aws import client
+from lake_assets.settings import PROJECT, RUNNERS, TARGETS
+from tests.deploy.documents import CLOUDS, blocks, code_variables, texts
+
+ROLES = ("orchestrator", "connect", "spark", "analyst")
+BY_TAGS = ("tags", "lent")
+ASKED_BY_NO_CALL = "lakeformation:GetDataAccess"
+LAKE = PROJECT / "lake_assets"
+DELETING = ("glue:DeleteDatabase", "s3:DeleteBucket")
+
+
+@pytest.fixture(autouse=True)
+def somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of AWS are made, and asked only what they know by themselves."""
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+
+
+def statements(role: str) -> Iterator[dict[str, Any]]:
+    """The statements of a role's policy on AWS."""
+    ((_, body),) = [found for found in blocks("aws") if found[0] == ("data", "aws_iam_policy_document", role)]
+    yield from body["statement"]
+    for dynamic in body.get("dynamic", []):
+        for part in dynamic.values():
+            if isinstance(part, dict):
+                yield from part["content"]
+
+
+def actions(role: str) -> set[str]:
+    return {action for statement in statements(role) for action in texts(statement["actions"])}
+
+
+def called() -> set[str]:
+    """The IAM actions of the calls that the AWS adapters make by boto3, except those of EMR's clusters."""
+    sources = {
+        "glue": ("warehouse/glue.py", "warehouse/athena.py", "warehouse/glue_marts.py", "landing/raw_catalog.py"),
+        "athena": ("warehouse/athena_query.py",),
+        "lakeformation": ("warehouse/lake_formation.py",),
+        "emr-serverless": ("conform/runners/emr_serverless.py",),
+    }
+    made = {
+        name for file in LAKE.rglob("*.py") for name in re.findall(r"\bclient\(\"([a-z-]+)\"", file.read_text("utf-8"))
+    }
+    assert made == {*sources, "emr"}
+    found: set[str] = set()
+    for service, files in sources.items():
+        operations = client(service).meta.method_to_api_mapping
+        for file in files:
+            text = (LAKE / file).read_text("utf-8")
+            names = re.findall(r"\.([a-z_]+)\(", text) + re.findall(r'get_paginator\("([a-z_]+)"\)', text)
+            found |= {f"{service}:{operations[name]}" for name in names if name in operations}
+    return found
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_variables_and_outputs_are_described_and_used(cloud: str) -> None:
+    text = str(blocks(cloud))
+    for (kind, *labels), body in blocks(cloud):
+        if kind in ("variable", "output"):
+            assert body["description"].strip('"').endswith("."), labels
+        if kind == "variable":
+            assert f"var.{labels[0]}" in text, labels
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_what_is_named_is_declared(cloud: str) -> None:
+    declared = {".".join(labels[1:]) for labels, _ in blocks(cloud) if labels[0] == "resource"}
+    declared |= {".".join(labels) for labels, _ in blocks(cloud) if labels[0] == "data"}
+    named = {
+        match
+        for _, body in blocks(cloud)
+        for text in texts(body)
+        for match in re.findall(r"\b(?:data\.)?(?:aws|google)_[a-z0-9_]+\.[a-z_]+", text)
+    }
+    assert named
+    assert named <= declared
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_the_environment_is_the_lakes_own(cloud: str) -> None:
+    ((_, body),) = [found for found in blocks(cloud) if found[0] == ("output", "environment")]
+    text = str(body["value"])
+    names = set(re.findall(r"\b((?:LAKE|AWS|GOOGLE)_[A-Z_]+)\b", text))
+    assert {name for name in names if name.startswith("LAKE_")} <= code_variables() | cluster_variables()
+    assert {"LAKE_TARGET", "LAKE_BUCKET"} <= names
+    assert cloud in TARGETS
+    runner = re.search(r"LAKE_SPARK_RUNNER\W+([a-z-]+)", text)
+    assert runner
+    assert runner[1] in RUNNERS
+
+
+def cluster_variables() -> set[str]:
+    """Some of the runners' variables are put together from a prefix."""
+    text = (PROJECT / "docs" / "spark.md").read_text("utf-8")
+    return set(re.findall(r"LAKE_(?:EMR|DATAPROC)_[A-Z_]+", text))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_policy_allows_every_action_or_every_resource(role: str) -> None:
+    for statement in statements(role):
+        for action in texts(statement["actions"]):
+            assert "*" not in action, action
+        for resource in texts(statement["resources"]):
+            assert resource != "*", statement["sid"]
+    assert not actions(role) & set(DELETING)
+
+
+def test_only_lake_formation_which_knows_no_resources_is_given_all_of_them() -> None:
+    for role in BY_TAGS:
+        assert all(action.startswith("lakeformation:") for action in actions(role))
+    assert actions("lent") == {ASKED_BY_NO_CALL}
+
+
+def test_actions_exist() -> None:
+    for service in ("glue", "athena", "emr-serverless", "lakeformation"):
+        operations = client(service).meta.service_model.operation_names
+        for role in (*ROLES, *BY_TAGS):
+            for action in actions(role) - {ASKED_BY_NO_CALL}:
+                assert not action.startswith(f"{service}:") or action.partition(":")[2] in operations, action
+
+
+def test_the_orchestrator_may_do_what_the_code_calls() -> None:
+    assert len(called()) > 12
+    assert called() <= actions("orchestrator") | actions("tags")
+
+
+def test_the_worker_reaches_raw_only() -> None:
+    named = [text for statement in statements("connect") for text in texts(statement["resources"])]
+    assert named
+    for text in named:
+        assert "/raw/" in text or "glue_raw" in text, text
+
+
+def test_an_analyst_has_nothing_on_staging_on_aws() -> None:
+    for statement in statements("analyst"):
+        named = " ".join(texts(statement["resources"]))
+        assert not re.search(r"staging|glue_raw|/raw|/conformed|arn\}/\*", named), named
+    writes = {action for action in actions("analyst") if not re.match(r"\w+:(Get|List|BatchGet|Start|Stop)", action)}
+    assert writes == {"s3:PutObject", "s3:AbortMultipartUpload"}
+    ((_, group),) = [found for found in blocks("aws") if found[0] == ("resource", "aws_athena_workgroup", "analyst")]
+    assert group["configuration"][0]["bytes_scanned_cutoff_per_query"] == "${var.analyst_scan_limit}"
+    assert group["configuration"][0]["enforce_workgroup_configuration"] is True
+
+
+def test_an_analyst_has_nothing_on_staging_on_gcp() -> None:
+    resources = [(labels, body) for labels, body in blocks("gcp") if labels[0] == "resource"]
+    holders = [labels for labels, body in resources if any("var.analysts" in text for text in texts(body))]
+    assert sorted(holders) == [
+        ("resource", "google_bigquery_dataset", "mart"),
+        ("resource", "google_project_iam_member", "analyst"),
+    ]
+    roles = {
+        labels[-1]: body
+        for labels, body in blocks("gcp")
+        if labels[:2] == ("resource", "google_project_iam_custom_role")
+    }
+    assert set(texts(roles["analyst"]["permissions"])) == {"bigquery.jobs.create"}
+
+
+def test_no_account_on_gcp_has_a_role_for_the_whole_project() -> None:
+    given = [
+        (labels, body["role"].strip('"'))
+        for labels, body in blocks("gcp")
+        if labels[0] == "resource" and labels[1].endswith("_iam_member")
+    ]
+    assert len(given) > 5
+    for labels, role in given:
+        if labels[1].startswith("google_project"):
+            assert role.startswith("${google_project_iam_custom_role."), (labels, role)
+    for labels, body in blocks("gcp"):
+        if "google_project_iam_custom_role" in labels:
+            assert not [text for text in texts(body["permissions"]) if "*" in text or "setIamPolicy" in text]
+
+
+def test_nothing_but_temporary_files_expires() -> None:
+    prefixes: set[str] = set()
+    for cloud, kind in (("aws", "aws_s3_bucket_lifecycle_configuration"), ("gcp", "google_storage_bucket")):
+        ((_, body),) = [found for found in blocks(cloud) if found[0] == ("resource", kind, "lake")]
+        for rule in body.get("rule", []) + body.get("lifecycle_rule", []):
+            told = str(rule)
+            deletes = "expiration" in rule or "'\"Delete\"'" in told
+            found = [text for text in texts(rule) if text.endswith("/")]
+            assert bool(found) == deletes, rule
+            prefixes |= set(found)
+    assert prefixes == {"athena/", "jobs/logs/"}
+
+
+def test_buckets_are_private_and_keep_no_versions() -> None:
+    by_kind = {
+        (labels[1], labels[2]): body for labels, body in blocks("aws") + blocks("gcp") if labels[0] == "resource"
+    }
+    closed = by_kind["aws_s3_bucket_public_access_block", "lake"]
+    assert all(closed[key] is True for key in closed if key.startswith(("block", "ignore", "restrict")))
+    versions = by_kind["aws_s3_bucket_versioning", "lake"]["versioning_configuration"][0]["status"]
+    assert versions == '"Disabled"'
+    bucket = by_kind["google_storage_bucket", "lake"]
+    assert bucket["uniform_bucket_level_access"] is True
+    assert bucket["public_access_prevention"] == '"enforced"'
+    assert bucket["versioning"][0]["enabled"] is False

@@ -1,0 +1,50 @@
+"""A mart that somebody brings along: two files in a folder of the dbt project."""
+
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Lake
+
+SQL = "select origin, count(*) as leads from {{ ref('stg_leads') }} group by 1\n"
+YAML = """\
+models:
+  - name: origins
+    description: Leads of each origin.
+    config: {contract: {enforced: true}}
+    columns:
+      - {name: origin, data_type: string, description: Where the lead came from.}
+      - {name: leads, data_type: integer, description: How many leads.}
+"""
+LEAD = (
+    '{"lead_id": "own-mart", "origin": "web", "country": "NL", "consent": true, "created_at": "2026-02-09T10:00:00Z"}'
+)
+
+
+@pytest.fixture
+def mart(lake: Lake) -> Generator[Path]:
+    folder = lake.folder / "dbt" / "models" / "marts" / "origins_data_mart"
+    folder.mkdir()
+    (folder / "origins.sql").write_text(SQL, "utf-8")
+    (folder / "origins.yml").write_text(YAML, "utf-8")
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_new_mart_is_told_what_is_wrong_and_what_is_left_to_do(lake: Lake, mart: Path) -> None:
+    """Its types are not those of its contract; then nobody has opened its schema; then an analyst reads it."""
+    lake.ok("produce", "leads", "-", stdin=LEAD)
+    refused = lake("run")
+    assert refused.code == 1
+    assert "Compilation Error in model origins" in refused.err
+    assert "enforced contract that failed" in refused.err
+    yaml = mart / "origins.yml"
+    yaml.write_text(YAML.replace("integer", "bigint"), "utf-8")
+    built = lake.ok("run")
+    assert "Analysts may not read origins_data_mart yet: open it with 'lake apply'." in built.out
+    closed = lake("sql", "select * from origins_data_mart.origins", "--as", "analyst")
+    assert (closed.code, "permission denied for schema origins_data_mart" in closed.err) == (2, True)
+    lake.ok("apply")
+    lake.ok("sql", "select * from origins_data_mart.origins", "--as", "analyst")

@@ -1,0 +1,141 @@
+"""Spark as its user sees it: an entrypoint, a damaged file, and a word in the contract."""
+
+import json
+import re
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lake_assets.catalog.accounting import WindowInput
+from lake_assets.conform.engine import Choice
+from lake_assets.landing.files import files, window_rows
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.orchestration.refresh import Made, refresh
+from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.project import read_catalog
+from lake_assets.settings import PROJECT
+from tests.end_to_end.conftest import Lake
+from tests.stack.conditions import wait_until
+
+SAMPLE = "\n".join(
+    json.dumps(
+        {"visit_id": f"v{n}", "visitor_id": f"p{n % 2}", "page": "/", "visited_at": f"2026-02-0{1 + n}T10:00:00Z"}
+    )
+    for n in range(3)
+)
+COUNTED = """\
+def transform(df, contract):
+    return df.filter("page <> '/dropped'")
+"""
+
+
+@pytest.fixture(scope="module")
+def visits(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Generator[Lake]:
+    """The lake with an asset `visits` whose entrypoint is the one of docs/spark.md."""
+    spark = tmp_path_factory.mktemp("spark")
+    code = re.findall(r"```python\n(.*?)```", (PROJECT / "docs" / "spark.md").read_text("utf-8"), re.DOTALL)
+    (spark / "sessions.py").write_text(code[0], "utf-8")
+    (spark / "counted.py").write_text(COUNTED, "utf-8")
+    with_spark = replace(lake, environment={**lake.environment, "LAKE_SPARK_PROJECT": str(spark)})
+    with_spark.ok("new", "visits", "--domain", "web", "--owner", "web@example.com", "--from", "-", stdin=SAMPLE)
+    _change(with_spark, entrypoint="sessions:transform")
+    contract = yaml.safe_load(lake.contract("visits").read_text("utf-8"))
+    contract["schema"][0]["properties"].append(
+        {"name": "session_id", "logicalType": "string", "description": "Session."}
+    )
+    lake.contract("visits").write_text(yaml.safe_dump(contract, sort_keys=False), "utf-8")
+    with_spark.ok("apply")
+    yield with_spark
+    lake.contract("visits").unlink()
+
+
+def _change(lake: Lake, **conform: str) -> None:
+    """Writes the contract's conform property anew."""
+    contract = yaml.safe_load(lake.contract("visits").read_text("utf-8"))
+    others = [item for item in contract["customProperties"] if item["property"] != "conform"]
+    contract["customProperties"] = [*others, {"property": "conform", "value": conform}]
+    lake.contract("visits").write_text(yaml.safe_dump(contract, sort_keys=False), "utf-8")
+
+
+def _visit(visit: int, visitor: str, at: datetime, page: str = "/") -> str:
+    return json.dumps({"visit_id": f"v{visit}", "visitor_id": visitor, "page": page, "visited_at": at.isoformat()})
+
+
+def test_what_is_wrong_with_one_window_does_not_hold_back_another(visits: Lake) -> None:
+    """One window's entrypoint loses a row, another's raw file is damaged: the third is published.
+
+    With both mended, the entrypoint of the docs fills in its column, and the ledger is in balance.
+    """
+    _change(visits, entrypoint="counted:transform")
+    visits.ok("apply")
+    windows = ["2026-02-11", "2026-02-12", "2026-02-13"]
+    lost, damaged, sound = (datetime.fromisoformat(f"{window}T09:00:00+00:00") for window in windows)
+    lines = [
+        _visit(11, "anna", lost),
+        _visit(12, "anna", lost + timedelta(minutes=20), "/dropped"),
+        _visit(13, "anna", lost + timedelta(minutes=90)),
+        _visit(14, "bert", lost + timedelta(minutes=1)),
+        _visit(14, "bert", lost + timedelta(minutes=1)),
+        json.dumps({"visit_id": "v15", "visited_at": lost.isoformat()}),
+        _visit(21, "anna", damaged),
+        _visit(31, "anna", sound),
+    ]
+    visits.ok("produce", "visits", "-", stdin="\n".join(lines))
+    settings = replace(visits.settings, catalog=visits.folder / "catalog")
+    asset = read_catalog(settings)["visits"]
+    wait_until(lambda: sum(window_rows(settings, asset).values()) == len(lines))
+    file = Path(files(settings, asset, windows).by_window[windows[1]][0].path)
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    answer = visits("run")
+    file.write_bytes(content)
+    assert answer.code != 0
+    told = answer.out + answer.err
+    assert "visits 2026-02-11 was not published: counted:transform was given 4 rows and returned 3" in told
+    assert "1 more windows failed: 2026-02-12" in told
+    query = "select visit_id, session_id from visits_staging.visits order by visit_id"
+    assert visits.staging(query) == [{"visit_id": "v31", "session_id": None}]
+
+    _change(visits, entrypoint="sessions:transform")
+    visits.ok("apply")
+    visits.ok("run")
+    assert [(row["visit_id"], row["session_id"]) for row in visits.staging(query)] == [
+        ("v11", "anna-1"),
+        ("v12", "anna-1"),
+        ("v13", "anna-2"),
+        ("v14", "bert-1"),
+        ("v21", "anna-1"),
+        ("v31", None),
+    ]
+    assert visits.audit("visits")["in_balance"]
+    assert "with spark" in visits.ok("why", "visits", windows[0]).out
+
+
+def test_auto_leaves_to_spark_what_is_larger_than_the_threshold(visits: Lake) -> None:
+    _change(visits, engine="auto")
+    settings = replace(visits.settings, catalog=visits.folder / "catalog")
+    asset = read_catalog(settings)["visits"]
+    asked: list[str] = []
+
+    def on_spark(windows: Sequence[WindowInput]) -> Made:
+        asked.extend(window.window for window in windows)
+        return Made((), {}, {})
+
+    def engine(threshold: int) -> Choice | None:
+        given = replace(settings, spark=replace(settings.spark, threshold=threshold))
+        with Ledger(given) as ledger:
+            window = "2026-02-13"
+            return refresh(
+                given, ledger, warehouse_for(given), asset, lambda: [window], "run", lambda _: None, on_spark
+            ).engine
+
+    small, large = engine(10**9), engine(1)
+    assert small
+    assert large
+    assert (small.engine, large.engine, asked) == ("duckdb", "spark", ["2026-02-13"])
+    assert "within the threshold of 1,000 MB" in small.reason
+    assert "more than the threshold of 0 MB" in large.reason

@@ -1,0 +1,48 @@
+"""dbt makes the same marts of the same staging rows in every warehouse."""
+
+from collections.abc import Generator, Mapping, Sequence
+
+import psycopg
+import pytest
+
+from lake_assets.catalog.model import Asset
+from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.settings import Settings
+from tests.marts.cloud_lakes import CLOUDS, CloudLake, lake_in
+from tests.marts.mart_lake import call_dbt
+
+MARTS = {"funnel_data_mart.funnel": "month, origin", "sales_data_mart.sales": "day, region"}
+BUILD = ("build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure")
+
+
+@pytest.fixture(scope="module", params=CLOUDS)
+def cloud(
+    request: pytest.FixtureRequest,
+    session_lake: Settings,
+    catalog: Mapping[str, Asset],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Generator[CloudLake]:
+    with lake_in(request.param, session_lake, catalog.values(), tmp_path_factory.mktemp(request.param)) as lake:
+        yield lake
+
+
+def test_marts_are_the_same_as_on_this_machine_however_often_they_are_made(cloud: CloudLake, built: Settings) -> None:
+    for _ in range(2):
+        done = call_dbt(cloud.settings, *BUILD, **cloud.environment)
+        assert done.returncode == 0, done.stdout
+        for mart, order in MARTS.items():
+            query = f"select * from {mart} order by {order}"
+            found = warehouse_for(cloud.settings).ask(query, None)
+            with psycopg.connect(built.postgres.conninfo("analyst")) as session:
+                local = session.execute(query.encode())
+                assert [column.name for column in local.description or ()] == list(found.columns)
+                rows = local.fetchall()
+            assert rows
+            assert [[str(value) for value in row] for row in found.rows] == [
+                [str(value) for value in row] for row in rows
+            ]
+
+
+def texts(rows: Sequence[Sequence[object]]) -> list[list[str]]:
+    """Athena tells days as texts."""
+    return [[str(value) for value in row] for row in rows]

@@ -1,0 +1,41 @@
+"""What is EMR Serverless's own: the client token, the time limit, what is billed."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from lake_assets.conform.runner import JobStatus, run_to_end
+from lake_assets.settings import Settings
+from tests.runners.doubles.machine import Machine
+from tests.runners.places import Place, job, open_place
+
+
+@pytest.fixture
+def place(settings: Settings, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Generator[Place]:
+    place = open_place("emr-serverless", machine, settings, monkeypatch.setenv)
+    yield place
+    place.close()
+
+
+def ignore(_: JobStatus) -> None:
+    """For tests that look at the end only."""
+
+
+def test_a_second_submit_starts_nothing_even_before_the_first_job_is_listed(place: Place, tmp_path: Path) -> None:
+    place.runner().submit(job("hang", tmp_path))
+    place.double.stale = True
+    place.runner().submit(job("hang", tmp_path))
+    assert place.double.calls.count("StartJobRun") == 2
+    assert len(place.machine.launched) == 1
+
+
+def test_a_job_ends_by_itself_when_nobody_watches_its_time_out(place: Place, tmp_path: Path) -> None:
+    place.runner().submit(job("hang", tmp_path))
+    [run] = place.double.runs.values()
+    assert run.request["executionTimeoutMinutes"] == 240
+
+
+def test_what_is_used_and_what_is_billed_are_told_apart(place: Place, tmp_path: Path) -> None:
+    figures = run_to_end(place.runner(), job("succeed", tmp_path), 60, ignore).figures
+    assert (figures["vcpu_hours"], figures["billed_vcpu_hours"], figures["seconds"]) == (0.25, 0.5, 61)

@@ -1,0 +1,151 @@
+"""What the images' entrypoint does, as processes of this machine."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lake_assets.errors import LakeError, SettingsError
+from lake_assets.settings import load_settings
+from lake_assets.stack.container import PORTS, main, make_home, make_passwords, programs_of
+from lake_assets.stack.layout import Layout
+from lake_assets.stack.passwords import read_passwords
+from tests.stack.conditions import wait_until
+
+# Serves programs given as NAME CODE pairs; each needs the one before it, which is well when its file is there.
+SERVE = """
+import sys
+from pathlib import Path
+from lake_assets.stack.container import serve
+from lake_assets.stack.programs import Program
+folder, *pairs = sys.argv[1:]
+names = pairs[::2]
+programs = [
+    Program(name, (sys.executable, "-c", code, folder), tuple(names[place - 1 : place]), stop_seconds=2)
+    for place, (name, code) in enumerate(zip(names, pairs[1::2]))
+]
+sys.exit(serve(programs, lambda name: (Path(folder) / name).exists()))
+"""
+MARK = "import os, sys, time; from pathlib import Path; Path(sys.argv[1], '{name}').write_text(str(os.getpid()));"
+STAY = "time.sleep(3600)"
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + MARK + STAY
+
+
+def served(folder: Path, *pairs: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", SERVE, str(folder), *pairs]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def pid_of(folder: Path, name: str) -> int:
+    wait_until(lambda: (folder / name).exists() and (folder / name).read_text("utf-8") != "")
+    return int((folder / name).read_text("utf-8"))
+
+
+def test_when_one_program_ends_the_others_are_ended_and_the_container_fails(tmp_path: Path) -> None:
+    long = MARK.format(name="long") + STAY
+    container = served(tmp_path, "long", long, "short", MARK.format(name="short"))
+    told, _ = container.communicate()
+    assert container.returncode == 1
+    assert "short has ended" in told
+    assert not psutil.pid_exists(pid_of(tmp_path, "long"))
+
+
+def test_a_stopped_container_ends_its_programs_even_deaf_ones(tmp_path: Path) -> None:
+    container = served(tmp_path, "one", MARK.format(name="one") + STAY, "deaf", DEAF.format(name="deaf"))
+    pids = [pid_of(tmp_path, name) for name in ("one", "deaf")]
+    container.send_signal(signal.SIGTERM)
+    container.communicate()
+    assert container.returncode == 0
+    for pid in pids:
+        wait_until(lambda pid=pid: not psutil.pid_exists(pid))
+
+
+def test_a_program_waits_for_what_it_needs(tmp_path: Path) -> None:
+    """The first one never becomes well, and ends: the second must not have been started."""
+    container = served(tmp_path, "ill", "pass", "later", MARK.format(name="later"))
+    container.communicate()
+    assert container.returncode == 1
+    assert not (tmp_path / "later").exists()
+
+
+def test_the_home_has_its_own_private_copy_of_the_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, home = tmp_path / "given", Layout(tmp_path / "home")
+    (given / "connect").mkdir(parents=True)
+    (given / "pgpass").write_text("db.example:6543:*:lake:pw\n", "utf-8")
+    (given / "connect" / "postgres.properties").write_text("password=pw\n", "utf-8")
+    (given / "pgpass").chmod(0o440)  # as Kubernetes mounts it
+    monkeypatch.setenv("LAKE_SECRETS", str(given))
+    monkeypatch.setenv("LAKE_HOME", str(home.home))
+    make_home(home)
+    make_home(home)  # a restarted container finds its home
+    for path in (home.passfile, home.connect_secrets / "postgres.properties"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    settings = load_settings()
+    assert (settings.postgres.host, settings.postgres.port) == ("db.example", 6543)
+    assert settings.dagster_port == PORTS["dagster_port"]
+
+
+def test_a_container_that_may_know_no_password_has_a_home_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_SECRETS", str(tmp_path / "nothing"))
+    layout = Layout(tmp_path / "home")
+    make_home(layout)
+    assert "postgres_host" not in json.loads(layout.stack_file.read_text("utf-8"))
+    assert not layout.passfile.exists()
+
+
+def test_a_passfile_for_any_host_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pgpass").write_text("*:*:*:lake:pw\n", "utf-8")
+    monkeypatch.setenv("LAKE_SECRETS", str(tmp_path))
+    with pytest.raises(SettingsError, match="HOST:PORT"):
+        make_home(Layout(tmp_path / "home"))
+
+
+def test_passwords_are_made_once_and_are_private(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "home")
+    make_passwords(layout, "postgres", 5432)
+    made, metabase = read_passwords(layout), (layout.secrets / "metabase").read_text("utf-8")
+    make_passwords(layout, "postgres", 5432)
+    assert read_passwords(layout) == made
+    assert (layout.secrets / "metabase").read_text("utf-8") == metabase
+    assert (layout.secrets / "postgres_admin").read_text("utf-8") == made["lake_admin"]
+    assert (layout.secrets / "analyst").read_text("utf-8") == made["analyst"]
+    for path in layout.secrets.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_any_other_program_runs_with_the_lakes_home(tmp_path: Path) -> None:
+    (tmp_path / "pgpass").write_text("db.example:6543:*:lake:pw\n", "utf-8")
+    environment = {**os.environ, "LAKE_HOME": str(tmp_path / "home"), "LAKE_SECRETS": str(tmp_path)}
+    script = "from lake_assets.settings import load_settings; print(load_settings().postgres.host)"
+    command = [sys.executable, "-m", "lake_assets.stack.container", sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "db.example"
+
+
+def test_an_unknown_part_and_an_unknown_word_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path))
+    layout = Layout(tmp_path)
+    layout.create()
+    with pytest.raises(LakeError, match="no part nonsense"):
+        programs_of(["webserver", "nonsense"], load_settings(), layout)
+    with pytest.raises(LakeError, match="Say run PART"):
+        main(["run"])
+    with pytest.raises(LakeError, match="Say run PART"):
+        main(["no-such-program"])
+
+
+def test_the_web_server_is_told_where_the_code_server_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path))
+    monkeypatch.setenv("LAKE_CODE_HOST", "code.example")
+    layout = Layout(tmp_path)
+    layout.create()
+    programs_of(["webserver"], load_settings(), layout)
+    (entry,) = json.loads((layout.dagster / "workspace.yaml").read_text("utf-8"))["load_from"]
+    assert entry["grpc_server"]["host"] == "code.example"
+    assert entry["grpc_server"]["port"] == PORTS["code_port"]

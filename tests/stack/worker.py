@@ -1,0 +1,22 @@
+"""Requests to a lake's Kafka Connect worker, as an operator with curl makes them."""
+
+import requests
+
+from lake_assets.settings import Settings
+from tests.stack.conditions import wait_until
+
+# Of the double of S3. The worker is started with them, because a connector's config must not hold secrets.
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "double", "AWS_SECRET_ACCESS_KEY": "double"}
+
+
+def ask(settings: Settings, method: str, path: str, body: object = None) -> requests.Response:
+    """The worker's answer, once it is done with its rebalance. Fails with its words when it refuses."""
+    answers: list[requests.Response] = []
+
+    def accepted() -> bool:
+        answers.append(requests.request(method, settings.connect + path, json=body, timeout=120))
+        return answers[-1].status_code != requests.codes.conflict
+
+    wait_until(accepted)
+    assert answers[-1].ok, answers[-1].text
+    return answers[-1]

@@ -1,0 +1,110 @@
+"""The example's assets from the topic to the marts, on each cloud's warehouse."""
+
+import re
+from collections.abc import Generator
+from datetime import UTC, datetime
+
+import pytest
+
+from lake_assets.demo.generator import expected, generate
+from lake_assets.settings import Settings
+from tests.buckets.conftest import make_lake
+from tests.buckets.doubles import Bucket
+from tests.end_to_end.conftest import Lake
+from tests.marts.cloud_lakes import CLOUDS
+from tests.stack.worker import ask
+
+END = datetime(2026, 9, 1, tzinfo=UTC)
+DAYS, SEED = 5, 11
+LATE = b"""
+{"order_id": "late-1", "region": "north", "product": "mug", "quantity": 1, "amount": "12.50", "voucher": "SPRING",
+"ordered_at": "2026-08-29T10:00:00Z"}
+""".replace(b"\n", b"")
+ROWS = {"leads": 200, "contracts": 40, "sales": 300}
+
+
+@pytest.fixture(scope="module", params=CLOUDS)
+def lake(request: pytest.FixtureRequest, stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Generator[Lake]:
+    """A lake in a cloud, applied, with the example's events in its marts."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with CLOUDS[request.param](stack, folder / "double") as cloud:
+        made = make_lake(stack, folder, request.param, Bucket(cloud.settings.bucket, cloud.environment), tuple(ROWS))
+        made.ok("apply")
+        sinks = hurry(made)
+        for name, rows in ROWS.items():
+            send(made, name, b"\n".join(generate(name, rows, SEED, END, DAYS)))
+        made.ok("run")
+        yield made
+        for name in sinks:
+            ask(made.settings, "DELETE", f"/connectors/{name}")
+
+
+def hurry(lake: Lake) -> list[str]:
+    """The names of the lake's sinks, which commit as on one machine then: a cloud's minutes are long for a test."""
+    cloud = lake.environment["LAKE_TARGET"]
+    names = [name for name in ask(lake.settings, "GET", "/connectors").json() if name.endswith(cloud)]
+    for name in names:
+        config = ask(lake.settings, "GET", f"/connectors/{name}/config").json()
+        soon = {**config, "iceberg.control.commit.interval-ms": "1000", "tasks.max": "1"}
+        ask(lake.settings, "PUT", f"/connectors/{name}/config", soon)
+    return names
+
+
+def send(lake: Lake, asset: str, lines: bytes) -> None:
+    lake.ok("produce", asset, "-", "--format", "jsonl", stdin=lines)
+
+
+def test_every_event_is_accounted_for(lake: Lake) -> None:
+    for name, rows in ROWS.items():
+        wanted, found = expected(name, rows, SEED, END, DAYS), lake.audit(name)
+        assert found["in_balance"]
+        assert sum(window["good"] for window in found["windows"]) == wanted.good
+        counted = {row["code"]: row["rows"] for row in lake.ok("quarantine", name, "--json").json}
+        assert counted == dict(wanted.quarantined)
+
+
+def test_marts_are_made_of_staging(lake: Lake) -> None:
+    [sales] = lake.staging("select sum(orders) as orders, sum(amount) as amount from sales_data_mart.sales")
+    [staged] = lake.staging("select count(*) as orders, sum(amount) as amount from sales_staging.sales")
+    assert sales == staged
+    assert sales["orders"] == expected("sales", ROWS["sales"], SEED, END, DAYS).good
+    [funnel] = lake.staging("select sum(leads) as leads, sum(contracts) as contracts from funnel_data_mart.funnel")
+    assert funnel["leads"] == expected("leads", ROWS["leads"], SEED, END, DAYS).good
+    assert funnel["contracts"] == expected("contracts", ROWS["contracts"], SEED, END, DAYS).good
+
+
+def test_what_is_applied_is_not_planned_again(lake: Lake) -> None:
+    planned = lake.ok("plan", "--json").json
+    assert [step for step in planned if step["kind"] != "connector"] == []
+
+
+def test_a_field_that_is_new_in_the_contract_is_in_staging_and_a_late_event_changes_its_own_window(lake: Lake) -> None:
+    before = {window["window"]: window["good"] for window in lake.audit("sales")["windows"]}
+    contract = lake.contract("sales")
+    text = re.sub(r"^version: 1.0.0", "version: 1.1.0", contract.read_text("utf-8"), flags=re.MULTILINE)
+    field = "      - {name: voucher, logicalType: string, description: Code.}\n"
+    contract.write_text(re.sub(r"^    quality:", rf"{field}    quality:", text, flags=re.MULTILINE), "utf-8")
+    lake.ok("apply")
+    hurry(lake)
+    send(lake, "sales", LATE)
+    lake.ok("run")
+    found = lake.audit("sales")
+    assert found["in_balance"]
+    after = {window["window"]: window["good"] for window in found["windows"]}
+    assert after == {**before, "2026-08-29": before["2026-08-29"] + 1}
+    query = "select order_id, voucher from sales_staging.sales where voucher is not null"
+    assert lake.staging(query) == [{"order_id": "late-1", "voucher": "SPRING"}]
+
+
+def test_a_change_that_would_break_readers_is_refused(lake: Lake) -> None:
+    contract = lake.contract("leads")
+    before = contract.read_text("utf-8")
+    lines = [line for line in before.splitlines() if "name: country" not in line]
+    assert len(lines) < len(before.splitlines())
+    contract.write_text("\n".join(lines) + "\n", "utf-8")
+    try:
+        refused = lake("apply")
+    finally:
+        contract.write_text(before, "utf-8")
+    assert refused.code == 2
+    assert "raise the contract's major version" in refused.err

@@ -1,0 +1,489 @@
+"""BigQuery on this machine: the calls of its REST API that the lake makes, with the tables in DuckDB.
+
+It refuses what BigQuery refuses of tables and loads, as far as that is documented: reserved column names, columns that
+vanish, are required or change their type, a file that is not like the schema, rows of another partition, a job's name
+that is taken. It does not prove rights, quotas, cost, policy tags, clustering, how BigQuery's own SQL differs from
+DuckDB's after translation, or how it reads Parquet beyond names and types of columns.
+"""
+
+import base64
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+import duckdb
+import sqlglot
+from sqlglot import exp
+
+from lake_assets.bucket import let_read
+
+PROJECT, LOCATION = "lake-test", "europe-west3"
+Fault = Literal["throttled", "internal", "unavailable", "reset", "answer lost"]
+_STATUS = {"throttled": (429, "rateLimitExceeded"), "internal": (500, "internalError"), "unavailable": (503, "")}
+_RESERVED = re.compile("_partition|_table_|_file_|_row_timestamp|__root__|_colidentifier", re.IGNORECASE)
+_DUCKDB = {
+    "STRING": "varchar", "BOOLEAN": "boolean", "INTEGER": "bigint", "FLOAT": "double", "DATE": "date",
+    "TIMESTAMP": "timestamptz", "BYTES": "blob",
+}  # fmt: skip
+_READ = {
+    "VARCHAR": "STRING", "BOOLEAN": "BOOLEAN", "BIGINT": "INTEGER", "INTEGER": "INTEGER", "DOUBLE": "FLOAT",
+    "DATE": "DATE", "TIMESTAMP WITH TIME ZONE": "TIMESTAMP", "BLOB": "BYTES", "HUGEINT": "INTEGER",
+    "TIMESTAMP": "TIMESTAMP",
+}  # fmt: skip
+_ALTER = re.compile(r"alter table `(\w+)`\.`(\w+)` alter column `(\w+)` set data type (\w+)\((\d+)(?:, (\d+))?\)")
+_PARTITION = {"DAY": ("%Y%m%d", "day"), "HOUR": ("%Y%m%d%H", "hour")}
+
+
+class Refused(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class BigQueryDouble:
+    """`calls` are the operations in order. `faults` are met by the next calls of an operation, once each;
+    `failing` are reasons that the next load jobs fail for. `meeting` is waited at by each load that is begun.
+    `meanwhile` is called once before the next change of a table."""
+
+    def __init__(self, bucket: str) -> None:
+        self.calls: list[str] = []
+        self.faults: list[tuple[str, Fault]] = []
+        self.failing: list[str] = []
+        self.meeting: threading.Barrier | None = None
+        self.meanwhile: Callable[[], object] | None = None
+        self.datasets: dict[str, dict[str, Any]] = {}
+        self.tables: dict[tuple[str, str], dict[str, Any]] = {}
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.answers: dict[str, dict[str, Any]] = {}
+        self._answered: dict[str, dict[str, Any]] = {}
+        self._lock = threading.RLock()
+        self._session = duckdb.connect()
+        self._session.execute("set timezone = 'UTC'")
+        let_read(self._session, bucket)
+        double = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if self.path == "/token":
+                    return self._send(200, {"access_token": "token", "expires_in": 3600, "token_type": "Bearer"})
+                path = urlsplit(self.path).path.removeprefix(f"/bigquery/v2/projects/{PROJECT}/").split("/")
+                operation = double.operation(self.command, path)
+                fault = double.called(operation)
+                if fault == "reset":
+                    return self._hang_up()
+                if fault in _STATUS:
+                    status, reason = _STATUS[fault]
+                    return self._send(status, _error(status, reason, "come back later"))
+                try:
+                    told = double.answer(operation, path, json.loads(body or b"{}"), self.headers.get("If-Match"))
+                    status = 200
+                except Refused as error:
+                    status, told = error.status, _error(error.status, error.reason, str(error))
+                return self._hang_up() if fault == "answer lost" else self._send(status, told)
+
+            do_GET = do_POST = do_PATCH = do_DELETE = _answer
+
+            def _hang_up(self) -> None:
+                self.close_connection = True
+
+            def _send(self, status: int, told: object) -> None:
+                content = json.dumps(told).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, format: str, *args: object) -> None:
+                return
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 64
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+        self._session.close()
+
+    def rows(self, table: str, order: str) -> list[dict[str, Any]]:
+        with self._lock:
+            return self._session.execute(f"from {table} order by {order}").to_arrow_table().to_pylist()
+
+    @staticmethod
+    def operation(method: str, path: list[str]) -> str:
+        kind, named = path[(len(path) - 1) // 2 * 2], len(path) % 2 == 0
+        if kind == "queries":
+            return "jobs.getQueryResults" if method == "GET" else "jobs.query"
+        verbs = {"GET": "get" if named else "list", "PATCH": "patch", "POST": "insert", "DELETE": "delete"}
+        return f"{kind}.{verbs[method]}"
+
+    def called(self, operation: str) -> Fault | None:
+        with self._lock:
+            self.calls.append(operation)
+            for index, (wanted, fault) in enumerate(self.faults):
+                if wanted == operation:
+                    del self.faults[index]
+                    return fault
+        return None
+
+    def answer(self, operation: str, path: list[str], body: dict[str, Any], etag: str | None) -> Any:
+        if operation == "jobs.insert" and self.meeting is not None:
+            self.meeting.wait(30)
+        if operation.endswith(".patch") and self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        with self._lock:
+            match operation:
+                case "datasets.insert":
+                    return self._insert_dataset(body)
+                case "datasets.get" | "datasets.patch":
+                    dataset = self._dataset(path[1])
+                    dataset |= body
+                    return dataset
+                case "tables.insert":
+                    return self._insert_table(body)
+                case "tables.get":
+                    return self._table(path[1], path[3])
+                case "tables.patch":
+                    return self._patch_table(self._table(path[1], path[3]), body, etag)
+                case "datasets.list":
+                    return {"datasets": [self.datasets[name] for name in self.datasets]}
+                case "tables.list":
+                    self._dataset(path[1])
+                    return {
+                        "tables": [{**t, "type": "TABLE"} for place, t in self.tables.items() if place[0] == path[1]]
+                    }
+                case "routines.list":
+                    return {}
+                case "tables.delete":
+                    self._table(path[1], path[3])
+                    del self.tables[path[1], path[3]]
+                    self._session.execute(f"drop table {path[1]}.{path[3]}")
+                    return {}
+                case "jobs.insert" if "query" in body["configuration"]:
+                    return self._insert_query(body)
+                case "jobs.getQueryResults":
+                    return self._answered[path[1]]
+                case "jobs.insert":
+                    return self._insert_job(body)
+                case "jobs.get":
+                    return self._job(path[1])
+                case "jobs.query":
+                    return self._query(body)
+                case _:
+                    raise Refused(404, "notFound", f"the double knows no {operation}")
+
+    def _insert_dataset(self, body: dict[str, Any]) -> dict[str, Any]:
+        name = body["datasetReference"]["datasetId"]
+        if name in self.datasets:
+            raise Refused(409, "duplicate", f"Already Exists: Dataset {name}")
+        access = [
+            {"role": "WRITER", "specialGroup": "projectWriters"},
+            {"role": "OWNER", "specialGroup": "projectOwners"},
+            {"role": "OWNER", "userByEmail": "lake@example.com"},
+            {"role": "READER", "specialGroup": "projectReaders"},
+        ]
+        self.datasets[name] = {"access": access, "etag": "1", **body}
+        self._session.execute(f"create schema {name}")
+        return self.datasets[name]
+
+    def _dataset(self, name: str) -> dict[str, Any]:
+        if name not in self.datasets:
+            raise Refused(404, "notFound", f"Not found: Dataset {PROJECT}:{name}")
+        return self.datasets[name]
+
+    def _insert_table(self, body: dict[str, Any]) -> dict[str, Any]:
+        place = body["tableReference"]["datasetId"], body["tableReference"]["tableId"]
+        self._dataset(place[0])
+        if place in self.tables:
+            raise Refused(409, "duplicate", f"Already Exists: Table {'.'.join(place)}")
+        fields = body["schema"]["fields"]
+        for field in fields:
+            _check_name(field["name"])
+        types = {field["name"]: field["type"] for field in fields}
+        assert types[body["timePartitioning"]["field"]] == "TIMESTAMP"
+        clustering = body.get("clustering", {}).get("fields", [])
+        if len(clustering) > 4 or any(types[name] in ("FLOAT", "BYTES", "RECORD") for name in clustering):
+            raise Refused(400, "invalid", f"cannot cluster by {clustering}")
+        columns = ", ".join(f'"{field["name"]}" {_duckdb_type(field)}' for field in fields)
+        self._session.execute(f"create table {place[0]}.{place[1]} ({columns})")
+        self.tables[place] = {"etag": "1", **body}
+        return self.tables[place]
+
+    def _table(self, dataset: str, name: str) -> dict[str, Any]:
+        if dataset == "_answers":
+            return self.answers[name]
+        if (dataset, name) not in self.tables:
+            raise Refused(404, "notFound", f"Not found: Table {PROJECT}:{dataset}.{name}")
+        return self.tables[dataset, name]
+
+    def _patch_table(self, table: dict[str, Any], body: dict[str, Any], etag: str | None) -> dict[str, Any]:
+        if etag is not None and etag != table["etag"]:
+            raise Refused(412, "conditionNotMet", "Precondition Failed")
+        place = _title(table["tableReference"])
+        if "schema" in body:
+            new = _same_or_wider(table["schema"]["fields"], body["schema"]["fields"], f"Table {place}")
+            for field in new:
+                _check_name(field["name"])
+                self._session.execute(f'alter table {place} add column "{field["name"]}" {_duckdb_type(field)}')
+        table |= body
+        table["etag"] = str(int(table["etag"]) + 1)
+        return table
+
+    def _insert_job(self, body: dict[str, Any]) -> dict[str, Any]:
+        job_id = body["jobReference"]["jobId"]
+        if body["jobReference"].get("location") != LOCATION:
+            raise Refused(404, "notFound", f"no dataset in {body['jobReference'].get('location')}")
+        if job_id in self.jobs:
+            raise Refused(409, "duplicate", f"Already Exists: Job {PROJECT}:{LOCATION}.{job_id}")
+        status: dict[str, Any] = {"state": "DONE"}
+        try:
+            if self.failing:
+                raise Refused(200, self.failing.pop(0), "the job was given up")
+            self._load(body["configuration"]["load"])
+        except Refused as error:
+            told = {"reason": error.reason, "message": str(error)}
+            status |= {"errorResult": told, "errors": [told]}
+        self.jobs[job_id] = {**body, "status": status, "statistics": {}}
+        return {**self.jobs[job_id], "status": {"state": "RUNNING"}}
+
+    def _job(self, job_id: str) -> dict[str, Any]:
+        if job_id not in self.jobs:
+            raise Refused(404, "notFound", f"Not found: Job {job_id}")
+        return self.jobs[job_id]
+
+    def _load(self, load: dict[str, Any]) -> None:
+        place = load["destinationTable"]
+        name, _, partition = place["tableId"].partition("$")
+        table = self._table(place["datasetId"], name)
+        assert partition
+        assert load["sourceFormat"] == "PARQUET"
+        assert load["writeDisposition"] == "WRITE_TRUNCATE"
+        if any(load.get(part) != table.get(part) for part in ("timePartitioning", "clustering")):
+            raise Refused(200, "invalid", "Incompatible table partitioning specification")
+        fields = load["schema"]["fields"]
+        if _same_or_wider(table["schema"]["fields"], fields, f"Table {name}"):
+            raise Refused(200, "invalid", f"Provided Schema does not match Table {name}. Cannot add fields")
+        columns = {field["name"]: field for field in fields}
+        paths = ", ".join(f"'{uri}'" for uri in load["sourceUris"])
+        try:
+            described = self._session.execute(f"describe select * from read_parquet([{paths}])").fetchall()
+        except duckdb.Error as error:
+            raise Refused(200, "notFound", f"Not found: URI {paths}") from error
+        for column, kind, *_ in described:
+            found = _read_type(kind, load)
+            if column not in columns or columns[column]["mode"] == "REQUIRED" or found != columns[column]["type"]:
+                raise Refused(200, "invalid", f"Error while reading data: field '{column}' is {found} in the file")
+        form, unit = _PARTITION[table["timePartitioning"]["type"]]
+        start = f"strptime('{partition}', '{form}')::timestamptz"
+        own = f"_window >= {start} and _window < {start} + interval 1 {unit}"
+        source = f"read_parquet([{paths}])"
+        self._session.execute("begin")
+        try:
+            strangers = self._session.execute(f"select count(*) from {source} where ({own}) is not true").fetchone()
+            if strangers != (0,):
+                raise Refused(200, "invalid", f"Some rows belong to different partitions than ${partition}")
+            self._session.execute(f"delete from {place['datasetId']}.{name} where {own}")
+            self._session.execute(f"insert into {place['datasetId']}.{name} by name from {source}")
+            self._session.execute("commit")
+        except BaseException:
+            self._session.execute("rollback")
+            raise
+
+    def _query(self, body: dict[str, Any]) -> dict[str, Any]:
+        assert body["useLegacySql"] is False
+        job_id = f"query-{len(self.calls)}"
+        done = {"jobComplete": True, "jobReference": {"projectId": PROJECT, "jobId": job_id, "location": LOCATION}}
+        if altered := _ALTER.fullmatch(body["query"]):
+            self._widen(*altered.groups())
+            return {**done, "schema": {"fields": []}, "totalRows": "0"}
+        told = self._run(sqlglot.parse_one(body["query"], dialect="bigquery"))
+        rows, most = told["rows"], int(body.get("maxResults", len(told["rows"])))
+        if most < len(rows):
+            # The client goes on with the job, and asks for as many rows again.
+            place = {"projectId": PROJECT, "datasetId": "_answers", "tableId": job_id}
+            query = {"query": body["query"], "destinationTable": place}
+            reference = {"jobReference": done["jobReference"], "configuration": {"query": query}}
+            self.jobs[job_id] = {**reference, "status": {"state": "DONE"}, "statistics": {}}
+            told |= {"rows": rows[:most], "pageToken": "more"}
+            self._answered[job_id] = {**done, **told}
+        return {**done, **told}
+
+    def _insert_query(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A query's job as dbt starts one; a dry run tells what kind of statement it is."""
+        query, job_id = body["configuration"]["query"], body["jobReference"]["jobId"]
+        [statement, *others] = sqlglot.parse(query["query"], dialect="bigquery")
+        assert statement
+        kind = "SCRIPT" if others else _kind(statement)
+        job = {**body, "status": {"state": "DONE"}, "statistics": {"query": {"statementType": kind}}}
+        place = {"projectId": PROJECT, "datasetId": "_answers", "tableId": job_id}
+        if not body["configuration"].get("dryRun"):
+            if kind == "CREATE_TABLE_AS_SELECT":
+                place = self._create(statement)
+                told: dict[str, Any] = {"schema": {"fields": []}, "totalRows": "0"}
+            else:
+                told = self._run(statement)
+                self.answers[job_id] = {"tableReference": place, "schema": told["schema"], "numRows": told["totalRows"]}
+            self._answered[job_id] = {"jobComplete": True, "jobReference": body["jobReference"], **told}
+        job["configuration"]["query"]["destinationTable"] = place
+        self.jobs[job_id] = job
+        return job
+
+    def _create(self, statement: exp.Expr) -> dict[str, str]:
+        """Makes or replaces a table of a query; the statement names its columns and types."""
+        table = statement.this.this
+        name, dataset = table.name, table.db
+        self._dataset(dataset)
+        columns = [
+            f'"{column.name}" {column.args["kind"].sql("duckdb")}'
+            + (" not null" if column.find(exp.NotNullColumnConstraint) else "")
+            for column in statement.this.expressions
+        ]
+        self._session.execute(f"create or replace table {dataset}.{name} ({', '.join(columns)})")
+        self._session.execute(f"insert into {dataset}.{name} {self._sql(statement.expression)}")
+        described = self._session.execute(f"describe {dataset}.{name}").fetchall()
+        fields = [_told_field(column, kind) for column, kind, *_ in described]
+        place = {"projectId": PROJECT, "datasetId": dataset, "tableId": name}
+        self.tables[dataset, name] = {
+            "tableReference": place,
+            "schema": {"fields": fields},
+            "etag": "1",
+            "numRows": "0",
+        }
+        return place
+
+    @staticmethod
+    def _sql(statement: exp.Expr) -> str:
+        for table in statement.find_all(exp.Table):
+            table.set("catalog", None)
+        for day in list(statement.find_all(exp.DateTrunc)):
+            # BigQuery's is a date again, DuckDB's a time stamp.
+            day.replace(exp.cast(day.copy(), "date"))
+        return statement.sql("duckdb")
+
+    def _run(self, statement: exp.Expr) -> dict[str, Any]:
+        try:
+            relation = self._session.execute(self._sql(statement))
+        except duckdb.CatalogException as error:
+            raise Refused(404, "notFound", f"Not found: {error}") from error
+        except (duckdb.BinderException, duckdb.ParserException) as error:
+            raise Refused(400, "invalidQuery", str(error)) from error
+        if not isinstance(statement, exp.Query):
+            return {"schema": {"fields": []}, "rows": [], "totalRows": "0"}
+        found = relation.to_arrow_table()
+        kinds = [str(kind) for _, kind, *_ in relation.description or ()]
+        fields = [_told_field(name, kind) for name, kind in zip(found.column_names, kinds, strict=True)]
+        rows = [_shown(row)["v"] for row in found.to_pylist()]
+        return {"schema": {"fields": fields}, "rows": rows, "totalRows": str(len(rows))}
+
+    def _widen(self, dataset: str, name: str, column: str, kind: str, precision: str, scale: str | None) -> None:
+        table = self._table(dataset, name)
+        (field,) = (field for field in table["schema"]["fields"] if field["name"] == column)
+        before, behind = int(field["precision"]), int(field.get("scale", 0))
+        if int(scale or 0) < behind or int(precision) - int(scale or 0) < before - behind:
+            raise Refused(400, "invalidQuery", f"cannot narrow {column}")
+        field |= {"type": kind, "precision": precision} | ({"scale": scale} if scale else {})
+        table["etag"] = str(int(table["etag"]) + 1)
+        self._session.execute(f'alter table {dataset}.{name} alter "{column}" set data type {_duckdb_type(field)}')
+
+
+def _kind(statement: exp.Expr) -> str:
+    if isinstance(statement, exp.Create):
+        return "CREATE_TABLE_AS_SELECT"
+    return "SELECT" if isinstance(statement, exp.Query) else statement.key.upper()
+
+
+def _error(status: int, reason: str, message: str) -> dict[str, Any]:
+    errors = [{"reason": reason, "message": message}] if reason else []
+    return {"error": {"code": status, "message": message, "errors": errors}}
+
+
+def _title(reference: Mapping[str, str]) -> str:
+    return f"{reference['datasetId']}.{reference['tableId']}"
+
+
+def _check_name(name: str) -> None:
+    if _RESERVED.match(name):
+        raise Refused(400, "invalid", f'Invalid field name "{name}": its prefix is reserved')
+
+
+def _same_or_wider(old: list[dict[str, Any]], new: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
+    """The fields that only `new` has."""
+    given = {field["name"]: field for field in new}
+    for field in old:
+        if field["name"] not in given:
+            raise Refused(400, "invalid", f"Provided Schema does not match {what}. {field['name']} is missing")
+        for part in ("type", "precision", "scale", "mode"):
+            if field.get(part) != given[field["name"]].get(part):
+                raise Refused(400, "invalid", f"Provided Schema does not match {what}. {field['name']} has changed")
+    known = {field["name"] for field in old}
+    added = [field for field in new if field["name"] not in known]
+    if any(field["mode"] == "REQUIRED" for field in added):
+        raise Refused(400, "invalid", f"Provided Schema does not match {what}. Cannot add required fields")
+    return added
+
+
+def _duckdb_type(field: Mapping[str, Any]) -> str:
+    if field["type"] == "RECORD":
+        parts = ", ".join(f'"{part["name"]}" {_duckdb_type(part)}' for part in field["fields"])
+        return f"struct({parts})" + ("[]" if field["mode"] == "REPEATED" else "")
+    if field["type"] in ("NUMERIC", "BIGNUMERIC"):
+        return f"decimal({field['precision']}, {field.get('scale', 0)})"
+    return _DUCKDB[field["type"]]
+
+
+def _read_type(kind: str, load: Mapping[str, Any]) -> str:
+    """What BigQuery takes a column of a Parquet file for; the kind is DuckDB's."""
+    if decimal := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind):
+        precision, scale = int(decimal[1]), int(decimal[2])
+        fits = scale <= 9 and precision - scale <= 29
+        return next(t for t in load.get("decimalTargetTypes", ["NUMERIC"]) if t == "BIGNUMERIC" or fits)
+    if kind.endswith("[]"):
+        return "RECORD" if load.get("parquetOptions", {}).get("enableListInference") else "RECORD with list in it"
+    return _READ.get(kind, kind)
+
+
+def _told_field(name: str, kind: str) -> dict[str, Any]:
+    """A column of an answer; the only ones that repeat are lists of texts together."""
+    if kind.endswith("[]"):
+        parts = [_told_field(part, "VARCHAR") for part in re.findall(r'(\w+)"? VARCHAR', kind)]
+        return {"name": name, "type": "RECORD", "mode": "REPEATED", "fields": parts}
+    return {"name": name, "type": "NUMERIC" if kind.startswith("DECIMAL") else _READ[kind.upper()], "mode": "NULLABLE"}
+
+
+def _shown(value: Any) -> dict[str, Any]:
+    """As the API writes a value; time stamps are in microseconds, as its client asks for them."""
+    match value:
+        case None:
+            return {"v": None}
+        case bytes():
+            return {"v": base64.b64encode(value).decode()}
+        case list():
+            return {"v": [_shown(item) for item in cast("list[Any]", value)]}
+        case dict():
+            return {"v": {"f": [_shown(part) for part in cast("dict[str, Any]", value).values()]}}
+        case datetime():
+            return {"v": str(round(value.timestamp() * 1_000_000))}
+        case _:
+            return {"v": str(value)}
