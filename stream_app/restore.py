@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
@@ -56,7 +56,9 @@ def restore(
 
 def _starts(reader: Consumer, metric: Metric, wanted: Mapping[int, Position]) -> list[TopicPartition]:
     asked = [TopicPartition(metric.changelog, partition, position.since) for partition, position in wanted.items()]
-    return ask(lambda: reader.offsets_for_times(asked, timeout=30))
+    found = ask(lambda: reader.offsets_for_times(asked, timeout=30))
+    # None so new means that a transaction still hides them. The end will not do: it moves when that transaction ends.
+    return [at if at.offset >= 0 else TopicPartition(at.topic, at.partition, OFFSET_BEGINNING) for at in found]
 
 
 def _read(

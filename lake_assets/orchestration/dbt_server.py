@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 ADAPTERS = {"local": "duckdb", "gcp": "bigquery", "aws": "athena"}
 IMPORTED_LATE = ("dbt.task.build", "multiprocessing.dummy")  # by `dbt build`, not by `dbt parse`
-SECONDS_TO_CANCEL = 20
+SECONDS_TO_OBEY = 5
+TIMES_TO_ASK = 4
 STOP = object()
 
 
@@ -169,14 +170,15 @@ def _become_caller(connection: socket.socket, head: bytes, files: Sequence[int])
 
 
 def _obey(connection: socket.socket) -> None:
-    """In a thread of the child: pass the client's signals on, and stop when there is no client any more."""
+    """In a thread of the child: pass the client's signal on, and stop when there is no client any more."""
+    number = b""
     with contextlib.suppress(ConnectionError):
-        while received := connection.recv(1):
-            os.kill(os.getpid(), received[0])
-    for _ in range(SECONDS_TO_CANCEL):
+        number = connection.recv(1)
+    os.kill(os.getpid(), number[0] if number else signal.SIGINT)
+    for _ in range(TIMES_TO_ASK):
+        time.sleep(SECONDS_TO_OBEY)
         # Again and again: dbt may be in a place where it swallows one.
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(1)
     os._exit(128 + signal.SIGINT)
 
 

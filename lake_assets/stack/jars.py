@@ -241,7 +241,7 @@ def _remove_strangers(folder: Path, jars: Iterable[Jar]) -> None:
     plain = [jar for jar in jars if not jar.is_archive]
     places = {_place(folder, jar) for jar in plain}
     for parent in {place.parent for place in places}:
-        for path in parent.iterdir():
+        for path in parent.glob("*"):  # of a folder that nothing here needs there may be none
             if path not in places:
                 path.unlink()
 

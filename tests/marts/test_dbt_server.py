@@ -118,6 +118,29 @@ def test_a_signal_to_the_client_ends_the_call(macros: Path, server: psutil.Proce
         assert client.wait(60) != 0
 
 
+def test_a_signal_is_repeated_until_dbt_obeys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """dbt once lost the only one that it was sent, in a callback that can raise nothing, and ran for ever."""
+
+    class Obeyed(Exception):
+        pass
+
+    sent: list[int] = []
+
+    def kill(_: int, number: int) -> None:
+        sent.append(number)
+        if len(sent) == 3:
+            raise Obeyed
+
+    monkeypatch.setattr(dbt_server.os, "kill", kill)
+    monkeypatch.setattr(dbt_server, "SECONDS_TO_OBEY", 0.01)
+    server_end, client_end = socket.socketpair()
+    with server_end, client_end:
+        client_end.sendall(bytes([signal.SIGTERM]))
+        with pytest.raises(Obeyed):
+            dbt_server._obey(server_end)
+    assert sent == [signal.SIGTERM, signal.SIGINT, signal.SIGINT]
+
+
 def test_a_child_that_is_killed_fails_its_call(macros: Path, server: psutil.Process) -> None:
     with running(server) as client:
         [child] = dbt_children(server)

@@ -118,6 +118,13 @@ def test_jars_of_an_older_lock_are_removed(repository: Path, java: str) -> None:
     assert not older.exists()
 
 
+def test_a_folder_of_jars_that_are_not_needed_here_need_not_exist(repository: Path, java: str) -> None:
+    """The first `make jars` of a machine that never ran the tests failed after all had been fetched."""
+    unneeded = Jar("ab" * 32, 7, "doubles/hdfs", Coordinates("org.example", "double", "1.0", "", "jar"), "tests")
+    folder = complete_jars(java, jars=[*jars.read_lock(), unneeded])
+    assert not (folder / "doubles").exists()
+
+
 def test_a_full_disk_is_said_before_anything_is_fetched(
     repository: Path, java: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,11 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLong
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
+from stream_app import restore as restoring
 from stream_app.position import Position, fingerprint_of
 from stream_app.restore import restore
 from stream_app.state import PartitionState
+from tests.stack.conditions import wait_until
 from tests.stream.counted import Counted
 
 NOW = time.time_ns() // 1_000_000
@@ -46,6 +48,14 @@ def restored(made: Counted, position: Position) -> PartitionState:
     return states[0]
 
 
+def readable(made: Counted) -> int:
+    """Where those who read only what is committed come to the changelog's end."""
+    consumer = Consumer({"bootstrap.servers": made.settings.kafka, "group.id": "looks"})
+    _, end = consumer.get_watermark_offsets(TopicPartition(made.metric.changelog, 0), 30)
+    consumer.close()
+    return end
+
+
 @pytest.mark.parametrize("offset", [10, 20], ids=["without a new event", "with new events"])
 def test_a_transaction_that_has_not_ended_yet_is_waited_for(counted: Callable[..., Counted], offset: int) -> None:
     """The group's coordinator may know of its end before the changelog does. What only closed windows has the offset of
@@ -64,6 +74,26 @@ def test_a_transaction_that_has_not_ended_yet_is_waited_for(counted: Callable[..
             instance.commit()
         state = answer.result(30)
     assert (state.position, state.watermark) == (offset, 2_000)
+
+
+def test_a_transaction_that_ends_while_its_begin_is_looked_for_is_restored(
+    counted: Callable[..., Counted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a broker's restart an instance refused to go on: it had begun to read behind the records it looked for,
+    because they became readable between its two questions."""
+    made = counted("revealed")
+    instance = Instance(made)
+    wanted = instance.write(10, 1_000)
+
+    def end_afterwards(question: Callable[[], object]) -> object:
+        answer = question()
+        instance.commit()
+        wait_until(lambda: readable(made) > 0)
+        return answer
+
+    monkeypatch.setattr(restoring, "ask", end_afterwards)
+    state = restored(made, wanted)
+    assert (state.position, state.watermark) == (10, 1_000)
 
 
 def test_what_others_committed_since_is_left_out(counted: Callable[..., Counted]) -> None:
