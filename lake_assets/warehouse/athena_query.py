@@ -1,10 +1,10 @@
 """One query in Athena, started once and waited for."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
+from time import sleep
 from typing import Any
 from uuid import uuid4
 
@@ -85,5 +85,5 @@ def _done(athena: Any, identifier: str) -> Any:
             if status.get("AthenaError", {}).get("Retryable"):
                 raise Unavailable(f"{told}; try again later.")
             raise QueryError(told)
-        time.sleep(pause)
+        sleep(pause)
         pause = min(pause * 2, _LAST_PAUSE)

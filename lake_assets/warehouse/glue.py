@@ -1,8 +1,8 @@
 """One table of the Glue catalog: its definition and its partitions, in as few calls as Glue allows."""
 
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from time import sleep
 from typing import Any, Literal, TypeVar
 
 from lake_assets.aws import transient
@@ -70,7 +70,7 @@ class Catalogued:
                 self.glue.exceptions.AlreadyExistsException,
                 self.glue.exceptions.ConcurrentModificationException,
             ):
-                time.sleep(min(self.pause * 2**attempt, 5.0))
+                sleep(min(self.pause * 2**attempt, 5.0))
         raise Unavailable(f"{self.table.title} is changed by others all the time: try again later.")
 
     def partitions(self, values: Sequence[str]) -> dict[str, Mapping[str, Any]]:
@@ -98,7 +98,7 @@ class Catalogued:
         reasons: dict[str, str] = {}
         for attempt in range(_ATTEMPTS):
             if attempt and reasons:
-                time.sleep(self.pause * 2**attempt)
+                sleep(self.pause * 2**attempt)
             reasons, refused, again = {}, {}, dict[str, Kind]()
             for kind in _MOST:
                 for some in _chunks([value for value, asked in left.items() if asked == kind], _MOST[kind]):

@@ -17,7 +17,7 @@ from lake_assets.compile.dbt_sources import staging_sql
 from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.orchestration.targets import warehouse_for
 from lake_assets.settings import Settings
-from lake_assets.warehouse import glue
+from lake_assets.warehouse import athena_query, glue
 from lake_assets.warehouse.answers import QueryError
 from lake_assets.warehouse.athena import Athena
 from tests.conform.records import ORDERS
@@ -39,7 +39,8 @@ def asset(warehouse: Athena) -> Asset:
 
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    for module in (glue, athena_query):  # not everybody's sleep: other threads would never pause either
+        monkeypatch.setattr(module, "sleep", lambda _: None)
 
 
 def order(order_id: str, **fields: object) -> bytes:
@@ -355,7 +356,7 @@ def test_a_part_that_is_never_done_ends_the_wait(
     aws: AthenaDouble, warehouse: Athena, asset: Asset, conformed: Outputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(glue.time, "sleep", pauses.append)
+    monkeypatch.setattr(glue, "sleep", pauses.append)
     aws.refuse = {(asset.table, f"{ONE} 00:00:00"): ["ThrottlingException"] * 6}
     with pytest.raises(Unavailable, match="ThrottlingException"):
         warehouse.replace_windows(asset, conformed(asset, {ONE: [order("a"), b"bad"]}))
