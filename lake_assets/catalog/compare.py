@@ -38,7 +38,7 @@ def compare(old: Asset, new: Asset) -> Change:
 
     | changed | kind |
     |---|---|
-    | description, owners, freshness, engine, compatibility, version, order of fields | none |
+    | description, owners, freshness, frequency, roster, engine, compatibility, version, order of fields | none |
     | new field: optional / required | additive / breaking |
     | field removed or renamed | breaking |
     | decimal with more digits before the point and the same scale | additive |
@@ -78,6 +78,8 @@ def _asset_differences(old: Asset, new: Asset) -> Iterator[Difference]:
         ("none", "engine", lambda asset: asset.engine),
         ("none", "compatibility", lambda asset: asset.compatibility),
         ("none", "freshness", lambda asset: asset.freshness),
+        ("none", "frequency", lambda asset: asset.frequency),
+        ("none", "roster", lambda asset: asset.roster),
         ("none", "description", lambda asset: asset.description),
         ("none", "owners", lambda asset: ", ".join(asset.owners)),
     ]

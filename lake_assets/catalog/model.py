@@ -87,7 +87,8 @@ class Asset:
 
     `key` names the fields that tell two events apart (the latest of equal ones wins within a window); `event_time`
     names the timestamp field that windows are cut by; `start` is the first day (UTC) that Dagster offers as a
-    partition. `freshness` is the longest acceptable age of the newest materialization.
+    partition. `freshness` is the longest acceptable age of the newest materialization, `frequency` the longest that
+    its topic may go without an event, and `roster` the field whose values are to go on coming (its producers).
     """
 
     name: str
@@ -107,6 +108,8 @@ class Asset:
     unknown_fields: Literal["keep", "reject"] = "keep"
     compatibility: Compatibility = "additive"
     freshness: timedelta | None = None
+    frequency: timedelta | None = None
+    roster: str | None = None
     checks: tuple[Check, ...] = ()
     quarantine: QuarantineBudget | None = None
     path: PurePath = field(default_factory=PurePath)

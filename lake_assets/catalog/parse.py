@@ -17,6 +17,7 @@ from lake_assets.catalog.schema import contract_schema
 from lake_assets.catalog.source import read_source
 
 TABLE: TreePath = ("schema", 0)
+_ROSTERS = ("string", "integer", "boolean")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
@@ -31,12 +32,13 @@ def parse_contract(text: str, path: PurePath) -> Asset:
     fields, checks = _read_table(draft)
     _check_contract(draft)
     _check_event_time(draft, settings)
+    _check_promises(draft, settings)
     owners = _read_owners(draft)
     if draft.problems:
         raise ContractError(draft.problems)
     landing: dict[str, Any] = settings["landing"][1]
     conform: dict[str, Any] = settings["conform"][1] if "conform" in settings else {}
-    sla = draft.value("slaProperties", 0)
+    promises = {item["property"]: item["value"] * _UNITS[item["unit"]] for item in draft.value("slaProperties") or ()}
     return Asset(
         name=draft.value("name"),
         domain=draft.value("domain"),
@@ -54,7 +56,9 @@ def parse_contract(text: str, path: PurePath) -> Asset:
         entrypoint=conform.get("entrypoint"),
         unknown_fields=conform.get("unknownFields", "keep"),
         compatibility=settings["compatibility"][1] if "compatibility" in settings else "additive",
-        freshness=sla["value"] * _UNITS[sla["unit"]] if sla else None,
+        freshness=promises.get("freshness"),
+        frequency=promises.get("frequency"),
+        roster=settings["roster"][1]["field"] if "roster" in settings else None,
         checks=checks,
         quarantine=_read_budget(settings),
         path=path,
@@ -222,6 +226,27 @@ def _check_event_time(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -
         )
     elif not field.get("required"):
         draft.report(places[name], f"'{name}' is the event time, so it must be required: true.")
+
+
+def _check_promises(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> None:
+    named: set[str | None] = set()
+    for place in draft.places("slaProperties"):
+        name = draft.word(*place, "property")
+        if name in named:
+            draft.report(place, f"'{name}' stands here twice; keep one.")
+        named.add(name)
+    if "roster" not in settings:
+        return
+    at, roster = settings["roster"]
+    fields = {draft.word(*place, "name"): place for place in draft.places(*TABLE, "properties")}
+    name = roster["field"]
+    if name not in fields:
+        known = [field for field in fields if field is not None]
+        draft.report((*at, "field"), f"'{name}' is not a field.{did_you_mean(name, known)}")
+    elif draft.raw(*fields[name], "logicalType") not in _ROSTERS:
+        draft.report((*at, "field"), f"'{name}' must be a string, an integer or a boolean, to name a producer.")
+    if "frequency" not in named:
+        draft.report(at, "a roster needs the promise frequency: {property: frequency, value: 10, unit: m}.")
 
 
 def _read_key(draft: Draft) -> tuple[str, ...]:

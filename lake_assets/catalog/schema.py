@@ -53,10 +53,12 @@ def contract_schema() -> JsonSchema:
             ),
             slaProperties=as_list(as_object(
                 needs=("property", "value", "unit"), about="A promise about the data.",
-                property=as_choice(("freshness",), "freshness: the longest acceptable age of the newest data."),
+                property=as_choice(("freshness", "frequency"),
+                                   "freshness: the longest acceptable age of the newest data. "
+                                   "frequency: the longest that the topic may go without an event."),
                 value={"type": "integer", "minimum": 1, "maximum": 100_000, "description": "How many units."},
                 unit=as_choice(("m", "h", "d"), "Minutes, hours or days."),
-            ), "Promises.", most=1),
+            ), "Promises.", most=2),
             customProperties=_custom_properties(),
             schema=as_list(_table(), "The one table of this asset.", most=1),
         ),
@@ -87,10 +89,14 @@ def _custom_properties() -> JsonSchema:
             ("additive", "none"), "additive (default) refuses breaking changes of one major version."
         ),
         "quarantine": _quarantine(),
-    }
+        "roster": as_object(
+            needs=("field",), about="Producers that are missed when they fall silent while others go on.",
+            field=as_text("The field that names the producer; the promise frequency says how soon it is missed."),
+        ),
+    }  # fmt: skip
     item = as_object(
         needs=("property", "value"), about="A setting of the lake.",
-        property=as_choice(tuple(values), "landing, conform, compatibility or quarantine."), value={},
+        property=as_choice(tuple(values), "landing, conform, compatibility, quarantine or roster."), value={},
     )  # fmt: skip
     item["allOf"] = [
         {"if": _is("property", name), "then": {"properties": {"value": value}}} for name, value in values.items()

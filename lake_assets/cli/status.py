@@ -11,7 +11,8 @@ def command(as_json: bool) -> None:
     """Show each part's health and last error, and how far each asset is behind.
 
     Each part is asked a real question, which takes 3 s at most. For each asset: records that are produced and have not
-    landed, windows that are queued, windows that a check holds back. For each metric: events per second, records that
+    landed, windows that are queued, windows that a check holds back, and a sentence when events do not come as often as
+    its contract says. For each metric: events per second, records that
     are not counted yet, the watermark (how far its event time is), windows that are not final, and events set aside.
 
     Exit code 0 when all parts answer, 3 when one does not.
@@ -71,6 +72,9 @@ def command(as_json: bool) -> None:
                 ("asset", "records under way", "windows queued", "windows held back"),
                 [(asset.asset, asset.under_way, asset.queued, asset.held_back) for asset in assets],
             )
+            for asset in assets:
+                if asset.silence:
+                    click.echo(f"{asset.asset}: {asset.silence}")
         if metrics:
             show(
                 ("metric", "events/s", "to count", "watermark", "open windows", "late", "undecodable", "transaction"),

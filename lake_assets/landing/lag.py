@@ -47,6 +47,18 @@ def lags(settings: Settings, assets: Sequence[Asset], known: Mapping[tuple[str, 
     ]
 
 
+def positions(settings: Settings, assets: Sequence[Asset]) -> dict[str, tuple[int, int]]:
+    """For each asset the sum of its topic's end offsets, and the rows raw holds. Raises Unavailable."""
+    ends = offsets(settings, [asset.topic for asset in assets])
+    return {
+        asset.name: (
+            sum(end for _, end in ends.get(asset.topic, {}).values()),
+            read_table(settings, asset, _total_rows),
+        )
+        for asset in assets
+    }
+
+
 def _produced(begin: int, end: int, first: int, no_record: int) -> int:
     # The broker forgets old records and then begins above the first one that landed.
     return end - min(begin, first) - no_record

@@ -10,6 +10,7 @@ from psycopg.rows import class_row
 
 from lake_assets.catalog.accounting import PartitionCount, WindowOutput
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.silence import Arrival
 from lake_assets.errors import Unavailable
 from lake_assets.ledger.schema import LEDGER_DDL
 from lake_assets.settings import Settings
@@ -170,6 +171,22 @@ class Ledger:
                 "insert into ledger.raw_cursor (asset, cursor) values (%s, %s) "
                 "on conflict (asset) do update set cursor = excluded.cursor, observed_at = now()",
                 list(cursors.items()),
+            )
+
+    def arrivals(self) -> dict[str, Arrival]:
+        """How far each asset with an expected frequency had come when it was last looked at."""
+        query = 'select asset, "end", end_at, landed, waiting_since from ledger.arrival'
+        return {asset: Arrival(*numbers) for asset, *numbers in self._connection.execute(query).fetchall()}
+
+    def save_arrivals(self, arrivals: Mapping[str, Arrival]) -> None:
+        """Remembers how far these assets have come."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                'insert into ledger.arrival (asset, "end", end_at, landed, waiting_since) '
+                "values (%(asset)s, %(end)s, %(end_at)s, %(landed)s, %(waiting_since)s) on conflict (asset) "
+                'do update set ("end", end_at, landed, waiting_since) = '
+                '(excluded."end", excluded.end_at, excluded.landed, excluded.waiting_since)',
+                [{"asset": asset, **asdict(arrival)} for asset, arrival in arrivals.items()],
             )
 
     def request(self, asset: Asset, windows: Sequence[str]) -> None:

@@ -98,6 +98,15 @@ create table if not exists ledger.no_record (
   check (first <= last)
 );
 
+-- How far assets have come for which the contract says how often events are expected, and when they last moved.
+create table if not exists ledger.arrival (
+  asset text primary key,
+  "end" bigint not null,
+  end_at timestamptz not null,
+  landed bigint not null,
+  waiting_since timestamptz
+);
+
 -- Windows that a blocking check held back; readers still see what was published before.
 create table if not exists ledger.held_back (
   asset text not null,

@@ -11,6 +11,7 @@ from lake_assets.landing.topics import offsets
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.once import known_offsets
 from lake_assets.orchestration.refresh import observe
+from lake_assets.orchestration.silence import silences
 from lake_assets.settings import Settings
 from lake_assets.stack.layout import Layout
 from lake_assets.stack.stream import PREFIX, stream_numbers
@@ -18,12 +19,14 @@ from lake_assets.stack.stream import PREFIX, stream_numbers
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """`under_way` are records that have not landed, `queued` and `held_back` are windows."""
+    """`under_way` are records that have not landed, `queued` and `held_back` are windows. `silence` says in a sentence
+    how arrivals break the contract's frequency."""
 
     asset: str
     under_way: int
     queued: int
     held_back: int
+    silence: str | None
 
 
 def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
@@ -35,6 +38,7 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
         chosen = [asset for asset in assets if asset.name in applied]
         # Without this, what has landed since the sensor last looked would be neither under way nor queued.
         observe(settings, ledger, chosen, ledger.cursors())
+        silent = silences(settings, chosen)
         queued = {(entry.asset, entry.window) for entry in ledger.pending()}
         return [
             Backlog(
@@ -42,6 +46,7 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
                 lag.under_way,
                 sum(name == asset.name for name, _ in queued),
                 len(ledger.held_back(asset)),
+                silent.get(asset.name),
             )
             for asset, lag in zip(chosen, lags(settings, chosen, known_offsets(ledger, chosen)), strict=True)
         ]

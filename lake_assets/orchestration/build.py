@@ -11,6 +11,7 @@ from lake_assets.orchestration.metrics import agreement_check, metric_asset, met
 from lake_assets.orchestration.partitions import window_partitions
 from lake_assets.orchestration.reaper import reaper_asset, reaper_schedule
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
+from lake_assets.orchestration.silence import silence_checks, silence_sensor
 from lake_assets.orchestration.targets import makes_clusters
 from lake_assets.project import read_catalog, read_metrics
 from lake_assets.settings import Settings
@@ -26,15 +27,20 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     sensor = raw_windows_sensor(settings, assets, partitions, mart_graph(marts.assets), [*conforming, *marts.assets])
     metrics = read_metrics(settings, assets)
     counted = [(metric, assets[metric.source]) for metric in metrics.values()]
+    expected = [asset for asset in assets.values() if asset.frequency]
     reapers = [reaper_asset(settings)] if makes_clusters(settings) else []
     return dg.Definitions(
         assets=[*nodes, *marts.assets, *(metric_asset(metric, asset) for metric, asset in counted), *reapers],
-        asset_checks=[agreement_check(settings, metric, asset) for metric, asset in counted],
+        asset_checks=[
+            *(agreement_check(settings, metric, asset) for metric, asset in counted),
+            *silence_checks(settings, expected),
+        ],
         sensors=[
             sensor,
             connectors_sensor(settings),
             *marts.sensors,
             *([metrics_sensor(settings, metrics, assets)] if metrics else []),
+            *([silence_sensor(settings, expected)] if expected else []),
         ],
         schedules=[reaper_schedule(reaper) for reaper in reapers],
         resources=dict(marts.resources),

@@ -26,6 +26,8 @@ CHANGES: list[tuple[str, Asset, str, str]] = [
     ("description", replace(ORDERS, description="Other."), "none", "none"),
     ("owners", replace(ORDERS, owners=("a@example.com",)), "none", "none"),
     ("freshness", replace(ORDERS, freshness=timedelta(hours=3)), "none", "none"),
+    ("frequency", replace(ORDERS, frequency=timedelta(minutes=3)), "none", "none"),
+    ("roster", replace(ORDERS, roster="country"), "none", "none"),
     ("engine", replace(ORDERS, engine="spark"), "none", "none"),
     ("compatibility", replace(ORDERS, compatibility="none"), "none", "none"),
     ("version", replace(ORDERS, version="1.1.0"), "none", "none"),
