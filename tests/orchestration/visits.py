@@ -1,0 +1,172 @@
+"""An asset with raw rows that are put there by hand instead of by Kafka Connect, and its refresh."""
+
+import json
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any, cast
+
+from pyiceberg.manifest import DataFile
+from pyiceberg.table.snapshots import Snapshot
+
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.parse import parse_contract
+from lake_assets.compile.raw_table import raw_table
+from lake_assets.landing.files import window_rows
+from lake_assets.landing.raw_catalog import raw_catalog
+from lake_assets.landing.raw_tables import ensure_raw_tables
+from lake_assets.ledger.ledger import Ledger, Pending
+from lake_assets.orchestration.refresh import Refresh, observe, out_of_date, refresh
+from lake_assets.orchestration.replay import Replayed, replay, select
+from lake_assets.settings import Settings
+from lake_assets.warehouse.connection import connect
+from lake_assets.warehouse.ducklake import DuckLake
+from tests.conform.records import Record, write_raw
+from tests.landing.synthetic import File, data_file
+
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: ops.NAME
+name: NAME
+version: 1.0.0
+status: active
+domain: ops
+description: {purpose: One row per visit.}
+team: {name: ops, members: [{username: ops@example.com, role: owner}]}
+customProperties:
+  - {property: landing, value: {eventTime: came_at, window: day, start: 2026-01-01, partitions: 2}}
+schema:
+  - name: NAME
+    properties:
+      - {name: visit_id, logicalType: string, required: true, primaryKey: true}
+      - {name: door, logicalType: string, quality: [{metric: invalidValues, arguments: {validValues: [north]}, mustBe: 0}]}
+      - {name: guests, logicalType: integer, logicalTypeOptions: {maximum: 10}}
+      - {name: came_at, logicalType: timestamp, required: true}
+"""  # noqa: E501
+_names = count(1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def visit(number: int, day: int, door: str = "north", guests: object = 1, minute: int = 0) -> bytes:
+    came_at = f"2026-02-{day:02d}T10:{minute:02d}:00"
+    return json.dumps({"visit_id": f"v{number}", "door": door, "guests": guests, "came_at": came_at}).encode()
+
+
+@dataclass
+class Visits:
+    """One asset with its tables, and raw rows that are put there by hand instead of by Kafka Connect."""
+
+    settings: Settings
+    path: Path
+    landed: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def asset(self) -> Asset:
+        return parse_contract(self.path.read_text("utf-8"), self.path)
+
+    def apply(self, old: str = "", new: str = "") -> None:
+        """Changes the contract's text and applies it, but asks for no window: that is what a replay is for."""
+        text = self.path.read_text("utf-8")
+        assert old in text
+        self.path.write_text(text.replace(old, new), "utf-8")
+        DuckLake(self.settings).ensure(self.asset)
+        with Ledger(self.settings) as ledger:
+            ledger.save_contract(self.asset, self.path.read_text("utf-8"))
+
+    def land(self, *payloads: bytes) -> None:
+        """One snapshot with a file for each day, as the sink writes them."""
+        with self.lock, raw_catalog(self.settings) as catalog:
+            table = catalog.load_table(raw_table(self.asset).identifier)
+            by_day: dict[datetime, list[Record]] = {}
+            for payload in payloads:
+                at = datetime.fromisoformat(json.loads(payload)["came_at"]).replace(tzinfo=UTC)
+                record = Record(payload, self.landed % 2, self.landed // 2, at)
+                by_day.setdefault(at.replace(hour=0, minute=0), []).append(record)
+                self.landed += 1
+            files: list[DataFile] = []
+            for day, records in by_day.items():
+                path = Path(table.location().removeprefix("file:")) / f"{uuid.uuid4()}.parquet"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_raw(path, records, self.asset.topic)
+                files.append(data_file(table, File((day - _EPOCH).days, len(records)), str(path)))
+            with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
+                for file in files:
+                    append.append_data_file(file)
+
+    def drop_raw(self, day: datetime) -> None:
+        """What retention does to a window."""
+        with raw_catalog(self.settings) as catalog:
+            table = catalog.load_table(raw_table(self.asset).identifier)
+            gone = [
+                entry.data_file
+                for manifest in cast("Snapshot", table.current_snapshot()).manifests(table.io)
+                for entry in manifest.fetch_manifest_entry(table.io)
+                if entry.data_file.partition[0] == (day - _EPOCH).days
+            ]
+            with table.transaction() as transaction, transaction.update_snapshot().overwrite() as overwrite:
+                for file in gone:
+                    overwrite.delete_data_file(file)
+
+    def refresh(self) -> Refresh:
+        """All that has landed and all that is queued."""
+        with Ledger(self.settings) as ledger:
+            observe(self.settings, ledger, [self.asset], ledger.cursors())
+            return self._made(ledger, lambda: set(out_of_date(ledger, self.asset, lambda _: True)))
+
+    def _made(self, ledger: Ledger, chosen: Callable[[], set[str]]) -> Refresh:
+        def no_spark(_: object) -> Any:
+            raise AssertionError("these windows are small")
+
+        made = refresh(
+            self.settings, ledger, DuckLake(self.settings), self.asset, chosen, "run", lambda _: None, no_spark
+        )
+        done = [output.window for output in (*made.published, *made.held_back)]
+        ledger.dequeue(self.asset, done, made.sequence)
+        return made
+
+    def replay(self, code: str | None = None, window: str | None = None, where: str | None = None) -> Replayed:
+        def make(pending: Sequence[Pending]) -> dict[str, str]:
+            with Ledger(self.settings) as ledger:
+                return self._made(ledger, lambda: {entry.window for entry in pending}).failed
+
+        return replay(self.settings, self.asset, select(self.settings, self.asset, code, window, where), make)
+
+    def rows(self, columns: str, quarantine: bool = False) -> list[tuple[Any, ...]]:
+        asset = self.asset
+        name = asset.quarantine_table if quarantine else asset.table
+        with connect(self.settings, read_only=True, serving=False) as session:
+            return session.execute(f"select {columns} from lake.{asset.staging_schema}.{name} order by all").fetchall()
+
+    def staged(self) -> list[str]:
+        return [visit_id for (visit_id,) in self.rows("visit_id")]
+
+    def kept(self) -> list[tuple[Any, ...]]:
+        return self.rows('partition, "offset", payload, first_seen', quarantine=True)
+
+    def in_balance(self) -> bool:
+        """Whether the tables hold what the ledger says, and the ledger accounts for every raw row."""
+        with Ledger(self.settings) as ledger:
+            known = {entry.window: entry for entry in ledger.windows(self.asset)}
+        tables = DuckLake(self.settings).window_rows(self.asset)
+        return {window: entry.raw_rows for window, entry in known.items()} == window_rows(
+            self.settings, self.asset
+        ) and all(tables.get(window, (0, 0)) == (entry.good, entry.quarantined) for window, entry in known.items())
+
+
+def make_visits(settings: Settings, folder: Path) -> Visits:
+    """A new asset, applied, without rows; its contract is below the folder."""
+    name = f"visits{next(_names)}"
+    made = Visits(settings, folder / "assets" / f"{name}.yaml")
+    made.path.parent.mkdir()
+    made.path.write_text(CONTRACT.replace("NAME", name), "utf-8")
+    with Ledger(settings) as ledger:
+        ledger.ensure()
+    ensure_raw_tables(settings, [raw_table(made.asset)])
+    made.apply()
+    return made
