@@ -9,13 +9,11 @@ again. Times are those of `lake run` without its wait for Kafka Connect, median 
 
 import argparse
 import json
-import os
-import shutil
 import statistics
-import tempfile
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+
+from bench.batch_lake import batch_lake, quiet
 
 CONTRACT = """\
 apiVersion: v3.1.0
@@ -35,7 +33,6 @@ schema:
       - {{name: reading, logicalType: integer, required: true, primaryKey: true}}
       - {{name: read_at, logicalType: timestamp, required: true}}
 """
-PROJECT = Path(__file__).resolve().parent.parent
 FIRST = datetime(2025, 2, 1, 12, tzinfo=UTC)
 REPEATS = 5
 
@@ -44,31 +41,12 @@ def event(number: int, at: datetime) -> bytes:
     return json.dumps({"reading": number, "read_at": at.isoformat()}).encode()
 
 
-def measure(home: Path, windows: dict[str, int]) -> None:
-    os.environ |= {
-        "LAKE_HOME": str(home / "lake"),
-        "LAKE_CATALOG": str(home / "catalog"),
-        "LAKE_DBT_PROJECT": str(home / "dbt_project"),
-    }
-    shutil.copytree(PROJECT / "dbt_project", home / "dbt_project", ignore=shutil.ignore_patterns("target", "logs"))
-    (home / "catalog" / "assets").mkdir(parents=True)
-    for name in windows:
-        (home / "catalog" / "assets" / f"{name}.yaml").write_text(CONTRACT.format(name=name), "utf-8")
+def measure(windows: dict[str, int]) -> None:
+    with batch_lake({name: CONTRACT.format(name=name) for name in windows}) as settings:
+        from lake_assets.landing.produce import produce_lines
+        from lake_assets.orchestration.once import run_once
+        from lake_assets.project import read_catalog
 
-    from lake_assets.landing.produce import produce_lines
-    from lake_assets.orchestration.apply import apply
-    from lake_assets.orchestration.once import run_once
-    from lake_assets.project import read_catalog
-    from lake_assets.settings import load_settings
-    from lake_assets.stack.lifecycle import down, up
-
-    def quiet(_: str) -> None:
-        return
-
-    up(quiet, ["kafka", "connect", "postgres"])
-    try:
-        settings = load_settings()
-        apply(settings, quiet)
         assets = read_catalog(settings)
         for name, count in windows.items():
             lines = (event(number, FIRST + timedelta(days=number)) for number in range(count))
@@ -86,8 +64,6 @@ def measure(home: Path, windows: dict[str, int]) -> None:
                 assert report.published == {name: [FIRST.date().isoformat()]}, report.published
             low, high = min(seconds), max(seconds)
             print(f"{count:>8} {1:>11} {statistics.median(seconds):>9.2f} {low:>6.2f} {high:>6.2f}")
-    finally:
-        down()
 
 
 def main() -> None:
@@ -95,11 +71,7 @@ def main() -> None:
     parser.add_argument("--short", type=int, default=4)
     parser.add_argument("--long", type=int, default=400)
     options = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="lake-bench-"))
-    try:
-        measure(home, {"few": options.short, "many": options.long})
-    finally:
-        shutil.rmtree(home)
+    measure({"few": options.short, "many": options.long})
 
 
 if __name__ == "__main__":

@@ -51,9 +51,10 @@ def test_a_sink_that_failed_is_named_and_started_again_by_itself(counted: Callab
         assert "orders" in failures(made.settings)[made.metric.topic]
         session.execute(f"alter table {table} rename column hidden to orders".encode())
     sensor = connectors_sensor(made.settings)
-    skipped = sensor(dg.build_sensor_context())
-    assert isinstance(skipped, dg.SkipReason)
-    assert made.metric.topic in str(skipped.skip_message)
+    result = sensor(dg.build_sensor_context())
+    assert isinstance(result, dg.SensorResult)
+    assert made.metric.topic in str(result.skip_reason)
+    assert made.metric.topic in str(result.cursor)
     made.wait_for(3)
     status = connector_status(made.settings, made.metric.topic)
     assert status is not None
