@@ -117,15 +117,25 @@ def test_a_mart_that_fails_a_test_is_made_and_has_a_failed_check(marts: Marts, s
     assert [e.check_name for e in result.get_asset_check_evaluations() if not e.passed] == ["grain_sales_region__day"]
 
 
+@pytest.mark.parametrize(
+    ("broken", "column"), [(SALES, "sum(quantity)"), (FUNNEL, "count(closings.closed_at)")], ids=["sales", "funnel"]
+)
 def test_a_mart_that_cannot_be_made_fails_the_run_with_dbts_words_and_the_others_are_made(
-    marts: Marts, sales_sql: Path
+    marts: Marts, lake: Settings, broken: dg.AssetKey, column: str
 ) -> None:
-    sales_sql.write_text(sales_sql.read_text("utf-8").replace("sum(quantity)", "sum(quantitty)"), "utf-8")
-    result = build(marts)
+    """Regression: two models were written at once, and what failed the one took the other's connection with it."""
+    path = lake.dbt_project / "models" / "marts" / broken.path[0] / f"{broken.path[1]}.sql"
+    text = path.read_text("utf-8")
+    assert column in text
+    path.write_text(text.replace(column, column.replace(")", "t)")), "utf-8")
+    try:
+        result = build(marts)
+    finally:
+        path.write_text(text, "utf-8")
     assert not result.success
-    assert made(result) == {FUNNEL}
+    assert made(result) == {SALES, FUNNEL} - {broken}
     [failure] = result.get_step_failure_events()
-    assert 'Referenced column "quantitty" not found' in str(failure.step_failure_data.error)
+    assert f'"{column[column.index("(") + 1 : -1].rpartition(".")[2]}t"' in str(failure.step_failure_data.error)
 
 
 class Meddling(ResidentDbt):
