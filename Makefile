@@ -36,9 +36,10 @@ SPARK_PLATFORM ?= x86_64-manylinux_2_28
 spark-dist: setup ## Make what a Spark cluster needs: job, zip, and an archive for SPARK_PYTHON on SPARK_PLATFORM.
 	@$(VENV)/python -m lake_assets.stack.spark_dist --python $(SPARK_PYTHON) --platform $(SPARK_PLATFORM)
 
+# Two at once, because each waits for servers half of the time; the files in order, because those of a folder share a stack.
 test: setup ## Run the tests.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
-	@$(VENV)/python -m pytest
+	@$(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## Lint, format, types, and who may import whom.
 	@$(VENV)/ruff check
