@@ -5,21 +5,51 @@ import click
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per step, in a list.")
-def command(as_json: bool) -> None:
+@click.option(
+    "--permissions", is_flag=True, help="List what each role of the lake needs in this cloud, and nothing else."
+)
+def command(as_json: bool, permissions: bool) -> None:
     """Show what `lake apply` would change: topics, tables, connectors, sources, grants, windows. Changes nothing.
+
+    In a cloud it first names, on stderr, each action that the credentials at hand lack, with where it is needed.
 
     \b
     Examples:
       lake plan
       lake plan --json
+      lake plan --permissions
     """
     import dataclasses
 
     from lake_assets.cli.tables import show, show_json
+    from lake_assets.errors import LakeError
     from lake_assets.orchestration.apply import plan
+    from lake_assets.orchestration.permissions import lacking, role_needs
+    from lake_assets.project import read_catalog
     from lake_assets.settings import load_settings
+    from lake_assets.warehouse.marts import mart_schemas
 
-    steps = plan(load_settings())
+    settings = load_settings()
+    if permissions:
+        needs = [
+            (role, action, need.on)
+            for role, own in role_needs(settings).items()
+            for need in own
+            for action in need.actions
+        ]
+        if as_json:
+            show_json([{"role": role, "action": action, "on": on} for role, action, on in needs])
+        elif needs:
+            show(("role", "action", "on"), needs)
+        else:
+            click.echo("The target local needs no permissions of a cloud.")
+        return
+    try:
+        for missing in lacking(settings, read_catalog(settings).values(), mart_schemas(settings)):
+            click.echo(f"These credentials lack {missing}.", err=True)
+    except LakeError as error:
+        click.echo(f"What these credentials lack could not be asked: {error}", err=True)
+    steps = plan(settings)
     if as_json:
         show_json([dataclasses.asdict(step) for step in steps])
     elif not steps:

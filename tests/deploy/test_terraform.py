@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from lake_assets.aws import client
+from lake_assets.compile.permissions import AWS, GCP, ROLES, Role
 from lake_assets.settings import PROJECT, RUNNERS, TARGETS
 from tests.deploy.documents import CLOUDS, blocks, code_variables, texts
 
-ROLES = ("orchestrator", "connect", "spark", "analyst")
 BY_TAGS = ("tags", "lent")
 ASKED_BY_NO_CALL = "lakeformation:GetDataAccess"
 LAKE = PROJECT / "lake_assets"
@@ -44,11 +44,12 @@ def called() -> set[str]:
         "athena": ("warehouse/athena_query.py",),
         "lakeformation": ("warehouse/lake_formation.py",),
         "emr-serverless": ("conform/runners/emr_serverless.py",),
+        "iam": ("warehouse/permissions_aws.py",),
     }
     made = {
         name for file in LAKE.rglob("*.py") for name in re.findall(r"\bclient\(\"([a-z-]+)\"", file.read_text("utf-8"))
     }
-    assert made == {*sources, "emr"}
+    assert made == {*sources, "emr", "sts"}  # everybody may ask STS who they are
     found: set[str] = set()
     for service, files in sources.items():
         operations = client(service).meta.method_to_api_mapping
@@ -110,6 +111,32 @@ def test_no_policy_allows_every_action_or_every_resource(role: str) -> None:
         for resource in texts(statement["resources"]):
             assert resource != "*", statement["sid"]
     assert not actions(role) & set(DELETING)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_lake_plan_asks_for_is_what_terraform_gives_on_aws(role: Role) -> None:
+    by_tags = {"orchestrator": actions("tags"), "analyst": actions("lent")}.get(role, set())
+    given = actions(role) | by_tags
+    assert {action for need in AWS[role] for action in need.actions} == given
+    assert {action for need in AWS[role] if need.condition == "lake_formation" for action in need.actions} == by_tags
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_lake_plan_asks_for_is_what_terraform_gives_on_gcp(role: Role) -> None:
+    resources = [(labels, body) for labels, body in blocks("gcp") if labels[0] == "resource"]
+    permissions = {
+        labels[2]: set(texts(body["permissions"]))
+        for labels, body in resources
+        if labels[1] == "google_project_iam_custom_role"
+    }
+    who = "group:${var.analysts}" if role == "analyst" else f"google_service_account.{role}.member"
+    given = {"bucket": set[str](), "project": set[str]()}
+    for labels, body in resources:
+        found = re.search(r"google_project_iam_custom_role\.(\w+)\.name", body.get("role", ""))
+        if found and who in body["member"]:
+            given["bucket" if "bucket" in labels[1] else "project"] |= permissions[found[1]]
+    needs = {on: {action for need in GCP[role] if need.on == on for action in need.actions} for on in given}
+    assert needs == given
 
 
 def test_only_lake_formation_which_knows_no_resources_is_given_all_of_them() -> None:

@@ -102,6 +102,12 @@ data "aws_iam_policy_document" "orchestrator" {
       resources = ["${local.emr}:/applications/${statement.value}/jobruns/*"]
     }
   }
+  # lake_assets/warehouse/permissions_aws.py: `lake plan` asks what it may not do.
+  statement {
+    sid       = "OwnRights"
+    actions   = ["iam:GetRole", "iam:SimulatePrincipalPolicy"]
+    resources = [aws_iam_role.orchestrator.arn]
+  }
   statement {
     sid       = "SparkRole"
     actions   = ["iam:PassRole"]

@@ -1,0 +1,124 @@
+"""What each role of the lake must be allowed in a cloud, and no more; `deploy/terraform` gives exactly this."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["orchestrator", "connect", "spark", "analyst"]
+Condition = Literal["lake_formation", "emr_serverless", "dataproc_batch"]
+ROLES: tuple[Role, ...] = ("orchestrator", "connect", "spark", "analyst")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Actions on one kind of resource. On AWS `on` is an ARN with the names of a lake to be filled in; on Google Cloud
+    it is `bucket` or `project`. With a condition it is needed only when the lake uses that."""
+
+    on: str
+    actions: tuple[str, ...]
+    condition: Condition | None = None
+
+
+_FILES = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+_BUCKET = "arn:{partition}:s3:::{bucket}"
+_GLUE = "arn:{partition}:glue:{region}:{account}"
+_WORKGROUP = "arn:{partition}:athena:{region}:{account}:workgroup/{workgroup}"
+_EMR = "arn:{partition}:emr-serverless:{region}:{account}:/applications/{application}"
+_QUERIES = (
+    "athena:StartQueryExecution", "athena:GetQueryExecution", "athena:GetQueryResults", "athena:StopQueryExecution",
+    "athena:GetWorkGroup",
+)  # fmt: skip
+_DATABASES = ("glue:GetDatabase", "glue:CreateDatabase")
+_TABLES = ("glue:GetTable", "glue:GetTables", "glue:CreateTable", "glue:UpdateTable", "glue:DeleteTable")
+_VERSIONS = ("glue:GetTableVersions", "glue:DeleteTableVersion")
+_PARTITIONS = (
+    "glue:GetPartition", "glue:GetPartitions", "glue:BatchGetPartition", "glue:BatchCreatePartition",
+    "glue:BatchUpdatePartition", "glue:BatchDeletePartition",
+)  # fmt: skip
+
+AWS: dict[Role, tuple[Need, ...]] = {
+    "orchestrator": (
+        Need(f"{_BUCKET}/*", _FILES),
+        Need(_BUCKET, ("s3:ListBucket", "s3:GetBucketLocation")),
+        Need(f"{_GLUE}:database/{{raw}}", (*_DATABASES, *_TABLES)),
+        Need(
+            f"{_GLUE}:table/{{staging}}/*",
+            (*_DATABASES, "glue:GetDatabases", *_TABLES, *_VERSIONS, *_PARTITIONS),
+        ),
+        Need(_WORKGROUP, _QUERIES),
+        Need("arn:{partition}:athena:{region}:{account}:datacatalog/AwsDataCatalog", ("athena:GetDataCatalog",)),
+        Need(
+            _EMR,
+            ("emr-serverless:StartJobRun", "emr-serverless:ListJobRuns", "emr-serverless:TagResource"),
+            "emr_serverless",
+        ),
+        Need(f"{_EMR}/jobruns/*", ("emr-serverless:GetJobRun", "emr-serverless:CancelJobRun"), "emr_serverless"),
+        Need("{spark_role}", ("iam:PassRole",), "emr_serverless"),
+        Need("{caller}", ("iam:GetRole", "iam:SimulatePrincipalPolicy")),
+        Need(
+            "*",
+            (
+                "lakeformation:ListLFTags", "lakeformation:CreateLFTag", "lakeformation:UpdateLFTag",
+                "lakeformation:GetResourceLFTags", "lakeformation:AddLFTagsToResource", "lakeformation:ListPermissions",
+                "lakeformation:GrantPermissions", "lakeformation:GetDataAccess",
+            ),
+            "lake_formation",
+        ),
+    ),
+    "connect": (
+        Need(f"{_BUCKET}/raw/*", _FILES),
+        Need(f"{_GLUE}:table/{{raw}}/*", ("glue:GetDatabase", "glue:GetTable", "glue:CreateTable", "glue:UpdateTable")),
+    ),
+    "spark": (
+        Need(f"{_BUCKET}/raw/*", ("s3:GetObject",)),
+        Need(f"{_BUCKET}/conformed/*", _FILES),
+        Need(_BUCKET, ("s3:ListBucket",)),
+    ),
+    "analyst": (
+        Need(f"{_BUCKET}/marts/*", ("s3:GetObject",)),
+        Need(
+            f"{_BUCKET}/athena/analyst/*",
+            ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
+        ),
+        Need(_BUCKET, ("s3:ListBucket", "s3:GetBucketLocation")),
+        Need(
+            f"{_GLUE}:table/{{mart}}/*",
+            ("glue:GetDatabase", "glue:GetTable", "glue:GetTables", "glue:GetPartition", "glue:GetPartitions",
+             "glue:BatchGetPartition"),
+        ),
+        Need(_WORKGROUP, _QUERIES),
+        Need("*", ("lakeformation:GetDataAccess",), "lake_formation"),
+    ),
+}  # fmt: skip
+
+_OBJECTS = ("storage.objects.get", "storage.objects.list", "storage.objects.create", "storage.objects.delete")
+
+GCP: dict[Role, tuple[Need, ...]] = {
+    "orchestrator": (
+        Need("bucket", _OBJECTS),
+        Need("project", ("bigquery.jobs.create", "bigquery.datasets.create")),
+        Need(
+            "project",
+            ("dataproc.batches.create", "dataproc.batches.get", "dataproc.operations.cancel"),
+            "dataproc_batch",
+        ),
+    ),
+    "connect": (Need("bucket", _OBJECTS),),
+    "spark": (
+        Need("bucket", _OBJECTS),
+        Need(
+            "project",
+            (
+                "dataproc.agents.create", "dataproc.agents.delete", "dataproc.agents.get", "dataproc.agents.list",
+                "dataproc.agents.update", "dataproc.tasks.lease", "dataproc.tasks.listInvalidatedLeases",
+                "dataproc.tasks.reportStatus", "logging.logEntries.create", "monitoring.timeSeries.create",
+            ),
+        ),
+    ),
+    "analyst": (Need("project", ("bigquery.jobs.create",)),),
+}  # fmt: skip
+
+
+def needed(needs: Sequence[Need], holding: frozenset[Condition]) -> list[Need]:
+    """Those of the needs that a lake has which uses what `holding` names."""
+    return [need for need in needs if need.condition is None or need.condition in holding]

@@ -1,0 +1,126 @@
+"""`lake plan` names the actions that the credentials at hand lack, before anything fails for want of them."""
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from lake_assets.cli.plan import command as plan
+from lake_assets.compile.permissions import AWS, GCP
+from lake_assets.errors import LakeError, Unavailable
+from lake_assets.orchestration.permissions import lacking, role_needs
+from lake_assets.project import read_catalog
+from lake_assets.settings import load_settings
+from lake_assets.warehouse.permissions_gcp import PROJECTS, STORAGE
+from tests.warehouse.permission_doubles import ACCOUNT, Cloud, cloud
+
+
+@pytest.fixture
+def double(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[Cloud]:
+    with cloud() as made:
+        for name in ("AWS_ENDPOINT_URL", PROJECTS, STORAGE):
+            monkeypatch.setenv(name, made.address)
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "double")
+        for name in ("LAKE_ANALYSTS", "LAKE_SPARK_RUNNER"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("AWS_REGION", "eu-central-1")
+        monkeypatch.setenv("LAKE_GCP_PROJECT", "shop")
+        monkeypatch.setenv("LAKE_GCP_LOCATION", "EU")
+        monkeypatch.setenv("LAKE_HOME", str(tmp_path))
+        yield made
+
+
+def on(target: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What lacks on the target."""
+    monkeypatch.setenv("LAKE_TARGET", target)
+    monkeypatch.setenv("LAKE_BUCKET", {"aws": "s3://lake", "gcp": "gs://lake", "local": "file:///lake"}[target])
+    settings = load_settings()
+    return lacking(settings, read_catalog(settings).values(), ["funnel_data_mart"])
+
+
+def test_on_aws_each_action_is_named_with_its_resource(double: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert on("aws", monkeypatch) == []
+    asked = {action for _, actions in double.asked for action in actions}
+    assert asked == {action for need in AWS["orchestrator"] if not need.condition for action in need.actions}
+    double.lacks = {"s3:DeleteObject", "glue:BatchUpdatePartition"}
+    assert on("aws", monkeypatch) == [
+        "s3:DeleteObject on arn:aws:s3:::lake/*",
+        f"glue:BatchUpdatePartition on arn:aws:glue:eu-central-1:{ACCOUNT}:table/contracts_staging/*",
+    ]
+
+
+def test_what_the_lake_does_not_use_is_not_asked_for(double: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    double.lacks = {"lakeformation:GrantPermissions", "emr-serverless:StartJobRun"}
+    assert on("aws", monkeypatch) == []
+    monkeypatch.setenv("LAKE_ANALYSTS", f"arn:aws:iam::{ACCOUNT}:role/analyst")
+    assert on("aws", monkeypatch) == ["lakeformation:GrantPermissions on *"]
+    monkeypatch.setenv("LAKE_SPARK_RUNNER", "emr-serverless")
+    monkeypatch.setenv("LAKE_EMR_APPLICATION", "app")
+    monkeypatch.setenv("LAKE_EMR_ROLE", f"arn:aws:iam::{ACCOUNT}:role/spark")
+    assert f"emr-serverless:StartJobRun on arn:aws:emr-serverless:eu-central-1:{ACCOUNT}:/applications/app" in on(
+        "aws", monkeypatch
+    )
+
+
+def test_a_user_is_asked_for_as_itself_and_the_owner_of_the_account_not_at_all(
+    double: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double.lacks = {"s3:ListBucket"}
+    double.caller = f"arn:aws:iam::{ACCOUNT}:user/anna"
+    assert on("aws", monkeypatch) == ["s3:ListBucket on arn:aws:s3:::lake"]
+    double.caller = f"arn:aws:iam::{ACCOUNT}:root"
+    assert on("aws", monkeypatch) == []
+
+
+def test_on_google_cloud_bucket_and_project_are_asked_once_each(double: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert on("gcp", monkeypatch) == []
+    assert [place for place, _ in double.asked] == [
+        "/storage/v1/b/lake/iam/testPermissions", "/v1/projects/shop:testIamPermissions",
+    ]  # fmt: skip
+    assert {a for _, actions in double.asked for a in actions} == {
+        action for need in GCP["orchestrator"] if not need.condition for action in need.actions
+    }
+    double.lacks = {"storage.objects.delete", "bigquery.jobs.create"}
+    assert on("gcp", monkeypatch) == [
+        "storage.objects.delete on gs://lake", "bigquery.jobs.create on project shop",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["aws", "gcp"])
+def test_credentials_that_may_not_even_ask_are_told_so(
+    double: Cloud, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    double.refuses = True
+    with pytest.raises(LakeError, match=r"SimulatePrincipalPolicy|the API is not enabled"):
+        on(target, monkeypatch)
+
+
+def test_a_cloud_that_does_not_answer_is_unavailable(double: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STORAGE, "http://127.0.0.1:1")
+    with pytest.raises(Unavailable, match="try again later"):
+        on("gcp", monkeypatch)
+
+
+def test_plan_names_what_lacks_before_it_needs_anything_else(double: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lake has no Postgres yet, so the plan itself cannot be made."""
+    double.lacks = {"s3:PutObject"}
+    on("aws", monkeypatch)
+    told = CliRunner().invoke(plan, [])
+    assert told.stderr == "These credentials lack s3:PutObject on arn:aws:s3:::lake/*.\n"
+    double.refuses = True
+    told = CliRunner().invoke(plan, [])
+    assert told.stderr.startswith(
+        "What these credentials lack could not be asked: AWS refuses, check the AWS credentials"
+    )
+
+
+def test_plan_lists_what_each_role_needs(monkeypatch: pytest.MonkeyPatch, double: Cloud) -> None:
+    on("gcp", monkeypatch)
+    told = json.loads(CliRunner().invoke(plan, ["--permissions", "--json"]).stdout)
+    assert {"role": "analyst", "action": "bigquery.jobs.create", "on": "project"} in told
+    assert on("local", monkeypatch) == []
+    assert all(needs == [] for needs in role_needs(load_settings()).values())
+    assert "needs no permissions" in CliRunner().invoke(plan, ["--permissions"]).stdout
