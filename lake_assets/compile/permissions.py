@@ -45,6 +45,10 @@ AWS: dict[Role, tuple[Need, ...]] = {
             f"{_GLUE}:table/{{staging}}/*",
             (*_DATABASES, "glue:GetDatabases", *_TABLES, *_VERSIONS, *_PARTITIONS),
         ),
+        Need(
+            f"{_GLUE}:dataQualityRuleset/*",
+            ("glue:GetDataQualityRuleset", "glue:CreateDataQualityRuleset", "glue:UpdateDataQualityRuleset"),
+        ),
         Need(_WORKGROUP, _QUERIES),
         Need("arn:{partition}:athena:{region}:{account}:datacatalog/AwsDataCatalog", ("athena:GetDataCatalog",)),
         Need(

@@ -30,6 +30,7 @@ from lake_assets.errors import LakeError, Unavailable
 from lake_assets.settings import Settings
 from lake_assets.warehouse.answers import Answer, QueryError, Reason, answer
 from lake_assets.warehouse.athena_query import ask
+from lake_assets.warehouse.data_quality import RuleSet
 from lake_assets.warehouse.fetched import fetched
 from lake_assets.warehouse.glue import Catalogued
 from lake_assets.warehouse.lake_formation import LakeFormation
@@ -70,6 +71,7 @@ class Athena:
                 self._ensure_database(asset)
                 for table in self._tables(asset):
                     table.ensure()
+                RuleSet(self._glue, asset).ensure()
                 if self._settings.analysts:
                     formation = LakeFormation()
                     formation.ensure_tags(filter(None, (layer_tag(), classification_tag(asset))))
@@ -79,6 +81,8 @@ class Athena:
     def missing(self, asset: Asset) -> list[str]:
         with _refusals(f"AWS Glue, asked for the tables of {asset.name},"):
             found = [s for table in self._tables(asset) for s in differences(table.described(), table.table)]
+            if rules := RuleSet(self._glue, asset).missing():
+                found.append(rules)
             if self._settings.analysts and LakeFormation().untagged(staging_tags(asset)):
                 found.append(f"tag {asset.staging_schema} by layer and classification")
             return found

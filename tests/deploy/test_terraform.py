@@ -40,7 +40,13 @@ def actions(role: str) -> set[str]:
 def called() -> set[str]:
     """The IAM actions of the calls that the AWS adapters make by boto3, except those of EMR's clusters."""
     sources = {
-        "glue": ("warehouse/glue.py", "warehouse/athena.py", "warehouse/glue_marts.py", "landing/raw_catalog.py"),
+        "glue": (
+            "warehouse/glue.py",
+            "warehouse/athena.py",
+            "warehouse/glue_marts.py",
+            "warehouse/data_quality.py",
+            "landing/raw_catalog.py",
+        ),
         "athena": ("warehouse/athena_query.py",),
         "lakeformation": ("warehouse/lake_formation.py",),
         "emr-serverless": ("conform/runners/emr_serverless.py",),

@@ -255,11 +255,12 @@ def test_a_crash_while_a_decimal_grows_is_made_good_by_the_next_try(
 def test_ensure_tells_what_it_made_and_has_nothing_to_do_again(warehouse: Athena, aws: AthenaDouble) -> None:
     asset = replace(ORDERS, name=f"orders{next(_numbers)}", description="Orders,\nall of them.")
     made = [f"create table {asset.staging_schema}.{name}" for name in (asset.table, asset.quarantine_table)]
+    made.append(f"write the rule set {asset.staging_schema}.{asset.table}")
     assert warehouse.missing(asset) == made
     assert warehouse.ensure(asset) == made
     aws.calls.clear()
     assert warehouse.ensure(asset) == warehouse.missing(asset) == []
-    assert set(aws.calls) == {"GetTable"}
+    assert set(aws.calls) == {"GetTable", "GetDataQualityRuleset"}
     table = aws.table(asset.staging_schema, asset.table)
     assert table["Description"] == "Orders, all of them."
     described = replace(asset, fields=(replace(asset.fields[0], description="Its name."), *asset.fields[1:]))
