@@ -17,9 +17,10 @@ from lake_assets.stack.layout import Layout
 from lake_assets.stack.roles import bootstrap
 from tests.buckets.doubles import DOUBLES, Bucket
 from tests.end_to_end.conftest import Lake
+from tests.stack.worker import remove_connectors
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lake_on(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Generator[Callable[[str], Lake]]:
     """Makes the applied lake whose bucket has a scheme, once."""
     made: dict[str, Lake] = {}
@@ -34,6 +35,7 @@ def lake_on(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Genera
             return made[scheme]
 
         yield lake_on
+        remove_connectors(stack, *(f"raw-shop{scheme}" for scheme in made))
 
 
 def make_lake(stack: Settings, folder: Path, scheme: str, bucket: Bucket, assets: Sequence[str] = ("sales",)) -> Lake:

@@ -19,6 +19,7 @@ from lake_assets.settings import Settings
 from tests.buckets.doubles import s3
 from tests.landing.examples import example_asset
 from tests.stack.conditions import wait_until
+from tests.stack.worker import remove_connectors
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,7 @@ def on_aws(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Generat
             patch.setenv(name, value)
         patch.setenv("AWS_ENDPOINT_URL_GLUE", bucket.environment["AWS_ENDPOINT_URL_S3"])
         yield replace(stack, target="aws", bucket=bucket.url)
+        remove_connectors(stack, "raw-glued")
 
 
 def test_what_lands_is_found_by_glue(on_aws: Settings) -> None:

@@ -12,6 +12,7 @@ from lake_assets.demo.generator import generate
 from lake_assets.settings import PROJECT
 from tests.end_to_end.conftest import Lake
 from tests.stack.conditions import wait_until
+from tests.stack.worker import remove_connectors
 
 END = datetime(2026, 7, 1, tzinfo=UTC)
 SALES, LEADS, DAYS, SEED = 3_000, 1_000, 4, 11
@@ -48,6 +49,7 @@ def counting(lake: Lake) -> Generator[Lake]:
         process.kill()
         process.wait(10)
     path.unlink()
+    remove_connectors(lake.settings, "metric-leads_by_origin")
 
 
 def send(lake: Lake) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lake_assets.settings import Settings
+from tests.stack.worker import remove_connectors
 from tests.stream.counted import Counted, make_counted
 
 
@@ -27,6 +28,7 @@ def counted(stack: Settings, request: pytest.FixtureRequest) -> Generator[Callab
     finally:
         for one in made:
             one.instances.stop_all()
+            remove_connectors(stack, one.metric.topic)
             if request.session.testsfailed:
                 for log in one.instances.catalog.glob("*.log"):
                     print(log.name, log.read_text("utf-8")[-3000:])
