@@ -39,6 +39,7 @@ def compare(old: Asset, new: Asset) -> Change:
     | changed | kind |
     |---|---|
     | description, owners, freshness, frequency, roster, engine, compatibility, version, order of fields | none |
+    | retention | none |
     | new field: optional / required | additive / breaking |
     | field removed or renamed | breaking |
     | decimal with more digits before the point and the same scale | additive |
@@ -80,6 +81,7 @@ def _asset_differences(old: Asset, new: Asset) -> Iterator[Difference]:
         ("none", "freshness", lambda asset: asset.freshness),
         ("none", "frequency", lambda asset: asset.frequency),
         ("none", "roster", lambda asset: asset.roster),
+        ("none", "retention", lambda asset: asset.retention),
         ("none", "description", lambda asset: asset.description),
         ("none", "owners", lambda asset: ", ".join(asset.owners)),
     ]

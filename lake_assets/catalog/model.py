@@ -82,6 +82,19 @@ class QuarantineBudget:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long windows are kept in each place, counted from a window's end; None is for ever."""
+
+    raw: timedelta | None = None
+    staging: timedelta | None = None
+    quarantine: timedelta | None = None
+
+    def __str__(self) -> str:
+        lengths = (("raw", self.raw), ("staging", self.staging), ("quarantine", self.quarantine))
+        return ", ".join(f"{element} {length}" for element, length in lengths if length) or "for ever"
+
+
+@dataclass(frozen=True, slots=True)
 class Asset:
     """One dataset with its whole pipeline, as its contract defines it.
 
@@ -110,6 +123,7 @@ class Asset:
     freshness: timedelta | None = None
     frequency: timedelta | None = None
     roster: str | None = None
+    retention: Retention = field(default_factory=Retention)
     checks: tuple[Check, ...] = ()
     quarantine: QuarantineBudget | None = None
     path: PurePath = field(default_factory=PurePath)

@@ -9,7 +9,7 @@ from typing import Any
 from lake_assets.catalog.budget import BUDGET
 from lake_assets.catalog.draft import Draft
 from lake_assets.catalog.fields import read_field
-from lake_assets.catalog.model import Asset, Check, Field, QuarantineBudget
+from lake_assets.catalog.model import Asset, Check, Field, QuarantineBudget, Retention
 from lake_assets.catalog.names import ASSET_NAME_LENGTH, name_problem
 from lake_assets.catalog.problems import ContractError, Problem, TreePath, did_you_mean
 from lake_assets.catalog.quality import read_check
@@ -38,7 +38,7 @@ def parse_contract(text: str, path: PurePath) -> Asset:
         raise ContractError(draft.problems)
     landing: dict[str, Any] = settings["landing"][1]
     conform: dict[str, Any] = settings["conform"][1] if "conform" in settings else {}
-    promises = {item["property"]: item["value"] * _UNITS[item["unit"]] for item in draft.value("slaProperties") or ()}
+    promises, kept = _read_promises(draft)
     return Asset(
         name=draft.value("name"),
         domain=draft.value("domain"),
@@ -59,6 +59,7 @@ def parse_contract(text: str, path: PurePath) -> Asset:
         freshness=promises.get("freshness"),
         frequency=promises.get("frequency"),
         roster=settings["roster"][1]["field"] if "roster" in settings else None,
+        retention=Retention(kept.get("raw"), kept.get("staging"), kept.get("quarantine")),
         checks=checks,
         quarantine=_read_budget(settings),
         path=path,
@@ -232,7 +233,10 @@ def _check_promises(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> 
     named: set[str | None] = set()
     for place in draft.places("slaProperties"):
         name = draft.word(*place, "property")
-        if name in named:
+        if name == "retention":
+            element = draft.word(*place, "element")
+            name = f"{name} of {element}" if element else None
+        if name in named and name is not None:
             draft.report(place, f"'{name}' stands here twice; keep one.")
         named.add(name)
     if "roster" not in settings:
@@ -247,6 +251,19 @@ def _check_promises(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> 
         draft.report((*at, "field"), f"'{name}' must be a string, an integer or a boolean, to name a producer.")
     if "frequency" not in named:
         draft.report(at, "a roster needs the promise frequency: {property: frequency, value: 10, unit: m}.")
+
+
+def _read_promises(draft: Draft) -> tuple[dict[str, timedelta], dict[str, timedelta]]:
+    """The promises by property, and how long each element is kept."""
+    promises: dict[str, timedelta] = {}
+    kept: dict[str, timedelta] = {}
+    for item in draft.value("slaProperties") or ():
+        length = item["value"] * _UNITS[item["unit"]]
+        if item["property"] == "retention":
+            kept[item["element"]] = length
+        else:
+            promises[item["property"]] = length
+    return promises, kept
 
 
 def _read_key(draft: Draft) -> tuple[str, ...]:

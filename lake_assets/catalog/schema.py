@@ -12,6 +12,7 @@ from lake_assets.catalog.shapes import JsonSchema, as_choice, as_list, as_name, 
 LOGICAL_TYPES = ("string", "integer", "number", "boolean", "date", "timestamp", "object", "array")
 CLASSIFICATIONS = ("public", "internal", "confidential", "restricted", "personal")
 METRICS = ("nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount")
+ELEMENTS = ("raw", "staging", "quarantine")
 OPERATORS = (
     "mustBe", "mustNotBe", "mustBeLessThan", "mustBeLessOrEqualTo", "mustBeGreaterThan", "mustBeGreaterOrEqualTo",
     "mustBeBetween", "mustNotBeBetween",
@@ -51,18 +52,33 @@ def contract_schema() -> JsonSchema:
                     role=as_text("owner, or any other role."), name=as_text("Full name."),
                 ), "Members."),
             ),
-            slaProperties=as_list(as_object(
-                needs=("property", "value", "unit"), about="A promise about the data.",
-                property=as_choice(("freshness", "frequency"),
-                                   "freshness: the longest acceptable age of the newest data. "
-                                   "frequency: the longest that the topic may go without an event."),
-                value={"type": "integer", "minimum": 1, "maximum": 100_000, "description": "How many units."},
-                unit=as_choice(("m", "h", "d"), "Minutes, hours or days."),
-            ), "Promises.", most=2),
+            slaProperties=as_list(_promise(), "Promises.", most=2 + len(ELEMENTS)),
             customProperties=_custom_properties(),
             schema=as_list(_table(), "The one table of this asset.", most=1),
         ),
     }  # fmt: skip
+
+
+def _promise() -> JsonSchema:
+    promise = as_object(
+        needs=("property", "value", "unit"), about="A promise about the data.",
+        property=as_choice(("freshness", "frequency", "retention"),
+                           "freshness: the longest acceptable age of the newest data. "
+                           "frequency: the longest that the topic may go without an event. "
+                           "retention: how long the windows of an element are kept."),
+        value={"type": "integer", "minimum": 1, "maximum": 100_000, "description": "How many units."},
+        unit=as_choice(("m", "h", "d"), "Minutes, hours or days."),
+        element=as_choice(ELEMENTS, "For retention: what is kept that long."),
+    )  # fmt: skip
+    never: JsonSchema = {"not": {}}
+    promise["allOf"] = [
+        {
+            "if": _is("property", "retention"),
+            "then": {"required": ["element"]},
+            "else": {"properties": {"element": never}},
+        }
+    ]
+    return promise
 
 
 def _custom_properties() -> JsonSchema:

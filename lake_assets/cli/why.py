@@ -22,6 +22,7 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
     from lake_assets.cli.names import find
     from lake_assets.cli.tables import show, show_json
     from lake_assets.ledger.ledger import Ledger
+    from lake_assets.ledger.removals import NOTHING, removed
     from lake_assets.ledger.why import check_window, verdict
     from lake_assets.project import read_catalog
     from lake_assets.settings import load_settings
@@ -34,10 +35,17 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
         published = {entry.window: entry for entry in ledger.windows(found, window)}
         pending = [entry for entry in ledger.pending([found.name]) if window in (None, entry.window)]
         held = {entry.window: entry for entry in ledger.held_back(found) if window in (None, entry.window)}
+        gone = removed(ledger, found.name)
         counts = [count for _, count in ledger.partitions(found, window)] if window else []
     names = [window] if window else sorted({*published, *held, *(entry.window for entry in pending)})
     verdicts = {
-        name: verdict(found, published.get(name), [e for e in pending if e.window == name], held.get(name))
+        name: verdict(
+            found,
+            published.get(name),
+            [e for e in pending if e.window == name],
+            held.get(name),
+            gone.get(name, NOTHING),
+        )
         for name in names
     }
     if as_json:

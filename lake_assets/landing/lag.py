@@ -30,8 +30,8 @@ class Lag:
 def lags(settings: Settings, assets: Sequence[Asset], known: Mapping[tuple[str, int], tuple[int, int]]) -> list[Lag]:
     """The lag of each asset, in order.
 
-    `known` says, per topic and Kafka partition, the lowest offset that raw ever got and how many offsets were shown to
-    hold no record. Raises Unavailable.
+    `known` says, per topic and Kafka partition, the lowest offset that raw ever got and how many offsets are not to be
+    looked for in raw. Raises Unavailable.
     """
     ends = offsets(settings, [asset.topic for asset in assets])
     return [

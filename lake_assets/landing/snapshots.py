@@ -17,7 +17,7 @@ from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import ManifestEntry, ManifestFile
-    from pyiceberg.table import StaticTable
+    from pyiceberg.table import StaticTable, Table
 
 _ATTEMPTS = 3
 _T = TypeVar("_T")
@@ -51,7 +51,7 @@ def read_table(settings: Settings, asset: Asset, read: "Callable[[StaticTable], 
 
 
 def entries(
-    table: "StaticTable",
+    table: "StaticTable | Table",
     asset: Asset,
     wanted: "Callable[[ManifestFile, WindowCut], bool]" = lambda manifest, cut: True,
 ) -> "Iterator[tuple[WindowCut, ManifestEntry]]":

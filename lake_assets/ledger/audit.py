@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lake_assets.catalog.accounting import PartitionCount
 from lake_assets.ledger.ledger import Pending, PublishedWindow
+from lake_assets.ledger.removals import NOTHING, Removed
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,7 +29,8 @@ class OffsetRange:
 class WindowAudit:
     """One window: what raw holds, what became of it, and what is queued. `problems` is empty when all adds up.
 
-    A window that a check holds back is neither published nor lost: `held_back` says so.
+    A window that a check holds back is neither published nor lost: `held_back` says so. `removed` are the raw rows
+    that retention took, `late` those that landed for the window since.
     """
 
     window: str
@@ -39,6 +41,8 @@ class WindowAudit:
     queued: int
     held_back: bool
     problems: tuple[str, ...]
+    removed: int = 0
+    late: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,13 @@ def audit_windows(
     held_back: Collection[str],
     raw: Mapping[str, int],
     tables: Mapping[str, tuple[int, int]],
+    removed: Mapping[str, Removed],
 ) -> tuple[WindowAudit, ...]:
     """Every window that any of the four knows, in order.
 
     `raw` holds the rows of each window by the raw table's own metadata, `tables` the good and quarantined rows by the
     warehouse's own count. A window that is queued or held back is not compared with raw: readers see its last state.
+    `removed` is what retention took, which must not be there any more.
     """
     by_window = {entry.window: entry for entry in published}
     queued: dict[str, int] = {}
@@ -94,16 +100,32 @@ def audit_windows(
         rows, shown = raw.get(window, 0), tables.get(window, (0, 0))
         known, good, quarantined = (entry.raw_rows, entry.good, entry.quarantined) if entry else (0, 0, 0)
         problems: list[str] = []
-        if window not in queued and window not in held_back and rows != known:
+        gone = removed.get(window, NOTHING)
+        late = rows + gone.raw_rows - known if "raw" in gone.at else 0
+        if late < 0:
+            problems.append(
+                f"raw holds {rows} rows and retention removed {gone.raw_rows}, but the ledger accounts for {known}"
+            )
+        elif "raw" not in gone.at and window not in queued and window not in held_back and rows != known:
             problems.append(f"raw holds {rows} rows but the ledger accounts for {known}")
-        if shown[0] != good:
-            problems.append(f"staging holds {shown[0]} rows but the ledger says {good}")
-        if shown[1] != quarantined:
-            problems.append(f"quarantine holds {shown[1]} rows but the ledger says {quarantined}")
+        for table, holds, says in (("staging", shown[0], good), ("quarantine", shown[1], quarantined)):
+            if table in gone.at and holds:
+                problems.append(f"{table} holds {holds} rows but the ledger says that retention removed all")
+            elif table not in gone.at and holds != says:
+                problems.append(f"{table} holds {holds} rows but the ledger says {says}")
         duplicates = entry.duplicates if entry else 0
         audits.append(
             WindowAudit(
-                window, rows, good, quarantined, duplicates, queued.get(window, 0), window in held_back, tuple(problems)
+                window,
+                rows,
+                good,
+                quarantined,
+                duplicates,
+                queued.get(window, 0),
+                window in held_back,
+                tuple(problems),
+                gone.raw_rows,
+                max(late, 0),
             )
         )
     return tuple(audits)

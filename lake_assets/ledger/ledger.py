@@ -112,6 +112,11 @@ class Ledger:
             reason = str(error).strip().splitlines()[0].rpartition("failed: ")[2]
             raise Unavailable(f"Postgres at {address} does not answer ({reason}): run 'lake up'.") from None
 
+    @property
+    def connection(self) -> psycopg.Connection:
+        """For the ledger's other tables, each of which is served by a module of its own."""
+        return self._connection
+
     def __enter__(self) -> "Ledger":
         return self
 
@@ -124,7 +129,7 @@ class Ledger:
 
     def exists(self) -> bool:
         """Whether `ensure` has run on this database."""
-        row = self._connection.execute("select to_regclass('ledger.held_back') is not null").fetchone()
+        row = self._connection.execute("select to_regclass('ledger.leftover_file') is not null").fetchone()
         return bool(row and row[0])
 
     @contextmanager
@@ -260,6 +265,11 @@ class Ledger:
             cursor.execute(
                 'delete from ledger.held_back where asset = %s and major = %s and "window" = any(%s)',
                 (*identity, names),
+            )
+            # What retention had taken of the tables is there again, until it is taken again.
+            cursor.execute(
+                "delete from ledger.removal where asset = %s and \"window\" = any(%s) and element <> 'raw'",
+                (asset.name, names),
             )
 
     def dequeue(self, asset: Asset, windows: Sequence[str], sequence: int) -> None:

@@ -119,4 +119,36 @@ create table if not exists ledger.held_back (
 );
 -- What a person should know of it, when the names of the checks do not say it.
 alter table ledger.held_back add column if not exists sentence text;
+
+-- What retention has removed of each window. `removed_at` is null from the decision until the removal is known to be
+-- done; of raw it took the files up to that sequence number.
+create table if not exists ledger.removal (
+  id bigint generated always as identity primary key,
+  asset text not null,
+  element text not null check (element in ('raw', 'staging', 'quarantine')),
+  "window" text not null,
+  sequence bigint not null,
+  rows bigint not null,
+  decided_at timestamptz not null default now(),
+  removed_at timestamptz
+);
+create index if not exists removal_window on ledger.removal (asset, "window");
+
+-- The offsets that a removal took from raw, as ranges (inclusive), so that the audit misses none of them.
+create table if not exists ledger.removal_offsets (
+  removal bigint not null references ledger.removal on delete cascade,
+  topic text not null,
+  partition integer not null,
+  first bigint not null,
+  last bigint not null,
+  primary key (removal, topic, partition, first),
+  check (first <= last)
+);
+
+-- Files of raw that no snapshot needs, from the decision to expire their last one until they are gone.
+create table if not exists ledger.leftover_file (
+  asset text not null,
+  url text not null,
+  primary key (asset, url)
+);
 """

@@ -6,6 +6,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.windows import window_start
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import HeldBack, Pending, PublishedWindow
+from lake_assets.ledger.removals import NOTHING, Removed
 
 
 def check_window(asset: Asset, window: str) -> None:
@@ -20,9 +21,26 @@ def check_window(asset: Asset, window: str) -> None:
 
 
 def verdict(
+    asset: Asset,
+    published: PublishedWindow | None,
+    pending: Sequence[Pending],
+    held: HeldBack | None,
+    gone: Removed = NOTHING,
+) -> tuple[str, str]:
+    """What is the matter with one window, and what to do next. `gone` is what retention took of it."""
+    state, following = _verdict(asset, published, pending, held)
+    if not gone.at:
+        return state, following
+    taken = " and ".join(f"{element} on {at:%Y-%m-%d %H:%M} UTC" for element, at in sorted(gone.at.items()))
+    if "raw" in gone.at:
+        state = "Events that land for it now are accounted for, and not shown."
+        following = "Nothing."
+    return f"Removed by retention: {taken}. {state}", following
+
+
+def _verdict(
     asset: Asset, published: PublishedWindow | None, pending: Sequence[Pending], held: HeldBack | None
 ) -> tuple[str, str]:
-    """What is the matter with one window, and what to do next."""
     rows = sum(entry.rows for entry in pending)
     if held is not None:
         state = (

@@ -156,10 +156,11 @@ def _conforming(settings: Settings, asset: Asset, partitions: dg.TimeWindowParti
                     for key in (conformed_key(asset), staging, quarantine_key(asset)):
                         context.add_asset_metadata(numbers, asset_key=key, partition_key=output.window)
             totals = _totals(result)
-            done = [output.window for output in (*result.published, *result.held_back)]
+            made = [output.window for output in (*result.published, *result.held_back)]
+            done = [*made, *result.left]
             if result.failed:
                 # Only windows that were made are told of: a result for the whole range would show the others green.
-                for window in done:
+                for window in made:
                     for key in (conformed_key(asset), staging, quarantine_key(asset)):
                         context.log_event(dg.AssetMaterialization(key, partition=window, metadata=totals))
                 ledger.dequeue(asset, done, result.sequence)

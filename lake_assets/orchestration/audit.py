@@ -24,7 +24,9 @@ from lake_assets.ledger.audit import (
     unexplained_ranges,
 )
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.removals import removed
 from lake_assets.orchestration.refresh import observe
+from lake_assets.orchestration.retention import settle_removals
 from lake_assets.orchestration.targets import warehouse_for
 from lake_assets.settings import Settings
 
@@ -46,15 +48,22 @@ def _audit(settings: Settings, ledger: Ledger, asset: Asset, ends: Mapping[int, 
         observe(settings, ledger, [asset], ledger.cursors())
         published, pending = ledger.windows(asset), ledger.pending([asset.name])
         held_back = {held.window for held in ledger.held_back(asset)}
-        tables = warehouse_for(settings).window_rows(asset)
+        warehouse = warehouse_for(settings)
+        settle_removals(settings, ledger, warehouse, asset)
+        tables = warehouse.window_rows(asset)
+        gone = removed(ledger, asset.name)
         counts: dict[str, Sequence[PartitionCount]] = defaultdict(list)
         for window, count in ledger.partitions(asset):
             counts[window] = [*counts[window], count]
     stale = stale_windows(published, pending, raw)
-    counts.update(_count_raw(settings, asset, stale))
+    lost_raw = {window for window, one in gone.items() if "raw" in one.at}
+    counted = _count_raw(settings, asset, stale | (lost_raw & raw.keys()))
+    counts.update(counted)
+    # Of a window whose raw rows were removed, what is left in raw came later.
+    counts.update({window: [*gone[window].offsets, *counted.get(window, ())] for window in lost_raw})
     return AssetAudit(
         asset.name,
-        audit_windows(published, pending, held_back, raw, tables),
+        audit_windows(published, pending, held_back, raw, tables, gone),
         tuple(_audit_partition(settings, ledger, asset, p, bounds, counts) for p, bounds in sorted(ends.items())),
     )
 

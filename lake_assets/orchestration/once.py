@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,6 +15,7 @@ from lake_assets.errors import LakeError
 from lake_assets.landing.connect import COMMIT_INTERVAL_SECONDS, connector_status
 from lake_assets.landing.lag import lags
 from lake_assets.ledger.ledger import Ledger, Pending
+from lake_assets.ledger.removals import removed
 from lake_assets.orchestration.audit import audit
 from lake_assets.orchestration.build import build_definitions, mart_graph
 from lake_assets.orchestration.partitions import window_partitions
@@ -226,13 +228,18 @@ def _wait_until_landed(
 
 
 def known_offsets(ledger: Ledger, assets: Sequence[Asset]) -> dict[tuple[str, int], tuple[int, int]]:
-    """Per topic and Kafka partition: the lowest published offset, and how many were shown to hold no record."""
+    """Per topic and Kafka partition: the lowest published offset, and how many are not to be looked for in raw: those
+    that were shown to hold no record, and those that retention removed."""
     found: dict[tuple[str, int], tuple[int, int]] = {}
     for asset in assets:
+        gone: Counter[int] = Counter()
+        for one in removed(ledger, asset.name).values():
+            for count in one.offsets:
+                gone[count.partition] += count.raw
         firsts: dict[int, int] = {}
         for _, count in ledger.partitions(asset):
             firsts[count.partition] = min(count.min_offset, firsts.get(count.partition, count.min_offset))
         for partition, first in firsts.items():
             markers = sum(last - low + 1 for low, last in ledger.no_records(asset.topic, partition))
-            found[asset.topic, partition] = (first, markers)
+            found[asset.topic, partition] = (first, markers + gone[partition])
     return found

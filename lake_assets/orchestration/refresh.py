@@ -20,6 +20,8 @@ from lake_assets.errors import LakeError
 from lake_assets.landing.changes import changes
 from lake_assets.landing.files import files
 from lake_assets.ledger.ledger import Landed, Ledger
+from lake_assets.ledger.removals import removed
+from lake_assets.orchestration.retention import settle_removals
 from lake_assets.settings import Settings
 from lake_assets.warehouse.protocol import Warehouse
 
@@ -33,7 +35,7 @@ BATCH_WINDOWS = 100
 class Refresh:
     """What came of bringing an asset up to date. `published` and `held_back` are windows' outputs; `failed` says by
     window why it could not be made, `sentences` why one that is over its budget was held back; `details` is what the
-    engine says of the run."""
+    engine says of the run; `left` are windows that stay as they are, because retention took what they were made of."""
 
     asset: Asset
     sequence: int = 0
@@ -45,6 +47,7 @@ class Refresh:
     held_back: list[WindowOutput] = field(default_factory=list)
     conform_seconds: float = 0.0
     publish_seconds: float = 0.0
+    left: list[str] = field(default_factory=list)
 
 
 def observe(
@@ -91,7 +94,7 @@ def refresh(
 
     `on_spark` makes windows on Spark, when the contract or their size asks for it. A window that cannot be made, or
     whose rows are not all accounted for, fails alone. A window whose raw rows are gone is made of its good rows and of
-    what quarantine kept: of raw alone it would become empty.
+    what quarantine kept: of raw alone it would become empty. When retention took one of those too, it stays as it is.
     """
     result = Refresh(asset)
     scratch = settings.home / "tmp" / "conform"
@@ -100,6 +103,8 @@ def refresh(
         windows = sorted(chosen())
         if not windows:
             return result
+        settle_removals(settings, ledger, warehouse, asset)
+        lost = {window: one for window, one in removed(ledger, asset.name).items() if "raw" in one.at}
         raw = files(settings, asset, windows)
         result.sequence = raw.sequence
         inputs = [
@@ -111,11 +116,13 @@ def refresh(
             )
             for window in windows
         ]
-        gone = raw_is_gone(ledger, asset, inputs)
+        gone = raw_is_gone(ledger, asset, inputs, lost)
+        result.left = [w for w in windows if w in lost and (w not in gone or len(lost[w].at) > 1)]
+        gone = {window: one for window, one in gone.items() if window not in result.left}
         result.engine = choose(asset, inputs, settings.spark)
         log(f"{asset.name}: {result.engine.engine}, because {result.engine.reason}")
         on_duckdb = result.engine.engine == "duckdb"
-        whole = [window for window in inputs if window.window not in gone]
+        whole = [window for window in inputs if window.window not in gone and window.window not in result.left]
         # Spark shares out the work itself, and starting it is what takes long: one job for all windows.
         work = [*(batches(whole) if on_duckdb else [whole] if whole else []), *([window] for window in gone.values())]
         for number, batch in enumerate(work, start=1):
@@ -156,9 +163,14 @@ def refresh(
     return result
 
 
-def raw_is_gone(ledger: Ledger, asset: Asset, inputs: Sequence[WindowInput]) -> dict[str, WindowInput]:
-    """Those of the windows that were made of raw rows once, and have none now; by name, in order."""
-    empty = [window for window in inputs if not window.rows]
+def raw_is_gone(
+    ledger: Ledger, asset: Asset, inputs: Sequence[WindowInput], lost: Collection[str]
+) -> dict[str, WindowInput]:
+    """Those of the windows that were made of raw rows once, and have none now; by name, in order.
+
+    What came after retention took them (`lost`) does not make them whole again.
+    """
+    empty = [window for window in inputs if not window.rows or window.window in lost]
     return {w.window: w for w in empty if any(known.raw_rows for known in ledger.windows(asset, w.window))}
 
 

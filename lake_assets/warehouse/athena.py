@@ -110,6 +110,13 @@ class Athena:
                     table.switch({value: _input(old.get(value)) for value in new}, new)
             raise
 
+    def remove_windows(self, asset: Asset, table: Table, windows: Sequence[str]) -> None:
+        staging, quarantine = self._tables(asset)
+        catalogued = staging if table == "staging" else quarantine
+        values = [partition_value(window, asset.window) for window in windows]
+        with _refusals(f"AWS Glue, asked to remove rows of {asset.name},"):
+            catalogued.switch(dict.fromkeys(values), catalogued.partitions(values))
+
     def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
         """As `Warehouse` says. Athena counts by the files' footers, so next to nothing is scanned."""
         if windows is None:

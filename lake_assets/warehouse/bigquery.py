@@ -120,6 +120,11 @@ class BigQuery:
         with _publishing(asset, [output.window for output in outputs]):
             self._empty(staging.table, [o.window for o in outputs if not o.good_files])
 
+    def remove_windows(self, asset: Asset, table: Table, windows: Sequence[str]) -> None:
+        staging, quarantine = self._tables(asset)
+        with _asked(asset):
+            self._empty(staging if table == "staging" else quarantine, windows)
+
     def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
         if windows is not None and not windows:
             return {}

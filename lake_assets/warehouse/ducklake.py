@@ -70,6 +70,12 @@ select bad.* replace (coalesce(known.first_seen, bad.first_seen) as first_seen)
 from read_parquet([{listed}]) as bad
 left join known using (topic, partition, "offset")""")
 
+    def remove_windows(self, asset: Asset, table: Table, windows: Sequence[str]) -> None:
+        if windows:
+            name = asset.table if table == "staging" else asset.quarantine_table
+            with self._session() as session:
+                session.execute(f"delete from {_qualified(asset, name)} where _window in ({_starts(asset, windows)})")
+
     def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
         if windows is not None and not windows:
             return {}

@@ -37,6 +37,10 @@ class Warehouse(Protocol):
         """Swaps the windows' staging and quarantine rows for those of the outputs' files, all in one step."""
         ...
 
+    def remove_windows(self, asset: Asset, table: Table, windows: Sequence[str]) -> None:
+        """Removes all rows of the windows from one of the two tables; nothing when there are none."""
+        ...
+
     def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
         """Staging and quarantine rows of every window that has any, as the tables themselves count them.
 

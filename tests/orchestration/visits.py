@@ -126,7 +126,7 @@ class Visits:
         made = refresh(
             self.settings, ledger, DuckLake(self.settings), self.asset, chosen, "run", lambda _: None, no_spark
         )
-        done = [output.window for output in (*made.published, *made.held_back)]
+        done = [*(output.window for output in (*made.published, *made.held_back)), *made.left]
         ledger.dequeue(self.asset, done, made.sequence)
         return made
 

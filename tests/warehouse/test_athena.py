@@ -446,3 +446,15 @@ def test_the_target_chooses_athena_and_names_what_it_lacks(
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     with pytest.raises(SettingsError, match="AWS_REGION"):
         warehouse_for(settings)
+
+
+def test_a_window_is_removed_from_the_one_table_that_is_named(
+    aws: AthenaDouble, warehouse: Athena, asset: Asset, conformed: Outputs
+) -> None:
+    bad = order("far-too-long")
+    warehouse.replace_windows(asset, conformed(asset, {ONE: [order("a"), bad]}))
+    warehouse.remove_windows(asset, "staging", [ONE])
+    assert warehouse.window_rows(asset) == {ONE: (0, 1)}
+    warehouse.remove_windows(asset, "staging", [ONE])
+    warehouse.remove_windows(asset, "quarantine", [ONE])
+    assert warehouse.window_rows(asset) == {}

@@ -402,3 +402,13 @@ def test_the_target_gcp_is_served_by_bigquery_and_wants_a_bucket_there(lake: Lak
     assert isinstance(warehouse_for(lake.settings), BigQuery)
     with pytest.raises(SettingsError, match="BigQuery cannot read file:///lake: set LAKE_BUCKET to a gs:// URL"):
         warehouse_for(replace(lake.settings, bucket="file:///lake"))
+
+
+def test_a_window_is_removed_from_the_one_table_that_is_named(lake: Lake) -> None:
+    bad = b'{"order_id": "far-too-long"}'
+    lake.publish(*(lake.made(day, [good("a", day), bad]) for day in ("2026-01-01", "2026-01-02")))
+    lake.warehouse.remove_windows(ORDERS, "staging", ["2026-01-01"])
+    lake.warehouse.remove_windows(ORDERS, "quarantine", ["2026-01-02"])
+    assert lake.warehouse.window_rows(ORDERS) == {"2026-01-01": (0, 1), "2026-01-02": (1, 0)}
+    lake.warehouse.remove_windows(ORDERS, "staging", [])
+    assert len(lake.staging()) == 1

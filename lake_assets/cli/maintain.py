@@ -1,0 +1,72 @@
+"""`lake maintain`."""
+
+import click
+
+
+@click.command()
+@click.option("--confirm", metavar="CHECKSUM", help="Remove what the dry run with this checksum has shown.")
+@click.option("--json", "as_json", is_flag=True, help="The plan as one JSON object.")
+def command(confirm: str | None, as_json: bool) -> None:
+    """Show which windows are older than their contract keeps them, and remove them when told the checksum.
+
+    Without --confirm nothing is removed. With it exactly that is removed whose checksum it is: when anything has
+    changed since, nothing is. Windows that are not published yet, and all that an asset has, are never removed.
+
+    The ledger keeps the accounts of what was removed, so lake audit stays in balance. Kafka keeps events as long as
+    the topic's own retention says.
+
+    \b
+    Examples:
+      lake maintain
+      lake maintain --confirm 3f1c0a9be2d4
+    """
+    import dataclasses
+    from datetime import UTC, datetime
+
+    from lake_assets.cli.tables import show, show_json
+    from lake_assets.errors import LakeError
+    from lake_assets.ledger.ledger import Ledger
+    from lake_assets.orchestration.retention import maintain, plan
+    from lake_assets.orchestration.targets import warehouse_for
+    from lake_assets.project import read_catalog
+    from lake_assets.settings import load_settings
+
+    settings = load_settings()
+    assets, now = list(read_catalog(settings).values()), datetime.now(UTC)
+    warehouse = warehouse_for(settings)
+    with Ledger(settings) as ledger:
+        if not ledger.exists():
+            raise LakeError("nothing is applied yet: run 'lake apply' first.")
+        if confirm is None:
+            found = plan(settings, ledger, warehouse, assets, now)
+        else:
+            found = maintain(settings, ledger, warehouse, assets, now, confirm)
+    if as_json:
+        show_json(dataclasses.asdict(found) | {"checksum": found.checksum, "removed": confirm is not None})
+        return
+    for sentence in found.kept_back:
+        click.echo(sentence, err=True)
+    if not found.removals:
+        click.echo("There is nothing to remove.")
+        return
+    show(
+        ("asset", "element", "kept", "windows", "from", "to", "rows", "files", "bytes"),
+        [
+            (
+                one.asset,
+                one.element,
+                str(one.kept),
+                len(one.rows),
+                min(one.rows),
+                max(one.rows),
+                sum(one.rows.values()),
+                one.files,
+                one.bytes,
+            )
+            for one in found.removals
+        ],
+    )
+    if confirm is None:
+        click.echo(f"Nothing was removed. To remove this: lake maintain --confirm {found.checksum}")
+    else:
+        click.echo("Removed. Marts follow at their next build; Kafka keeps its own copy as long as the topic says.")
