@@ -9,8 +9,8 @@ from tests.end_to_end.conftest import Lake
 CONTRACT = """\
 apiVersion: v3.1.0
 kind: DataContract
-id: ops.visits
-name: visits
+id: ops.stays
+name: stays
 version: 1.0.0
 status: active
 domain: ops
@@ -19,7 +19,7 @@ team: {name: ops, members: [{username: ops@example.com, role: owner}]}
 customProperties:
   - {property: landing, value: {eventTime: came_at, window: day, start: 2026-01-01, partitions: 2}}
 schema:
-  - name: visits
+  - name: stays
     properties:
       - {name: visit_id, logicalType: string, required: true, primaryKey: true, description: Number of the visit.}
       - {name: guests, logicalType: integer, description: How many., logicalTypeOptions: {maximum: 10}}
@@ -33,24 +33,24 @@ def visit(number: int, day: int, guests: object) -> str:
 
 @pytest.fixture(scope="module")
 def visits(lake: Lake) -> Lake:
-    lake.contract("visits").write_text(CONTRACT, "utf-8")
+    lake.contract("stays").write_text(CONTRACT, "utf-8")
     lake.ok("apply")
     lines = [visit(1, 1, 1), visit(2, 1, 50), visit(3, 1, "many"), visit(4, 2, 99)]
-    lake.ok("produce", "visits", "-", "--format", "jsonl", stdin="\n".join(lines))
+    lake.ok("produce", "stays", "-", "--format", "jsonl", stdin="\n".join(lines))
     lake.ok("run")
     return lake
 
 
 def test_a_mended_contract_is_replayed_at_once_and_the_last_line_says_what_came_of_it(visits: Lake) -> None:
-    text = visits.contract("visits").read_text("utf-8")
-    visits.contract("visits").write_text(text.replace("maximum: 10", "maximum: 60"), "utf-8")
+    text = visits.contract("stays").read_text("utf-8")
+    visits.contract("stays").write_text(text.replace("maximum: 10", "maximum: 60"), "utf-8")
     visits.ok("apply")
-    dry = visits.ok("replay", "visits", "--dry-run").out
-    assert dry.strip().splitlines()[-1] == "visits: 3 rows in quarantine in 2 windows, 2026-02-01 to 2026-02-02."
-    done = visits.ok("replay", "visits").out
+    dry = visits.ok("replay", "stays", "--dry-run").out
+    assert dry.strip().splitlines()[-1] == "stays: 3 rows in quarantine in 2 windows, 2026-02-01 to 2026-02-02."
+    done = visits.ok("replay", "stays").out
     assert done.strip().splitlines()[-1] == (
-        "visits: 1 rows passed, 2 still fail (1 range of guests, 1 type of guests)."
+        "stays: 1 rows passed, 2 still fail (1 range of guests, 1 type of guests)."
     )
-    rows = visits.staging("select visit_id from visits_staging.visits order by all")
+    rows = visits.staging("select visit_id from stays_staging.stays order by all")
     assert [row["visit_id"] for row in rows] == ["v1", "v2"]
-    assert visits.audit("visits")["in_balance"]
+    assert visits.audit("stays")["in_balance"]
