@@ -59,11 +59,13 @@ class Spark:
 class Gcp:
     """The warehouse's Google Cloud project, and where its datasets are, which is where the bucket is. `policy_tags` are
     pairs: a classification in the contract, and the resource name of the tag that its columns bear; strictest first.
+    With `load_function`, each publication is announced in the bucket, for a function that loads it too.
     """
 
     project: str
     location: str
     policy_tags: tuple[tuple[str, str], ...]
+    load_function: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,8 @@ def _gcp(stack: Mapping[str, int | str], *, needed: bool) -> Gcp:
                 f"LAKE_GCP_POLICY_TAGS has '{classification}{equals}{tag}': write personal=projects/… with the tag's "
                 f"resource name, for one or more of {', '.join(CLASSIFICATIONS)}."
             )
-    return Gcp(project, location, tuple((classification, tag) for classification, _, tag in tags))
+    announces = _one_of("LAKE_GCP_LOAD_FUNCTION", ("off", "on")) == "on"
+    return Gcp(project, location, tuple((classification, tag) for classification, _, tag in tags), announces)
 
 
 def _one_of(variable: str, allowed: tuple[T, ...], kept: str = "") -> T:

@@ -38,6 +38,7 @@ from lake_assets.settings import Settings
 from lake_assets.warehouse.answers import Answer, QueryError, Reason, answer
 from lake_assets.warehouse.fetched import fetched
 from lake_assets.warehouse.protocol import Table
+from lake_assets.warehouse.publication import announce
 
 if TYPE_CHECKING:
     import pyarrow
@@ -103,11 +104,18 @@ class BigQuery:
             return
         with _publishing(asset, [output.window for output in outputs]):
             staging, quarantine = (self._target(table) for table in self._tables(asset))
+            if self._gcp.load_function:
+                announce(self._settings, asset, outputs)
             known = self._first_seen(quarantine.table, [o.window for o in outputs if o.quarantine_files])
             self._empty(quarantine.table, [o.window for o in outputs if not o.quarantine_files])
         failed: dict[str, LakeError] = {}
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            loads = {o.window: pool.submit(self._load_both, asset, o, staging, quarantine, known) for o in outputs}
+            loads = {
+                o.window: pool.submit(
+                    self._load_both, asset, o.window, o.good_files, o.quarantine_files, staging, quarantine, known
+                )
+                for o in outputs
+            }
         for window, load in loads.items():
             error = load.exception()
             if error is not None and not isinstance(error, LakeError):
@@ -119,6 +127,24 @@ class BigQuery:
             raise type(first)(f"{first} {len(others)} more windows failed too." if others else str(first)) from first
         with _publishing(asset, [output.window for output in outputs]):
             self._empty(staging.table, [o.window for o in outputs if not o.good_files])
+
+    def load_files(
+        self, asset: Asset, window: str, good_files: Sequence[str], quarantine_files: Sequence[str], *, over: bool
+    ) -> None:
+        """Loads one window's files as `replace_windows` does, but leaves a partition as it is that gets none.
+
+        `over` older ones, files are loaded although they had been, and such a partition is emptied. Raises LakeError,
+        Unavailable.
+        """
+        with _publishing(asset, [window]):
+            staging, quarantine = (self._target(table) for table in self._tables(asset))
+            known = self._first_seen(quarantine.table, [window] if quarantine_files else [])
+        mark = "-over" if over else ""
+        self._load_both(asset, window, good_files, quarantine_files, staging, quarantine, known, mark)
+        if over:
+            with _publishing(asset, [window]):
+                for target, files in ((quarantine, quarantine_files), (staging, good_files)):
+                    self._empty(target.table, [] if files else [window])
 
     def remove_windows(self, asset: Asset, table: Table, windows: Sequence[str]) -> None:
         staging, quarantine = self._tables(asset)
@@ -236,16 +262,23 @@ class BigQuery:
             self._ask(emptied(table, windows))
 
     def _load_both(
-        self, asset: Asset, output: WindowOutput, staging: _Target, quarantine: _Target, known: "pyarrow.Table | None"
+        self,
+        asset: Asset,
+        window: str,
+        good_files: Sequence[str],
+        quarantine_files: Sequence[str],
+        staging: _Target,
+        quarantine: _Target,
+        known: "pyarrow.Table | None",
+        mark: str = "",
     ) -> None:
-        with _publishing(asset, [output.window]):
-            if output.quarantine_files:
-                name = load_name(quarantine.table, output.window, output.quarantine_files)
-                files = output.quarantine_files if known is None else [_with_first_seen(output, name, known)]
-                self._load(quarantine, output.window, name, files)
-            if output.good_files:
-                name = load_name(staging.table, output.window, output.good_files)
-                self._load(staging, output.window, name, output.good_files)
+        with _publishing(asset, [window]):
+            if quarantine_files:
+                name = load_name(quarantine.table, window, quarantine_files) + mark
+                files = quarantine_files if known is None else [_with_first_seen(quarantine_files, name, known)]
+                self._load(quarantine, window, name, files)
+            if good_files:
+                self._load(staging, window, load_name(staging.table, window, good_files) + mark, good_files)
 
     def _load(self, target: _Target, window: str, name: str, files: Sequence[str]) -> None:
         """Loads the files unless that was done. A job that fails for a passing reason is followed by another."""
@@ -284,11 +317,11 @@ class BigQuery:
         return self._client.query_and_wait(query, retry=patience(), job_retry=patience())
 
 
-def _with_first_seen(output: WindowOutput, name: str, known: "pyarrow.Table") -> str:
-    """The URL of a copy of the window's quarantine files in which known rows keep the time they were first seen."""
+def _with_first_seen(quarantine_files: Sequence[str], name: str, known: "pyarrow.Table") -> str:
+    """The URL of a copy of a window's quarantine files in which known rows keep the time they were first seen."""
     import duckdb
 
-    url = f"{output.quarantine_files[0].rpartition('/')[0]}/{name}.parquet"
+    url = f"{quarantine_files[0].rpartition('/')[0]}/{name}.parquet"
     with duckdb.connect() as session, written(url) as path:
         let_read(session, url)
         session.execute("set timezone = 'UTC'")
@@ -296,7 +329,7 @@ def _with_first_seen(output: WindowOutput, name: str, known: "pyarrow.Table") ->
         session.execute(f"""\
 copy (
   select bad.* replace (coalesce(known.first_seen, bad.first_seen) as first_seen)
-  from read_parquet([{", ".join(map(literal, output.quarantine_files))}]) as bad
+  from read_parquet([{", ".join(map(literal, quarantine_files))}]) as bad
   left join known using (topic, partition, "offset")
 ) to {literal(str(path))} (format parquet, compression zstd)""")
     return url

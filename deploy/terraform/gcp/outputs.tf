@@ -11,6 +11,8 @@ output "environment" {
     LAKE_DATAPROC_PROJECT = var.project
     LAKE_DATAPROC_REGION  = var.region
     LAKE_DATAPROC_ACCOUNT = google_service_account.spark.email
+
+    LAKE_GCP_LOAD_FUNCTION = var.function_image == "" ? "off" : "on"
   }
 }
 

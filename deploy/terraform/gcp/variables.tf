@@ -43,3 +43,9 @@ variable "kubernetes_accounts" {
   type        = map(string)
   default     = {}
 }
+
+variable "function_image" {
+  description = "Image `code` for the load function on Cloud Run; empty without one."
+  type        = string
+  default     = ""
+}

@@ -1,0 +1,138 @@
+# Only with an image: the function that a notification of the bucket calls. lake_assets/orchestration/load_function.py.
+
+resource "google_service_account" "function" {
+  account_id   = "lake-load"
+  display_name = "The lake's load function"
+}
+
+resource "google_storage_bucket_iam_member" "function_files" {
+  bucket = google_storage_bucket.lake.name
+  role   = google_project_iam_custom_role.files.name
+  member = google_service_account.function.member
+
+  condition {
+    title      = "conformed-and-publications"
+    expression = "resource.name.startsWith(\"projects/_/buckets/${var.bucket}/objects/conformed/\") || resource.name.startsWith(\"projects/_/buckets/${var.bucket}/objects/publications/\")"
+  }
+}
+
+resource "google_project_iam_custom_role" "loads" {
+  role_id     = "lakeLoads"
+  title       = "Load jobs of the lake's function"
+  permissions = ["bigquery.jobs.create", "bigquery.jobs.get"]
+}
+
+resource "google_project_iam_member" "function_loads" {
+  project = var.project
+  role    = google_project_iam_custom_role.loads.name
+  member  = google_service_account.function.member
+}
+
+resource "google_bigquery_dataset_iam_member" "function_staging" {
+  for_each   = google_bigquery_dataset.staging
+  dataset_id = each.value.dataset_id
+  role       = "roles/bigquery.dataEditor"
+  member     = google_service_account.function.member
+}
+
+# From outside nobody calls it: only Eventarc, as the same account.
+resource "google_cloud_run_v2_service" "load" {
+  count    = var.function_image == "" ? 0 : 1
+  name     = "lake-load"
+  location = var.region
+  ingress  = "INGRESS_TRAFFIC_INTERNAL_ONLY"
+
+  template {
+    service_account = google_service_account.function.email
+    timeout         = "3600s"
+
+    containers {
+      image   = var.function_image
+      command = ["uvicorn"]
+      args    = ["--factory", "lake_assets.orchestration.load_function:application", "--host", "0.0.0.0", "--port", "8080"]
+
+      env {
+        name  = "LAKE_HOME"
+        value = "/tmp/lake"
+      }
+      env {
+        name  = "LAKE_TARGET"
+        value = "gcp"
+      }
+      env {
+        name  = "LAKE_BUCKET"
+        value = "gs://${google_storage_bucket.lake.name}"
+      }
+      env {
+        name  = "LAKE_GCP_PROJECT"
+        value = var.project
+      }
+      env {
+        name  = "LAKE_GCP_LOCATION"
+        value = var.location
+      }
+      env {
+        name  = "GOOGLE_CLOUD_PROJECT"
+        value = var.project
+      }
+    }
+  }
+}
+
+resource "google_cloud_run_v2_service_iam_member" "eventarc" {
+  for_each = toset(google_cloud_run_v2_service.load[*].name)
+  name     = each.value
+  location = var.region
+  role     = "roles/run.invoker"
+  member   = google_service_account.function.member
+}
+
+resource "google_project_iam_custom_role" "events" {
+  role_id     = "lakeEvents"
+  title       = "Notifications for the lake's function"
+  permissions = ["eventarc.events.receiveEvent"]
+}
+
+resource "google_project_iam_member" "function_events" {
+  project = var.project
+  role    = google_project_iam_custom_role.events.name
+  member  = google_service_account.function.member
+}
+
+# The bucket publishes its notifications through the project's own account of Cloud Storage.
+data "google_storage_project_service_account" "here" {}
+
+resource "google_project_iam_custom_role" "notifications" {
+  role_id     = "lakeNotifications"
+  title       = "Notifications of the lake's bucket"
+  permissions = ["pubsub.topics.publish"]
+}
+
+resource "google_project_iam_member" "bucket_notifications" {
+  project = var.project
+  role    = google_project_iam_custom_role.notifications.name
+  member  = data.google_storage_project_service_account.here.member
+}
+
+resource "google_eventarc_trigger" "load" {
+  for_each        = toset(google_cloud_run_v2_service.load[*].name)
+  name            = "lake-load"
+  location        = lower(var.location)
+  service_account = google_service_account.function.email
+
+  matching_criteria {
+    attribute = "type"
+    value     = "google.cloud.storage.object.v1.finalized"
+  }
+  matching_criteria {
+    attribute = "bucket"
+    value     = google_storage_bucket.lake.name
+  }
+
+  destination {
+    cloud_run_service {
+      service = each.value
+      region  = var.region
+    }
+  }
+}
