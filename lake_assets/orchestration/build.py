@@ -6,6 +6,7 @@ import dagster as dg
 
 from lake_assets.orchestration.assets import asset_definitions
 from lake_assets.orchestration.connectors import connectors_sensor
+from lake_assets.orchestration.leftovers import leftovers_asset, leftovers_schedule
 from lake_assets.orchestration.marts import mart_definitions
 from lake_assets.orchestration.metrics import agreement_check, metric_asset, metrics_sensor
 from lake_assets.orchestration.partitions import window_partitions
@@ -29,8 +30,15 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     counted = [(metric, assets[metric.source]) for metric in metrics.values()]
     expected = [asset for asset in assets.values() if asset.frequency]
     reapers = [reaper_asset(settings)] if makes_clusters(settings) else []
+    leftovers = leftovers_asset(settings, list(assets.values()))
     return dg.Definitions(
-        assets=[*nodes, *marts.assets, *(metric_asset(metric, asset) for metric, asset in counted), *reapers],
+        assets=[
+            *nodes,
+            *marts.assets,
+            *(metric_asset(metric, asset) for metric, asset in counted),
+            *reapers,
+            leftovers,
+        ],
         asset_checks=[
             *(agreement_check(settings, metric, asset) for metric, asset in counted),
             *silence_checks(settings, expected),
@@ -42,7 +50,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *([metrics_sensor(settings, metrics, assets)] if metrics else []),
             *([silence_sensor(settings, expected)] if expected else []),
         ],
-        schedules=[reaper_schedule(reaper) for reaper in reapers],
+        schedules=[*(reaper_schedule(reaper) for reaper in reapers), leftovers_schedule(leftovers)],
         resources=dict(marts.resources),
         executor=dg.in_process_executor,
     )

@@ -19,10 +19,12 @@ from lake_assets.compile.ddl import create_table, staging_columns
 from lake_assets.orchestration.targets import mart_access_for, warehouse_for
 from lake_assets.settings import Gcp, Settings
 from lake_assets.warehouse.marts import mart_schemas
+from lake_assets.warehouse.permissions_gcp import PROJECTS
 from tests.buckets.doubles import gs, s3
 from tests.marts.mart_lake import ROWS
 from tests.warehouse.athena_double import AthenaDouble
 from tests.warehouse.bigquery_double import LOCATION, PROJECT, BigQueryDouble
+from tests.warehouse.permission_doubles import cloud
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def variables(environment: Mapping[str, str]) -> Generator[None]:
 @contextmanager
 def on_aws(local: Settings, at: Path) -> Generator[CloudLake]:
     # The double reads the bucket, and must be let in.
-    with s3(at) as bucket, variables(bucket.environment):
+    with s3(at) as bucket, variables(bucket.environment), cloud() as allowing:
         moto = bucket.environment["AWS_ENDPOINT_URL_S3"]
         double = AthenaDouble(moto, at)
         environment = {
@@ -54,6 +56,8 @@ def on_aws(local: Settings, at: Path) -> Generator[CloudLake]:
             "AWS_ENDPOINT_URL_GLUE": double.url,
             "AWS_ENDPOINT_URL_ATHENA": double.url,
             "AWS_ENDPOINT_URL_LAKEFORMATION": double.url,
+            "AWS_ENDPOINT_URL_IAM": allowing.address,
+            "AWS_ENDPOINT_URL_STS": allowing.address,
             "LAKE_TARGET": "aws",
             "LAKE_BUCKET": bucket.url,
         }
@@ -66,11 +70,12 @@ def on_aws(local: Settings, at: Path) -> Generator[CloudLake]:
 @contextmanager
 def on_gcp(local: Settings, at: Path) -> Generator[CloudLake]:
     # The double reads the bucket, and must know where it is.
-    with gs(at) as bucket, variables(bucket.environment):
+    with gs(at) as bucket, variables(bucket.environment), cloud() as allowing:
         double = BigQueryDouble(bucket.url)
         environment = {
             **bucket.environment,
             "BIGQUERY_EMULATOR_HOST": double.url,
+            PROJECTS: allowing.address,
             "GOOGLE_APPLICATION_CREDENTIALS": str(_account(at, double.url)),
             "LAKE_TARGET": "gcp",
             "LAKE_BUCKET": bucket.url,
@@ -107,10 +112,10 @@ CLOUDS = {"aws": on_aws, "gcp": on_gcp}
 
 
 @contextmanager
-def lake_in(cloud: str, local: Settings, assets: Iterable[Asset], at: Path) -> Generator[CloudLake]:
+def lake_in(name: str, local: Settings, assets: Iterable[Asset], at: Path) -> Generator[CloudLake]:
     """A lake whose staging tables and empty marts are there; its environment is set meanwhile."""
     at.mkdir(parents=True, exist_ok=True)
-    with CLOUDS[cloud](local, at) as lake, variables(lake.environment):
+    with CLOUDS[name](local, at) as lake, variables(lake.environment):
         warehouse = warehouse_for(lake.settings)
         for asset in assets:
             warehouse.ensure(asset)

@@ -96,6 +96,20 @@ def test_a_field_that_is_new_in_the_contract_is_in_staging_and_a_late_event_chan
     assert lake.staging(query) == [{"order_id": "late-1", "voucher": "SPRING"}]
 
 
+def test_events_in_quarantine_come_in_when_their_contract_is_mended(lake: Lake) -> None:
+    refused = {row["code"]: row["rows"] for row in lake.ok("quarantine", "leads", "--json").json}
+    contract = lake.contract("leads")
+    text = contract.read_text("utf-8").replace("version: 1.0.0", "version: 1.1.0")
+    contract.write_text(text.replace("validValues: [web,", "validValues: [atlantis, web,"), "utf-8")
+    lake.ok("apply")
+    hurry(lake)
+    told = lake.ok("replay", "leads", "--code", "enum").out
+    assert refused["enum"] > 0
+    assert f"leads: {refused['enum']} rows passed" in told
+    assert "enum" not in {row["code"] for row in lake.ok("quarantine", "leads", "--json").json}
+    assert lake.audit("leads")["in_balance"]
+
+
 def test_a_change_that_would_break_readers_is_refused(lake: Lake) -> None:
     contract = lake.contract("leads")
     before = contract.read_text("utf-8")

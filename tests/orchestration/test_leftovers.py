@@ -1,0 +1,70 @@
+"""What is cleaned each night loses no data."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from lake_assets.compile.raw_table import raw_table
+from lake_assets.errors import LakeError
+from lake_assets.landing.raw_catalog import raw_catalog
+from lake_assets.orchestration import leftovers
+from lake_assets.orchestration.build import build_definitions
+from lake_assets.orchestration.leftovers import clean
+from lake_assets.settings import Settings, load_settings
+from tests.orchestration.visits import Visits, make_visits, visit
+
+
+@pytest.fixture
+def visits(stack: Settings, tmp_path: Path) -> Visits:
+    made = make_visits(stack, tmp_path)
+    for number in range(3):
+        made.land(visit(number, 1))
+    made.refresh()
+    return made
+
+
+def snapshots(visits: Visits) -> int:
+    with raw_catalog(visits.settings) as catalog:
+        return len(catalog.load_table(raw_table(visits.asset).identifier).metadata.snapshots)
+
+
+def test_old_snapshots_go_and_every_event_stays(visits: Visits) -> None:
+    assert snapshots(visits) == 3
+    clean(visits.settings, [visits.asset], datetime.now(UTC) - timedelta(days=7), print)
+    assert snapshots(visits) == 3, "they are not old"
+    told: list[str] = []
+    clean(visits.settings, [visits.asset], datetime.now(UTC), told.append)
+    assert snapshots(visits) == 1
+    assert len(told) == 1
+    visits.land(visit(9, 1))
+    visits.refresh()
+    assert visits.staged() == ["v0", "v1", "v2", "v9"]
+    assert visits.in_balance()
+
+
+def test_what_fails_for_one_asset_is_told_after_the_others_were_done(
+    visits: Visits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_visits(visits.settings, tmp_path / "other")
+    genuine = leftovers.expire
+
+    def fail_for_one(settings: Settings, ledger: object, asset: object, before: datetime) -> int:
+        if asset == other.asset:
+            raise LakeError("not tonight")
+        return genuine(settings, ledger, asset, before)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(leftovers, "expire", fail_for_one)
+    with pytest.raises(LakeError, match=rf"{other.asset.name}: not tonight"):
+        clean(visits.settings, [other.asset, visits.asset], datetime.now(UTC), print)
+    assert snapshots(visits) == 1
+
+
+def test_it_runs_each_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path))
+    definitions = build_definitions(load_settings())
+    (schedule,) = [one for one in definitions.schedules or () if one.name == "leftovers_nightly"]
+    assert isinstance(schedule, dg.ScheduleDefinition)
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert dg.AssetKey("leftovers") in definitions.resolve_asset_graph().get_all_asset_keys()
