@@ -175,7 +175,7 @@ def _cause(trace: str) -> str:
 def _request(
     settings: Settings, method: str, path: str, deadline: float = 0.0, body: dict[str, Any] | None = None
 ) -> Any:
-    """The reply's JSON, None for 404 and for an empty reply. While the workers rebalance (409) it asks again until
+    """The reply's JSON, None for 404 and for an empty reply. While the workers rebalance it asks again until
     `deadline`, by default DEADLINE_SECONDS from now. Raises Unavailable, or LakeError with Connect's own message."""
     import requests
 
@@ -190,7 +190,9 @@ def _request(
                 f"Kafka Connect at {settings.connect} does not answer ({type(error).__name__}): start it with "
                 f"`lake up`, or see what `lake status` says about it."
             ) from error
-        if reply.status_code != requests.codes.conflict or time.monotonic() > deadline:
+        # Some requests are told of a rebalance by 409, others by 500 and these words.
+        rebalancing = reply.status_code == requests.codes.conflict or "a rebalance is expected" in reply.text
+        if not rebalancing or time.monotonic() > deadline:
             break
         time.sleep(_POLL_SECONDS)
     if reply.status_code == requests.codes.not_found:

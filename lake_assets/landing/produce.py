@@ -22,7 +22,7 @@ _CHUNK = 5000
 _CHUNKS_A_SECOND = 20
 PRODUCER_CONFIG: dict[str, str | int | float | bool] = {
     "enable.idempotence": True,
-    # With more on their way librdkafka may take a new epoch after a broker's restart, and send again what had arrived
+    # With more on their way librdkafka may take a new epoch after an error, and send again what had arrived
     # (confluentinc/librdkafka#4953). Batches are large enough that one at a time is as fast.
     "max.in.flight": 1,
     "compression.type": "lz4",

@@ -33,7 +33,7 @@ def counting(made: Counted, *names: str, rate: float = 7_000) -> Generator[threa
 
 
 def test_servers_that_are_killed_and_come_back_cost_nothing(counted: Callable[..., Counted]) -> None:
-    made = counted("servers")
+    made = counted("servers", lateness="30m")  # partitions come back one by one, with what was sent meanwhile
     with counting(made, "one", "two"):
         for number, part in enumerate(PARTS, start=1):
             wait_until(lambda number=number: made.orders() >= ORDERS * number // 5)
@@ -57,7 +57,7 @@ def test_partitions_that_move_amid_large_transactions_move_whole(counted: Callab
 
 def test_zombies_that_wake_up_change_nothing_and_go_on_counting(counted: Callable[..., Counted]) -> None:
     """They stand still for longer than their sessions and transactions last, each from another moment on."""
-    made = counted("asleep")
+    made = counted("asleep", lateness="30m")
     with counting(made, "one", "two"):
         zombies = [made.instances.processes[name].pid for name in ("one", "two")]
         wait_until(lambda: made.orders() > ORDERS // 10)
