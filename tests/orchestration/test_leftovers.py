@@ -47,6 +47,7 @@ def test_old_snapshots_go_and_every_event_stays(visits: Visits) -> None:
 def test_what_fails_for_one_asset_is_told_after_the_others_were_done(
     visits: Visits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "other").mkdir()
     other = make_visits(visits.settings, tmp_path / "other")
     genuine = leftovers.expire
 
