@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lake_assets.errors import Unavailable
@@ -123,14 +123,24 @@ def check(url: str) -> None:
 
 
 def let_read(session: "duckdb.DuckDBPyConnection", url: str) -> None:
-    """Lets a DuckDB session read and write files of a URL's bucket by their URLs."""
+    """Lets a DuckDB session read and write files of a URL's bucket by their URLs.
+
+    A file is asked after once: the lake's files never change, and DuckDB asks some thirty times for each.
+    """
     if is_local(url):
         return
     from fsspec.implementations.arrow import ArrowFSWrapper
+
+    known: dict[str, dict[str, Any]] = {}
 
     class Bucket(ArrowFSWrapper):
         @property
         def protocol(self) -> str:
             return scheme(url)
+
+        def info(self, path: str, **options: Any) -> dict[str, Any]:
+            if path not in known:
+                known[path] = super().info(path, **options)
+            return known[path]
 
     session.register_filesystem(Bucket(store_of(url).filesystem()))

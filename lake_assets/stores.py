@@ -74,7 +74,8 @@ class S3:
     def filesystem(self) -> "FileSystem":
         from pyarrow.fs import S3FileSystem
 
-        return S3FileSystem(region=self._region, endpoint_override=self._endpoint)
+        # Without a delayed open each small file is an upload in parts: three calls, all of them billed, and not one.
+        return S3FileSystem(region=self._region, endpoint_override=self._endpoint, allow_delayed_open=True)
 
 
 class Gcs:

@@ -1,0 +1,132 @@
+"""What it takes to publish windows in a cloud: calls by operation, bytes and seconds, for one window and for many.
+
+    python -m bench.publish [--windows 100] [--rows 200]
+
+Against moto (S3, Glue), fake-gcs-server and a double of BigQuery, all on this machine: calls and bytes are what a
+cloud would see, seconds are not. Each window has rows in staging, each tenth one in quarantine too. "new" publishes
+windows that were not there; "again" publishes other files of the same windows.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from bench.counting import Passed, counting
+from lake_assets.catalog.accounting import WindowInput, WindowOutput
+from lake_assets.catalog.windows import window_key
+from lake_assets.conform.duckdb import conform
+from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.settings import Gcp, Settings, load_settings
+from lake_assets.warehouse.protocol import Warehouse
+from tests.buckets.doubles import gs, s3
+from tests.conform.records import ORDERS, Record, write_raw
+from tests.warehouse.athena_double import AthenaDouble
+from tests.warehouse.bigquery_double import LOCATION, PROJECT, BigQueryDouble
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """`calls` are the warehouse's; `passed` tells what went to the bucket since it was asked last."""
+
+    settings: Settings
+    calls: list[str]
+    passed: Callable[[], Passed]
+
+
+def conformed(settings: Settings, at: Path, windows: int, rows: int, run: str) -> tuple[WindowOutput, ...]:
+    inputs: list[WindowInput] = []
+    for number in range(windows):
+        start = FIRST + timedelta(days=number)
+        payloads = [order(number * rows + row, start) for row in range(rows)]
+        if number % 10 == 0:
+            payloads.append(b"bad")
+        path = at / f"{run}-{number}.parquet"
+        write_raw(path, [Record(p, offset=number * 10_000 + n, timestamp=start) for n, p in enumerate(payloads)])
+        inputs.append(WindowInput(window_key(start, "day"), (str(path),), len(payloads), path.stat().st_size))
+    return conform(ORDERS, inputs, settings.conformed, at, run)
+
+
+def order(number: int, at: datetime) -> bytes:
+    told = {"order_id": f"{number:08}", "region": "north", "amount": "12.50", "ordered_at": at.isoformat()}
+    return json.dumps(told).encode()
+
+
+def measure(cloud: Cloud, at: Path, windows: int, rows: int) -> None:
+    warehouse = warehouse_for(cloud.settings)
+    warehouse.ensure(ORDERS)
+    for count in (1, windows):
+        outputs: tuple[WindowOutput, ...] = ()
+        for run in ("new", "again"):
+            cloud.passed()
+            outputs = conformed(cloud.settings, at, count, rows, run)
+            written = cloud.passed()
+            cloud.calls.clear()
+            seconds = publish(warehouse, outputs)
+            read = cloud.passed()
+            print(f"{cloud.settings.target}: {count} windows, {run}, published in {seconds:.2f} s")
+            print(f"    conformed files: {told(written.calls)}, {written.sent:,} bytes")
+            print(f"    published by:    {told(Counter(cloud.calls))}")
+            print(f"    in the bucket:   {told(read.calls)}, {read.sent:,} bytes", flush=True)
+        for table in ("staging", "quarantine"):
+            warehouse.remove_windows(ORDERS, table, [output.window for output in outputs])
+
+
+def publish(warehouse: Warehouse, outputs: tuple[WindowOutput, ...]) -> float:
+    began = time.perf_counter()
+    warehouse.replace_windows(ORDERS, outputs)
+    return time.perf_counter() - began
+
+
+def told(calls: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in sorted(calls.items())) or "nothing"
+
+
+@contextmanager
+def on_aws(at: Path) -> Generator[Cloud]:
+    with s3(at) as bucket, counting(bucket.environment["AWS_ENDPOINT_URL_S3"]) as (proxy, passed):
+        os.environ |= {**bucket.environment, "AWS_ENDPOINT_URL_S3": proxy}
+        double = AthenaDouble(bucket.environment["AWS_ENDPOINT_URL_S3"], at)
+        os.environ |= {"AWS_ENDPOINT_URL_GLUE": double.url, "AWS_ENDPOINT_URL_ATHENA": double.url}
+        try:
+            yield Cloud(replace(load_settings(), target="aws", bucket=bucket.url), double.calls, passed)
+        finally:
+            double.close()
+
+
+@contextmanager
+def on_gcp(at: Path) -> Generator[Cloud]:
+    with gs(at) as bucket, counting(bucket.environment["STORAGE_EMULATOR_HOST"]) as (proxy, passed):
+        os.environ |= bucket.environment
+        double = BigQueryDouble(bucket.url)
+        os.environ |= {"BIGQUERY_EMULATOR_HOST": double.url, "STORAGE_EMULATOR_HOST": proxy}
+        settings = replace(load_settings(), target="gcp", bucket=bucket.url, gcp=Gcp(PROJECT, LOCATION, ()))
+        try:
+            yield Cloud(settings, double.calls, passed)
+        finally:
+            double.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--windows", type=int, default=100)
+    parser.add_argument("--rows", type=int, default=200, help="rows of a window (default 200)")
+    asked = parser.parse_args()
+    for lake_in in (on_aws, on_gcp):
+        with tempfile.TemporaryDirectory(prefix="lake-bench-") as folder:
+            os.environ["LAKE_HOME"] = str(Path(folder) / "lake")
+            with lake_in(Path(folder)) as cloud:
+                measure(cloud, Path(folder), asked.windows, asked.rows)
+
+
+if __name__ == "__main__":
+    main()
