@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup jars jars-lock up down demo spark-dist test check clean
+.PHONY: help setup jars jars-lock up down demo spark-dist test smoke check clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -40,6 +40,10 @@ spark-dist: setup ## Make what a Spark cluster needs: job, zip, and an archive f
 test: setup ## Run the tests.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
 	@$(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+smoke: setup ## Run the example in a real account: LAKE_TARGET, LAKE_BUCKET and its credentials say which.
+	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
+	@LAKE_SMOKE=yes $(VENV)/python -m pytest tests/targets/test_targets.py
 
 check: setup ## Lint, format, types, and who may import whom.
 	@$(VENV)/ruff check

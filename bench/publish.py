@@ -3,8 +3,8 @@
     python -m bench.publish [--windows 100] [--rows 200]
 
 Against moto (S3, Glue), fake-gcs-server and a double of BigQuery, all on this machine: calls and bytes are what a
-cloud would see, seconds are not. Each window has rows in staging, each tenth one in quarantine too. "new" publishes
-windows that were not there; "again" publishes other files of the same windows.
+cloud would see, seconds are not. Each window has one raw file and rows in staging, each tenth one rows in
+quarantine too. "new" publishes windows that were not there; "again" publishes other files of the same windows.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.counting import Passed, counting
+from lake_assets.bucket import written
 from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.windows import window_key
 from lake_assets.conform.duckdb import conform
@@ -43,16 +44,19 @@ class Cloud:
     passed: Callable[[], Passed]
 
 
-def conformed(settings: Settings, at: Path, windows: int, rows: int, run: str) -> tuple[WindowOutput, ...]:
+def conformed(cloud: Cloud, at: Path, windows: int, rows: int, run: str) -> tuple[WindowOutput, ...]:
+    settings = cloud.settings
     inputs: list[WindowInput] = []
     for number in range(windows):
         start = FIRST + timedelta(days=number)
         payloads = [order(number * rows + row, start) for row in range(rows)]
         if number % 10 == 0:
             payloads.append(b"bad")
-        path = at / f"{run}-{number}.parquet"
-        write_raw(path, [Record(p, offset=number * 10_000 + n, timestamp=start) for n, p in enumerate(payloads)])
-        inputs.append(WindowInput(window_key(start, "day"), (str(path),), len(payloads), path.stat().st_size))
+        url = f"{settings.bucket}/raw/{run}-{number}.parquet"
+        with written(url) as path:
+            write_raw(path, [Record(p, offset=number * 10_000 + n, timestamp=start) for n, p in enumerate(payloads)])
+        inputs.append(WindowInput(window_key(start, "day"), (url,), len(payloads), 1))
+    cloud.passed()
     return conform(ORDERS, inputs, settings.conformed, at, run)
 
 
@@ -67,14 +71,13 @@ def measure(cloud: Cloud, at: Path, windows: int, rows: int) -> None:
     for count in (1, windows):
         outputs: tuple[WindowOutput, ...] = ()
         for run in ("new", "again"):
-            cloud.passed()
-            outputs = conformed(cloud.settings, at, count, rows, run)
+            outputs = conformed(cloud, at, count, rows, run)
             written = cloud.passed()
             cloud.calls.clear()
             seconds = publish(warehouse, outputs)
             read = cloud.passed()
             print(f"{cloud.settings.target}: {count} windows, {run}, published in {seconds:.2f} s")
-            print(f"    conformed files: {told(written.calls)}, {written.sent:,} bytes")
+            print(f"    conformed by:    {told(written.calls)}, {written.sent:,} bytes")
             print(f"    published by:    {told(Counter(cloud.calls))}")
             print(f"    in the bucket:   {told(read.calls)}, {read.sent:,} bytes", flush=True)
         for table in ("staging", "quarantine"):

@@ -17,6 +17,9 @@ Runner = Literal["local", "emr-serverless", "emr", "dataproc", "dataproc-batch"]
 RUNNERS: tuple[Runner, ...] = get_args(Runner)
 # Bytes of raw files; docs/decisions.md says how it was measured.
 SPARK_THRESHOLD = 500_000_000
+# Locally an event should be seen within seconds; in a cloud each commit costs requests and small files, and BigQuery
+# takes 1,500 loads a day into a table: with some late windows beside the current one, a minute would be too often.
+COMMIT_SECONDS: Mapping[Target, int] = {"local": 1, "gcp": 300, "aws": 60}
 T = TypeVar("T", bound=str)
 Role = Literal["lake_admin", "lake", "connect", "dagster", "analyst"]
 PROJECT = Path(__file__).resolve().parent.parent
@@ -71,7 +74,8 @@ class Gcp:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that differs between two lakes. `bucket` is a URL without a trailing slash. `athena_workgroup` is the
-    one that the lake's own queries run in, on AWS. `analysts` are who may read marts in a cloud, as it names them."""
+    one that the lake's own queries run in, on AWS. `analysts` are who may read marts in a cloud, as it names them. What
+    was produced lands every `commit_seconds`."""
 
     target: Target
     home: Path
@@ -86,6 +90,7 @@ class Settings:
     athena_workgroup: str
     gcp: Gcp
     analysts: tuple[str, ...]
+    commit_seconds: int
 
     @property
     def raw_warehouse(self) -> str:
@@ -146,6 +151,7 @@ def load_settings() -> Settings:
         athena_workgroup=os.environ.get("LAKE_ATHENA_WORKGROUP", "primary"),
         gcp=_gcp(stack, needed=target == "gcp"),
         analysts=tuple(os.environ.get("LAKE_ANALYSTS", "").split()),
+        commit_seconds=_number("LAKE_COMMIT_SECONDS", COMMIT_SECONDS[target]),
     )
 
 
@@ -178,6 +184,6 @@ def _one_of(variable: str, allowed: tuple[T, ...], kept: str = "") -> T:
 
 def _number(variable: str, default: int) -> int:
     text = os.environ.get(variable, str(default))
-    if not text.isdecimal():
-        raise SettingsError(f"{variable} is '{text}': it must be a whole number.")
+    if not text.isdecimal() or int(text) == 0:
+        raise SettingsError(f"{variable} is '{text}': it must be a whole number, 1 or more.")
     return int(text)

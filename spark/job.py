@@ -4,12 +4,13 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from executor import ANSWERS, checking, identifying, judging, settling, writing
+from executor import ANSWERS, checking, fetching, identifying, judging, settling, writing
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -20,6 +21,7 @@ from lake_assets.catalog.wire import from_json
 from lake_assets.compile.spark import BUCKET, RAW_SCHEMA, good_schema, judged_schema
 from lake_assets.conform.request import Answer, Request, Stage
 from lake_assets.conform.settle import Order, Settled, merged
+from lake_assets.stores import scheme
 
 # The same for every session, given or made: what the rows mean hangs on them.
 SESSION = {
@@ -82,11 +84,28 @@ def _settle(spark: SparkSession, request: Request, order: Order, stages: list[St
         return {}
     asset = request.asset
     buckets = {w.window: max(1, math.ceil(w.rows / request.bucket_rows)) for w in request.windows}
-    raw = spark.read.schema(RAW_SCHEMA).parquet(*paths)
+    raw = _read(spark, paths, RAW_SCHEMA)
     judged = raw.mapInArrow(judging(asset, buckets), judged_schema(asset))
     placed = judged.repartition(_tasks(spark, request), "_window", BUCKET).drop(BUCKET)
     answers = _collect(placed.mapInArrow(settling(order, request.name), ANSWERS), "judge and settle", stages)
     return dict(merged([from_json(Settled, json.dumps(answer["part"])) for answer in answers if "part" in answer]))
+
+
+def _read(spark: SparkSession, paths: Sequence[str], schema: str) -> DataFrame:
+    """Rows of Parquet files. A Spark that knows no such bucket, as one without a cluster, lets its tasks fetch them."""
+    if "://" not in paths[0] or _knows(spark, scheme(paths[0])):
+        return spark.read.schema(schema).parquet(*paths)
+    named = spark.createDataFrame([(path,) for path in paths], "path string").repartition(len(paths))
+    return named.mapInArrow(fetching([field.name for field in _struct(spark, schema)]), schema)
+
+
+def _knows(spark: SparkSession, kind: str) -> bool:
+    context: Any = spark.sparkContext
+    try:
+        context._jvm.org.apache.hadoop.fs.FileSystem.getFileSystemClass(kind, context._jsc.hadoopConfiguration())
+    except Py4JJavaError:
+        return False
+    return True
 
 
 def _tasks(spark: SparkSession, request: Request) -> int:
@@ -104,7 +123,7 @@ def _transform(
     aside = [path for found in settled.values() for path in found.good_files]
     if not aside:
         return settled, {}
-    good = spark.read.schema(good_schema(asset)).parquet(*aside)
+    good = _read(spark, aside, good_schema(asset))
     before = _identities(asset, good)
     returned = _checked(asset, _entrypoint(asset)(good, asset))
     most = max(math.ceil(w.rows / request.bucket_rows) for w in request.windows)

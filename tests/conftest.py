@@ -11,6 +11,7 @@ import pytest
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.lifecycle import down, up
 from tests.stack.worker import CREDENTIALS
+from tests.targets.account import ASKED
 
 SERVERS = ("postgres", "kafka", "connect")
 
@@ -26,8 +27,9 @@ def stack() -> Generator[Settings]:
     os.environ["LAKE_HOME"] = str(home)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in CREDENTIALS.items():
-                patch.setenv(name, value)
+            if ASKED not in os.environ:
+                for name, value in CREDENTIALS.items():
+                    patch.setenv(name, value)
             up(parts=SERVERS)
         yield load_settings()
     finally:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from lake_assets.compile.connector import ConnectorSpec, domain_connector
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.landing.raw_catalog import sink_catalog
-from lake_assets.settings import Settings, Target
+from lake_assets.settings import Settings
 from lake_assets.stores import store_of
 
 Outcome = Literal["created", "updated", "unchanged"]
@@ -21,9 +21,6 @@ _POLL_SECONDS = 0.25
 _REQUEST_SECONDS = 60.0
 # After a restart the old failure is still shown for a moment.
 _STALE_SECONDS = 3.0
-# Locally an event should be seen within seconds; in a cloud each commit costs requests and small files, and BigQuery
-# takes 1,500 loads a day into a table: with some late windows beside the current one, a minute would be too often.
-COMMIT_INTERVAL_SECONDS: Mapping[Target, int] = {"local": 1, "gcp": 300, "aws": 60}
 # A task that has seen no record since it started answers no commit, and the others' files wait for its time-out. Two
 # tasks on a quiet lake therefore cost seconds of freshness, and on two cores they land no more than one does.
 _TASKS = {"local": 1, "gcp": 2, "aws": 2}
@@ -73,7 +70,7 @@ def connector_for(settings: Settings, domain: str) -> ConnectorSpec:
         sink_catalog(settings),
         settings.raw_warehouse,
         store_of(settings.bucket).sink,
-        COMMIT_INTERVAL_SECONDS[settings.target] * 1000,
+        settings.commit_seconds * 1000,
         _TASKS[settings.target],
     )
 

@@ -12,7 +12,7 @@ import dagster as dg
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.connector import connector_name
 from lake_assets.errors import LakeError
-from lake_assets.landing.connect import COMMIT_INTERVAL_SECONDS, connector_status
+from lake_assets.landing.connect import connector_status
 from lake_assets.landing.lag import lags
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.ledger.removals import removed
@@ -222,7 +222,7 @@ def _wait_until_landed(
             late = [assets[lag.asset] for lag in behind]
             if not any(p.under_way for a in audit(settings, late) for p in a.partitions):
                 return 0, time.monotonic() - started
-        if now - moved > _STALLED_SECONDS + COMMIT_INTERVAL_SECONDS[settings.target]:
+        if now - moved > _STALLED_SECONDS + settings.commit_seconds:
             return waiting, now - started
         time.sleep(_POLL_SECONDS)
 

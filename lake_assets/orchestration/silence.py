@@ -10,7 +10,6 @@ from dagster import MetadataValue
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.silence import REMEMBERED, Arrival, in_words, missing_producers, silence
 from lake_assets.compile.sql import identifier, literal
-from lake_assets.landing.connect import COMMIT_INTERVAL_SECONDS
 from lake_assets.landing.lag import positions
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.keys import staging_key, topic_key
@@ -158,4 +157,4 @@ def _times(missing: Mapping[str, datetime]) -> dict[str, MetadataValue]:
 
 
 def _commit_interval(settings: Settings) -> timedelta:
-    return timedelta(seconds=COMMIT_INTERVAL_SECONDS[settings.target])
+    return timedelta(seconds=settings.commit_seconds)

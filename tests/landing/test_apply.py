@@ -8,7 +8,7 @@ import pytest
 from lake_assets.compile.connector import ConnectorSpec
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.compile.topic import TopicSpec, topic_spec
-from lake_assets.errors import LakeError, Unavailable
+from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.landing.changes import changes
 from lake_assets.landing.connect import (
     ConnectorFailed,
@@ -21,7 +21,7 @@ from lake_assets.landing.connect import (
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
 from lake_assets.landing.topics import compare_topics, ensure_topics, offsets
-from lake_assets.settings import Settings
+from lake_assets.settings import Settings, load_settings
 from tests.landing.examples import example_asset
 from tests.stack.conditions import wait_until
 from tests.stack.worker import ask
@@ -142,3 +142,19 @@ def test_parts_that_do_not_answer_are_named_in_time() -> None:
         with pytest.raises(Unavailable, match=f"Postgres.*{words}.*lake up"):
             compare_raw_tables(settings, [raw_table(asset)])
         assert time.monotonic() - began < 30
+
+
+def test_how_often_a_sink_commits_is_a_setting_with_a_default_for_each_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = {"local": 1, "aws": 60, "gcp": 300}
+    monkeypatch.setenv("LAKE_GCP_PROJECT", "project")
+    monkeypatch.setenv("LAKE_GCP_LOCATION", "EU")
+    for target, seconds in defaults.items():
+        monkeypatch.setenv("LAKE_TARGET", target)
+        assert load_settings().commit_seconds == seconds
+    monkeypatch.setenv("LAKE_TARGET", "local")
+    monkeypatch.setenv("LAKE_COMMIT_SECONDS", "900")
+    assert connector_for(load_settings(), "shop").config["iceberg.control.commit.interval-ms"] == "900000"
+    for wrong in ("0", "soon", "-5"):
+        monkeypatch.setenv("LAKE_COMMIT_SECONDS", wrong)
+        with pytest.raises(SettingsError, match=f"LAKE_COMMIT_SECONDS is '{wrong}': it must be a whole number"):
+            load_settings()

@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
 from bench.conform import RAW
+from lake_assets.bucket import read, write
 from lake_assets.catalog.accounting import WindowInput
 from lake_assets.catalog.model import Asset
 from lake_assets.conform.runner import JobFailed, JobStatus, SparkJob, fresh_name, run_to_end
@@ -20,7 +23,9 @@ from lake_assets.conform.runners.local import Local
 from lake_assets.orchestration.spark import SparkAnswer, conform_on_spark
 from lake_assets.project import read_catalog
 from lake_assets.settings import PROJECT, Settings, load_settings
+from tests.buckets.doubles import s3
 from tests.stack.conditions import wait_until
+from tests.stack.worker import CREDENTIALS
 
 ROWS = 150_000
 
@@ -89,18 +94,40 @@ def work(tmp_path: Path) -> tuple[Settings, Asset, WindowInput]:
     return settings, read_catalog(settings)["sales"], window
 
 
-def conform(settings: Settings, asset: Asset, window: WindowInput) -> SparkAnswer:
+def conform(settings: Settings, asset: Asset, *windows: WindowInput) -> SparkAnswer:
     """Runs the job from a real Dagster step. Raises what the step raises."""
     answers: list[SparkAnswer] = []
 
     @dg.asset
     def step(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         runner = Local(settings.home / "spark", settings.spark.project)
-        answers.append(conform_on_spark(context, settings, runner, asset, [window]))
+        answers.append(conform_on_spark(context, settings, runner, asset, windows))
         return dg.MaterializeResult()
 
     dg.materialize([step])
     return answers[0]
+
+
+def test_a_bucket_that_spark_does_not_know_is_read_by_its_tasks(
+    work: tuple[Settings, Asset, WindowInput], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lake on S3 or GCS without a cluster failed as soon as a window was large enough for Spark."""
+    settings, asset, window = work
+    with s3(tmp_path / "double") as bucket:
+        for name, value in {**CREDENTIALS, **bucket.environment}.items():
+            monkeypatch.setenv(name, value)
+        raw = f"{bucket.url}/raw.parquet"
+        write(raw, Path(window.paths[0]).read_bytes())
+        damaged = WindowInput("2026-01-02", (f"{bucket.url}/damaged.parquet",), 1, 1)
+        write(damaged.paths[0], b"no Parquet")
+        windows = [replace(window, paths=(raw,)), damaged]
+        answer = conform(replace(settings, bucket=bucket.url), asset, *windows).answer
+        [output] = answer.outputs
+        assert (output.window, output.raw_rows) == (window.window, ROWS)
+        content = read(output.good_files[0])
+        assert content
+        assert pq.read_metadata(BytesIO(content)).num_rows == sum(p.good for p in output.partitions) > 0
+        assert list(answer.failed) == [damaged.window]
 
 
 def writes(process: psutil.Process, folder: Path) -> bool:

@@ -1,18 +1,24 @@
-"""The example's assets from the topic to the marts, on each cloud's warehouse."""
+"""The example's assets from the topic to the marts, on each cloud's warehouse: a double, or a real account."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Generator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from lake_assets.demo.generator import expected, generate
-from lake_assets.settings import Settings
+from lake_assets.settings import PROJECT, Settings
 from tests.buckets.conftest import make_lake
 from tests.buckets.doubles import Bucket
 from tests.end_to_end.conftest import Lake
 from tests.marts.cloud_lakes import CLOUDS
+from tests.stack.conditions import wait_until
 from tests.stack.worker import ask
+from tests.targets.account import ASKED, in_account
 
 END = datetime(2026, 9, 1, tzinfo=UTC)
 DAYS, SEED = 5, 11
@@ -20,14 +26,15 @@ LATE = b"""
 {"order_id": "late-1", "region": "north", "product": "mug", "quantity": 1, "amount": "12.50", "voucher": "SPRING",
 "ordered_at": "2026-08-29T10:00:00Z"}
 """.replace(b"\n", b"")
+PLACES = {**CLOUDS, "account": in_account}
 ROWS = {"leads": 200, "contracts": 40, "sales": 300}
 
 
-@pytest.fixture(scope="module", params=CLOUDS)
+@pytest.fixture(scope="module", params=("account",) if ASKED in os.environ else CLOUDS)
 def lake(request: pytest.FixtureRequest, stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Generator[Lake]:
     """A lake in a cloud, applied, with the example's events in its marts."""
     folder = tmp_path_factory.mktemp(request.param)
-    with CLOUDS[request.param](stack, folder / "double") as cloud:
+    with PLACES[request.param](stack, folder / "double") as cloud:
         made = make_lake(stack, folder, request.param, Bucket(cloud.settings.bucket, cloud.environment), tuple(ROWS))
         made.ok("apply")
         sinks = hurry(made)
@@ -41,8 +48,8 @@ def lake(request: pytest.FixtureRequest, stack: Settings, tmp_path_factory: pyte
 
 def hurry(lake: Lake) -> list[str]:
     """The names of the lake's sinks, which commit as on one machine then: a cloud's minutes are long for a test."""
-    cloud = lake.environment["LAKE_TARGET"]
-    names = [name for name in ask(lake.settings, "GET", "/connectors").json() if name.endswith(cloud)]
+    scheme = lake.folder.name.rstrip("0123456789")
+    names = [name for name in ask(lake.settings, "GET", "/connectors").json() if name.endswith(scheme)]
     for name in names:
         config = ask(lake.settings, "GET", f"/connectors/{name}/config").json()
         soon = {**config, "iceberg.control.commit.interval-ms": "1000", "tasks.max": "1"}
@@ -122,3 +129,30 @@ def test_a_change_that_would_break_readers_is_refused(lake: Lake) -> None:
         contract.write_text(before, "utf-8")
     assert refused.code == 2
     assert "raise the contract's major version" in refused.err
+
+
+def test_a_metric_equals_staging_also_of_events_that_were_sent_again_after_their_windows_closed(lake: Lake) -> None:
+    name = f"sales_on_{lake.settings.postgres.dbname}"
+    example = PROJECT / "lake_assets" / "catalog" / "metrics" / "sales_by_region.yaml"
+    metric = lake.folder / "catalog" / "metrics" / f"{name}.yaml"
+    metric.parent.mkdir()
+    metric.write_text(example.read_text("utf-8").replace("name: sales_by_region", f"name: {name}"), "utf-8")
+    lake.ok("apply")
+    hurry(lake)
+
+    def agreement() -> dict[str, Any]:
+        return lake.audit("sales")["metrics"][0]
+
+    command = [sys.executable, "-m", "stream_app", name]
+    with subprocess.Popen(command, env=dict(lake.environment), cwd=PROJECT) as counting:
+        try:
+            wait_until(lambda: not agreement()["waiting"])
+            send(lake, "sales", b"\n".join(generate("sales", ROWS["sales"], SEED, END, DAYS)))
+            lake.ok("run")
+            wait_until(lambda: not agreement()["waiting"])
+            found = agreement()
+        finally:
+            counting.kill()
+            ask(lake.settings, "DELETE", f"/connectors/metric-{name}")
+    assert (found["agrees"], found["differing"]) == (True, [])
+    assert found["cells"] > 100

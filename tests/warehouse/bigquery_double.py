@@ -161,6 +161,12 @@ class BigQueryDouble:
                     dataset = self._dataset(path[1])
                     dataset |= body
                     return dataset
+                case "datasets.delete":
+                    self._dataset(path[1])
+                    del self.datasets[path[1]]
+                    self.tables = {place: table for place, table in self.tables.items() if place[0] != path[1]}
+                    self._session.execute(f"drop schema {path[1]} cascade")
+                    return {}
                 case "tables.insert":
                     return self._insert_table(body)
                 case "tables.get":
