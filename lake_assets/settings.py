@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 from urllib.parse import quote
 
-from lake_assets.catalog.schema import CLASSIFICATIONS
+from lake_assets.catalog.model import CLASSIFICATIONS
 from lake_assets.errors import SettingsError
 
 Target = Literal["local", "gcp", "aws"]

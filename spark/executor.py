@@ -81,7 +81,7 @@ def writing(order: Order, name: str) -> Callable[[Batches], Batches]:
     """Rows that an entrypoint returned to files; answers with each window's file, its rows, and how many are broken."""
     asset = order.asset
     columns = ", ".join(identifier(column.name) for column in staging_columns(asset))
-    required = [field.name for field in asset.fields if field.required]
+    required = [field.name for field in asset.fields if field.required and field.protection != "drop"]
     nulls = " or ".join(f"{identifier(name)} is null" for name in required) or "false"
 
     def write(batches: Batches) -> Batches:

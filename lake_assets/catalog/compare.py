@@ -47,6 +47,7 @@ def compare(old: Asset, new: Asset) -> Change:
     | required dropped / added | additive / breaking |
     | bound, length or enum wider, or gone; pattern gone | additive |
     | bound, length or enum narrower, or new; pattern new or another | breaking |
+    | protection | breaking |
     | classification; checks; entrypoint; quarantine budget | additive |
     | partitions: more / fewer | additive / breaking |
     | start: earlier / later | additive / breaking |
@@ -140,6 +141,8 @@ def _changes_of_field(old: Field, new: Field) -> Iterator[Difference]:
             # A lower bound is wider when it falls, an upper one when it rises, either when it goes.
             wider = after is None or (before is not None and sign * after <= sign * before)
             yield change("additive" if wider else "breaking", part, before, after)
+    if old.protection != new.protection:
+        yield change("breaking", "protection", old.protection, new.protection)
     if old.classification != new.classification:
         yield change("additive", "classification", old.classification, new.classification)
     if old.description != new.description:

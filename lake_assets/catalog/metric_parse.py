@@ -99,6 +99,12 @@ def _field(draft: Draft, place: TreePath, name: str | None, source: Asset | None
     if found is None:
         hint = did_you_mean(name, [field.name for field in source.fields])
         draft.report(place, f"'{name}' is not a field of {source.name}.{hint}")
+    elif found.is_confidential:
+        kind = found.protection or found.classification
+        draft.report(
+            place, f"'{name}' of {source.name} is confidential ({kind}), and who reads metrics may not have it."
+        )
+        return None
     elif not found.required:
         draft.report(place, f"'{name}' is optional in {source.name}: a metric takes fields with required: true.")
         return None

@@ -10,7 +10,12 @@ TypeName = Literal["string", "boolean", "integer", "decimal", "double", "date", 
 WindowSize = Literal["hour", "day"]
 Engine = Literal["duckdb", "spark", "auto"]
 Compatibility = Literal["additive", "none"]
+Protection = Literal["tokenise", "drop"]
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "between", "not between"]
+
+# From the least to the most confidential; analysts may see the first two.
+CLASSIFICATIONS = ("public", "internal", "confidential", "restricted", "personal")
+CONFIDENTIAL = CLASSIFICATIONS[2:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ class Field:
     """One declared column and its row rules. `format` is a JDK DateTimeFormatter pattern, `epoch_millis` or
     `epoch_seconds`; without one, dates and timestamps are ISO 8601 and a missing offset means UTC. `pattern` is a
     regular expression of RE2 that the whole value must match. `source` is the payload's JSON key when that is not the
-    field's name."""
+    field's name. A `protection` keeps its values out of staging: a token stands there, or nothing."""
 
     name: str
     type: FieldType
@@ -45,11 +50,22 @@ class Field:
     pattern: str | None = None
     classification: str | None = None
     source: str = ""
+    protection: Protection | None = None
 
     @property
     def payload_key(self) -> str:
         """The JSON key that holds this field in the payload; for a CSV, the header as it stands in the file."""
         return self.source or self.name
+
+    @property
+    def is_confidential(self) -> bool:
+        """Whether its values are not for everybody who may see a mart, a quarantine's reasons or a log."""
+        return self.protection is not None or self.classification in CONFIDENTIAL
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether marts may have it: what is confidential only as a token."""
+        return self.protection == "tokenise" or not self.is_confidential
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +157,11 @@ class Asset:
     @property
     def staging_schema(self) -> str:
         return f"{self.name}_staging"
+
+    @property
+    def keeps_payloads(self) -> bool:
+        """Whether quarantine keeps payloads and keys: not where a protected field is in them."""
+        return not any(field.protection for field in self.fields)
 
     @property
     def quarantine_table(self) -> str:

@@ -12,6 +12,7 @@ from lake_assets.catalog.fields import read_field
 from lake_assets.catalog.model import Asset, Check, Field, QuarantineBudget, Retention
 from lake_assets.catalog.names import ASSET_NAME_LENGTH, name_problem
 from lake_assets.catalog.problems import ContractError, Problem, TreePath, did_you_mean
+from lake_assets.catalog.protection import with_protection
 from lake_assets.catalog.quality import read_check
 from lake_assets.catalog.schema import contract_schema
 from lake_assets.catalog.source import read_source
@@ -33,6 +34,7 @@ def parse_contract(text: str, path: PurePath) -> Asset:
     _check_contract(draft)
     _check_event_time(draft, settings)
     _check_promises(draft, settings)
+    fields = with_protection(draft, fields, checks, settings)
     owners = _read_owners(draft)
     if draft.problems:
         raise ContractError(draft.problems)

@@ -6,11 +6,11 @@
 import json
 import sys
 
+from lake_assets.catalog.model import CLASSIFICATIONS
 from lake_assets.catalog.names import ASSET_NAME_LENGTH, FIELD_NAME_LENGTH
 from lake_assets.catalog.shapes import JsonSchema, as_choice, as_list, as_name, as_object, as_pattern, as_text
 
 LOGICAL_TYPES = ("string", "integer", "number", "boolean", "date", "timestamp", "object", "array")
-CLASSIFICATIONS = ("public", "internal", "confidential", "restricted", "personal")
 METRICS = ("nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount")
 ELEMENTS = ("raw", "staging", "quarantine")
 OPERATORS = (
@@ -105,6 +105,7 @@ def _custom_properties() -> JsonSchema:
             ("additive", "none"), "additive (default) refuses breaking changes of one major version."
         ),
         "quarantine": _quarantine(),
+        "protection": _protection(),
         "roster": as_object(
             needs=("field",), about="Producers that are missed when they fall silent while others go on.",
             field=as_text("The field that names the producer; the promise frequency says how soon it is missed."),
@@ -112,7 +113,7 @@ def _custom_properties() -> JsonSchema:
     }  # fmt: skip
     item = as_object(
         needs=("property", "value"), about="A setting of the lake.",
-        property=as_choice(tuple(values), "landing, conform, compatibility, quarantine or roster."), value={},
+        property=as_choice(tuple(values), f"One of {', '.join(values)}."), value={},
     )  # fmt: skip
     item["allOf"] = [
         {"if": _is("property", name), "then": {"properties": {"value": value}}} for name, value in values.items()
@@ -127,6 +128,18 @@ def _quarantine() -> JsonSchema:
             maxRows={"type": "integer", "minimum": 0, "maximum": 1_000_000_000, "description": "Rows of a window."},
             maxPercent={"type": "number", "minimum": 0, "maximum": 100,
                         "description": "Percent of a window's rows, duplicates left out."},
+        ),
+        "minProperties": 1,
+    }  # fmt: skip
+
+
+def _protection() -> JsonSchema:
+    names: JsonSchema = {"type": "string", "description": "A field."}
+    return {
+        **as_object(
+            needs=(), about="Fields whose values do not reach staging.",
+            tokenise=as_list(names, "A keyed token stands there, the same for equal values."),
+            drop=as_list(names, "Nothing stands there."),
         ),
         "minProperties": 1,
     }  # fmt: skip
@@ -155,7 +168,7 @@ def _field() -> JsonSchema:
         primaryKey={"type": "boolean", "description": "Part of the key: of equal rows of a window the latest wins."},
         primaryKeyPosition={"type": "integer", "minimum": 1, "description": "Order within the key, from 1."},
         description=as_text("What it means, with its unit."),
-        classification=as_choice(CLASSIFICATIONS, "Who may see it."),
+        classification=as_choice(CLASSIFICATIONS, "Who may see it: marts hold public and internal fields, and tokens."),
         logicalTypeOptions={"type": "object", "description": "Format and bounds; which ones depends on the type."},
         quality=as_list(_quality(), "Rules and checks of this field."),
     )  # fmt: skip

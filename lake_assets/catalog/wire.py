@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import PurePath, PurePosixPath
 from types import UnionType
-from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -44,7 +44,8 @@ def _plain(value: Any) -> Any:
 
 def _typed(kind: Any, value: Any) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
-    if origin is UnionType:
+    # A Literal with None is of the older kind.
+    if origin in (UnionType, Union):
         (inner,) = (argument for argument in arguments if argument is not type(None))
         return None if value is None else _typed(inner, value)
     if origin is tuple:

@@ -3,10 +3,12 @@
 Statements run in this order on one DuckDB connection; `judged` and `dropped` are temporary tables, `good` a view.
 """
 
-from lake_assets.catalog.model import Asset
-from lake_assets.compile.ddl import ERRORS_TYPE
+from lake_assets.catalog.model import Asset, Field
+from lake_assets.compile.ddl import ERRORS_TYPE, duckdb_type
 from lake_assets.compile.judge import judge_sql
 from lake_assets.compile.sql import identifier, indent, literal
+
+INNER_PAD, OUTER_PAD = "lake_inner_pad", "lake_outer_pad"
 
 
 def judged_table(asset: Asset, source: str) -> str:
@@ -104,10 +106,10 @@ order by all"""
 
 def good_select(asset: Asset, loaded_at: str) -> str:
     """The rows for staging, in the staging table's column order. `loaded_at` is ISO 8601 with an offset."""
-    names = ",\n  ".join(identifier(f.name) for f in asset.fields)
+    values = ",\n  ".join(_staged(field) for field in asset.fields)
     return f"""\
 select
-  {names},
+  {values},
   _window, _partition as _kafka_partition, _offset, _event_at,
   timestamptz {literal(loaded_at)} as _loaded_at,
   {literal(asset.version)} as _contract_version,
@@ -115,13 +117,32 @@ select
 from good"""
 
 
+def _staged(field: Field) -> str:
+    """A field as staging has it. A token is the HMAC of the value (RFC 2104, SHA-256) as 64 hexadecimal digits; the
+    key's two pads are variables of the session, so that no text of a statement has them."""
+    name = identifier(field.name)
+    match field.protection:
+        case "tokenise":
+            inner = f"unhex(sha256(getvariable({literal(INNER_PAD)}) || encode({name})))"
+            return (
+                f"case when {name} is not null then sha256(getvariable({literal(OUTER_PAD)}) || {inner}) end as {name}"
+            )
+        case "drop":
+            return f"cast(null as {duckdb_type(field.type)}) as {name}"
+        case None:
+            return name
+
+
 def quarantine_select(asset: Asset, run_id: str, loaded_at: str) -> str:
     """The quarantined rows in their envelope, in the quarantine table's column order."""
+    payload = "_key as key, _payload as payload"
+    if not asset.keeps_payloads:
+        payload = "cast(null as blob) as key, cast(null as blob) as payload"
     return f"""\
 select
   {literal(asset.name)} as asset,
   _window,
-  _topic as topic, _partition as partition, _offset as "offset", _key as key, _payload as payload,
+  _topic as topic, _partition as partition, _offset as "offset", {payload},
   cast(_errors as {ERRORS_TYPE}) as errors,
   {literal(asset.version)} as contract_version,
   {literal(run_id)} as run_id,

@@ -25,12 +25,12 @@ def staging_model(asset: Asset) -> str:
 
 
 def staging_sql(asset: Asset) -> str:
-    """The model: declared fields only, one row a key.
+    """The model: declared fields that marts may have, one row a key.
 
     A window holds one row a key, but a key may come again in a later window, so staging is a history. Fields of the
     lake's own (with a leading underscore) choose the latest row and go no further.
     """
-    columns = "\n".join(f"  {field.name}," for field in asset.fields).removesuffix(",")
+    columns = "\n".join(f"  {field.name}," for field in asset.fields if field.is_shown).removesuffix(",")
     source = f"{{{{ source('{asset.staging_schema}', '{asset.table}') }}}}"
     header = f"-- {_HEADER.format(name=asset.name)}\n"
     if not asset.key:
@@ -61,6 +61,8 @@ where _age = 1
 def source_yaml(asset: Asset) -> str:
     """The source with its columns, and the description of the model beside it."""
     description = _quoted(asset.description)
+    hidden = ", ".join(field.name for field in asset.fields if not field.is_shown)
+    left_out = f"Left out, because marts may not have what is confidential: {hidden}." if hidden else ""
     grain = f"The latest state of each {' and '.join(asset.key)}." if asset.key else "Every event."
     lines = [
         f"# {_HEADER.format(name=asset.name)}",
@@ -80,9 +82,9 @@ def source_yaml(asset: Asset) -> str:
         "",
         "models:",
         f"  - name: {staging_model(asset)}",
-        f"    description: {_quoted(' '.join(filter(None, (asset.description, grain))))}",
+        f"    description: {_quoted(' '.join(filter(None, (asset.description, grain, left_out))))}",
         "    columns:",
-        *_columns(asset.fields, 6, with_types=False),
+        *_columns(tuple(field for field in asset.fields if field.is_shown), 6, with_types=False),
     ]
     return "\n".join(lines) + "\n"
 

@@ -38,8 +38,10 @@ def _rules(asset: Asset) -> Iterator[str]:
 
 def _field_rules(field: Field) -> Iterator[str]:
     column = _text(field.name)
-    if field.required:
+    if field.required and field.protection != "drop":
         yield f"IsComplete {column}"
+    if field.protection:
+        return
     if field.enum:
         yield _values(field, f"in [{', '.join(map(_text, field.enum))}]")
     # `between` leaves its bounds out.

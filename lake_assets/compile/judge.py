@@ -11,6 +11,7 @@ from lake_assets.catalog.model import Asset, Field
 from lake_assets.compile.rules import Violation, document_violations, given, surely_good, typed, violations
 from lake_assets.compile.sql import identifier, literal
 
+HIDDEN = "(hidden)"
 _BUCKET_US = {"day": 86_400_000_000, "hour": 3_600_000_000}
 
 
@@ -86,7 +87,7 @@ def _errors(asset: Asset) -> str:
     ]
     if asset.unknown_fields == "reject":
         surely += "\n        and _extra is null"
-        entries.append(f"case when _extra is not null then {_unknown_field()} end")
+        entries.append(f"case when _extra is not null then {_unknown_field(asset)} end")
     documents = "\n        ".join(f"when {v.condition} then [{_error(v, None)}]" for v in document_violations())
     listed = ",\n          ".join(entries)
     rules = f"nullif(list_filter([\n          {listed}\n        ], lambda e: e is not null), [])" if entries else "null"
@@ -102,15 +103,21 @@ def _errors(asset: Asset) -> str:
 
 def _error(violation: Violation, field: Field | None) -> str:
     name = literal(field.name) if field else "null"
-    value = f"left(cast({given(field)} as varchar), 200)" if field else "null"
+    value = "null"
+    if field:
+        # What a value looks like is told to whoever may see it: samples of errors are shown, logged and kept.
+        shown = f"left(cast({given(field)} as varchar), 200)"
+        value = f"case when {given(field)} is not null then {literal(HIDDEN)} end" if field.is_confidential else shown
     return (
         f"{{'code': {literal(violation.code)}, 'field': cast({name} as varchar), 'value': cast({value} as varchar), "
         f"'message': {literal(violation.message)}}}"
     )
 
 
-def _unknown_field() -> str:
+def _unknown_field(asset: Asset) -> str:
+    # What nobody has declared may be a confidential field under another name.
+    value = literal(HIDDEN) if any(field.is_confidential for field in asset.fields) else "left(_extra, 200)"
     return (
-        "{'code': 'unknown_field', 'field': json_keys(_extra)[1], 'value': left(_extra, 200), "
+        f"{{'code': 'unknown_field', 'field': json_keys(_extra)[1], 'value': {value}, "
         "'message': 'the contract does not declare it'}"
     )

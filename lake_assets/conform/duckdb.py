@@ -13,6 +13,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.compile.conform import judged_table
 from lake_assets.compile.sql import literal
 from lake_assets.conform.settle import Order, Settled, judge_checks, merged, settle
+from lake_assets.conform.tokens import let_tokenise
 from lake_assets.errors import LakeError
 
 
@@ -54,6 +55,7 @@ def conform(
         session.execute(
             f"set timezone = 'UTC'; set enable_progress_bar = false; set temp_directory = {literal(str(scratch))}"
         )
+        let_tokenise(session, asset)
         let_read(session, next((path for window in windows for path in window.paths), ""))
         paths = ", ".join(literal(path) for window in windows for path in window.paths)
         columns = "payload, _key, _topic, _partition, _offset, _timestamp"

@@ -53,6 +53,10 @@ def conform_kept(asset: Asset, kept: Kept, out: str, scratch: Path, run_id: str)
             f"its raw rows are gone, and what {asset.entrypoint} makes of a payload needs the whole window: "
             "it stays as it is."
         )
+    if not asset.keeps_payloads:
+        raise LakeError(
+            "its raw rows are gone, and quarantine keeps no payloads where fields are protected: it stays as it is."
+        )
     order = Order(asset, out, run_id, datetime.now(UTC).isoformat(timespec="microseconds"))
     with duckdb.connect() as session:
         session.execute(

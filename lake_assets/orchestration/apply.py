@@ -12,6 +12,7 @@ from lake_assets.compile.connector import ConnectorSpec
 from lake_assets.compile.dbt_sources import dbt_files
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.compile.topic import TopicSpec, control_topic, topic_spec
+from lake_assets.conform.tokens import ensure_token_key
 from lake_assets.errors import LakeError
 from lake_assets.landing.connect import config_differences, connector_for, ensure_connector
 from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
@@ -109,6 +110,7 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         contracts = ledger.contracts()
         changes = contract_changes(settings, assets, contracts)
         remade = {name: _windows_to_remake(ledger, assets[name], changes.get(name), contracts) for name in assets}
+        ensure_token_key(assets.values(), (parse_contract(contracts[key], PurePath(key[0])) for key in contracts))
         on_progress("raw tables")
         ensure_raw_tables(settings, [raw_table(asset) for asset in assets.values()])
         on_progress("topics")
@@ -192,7 +194,8 @@ def _windows_to_remake(
 ) -> list[str]:
     """Windows that a changed contract may judge otherwise.
 
-    With a new major version all that its predecessor had; otherwise those with rows in quarantine and those held back.
+    With a new major version all that its predecessor had; after a breaking change that the contract allows, all that
+    there are; otherwise those with rows in quarantine and those held back.
     """
     if change is None:
         return []
@@ -201,10 +204,12 @@ def _windows_to_remake(
         return [published.window for published in ledger.windows_of(asset.name, previous)]
     if change.kind == "none":
         return []
-    quarantined = [
-        published.window for published in ledger.windows_of(asset.name, asset.major) if published.quarantined
+    stale = [
+        published.window
+        for published in ledger.windows_of(asset.name, asset.major)
+        if published.quarantined or change.kind == "breaking"
     ]
-    return sorted({*quarantined, *(held.window for held in ledger.held_back(asset))})
+    return sorted({*stale, *(held.window for held in ledger.held_back(asset))})
 
 
 def _domains(assets: Mapping[str, Asset]) -> list[str]:

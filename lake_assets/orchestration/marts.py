@@ -1,10 +1,11 @@
 """The dbt project's marts as Dagster assets, built by `dbt build` in the resident dbt."""
 
 import importlib.metadata
+import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ import dagster as dg
 from packaging.version import Version
 
 from lake_assets.catalog.model import Asset
+from lake_assets.compile.dbt_sources import staging_model
 from lake_assets.orchestration.dbt_light import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
@@ -21,7 +23,14 @@ from lake_assets.orchestration.dbt_light import (
     dbt_assets,
 )
 from lake_assets.orchestration.keys import staging_key
-from lake_assets.orchestration.manifest import PARTIAL_PARSE, Manifest, dbt_executable, load_manifest, locked
+from lake_assets.orchestration.manifest import (
+    PARTIAL_PARSE,
+    DbtProjectError,
+    Manifest,
+    dbt_executable,
+    load_manifest,
+    locked,
+)
 from lake_assets.settings import Settings
 from lake_assets.warehouse.dbt_environment import dbt_state, manifest_path
 
@@ -32,6 +41,8 @@ QUICK = ["--no-write-json", "--log-level-file", "none", "--no-populate-cache"]
 BUILD = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure"]
 # How often a mart is made again because its staging tables changed while it was being made.
 ROUNDS = 3
+# A staging table in SQL, outside of dbt's own calls, in which the name stands in quotes and no dot follows.
+_BY_HAND = re.compile(r'\b[a-z][a-z0-9_]*_staging["`]?\."?[a-z_][a-z0-9_]*', re.IGNORECASE)
 KEEP_SECONDS = 7 * 86_400
 
 
@@ -50,6 +61,7 @@ def mart_definitions(settings: Settings, assets: Mapping[str, Asset]) -> Marts:
     A mart on other tables (the examples' marts, in a catalog without the examples) is left out of graph and runs.
     """
     manifest = load_manifest(settings)
+    _check_reads(manifest, assets.values())
     known = {staging_key(asset) for asset in assets.values()}
     left_out = [name for name in _models(manifest) if not _sources(manifest, name) <= known]
     shown = _without(manifest, left_out)
@@ -206,6 +218,27 @@ def _dbt(settings: Settings) -> ResidentDbt:
         dbt_executable=dbt_executable(),
         global_config_flags=QUICK,
     )
+
+
+def _check_reads(manifest: Manifest, assets: Iterable[Asset]) -> None:
+    """Models of people's own get to confidential fields by no way around the `stg_` models, which leave them out."""
+    closed = {staging_key(asset): asset for asset in assets if not all(field.is_shown for field in asset.fields)}
+    for node in manifest["nodes"].values():
+        if node["resource_type"] != "model" or node["path"].startswith("staging/"):
+            continue
+        if found := _BY_HAND.search(node["raw_code"]):
+            raise DbtProjectError(
+                f"the model {node['name']} names {found[0]} by hand: write ref('stg_…') or source(…), so that it is "
+                "made again when the table changes, and shows what marts may show."
+            )
+        for parent in node["depends_on"]["nodes"]:
+            asset = closed.get(_asset_key(manifest["sources"][parent])) if parent in manifest["sources"] else None
+            if asset is not None:
+                raise DbtProjectError(
+                    f"the model {node['name']} reads the staging table of {asset.name}, which has confidential fields "
+                    f"({', '.join(field.name for field in asset.fields if not field.is_shown)}): write "
+                    f"ref('{staging_model(asset)}'), which leaves them out."
+                )
 
 
 def _asset_key(node: Mapping[str, Any]) -> dg.AssetKey:

@@ -53,6 +53,7 @@ CHANGES: list[tuple[str, Asset, str, str]] = [
     ("fields.order_id.maxLength", with_field("order_id", max_length=80), "additive", "breaking"),
     ("fields.order_id.minLength", with_field("order_id", min_length=0), "additive", "breaking"),
     ("fields.country.classification", with_field("country", classification="personal"), "additive", "additive"),
+    ("fields.country.protection", with_field("country", protection="tokenise"), "breaking", "breaking"),
     ("fields.country.description", with_field("country", description="ISO code."), "none", "none"),
     ("checks.row_count", replace(ORDERS, checks=ORDERS.checks[:1] + ORDERS.checks[2:]), "additive", "additive"),
     ("checks.more", replace(ORDERS, checks=(*ORDERS.checks, Check("more", "select 1", "=", (Decimal(1),)))),

@@ -166,6 +166,18 @@ RULES = [
     ("mustBeGreaterThan: 0", "mustBeGreaterThan: 0, query: select", "does not belong to one of this kind"),
     ("from conformed", "from orders", "orders is not known: a check reads 'conformed'"),
     ("name: no_large_order", "name: row_count", "two checks are named 'row_count'"),
+    *(("property: conform, value: {engine: auto, unknownFields: keep}", f"property: protection, value: {value}", said)
+      for value, said in (
+          ("{tokenise: [countri]}", "'countri' is not a field. Did you mean 'country'?"),
+          ("{tokenise: [pieces]}", "'pieces' is integer; a token is a text"),
+          ("{drop: [ordered_at]}", "'ordered_at' is the event time, which must stay readable"),
+          ("{drop: [order_id]}", "'order_id' is part of the key"),
+          ("{drop: [country], tokenise: [country]}", "'country' stands here twice"),
+          ("{drop: [rate]}", "the check 'rate_null_values' cannot see the values of 'rate'"),
+          ("{}", "should be non-empty"),
+      )),
+    ("engine: auto, unknownFields: keep}}", "engine: spark}}\n  - {property: protection, value: {tokenise: [country]}}",
+     "tokens are made by DuckDB only"),
     ("logicalType: boolean", "logicalType: boolean, unique: true", "'unique' has no effect in this lake"),
     ("logicalType: boolean", "logicalType: boolean, enum: [{value: true}]", "metric: invalidValues"),
     ('"One row per order."', "One row, as it came.", "put the text around it in quotes, because it holds a comma"),

@@ -14,6 +14,7 @@ from tests.conform.records import ORDERS
 LOCAL = Spark("local", 100, 60, Path(), "2g")
 CLUSTER = replace(LOCAL, runner="emr-serverless")
 WINDOWS = [WindowInput("2026-01-01", (), 1, 60), WindowInput("2026-01-02", (), 1, 60)]
+TOKENISED = replace(ORDERS, fields=(replace(ORDERS.fields[0], protection="tokenise"), *ORDERS.fields[1:]))
 LARGE = [WindowInput("2026-01-01", (), 1, 101)]
 
 
@@ -26,6 +27,7 @@ LARGE = [WindowInput("2026-01-01", (), 1, 101)]
         (replace(ORDERS, engine="duckdb"), LARGE, CLUSTER, "duckdb", "the contract says engine: duckdb"),
         (replace(ORDERS, engine="spark"), WINDOWS, LOCAL, "spark", "the contract says engine: spark"),
         (replace(ORDERS, entrypoint="a:b"), WINDOWS, LOCAL, "spark", "the contract names the entrypoint a:b"),
+        (TOKENISED, LARGE, CLUSTER, "duckdb", "whose key stays in the process of the run"),
     ],
 )
 def test_the_contract_or_the_size_decides(

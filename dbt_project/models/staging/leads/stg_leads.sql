@@ -17,7 +17,6 @@ select
   lead_id,
   origin,
   campaign,
-  email,
   country,
   company_size,
   consent,

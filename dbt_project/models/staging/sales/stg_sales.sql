@@ -19,7 +19,6 @@ select
   product,
   quantity,
   amount,
-  customer,
   ordered_at
 from history
 where _age = 1

@@ -1,0 +1,73 @@
+"""The key of tokens: the file it is in, and a DuckDB session that can make tokens of it.
+
+A token is an HMAC: who has it and not the key can neither read the value nor try values out, and equal values have
+equal tokens in every asset, so that they can be joined.
+"""
+
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lake_assets.catalog.model import Asset
+from lake_assets.compile.conform import INNER_PAD, OUTER_PAD
+from lake_assets.errors import SettingsError
+from lake_assets.settings import lake_home
+
+if TYPE_CHECKING:
+    import duckdb
+
+VARIABLE = "LAKE_TOKEN_KEY"
+# The block of SHA-256 in bytes; a key as long as its digest is as good as any longer one.
+_BLOCK, _KEY = 64, 32
+
+
+def token_key() -> bytes:
+    """The key of 32 bytes. Raises SettingsError when there is none, or when others may read it."""
+    path = _path()
+    if not path.exists():
+        raise SettingsError(
+            f"the key of tokens is not at {path}: restore it from your back-up, because a new one makes other tokens."
+        )
+    if path.stat().st_mode & 0o077:
+        raise SettingsError(f"the key of tokens at {path} can be read by others: run 'chmod 600 {path}'.")
+    text = path.read_text("utf-8").strip()
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != _KEY:
+        raise SettingsError(
+            f"the key of tokens at {path} is none: write 64 hexadecimal digits ('openssl rand -hex 32')."
+        )
+    return key
+
+
+def ensure_token_key(assets: Iterable[Asset], applied: Iterable[Asset]) -> None:
+    """Makes the key when the first contract asks for tokens; afterwards it must be there. Raises SettingsError."""
+    if not any(_tokenises(asset) for asset in assets):
+        return
+    path = _path()
+    if not path.exists() and VARIABLE not in os.environ and not any(map(_tokenises, applied)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(f"{secrets.token_hex(_KEY)}\n")
+    token_key()
+
+
+def let_tokenise(session: "duckdb.DuckDBPyConnection", asset: Asset) -> None:
+    """Gives a session the key when the asset has fields to tokenise. Raises SettingsError."""
+    if not _tokenises(asset):
+        return
+    key = token_key().ljust(_BLOCK, b"\0")
+    for name, pad in ((INNER_PAD, 0x36), (OUTER_PAD, 0x5C)):
+        session.execute(f"set variable {name} = $1", [bytes(byte ^ pad for byte in key)])
+
+
+def _tokenises(asset: Asset) -> bool:
+    return any(field.protection == "tokenise" for field in asset.fields)
+
+
+def _path() -> Path:
+    return Path(os.environ.get(VARIABLE, lake_home() / "secrets" / "token_key")).expanduser()

@@ -1,0 +1,107 @@
+"""What must not be told is not told: a person's data, and passwords, after an asset went all the way."""
+
+import csv
+import io
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from lake_assets.stack.layout import Layout
+from lake_assets.stack.passwords import read_passwords
+from tests.end_to_end.conftest import Lake
+from tests.stack.worker import ask
+
+PERSON = "zacharias.unmistakable"
+PROTECTION = "customProperties:\n  - {property: protection, value: {tokenise: [email], drop: [phone]}}\n"
+
+
+@pytest.fixture(scope="module")
+def guests(lake: Lake) -> Lake:
+    """The lake after guests with good and bad rows were staged, quarantined, asked about and replayed."""
+    rows = [("guest_no", "email", "phone", "came_at")]
+    rows += [
+        (f"G-{n}", f"{PERSON}{n % 7}@example.com", f"{PERSON}-{n}", f"2026-02-0{1 + n % 3}T10:00:00Z")
+        for n in range(40)
+    ]
+    rows += [("G-bad", f"{PERSON} at example.com", f"{PERSON}-99", "2026-02-01T11:00:00Z")]
+    rows += [("", f"{PERSON}8@example.com", f"{PERSON}-98", "2026-02-01T11:00:00Z")]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    (lake.folder / "guests.csv").write_text(text.getvalue(), "utf-8")
+    (lake.folder / "sample.csv").write_text("\n".join(text.getvalue().splitlines()[:41]), "utf-8")
+    lake.ok("new", "guests", "--from", str(lake.folder / "sample.csv"), "--domain", "shop")
+    contract = lake.contract("guests")
+    changed = contract.read_text("utf-8").replace("customProperties:\n", PROTECTION)
+    changed = changed.replace(
+        "name: email, logicalType: string",
+        "name: email, logicalType: string, logicalTypeOptions: {pattern: '[^@ ]+@[^@ ]+'}",
+    )
+    contract.write_text(changed, "utf-8")
+    lake.ok("apply")
+    lake.ok("produce", "guests", str(lake.folder / "guests.csv"))
+    lake.ok("run")
+    lake.ok("replay", "guests", "--code", "pattern")
+    return lake
+
+
+def test_staging_has_tokens_that_are_equal_for_equal_values(guests: Lake) -> None:
+    [found] = guests.staging(
+        "select count(*) as rows, count(distinct email) as people, min(length(email)) as least, "
+        "max(length(email)) as most, count(phone) as phones from guests_staging.guests"
+    )
+    assert found == {"rows": 40, "people": 7, "least": 64, "most": 64, "phones": 0}
+    assert guests.audit("guests")["in_balance"]
+
+
+def test_a_persons_data_is_in_no_answer_no_log_and_no_database(guests: Lake) -> None:
+    for command in (["quarantine", "guests"], ["quarantine", "guests", "--json"], ["why", "guests"], ["status"],
+                    ["why", "guests", "2026-02-01"], ["audit", "guests", "--json"]):  # fmt: skip
+        said = guests(*command)
+        assert PERSON not in said.out + said.err, command
+    [quarantined] = guests.staging(
+        "select count(*) as rows, count(payload) as payloads, count(key) as keys, "
+        f"count(*) filter (where errors::varchar like '%{PERSON}%') as told from guests_staging.guests_quarantine"
+    )
+    assert quarantined == {"rows": 2, "payloads": 0, "keys": 0, "told": 0}
+    files = [path for path in guests.settings.home.rglob("*") if readable(guests, path)]
+    assert any(path.name.endswith(".log") for path in files)
+    assert [path for path in files if PERSON.encode() in path.read_bytes()] == []
+    assert tables_with(guests, PERSON) == []
+
+
+def readable(lake: Lake, path: Path) -> bool:
+    """All but what Kafka keeps, Postgres's own files, which are asked by SQL, and raw, which is the truth."""
+    own = path.relative_to(lake.settings.home)
+    return path.is_file() and own.parts[0] not in ("kafka", "postgres") and own.parts[:2] != ("bucket", "raw")
+
+
+def tables_with(lake: Lake, text: str) -> list[str]:
+    """The tables of both databases with a row that holds the text anywhere."""
+    found: list[str] = []
+    for database in ("lake", "dagster"):
+        conninfo = lake.settings.postgres.conninfo("lake_admin", database)
+        with psycopg.connect(conninfo) as session:
+            names = session.execute(
+                "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables "
+                "where schemaname not in ('pg_catalog', 'information_schema')"
+            ).fetchall()
+            for (name,) in names:
+                query = f"select count(*) from {name} t where strpos(t::text, %s) > 0"
+                if session.execute(query.encode(), [text]).fetchone() != (0,):
+                    found.append(f"{database} {name}")
+    return found
+
+
+def test_no_password_is_in_a_log_a_table_a_connector_or_a_process_list(guests: Lake) -> None:
+    passwords = read_passwords(Layout(guests.settings.home))
+    assert len(passwords) == 5
+    told = "".join(ask(guests.settings, "GET", f"/connectors/{name}/config").text
+                   for name in ask(guests.settings, "GET", "/connectors").json())  # fmt: skip
+    told += "".join(" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
+    files = [path for path in guests.settings.home.rglob("*") if readable(guests, path) and "secrets" not in path.parts]
+    for role, password in passwords.items():
+        assert password not in told, role
+        assert [path for path in files if password.encode() in path.read_bytes()] == [], role
+        assert tables_with(guests, password) == [], role

@@ -1,0 +1,62 @@
+"""Marts cannot show what analysts may not have, by whatever way a model asks for it."""
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from lake_assets.catalog.model import Asset
+from lake_assets.orchestration.manifest import DbtProjectError
+from lake_assets.orchestration.marts import mart_definitions
+from lake_assets.settings import Settings
+from tests.marts.mart_lake import call_dbt
+
+BY_REF = "select lead_id, email from {{ ref('stg_leads') }}"
+BY_SOURCE = "select lead_id, email from {{ source('leads_staging', 'leads') }}"
+BY_HAND = "select lead_id, email from lake.leads_staging.leads"
+OPEN_SOURCE = "select contract_id from {{ source('contracts_staging', 'contracts') }}"
+
+
+@pytest.fixture
+def model(lake: Settings) -> Generator[Path]:
+    path = lake.dbt_project / "models" / "marts" / "funnel_data_mart" / "people.sql"
+    yield path
+    path.unlink()
+
+
+def write(path: Path, query: str) -> None:
+    path.write_text(f"{{{{ config(contract={{'enforced': false}}) }}}}\n{query}", "utf-8")
+
+
+def test_a_mart_that_selects_a_confidential_field_cannot_be_built(built: Settings, model: Path) -> None:
+    write(model, BY_REF)
+    done = call_dbt(built, "run", "--select", "people")
+    assert done.returncode == 1
+    assert 'column "email" not found' in done.stdout
+    with psycopg.connect(built.postgres.conninfo("analyst")) as analyst, pytest.raises(psycopg.errors.UndefinedTable):
+        analyst.execute("select * from funnel_data_mart.people")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        (BY_SOURCE, r"people reads the staging table of leads, .* \(email\): write ref\('stg_leads'\)"),
+        (BY_HAND, "people names leads_staging.leads by hand"),
+    ],
+)
+def test_a_way_around_the_stg_model_is_refused(
+    lake: Settings, catalog: Mapping[str, Asset], model: Path, query: str, said: str
+) -> None:
+    write(model, query)
+    with pytest.raises(DbtProjectError, match=said):
+        mart_definitions(lake, catalog)
+
+
+def test_the_staging_table_of_an_asset_without_secrets_may_be_read(
+    lake: Settings, catalog: Mapping[str, Asset], model: Path
+) -> None:
+
+    assert all(field.is_shown for field in catalog["contracts"].fields)
+    write(model, OPEN_SOURCE)
+    assert mart_definitions(lake, catalog).assets
