@@ -248,8 +248,9 @@ def _refuse_unused(variable: str, other: str, value: str, needed: str) -> None:
 
 
 def _file(variable: str) -> Path | None:
+    """Links stay as they are: Kubernetes moves them to another folder when a secret changes."""
     text = os.environ.get(variable)
-    return Path(text).expanduser().resolve() if text else None
+    return Path(text).expanduser().absolute() if text else None
 
 
 def _gcp(stack: Mapping[str, int | str], *, needed: bool) -> Gcp:

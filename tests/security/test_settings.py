@@ -202,6 +202,13 @@ def test_libpq_and_jdbc_are_told_the_same_of_postgres(home: Path, monkeypatch: p
         assert url.endswith("&sslmode=verify-full&sslrootcert=/of%20a/ca.pem"), url
 
 
+def test_a_link_to_a_file_of_an_authority_is_told_as_it_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connectors' configuration names it, and it is read when the folder behind it has changed."""
+    (home / "ca.pem").symlink_to(home / "..data" / "ca.pem")
+    give(monkeypatch, {**SASL, "LAKE_KAFKA_CA": str(home / "ca.pem")})
+    assert load_settings().kafka_for_java["ssl.truststore.location"] == str(home / "ca.pem")
+
+
 @pytest.mark.parametrize(
     ("reason", "kind"),
     [
