@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import signal
 import socket
 import subprocess
 from base64 import b64encode
@@ -201,8 +202,13 @@ def _running(layout: Layout, program: Program) -> Generator[None]:
     try:
         yield
     finally:
-        process.kill()
-        process.wait()
+        # A Postgres that is killed leaves its shared memory behind.
+        process.send_signal(getattr(signal, f"SIG{program.stop_signal}"))
+        try:
+            process.wait(program.stop_seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _jaas(text: str) -> str:
