@@ -149,7 +149,7 @@ def measure(home: Path, count: int, rounds: int, peers: bool) -> None:
                 source = replace(assets[name], topic=plain.topic)
                 ensure_topics(settings, metric_topics(metric, source))
                 status = Status(metric.table, "bench")
-                loop = Loop(settings.kafka, source, metric, "bench", PARTITIONS, status)
+                loop = Loop(settings, source, metric, "bench", PARTITIONS, status)
                 rates[name] = count_once(loop, count)
             ratios.append(rates["plain"] / bare)
             print(
@@ -189,7 +189,7 @@ def measure_peers(settings: Settings, plain: Asset, metric: Metric, count: int, 
         source = replace(plain, topic=topic)
         ensure_topics(settings, metric_topics(mine, source))
         committed = Committed(settings.kafka, mine.topic, topic)
-        loop = Loop(settings.kafka, source, mine, "bench", PARTITIONS, Status(mine.table, "bench"))
+        loop = Loop(settings, source, mine, "bench", PARTITIONS, Status(mine.table, "bench"))
         ours = count_once(loop, count, committed.events)
         check(settings.kafka, topic, committed.offsets(), mine.topic)
         one, two = (kafka_streams.rate(settings.kafka, topic, count, work, threads) for threads in (1, 2))

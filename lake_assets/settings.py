@@ -2,19 +2,27 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
+from lake_assets.access import MECHANISMS, PROTOCOLS, ConnectAccess, KafkaAccess, java_options
 from lake_assets.catalog.model import CLASSIFICATIONS
-from lake_assets.errors import SettingsError
+from lake_assets.errors import LakeError, SettingsError, Unavailable
 
 Target = Literal["local", "gcp", "aws"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 Runner = Literal["local", "emr-serverless", "emr", "dataproc", "dataproc-batch"]
 RUNNERS: tuple[Runner, ...] = get_args(Runner)
+SslMode = Literal["prefer", "require", "verify-ca", "verify-full"]
+SSL_MODES: tuple[SslMode, ...] = get_args(SslMode)
+# What libpq says, in what its callers say around it.
+_REFUSAL = re.compile(r"connection to server .+? failed: ([^\n]+)")
+# Not what a session over TLS says when the server goes away.
+_TLS_REFUSED = re.compile("certificate|does not support SSL|no encryption")
 # Bytes of raw files; docs/decisions.md says how it was measured.
 SPARK_THRESHOLD = 500_000_000
 # Locally an event should be seen within seconds; in a cloud each commit costs requests and small files, and BigQuery
@@ -27,23 +35,54 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """Address of the lake's Postgres. Passwords stay in `passfile` (libpq's format, mode 0600), never in a URL."""
+    """Address of the lake's Postgres. Passwords stay in `passfile` (libpq's format, mode 0600), never in a URL. `ca` is
+    the file of the authority that signed the server's certificate; with the mode `prefer` libpq's own settings hold."""
 
     host: str
     port: int
     dbname: str
     passfile: Path
+    sslmode: SslMode = "prefer"
+    ca: Path | None = None
 
     def conninfo(self, role: Role, dbname: str | None = None) -> str:
         """A libpq connection string without a password; for psycopg and for DuckDB's attach."""
         name = dbname or self.dbname
-        return f"host={self.host} port={self.port} dbname={name} user={role} passfile='{self.passfile}'"
+        tls = "".join(f" {key}='{value}'" for key, value in self._tls().items())
+        return f"host={self.host} port={self.port} dbname={name} user={role} passfile='{self.passfile}'{tls}"
 
     def url(self, role: Role, driver: str = "postgresql", dbname: str | None = None, options: str = "") -> str:
         """A URL without a password for SQLAlchemy; `options` is libpq's, for example `-csearch_path=raw`."""
         extra = f"&options={quote(options)}" if options else ""
         name = dbname or self.dbname
-        return f"{driver}://{role}@{self.host}:{self.port}/{name}?passfile={quote(str(self.passfile))}{extra}"
+        passfile = quote(str(self.passfile))
+        return f"{driver}://{role}@{self.host}:{self.port}/{name}?passfile={passfile}{extra}{self._tls_parameters()}"
+
+    def jdbc_url(self, schema: str, parameters: str = "") -> str:
+        """A URL without user and password for Kafka Connect; `parameters` are the driver's, such as `&a=b`."""
+        address = f"{self.host}:{self.port}/{self.dbname}"
+        return f"jdbc:postgresql://{address}?currentSchema={schema}{parameters}{self._tls_parameters()}"
+
+    def not_reached(self, error: Exception) -> LakeError:
+        """The error for a person when no session could be had: SettingsError for TLS, else Unavailable."""
+        said = str(error).strip()
+        found = _REFUSAL.search(said)
+        reason = found[1].strip() if found else said.partition("\n")[0]
+        address = f"Postgres at {self.host}:{self.port}"
+        if _TLS_REFUSED.search(reason):
+            return SettingsError(
+                f"{address} cannot be reached safely ({reason}): check LAKE_POSTGRES_SSLMODE and LAKE_POSTGRES_CA."
+            )
+        return Unavailable(f"{address} does not answer ({reason}): start it with `lake up`.")
+
+    def _tls(self) -> dict[str, str]:
+        """libpq and the JDBC driver have the same words for it."""
+        if self.sslmode == "prefer":
+            return {}
+        return {"sslmode": self.sslmode, **({"sslrootcert": str(self.ca)} if self.ca else {})}
+
+    def _tls_parameters(self) -> str:
+        return "".join(f"&{key}={quote(value)}" for key, value in self._tls().items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +121,9 @@ class Settings:
     catalog: Path
     bucket: str
     kafka: str
+    kafka_access: KafkaAccess
     connect: str
+    connect_access: ConnectAccess
     postgres: Postgres
     dagster_port: int
     dbt_project: Path
@@ -109,6 +150,12 @@ class Settings:
         """The reference by which Kafka Connect's worker finds the password of role `connect`."""
         return f"${{file:{self.home / 'secrets' / 'connect' / 'postgres.properties'}:password}}"
 
+    @property
+    def kafka_for_java(self) -> dict[str, str]:
+        """What Kafka Connect's worker and its connectors are told of the broker's security; no secret is in it."""
+        file = self.home / "secrets" / "connect" / "kafka.properties"
+        return java_options(self.kafka_access, f"${{file:{file}:password}}")
+
 
 def lake_home() -> Path:
     """The folder that holds all state of one lake: `LAKE_HOME`, else `.lake` in the project."""
@@ -131,12 +178,16 @@ def load_settings() -> Settings:
         catalog=Path(os.environ.get("LAKE_CATALOG", PROJECT / "lake_assets" / "catalog")).expanduser().resolve(),
         bucket=os.environ.get("LAKE_BUCKET", str(stack.get("bucket", f"file://{home}/bucket"))).rstrip("/"),
         kafka=os.environ.get("LAKE_KAFKA", f"127.0.0.1:{stack.get('kafka_port', 0)}"),
-        connect=os.environ.get("LAKE_CONNECT", f"http://127.0.0.1:{stack.get('connect_port', 0)}"),
+        kafka_access=_kafka_access(home),
+        connect=(connect := os.environ.get("LAKE_CONNECT", f"http://127.0.0.1:{stack.get('connect_port', 0)}")),
+        connect_access=_connect_access(home, connect),
         postgres=Postgres(
             host=str(stack.get("postgres_host", "127.0.0.1")),
             port=int(stack.get("postgres_port", 0)),
             dbname=str(stack.get("postgres_dbname", "lake")),
             passfile=home / "secrets" / "pgpass",
+            sslmode=_one_of("LAKE_POSTGRES_SSLMODE", SSL_MODES),
+            ca=_postgres_ca(),
         ),
         dagster_port=int(stack.get("dagster_port", 0)),
         dbt_project=Path(os.environ.get("LAKE_DBT_PROJECT", PROJECT / "dbt_project")).expanduser().resolve(),
@@ -153,6 +204,59 @@ def load_settings() -> Settings:
         analysts=tuple(os.environ.get("LAKE_ANALYSTS", "").split()),
         commit_seconds=_number("LAKE_COMMIT_SECONDS", COMMIT_SECONDS[target]),
     )
+
+
+def _kafka_access(home: Path) -> KafkaAccess:
+    access = KafkaAccess(
+        protocol=_one_of("LAKE_KAFKA_SECURITY", PROTOCOLS),
+        mechanism=_one_of("LAKE_KAFKA_SASL_MECHANISM", MECHANISMS),
+        user=os.environ.get("LAKE_KAFKA_USER", ""),
+        password_file=_file("LAKE_KAFKA_PASSWORD_FILE") or home / "secrets" / "kafka_password",
+        ca=_file("LAKE_KAFKA_CA"),
+    )
+    if access.sasl and not access.user:
+        raise SettingsError(f"LAKE_KAFKA_SECURITY is '{access.protocol}': set LAKE_KAFKA_USER too.")
+    if not access.sasl:
+        needs = "sasl_ssl, or to sasl_plaintext where nobody else can listen"
+        for variable in ("LAKE_KAFKA_USER", "LAKE_KAFKA_PASSWORD_FILE", "LAKE_KAFKA_SASL_MECHANISM"):
+            _refuse_unused(variable, "LAKE_KAFKA_SECURITY", access.protocol, needs)
+    if not access.tls:
+        _refuse_unused("LAKE_KAFKA_CA", "LAKE_KAFKA_SECURITY", access.protocol, "ssl or sasl_ssl")
+    return access
+
+
+def _connect_access(home: Path, address: str) -> ConnectAccess:
+    url = urlsplit(address)
+    if url.password is not None:
+        raise SettingsError("LAKE_CONNECT has a password in it: set LAKE_CONNECT_USER and LAKE_CONNECT_PASSWORD_FILE.")
+    user = os.environ.get("LAKE_CONNECT_USER", "")
+    if not user:
+        _refuse_unused("LAKE_CONNECT_PASSWORD_FILE", "LAKE_CONNECT_USER", user, "the lake's user there")
+    if url.scheme != "https":
+        _refuse_unused("LAKE_CONNECT_CA", "LAKE_CONNECT", address, "an address with https")
+    password_file = _file("LAKE_CONNECT_PASSWORD_FILE") or home / "secrets" / "connect_password"
+    return ConnectAccess(user, password_file, _file("LAKE_CONNECT_CA"))
+
+
+def _postgres_ca() -> Path | None:
+    mode, ca = _one_of("LAKE_POSTGRES_SSLMODE", SSL_MODES), _file("LAKE_POSTGRES_CA")
+    if mode.startswith("verify") and ca is None:
+        raise SettingsError(f"LAKE_POSTGRES_SSLMODE is '{mode}': set LAKE_POSTGRES_CA to the file of its authority.")
+    if not mode.startswith("verify"):
+        _refuse_unused("LAKE_POSTGRES_CA", "LAKE_POSTGRES_SSLMODE", mode, "verify-full")
+    return ca
+
+
+def _refuse_unused(variable: str, other: str, value: str, needed: str) -> None:
+    """Who sets it believes that it protects them."""
+    if os.environ.get(variable):
+        raise SettingsError(f"{variable} is set, but {other} is '{value}': set {other} to {needed}.")
+
+
+def _file(variable: str) -> Path | None:
+    """Links stay as they are: Kubernetes moves them to another folder when a secret changes."""
+    text = os.environ.get(variable)
+    return Path(text).expanduser().absolute() if text else None
 
 
 def _gcp(stack: Mapping[str, int | str], *, needed: bool) -> Gcp:

@@ -43,7 +43,7 @@ def main(metric: str, instance: str | None, metrics_port: int | None) -> None:
     status = Status(chosen.table, name)
     try:
         partitions = _wait_for_topics(settings, chosen, source, path, status)
-        loop = Loop(settings.kafka, source, chosen, name, partitions, status)
+        loop = Loop(settings, source, chosen, name, partitions, status)
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
         signal.signal(signal.SIGINT, lambda *_: loop.stop())
         if metrics_port is not None:

@@ -17,6 +17,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
+from lake_assets.landing.broker import broker_options
+from lake_assets.settings import Settings
 from stream_app.errors import Refusal
 from stream_app.events import POSITION, events_of
 from stream_app.group import group_settings
@@ -47,16 +49,16 @@ class Loop:
     """One instance of the application for one metric. `run` returns after `stop`."""
 
     def __init__(
-        self, kafka: str, asset: Asset, metric: Metric, instance: str, partitions: int, status: Status
+        self, settings: Settings, asset: Asset, metric: Metric, instance: str, partitions: int, status: Status
     ) -> None:
         self.status = status
-        self._kafka, self._asset, self._metric = kafka, asset, metric
+        self._settings, self._asset, self._metric = settings, asset, metric
         self._partitions = partitions
         self._fingerprint = fingerprint_of(metric)
         self._judge = Judge(asset, metric)
         self._judging: _Batch | None = None
         self._worker = ThreadPoolExecutor(1, "judge")
-        self._transactions = Transactions(kafka, f"{metric.topic}-{instance}")
+        self._transactions = Transactions(settings, f"{metric.topic}-{instance}")
         self._states: dict[int, PartitionState] = {}
         self._next: dict[int, int] = {}
         self._at_end: dict[int, float] = {}
@@ -68,10 +70,10 @@ class Loop:
         self._stopping = False
         self._consumer = Consumer(
             {
-                "bootstrap.servers": kafka,
+                **broker_options(settings),
                 "group.id": metric.topic,
                 "client.id": instance,
-                **group_settings(kafka),
+                **group_settings(settings),
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
@@ -317,7 +319,7 @@ class Loop:
         positions = self._committed(partitions)
         began = time.monotonic()
         self.status.restoring = len(partitions)
-        states = restore(self._kafka, self._asset, self._metric, positions, self.status.restored, lambda: None)
+        states = restore(self._settings, self._asset, self._metric, positions, self.status.restored, lambda: None)
         self._states.update(states)
         self._moved |= states.keys()
         for partition, position in positions.items():

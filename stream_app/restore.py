@@ -7,6 +7,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
+from lake_assets.landing.broker import broker_options
+from lake_assets.settings import Settings
 from stream_app.errors import Refusal
 from stream_app.patience import ask
 from stream_app.position import Position
@@ -18,7 +20,7 @@ _BATCH = 10_000
 
 
 def restore(
-    kafka: str,
+    settings: Settings,
     asset: Asset,
     metric: Metric,
     positions: Mapping[int, Position | None],
@@ -37,7 +39,7 @@ def restore(
         return states
     reader = Consumer(
         {
-            "bootstrap.servers": kafka,
+            **broker_options(settings),
             "group.id": f"{metric.changelog}-restore",  # nothing is committed with it
             "isolation.level": "read_committed",
             "enable.auto.commit": False,

@@ -6,6 +6,9 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from lake_assets.landing.broker import broker_options
+from lake_assets.settings import Settings
+
 # The broker ends a transaction after this long without its producer; readers of committed records wait until then.
 TRANSACTION_TIMEOUT_MS = 10_000
 _CALL_SECONDS = 15.0
@@ -30,9 +33,9 @@ class TransactionFailed(Exception):
 class Transactions:
     """Commits transactions under one transactional id. A failed one costs the producer, never the data."""
 
-    def __init__(self, kafka: str, transactional_id: str) -> None:
-        self._settings = {
-            "bootstrap.servers": kafka,
+    def __init__(self, settings: Settings, transactional_id: str) -> None:
+        self._options = {
+            **broker_options(settings),
             "transactional.id": transactional_id,
             "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
             "linger.ms": 5,
@@ -65,7 +68,7 @@ class Transactions:
 
     def _started(self) -> Producer:
         if self._producer is None:
-            producer = Producer(self._settings)
+            producer = Producer(self._options)
             producer.init_transactions(30.0)
             self._producer = producer
         return self._producer

@@ -21,8 +21,8 @@ def connector_name(domain: str) -> str:
     return f"raw-{domain}"
 
 
-def jdbc_catalog(address: str, user: str, password: str) -> dict[str, str]:
-    """The raw catalog in a Postgres at `address` (HOST:PORT/DATABASE), as the sink is told of it.
+def jdbc_catalog(url: str, user: str, password: str) -> dict[str, str]:
+    """The raw catalog in a Postgres at `url`, which is JDBC's, as the sink is told of it.
 
     Raises ValueError for a password that is no config provider reference (`${file:PATH:KEY}`): the REST API shows a
     config to anyone.
@@ -31,7 +31,7 @@ def jdbc_catalog(address: str, user: str, password: str) -> dict[str, str]:
         raise ValueError("the connector's password must be a config provider reference such as ${file:PATH:KEY}")
     return {
         "iceberg.catalog.catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog",
-        "iceberg.catalog.uri": f"jdbc:postgresql://{address}?currentSchema={CATALOG}",
+        "iceberg.catalog.uri": url,
         "iceberg.catalog.jdbc.user": user,
         "iceberg.catalog.jdbc.password": password,
         "iceberg.catalog.jdbc.schema-version": "V1",
@@ -51,11 +51,13 @@ def domain_connector(
     bucket: Mapping[str, str],
     commit_interval_ms: int,
     tasks: int,
+    kafka: Mapping[str, str],
 ) -> ConnectorSpec:
     """The connector of one domain. It names no asset, so a new asset changes no connector.
 
     `catalog` and `bucket` are the sink's properties for the raw catalog and for that kind of bucket, `warehouse` the
-    URL of raw in it, such as `file:///…/raw`.
+    URL of raw in it, such as `file:///…/raw`. `kafka` is what a client in Java is told of the broker's security: the
+    sink has clients of its own.
     """
     return ConnectorSpec(
         connector_name(domain),
@@ -72,6 +74,7 @@ def domain_connector(
             "iceberg.catalog.warehouse": warehouse,
             **bucket,
             **_delivery(domain, commit_interval_ms),
+            **{f"iceberg.kafka.{key}": value for key, value in kafka.items()},
         },
     )
 

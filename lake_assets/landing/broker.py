@@ -1,12 +1,17 @@
 """The lake's Kafka broker: clients that say in one sentence when it does not answer, instead of logging for ever."""
 
 import logging
+import re
 import socket
+import time
+from collections.abc import Mapping
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from lake_assets.errors import LakeError, Unavailable
+from lake_assets.access import check_ca, librdkafka_options, read_password
+from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.settings import Settings
 
 DEADLINE_SECONDS = 30.0
@@ -21,17 +26,55 @@ _SILENT = frozenset(
         KafkaError.REQUEST_TIMED_OUT,
     }
 )
+_REFUSED = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
+_LOOK_SECONDS = 0.5
+Options = dict[str, str | int | float | bool]
 
 
-def client_config(settings: Settings) -> dict[str, str | int | float | bool]:
-    """What every client needs. Raises Unavailable at once when no broker listens, for which librdkafka would wait."""
+def broker_options(settings: Settings) -> Options:
+    """Where the broker is and how it lets a client in. Raises SettingsError for a file that is not as it must be."""
+    access = settings.kafka_access
+    check_ca(access.ca, "LAKE_KAFKA_CA")
+    password = read_password(access.password_file, "LAKE_KAFKA_PASSWORD_FILE") if access.sasl else ""
+    return {"bootstrap.servers": settings.kafka, **librdkafka_options(access, password)}
+
+
+def client_config(settings: Settings) -> Options:
+    """What every client needs. Raises Unavailable at once when no broker listens, and SettingsError when one does not
+    let the lake in: for both librdkafka would wait."""
     if settings.kafka.endswith(":0"):
         raise Unavailable("this lake has no Kafka broker yet: start it with `lake up`.")
     if all(_is_refused(address) for address in settings.kafka.split(",")):
         raise Unavailable(
             f"the Kafka broker at {settings.kafka} does not answer (connection refused): start it with `lake up`."
         )
-    return {"bootstrap.servers": settings.kafka, "client.id": "lake"}
+    options = broker_options(settings)
+    if settings.kafka_access.protocol != "plaintext" and (error := silence(options, DEADLINE_SECONDS)):
+        raise broker_error(settings, error, "describe topics")
+    return {**options, "client.id": "lake"}
+
+
+def silence(options: Mapping[str, str | int | float | bool], seconds: float) -> KafkaError | None:
+    """Why the broker does not answer, or None when it does. A refusal is told at once, all else after so many seconds.
+
+    To a client librdkafka says no more than that time is up, and the reason only to a callback.
+    """
+    heard: list[KafkaError] = []
+    config: dict[str, Any] = {**options, "error_cb": heard.append}
+    client = AdminClient(config, logger=quiet())
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            client.list_topics(timeout=min(_LOOK_SECONDS, seconds))
+        except KafkaException as exception:
+            error = error_of(exception)
+        else:
+            return None
+        client.poll(0)
+        if refusals := [told for told in heard if told.code() in _REFUSED]:
+            return refusals[0]
+        if time.monotonic() > deadline:
+            return next((told for told in heard if told.code() != KafkaError._ALL_BROKERS_DOWN), error)
 
 
 def _is_refused(address: str) -> bool:
@@ -59,13 +102,30 @@ def admin(settings: Settings, **options: str | int | float | bool) -> AdminClien
 
 
 def broker_error(settings: Settings, error: KafkaError, doing: str) -> LakeError:
-    """The error for a person: Unavailable when nobody answers, else what the broker said to `doing`."""
+    """The error for a person: Unavailable when nobody answers, SettingsError when the lake is not let in, else what the
+    broker said to `doing`."""
+    access = settings.kafka_access
+    if error.code() == KafkaError._AUTHENTICATION:
+        return SettingsError(
+            f"the Kafka broker at {settings.kafka} does not let in user '{access.user}' ({_said(error)}): check "
+            f"LAKE_KAFKA_USER, LAKE_KAFKA_SASL_MECHANISM and the password in {access.password_file}."
+        )
+    if error.code() == KafkaError._SSL:
+        return SettingsError(
+            f"the Kafka broker at {settings.kafka} cannot be reached safely ({_said(error)}): check that LAKE_KAFKA_CA "
+            "is the certificate file of its authority, and that it speaks what LAKE_KAFKA_SECURITY says."
+        )
     if error.code() in _SILENT:
         return Unavailable(
             f"the Kafka broker at {settings.kafka} does not answer ({error.str()}): start it with `lake up`, "
             f"or see what `lake status` says about it."
         )
     return LakeError(f"Kafka refused to {doing}: {error.str()}.")
+
+
+def _said(error: KafkaError) -> str:
+    """Without the address before and the milliseconds behind."""
+    return re.sub(r"^\w+://\S+: | \(after \d+ms in state \w+.*$", "", error.str())
 
 
 def error_of(exception: KafkaException) -> KafkaError:

@@ -4,11 +4,12 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 from urllib.parse import quote
 
+from lake_assets.access import check_ca, read_password
 from lake_assets.compile.connector import ConnectorSpec, domain_connector
-from lake_assets.errors import LakeError, Unavailable
+from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.landing.raw_catalog import sink_catalog
 from lake_assets.settings import Settings
 from lake_assets.stores import store_of
@@ -24,6 +25,13 @@ _STALE_SECONDS = 3.0
 # A task that has seen no record since it started answers no commit, and the others' files wait for its time-out. Two
 # tasks on a quiet lake therefore cost seconds of freshness, and on two cores they land no more than one does.
 _TASKS = {"local": 1, "gcp": 2, "aws": 2}
+
+
+class RestAccess(TypedDict):
+    """What `requests` is told, so that the REST API lets the lake in."""
+
+    auth: tuple[str, str] | None
+    verify: str | bool
 
 
 class ConnectorFailed(LakeError):
@@ -72,7 +80,16 @@ def connector_for(settings: Settings, domain: str) -> ConnectorSpec:
         store_of(settings.bucket).sink,
         settings.commit_seconds * 1000,
         _TASKS[settings.target],
+        settings.kafka_for_java,
     )
+
+
+def rest_access(settings: Settings) -> RestAccess:
+    """How the REST API is reached. Raises SettingsError for a file that is not as it must be."""
+    access = settings.connect_access
+    check_ca(access.ca, "LAKE_CONNECT_CA")
+    auth = (access.user, read_password(access.password_file, "LAKE_CONNECT_PASSWORD_FILE")) if access.user else None
+    return RestAccess(auth=auth, verify=str(access.ca) if access.ca else True)
 
 
 def config_differences(settings: Settings, spec: ConnectorSpec) -> Mapping[str, tuple[str | None, str | None]] | None:
@@ -179,9 +196,15 @@ def _request(
     if settings.connect.endswith(":0"):
         raise Unavailable("this lake has no Kafka Connect worker yet: start it with `lake up`.")
     deadline = deadline or time.monotonic() + DEADLINE_SECONDS
+    access = rest_access(settings)
     while True:
         try:
-            reply = requests.request(method, settings.connect + path, json=body, timeout=_REQUEST_SECONDS)
+            reply = requests.request(method, settings.connect + path, json=body, timeout=_REQUEST_SECONDS, **access)
+        except requests.exceptions.SSLError as error:
+            raise SettingsError(
+                f"Kafka Connect at {settings.connect} cannot be reached safely ({_tls_reason(error)}): check that "
+                "LAKE_CONNECT_CA is the certificate file of its authority."
+            ) from error
         except requests.RequestException as error:
             raise Unavailable(
                 f"Kafka Connect at {settings.connect} does not answer ({type(error).__name__}): start it with "
@@ -194,9 +217,20 @@ def _request(
         time.sleep(_POLL_SECONDS)
     if reply.status_code == requests.codes.not_found:
         return None
+    if reply.status_code == requests.codes.unauthorized:
+        raise SettingsError(
+            f"Kafka Connect at {settings.connect} does not let in user '{settings.connect_access.user}': check "
+            f"LAKE_CONNECT_USER and the password in {settings.connect_access.password_file}."
+        )
     if not reply.ok:
         said = (
             reply.json().get("message", reply.text) if "json" in reply.headers.get("content-type", "") else reply.text
         )
         raise LakeError(f"Kafka Connect refused {method} {path}: {' '.join(said.split())}")
     return reply.json() if reply.content else None
+
+
+def _tls_reason(error: Exception) -> str:
+    """OpenSSL's own words, which stand in the middle of what three libraries say around them."""
+    said = re.search(r"\] ([^(\"']+)", str(error))
+    return said[1].strip() if said else "TLS failed"

@@ -41,9 +41,7 @@ def sink_catalog(settings: Settings) -> Mapping[str, str]:
     """What Kafka Connect's sink must be told of the catalog; no secret is in it."""
     if settings.target == "aws":
         return glue_catalog(aws_endpoint("glue"))
-    postgres = settings.postgres
-    address = f"{postgres.host}:{postgres.port}/{postgres.dbname}"
-    return jdbc_catalog(address, "connect", settings.connect_password)
+    return jdbc_catalog(settings.postgres.jdbc_url(CATALOG), "connect", settings.connect_password)
 
 
 def _sql_catalog(settings: Settings) -> "MetastoreCatalog":
@@ -100,8 +98,7 @@ def _postgres(settings: Settings) -> Iterator[None]:
     try:
         yield
     except (OperationalError, psycopg.OperationalError) as error:
-        address = f"{settings.postgres.host}:{settings.postgres.port}"
-        raise Unavailable(f"Postgres at {address} does not answer: start it with `lake up`.") from error
+        raise settings.postgres.not_reached(error) from error
 
 
 def _glue() -> AbstractContextManager[None]:

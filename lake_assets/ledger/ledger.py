@@ -108,9 +108,7 @@ class Ledger:
                 settings.postgres.conninfo("lake"), autocommit=True, options="-c timezone=UTC"
             )
         except psycopg.OperationalError as error:
-            address = f"{settings.postgres.host}:{settings.postgres.port}"
-            reason = str(error).strip().splitlines()[0].rpartition("failed: ")[2]
-            raise Unavailable(f"Postgres at {address} does not answer ({reason}): run 'lake up'.") from None
+            raise settings.postgres.not_reached(error) from None
 
     @property
     def connection(self) -> psycopg.Connection:

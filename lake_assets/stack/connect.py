@@ -1,5 +1,6 @@
 """The Kafka Connect worker."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from lake_assets.stack.addresses import THIS_MACHINE
@@ -7,11 +8,22 @@ from lake_assets.stack.kafka import LOGGING, fill_template
 from lake_assets.stack.layout import Layout
 from lake_assets.stack.programs import Program
 
+# The worker's own clients, and those that it makes for connectors.
+CLIENTS = ("", "producer.", "consumer.", "admin.")
+
 
 def prepare_connect(
-    layout: Layout, jars: Path, kafka: str, port: int, listen: str = THIS_MACHINE, host: str = THIS_MACHINE
+    layout: Layout,
+    jars: Path,
+    kafka: str,
+    port: int,
+    listen: str = THIS_MACHINE,
+    host: str = THIS_MACHINE,
+    security: Mapping[str, str] | None = None,
 ) -> None:
-    """Write its configuration: `kafka` is the broker, `listen` what it binds, `host` how other workers find it."""
+    """Write its configuration: `kafka` is the broker, `listen` what it binds, `host` how other workers find it.
+    `security` is what its clients are told of the broker's, None for an open one."""
+    options = {f"{client}{key}": value for client in CLIENTS for key, value in (security or {}).items()}
     fill_template(
         "worker.properties",
         layout.run / "worker.properties",
@@ -21,6 +33,8 @@ def prepare_connect(
         host=host,
         plugins=jars / "plugins",
         secrets=layout.connect_secrets,
+        # A backslash would begin an escape.
+        security="\n".join(f"{key}={value}".replace("\\", "\\\\") for key, value in options.items()),
     )
 
 

@@ -49,7 +49,14 @@ PORTS: dict[str, int | str] = {
 }
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - who reaches a container is its network's business
 METABASE = "metabase"
-SECRETS = (Path("pgpass"), Path("connect/postgres.properties"), Path(METABASE))
+SECRETS = (
+    Path("pgpass"),
+    Path("kafka_password"),
+    Path("connect_password"),
+    Path("connect/postgres.properties"),
+    Path("connect/kafka.properties"),
+    Path(METABASE),
+)
 POLL_SECONDS = 0.5
 
 
@@ -129,7 +136,8 @@ def programs_of(parts: Sequence[str], settings: Settings, layout: Layout) -> lis
         found.append(kafka_program(layout, find_java(), jars))
     if "connect" in parts:
         host = socket.gethostbyname(socket.gethostname())
-        prepare_connect(layout, jars, settings.kafka, int(PORTS["connect_port"]), EVERYWHERE, host)
+        port = int(PORTS["connect_port"])
+        prepare_connect(layout, jars, settings.kafka, port, EVERYWHERE, host, settings.kafka_for_java)
         found.append(connect_program(layout, find_java(), jars))
     wanted = [program for program in found if _group(program.name) in parts]
     if missing := set(parts) - {_group(program.name) for program in wanted}:

@@ -32,20 +32,24 @@ def check_kafka(settings: Settings) -> str | None:
     host, _, port = settings.kafka.partition(",")[0].rpartition(":")
     if refused := _refuses(host, int(port)):
         return refused
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
+    from lake_assets.errors import SettingsError
+    from lake_assets.landing.broker import broker_options, silence
 
-    # The client logs each refused connection on stderr; its answer says enough.
-    quiet = {"bootstrap.servers": settings.kafka, "log_level": 0, "socket.timeout.ms": int(SECONDS * 1000)}
     try:
-        AdminClient(quiet).list_topics(timeout=SECONDS)
-    except KafkaException as error:
-        return error.args[0].str()
-    return None
+        error = silence(broker_options(settings), SECONDS)
+    except SettingsError as wrong:
+        return str(wrong)
+    return error.str() if error else None
 
 
 def check_connect(settings: Settings) -> str | None:
-    return _ask_http(f"{settings.connect}/connectors")
+    from lake_assets.errors import SettingsError
+    from lake_assets.landing.connect import rest_access
+
+    try:
+        return _ask_http(f"{settings.connect}/connectors", **rest_access(settings))
+    except SettingsError as wrong:
+        return str(wrong)
 
 
 def failed_connectors(settings: Settings) -> str | None:
@@ -131,14 +135,14 @@ def _refuses(host: str, port: int) -> str | None:
     return None
 
 
-def _ask_http(url: str) -> str | None:
+def _ask_http(url: str, auth: tuple[str, str] | None = None, verify: str | bool = True) -> str | None:
     address = urlsplit(url)
-    if refused := _refuses(address.hostname or "", address.port or 80):
+    if refused := _refuses(address.hostname or "", address.port or (443 if address.scheme == "https" else 80)):
         return refused
     import requests
 
     try:
-        answer = requests.get(url, timeout=SECONDS)
+        answer = requests.get(url, timeout=SECONDS, auth=auth, verify=verify)
     except requests.RequestException as error:
         return "it does not answer" if isinstance(error, requests.ConnectionError) else str(error)
     return None if answer.ok else f"HTTP {answer.status_code}"

@@ -7,13 +7,12 @@ run time and nothing is written to the user's home. dbt finds them the same way 
 import importlib.util
 import os
 import platform
-import re
 from pathlib import Path
 
 import duckdb
 
 from lake_assets.bucket import let_read
-from lake_assets.errors import Unavailable
+from lake_assets.errors import LakeError, Unavailable
 from lake_assets.settings import Settings
 from lake_assets.stores import store_of
 
@@ -39,7 +38,7 @@ def connect(
         if serving:
             mode = ", read_only" if read_only else ""
             _attach(connection, settings, f"attach {_literal(_conninfo(settings))} as serving (type postgres{mode})")
-    except Unavailable:
+    except LakeError:
         connection.close()
         raise
     return connection
@@ -67,13 +66,9 @@ def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, statement
     try:
         connection.execute(statement)
     except duckdb.IOException as error:
-        refusal = re.search(r"connection to server at .+? failed: ([^\n]+)", str(error))
-        if refusal is None:
+        if "connection to server at" not in str(error):
             raise
-        address = f"{settings.postgres.host}:{settings.postgres.port}"
-        raise Unavailable(
-            f"Postgres at {address} does not answer ({refusal[1].strip()}): start it with `lake up`."
-        ) from error
+        raise settings.postgres.not_reached(error) from error
 
 
 def open_bucket(connection: duckdb.DuckDBPyConnection, bucket: str) -> None:

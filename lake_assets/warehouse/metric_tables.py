@@ -7,14 +7,12 @@ import psycopg
 from lake_assets.catalog.metric import Metric
 from lake_assets.compile.metric_sink import Database
 from lake_assets.compile.metric_tables import SCHEMA, metric_statements, shards_table
-from lake_assets.errors import Unavailable
 from lake_assets.settings import Settings
 
 
 def sink_database(settings: Settings) -> Database:
     """How Kafka Connect reaches the database."""
-    postgres = settings.postgres
-    url = f"jdbc:postgresql://{postgres.host}:{postgres.port}/{postgres.dbname}?currentSchema={SCHEMA}&reWriteBatchedInserts=true"
+    url = settings.postgres.jdbc_url(SCHEMA, "&reWriteBatchedInserts=true")
     return Database(url, "connect", settings.connect_password)
 
 
@@ -43,5 +41,4 @@ def _session(settings: Settings) -> psycopg.Connection:
     try:
         return psycopg.connect(settings.postgres.conninfo("lake"))
     except psycopg.OperationalError as error:
-        address = f"{settings.postgres.host}:{settings.postgres.port}"
-        raise Unavailable(f"Postgres at {address} does not answer: start it with `lake up`.") from error
+        raise settings.postgres.not_reached(error) from error

@@ -13,8 +13,8 @@ PASSWORD = "${file:/secrets/connect/postgres.properties:password}"
 
 
 def connector(domain: str) -> ConnectorSpec:
-    catalog = jdbc_catalog("127.0.0.1:5432/lake", "connect", PASSWORD)
-    return domain_connector(domain, catalog, "file:///raw", {}, 1000, 2)
+    catalog = jdbc_catalog("jdbc:postgresql://127.0.0.1:5432/lake", "connect", PASSWORD)
+    return domain_connector(domain, catalog, "file:///raw", {}, 1000, 2, {})
 
 
 def test_a_topic_keeps_events_until_they_are_read_however_old_they_are() -> None:
@@ -54,4 +54,4 @@ def test_connectors_of_two_domains_share_neither_name_nor_control_topic() -> Non
 @pytest.mark.parametrize("password", ["secret", "", "${file:/x:password} "])
 def test_a_password_in_a_connector_s_config_is_refused(password: str) -> None:
     with pytest.raises(ValueError, match="config provider"):
-        jdbc_catalog("127.0.0.1:5432/lake", "connect", password)
+        jdbc_catalog("jdbc:postgresql://127.0.0.1:5432/lake", "connect", password)

@@ -140,6 +140,29 @@ def test_an_unknown_part_and_an_unknown_word_are_refused(tmp_path: Path, monkeyp
         main(["no-such-program"])
 
 
+def test_the_worker_is_told_how_to_get_in_with_a_reference_for_the_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "connect").mkdir()
+    (tmp_path / "connect" / "kafka.properties").write_text("password=secret\n", "utf-8")
+    variables = {"LAKE_HOME": str(tmp_path / "home"), "LAKE_SECRETS": str(tmp_path), "LAKE_KAFKA": "broker:9093"}
+    access = {"LAKE_KAFKA_SECURITY": "sasl_ssl", "LAKE_KAFKA_USER": "lake", "LAKE_KAFKA_CA": "/ca.pem"}
+    for name, value in {**variables, **access}.items():
+        monkeypatch.setenv(name, value)
+    layout = Layout(tmp_path / "home")
+    make_home(layout)
+    programs_of(["connect"], load_settings(), layout)
+    told = (layout.run / "worker.properties").read_text("utf-8").splitlines()
+    file = layout.connect_secrets / "kafka.properties"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for client in ("", "producer.", "consumer.", "admin."):
+        assert f"{client}security.protocol=SASL_SSL" in told
+        assert f"{client}ssl.truststore.location=/ca.pem" in told
+        (login,) = [line for line in told if line.startswith(f"{client}sasl.jaas.config=")]
+        assert login.endswith(f'password="${{file:{file}:password}}";')
+    assert not [line for line in told if "secret" in line.replace(str(layout.secrets), "")]
+
+
 def test_the_web_server_is_told_where_the_code_server_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_HOME", str(tmp_path))
     monkeypatch.setenv("LAKE_CODE_HOST", "code.example")

@@ -47,7 +47,7 @@ def visit(settings: Settings, asset: Asset, metric: Metric) -> None:
             "bootstrap.servers": settings.kafka,
             "group.id": metric.topic,
             "enable.auto.commit": False,
-            **group_settings(settings.kafka),
+            **group_settings(settings),
         }
     )
     visitor.subscribe([asset.topic])

@@ -5,4 +5,4 @@ from stream_app.group import group_settings
 
 
 def test_a_broker_with_its_own_protocol_is_asked_for_it(stack: Settings) -> None:
-    assert group_settings(stack.kafka) == {"group.protocol": "consumer"}
+    assert group_settings(stack) == {"group.protocol": "consumer"}

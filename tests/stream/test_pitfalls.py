@@ -65,7 +65,7 @@ def test_a_consumer_that_is_in_no_group_commits_nothing(counted: Callable[..., C
     group wrote over what they had committed."""
     made = counted("outside")
     consumer = Consumer({"bootstrap.servers": made.settings.kafka, "group.id": made.metric.topic})
-    transactions = Transactions(made.settings.kafka, "outsider")
+    transactions = Transactions(made.settings, "outsider")
     with pytest.raises(TransactionFailed):
         transactions.commit([], [TopicPartition(made.asset.topic, 0, 1)], consumer)
     [place] = consumer.committed([TopicPartition(made.asset.topic, 0)], 30)
@@ -89,7 +89,7 @@ def test_what_was_half_written_when_an_error_ended_an_instance_is_not_committed(
     genuine = application.rows_as_json
     monkeypatch.setattr(application, "rows_as_json", fail_once_at_the_second)
     status = Status(made.metric.table, "failing")
-    failing = application.Loop(made.settings.kafka, made.asset, made.metric, "failing", 4, status)
+    failing = application.Loop(made.settings, made.asset, made.metric, "failing", 4, status)
     with pytest.raises(MemoryError):
         failing.run(lambda _: None)
     made.instances.start("one")
@@ -105,7 +105,7 @@ def test_what_was_folded_before_the_partitions_were_lost_is_thrown_away(
     produce(made, orders(5_000, expected), 50_000).join()
     monkeypatch.setattr(application.Loop, "_commit", lambda _: None)
     status = Status(made.metric.table, "losing")
-    losing = application.Loop(made.settings.kafka, made.asset, made.metric, "losing", 4, status)
+    losing = application.Loop(made.settings, made.asset, made.metric, "losing", 4, status)
 
     def comes_again() -> bool:
         """A broker that wakes up may hear the instance before it looks at the clock: then nothing is lost yet."""
@@ -146,7 +146,7 @@ def test_records_that_come_again_after_a_rebalance_are_left_out_by_their_offsets
 
     monkeypatch.setattr(application.Loop, "_consume", consume_again)
     status = Status(made.metric.table, "again")
-    loop = application.Loop(made.settings.kafka, made.asset, made.metric, "again", 4, status)
+    loop = application.Loop(made.settings, made.asset, made.metric, "again", 4, status)
     with ThreadPoolExecutor(1) as pool:
         ended = pool.submit(loop.run, lambda _: None)
         try:

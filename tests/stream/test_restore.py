@@ -44,7 +44,7 @@ class Instance:
 
 
 def restored(made: Counted, position: Position) -> PartitionState:
-    states = restore(made.settings.kafka, made.asset, made.metric, {0: position}, lambda _: None, lambda: None)
+    states = restore(made.settings, made.asset, made.metric, {0: position}, lambda _: None, lambda: None)
     return states[0]
 
 

@@ -1,0 +1,88 @@
+"""How Kafka and Kafka Connect of a team's own let the lake in. Passwords are named by their files, and never held."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from lake_assets.errors import SettingsError
+
+Protocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
+MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaAccess:
+    """`user` and `password_file` are for SASL. `ca` is the file of the authority that signed the brokers' certificates,
+    None for those that the machine trusts."""
+
+    protocol: Protocol
+    mechanism: Mechanism
+    user: str
+    password_file: Path
+    ca: Path | None
+
+    @property
+    def sasl(self) -> bool:
+        return self.protocol.startswith("sasl_")
+
+    @property
+    def tls(self) -> bool:
+        return self.protocol.endswith("ssl")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectAccess:
+    """Without a `user` no password is sent. `ca` is as Kafka's."""
+
+    user: str
+    password_file: Path
+    ca: Path | None
+
+
+def librdkafka_options(access: KafkaAccess, password: str) -> dict[str, str]:
+    """What a client of librdkafka is told of the broker's security; `password` is not looked at without SASL."""
+    if access.protocol == "plaintext":
+        return {}
+    options = {"security.protocol": access.protocol}
+    if access.sasl:
+        options |= {"sasl.mechanism": access.mechanism, "sasl.username": access.user, "sasl.password": password}
+    if access.ca:
+        options["ssl.ca.location"] = str(access.ca)
+    return options
+
+
+def java_options(access: KafkaAccess, password: str) -> dict[str, str]:
+    """The same for a client in Java; `password` is a reference for a config provider (`${file:PATH:KEY}`)."""
+    if access.protocol == "plaintext":
+        return {}
+    options = {"security.protocol": access.protocol.upper()}
+    if access.sasl:
+        module = "plain.PlainLoginModule" if access.mechanism == "PLAIN" else "scram.ScramLoginModule"
+        user = access.user.replace("\\", "\\\\").replace('"', '\\"')
+        options["sasl.mechanism"] = access.mechanism
+        options["sasl.jaas.config"] = (
+            f'org.apache.kafka.common.security.{module} required username="{user}" password="{password}";'
+        )
+    if access.ca:
+        options |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(access.ca)}
+    return options
+
+
+def read_password(file: Path, variable: str) -> str:
+    """The file's text without its line end; `variable` is the setting that names the file. Raises SettingsError."""
+    if not file.is_file():
+        raise SettingsError(f"there is no file {file}: write the password into it, or name another with {variable}.")
+    if file.stat().st_mode & 0o077:
+        raise SettingsError(f"{file} holds a password and others may read it: say `chmod 600 {file}`.")
+    password = file.read_text("utf-8").rstrip("\r\n")
+    if not password:
+        raise SettingsError(f"{file} is empty: write the password into it.")
+    return password
+
+
+def check_ca(file: Path | None, variable: str) -> None:
+    """Raises SettingsError when the setting names a file that is not there."""
+    if file is not None and not file.is_file():
+        raise SettingsError(f"{variable} is '{file}', where no file is: name the certificate file of the authority.")

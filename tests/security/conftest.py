@@ -1,0 +1,43 @@
+"""A lake's home whose Kafka, Connect and Postgres are a team's own, started as tests ask for them."""
+
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from lake_assets.settings import Settings, load_settings
+from tests.security.own import Own, connect, kafka, postgres
+
+
+@pytest.fixture(scope="module")
+def own() -> Generator[Own]:
+    home = Path(tempfile.mkdtemp(prefix="lake-"))
+    try:
+        made = Own.make(home)
+        made.write_passwords()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in made.environment().items():
+                patch.setenv(name, value)
+            yield made
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def own_kafka(own: Own) -> Generator[Settings]:
+    with kafka(own):
+        yield load_settings()
+
+
+@pytest.fixture(scope="module")
+def own_postgres(own: Own) -> Generator[Settings]:
+    with postgres(own):
+        yield load_settings()
+
+
+@pytest.fixture(scope="module")
+def own_lake(own: Own, own_kafka: Settings, own_postgres: Settings) -> Generator[Settings]:
+    with connect(own):
+        yield load_settings()

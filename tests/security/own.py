@@ -1,0 +1,241 @@
+"""Servers of a team's own: each asks for TLS and a password, and is ended by its process's id."""
+
+import os
+import pwd
+import signal
+import socket
+import subprocess
+from base64 import b64encode
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (  # pyright: ignore[reportPrivateImportUsage]
+    AdminClient,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+
+from lake_assets.settings import Settings, load_settings
+from lake_assets.stack.addresses import choose_ports, write_addresses
+from lake_assets.stack.connect import connect_program, prepare_connect
+from lake_assets.stack.health import check_connect
+from lake_assets.stack.jars import jars_folder
+from lake_assets.stack.java import find_java
+from lake_assets.stack.kafka import kafka_program, prepare_kafka
+from lake_assets.stack.layout import Layout
+from lake_assets.stack.passwords import keep_passwords, write_private
+from lake_assets.stack.postgres import postgres_program, prepare_postgres
+from lake_assets.stack.programs import Program
+from lake_assets.stack.roles import bootstrap
+from tests.security.certificates import Authority, as_pkcs12
+from tests.security.tls_door import tls_door
+from tests.stack.conditions import wait_until
+
+HERE = "127.0.0.1"
+# With the characters that JAAS and properties files escape.
+USER = 'team\\"lake'
+KAFKA_PASSWORD = 'back\\slash "quoted" 5%-secret'
+CONNECT_PASSWORD = "worker:secret"
+KEYSTORE_PASSWORD = "keystore"
+BROKER = """
+listeners=PLAINTEXT://127.0.0.1:{inside},SASL_SSL://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{inside},SASL_SSL://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.sasl_ssl.plain.sasl.jaas.config={plain}
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={scram}
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram}
+ssl.keystore.type=PEM
+ssl.keystore.location={keystore}
+"""
+WORKER = """
+listeners=https://127.0.0.1:{port}
+listeners.https.ssl.keystore.type=PKCS12
+listeners.https.ssl.keystore.location={keystore}
+listeners.https.ssl.keystore.password={password}
+listeners.https.ssl.key.password={password}
+rest.extension.classes=BasicAuthentication
+basic.credentials={credentials}
+"""
+
+
+@dataclass(frozen=True)
+class Own:
+    """The home of a lake whose servers are a team's, with the authority of their certificates and another one."""
+
+    layout: Layout
+    ports: dict[str, int | str]
+    authority: Authority
+    stranger: Authority
+    keystore: Path
+
+    @staticmethod
+    def make(home: Path) -> "Own":
+        layout = Layout(home)
+        layout.create()
+        ports = choose_ports({}, home, frozenset())
+        write_addresses(layout, ports)
+        authority = Authority.make(home / "authority.pem")
+        keystore = home / "server.pem"
+        write_private(keystore, authority.issue(HERE).decode())
+        return Own(layout, ports, authority, Authority.make(home / "stranger.pem"), keystore)
+
+    def address(self, port: str) -> str:
+        return f"{HERE}:{self.ports[port]}"
+
+    def environment(self) -> dict[str, str]:
+        """The settings by which the lake reaches all three servers."""
+        return {
+            "LAKE_HOME": str(self.layout.home),
+            "LAKE_KAFKA": self.address("kafka_port"),
+            "LAKE_KAFKA_SECURITY": "sasl_ssl",
+            "LAKE_KAFKA_USER": USER,
+            "LAKE_KAFKA_CA": str(self.authority.ca),
+            "LAKE_CONNECT": f"https://{self.address('connect_port')}",
+            "LAKE_CONNECT_USER": "lake",
+            "LAKE_CONNECT_CA": str(self.authority.ca),
+            "LAKE_POSTGRES_SSLMODE": "verify-full",
+            "LAKE_POSTGRES_CA": str(self.authority.ca),
+        }
+
+    def write_passwords(self) -> None:
+        secrets = self.layout.secrets
+        write_private(secrets / "kafka_password", f"{KAFKA_PASSWORD}\n")
+        write_private(secrets / "connect_password", f"{CONNECT_PASSWORD}\n")
+        write_private(
+            self.layout.connect_secrets / "kafka.properties", f"password={_property(_jaas(KAFKA_PASSWORD))}\n"
+        )
+
+
+@contextmanager
+def kafka(own: Own) -> Generator[None]:
+    """A broker for clients with SASL and TLS; it makes its users by a listener without, which no setting names."""
+    java, jars = find_java(), jars_folder()
+    inside = _free_port()
+    prepare_kafka(own.layout, java, jars, own.ports)
+    module = "org.apache.kafka.common.security"
+    plain = f'{module}.plain.PlainLoginModule required "user_{_jaas(USER)}"="{_jaas(KAFKA_PASSWORD)}";'
+    text = BROKER.format(
+        inside=inside,
+        port=own.ports["kafka_port"],
+        controller=own.ports["controller_port"],
+        plain=_property(plain),
+        scram=f"{module}.scram.ScramLoginModule required;",
+        keystore=own.keystore,
+    )
+    with (own.layout.run / "broker.properties").open("a", encoding="utf-8") as config:
+        config.write(text)
+    with _running(own.layout, kafka_program(own.layout, java, jars)):
+        admin = AdminClient({"bootstrap.servers": f"{HERE}:{inside}", "log_level": 0})
+        wait_until(lambda: _answers(admin), 60)
+        users = [
+            UserScramCredentialUpsertion(USER, ScramCredentialInfo(mechanism, 4096), KAFKA_PASSWORD.encode())
+            for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)
+        ]
+        for one in users:
+            admin.alter_user_scram_credentials([one])[USER].result(60)
+        yield
+
+
+@contextmanager
+def postgres(own: Own) -> Generator[None]:
+    """A server that takes nobody without TLS, with the lake's roles."""
+    layout, port, settings = own.layout, int(own.ports["postgres_port"]), load_settings()
+    inside = _free_port()
+    passwords = keep_passwords(layout, HERE, port)
+    prepare_postgres(layout, inside, passwords["lake_admin"])
+    with _running(layout, postgres_program(layout)), tls_door(port, inside, own.keystore):
+        wait_until(lambda: _has_roles(settings, passwords), 60)
+        yield
+
+
+@contextmanager
+def connect(own: Own) -> Generator[None]:
+    """A worker whose own clients and REST API are secured. Kafka's extension for passwords is not among the lake's
+    jars; what stands for it here does the same with one user."""
+    java, jars, settings = find_java(), jars_folder(), load_settings()
+    port = int(own.ports["connect_port"])
+    prepare_connect(own.layout, jars, settings.kafka, port, security=settings.kafka_for_java)
+    keystore = own.layout.home / "server.p12"
+    keystore.write_bytes(as_pkcs12(own.keystore.read_bytes(), KEYSTORE_PASSWORD))
+    credentials = b64encode(f"lake:{CONNECT_PASSWORD}".encode()).decode()
+    with (own.layout.run / "worker.properties").open("a", encoding="utf-8") as config:
+        config.write(WORKER.format(port=port, keystore=keystore, password=KEYSTORE_PASSWORD, credentials=credentials))
+    classes = _compiled(Path(java), jars, own.layout.run / "extension")
+    program = connect_program(own.layout, java, jars)
+    path = f"{jars / 'kafka'}/*"
+    command = tuple(f"{classes}{os.pathsep}{path}" if part == path else part for part in program.command)
+    with _running(own.layout, Program("connect", command, directory=program.directory)):
+        wait_until(lambda: check_connect(settings) is None, 120)
+        yield
+
+
+def _compiled(java: Path, jars: Path, folder: Path) -> Path:
+    folder.mkdir()
+    source = Path(__file__).with_name("BasicAuthentication.java")
+    compiler = java.resolve().with_name("javac")
+    subprocess.run([compiler, "-cp", f"{jars / 'kafka'}/*", "-d", folder, source], check=True)
+    services = folder / "META-INF" / "services"
+    services.mkdir(parents=True)
+    (services / "org.apache.kafka.connect.rest.ConnectRestExtension").write_text("BasicAuthentication\n", "utf-8")
+    return folder
+
+
+@contextmanager
+def _running(layout: Layout, program: Program) -> Generator[None]:
+    user = pwd.getpwnam(program.user) if program.user else None
+    with layout.log(program.name).open("ab") as log:
+        process = subprocess.Popen(
+            program.command,
+            stdout=log,
+            stderr=log,
+            cwd="/" if user else program.directory or layout.home,
+            user=user.pw_uid if user else None,
+            group=user.pw_gid if user else None,
+            extra_groups=[] if user else None,
+        )
+    try:
+        yield
+    finally:
+        # A Postgres that is killed leaves its shared memory behind.
+        process.send_signal(getattr(signal, f"SIG{program.stop_signal}"))
+        try:
+            process.wait(program.stop_seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _jaas(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _property(text: str) -> str:
+    return text.replace("\\", "\\\\")
+
+
+def _free_port() -> int:
+    with socket.create_server((HERE, 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def _has_roles(settings: Settings, passwords: dict[str, str]) -> bool:
+    admin = settings.postgres.conninfo("lake_admin", "postgres")
+    try:
+        bootstrap(settings.postgres, admin, passwords, embedded=True)
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _answers(admin: AdminClient) -> bool:
+    try:
+        admin.list_topics(timeout=5)
+    except KafkaException:
+        return False
+    return True

@@ -1,0 +1,88 @@
+"""All three servers secured: events land and metrics arrive, and no password is seen on the way."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from lake_assets.errors import SettingsError
+from lake_assets.landing.connect import connector_for, connector_status, failures, rest_access
+from lake_assets.landing.produce import produce_lines
+from lake_assets.settings import Settings
+from lake_assets.stack.health import check_connect
+from lake_assets.stack.passwords import read_passwords, write_private
+from tests.landing.examples import example_asset
+from tests.landing.landed import apply, read_raw, wait_for_rows
+from tests.security.own import CONNECT_PASSWORD, KAFKA_PASSWORD, Own
+from tests.stream.counted import make_counted
+from tests.stream.events import Expected, orders
+
+COUNT = 500
+
+
+def secrets(own: Own) -> list[str]:
+    """Kafka's by the part that nobody escapes."""
+    return [KAFKA_PASSWORD.split()[-1], CONNECT_PASSWORD, *read_passwords(own.layout).values()]
+
+
+def test_events_land_in_raw_and_no_password_is_seen_on_the_way(own: Own, own_lake: Settings) -> None:
+    asset = example_asset("leads")
+    apply(own_lake, asset, domain="crm")
+    events = [b'{"id": "%d", "at": "2026-03-01T10:00:00Z"}' % number for number in range(COUNT)]
+    produce_lines(own_lake, asset, events)
+    wait_for_rows(own_lake, asset, COUNT)
+    assert sorted(record.payload or b"" for record in read_raw(own_lake, asset)) == sorted(events)
+    name = connector_for(own_lake, "crm").name
+    assert connector_status(own_lake, name)
+    shown = [requests.get(f"{own_lake.connect}/connectors/{name}/{path}", timeout=60, **rest_access(own_lake)).text
+             for path in ("config", "tasks", "status")]  # fmt: skip
+    shown += [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
+    shown += [log.read_text("utf-8") for log in own.layout.logs.glob("*.log")]
+    shown += [repr(own_lake), repr(connector_for(own_lake, "crm"))]
+    assert any("sasl.jaas.config" in text for text in shown)
+    for text in shown:
+        assert not [secret for secret in secrets(own) if secret in text]
+
+
+def test_stream_app_and_the_sink_of_metrics_get_in_too(own_lake: Settings, tmp_path: Path) -> None:
+    made, expected = make_counted(own_lake, tmp_path, "orders"), Expected()
+    try:
+        made.instances.start("one")
+        produce_lines(own_lake, made.asset, [payload for _, payload in orders(COUNT, expected)])
+        made.wait_for(expected.orders)
+    finally:
+        made.instances.stop_all()
+        print(made.instances.log("one").read_text("utf-8"))
+    assert expected.agrees_with(made.rows())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda own, access: replace(access, ca=own.stranger.ca),
+            "cannot be reached safely .*certificate.*LAKE_CONNECT_CA",
+        ),
+        (lambda own, access: replace(access, ca=None), "cannot be reached safely .*LAKE_CONNECT_CA"),
+        (lambda own, access: replace(access, user=""), "does not let in user ''.*check LAKE_CONNECT_USER"),
+        (lambda own, access: replace(access, password_file=wrong(own)), "does not let in user 'lake'.*the password in"),
+    ],
+    ids=["another authority", "no authority", "no user", "a wrong password"],
+)
+def test_a_worker_that_does_not_let_the_lake_in_is_told_in_one_sentence(
+    own: Own, own_lake: Settings, change: Callable[..., object], words: str
+) -> None:
+    settings = replace(own_lake, connect_access=change(own, own_lake.connect_access))
+    with pytest.raises(SettingsError, match=words) as told:
+        failures(settings)
+    assert "\n" not in str(told.value)
+    assert check_connect(settings)
+    assert check_connect(own_lake) is None
+
+
+def wrong(own: Own) -> Path:
+    write_private(own.layout.secrets / "wrong", "wrong")
+    return own.layout.secrets / "wrong"

@@ -1,0 +1,104 @@
+"""A broker that asks for TLS and a password: the lake's own code gets in, and says in one sentence when it does not."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from confluent_kafka import Consumer, KafkaError
+
+from lake_assets.access import MECHANISMS, Mechanism
+from lake_assets.compile.topic import topic_name, topic_spec
+from lake_assets.errors import LakeError, SettingsError
+from lake_assets.landing.broker import client_config
+from lake_assets.landing.produce import produce_lines
+from lake_assets.landing.records import record_offsets
+from lake_assets.landing.topics import compare_topics, ensure_topics, offsets
+from lake_assets.settings import Settings
+from lake_assets.stack.health import check_kafka
+from lake_assets.stack.passwords import write_private
+from stream_app.group import group_settings
+from tests.landing.examples import example_asset
+from tests.security.own import KAFKA_PASSWORD, Own
+
+ASSET = example_asset("leads", partitions=1)
+EVENTS = [b'{"id": "%d", "at": "2026-03-01T10:00:00Z"}' % number for number in range(1_000)]
+
+
+def with_access(settings: Settings, **changes: object) -> Settings:
+    return replace(settings, kafka_access=replace(settings.kafka_access, **changes))
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_a_topic_is_made_and_events_are_sent_and_read_back_through_sasl_and_tls(
+    own_kafka: Settings, mechanism: Mechanism
+) -> None:
+    settings = with_access(own_kafka, mechanism=mechanism)
+    asset = example_asset(f"leads_{mechanism[-3:].lower()}", partitions=1)
+    topic = topic_name(asset)
+    (report,) = ensure_topics(settings, [topic_spec(asset)])
+    assert report.outcome == "created"
+    assert produce_lines(settings, asset, EVENTS).records == len(EVENTS)
+    assert offsets(settings, [topic]) == {topic: {0: (0, len(EVENTS))}}
+    assert len(record_offsets(settings, topic, 0, 0, len(EVENTS) - 1)) == len(EVENTS)
+    assert values(settings, topic) == EVENTS
+    assert check_kafka(settings) is None
+    assert group_settings(settings) == {"group.protocol": "consumer"}
+
+
+def values(settings: Settings, topic: str) -> list[bytes | None]:
+    options = {"group.id": "reader", "auto.offset.reset": "earliest", "enable.partition.eof": True}
+    reader = Consumer({**client_config(settings), **options})
+    reader.subscribe([topic])
+    found: list[bytes | None] = []
+    try:
+        while True:
+            for message in reader.consume(1_000, 1.0):
+                error = message.error()
+                if error is not None:
+                    assert error.code() == KafkaError._PARTITION_EOF, error
+                    return found
+                found.append(message.value())
+    finally:
+        reader.close()
+
+
+def everything(settings: Settings) -> list[Callable[[], object]]:
+    return [
+        lambda: compare_topics(settings, [topic_spec(ASSET)]),
+        lambda: produce_lines(settings, ASSET, EVENTS),
+        lambda: record_offsets(settings, topic_name(ASSET), 0, 0, 1),
+    ]
+
+
+def refused(settings: Settings, kind: type[LakeError], words: str) -> None:
+    """Each way to the broker says so long before librdkafka's own time-outs, and so does `lake status`."""
+    for attempt in everything(settings):
+        began = time.monotonic()
+        with pytest.raises(kind, match=words) as told:
+            attempt()
+        assert time.monotonic() - began < 15
+        assert "\n" not in str(told.value)
+        assert KAFKA_PASSWORD not in str(told.value)
+    assert check_kafka(settings)
+
+
+def test_a_wrong_password_is_refused_in_one_sentence(own: Own, own_kafka: Settings) -> None:
+    wrong = own.layout.secrets / "wrong"
+    write_private(wrong, "wrong")
+    settings = with_access(own_kafka, password_file=wrong)
+    refused(settings, SettingsError, rf"does not let in user .*Authentication failed.*the password in {wrong}\.$")
+
+
+def test_a_broker_of_another_authority_is_refused_in_one_sentence(own: Own, own_kafka: Settings) -> None:
+    settings = with_access(own_kafka, ca=own.stranger.ca)
+    refused(settings, SettingsError, r"cannot be reached safely .*certificate.*: check that LAKE_KAFKA_CA")
+
+
+def test_without_the_authority_of_its_own_the_broker_is_refused_in_one_sentence(own_kafka: Settings) -> None:
+    refused(with_access(own_kafka, ca=None), SettingsError, r"cannot be reached safely .*check that LAKE_KAFKA_CA")
+
+
+def test_a_certificate_for_another_host_is_refused(own_kafka: Settings) -> None:
+    settings = replace(own_kafka, kafka=own_kafka.kafka.replace("127.0.0.1", "localhost"))
+    refused(settings, SettingsError, r"cannot be reached safely .*check that LAKE_KAFKA_CA")

@@ -1,0 +1,228 @@
+"""What the settings of security are turned into, and the sentence for each that is wrong."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from lake_assets.access import MECHANISMS, KafkaAccess, java_options, librdkafka_options, read_password
+from lake_assets.compile.connector import domain_connector
+from lake_assets.errors import SettingsError, Unavailable
+from lake_assets.landing.broker import broker_options
+from lake_assets.landing.connect import rest_access
+from lake_assets.landing.raw_catalog import sink_catalog
+from lake_assets.settings import load_settings
+from lake_assets.stack.passwords import write_private
+from lake_assets.warehouse.metric_tables import sink_database
+
+REFERENCE = "${file:/lake/secrets/connect/kafka.properties:password}"
+SASL = {"LAKE_KAFKA_SECURITY": "sasl_ssl", "LAKE_KAFKA_USER": "lake"}
+CA = {"LAKE_KAFKA_CA": "/ca.pem"}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path))
+    (tmp_path / "secrets").mkdir()
+    return tmp_path
+
+
+def give(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("variables", "wrong", "mend"),
+    [
+        (
+            {"LAKE_KAFKA_SECURITY": "tls"},
+            "LAKE_KAFKA_SECURITY is 'tls'",
+            "it must be one of plaintext, ssl, sasl_plaintext, sasl_ssl",
+        ),
+        (
+            {**SASL, "LAKE_KAFKA_SASL_MECHANISM": "GSSAPI"},
+            "LAKE_KAFKA_SASL_MECHANISM is 'GSSAPI'",
+            "it must be one of SCRAM-SHA-512, SCRAM-SHA-256, PLAIN",
+        ),
+        ({"LAKE_KAFKA_SECURITY": "sasl_ssl"}, "LAKE_KAFKA_SECURITY is 'sasl_ssl'", "set LAKE_KAFKA_USER too"),
+        (
+            {"LAKE_KAFKA_USER": "lake"},
+            "LAKE_KAFKA_USER is set, but LAKE_KAFKA_SECURITY is 'plaintext'",
+            "set LAKE_KAFKA_SECURITY to sasl_ssl, or to sasl_plaintext where nobody else can listen",
+        ),
+        (
+            CA,
+            "LAKE_KAFKA_CA is set, but LAKE_KAFKA_SECURITY is 'plaintext'",
+            "set LAKE_KAFKA_SECURITY to ssl or sasl_ssl",
+        ),
+        (
+            {**SASL, **CA, "LAKE_KAFKA_SECURITY": "sasl_plaintext"},
+            "LAKE_KAFKA_CA is set, but LAKE_KAFKA_SECURITY is 'sasl_plaintext'",
+            "set LAKE_KAFKA_SECURITY to ssl or sasl_ssl",
+        ),
+        (
+            {"LAKE_CONNECT": "https://lake:pw@connect:8083"},
+            "LAKE_CONNECT has a password in it",
+            "set LAKE_CONNECT_USER and LAKE_CONNECT_PASSWORD_FILE",
+        ),
+        (
+            {"LAKE_CONNECT_PASSWORD_FILE": "/pw"},
+            "LAKE_CONNECT_PASSWORD_FILE is set, but LAKE_CONNECT_USER is ''",
+            "set LAKE_CONNECT_USER to the lake's user there",
+        ),
+        (
+            {"LAKE_CONNECT": "http://connect:8083", "LAKE_CONNECT_CA": "/ca.pem"},
+            "LAKE_CONNECT_CA is set, but LAKE_CONNECT is 'http://connect:8083'",
+            "set LAKE_CONNECT to an address with https",
+        ),
+        (
+            {"LAKE_POSTGRES_SSLMODE": "on"},
+            "LAKE_POSTGRES_SSLMODE is 'on'",
+            "it must be one of prefer, require, verify-ca, verify-full",
+        ),
+        (
+            {"LAKE_POSTGRES_SSLMODE": "verify-full"},
+            "LAKE_POSTGRES_SSLMODE is 'verify-full'",
+            "set LAKE_POSTGRES_CA to the file of its authority",
+        ),
+        (
+            {"LAKE_POSTGRES_CA": "/ca.pem"},
+            "LAKE_POSTGRES_CA is set, but LAKE_POSTGRES_SSLMODE is 'prefer'",
+            "set LAKE_POSTGRES_SSLMODE to verify-full",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_told_in_one_sentence(
+    home: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], wrong: str, mend: str
+) -> None:
+    give(monkeypatch, variables)
+    with pytest.raises(SettingsError) as told:
+        load_settings()
+    assert str(told.value) == f"{wrong}: {mend}."
+
+
+def test_without_settings_nothing_is_said_of_security(home: Path) -> None:
+    settings = load_settings()
+    assert broker_options(settings) == {"bootstrap.servers": settings.kafka}
+    assert rest_access(settings) == {"auth": None, "verify": True}
+    assert settings.kafka_for_java == {}
+    assert "ssl" not in settings.postgres.conninfo("lake") + settings.postgres.url("lake")
+    assert sink_database(settings).url.endswith("?currentSchema=metrics&reWriteBatchedInserts=true")
+
+
+def test_clients_of_kafka_are_told_who_the_lake_is_and_whom_to_trust(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give(monkeypatch, {**SASL, **CA, "LAKE_KAFKA_CA": str(home / "ca.pem")})
+    (home / "ca.pem").write_text("certificate", "utf-8")
+    write_private(home / "secrets" / "kafka_password", "pw \n")
+    settings = load_settings()
+    assert broker_options(settings) == {
+        "bootstrap.servers": settings.kafka,
+        "security.protocol": "sasl_ssl",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "lake",
+        "sasl.password": "pw ",
+        "ssl.ca.location": str(home / "ca.pem"),
+    }
+    assert "pw" not in repr(settings)
+
+
+def test_tls_alone_asks_for_no_password(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    give(monkeypatch, {"LAKE_KAFKA_SECURITY": "ssl"})
+    settings = load_settings()
+    assert broker_options(settings) == {"bootstrap.servers": settings.kafka, "security.protocol": "ssl"}
+    assert settings.kafka_for_java == {"security.protocol": "SSL"}
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_the_sink_is_told_the_same_with_a_reference_for_the_password(mechanism: str) -> None:
+    access = KafkaAccess("sasl_ssl", mechanism, 'a"b', Path("/none"), Path("/ca.pem"))
+    told = java_options(access, REFERENCE)
+    module = "plain.PlainLoginModule" if mechanism == "PLAIN" else "scram.ScramLoginModule"
+    assert told == {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": mechanism,
+        "sasl.jaas.config": f"org.apache.kafka.common.security.{module} required "
+        f'username="a\\"b" password="{REFERENCE}";',
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": "/ca.pem",
+    }
+    spec = domain_connector("crm", {}, "file:///raw", {}, 1000, 1, told)
+    assert {f"iceberg.kafka.{key}": value for key, value in told.items()}.items() <= spec.config.items()
+    assert librdkafka_options(access, "pw")["security.protocol"] == "sasl_ssl"
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o640, 0o660])
+def test_a_password_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
+    file = tmp_path / "password"
+    file.write_text("pw", "utf-8")
+    file.chmod(mode)
+    with pytest.raises(SettingsError) as told:
+        read_password(file, "LAKE_KAFKA_PASSWORD_FILE")
+    assert str(told.value) == f"{file} holds a password and others may read it: say `chmod 600 {file}`."
+
+
+def test_a_password_that_is_not_there_is_told_with_where_to_write_it(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    with pytest.raises(SettingsError, match=rf"^there is no file {file}: write .* LAKE_KAFKA_PASSWORD_FILE\.$"):
+        read_password(file, "LAKE_KAFKA_PASSWORD_FILE")
+    write_private(file, "\n")
+    with pytest.raises(SettingsError, match=rf"^{file} is empty: write the password into it\.$"):
+        read_password(file, "LAKE_KAFKA_PASSWORD_FILE")
+
+
+@pytest.mark.parametrize(
+    ("variables", "variable"),
+    [
+        ({"LAKE_KAFKA_SECURITY": "ssl", "LAKE_KAFKA_CA": "/no/ca.pem"}, "LAKE_KAFKA_CA"),
+        ({"LAKE_CONNECT": "https://connect:8083", "LAKE_CONNECT_CA": "/no/ca.pem"}, "LAKE_CONNECT_CA"),
+    ],
+    ids=["Kafka", "Connect"],
+)
+def test_a_file_of_an_authority_that_is_not_there_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], variable: str
+) -> None:
+    give(monkeypatch, variables)
+    settings = load_settings()
+    with pytest.raises(SettingsError, match=rf"^{variable} is '/no/ca.pem', where no file is"):
+        (broker_options if variable == "LAKE_KAFKA_CA" else rest_access)(settings)
+
+
+def test_libpq_and_jdbc_are_told_the_same_of_postgres(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    give(monkeypatch, {"LAKE_POSTGRES_SSLMODE": "verify-full", "LAKE_POSTGRES_CA": "/of a/ca.pem"})
+    settings = load_settings()
+    assert settings.postgres.conninfo("lake").endswith(" sslmode='verify-full' sslrootcert='/of a/ca.pem'")
+    for url in (
+        settings.postgres.url("lake"),
+        sink_database(settings).url,
+        sink_catalog(settings)["iceberg.catalog.uri"],
+    ):
+        assert url.endswith("&sslmode=verify-full&sslrootcert=/of%20a/ca.pem"), url
+
+
+def test_a_link_to_a_file_of_an_authority_is_told_as_it_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connectors' configuration names it, and it is read when the folder behind it has changed."""
+    (home / "ca.pem").symlink_to(home / "..data" / "ca.pem")
+    give(monkeypatch, {**SASL, "LAKE_KAFKA_CA": str(home / "ca.pem")})
+    assert load_settings().kafka_for_java["ssl.truststore.location"] == str(home / "ca.pem")
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("server does not support SSL, but SSL was required", SettingsError),
+        ('no pg_hba.conf entry for host "10.0.0.1", user "lake", database "lake", no encryption', SettingsError),
+        ("Connection refused\n\tIs the server running on that host?", Unavailable),
+        # An end of the session, not of the trust.
+        ("SSL connection has been closed unexpectedly", Unavailable),
+    ],
+)
+def test_a_server_that_is_away_is_told_apart_from_one_that_is_not_safe(
+    home: Path, reason: str, kind: type[Exception]
+) -> None:
+    error = psycopg.OperationalError(f'connection failed: connection to server at "h", port 5 failed: {reason}')
+    told = load_settings().postgres.not_reached(error)
+    assert type(told) is kind
+    assert f"({reason.splitlines()[0]})" in str(told)
