@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+from pyarrow.fs import FileSelector
+
 from lake_assets.aws import client
 from lake_assets.bucket import opened
 from lake_assets.gcp import bigquery_client, unless_missing
@@ -41,7 +43,9 @@ def in_account(local: Settings, at: Path) -> Generator[CloudLake]:
             if _exists(found, name):
                 _remove(found, name)
         system, path = opened(bucket)
-        system.delete_dir(path)
+        for file in system.get_file_info(FileSelector(path, recursive=True, allow_not_found=True)):
+            if file.is_file:
+                system.delete_file(file.path)
 
 
 def _names(settings: Settings) -> Sequence[str]:
