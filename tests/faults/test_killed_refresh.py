@@ -55,6 +55,10 @@ def reader(visits: Visits) -> Generator[set[tuple[tuple[object, ...], ...]]]:
 
 
 # Between two steps it is all the same whether the one has just ended or the next is about to begin.
+@pytest.mark.fault(
+    "a refresh is killed -9 between two of its effects: files written, tables changed, ledger changed",
+    "old rows or new ones, whole; the next run makes it good",
+)
 @pytest.mark.parametrize("point", ["files are written", "tables have changed", "ledger has changed", "never"])
 def test_killed_at_a_named_point_it_has_done_what_it_said_and_no_more(
     visits: Visits, tmp_path: Path, point: str
@@ -74,6 +78,10 @@ def test_killed_at_a_named_point_it_has_done_what_it_said_and_no_more(
     assert visits.refresh().published == [], "nothing is left to do"
 
 
+@pytest.mark.fault(
+    "a refresh is killed -9 at random moments, under events and a reader that polls",
+    "old rows or new ones, whole; the next run makes it good",
+)
 def test_killed_at_random_moments_it_never_shows_half_a_window(visits: Visits, tmp_path: Path) -> None:
     random = Random(7)
     began = time.monotonic()

@@ -125,6 +125,7 @@ def test_up_again_leaves_running_parts_alone(stack: Settings) -> None:
     assert json.loads((stack.home / "stack.json").read_text("utf-8")) == addresses
 
 
+@pytest.mark.fault("Postgres, broker or worker is killed -9", "its supervisor starts it again")
 @pytest.mark.parametrize("part", SERVERS)
 def test_a_killed_part_comes_back_by_itself(stack: Settings, part: str) -> None:
     wait_until(all_answer)
@@ -159,6 +160,7 @@ def test_connect_reads_a_password_where_a_connector_names_it(stack: Settings) ->
     } <= plugins
 
 
+@pytest.mark.fault("an event from the future", "the broker refuses it")
 def test_the_broker_refuses_events_from_the_future_and_topics_nobody_made(stack: Settings) -> None:
     from confluent_kafka import KafkaError, Producer
     from confluent_kafka.admin import AdminClient, NewTopic
