@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lake_assets.aws import aws_endpoint, client, refusals
 from lake_assets.compile.connector import CATALOG, glue_catalog, jdbc_catalog
-from lake_assets.errors import Unavailable
+from lake_assets.errors import Unavailable, postgres_unavailable
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -100,8 +100,7 @@ def _postgres(settings: Settings) -> Iterator[None]:
     try:
         yield
     except (OperationalError, psycopg.OperationalError) as error:
-        address = f"{settings.postgres.host}:{settings.postgres.port}"
-        raise Unavailable(f"Postgres at {address} does not answer: start it with `lake up`.") from error
+        raise postgres_unavailable(settings.postgres.host, settings.postgres.port, error) from error
 
 
 def _glue() -> AbstractContextManager[None]:

@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 from lake_assets.catalog.accounting import PartitionCount, WindowOutput
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.silence import Arrival
-from lake_assets.errors import Unavailable
+from lake_assets.errors import Unavailable, postgres_unavailable
 from lake_assets.ledger.schema import LEDGER_DDL
 from lake_assets.settings import Settings
 
@@ -103,14 +103,13 @@ class Ledger:
         """Raises Unavailable when Postgres does not answer."""
         if settings.postgres.port == 0:
             raise Unavailable("this lake has no Postgres yet: start it with 'lake up'.")
+        self._address = (settings.postgres.host, settings.postgres.port)
         try:
             self._connection = psycopg.connect(
                 settings.postgres.conninfo("lake"), autocommit=True, options="-c timezone=UTC"
             )
         except psycopg.OperationalError as error:
-            address = f"{settings.postgres.host}:{settings.postgres.port}"
-            reason = str(error).strip().splitlines()[0].rpartition("failed: ")[2]
-            raise Unavailable(f"Postgres at {address} does not answer ({reason}): run 'lake up'.") from None
+            raise postgres_unavailable(settings.postgres.host, settings.postgres.port, error) from None
 
     @property
     def connection(self) -> psycopg.Connection:
@@ -120,8 +119,12 @@ class Ledger:
     def __enter__(self) -> "Ledger":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Raises Unavailable in place of an error that Postgres caused by ending the session."""
+        broken = self._connection.broken
         self._connection.close()
+        if broken and isinstance(error, psycopg.Error):
+            raise postgres_unavailable(*self._address, error) from error
 
     def ensure(self) -> None:
         """Makes the ledger's tables where they are missing."""

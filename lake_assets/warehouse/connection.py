@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from lake_assets.bucket import let_read
-from lake_assets.errors import Unavailable
+from lake_assets.errors import Unavailable, postgres_unavailable
 from lake_assets.settings import Settings
 from lake_assets.stores import store_of
 
@@ -67,13 +67,10 @@ def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, statement
     try:
         connection.execute(statement)
     except duckdb.IOException as error:
-        refusal = re.search(r"connection to server at .+? failed: ([^\n]+)", str(error))
+        refusal = re.search(r"connection to server at .+? failed: [^\n]+", str(error))
         if refusal is None:
             raise
-        address = f"{settings.postgres.host}:{settings.postgres.port}"
-        raise Unavailable(
-            f"Postgres at {address} does not answer ({refusal[1].strip()}): start it with `lake up`."
-        ) from error
+        raise postgres_unavailable(settings.postgres.host, settings.postgres.port, refusal[0]) from error
 
 
 def open_bucket(connection: duckdb.DuckDBPyConnection, bucket: str) -> None:

@@ -7,7 +7,7 @@ import psycopg
 from lake_assets.catalog.metric import Metric
 from lake_assets.compile.metric_sink import Database
 from lake_assets.compile.metric_tables import SCHEMA, metric_statements, shards_table
-from lake_assets.errors import Unavailable
+from lake_assets.errors import postgres_unavailable
 from lake_assets.settings import Settings
 
 
@@ -43,5 +43,4 @@ def _session(settings: Settings) -> psycopg.Connection:
     try:
         return psycopg.connect(settings.postgres.conninfo("lake"))
     except psycopg.OperationalError as error:
-        address = f"{settings.postgres.host}:{settings.postgres.port}"
-        raise Unavailable(f"Postgres at {address} does not answer: start it with `lake up`.") from error
+        raise postgres_unavailable(settings.postgres.host, settings.postgres.port, error) from error

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import psycopg
 
 from lake_assets.compile.grants import mart_grants
-from lake_assets.errors import Unavailable
+from lake_assets.errors import postgres_unavailable
 from lake_assets.settings import Settings
 
 
@@ -34,5 +34,5 @@ class PostgresMarts:
         try:
             return psycopg.connect(self._settings.postgres.conninfo("lake"))
         except psycopg.OperationalError as error:
-            address = f"{self._settings.postgres.host}:{self._settings.postgres.port}"
-            raise Unavailable(f"Postgres at {address} does not answer: start it with `lake up`.") from error
+            postgres = self._settings.postgres
+            raise postgres_unavailable(postgres.host, postgres.port, error) from error

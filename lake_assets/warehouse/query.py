@@ -2,7 +2,7 @@
 
 import psycopg
 
-from lake_assets.errors import Unavailable
+from lake_assets.errors import Unavailable, postgres_unavailable
 from lake_assets.settings import Settings
 from lake_assets.warehouse.answers import Answer, QueryError, answer
 
@@ -11,7 +11,6 @@ def ask_as_analyst(settings: Settings, query: str, limit: int | None) -> Answer:
     """Runs the query in Postgres as role analyst, in a read-only session. Raises QueryError and Unavailable."""
     if settings.postgres.port == 0:
         raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
-    address = f"{settings.postgres.host}:{settings.postgres.port}"
     try:
         with psycopg.connect(
             settings.postgres.conninfo("analyst"), options="-c default_transaction_read_only=on -c timezone=UTC"
@@ -26,7 +25,7 @@ def ask_as_analyst(settings: Settings, query: str, limit: int | None) -> Answer:
     except psycopg.errors.UndefinedTable as error:
         raise QueryError(f"{_sentence(error)}: analysts may read *_data_mart and metrics only.") from error
     except psycopg.OperationalError as error:
-        raise Unavailable(f"Postgres at {address} does not answer: start it with `lake up`.") from error
+        raise postgres_unavailable(settings.postgres.host, settings.postgres.port, error) from error
     except psycopg.Error as error:
         raise QueryError(f"{_sentence(error)}.") from error
 

@@ -15,7 +15,7 @@ from lake_assets.stack.lifecycle import PartStatus, status, up
 from lake_assets.stack.passwords import read_passwords
 from lake_assets.stack.supervisor import owned_processes
 from tests.stack.conditions import wait_until
-from tests.stack.worker import ask
+from tests.stack.worker import restart_connectors
 
 SERVERS = ("postgres", "kafka", "connect")
 
@@ -133,9 +133,7 @@ def test_a_killed_part_comes_back_by_itself(stack: Settings, part: str) -> None:
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: servers()[part].pid not in (pid, None) and all_answer())
-    # Without Dagster nobody mends the connectors of other tests, which notice only when they next ask Postgres.
-    for connector in ask(stack, "GET", "/connectors").json():
-        ask(stack, "POST", f"/connectors/{connector}/restart?includeTasks=true")
+    restart_connectors(stack)
 
 
 def test_connect_reads_a_password_where_a_connector_names_it(stack: Settings) -> None:
