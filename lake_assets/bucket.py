@@ -5,7 +5,7 @@ Every file that counts is known by name: only `remove_leftovers` looks at what i
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -63,13 +63,16 @@ def written(url: str) -> Iterator[Path]:
     system, path = opened(url)
     if is_local(url):
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
         aside = target.with_name(f".{target.name}.part")
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             yield aside
             aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
+        except BaseException:
+            # A folder that refuses to be written refuses this as well, and the first error says why.
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
+            raise
         return
     with tempfile.TemporaryDirectory() as folder:
         aside = Path(folder) / "file"
@@ -116,10 +119,16 @@ def check(url: str) -> None:
             raise OSError("what was written is not what is read")
         remove(probe)
     except (OSError, RuntimeError) as error:
-        raise Unavailable(
-            f"the bucket {url} cannot be used ({str(error).strip().splitlines()[0]}): see that it exists, and that the "
-            f"credentials of this process may write, read and delete there."
-        ) from error
+        raise unusable(url, error) from error
+
+
+def unusable(url: str, error: Exception) -> Unavailable:
+    """What to say of a bucket that refuses what was asked of it."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return Unavailable(
+        f"the bucket {url} cannot be used ({reason}): see that it exists and has room, and that the credentials of "
+        "this process may write, read and delete there."
+    )
 
 
 def let_read(session: "duckdb.DuckDBPyConnection", url: str) -> None:

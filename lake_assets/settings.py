@@ -23,6 +23,8 @@ SSL_MODES: tuple[SslMode, ...] = get_args(SslMode)
 _REFUSAL = re.compile(r"connection to server .+? failed: ([^\n]+)")
 # Not what a session over TLS says when the server goes away.
 _TLS_REFUSED = re.compile("certificate|does not support SSL|no encryption")
+# Which of these words it is depends on who asks, and whose limit it is.
+_FULL = re.compile("too many|connection slots")
 # Bytes of raw files; docs/decisions.md says how it was measured.
 SPARK_THRESHOLD = 500_000_000
 # Locally an event should be seen within seconds; in a cloud each commit costs requests and small files, and BigQuery
@@ -72,6 +74,11 @@ class Postgres:
         if _TLS_REFUSED.search(reason):
             return SettingsError(
                 f"{address} cannot be reached safely ({reason}): check LAKE_POSTGRES_SSLMODE and LAKE_POSTGRES_CA."
+            )
+        if _FULL.search(reason):
+            return Unavailable(
+                f"{address} has no connection left ({reason}): end sessions that nobody needs or raise its "
+                "max_connections, and try again."
             )
         return Unavailable(f"{address} does not answer ({reason}): start it with `lake up`.")
 

@@ -5,12 +5,12 @@ The connection holds the temporary table `judged`, with all rows that may be dup
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from lake_assets.bucket import is_local, local_path, opened, written
+from lake_assets.bucket import is_local, local_path, opened, remove, unusable, written
 from lake_assets.catalog.accounting import CheckOutcome, PartitionCount, UnknownField
 from lake_assets.catalog.model import Asset, Check
 from lake_assets.catalog.windows import window_key, window_path, window_start
@@ -71,16 +71,26 @@ def settle(
     unknown: defaultdict[str, list[UnknownField]] = defaultdict(list)
     for start, *told in session.execute(UNKNOWN).fetchall():
         unknown[window_key(start, asset.window)].append(UnknownField(*told))
-    for window, partitions in counts.items():
-        folder = window_folder(order.out, asset, window)
-        start = f"_window = timestamptz {literal(window_start(window, asset.window).isoformat())}"
-        good = f"{good_rows}\nwhere {start}"
-        bad = f"{quarantine_select(asset, order.run_id, order.loaded_at)}\n  and {start}"
-        good_files = copy(session, good, f"{folder}/{name}.parquet") if any(p.good for p in partitions) else ()
-        bad_files = (
-            copy(session, bad, f"{folder}/{name}.quarantine.parquet") if any(p.quarantined for p in partitions) else ()
-        )
-        yield Settled(window, tuple(partitions), good_files, bad_files, tuple(unknown[window]))
+    complete: list[str] = []
+    try:
+        for window, partitions in counts.items():
+            file = f"{window_folder(order.out, asset, window)}/{name}"
+            start = f"_window = timestamptz {literal(window_start(window, asset.window).isoformat())}"
+            good = f"{good_rows}\nwhere {start}"
+            bad = f"{quarantine_select(asset, order.run_id, order.loaded_at)}\n  and {start}"
+            good_files = copy(session, good, f"{file}.parquet") if any(p.good for p in partitions) else ()
+            complete += good_files
+            bad_files = (
+                copy(session, bad, f"{file}.quarantine.parquet") if any(p.quarantined for p in partitions) else ()
+            )
+            complete += bad_files
+            yield Settled(window, tuple(partitions), good_files, bad_files, tuple(unknown[window]))
+    except Exception:
+        # Nobody will name them, and in a bucket that is full they would take the room of the next attempt.
+        for url in complete:
+            with suppress(OSError, RuntimeError):
+                remove(url)
+        raise
 
 
 def window_folder(out: str, asset: Asset, window: str) -> str:
@@ -89,12 +99,17 @@ def window_folder(out: str, asset: Asset, window: str) -> str:
 
 
 def copy(session: "duckdb.DuckDBPyConnection", select: str, url: str) -> tuple[str]:
-    """Copies a SELECT to one Parquet file and returns its name as DuckDB takes it."""
-    with written(url) as path:
-        session.execute(
-            f"copy (\n{select}\n) to {literal(str(path))} "
-            f"(format parquet, compression zstd, row_group_size {ROWS_PER_GROUP})"
-        )
+    """Copies a SELECT to one Parquet file and returns its name as DuckDB takes it. Raises Unavailable."""
+    import duckdb
+
+    try:
+        with written(url) as path:
+            session.execute(
+                f"copy (\n{select}\n) to {literal(str(path))} "
+                f"(format parquet, compression zstd, row_group_size {ROWS_PER_GROUP})"
+            )
+    except (OSError, RuntimeError, duckdb.IOException) as error:
+        raise unusable(url.rpartition("/")[0], error) from error
     return (local_path(url) if is_local(url) else url,)
 
 

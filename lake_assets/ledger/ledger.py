@@ -103,6 +103,7 @@ class Ledger:
         """Raises Unavailable when Postgres does not answer."""
         if settings.postgres.port == 0:
             raise Unavailable("this lake has no Postgres yet: start it with 'lake up'.")
+        self._postgres = settings.postgres
         try:
             self._connection = psycopg.connect(
                 settings.postgres.conninfo("lake"), autocommit=True, options="-c timezone=UTC"
@@ -118,8 +119,12 @@ class Ledger:
     def __enter__(self) -> "Ledger":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Raises Unavailable in place of an error that Postgres caused by ending the session."""
+        broken = self._connection.broken
         self._connection.close()
+        if broken and isinstance(error, psycopg.Error):
+            raise self._postgres.not_reached(error) from error
 
     def ensure(self) -> None:
         """Makes the ledger's tables where they are missing."""

@@ -14,7 +14,7 @@ from lake_assets.compile.raw_table import raw_table
 from lake_assets.compile.topic import TopicSpec, control_topic, topic_spec
 from lake_assets.conform.tokens import ensure_token_key
 from lake_assets.errors import LakeError
-from lake_assets.landing.connect import config_differences, connector_for, ensure_connector
+from lake_assets.landing.connect import config_differences, connector_for, ensure_connector, failures
 from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
 from lake_assets.landing.topics import compare_topics, ensure_topics
 from lake_assets.ledger.ledger import Ledger
@@ -63,12 +63,15 @@ def plan(settings: Settings) -> list[Step]:
     warehouse = warehouse_for(settings)
     steps += _raw_table_steps(settings, assets)
     steps += _topic_steps(settings, assets)
+    failed = failures(settings)
     for spec in connectors:
         differences = config_differences(settings, spec)
         if differences is None:
             steps.append(Step("connector", spec.name, "create", f"topics {spec.config['topics.regex']}"))
         elif differences:
             steps.append(Step("connector", spec.name, "change", ", ".join(differences)))
+        elif spec.name in failed:
+            steps.append(Step("connector", spec.name, "restart", failed[spec.name]))
     for asset in assets.values():
         for sentence in warehouse.missing(asset):
             action, _, what = sentence.partition(" ")

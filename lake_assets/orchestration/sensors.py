@@ -63,7 +63,7 @@ def raw_windows_sensor(
             landed, cursors = observe(settings, ledger, list(assets.values()), cursors)
             # One run at a time: what lands meanwhile is taken by the next one, together.
             if not _running(context.instance):
-                due = _due(ledger.pending(list(assets)), datetime.now(UTC))
+                due = _due(ledger.pending(list(assets)), datetime.now(UTC), _newest_run(context.instance))
                 request = next(requests(due, assets, partitions, graph), None)
             if request is not None:
                 ledger.mark_requested(request.entries)
@@ -76,8 +76,22 @@ def raw_windows_sensor(
     return raw_windows
 
 
-def _due(pending: Sequence[Pending], now: datetime) -> list[Pending]:
-    return [entry for entry in pending if entry.requested_at is None or now - entry.requested_at >= RETRY_AFTER]
+def _due(pending: Sequence[Pending], now: datetime, newest_run: datetime | None) -> list[Pending]:
+    """What nobody asked for yet, or in vain: the run failed, or its tick ended before there was a run at all."""
+    return [
+        entry
+        for entry in pending
+        if entry.requested_at is None
+        or newest_run is None
+        or newest_run < entry.requested_at
+        or now - entry.requested_at >= RETRY_AFTER
+    ]
+
+
+def _newest_run(instance: dg.DagsterInstance) -> datetime | None:
+    """When the newest run for queued windows was made, by the clock of Postgres, which the queue's times are of too."""
+    found = instance.get_run_records(dg.RunsFilter(tags={QUEUED_ONLY: "true"}), limit=1)
+    return found[0].create_timestamp if found else None
 
 
 def _running(instance: dg.DagsterInstance) -> bool:

@@ -14,6 +14,7 @@ from lake_assets.catalog.windows import window_key, window_start
 from lake_assets.compile.ddl import QUARANTINE, Column, create_table, staging_columns
 from lake_assets.compile.reasons import reasons
 from lake_assets.compile.sql import identifier, literal
+from lake_assets.errors import Unavailable
 from lake_assets.settings import Settings
 from lake_assets.warehouse.answers import Answer, QueryError, Reason, answer
 from lake_assets.warehouse.connection import attach, connect
@@ -128,7 +129,14 @@ left join known using (topic, partition, "offset")""")
     @contextmanager
     def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with connect(self._settings, serving=False) as session:
-            yield session
+            try:
+                yield session
+            except (duckdb.IOException, duckdb.TransactionException) as error:
+                raise Unavailable(
+                    f"the staging tables could not be used ({str(error).splitlines()[0]}): see that Postgres answers "
+                    f"('lake status') and that the bucket {self._settings.bucket} has room and lets this process "
+                    "write, and try again."
+                ) from error
 
 
 def _leave_out_database_names(session: duckdb.DuckDBPyConnection) -> None:

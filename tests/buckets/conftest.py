@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +36,17 @@ def lake_on(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Genera
 
         yield lake_on
         remove_connectors(stack, *(f"raw-shop{scheme}" for scheme in made))
+
+
+@contextmanager
+def applied_lake(stack: Settings, folder: Path, scheme: str, bucket: Bucket) -> Generator[Lake]:
+    """A lake beside the session's, until its connectors are ended."""
+    made = make_lake(stack, folder, scheme, bucket)
+    made.ok("apply")
+    try:
+        yield made
+    finally:
+        remove_connectors(stack, f"raw-shop{scheme}")
 
 
 def make_lake(stack: Settings, folder: Path, scheme: str, bucket: Bucket, assets: Sequence[str] = ("sales",)) -> Lake:

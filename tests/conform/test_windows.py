@@ -127,6 +127,7 @@ def test_a_window_whose_raw_rows_are_not_all_there_is_refused(tmp_path: Path) ->
         conform(ORDERS, [short], f"file://{tmp_path}/out", tmp_path, "run-1")
 
 
+@pytest.mark.fault("a damaged raw file", "its window is held back and named, the others go on")
 def test_a_damaged_file_holds_back_its_own_window_only(tmp_path: Path) -> None:
     inputs: list[WindowInput] = []
     for day in (1, 2, 3):

@@ -67,6 +67,7 @@ def test_the_funnel_counts_every_good_lead_and_every_good_contract(filled: Lake)
     assert contracts == expected("contracts", ROWS["contracts"], SEED, END, DAYS).good
 
 
+@pytest.mark.fault("a whole topic is sent twice", "duplicates are counted, no mart changes")
 def test_the_same_events_sent_again_are_duplicates_and_change_no_mart(filled: Lake) -> None:
     query = "select region, day, orders, quantity, amount from sales_data_mart.sales order by 1, 2"
     before, windows = filled.mart(query), filled.audit("sales")["windows"]
@@ -78,6 +79,7 @@ def test_the_same_events_sent_again_are_duplicates_and_change_no_mart(filled: La
     assert sum(w["raw"] for w in after) == 2 * sum(w["raw"] for w in windows)
 
 
+@pytest.mark.fault("a late event", "its own window is made again, and no other")
 def test_a_late_event_makes_only_its_own_window_again(filled: Lake) -> None:
     def made() -> dict[str, str]:
         return {

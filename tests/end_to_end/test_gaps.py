@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from confluent_kafka import Producer
 
 from tests.end_to_end.conftest import Lake
@@ -42,6 +43,7 @@ def wait_for_state(lake: Lake, connector: str, state: str) -> None:
     wait_until(lambda: ask(lake.settings, "GET", path).json()["connector"]["state"] == state)
 
 
+@pytest.mark.fault("the sink skips records", "the audit names topic, partition and offsets")
 def test_records_that_the_sink_skipped_are_named_by_topic_partition_and_offsets(lake: Lake) -> None:
     make(lake, "plant", "readings")
     lake.ok("produce", "readings", "-", "--format", "jsonl", stdin=b"\n".join(map(reading, range(10))))

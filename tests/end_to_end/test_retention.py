@@ -50,6 +50,7 @@ def staged(lake: Lake) -> list[str]:
     return [row["call_id"] for row in lake.staging("select call_id from calls_staging.calls order by all")]
 
 
+@pytest.mark.fault("Kafka Connect's worker is killed -9 after old snapshots have expired", "every event lands once")
 def test_what_is_removed_stays_accounted_for_and_the_sink_lands_nothing_twice(calls: Lake) -> None:
     planned = calls.ok("maintain", "--json").json
     [removal] = planned["removals"]

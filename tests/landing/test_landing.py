@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from confluent_kafka import Producer
 
 from lake_assets.catalog.model import Asset
@@ -97,6 +98,7 @@ def test_a_topic_made_after_the_connector_started_lands_and_changes_no_connector
     assert config_differences(lake, connector_for(lake, "crm")) == {}
 
 
+@pytest.mark.fault("poison: bytes of any kind, a null payload", "it lands as it is, and is judged")
 def test_whatever_bytes_a_record_has_they_land_as_they_are(lake: Settings) -> None:
     asset = example_asset("odd", topic="crm.odd", partitions=1)
     apply(lake, asset)
@@ -115,6 +117,7 @@ def test_whatever_bytes_a_record_has_they_land_as_they_are(lake: Settings) -> No
     ]
 
 
+@pytest.mark.fault("Kafka Connect's worker is killed -9 under load", "every event lands once")
 def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(lake: Settings) -> None:
     asset = example_asset("killed", topic="crm.killed")
     apply(lake, asset)

@@ -117,6 +117,7 @@ def test_a_mart_that_fails_a_test_is_made_and_has_a_failed_check(marts: Marts, s
     assert [e.check_name for e in result.get_asset_check_evaluations() if not e.passed] == ["grain_sales_region__day"]
 
 
+@pytest.mark.fault("a mart cannot be made", "its run fails with dbt's words; the other marts are made")
 @pytest.mark.parametrize(
     ("broken", "column"), [(SALES, "sum(quantity)"), (FUNNEL, "count(closings.closed_at)")], ids=["sales", "funnel"]
 )

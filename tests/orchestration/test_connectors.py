@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from lake_assets.orchestration.connectors import Failing, next_tries
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -23,6 +25,7 @@ def test_a_connector_is_tried_at_once_and_then_after_pauses_that_double_up_to_te
     assert tries(200)[:8] == [0, 15, 45, 105, 225, 465, 945, 1545]
 
 
+@pytest.mark.fault("a sink goes on failing", "it is tried again with growing pauses, and not for ever")
 def test_it_is_not_tried_for_ever() -> None:
     assert tries(3 * 24 * 240)[-1] <= 24 * 3600
     assert len(tries(3 * 24 * 240)) < 160

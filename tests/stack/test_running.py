@@ -15,7 +15,7 @@ from lake_assets.stack.lifecycle import PartStatus, status, up
 from lake_assets.stack.passwords import read_passwords
 from lake_assets.stack.supervisor import owned_processes
 from tests.stack.conditions import wait_until
-from tests.stack.worker import ask
+from tests.stack.worker import restart_connectors
 
 SERVERS = ("postgres", "kafka", "connect")
 
@@ -125,6 +125,7 @@ def test_up_again_leaves_running_parts_alone(stack: Settings) -> None:
     assert json.loads((stack.home / "stack.json").read_text("utf-8")) == addresses
 
 
+@pytest.mark.fault("Postgres, broker or worker is killed -9", "its supervisor starts it again")
 @pytest.mark.parametrize("part", SERVERS)
 def test_a_killed_part_comes_back_by_itself(stack: Settings, part: str) -> None:
     wait_until(all_answer)
@@ -132,9 +133,7 @@ def test_a_killed_part_comes_back_by_itself(stack: Settings, part: str) -> None:
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: servers()[part].pid not in (pid, None) and all_answer())
-    # Without Dagster nobody mends the connectors of other tests, which notice only when they next ask Postgres.
-    for connector in ask(stack, "GET", "/connectors").json():
-        ask(stack, "POST", f"/connectors/{connector}/restart?includeTasks=true")
+    restart_connectors(stack)
 
 
 def test_connect_reads_a_password_where_a_connector_names_it(stack: Settings) -> None:
@@ -159,6 +158,7 @@ def test_connect_reads_a_password_where_a_connector_names_it(stack: Settings) ->
     } <= plugins
 
 
+@pytest.mark.fault("an event from the future", "the broker refuses it")
 def test_the_broker_refuses_events_from_the_future_and_topics_nobody_made(stack: Settings) -> None:
     from confluent_kafka import KafkaError, Producer
     from confluent_kafka.admin import AdminClient, NewTopic

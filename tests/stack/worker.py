@@ -23,6 +23,13 @@ def ask(settings: Settings, method: str, path: str, body: object = None) -> requ
     return answers[-1]
 
 
+def restart_connectors(settings: Settings) -> None:
+    """Of all tests, after a server was away: without Dagster nobody mends those that failed, or that will when they
+    next ask for what they had."""
+    for connector in ask(settings, "GET", "/connectors").json():
+        ask(settings, "POST", f"/connectors/{connector}/restart?includeTasks=true")
+
+
 def remove_connectors(settings: Settings, *beginnings: str) -> None:
     """Ends the connectors whose names begin so, as one that nobody needs any more still commits every second.
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import dagster as dg
 import psycopg
+import pytest
 from confluent_kafka import Producer
 
 from lake_assets.landing.connect import connector_status, failures
@@ -40,6 +41,7 @@ def test_a_sink_that_was_away_takes_many_revisions_of_one_row_at_once(counted: C
     assert [row[:2] for row in made.rows().values()] == [(5, 5)]
 
 
+@pytest.mark.fault("a sink's task fails", "it is named, and started again by itself")
 def test_a_sink_that_failed_is_named_and_started_again_by_itself(counted: Callable[..., Counted]) -> None:
     made = counted("failing")
     table = f"metrics.{made.metric.table}_shards"

@@ -379,6 +379,10 @@ def test_an_expired_token_is_told_and_leaves_the_old_rows(
         assert {row["run_id"] for row in quarantined(aws, asset)} == {"run-1"}
 
 
+@pytest.mark.fault(
+    "Athena or BigQuery (doubles): a crash between the two tables of a window",
+    "the next run publishes both",
+)
 def test_a_crash_between_the_two_tables_is_made_good_by_the_next_run(
     aws: AthenaDouble, warehouse: Athena, asset: Asset, conformed: Outputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

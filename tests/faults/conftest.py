@@ -1,0 +1,30 @@
+"""An asset whose refresh is due, and a lake beside the session's with a database, a domain and a bucket of its own."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from lake_assets.settings import Settings
+from tests.buckets.conftest import applied_lake
+from tests.buckets.doubles import Bucket
+from tests.end_to_end.conftest import Lake
+from tests.orchestration.visits import Visits, make_visits, visit
+
+
+@pytest.fixture
+def visits(stack: Settings, tmp_path: Path) -> Visits:
+    """What is published and what is due stands in `tests.faults.reading`, beside a row for the quarantine."""
+    made = make_visits(stack, tmp_path)
+    made.land(visit(1, 1), visit(2, 1))
+    made.refresh()
+    made.land(visit(1, 1, guests=9, minute=1), visit(3, 1), visit(4, 2), visit(5, 2, "nowhere"))
+    return made
+
+
+@pytest.fixture(scope="package")
+def lake(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Generator[Lake]:
+    """Sales of a domain of its own, in a folder."""
+    folder = tmp_path_factory.mktemp("faults")
+    with applied_lake(stack, folder, "faults", Bucket(f"file://{folder}/bucket", {})) as made:
+        yield made

@@ -1,0 +1,105 @@
+"""Postgres has no connection left, or goes away amid a change: one sentence says so, and afterwards all goes on."""
+
+import re
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from lake_assets.settings import Settings
+from tests.end_to_end.conftest import Lake
+from tests.faults.reading import AFTER, BEFORE, reader, state
+from tests.faults.refreshing import refresh_halted, refusal
+from tests.faults.sales import landed, send
+from tests.orchestration.visits import Visits, visit
+from tests.stack.conditions import wait_until
+from tests.stack.worker import restart_connectors
+from tests.stream.faults import kill_part, mending
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mended(stack: Settings) -> Generator[None]:
+    yield
+    restart_connectors(stack)
+
+
+@contextmanager
+def exhausted(settings: Settings) -> Generator[None]:
+    """Somebody else has all connections but those that are kept for superusers."""
+    with ExitStack() as held:
+        try:
+            while True:
+                held.enter_context(psycopg.connect(settings.postgres.conninfo("analyst")))
+        except psycopg.OperationalError:
+            yield
+
+
+@pytest.mark.fault(
+    "Postgres has no connection left amid a refresh",
+    "one sentence says so; with connections, the next one makes it good",
+)
+def test_a_refresh_that_gets_no_connection_changes_nothing(visits: Visits, tmp_path: Path) -> None:
+    with ExitStack() as others:
+        with refresh_halted(visits, tmp_path, "files are written") as process:
+            others.enter_context(exhausted(visits.settings))
+        assert re.search("Postgres at .* has no connection left .* raise its max_connections", refusal(process))
+    # The server frees a connection a moment after its client has gone.
+    wait_until(lambda: can_connect(visits.settings))
+    assert state(visits) == BEFORE
+    visits.refresh()
+    assert state(visits) == AFTER
+    assert visits.in_balance()
+
+
+def can_connect(settings: Settings) -> bool:
+    try:
+        with ExitStack() as held:
+            for _ in range(10):
+                held.enter_context(psycopg.connect(settings.postgres.conninfo("lake")))
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+@pytest.mark.fault(
+    "Postgres has no connection left for `lake run` and `lake status`",
+    "both end with 3 and say so in one sentence; with connections, `lake run` makes all that has landed",
+)
+def test_commands_that_get_no_connection_say_so_and_go_on_afterwards(lake: Lake, stack: Settings) -> None:
+    before = landed(lake)
+    send(lake, (f"no connection {number}" for number in range(300)))
+    with exhausted(stack):
+        run, status = lake("run"), lake("status", "--json")
+        assert (run.code, status.code) == (3, 3)
+        assert len(run.err.splitlines()) == 1
+        assert "has no connection left" in run.err
+        assert "has no connection left" in status.json["lag_unknown"]
+        (health,) = (part["health"] for part in status.json["parts"] if part["name"] == "postgres")
+        assert "connection slots" in health
+    wait_until(lambda: can_connect(stack))
+    with mending(stack):
+        lake.ok("run")
+    assert landed(lake) == before + 300
+
+
+@pytest.mark.fault(
+    "Postgres is killed -9 amid the transaction that changes the tables, or that changes the ledger",
+    "old rows or new ones, whole; one sentence says so, and the next run makes it good",
+)
+@pytest.mark.parametrize("point", ["tables are half changed", "ledger is half changed"])
+def test_a_postgres_that_dies_amid_a_publication_has_published_all_or_nothing(
+    visits: Visits, tmp_path: Path, point: str
+) -> None:
+    with refresh_halted(visits, tmp_path, point) as process:
+        kill_part(visits.settings, "postgres")
+    assert re.match(r"Postgres at .* does not answer \(.*postmaster", refusal(process))
+    with reader(visits) as seen:
+        assert state(visits) == (BEFORE if point.startswith("tables") else AFTER)
+        visits.refresh()
+    assert seen <= {BEFORE, AFTER}
+    assert state(visits) == AFTER
+    assert [row[2] for row in visits.kept()] == [visit(5, 2, "nowhere")]
+    assert visits.in_balance()
+    assert visits.refresh().published == [], "nothing is left to do"

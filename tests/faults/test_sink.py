@@ -1,0 +1,49 @@
+"""What happens to the bucket while Kafka Connect writes raw into it."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from lake_assets.landing.connect import connector_status
+from lake_assets.settings import Settings
+from tests.buckets.conftest import applied_lake
+from tests.buckets.doubles import Bucket, s3
+from tests.faults.folders import small
+from tests.faults.sales import landed, send
+from tests.stack.conditions import wait_until
+
+
+@pytest.mark.fault(
+    "the bucket (a folder) is full while Kafka Connect writes raw",
+    "`lake status` says so; with room and `lake apply`, every event lands once",
+)
+def test_a_bucket_that_is_full_for_a_while_loses_and_doubles_nothing(stack: Settings, tmp_path: Path) -> None:
+    # Numbers without order, which no compression makes small.
+    random = Random(5)
+    bucket = Bucket(f"file://{tmp_path}/bucket", {})
+    with small(tmp_path / "bucket", 800) as grow, applied_lake(stack, tmp_path, "full", bucket) as lake:
+        send(lake, (f"{random.getrandbits(128)}" for _ in range(30_000)))
+
+        def has_failed() -> bool:
+            status = connector_status(stack, "raw-shopfull")
+            return status is not None and status.failure is not None
+
+        wait_until(has_failed)
+        told = lake("status", "--json")
+        assert told.code == 3
+        (health,) = (part["health"] for part in told.json["parts"] if part["name"] == "connect")
+        assert "raw-shopfull" in health
+        assert "No space left on device" in health
+        grow(200_000)
+        lake.ok("apply")
+        lake.ok("run")
+        assert landed(lake) == 30_000
+
+
+@pytest.mark.fault("the bucket (a double of S3) takes 50 ms longer for each request", "it is only slower")
+def test_a_slow_bucket_is_only_slower(stack: Settings, tmp_path: Path) -> None:
+    with s3(tmp_path / "double", 0.05) as bucket, applied_lake(stack, tmp_path, "slow", bucket) as lake:
+        send(lake, map(str, range(500)))
+        lake.ok("run")
+        assert landed(lake) == 500
