@@ -4,8 +4,8 @@ The storage as it comes opens a connection for every statement outside of the we
 milliseconds on both sides. A run over 90 windows of three assets stores 1,600 events, so most of its time went into
 saying hello. The hook that gives the web UI a pool is used for every process.
 
-It also asks before each event whether a table is there, on a second connection while it holds the first: a quarter of the
-time of a run over 1,000 windows. What is there once stays there.
+It also asks before each event whether a table is there, on a second connection while it holds the first: a quarter of
+the time of a run over 1,000 windows. What is there once stays there.
 """
 
 from collections.abc import Callable
