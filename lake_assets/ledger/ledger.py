@@ -254,10 +254,12 @@ class Ledger:
                 'and (b.asset, b.major, b."window") = (own.asset, own.major, own."window")',
                 (*identity, names),
             )
-            # An undo that died left its windows in the queue, and whoever makes them does not end what it was to do.
+            # Until a backfill or an undo has ended, a window may be made twice: a run died before it left the queue.
             cursor.execute(
-                "update ledger.backfill_window set published_at = now() "
-                "where asset = %s and major = %s and \"window\" = any(%s) and state = 'undoing'",
+                "update ledger.backfill_window as b set published_at = now() from ledger.backfill as whole "
+                'where b.asset = %s and b.major = %s and b."window" = any(%s) '
+                "and (whole.asset, whole.major) = (b.asset, b.major) "
+                "and (b.state = 'undoing' or (b.state = 'made' and whole.ended_at is null))",
                 (*identity, names),
             )
             cursor.execute(

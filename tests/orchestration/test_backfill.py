@@ -163,17 +163,25 @@ def test_killed_in_the_middle_and_started_again_it_makes_what_is_left(visits: Vi
     assert visits.staged() == ["v1", "v2", "v4", "v5"]
 
 
-def test_what_the_stack_makes_of_a_killed_backfill_is_part_of_it(visits: Visits) -> None:
+@pytest.mark.parametrize("point", ["publish", "dequeue"])
+def test_what_the_stack_makes_of_a_killed_backfill_is_part_of_it(
+    visits: Visits, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    rows = visits.rows("*")
     judge_strictly(visits)
 
-    def die(_: object) -> dict[str, str]:
+    def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        run(visits, die)
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, point, die)
+        with pytest.raises(KeyboardInterrupt):
+            run(visits)
     assert [output.window for output in visits.refresh().published] == ["2026-02-01"]
-    assert run(visits).made == ("2026-02-02", "2026-02-03")
-    assert bring_back(visits).windows == ("2026-02-01", "2026-02-02", "2026-02-03")
+    run(visits)
+    assert visits.in_balance()
+    assert bring_back(visits) == Undo(("2026-02-01", "2026-02-02", "2026-02-03"), {})
+    assert visits.rows("*") == rows
 
 
 def test_what_landed_meanwhile_is_made_before_the_next_windows(visits: Visits) -> None:
