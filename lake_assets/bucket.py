@@ -82,6 +82,14 @@ def written(url: str) -> Iterator[Path]:
                 sink.write(block)
 
 
+def copy(url: str, to: str) -> None:
+    """Copies a file; whoever looks at `to` sees all of it or nothing. Raises FileNotFoundError."""
+    system, path = opened(url)
+    with system.open_input_stream(path) as source, written(to) as target, target.open("wb") as sink:
+        while block := source.read(8 << 20):
+            sink.write(block)
+
+
 def remove(url: str) -> None:
     """Removes the file if it is there."""
     system, path = opened(url)

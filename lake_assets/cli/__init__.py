@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("why", "Explain where a window's rows came from, or why they are missing."),
     "quarantine": ("quarantine", "Show quarantined rows by reason, with samples."),
     "replay": ("replay", "Judge quarantined events again after a fix, and let in those that pass."),
+    "backfill": ("backfill", "Make windows anew from raw, a few at a time, or undo that."),
     "maintain": ("maintain", "Remove what is older than its contract keeps it, in two steps."),
     "sql": ("sql", "Run one query, as the engineer or as an analyst."),
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 import psycopg
@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 from lake_assets.catalog.accounting import PartitionCount, WindowOutput
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.silence import Arrival
+from lake_assets.catalog.wire import to_json
 from lake_assets.errors import Unavailable
 from lake_assets.ledger.schema import LEDGER_DDL
 from lake_assets.settings import Settings
@@ -96,6 +97,13 @@ class UnknownKey:
     of: int
 
 
+def _kept(output: WindowOutput) -> str:
+    """All of it but the unknown fields with a zero byte in their name, which Postgres keeps in no text; checks have
+    passed, and are not asked for again."""
+    unknown = tuple(field for field in output.unknown if "\0" not in field.name)
+    return to_json(replace(output, checks=(), unknown=unknown))
+
+
 class Ledger:
     """Reads and writes the ledger. One instance holds one connection and serves one thread; close it after use."""
 
@@ -132,7 +140,7 @@ class Ledger:
 
     def exists(self) -> bool:
         """Whether `ensure` has run on this database."""
-        row = self._connection.execute("select to_regclass('ledger.leftover_file') is not null").fetchone()
+        row = self._connection.execute("select to_regclass('ledger.backfill_window') is not null").fetchone()
         return bool(row and row[0])
 
     @contextmanager
@@ -143,6 +151,17 @@ class Ledger:
             yield
         finally:
             if not self._connection.closed:
+                self._connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
+
+    @contextmanager
+    def alone(self, name: str) -> Generator[bool]:
+        """Holds the lock of that name if nobody else does, and says whether it is held; it never waits."""
+        row = self._connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
+        held = bool(row and row[0])
+        try:
+            yield held
+        finally:
+            if held and not self._connection.closed:
                 self._connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
 
     def contracts(self) -> dict[tuple[str, int], str]:
@@ -230,16 +249,34 @@ class Ledger:
         names = [output.window for output in outputs]
         identity = (asset.name, asset.major)
         with self._connection.transaction(), self._connection.cursor() as cursor:
+            # What a backfill replaces is what its undo brings back.
+            cursor.execute(
+                "update ledger.backfill_window as b set state = 'made', published_at = now(), "
+                "contract_version = w.contract_version, run_id = w.run_id, engine = w.engine, seconds = w.seconds, "
+                "output = w.output from ledger.backfill_window as own "
+                'left join ledger.window as w using (asset, major, "window") '
+                "where own.asset = %s and own.major = %s and own.\"window\" = any(%s) and own.state = 'asked' "
+                'and (b.asset, b.major, b."window") = (own.asset, own.major, own."window")',
+                (*identity, names),
+            )
+            # Until a backfill or an undo has ended, a window may be made twice: a run died before it left the queue.
+            cursor.execute(
+                "update ledger.backfill_window as b set published_at = now() from ledger.backfill as whole "
+                'where b.asset = %s and b.major = %s and b."window" = any(%s) '
+                "and (whole.asset, whole.major) = (b.asset, b.major) "
+                "and (b.state = 'undoing' or (b.state = 'made' and whole.ended_at is null))",
+                (*identity, names),
+            )
             cursor.execute(
                 'delete from ledger.window where asset = %s and major = %s and "window" = any(%s)', (*identity, names)
             )
             cursor.executemany(
                 'insert into ledger.window (asset, major, "window", sequence, contract_version, run_id, engine, '
-                "raw_rows, good, quarantined, duplicates, raw_bytes, seconds) "
-                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                "raw_rows, good, quarantined, duplicates, raw_bytes, seconds, output) "
+                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 [
-                    (*identity, o.window, sequence, asset.version, run_id, engine,
-                     o.raw_rows, o.good, o.quarantined, o.duplicates, o.bytes, seconds / len(outputs))
+                    (*identity, o.window, sequence, asset.version, run_id, engine, o.raw_rows, o.good, o.quarantined,
+                     o.duplicates, o.bytes, seconds / len(outputs), _kept(o))
                     for o in outputs
                 ],
             )  # fmt: skip

@@ -57,6 +57,8 @@ create table if not exists ledger.window (
   primary key (asset, major, "window"),
   check (raw_rows = good + quarantined + duplicates)
 );
+-- What the warehouse was given for it, as JSON: the files, which stay in the bucket, and their counts.
+alter table ledger.window add column if not exists output text;
 
 create table if not exists ledger.window_partition (
   asset text not null,
@@ -119,6 +121,35 @@ create table if not exists ledger.held_back (
 );
 -- What a person should know of it, when the names of the checks do not say it.
 alter table ledger.held_back add column if not exists sentence text;
+
+-- The last backfill of each asset. `ended_at` is null while windows of it are left.
+create table if not exists ledger.backfill (
+  asset text not null,
+  major integer not null,
+  first text not null,
+  last text not null,
+  contract_version text not null,
+  began_at timestamptz not null default now(),
+  ended_at timestamptz,
+  primary key (asset, major)
+);
+
+-- Its windows. `published_at` is that of the publication which the backfill made; the columns after it say what had
+-- been published before, and are null when nothing had.
+create table if not exists ledger.backfill_window (
+  asset text not null,
+  major integer not null,
+  "window" text not null,
+  state text not null default 'left' check (state in ('left', 'asked', 'made', 'undoing', 'undone')),
+  published_at timestamptz,
+  contract_version text,
+  run_id text,
+  engine text,
+  seconds double precision,
+  output text,
+  primary key (asset, major, "window"),
+  foreign key (asset, major) references ledger.backfill on delete cascade
+);
 
 -- What retention has removed of each window. `removed_at` is null from the decision until the removal is known to be
 -- done; of raw it took the files up to that sequence number.

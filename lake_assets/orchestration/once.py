@@ -9,6 +9,7 @@ from functools import cache
 
 import dagster as dg
 
+from lake_assets.catalog.accounting import WindowOutput
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.connector import connector_name
 from lake_assets.errors import LakeError
@@ -18,6 +19,8 @@ from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.ledger.removals import removed
 from lake_assets.orchestration.audit import audit
 from lake_assets.orchestration.build import build_definitions, mart_graph
+from lake_assets.orchestration.keys import conformed_key, quarantine_key, staging_key
+from lake_assets.orchestration.metadata import window_metadata
 from lake_assets.orchestration.partitions import window_partitions
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.sensors import Graph, raw_events, requests
@@ -68,9 +71,7 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
                 instance.report_runless_asset_event(event)
         _make(settings, instance, assets, pending, report, on_progress)
         # A mart may be behind without anything queued: its last build failed, or a run died before it.
-        if stale := stale_marts(instance, _graph(settings)):
-            on_progress(f"{', '.join('.'.join(key.path) for key in stale)}")
-            _execute(settings, instance, assets, stale, {}, report)
+        _make_stale_marts(settings, instance, assets, report, on_progress)
     if report.marts:
         report.closed = mart_access_for(settings).missing(mart_schemas(settings))
     with Ledger(settings) as ledger:
@@ -92,6 +93,39 @@ def make_windows(
     with _instance(settings) as instance:
         _make(settings, instance, assets, pending, report, on_progress)
     return report
+
+
+def tell_published(settings: Settings, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
+    """Tells Dagster of windows that were published without a run, so that the marts behind them are due."""
+    with _instance(settings) as instance:
+        for output in outputs:
+            for key in (conformed_key(asset), staging_key(asset), quarantine_key(asset)):
+                numbers = window_metadata(output, held_back=False)
+                instance.report_runless_asset_event(
+                    dg.AssetMaterialization(key, partition=output.window, metadata=numbers)
+                )
+
+
+def build_stale_marts(
+    settings: Settings, assets: Mapping[str, Asset], on_progress: Callable[[str], None]
+) -> Mapping[str, str]:
+    """Builds the marts that are older than what they are made of; by step why it could not be done."""
+    report = RunReport()
+    with _instance(settings) as instance:
+        _make_stale_marts(settings, instance, assets, report, on_progress)
+    return report.failed
+
+
+def _make_stale_marts(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    assets: Mapping[str, Asset],
+    report: RunReport,
+    on_progress: Callable[[str], None],
+) -> None:
+    if stale := stale_marts(instance, _graph(settings)):
+        on_progress(f"{', '.join('.'.join(key.path) for key in stale)}")
+        _execute(settings, instance, assets, stale, {}, report)
 
 
 def _make(

@@ -53,9 +53,10 @@ class DuckLake:
             session.execute(f"delete from {staging} where _window in ({starts})")
             for output in outputs:
                 for path in output.good_files:
+                    # A file that is brought back may be older than the newest columns.
                     session.execute(
                         f"call ducklake_add_data_files('lake', {literal(asset.table)}, {literal(path)}, "
-                        f"schema => {literal(asset.staging_schema)})"
+                        f"schema => {literal(asset.staging_schema)}, allow_missing => true)"
                     )
             # When a row was first quarantined is kept through every later judgement of its window.
             session.execute(

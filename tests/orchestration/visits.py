@@ -131,11 +131,12 @@ class Visits:
         return made
 
     def replay(self, code: str | None = None, window: str | None = None, where: str | None = None) -> Replayed:
-        def make(pending: Sequence[Pending]) -> dict[str, str]:
-            with Ledger(self.settings) as ledger:
-                return self._made(ledger, lambda: {entry.window for entry in pending}).failed
+        return replay(self.settings, self.asset, select(self.settings, self.asset, code, window, where), self.make)
 
-        return replay(self.settings, self.asset, select(self.settings, self.asset, code, window, where), make)
+    def make(self, pending: Sequence[Pending]) -> dict[str, str]:
+        """These entries of the queue."""
+        with Ledger(self.settings) as ledger:
+            return self._made(ledger, lambda: {entry.window for entry in pending}).failed
 
     def rows(self, columns: str, quarantine: bool = False) -> list[tuple[Any, ...]]:
         asset = self.asset

@@ -1,0 +1,393 @@
+"""Windows are made anew from raw, a few at a time, and brought back to what was published before when asked."""
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Generator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lake_assets.errors import LakeError
+from lake_assets.ledger.backfills import made
+from lake_assets.ledger.ledger import Ledger, Pending
+from lake_assets.orchestration import backfill as backfilling
+from lake_assets.orchestration.backfill import Backfilled, Make, Undo, backfill, plan, plan_undo, undo
+from lake_assets.settings import Settings, load_settings
+from lake_assets.stack.lifecycle import down, up
+from lake_assets.warehouse.ducklake import DuckLake
+from tests.orchestration.visits import Visits, make_visits, visit
+
+FIRST, LAST = "2026-02-01", "2026-02-03"
+
+
+@pytest.fixture(scope="module")
+def lake() -> Generator[Settings]:
+    """A lake whose Postgres alone runs."""
+    home = Path(tempfile.mkdtemp(prefix="lake-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAKE_HOME", str(home))
+        try:
+            up(parts=("postgres",))
+            yield load_settings()
+        finally:
+            down()
+            shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def visits(lake: Settings, tmp_path: Path) -> Visits:
+    """Three windows with one or two good events each, and one in quarantine; each is a batch of its own."""
+    made = make_visits(lake, tmp_path)
+    made.land(visit(1, 1), visit(2, 1, guests=7), visit(3, 1, "south"), visit(4, 2, guests=7), visit(5, 3))
+    made.refresh()
+    assert made.staged() == ["v1", "v2", "v4", "v5"]
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfilling, "BATCH_WINDOWS", 1)
+
+
+def run(visits: Visits, make: Make | None = None, first: str = FIRST, last: str = LAST) -> Backfilled:
+    asset = visits.asset
+    return backfill(visits.settings, {asset.name: asset}, asset, first, last, make or visits.make, lambda _: None)
+
+
+def bring_back(visits: Visits) -> Undo:
+    return undo(visits.settings, visits.asset, lambda _: None)
+
+
+def shown(visits: Visits) -> list[list[tuple[Any, ...]]]:
+    """Every row that readers see, but for when it was loaded."""
+    return [visits.rows("* exclude (_loaded_at)"), visits.kept()]
+
+
+def loaded(visits: Visits) -> dict[str, Any]:
+    """By window, when its rows were loaded."""
+    return {start.astimezone(UTC).date().isoformat(): at for start, at in visits.rows("distinct _window, _loaded_at")}
+
+
+def judge_strictly(visits: Visits) -> None:
+    """From now on what has 7 guests goes to quarantine; nothing is made again by itself."""
+    visits.apply("maximum: 10", "maximum: 5")
+
+
+def test_what_would_be_made_is_told_with_rows_bytes_and_time_and_nothing_changes(visits: Visits) -> None:
+    before = loaded(visits)
+    found = plan(visits.settings, visits.asset, FIRST, "2026-02-02")
+    assert found.rows == {"2026-02-01": 3, "2026-02-02": 1}
+    assert found.bytes > 0
+    assert found.seconds is not None
+    assert 0 < found.seconds < 60
+    assert (found.gone, found.goes_on, found.forgets) == ((), None, 0)
+    assert loaded(visits) == before
+    with Ledger(visits.settings) as ledger:
+        assert ledger.pending([visits.asset.name]) == []
+
+
+def test_of_windows_that_were_never_made_nobody_knows_the_time(lake: Settings, tmp_path: Path) -> None:
+    fresh = make_visits(lake, tmp_path)
+    fresh.land(visit(1, 1))
+    assert plan(lake, fresh.asset, FIRST, LAST).seconds is None
+
+
+def test_when_nothing_changed_every_window_is_made_anew_with_the_same_rows(visits: Visits) -> None:
+    rows, before = shown(visits), loaded(visits)
+    done = run(visits)
+    assert done == Backfilled(("2026-02-01", "2026-02-02", "2026-02-03"), {}, {}, ())
+    assert shown(visits) == rows
+    assert all(at > before[window] for window, at in loaded(visits).items())
+    assert visits.in_balance()
+
+
+def test_only_windows_of_the_range_are_made(visits: Visits) -> None:
+    before = loaded(visits)
+    run(visits, first="2026-02-02", last="2026-02-02")
+    after = loaded(visits)
+    assert {window for window in after if after[window] != before[window]} == {"2026-02-02"}
+
+
+def test_rows_are_judged_anew_by_the_contract_as_it_is(visits: Visits) -> None:
+    judge_strictly(visits)
+    run(visits)
+    assert visits.staged() == ["v1", "v5"]
+    assert len(visits.kept()) == 3
+    assert visits.in_balance()
+
+
+def test_a_contract_that_is_not_applied_is_refused(visits: Visits) -> None:
+    visits.path.write_text(visits.path.read_text("utf-8").replace("maximum: 10", "maximum: 5"), "utf-8")
+    with pytest.raises(LakeError, match="is not the one that is applied: run 'lake apply' first"):
+        run(visits)
+
+
+def test_a_window_that_fails_a_check_is_held_back_and_the_others_go_on(visits: Visits) -> None:
+    before = loaded(visits)
+    visits.apply("    properties:", "    quality: [{metric: rowCount, mustBeLessThan: 2}]\n    properties:")
+    done = run(visits)
+    assert done.made == ("2026-02-02", "2026-02-03")
+    assert (done.held_back, done.left) == ({"2026-02-01": ("row_count",)}, ())
+    assert loaded(visits)["2026-02-01"] == before["2026-02-01"]
+    assert visits.in_balance()
+    assert bring_back(visits) == Undo(("2026-02-02", "2026-02-03"), {})
+    assert loaded(visits) == before
+
+
+@pytest.mark.fault("a backfill is killed in the middle", "started again, it makes what is left")
+def test_killed_in_the_middle_and_started_again_it_makes_what_is_left(visits: Visits) -> None:
+    judge_strictly(visits)
+    asked: list[list[str]] = []
+
+    def make(pending: Sequence[Pending]) -> dict[str, str]:
+        asked.append([entry.window for entry in pending])
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return visits.make(pending)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(visits, make)
+    first = loaded(visits)["2026-02-01"]
+    found = plan(visits.settings, visits.asset, FIRST, LAST)
+    assert list(found.rows) == ["2026-02-02", "2026-02-03"]
+    assert found.goes_on is not None
+    done = run(visits, make)
+    assert done.made == ("2026-02-02", "2026-02-03")
+    assert loaded(visits)["2026-02-01"] == first
+    assert asked == [["2026-02-01"], ["2026-02-02"], ["2026-02-02"], ["2026-02-03"]]
+    assert visits.staged() == ["v1", "v5"]
+    assert visits.in_balance()
+    assert bring_back(visits).windows == ("2026-02-01", "2026-02-02", "2026-02-03")
+    assert visits.staged() == ["v1", "v2", "v4", "v5"]
+
+
+@pytest.mark.parametrize("point", ["publish", "dequeue"])
+def test_what_the_stack_makes_of_a_killed_backfill_is_part_of_it(
+    visits: Visits, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    rows = visits.rows("*")
+    judge_strictly(visits)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, point, die)
+        with pytest.raises(KeyboardInterrupt):
+            run(visits)
+    assert [output.window for output in visits.refresh().published] == ["2026-02-01"]
+    run(visits)
+    assert visits.in_balance()
+    assert bring_back(visits) == Undo(("2026-02-01", "2026-02-02", "2026-02-03"), {})
+    assert visits.rows("*") == rows
+
+
+def test_what_landed_meanwhile_is_made_before_the_next_windows(visits: Visits) -> None:
+    asked: list[list[str]] = []
+
+    def make(pending: Sequence[Pending]) -> dict[str, str]:
+        asked.append(sorted({entry.window for entry in pending}))
+        made = visits.make(pending)
+        if len(asked) == 1:
+            visits.land(visit(9, 9), visit(10, 3))
+        return made
+
+    run(visits, make)
+    assert asked == [["2026-02-01"], ["2026-02-03", "2026-02-09"], ["2026-02-02"], ["2026-02-03"]]
+    assert visits.staged() == ["v1", "v10", "v2", "v4", "v5", "v9"]
+    assert visits.in_balance()
+
+
+def test_a_second_backfill_of_an_asset_is_refused_while_one_runs(visits: Visits) -> None:
+    refused: list[str] = []
+
+    def make(pending: Sequence[Pending]) -> dict[str, str]:
+        for attempt in (lambda: run(visits), lambda: bring_back(visits)):
+            with pytest.raises(LakeError) as error:
+                attempt()
+            refused.append(str(error.value))
+        return visits.make(pending)
+
+    assert len(run(visits, make).made) == 3
+    assert set(refused) == {
+        f"a backfill of {visits.asset.name} runs already, or its undo: let it end, then say this again."
+    }
+
+
+def test_while_events_land_and_windows_are_refreshed_no_row_is_lost_or_doubled(visits: Visits) -> None:
+    failed: list[BaseException] = []
+    over = threading.Event()
+
+    def tried(work: Any) -> Any:
+        def attempt() -> None:
+            try:
+                work()
+            except BaseException as error:
+                failed.append(error)
+
+        return attempt
+
+    def send() -> None:
+        for first in range(100, 150, 10):
+            visits.land(*(visit(n, 1 + n % 3) for n in range(first, first + 10)))
+        over.set()
+
+    def refresh() -> None:
+        while not over.is_set():
+            visits.refresh()
+
+    threads = [threading.Thread(target=tried(work)) for work in (send, refresh, lambda: run(visits))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    visits.refresh()
+    assert visits.staged() == sorted(["v1", "v2", "v4", "v5", *(f"v{n}" for n in range(100, 150))])
+    assert visits.in_balance()
+
+
+def test_undone_it_shows_exactly_what_was_published_before(visits: Visits) -> None:
+    rows, before = shown(visits), visits.rows("*")
+    with Ledger(visits.settings) as ledger:
+        accounts = [(w.window, w.good, w.quarantined, w.contract_version) for w in ledger.windows(visits.asset)]
+    judge_strictly(visits)
+    run(visits)
+    assert shown(visits) != rows
+    assert plan_undo(visits.settings, visits.asset) == Undo(("2026-02-01", "2026-02-02", "2026-02-03"), {})
+    bring_back(visits)
+    assert (shown(visits), visits.rows("*")) == (rows, before)
+    assert visits.in_balance()
+    with Ledger(visits.settings) as ledger:
+        assert [(w.window, w.good, w.quarantined, w.contract_version) for w in ledger.windows(visits.asset)] == accounts
+        assert ledger.pending([visits.asset.name]) == []
+    with pytest.raises(LakeError, match=r"there is no backfill of .* to undo"):
+        bring_back(visits)
+
+
+def test_an_undone_backfill_can_be_made_and_undone_again(visits: Visits) -> None:
+    rows = visits.rows("*")
+    judge_strictly(visits)
+    for _ in range(2):
+        run(visits)
+        assert visits.staged() == ["v1", "v5"]
+        bring_back(visits)
+        assert visits.rows("*") == rows
+    assert visits.in_balance()
+
+
+def test_what_an_older_contract_made_is_brought_back_beside_the_columns_of_a_newer_one(visits: Visits) -> None:
+    visits.apply("version: 1.0.0", "version: 1.1.0")
+    visits.apply("      - {name: came_at", "      - {name: note, logicalType: string}\n      - {name: came_at")
+    run(visits)
+    bring_back(visits)
+    assert visits.rows("visit_id, note") == [("v1", None), ("v2", None), ("v4", None), ("v5", None)]
+    with Ledger(visits.settings) as ledger:
+        assert {entry.contract_version for entry in ledger.windows(visits.asset)} == {"1.0.0"}
+    assert visits.in_balance()
+
+
+def test_windows_in_which_events_have_landed_since_keep_the_newer_rows(visits: Visits) -> None:
+    judge_strictly(visits)
+    run(visits)
+    visits.land(visit(20, 1))
+    reason = "events have landed in it since"
+    assert plan_undo(visits.settings, visits.asset).kept == {"2026-02-01": reason}
+    visits.refresh()
+    done = bring_back(visits)
+    assert done == Undo(("2026-02-02", "2026-02-03"), {"2026-02-01": "it was made again since"})
+    assert visits.staged() == ["v1", "v20", "v4", "v5"]
+    assert visits.in_balance()
+
+
+def test_what_lands_after_an_undo_is_made_with_its_whole_window(visits: Visits) -> None:
+    run(visits)
+    bring_back(visits)
+    visits.land(visit(20, 1))
+    assert [output.window for output in visits.refresh().published] == ["2026-02-01"]
+    assert visits.staged() == ["v1", "v2", "v20", "v4", "v5"]
+    assert visits.in_balance()
+
+
+def test_when_files_are_gone_it_says_so_and_changes_nothing(visits: Visits) -> None:
+    run(visits)
+    rows = visits.rows("*")
+    with Ledger(visits.settings) as ledger:
+        lost = made(ledger, visits.asset)[1].kept
+    assert lost is not None
+    aside = Path(lost.good_files[0]).rename(visits.path.with_name("aside"))
+    with pytest.raises(LakeError, match=r"2026-02-02 that were published before are gone or unknown, so nothing is"):
+        bring_back(visits)
+    # DuckLake opens the file too, to leave out all of it.
+    aside.rename(lost.good_files[0])
+    assert visits.rows("*") == rows
+    assert visits.in_balance()
+
+
+def test_windows_that_retention_has_taken_from_stay_taken(visits: Visits) -> None:
+    run(visits)
+    with Ledger(visits.settings) as ledger:
+        ledger.connection.execute(
+            'insert into ledger.removal (asset, element, "window", sequence, rows, removed_at) '
+            "values (%s, 'staging', '2026-02-02', 0, 1, now())",
+            (visits.asset.name,),
+        )
+    DuckLake(visits.settings).remove_windows(visits.asset, "staging", ["2026-02-02"])
+    assert bring_back(visits).kept == {"2026-02-02": "retention has removed some of it"}
+    assert visits.staged() == ["v1", "v2", "v5"]
+
+
+def test_windows_that_were_not_published_before_stay(visits: Visits) -> None:
+    with Ledger(visits.settings) as ledger:
+        ledger.connection.execute(
+            "delete from ledger.window where asset = %s and \"window\" = '2026-02-03'", (visits.asset.name,)
+        )
+    run(visits)
+    assert bring_back(visits).kept == {"2026-02-03": "nothing had been published before"}
+    assert visits.in_balance()
+
+
+@pytest.mark.fault("the undo of a backfill dies at any step", "the next run or the next undo makes it good")
+@pytest.mark.parametrize("point", ["replace_windows", "publish", "dequeue"])
+def test_an_undo_that_dies_is_made_good_by_the_next_run_or_by_the_next_undo(
+    visits: Visits, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    rows = visits.rows("*")
+    judge_strictly(visits)
+    run(visits)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def undo_and_die() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(DuckLake if point == "replace_windows" else Ledger, point, die)
+            with pytest.raises(KeyboardInterrupt):
+                bring_back(visits)
+
+    undo_and_die()
+    assert [output.window for output in visits.refresh().published] == ["2026-02-01"]
+    assert visits.staged() == ["v1", "v5"]
+    assert visits.in_balance()
+    undo_and_die()
+    assert len(bring_back(visits).windows) == 3
+    assert visits.rows("*") == rows
+    assert visits.in_balance()
+
+
+def test_windows_of_which_raw_has_nothing_any_more_are_told_and_left(visits: Visits) -> None:
+    before = loaded(visits)
+    visits.drop_raw(datetime(2026, 2, 2, tzinfo=UTC))
+    assert plan(visits.settings, visits.asset, FIRST, LAST).gone == ("2026-02-02",)
+    assert run(visits).made == ("2026-02-01", "2026-02-03")
+    assert loaded(visits)["2026-02-02"] == before["2026-02-02"]
+
+
+def test_a_backfill_of_other_windows_takes_the_place_of_the_last_one(visits: Visits) -> None:
+    run(visits)
+    assert plan(visits.settings, visits.asset, LAST, LAST).forgets == 3
+    run(visits, first=LAST)
+    assert bring_back(visits).windows == (LAST,)
