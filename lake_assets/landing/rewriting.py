@@ -47,9 +47,12 @@ def rewrite_without(
         for file in old:
             if file.file_path not in made:
                 made[file.file_path] = _without(table, file, gone, about_to_write)
+        # pyiceberg would try again by itself on top of a commit of the sink, and repeat what the sink said before that:
+        # older offsets on top of newer ones land events twice. `committed` reads the table again instead.
+        table.metadata.properties["commit.retry.num-retries"] = "0"
         with (
             table.transaction() as transaction,
-            transaction.update_snapshot(_sinks_word(table)).overwrite() as overwrite,
+            transaction.update_snapshot(sinks_word(table)).overwrite() as overwrite,
         ):
             for file in old:
                 overwrite.delete_data_file(file)
@@ -116,7 +119,7 @@ def _kept(rows: "pyarrow.Table", gone: Gone) -> "pyarrow.Table":
     return rows.filter(pa.array([offset not in gone.get(partition, ()) for partition, offset in places]))
 
 
-def _sinks_word(table: "Table") -> dict[str, str]:
+def sinks_word(table: "Table") -> dict[str, str]:
     """What the sink said in its newest commit; empty when it never has."""
     snapshots = {one.snapshot_id: one for one in table.metadata.snapshots}
     one = table.current_snapshot()

@@ -45,6 +45,7 @@ from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.ledger.removals import add_leftover_files, removed
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.retention import expire, settle_removals
+from lake_assets.orchestration.targets import warehouse_for
 from lake_assets.settings import Settings
 from lake_assets.warehouse.erasure import (
     HeldRow,
@@ -125,9 +126,7 @@ def plan(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Want
             f"lake forget does not know the target '{settings.target}' yet: remove the rows there by its own means."
         )
     with ledger.locked(f"asset:{asset.name}"):
-        from lake_assets.warehouse.ducklake import DuckLake
-
-        settle_removals(settings, ledger, DuckLake(settings), asset)
+        settle_removals(settings, ledger, warehouse_for(settings), asset)
         return _plan(settings, ledger, asset, wanted)
 
 

@@ -10,9 +10,11 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from pyiceberg.table import Table
 
 from lake_assets.cli.forget import command
 from lake_assets.errors import LakeError
+from lake_assets.landing import rewriting
 from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.ledger.audit import WindowAudit, audit_windows
@@ -282,6 +284,36 @@ def test_the_newest_snapshot_says_how_far_the_sink_had_come(visits: Visits) -> N
         (snapshot,) = catalog.load_table(("ops", visits.asset.name)).metadata.snapshots
     assert snapshot.summary is not None
     assert said.items() <= snapshot.summary.additional_properties.items()
+
+
+def test_a_commit_of_the_sink_that_comes_between_is_not_followed_by_its_older_offsets(
+    visits: Visits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identifier, name = ("ops", visits.asset.name), "kafka.connect.offsets.control.group"
+
+    def commit(offsets: str) -> None:
+        with raw_catalog(visits.settings) as catalog:
+            table = catalog.load_table(identifier)
+            with table.transaction() as transaction, transaction.update_snapshot({name: offsets}).fast_append():
+                pass
+
+    commit("older")
+    real, calls = rewriting.sinks_word, list[dict[str, str]]()
+
+    def read(table: Table) -> dict[str, str]:
+        calls.append(real(table))
+        if len(calls) == 1:
+            commit("newer")
+        return calls[-1]
+
+    monkeypatch.setattr(rewriting, "sinks_word", read)
+    confirm(visits)
+    assert [word[name] for word in calls] == ["older", "newer"]
+    with raw_catalog(visits.settings) as catalog:
+        (snapshot,) = catalog.load_table(identifier).metadata.snapshots
+    assert snapshot.summary is not None
+    assert snapshot.summary.additional_properties[name] == "newer"
+    assert holding(visits, key(visits)) == []
 
 
 def test_more_than_one_person_is_likely_to_have_needs_to_be_said_twice(
