@@ -67,6 +67,7 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
                 "no record",
                 "under way",
                 "queued",
+                "held back",
                 "good",
                 "quarantined",
                 "duplicates",
