@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("replay", "Judge quarantined events again after a fix, and let in those that pass."),
     "backfill": ("backfill", "Make windows anew from raw, a few at a time, or undo that."),
     "maintain": ("maintain", "Remove what is older than its contract keeps it, in two steps."),
+    "forget": ("forget", "Remove a person's events everywhere, in two steps, and keep a receipt."),
     "sql": ("sql", "Run one query, as the engineer or as an analyst."),
 }
 

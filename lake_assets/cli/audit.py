@@ -13,7 +13,8 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
     """Prove that nothing was lost or doubled, or name the gap by topic, Kafka partition and offset range.
 
     For every Kafka partition each offset is landed, under way, or shown to hold no record (a transaction marker, say);
-    for every window raw rows = good + quarantined + duplicates, as the tables themselves count them. Data is read only
+    for every window raw rows = good + quarantined + duplicates, as the tables themselves count them. Rows that lake
+    forget removed had landed, and are counted apart. Data is read only
     where the counts do not add up.
 
     For every metric of the asset, each final window is compared with the same aggregate over staging.
@@ -66,9 +67,11 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
                 "no record",
                 "under way",
                 "queued",
+                "held back",
                 "good",
                 "quarantined",
                 "duplicates",
+                "forgotten",
                 "",
             ),
             [
@@ -83,6 +86,7 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
                     sum(w.good for w in found.windows),
                     sum(w.quarantined for w in found.windows),
                     sum(w.duplicates for w in found.windows),
+                    sum(w.forgotten for w in found.windows),
                     "in balance" if found.in_balance else "OUT OF BALANCE",
                 )
                 for found in audits

@@ -8,6 +8,12 @@ from lake_assets.compile.ddl import ERRORS_TYPE, duckdb_type
 from lake_assets.compile.judge import judge_sql
 from lake_assets.compile.sql import identifier, indent, literal
 
+# What stands for raw rows where there are none: a window whose rows were all forgotten has no file.
+NO_RAW = """\
+(select
+  cast(null as blob) as payload, cast(null as blob) as _key, cast(null as varchar) as _topic,
+  cast(null as integer) as _partition, cast(null as bigint) as _offset, cast(null as timestamptz) as _timestamp
+where false)"""
 INNER_PAD, OUTER_PAD = "lake_inner_pad", "lake_outer_pad"
 
 

@@ -10,7 +10,7 @@ import duckdb
 from lake_assets.bucket import let_read
 from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.model import Asset
-from lake_assets.compile.conform import judged_table
+from lake_assets.compile.conform import NO_RAW, judged_table
 from lake_assets.compile.sql import literal
 from lake_assets.conform.settle import Order, Settled, judge_checks, merged, settle
 from lake_assets.conform.tokens import let_tokenise
@@ -59,7 +59,8 @@ def conform(
         let_read(session, next((path for window in windows for path in window.paths), ""))
         paths = ", ".join(literal(path) for window in windows for path in window.paths)
         columns = "payload, _key, _topic, _partition, _offset, _timestamp"
-        session.execute(judged_table(asset, f"(select {columns} from read_parquet([{paths}]))"))
+        source = f"(select {columns} from read_parquet([{paths}]))" if paths else NO_RAW
+        session.execute(judged_table(asset, source))
         settled = merged(list(settle(session, order, uuid.uuid4().hex[:12])))
         outputs: list[WindowOutput] = []
         for window in windows:

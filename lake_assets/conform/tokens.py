@@ -4,6 +4,8 @@ A token is an HMAC: who has it and not the key can neither read the value nor tr
 equal tokens in every asset, so that they can be joined.
 """
 
+import hashlib
+import hmac
 import os
 import secrets
 from collections.abc import Iterable
@@ -63,6 +65,25 @@ def let_tokenise(session: "duckdb.DuckDBPyConnection", asset: Asset) -> None:
     key = token_key().ljust(_BLOCK, b"\0")
     for name, pad in ((INNER_PAD, 0x36), (OUTER_PAD, 0x5C)):
         session.execute(f"set variable {name} = $1", [bytes(byte ^ pad for byte in key)])
+
+
+def token(value: str) -> str:
+    """The token of a value, as staging has it. Raises SettingsError when there is no key."""
+    return hmac.new(token_key(), value.encode(), hashlib.sha256).hexdigest()
+
+
+def sealed(text: str, salt: str | None) -> str:
+    """A hash by which a text can be recognised and not read: with this salt, or with the key of tokens without one.
+
+    It is no token of the text. Raises SettingsError.
+    """
+    key = token_key() if salt is None else bytes.fromhex(salt)
+    return hmac.new(key, f"sealed\0{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def new_salt() -> str | None:
+    """None where the lake has a key of tokens, else a random salt."""
+    return None if _path().exists() else secrets.token_hex(_KEY)
 
 
 def _tokenises(asset: Asset) -> bool:

@@ -43,7 +43,7 @@ def files(settings: Settings, asset: Asset, windows: Collection[str]) -> RawFile
         for cut, entry in entries(table, asset, lambda manifest, cut: cut.may_hold(manifest.partitions, starts)):
             file = entry.data_file
             if (window := cut.window(file.partition[0])) in wanted:
-                data = DataFile(_plain_path(file.file_path), file.record_count, file.file_size_in_bytes)
+                data = DataFile(plain_path(file.file_path), file.record_count, file.file_size_in_bytes)
                 found.setdefault(window, []).append(data)
         by_window = {window: tuple(sorted(found[window], key=lambda file: file.path)) for window in sorted(found)}
         return RawFiles(table.metadata.current_snapshot_id, sequence_number(table), by_window)
@@ -64,7 +64,7 @@ def window_rows(settings: Settings, asset: Asset) -> dict[str, int]:
     return read_table(settings, asset, read)
 
 
-def _plain_path(location: str) -> str:
+def plain_path(location: str) -> str:
     """`file:/x` and `file:///x` as `/x`; other schemes as they are."""
     scheme, colon, rest = location.partition(":")
     return "/" + rest.lstrip("/") if colon and scheme == "file" else location

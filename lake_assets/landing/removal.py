@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _ATTEMPTS = 20
 _PAUSE_SECONDS = 0.1
 # By this the sink knows after a crash what it had committed. It looks for it from the newest snapshot backwards.
-_SINK_OFFSETS = "kafka.connect.offsets."
+SINK_OFFSETS = "kafka.connect.offsets."
 _T = TypeVar("_T")
 
 
@@ -46,7 +46,7 @@ def remove_windows(settings: Settings, asset: Asset, windows: Collection[str], s
                 for file in gone:
                     overwrite.delete_data_file(file)
 
-    _committed(settings, asset, take_out)
+    committed(settings, asset, take_out)
 
 
 def expire_snapshots(
@@ -68,7 +68,7 @@ def expire_snapshots(
         table.maintenance.expire_snapshots().by_ids([one.snapshot_id for one in old]).commit()
         return files
 
-    found = _committed(settings, asset, expire)
+    found = committed(settings, asset, expire)
     for url in found:
         remove(url)
     return len(found)
@@ -80,11 +80,13 @@ def remove_unnamed(settings: Settings, asset: Asset, urls: Sequence[str]) -> Non
     def named(table: "Table") -> set[str]:
         return _files(table, table.metadata.snapshots)
 
-    for url in sorted(set(urls) - _committed(settings, asset, named)):
+    for url in sorted(set(urls) - committed(settings, asset, named)):
         remove(url)
 
 
-def _committed(settings: Settings, asset: Asset, change: "Callable[[Table], _T]") -> _T:
+def committed(settings: Settings, asset: Asset, change: "Callable[[Table], _T]") -> _T:
+    """What `change` of the newest table gives, tried again when somebody else's commit came first. Raises Unavailable
+    when that goes on."""
     from pyiceberg.exceptions import CommitFailedException, ValidationException
 
     with raw_catalog(settings) as catalog:
@@ -113,7 +115,7 @@ def _kept(snapshots: "Sequence[Snapshot]", newest: "Snapshot | None", before: in
     one = newest
     while one is not None:
         passed.append(one)
-        if one.summary and any(key.startswith(_SINK_OFFSETS) for key in one.summary.additional_properties):
+        if one.summary and any(key.startswith(SINK_OFFSETS) for key in one.summary.additional_properties):
             kept |= {ancestor.snapshot_id: ancestor for ancestor in passed}
             break
         one = by_id.get(one.parent_snapshot_id) if one.parent_snapshot_id is not None else None

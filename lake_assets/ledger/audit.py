@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lake_assets.catalog.accounting import PartitionCount
+from lake_assets.ledger.forgotten import NONE, Forgotten
 from lake_assets.ledger.ledger import Pending, PublishedWindow
 from lake_assets.ledger.removals import NOTHING, Removed
 
@@ -30,7 +31,8 @@ class WindowAudit:
     """One window: what raw holds, what became of it, and what is queued. `problems` is empty when all adds up.
 
     A window that a check holds back is neither published nor lost: `held_back` says so. `removed` are the raw rows
-    that retention took, `late` those that landed for the window since.
+    that retention took, `late` those that landed for the window since. `forgotten` are raw rows of persons
+    who were forgotten; while that is under way, the window is not compared.
     """
 
     window: str
@@ -43,6 +45,7 @@ class WindowAudit:
     problems: tuple[str, ...]
     removed: int = 0
     late: int = 0
+    forgotten: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +86,27 @@ def audit_windows(
     raw: Mapping[str, int],
     tables: Mapping[str, tuple[int, int]],
     removed: Mapping[str, Removed],
+    forgotten: Mapping[str, Forgotten],
 ) -> tuple[WindowAudit, ...]:
     """Every window that any of the four knows, in order.
 
     `raw` holds the rows of each window by the raw table's own metadata, `tables` the good and quarantined rows by the
     warehouse's own count. A window that is queued or held back is not compared with raw: readers see its last state.
-    `removed` is what retention took, which must not be there any more.
+    `removed` is what retention took, which must not be there any more; `forgotten` is what raw is without and the
+    ledger's numbers too, once it is not under way any more.
     """
     by_window = {entry.window: entry for entry in published}
     queued: dict[str, int] = {}
     for entry in pending:
         queued[entry.window] = queued.get(entry.window, 0) + entry.rows
     audits: list[WindowAudit] = []
-    for window in sorted({*by_window, *raw, *tables, *queued}):
+    for window in sorted({*by_window, *raw, *tables, *queued, *forgotten}):
         entry = by_window.get(window)
         rows, shown = raw.get(window, 0), tables.get(window, (0, 0))
         known, good, quarantined = (entry.raw_rows, entry.good, entry.quarantined) if entry else (0, 0, 0)
         problems: list[str] = []
         gone = removed.get(window, NOTHING)
+        without = forgotten.get(window, NONE)
         late = rows + gone.raw_rows - known if "raw" in gone.at else 0
         if late < 0:
             problems.append(
@@ -113,6 +119,8 @@ def audit_windows(
                 problems.append(f"{table} holds {holds} rows but the ledger says that retention removed all")
             elif table not in gone.at and holds != says:
                 problems.append(f"{table} holds {holds} rows but the ledger says {says}")
+        if without.open:
+            problems = []
         duplicates = entry.duplicates if entry else 0
         audits.append(
             WindowAudit(
@@ -126,6 +134,7 @@ def audit_windows(
                 tuple(problems),
                 gone.raw_rows,
                 max(late, 0),
+                without.raw_rows,
             )
         )
     return tuple(audits)

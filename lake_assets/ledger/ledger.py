@@ -140,7 +140,7 @@ class Ledger:
 
     def exists(self) -> bool:
         """Whether `ensure` has run on this database."""
-        row = self._connection.execute("select to_regclass('ledger.backfill_window') is not null").fetchone()
+        row = self._connection.execute("select to_regclass('ledger.forgotten_offsets') is not null").fetchone()
         return bool(row and row[0])
 
     @contextmanager

@@ -182,4 +182,46 @@ create table if not exists ledger.leftover_file (
   url text not null,
   primary key (asset, url)
 );
+
+-- What `lake forget` has removed, or is removing while `done_at` is null. A hash stands for the person: with the lake's
+-- key when there is no salt. `rewritten_at` is null until raw is known to be without the rows, whose files were `files`
+-- at that sequence number; `counted_at` until the tables are without them and the windows' numbers say so.
+create table if not exists ledger.receipt (
+  id bigint generated always as identity primary key,
+  asset text not null,
+  fields text[] not null,
+  hash text not null,
+  salt text,
+  checksum text not null,
+  sequence bigint not null,
+  files text[] not null,
+  files_deleted integer not null default 0,
+  decided_at timestamptz not null default now(),
+  rewritten_at timestamptz,
+  counted_at timestamptz,
+  done_at timestamptz
+);
+create index if not exists receipt_asset on ledger.receipt (asset);
+
+create table if not exists ledger.forgotten_window (
+  receipt bigint not null references ledger.receipt,
+  "window" text not null,
+  raw bigint not null,
+  staging bigint not null,
+  quarantine bigint not null,
+  primary key (receipt, "window")
+);
+
+-- The offsets of the rows, as ranges (inclusive); those that were not `in_raw` any more were in the tables only.
+create table if not exists ledger.forgotten_offsets (
+  receipt bigint not null references ledger.receipt,
+  "window" text not null,
+  topic text not null,
+  partition integer not null,
+  first bigint not null,
+  last bigint not null,
+  in_raw boolean not null,
+  primary key (receipt, "window", topic, partition, first),
+  check (first <= last)
+);
 """

@@ -23,6 +23,7 @@ from lake_assets.ledger.audit import (
     subtract,
     unexplained_ranges,
 )
+from lake_assets.ledger.forgotten import forgotten
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removals import removed
 from lake_assets.orchestration.refresh import observe
@@ -52,6 +53,7 @@ def _audit(settings: Settings, ledger: Ledger, asset: Asset, ends: Mapping[int, 
         settle_removals(settings, ledger, warehouse, asset)
         tables = warehouse.window_rows(asset)
         gone = removed(ledger, asset.name)
+        without = forgotten(ledger, asset.name)
         counts: dict[str, Sequence[PartitionCount]] = defaultdict(list)
         for window, count in ledger.partitions(asset):
             counts[window] = [*counts[window], count]
@@ -61,9 +63,11 @@ def _audit(settings: Settings, ledger: Ledger, asset: Asset, ends: Mapping[int, 
     counts.update(counted)
     # Of a window whose raw rows were removed, what is left in raw came later.
     counts.update({window: [*gone[window].offsets, *counted.get(window, ())] for window in lost_raw})
+    for window, one in without.items():
+        counts[window] = [*counts[window], *one.offsets]
     return AssetAudit(
         asset.name,
-        audit_windows(published, pending, held_back, raw, tables, gone),
+        audit_windows(published, pending, held_back, raw, tables, gone, without),
         tuple(_audit_partition(settings, ledger, asset, p, bounds, counts) for p, bounds in sorted(ends.items())),
     )
 

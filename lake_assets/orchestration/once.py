@@ -15,6 +15,7 @@ from lake_assets.compile.connector import connector_name
 from lake_assets.errors import LakeError
 from lake_assets.landing.connect import connector_status
 from lake_assets.landing.lag import lags
+from lake_assets.ledger.forgotten import forgotten
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.ledger.removals import removed
 from lake_assets.orchestration.audit import audit
@@ -263,7 +264,7 @@ def _wait_until_landed(
 
 def known_offsets(ledger: Ledger, assets: Sequence[Asset]) -> dict[tuple[str, int], tuple[int, int]]:
     """Per topic and Kafka partition: the lowest published offset, and how many are not to be looked for in raw: those
-    that were shown to hold no record, and those that retention removed."""
+    that were shown to hold no record, and those that retention removed or that were forgotten."""
     found: dict[tuple[str, int], tuple[int, int]] = {}
     for asset in assets:
         gone: Counter[int] = Counter()
@@ -271,6 +272,10 @@ def known_offsets(ledger: Ledger, assets: Sequence[Asset]) -> dict[tuple[str, in
             for count in one.offsets:
                 gone[count.partition] += count.raw
         firsts: dict[int, int] = {}
+        for without in forgotten(ledger, asset.name).values():
+            for count in without.offsets:
+                gone[count.partition] += count.raw
+                firsts[count.partition] = min(count.min_offset, firsts.get(count.partition, count.min_offset))
         for _, count in ledger.partitions(asset):
             firsts[count.partition] = min(count.min_offset, firsts.get(count.partition, count.min_offset))
         for partition, first in firsts.items():

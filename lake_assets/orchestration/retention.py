@@ -20,6 +20,8 @@ from lake_assets.compile.sql import literal
 from lake_assets.errors import LakeError
 from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.removal import expire_snapshots, remove_unnamed, remove_windows, windows_until
+from lake_assets.landing.rewriting import any_live
+from lake_assets.ledger.forgotten import not_rewritten, set_rewritten
 from lake_assets.ledger.ledger import Ledger, PublishedWindow
 from lake_assets.ledger.removals import (
     ELEMENTS,
@@ -114,7 +116,11 @@ def maintain(
 
 
 def settle_removals(settings: Settings, ledger: Ledger, warehouse: Warehouse, asset: Asset) -> None:
-    """Writes down of removals that were decided whether they were done. The caller holds the asset's lock."""
+    """Writes down of removals that were decided, by age or of a person, whether they were done. The caller holds the
+    asset's lock."""
+    for receipt, held in not_rewritten(ledger, asset.name):
+        if not any_live(settings, asset, held):
+            set_rewritten(ledger, receipt)
     decided = open_decisions(ledger, asset.name)
     if not decided:
         return

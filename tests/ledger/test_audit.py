@@ -38,13 +38,13 @@ def counted(low: int, high: int, raw: int, redelivered: int = 0) -> PartitionCou
 
 
 def test_a_window_whose_four_counts_agree_has_no_problem() -> None:
-    (window,) = audit_windows([published("d1", 10, 7, 2)], [], [], {"d1": 10}, {"d1": (7, 2)}, {})
+    (window,) = audit_windows([published("d1", 10, 7, 2)], [], [], {"d1": 10}, {"d1": (7, 2)}, {}, {})
     assert window.problems == ()
     assert (window.raw, window.good, window.quarantined, window.duplicates) == (10, 7, 2, 1)
 
 
 def test_each_count_that_disagrees_is_named() -> None:
-    (window,) = audit_windows([published("d1", 10, 7, 2)], [], [], {"d1": 11}, {"d1": (6, 3)}, {})
+    (window,) = audit_windows([published("d1", 10, 7, 2)], [], [], {"d1": 11}, {"d1": (6, 3)}, {}, {})
     assert window.problems == (
         "raw holds 11 rows but the ledger accounts for 10",
         "staging holds 6 rows but the ledger says 7",
@@ -53,13 +53,13 @@ def test_each_count_that_disagrees_is_named() -> None:
 
 
 def test_a_raw_window_that_nobody_published_or_queued_is_a_problem() -> None:
-    (window,) = audit_windows([], [], [], {"d1": 5}, {}, {})
+    (window,) = audit_windows([], [], [], {"d1": 5}, {}, {}, {})
     assert window.problems == ("raw holds 5 rows but the ledger accounts for 0",)
 
 
 def test_a_queued_or_held_back_window_may_differ_from_raw_but_not_from_its_tables() -> None:
     for pending, held in (([queued("d1", 5)], []), ([], ["d1"])):
-        (window,) = audit_windows([published("d1", 10, 10)], pending, held, {"d1": 15}, {"d1": (9, 0)}, {})
+        (window,) = audit_windows([published("d1", 10, 10)], pending, held, {"d1": 15}, {"d1": (9, 0)}, {}, {})
         assert window.problems == ("staging holds 9 rows but the ledger says 10",)
 
 

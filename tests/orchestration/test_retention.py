@@ -59,7 +59,7 @@ def audited(visits: Visits) -> dict[str, WindowAudit]:
     with Ledger(settings) as ledger:
         found = audit_windows(
             ledger.windows(asset), ledger.pending([asset.name]), [], window_rows(settings, asset),
-            DuckLake(settings).window_rows(asset), removed(ledger, asset.name),
+            DuckLake(settings).window_rows(asset), removed(ledger, asset.name), {},
         )  # fmt: skip
     return {one.window: one for one in found}
 

@@ -1,0 +1,217 @@
+"""What `lake forget` has removed: receipts, and by window the rows and offsets that the audit must not miss."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from lake_assets.catalog.accounting import PartitionCount
+from lake_assets.ledger.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one window, by the place that holds them."""
+
+    raw: int
+    staging: int
+    quarantine: int
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetRun:
+    """Offsets `first` to `last` (inclusive) of one window; `in_raw` when raw had them."""
+
+    window: str
+    topic: str
+    partition: int
+    first: int
+    last: int
+    in_raw: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One removal of a person: the hash shows later that it was this one. `done_at` is None while it is under way;
+    `sequence` is that of the raw snapshot in which the rows were found, `files` those of raw that held them."""
+
+    id: int
+    asset: str
+    fields: tuple[str, ...]
+    hash: str
+    salt: str | None
+    checksum: str
+    sequence: int
+    files: tuple[str, ...]
+    files_deleted: int
+    decided_at: datetime
+    done_at: datetime | None
+    windows: Mapping[str, Rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What is gone of one window: raw rows, with their offsets as dense counts. `open` while a removal is under way."""
+
+    raw_rows: int = 0
+    offsets: tuple[PartitionCount, ...] = ()
+    open: bool = False
+
+
+NONE = Forgotten()
+
+
+def decide_to_forget(
+    ledger: Ledger,
+    asset: str,
+    fields: Sequence[str],
+    hashed: tuple[str, str | None],
+    checksum: str,
+    sequence: int,
+    files: Sequence[str],
+    windows: Mapping[str, Rows],
+    runs: Sequence[OffsetRun],
+) -> int:
+    """Writes down, in one transaction, what is about to be removed; the receipt's id. `hashed` is hash and salt."""
+    with ledger.connection.transaction(), ledger.connection.cursor() as cursor:
+        found = cursor.execute(
+            "insert into ledger.receipt (asset, fields, hash, salt, checksum, sequence, files) "
+            "values (%s, %s, %s, %s, %s, %s, %s) returning id",
+            (asset, list(fields), *hashed, checksum, sequence, list(files)),
+        ).fetchone()
+        assert found is not None
+        cursor.executemany(
+            'insert into ledger.forgotten_window (receipt, "window", raw, staging, quarantine) '
+            "values (%s, %s, %s, %s, %s)",
+            [(found[0], window, rows.raw, rows.staging, rows.quarantine) for window, rows in windows.items()],
+        )
+        cursor.executemany(
+            'insert into ledger.forgotten_offsets (receipt, "window", topic, partition, first, last, in_raw) '
+            "values (%s, %s, %s, %s, %s, %s, %s)",
+            [(found[0], r.window, r.topic, r.partition, r.first, r.last, r.in_raw) for r in runs],
+        )
+    return found[0]
+
+
+def receipts(ledger: Ledger, asset: str) -> list[Receipt]:
+    """The asset's receipts, oldest first."""
+    windows: dict[int, dict[str, Rows]] = {}
+    for receipt, window, *numbers in ledger.connection.execute(
+        'select receipt, "window", w.raw, w.staging, w.quarantine from ledger.forgotten_window as w '
+        'join ledger.receipt as r on r.id = receipt where asset = %s order by "window"',
+        (asset,),
+    ).fetchall():
+        windows.setdefault(receipt, {})[window] = Rows(*numbers)
+    found = ledger.connection.execute(
+        "select id, asset, fields, hash, salt, checksum, sequence, files, files_deleted, decided_at, done_at "
+        "from ledger.receipt where asset = %s order by id",
+        (asset,),
+    ).fetchall()
+    return [
+        Receipt(
+            number,
+            name,
+            tuple(fields),
+            hashed,
+            salt,
+            checksum,
+            sequence,
+            tuple(files),
+            deleted,
+            decided,
+            done,
+            windows.get(number, {}),
+        )
+        for number, name, fields, hashed, salt, checksum, sequence, files, deleted, decided, done in found
+    ]
+
+
+def forgotten_runs(ledger: Ledger, receipt: int) -> list[OffsetRun]:
+    """The offsets of one receipt."""
+    rows = ledger.connection.execute(
+        'select "window", topic, partition, first, last, in_raw from ledger.forgotten_offsets where receipt = %s '
+        "order by topic, partition, first",
+        (receipt,),
+    ).fetchall()
+    return [OffsetRun(*row) for row in rows]
+
+
+def not_rewritten(ledger: Ledger, asset: str) -> list[tuple[int, list[str]]]:
+    """Receipts of which nobody has written down that raw is without their rows, with the files that held them."""
+    return ledger.connection.execute(
+        "select id, files from ledger.receipt where asset = %s and rewritten_at is null order by id", (asset,)
+    ).fetchall()
+
+
+def set_rewritten(ledger: Ledger, receipt: int) -> None:
+    """Writes down that raw is without the rows."""
+    ledger.connection.execute(
+        "update ledger.receipt set rewritten_at = now() where id = %s and rewritten_at is null", (receipt,)
+    )
+
+
+def add_files_deleted(ledger: Ledger, receipt: int, files: int) -> None:
+    """Counts files that are gone for good."""
+    ledger.connection.execute(
+        "update ledger.receipt set files_deleted = files_deleted + %s where id = %s", (files, receipt)
+    )
+
+
+def set_done(ledger: Ledger, receipt: int) -> None:
+    """Writes down that nothing is left to do."""
+    ledger.connection.execute("update ledger.receipt set done_at = now() where id = %s", (receipt,))
+
+
+def set_counts(
+    ledger: Ledger,
+    receipt: int,
+    counts: Mapping[tuple[str, int], Mapping[str, Sequence[PartitionCount]]],
+) -> None:
+    """Gives windows, by asset and major version, the numbers that they have without the rows; all in one step."""
+    listed = [((*asset, window), held) for asset, windows in counts.items() for window, held in windows.items()]
+    with ledger.connection.transaction(), ledger.connection.cursor() as cursor:
+        for own, partitions in listed:
+            cursor.executemany(
+                "update ledger.window_partition set raw = %s, good = %s, quarantined = %s, duplicates = %s "
+                'where asset = %s and major = %s and "window" = %s and topic = %s and partition = %s',
+                [(p.raw, p.good, p.quarantined, p.duplicates, *own, p.topic, p.partition) for p in partitions],
+            )
+            cursor.execute(
+                "update ledger.window as w set (raw_rows, good, quarantined, duplicates) = ("
+                "select coalesce(sum(raw), 0), coalesce(sum(good), 0), coalesce(sum(quarantined), 0), "
+                'coalesce(sum(duplicates), 0) from ledger.window_partition as p where (p.asset, p.major, p."window") = '
+                '(w.asset, w.major, w."window")) where asset = %s and major = %s and "window" = %s',
+                own,
+            )
+        cursor.execute("update ledger.receipt set counted_at = now() where id = %s", (receipt,))
+
+
+def is_counted(ledger: Ledger, receipt: int) -> bool:
+    """Whether the windows' numbers are already without the rows."""
+    row = ledger.connection.execute(
+        "select counted_at is not null from ledger.receipt where id = %s", (receipt,)
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def forgotten(ledger: Ledger, asset: str) -> dict[str, Forgotten]:
+    """What raw is without, by window, and the windows of which something is being removed."""
+    raw: dict[str, int] = {}
+    opened: set[str] = set()
+    for window, rewritten, done, rows in ledger.connection.execute(
+        'select "window", rewritten_at is not null, done_at is not null, w.raw from ledger.forgotten_window as w '
+        "join ledger.receipt as r on r.id = receipt where asset = %s",
+        (asset,),
+    ).fetchall():
+        raw[window] = raw.get(window, 0) + (rows if rewritten else 0)
+        if not done:
+            opened.add(window)
+    offsets: dict[str, list[PartitionCount]] = {}
+    for window, topic, partition, first, last in ledger.connection.execute(
+        'select "window", topic, partition, first, last from ledger.forgotten_offsets '
+        "join ledger.receipt as r on r.id = receipt "
+        "where asset = %s and in_raw and rewritten_at is not null order by topic, partition, first",
+        (asset,),
+    ).fetchall():
+        count = PartitionCount(topic, partition, last - first + 1, 0, 0, 0, 0, first, last)
+        offsets.setdefault(window, []).append(count)
+    return {w: Forgotten(rows, tuple(offsets.get(w, ())), w in opened) for w, rows in raw.items()}

@@ -1,0 +1,390 @@
+"""`lake forget`: removes a person's rows everywhere, in two steps, and leaves a receipt.
+
+What goes is written to the ledger by topic, Kafka partition and offset before anything is touched. Each step after that
+can be done twice, and needs no key any more: whoever confirms next for the asset finishes what a process that died had
+begun.
+"""
+
+import hashlib
+import hmac
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import PurePath
+
+import duckdb
+
+from lake_assets.bucket import let_read
+from lake_assets.catalog.accounting import PartitionCount
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.parse import parse_contract
+from lake_assets.compile.forget import Wanted, payload_matches, staging_matches
+from lake_assets.compile.sql import literal
+from lake_assets.conform.tokens import new_salt, sealed, token
+from lake_assets.errors import LakeError, Unavailable
+from lake_assets.landing.files import files, window_rows
+from lake_assets.landing.rewriting import rewrite_without
+from lake_assets.landing.topics import offsets
+from lake_assets.ledger.audit import runs
+from lake_assets.ledger.forgotten import (
+    OffsetRun,
+    Receipt,
+    Rows,
+    add_files_deleted,
+    decide_to_forget,
+    forgotten_runs,
+    is_counted,
+    receipts,
+    set_counts,
+    set_done,
+    set_rewritten,
+)
+from lake_assets.ledger.ledger import Ledger, Pending
+from lake_assets.ledger.removals import add_leftover_files, removed
+from lake_assets.orchestration.refresh import observe
+from lake_assets.orchestration.retention import expire, settle_removals
+from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.settings import Settings
+from lake_assets.warehouse.erasure import (
+    HeldRow,
+    Position,
+    held_rows,
+    partition_rows,
+    purge,
+    quarantine_relation,
+    remove_rows,
+    staging_matching,
+)
+
+# More than one person has, so that a mistaken value (an empty text, a default) does not empty an asset.
+_MANY_ROWS = 10_000
+_MANY_PERCENT, _FEW_ROWS = 1, 100
+# Brings these entries of the queue and the marts behind them up to date; by step why that failed.
+Make = Callable[[Sequence[Pending]], Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `forget` would remove. `windows` has the rows by place, `files` are raw files that would be written again,
+    `of` all rows of raw. `begun` is the receipt that a process left open, `earlier` those that are done. `unreadable`
+    counts events that are no JSON object and have the value somewhere in their text: they are never removed."""
+
+    asset: str
+    windows: Mapping[str, Rows]
+    files: tuple[str, ...]
+    runs: tuple[OffsetRun, ...]
+    sequence: int
+    of: int
+    unreadable: int
+    begun: Receipt | None
+    earlier: tuple[Receipt, ...]
+
+    @property
+    def rows(self) -> int:
+        """How many events, whether raw still has them or not."""
+        return sum(max(rows.raw, rows.staging + rows.quarantine) for rows in self.windows.values())
+
+    @property
+    def is_surprising(self) -> bool:
+        """Whether that is more than one person is likely to have."""
+        return self.rows > _MANY_ROWS or (self.rows > _FEW_ROWS and self.rows * 100 > self.of * _MANY_PERCENT)
+
+    @property
+    def checksum(self) -> str:
+        """The same for the same rows in the same places; that of its receipt when it was begun."""
+        if self.begun:
+            return self.begun.checksum
+        told = [self.asset, {w: asdict(rows) for w, rows in self.windows.items()}, [asdict(run) for run in self.runs]]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def wanted_fields(asset: Asset, keys: Sequence[str]) -> tuple[Wanted, ...]:
+    """The fields and values that a person names: `VALUE` of the contract's key, or `FIELD=VALUE`. Raises LakeError."""
+    names = {field.name: field for field in asset.fields}
+    found: dict[str, Wanted] = {}
+    for text in keys:
+        name, equals, value = text.partition("=")
+        if not equals or name not in names:
+            if len(asset.key) != 1:
+                fields = " and ".join(f"{field}=VALUE" for field in asset.key) or "FIELD=VALUE"
+                raise LakeError(f"{asset.name} has no key of one field: write {fields}.")
+            name, value = asset.key[0], text
+        if name in found:
+            raise LakeError(f"'{name}' is given twice: forget one value of it after the other.")
+        if not value:
+            raise LakeError(f"the value of '{name}' is empty: name the person's own.")
+        found[name] = (names[name], value)
+    return tuple(found[name] for name in sorted(found))
+
+
+def plan(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wanted]) -> Plan:
+    """What the asset has of it now. Removes nothing. Raises LakeError, Unavailable."""
+    if settings.target != "local":
+        raise LakeError(
+            f"lake forget does not know the target '{settings.target}' yet: remove the rows there by its own means."
+        )
+    with ledger.locked(f"asset:{asset.name}"):
+        settle_removals(settings, ledger, warehouse_for(settings), asset)
+        return _plan(settings, ledger, asset, wanted)
+
+
+def forget(
+    settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wanted], checksum: str, even_so: bool, make: Make
+) -> tuple[Receipt, Mapping[str, str]]:
+    """Removes what `plan` says, if that still has this checksum; the receipt, and by step what could not be made again.
+
+    What an earlier process had begun for the asset is finished first. Raises LakeError, Unavailable.
+    """
+    failed: dict[str, str] = {}
+    for receipt in (one for one in receipts(ledger, asset.name) if one.done_at is None):
+        failed |= _finish(settings, ledger, asset, receipt, make)
+        if receipt.checksum == checksum:
+            return _receipt(ledger, asset, receipt.id), failed
+    found = plan(settings, ledger, asset, wanted)
+    if found.checksum != checksum or not found.windows:
+        raise LakeError(
+            f"what would be removed has not the checksum {checksum}: look again without --confirm, nothing was removed."
+        )
+    if found.is_surprising and not even_so:
+        raise LakeError(
+            f"{found.rows:,} of {found.of:,} rows are more than one person is likely to have: see that the value is "
+            "right, and add --even-so if it is."
+        )
+    salt = new_salt()
+    hashed = (sealed(_named(asset, wanted), salt), salt)
+    fields = [field.name for field, _ in wanted]
+    number = decide_to_forget(
+        ledger, asset.name, fields, hashed, checksum, found.sequence, found.files, found.windows, found.runs
+    )
+    failed |= _finish(settings, ledger, asset, _receipt(ledger, asset, number), make)
+    return _receipt(ledger, asset, number), failed
+
+
+def out_of_reach(settings: Settings, asset: Asset, found: Plan) -> list[str]:
+    """What is not removed, in a sentence each, with how it can be."""
+    told: list[str] = []
+    try:
+        bounds = offsets(settings, [asset.topic]).get(asset.topic, {})
+        begins = {partition: begin for partition, (begin, _) in bounds.items()}
+        held = sum(max(0, r.last + 1 - max(r.first, begins[r.partition])) for r in found.runs if r.partition in begins)
+        if held:
+            told.append(
+                f"Kafka's topic {asset.topic} still holds {held:,} of these events and keeps them as long as its "
+                "retention.ms says (-1 is for ever): delete its older records, which raw has, with "
+                "kafka-delete-records.sh, which takes the first offset to keep of each partition."
+            )
+    except Unavailable:
+        told.append(f"Kafka does not answer: its topic {asset.topic} may still hold these events.")
+    if found.unreadable:
+        told.append(
+            f"{found.unreadable:,} events that are no JSON object have the value in their text and stay: "
+            f"see them with lake quarantine {asset.name}."
+        )
+    told.append(
+        "Metrics have counted these events already, and back-ups, logs and copies of tables may hold them: remove them "
+        "there."
+    )
+    return told
+
+
+def _named(asset: Asset, wanted: Sequence[Wanted]) -> str:
+    return json.dumps([asset.name, [[field.name, value] for field, value in wanted]])
+
+
+def _receipt(ledger: Ledger, asset: Asset, number: int) -> Receipt:
+    return next(one for one in receipts(ledger, asset.name) if one.id == number)
+
+
+def _plan(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wanted]) -> Plan:
+    name = _named(asset, wanted)
+    known = [r for r in receipts(ledger, asset.name) if hmac.compare_digest(r.hash, sealed(name, r.salt))]
+    earlier = tuple(one for one in known if one.done_at is not None)
+    begun = next((one for one in known if one.done_at is None), None)
+    rows = window_rows(settings, asset)
+    raw = files(settings, asset, rows.keys())
+    of = sum(rows.values())
+    if begun:
+        listed = tuple(forgotten_runs(ledger, begun.id))
+        return Plan(asset.name, begun.windows, begun.files, listed, begun.sequence, of, 0, begun, earlier)
+    paths = {file.path: window for window, held in raw.by_window.items() for file in held}
+    hits = _raw_rows(paths, payload_matches(wanted, _reading(paths), "filename, _topic, _partition, _offset"))
+    in_raw = [(path, topic, position) for path, topic, position, unreadable in hits if not unreadable]
+    at: defaultdict[str, set[Position]] = defaultdict(set)
+    for path, _, position in in_raw:
+        at[paths[path]].add(position)
+    held = {one: _held(settings, one, wanted, at, set(rows)) for one in _versions(ledger, asset)}
+    # A row of a table whose event says it in another way, as a contract's entry point may.
+    others: defaultdict[str, set[Position]] = defaultdict(set)
+    for staged, quarantined in held.values():
+        for row in (*staged, *quarantined):
+            if row.position not in at[row.window]:
+                others[row.window].add(row.position)
+    in_raw += _raw_at(paths, {window: places for window, places in others.items() if window in rows})
+    windows: dict[str, Rows] = {}
+    staged, quarantined = held[asset]
+    for window in sorted({w for w, places in (*at.items(), *others.items()) if places}):
+        windows[window] = Rows(
+            sum(paths[path] == window for path, _, _ in in_raw),
+            sum(row.window == window for row in staged),
+            sum(row.window == window for row in quarantined),
+        )
+    return Plan(
+        asset.name,
+        windows,
+        tuple(sorted({path for path, _, _ in in_raw})),
+        tuple(_runs(asset, [(paths[path], topic, position) for path, topic, position in in_raw], others)),
+        raw.sequence,
+        of,
+        sum(unreadable for *_, unreadable in hits),
+        None,
+        earlier,
+    )
+
+
+def _versions(ledger: Ledger, asset: Asset) -> list[Asset]:
+    """The asset, and its older major versions, whose tables stay beside it."""
+    older = [
+        parse_contract(text, PurePath(f"{name}.yaml"))
+        for (name, major), text in sorted(ledger.contracts().items())
+        if name == asset.name and major != asset.major
+    ]
+    return [asset, *(replace(one, topic=asset.topic) for one in older)]
+
+
+def _held(
+    settings: Settings, asset: Asset, wanted: Sequence[Wanted], at: Mapping[str, set[Position]], in_raw: set[str]
+) -> tuple[list[HeldRow], list[HeldRow]]:
+    """The rows of staging and of quarantine, by what they say and by where raw has them."""
+    own = {field.name: field for field in asset.fields}
+    meant = [(own[field.name], value) for field, value in wanted if field.name in own]
+    if any(field.protection == "drop" for field, _ in meant) or len(meant) < len(wanted):
+        condition = "false"
+    else:
+        tokens = [token(value) if field.protection == "tokenise" else None for field, value in meant]
+        condition = staging_matches(meant, tokens)
+    staged = held_rows(settings, asset, "staging", staging_matching(asset, condition), at)
+    matching = payload_matches(wanted, quarantine_relation(asset), '_window, partition, "offset" as position')
+    kept = f"select * exclude (unreadable) from ({matching}) where not unreadable"
+    return staged, held_rows(settings, asset, "quarantine", kept, at)
+
+
+def _reading(paths: Mapping[str, str]) -> str:
+    if not paths:
+        return (
+            "(select null::blob as payload, '' as filename, '' as _topic, 0 as _partition, 0::bigint as _offset "
+            "where false)"
+        )
+    return f"read_parquet([{', '.join(map(literal, paths))}], filename = true)"
+
+
+def _raw_rows(paths: Mapping[str, str], query: str) -> list[tuple[str, str, Position, bool]]:
+    with duckdb.connect() as session:
+        let_read(session, next(iter(paths), ""))
+        found = session.execute(query).fetchall()
+    return [(path, topic, (partition, offset), unreadable) for path, topic, partition, offset, unreadable in found]
+
+
+def _raw_at(paths: Mapping[str, str], at: Mapping[str, set[Position]]) -> list[tuple[str, str, Position]]:
+    """The raw rows at these positions."""
+    within = {path: window for path, window in paths.items() if window in at}
+    if not within:
+        return []
+    places = ", ".join(f"({partition}, {offset})" for held in at.values() for partition, offset in held)
+    query = (
+        f"select filename, _topic, _partition, _offset, false from {_reading(within)} "
+        f"where (_partition, _offset) in (values {places})"
+    )
+    return [(path, topic, position) for path, topic, position, _ in _raw_rows(within, query)]
+
+
+def _runs(
+    asset: Asset, in_raw: Sequence[tuple[str, str, Position]], others: Mapping[str, set[Position]]
+) -> list[OffsetRun]:
+    """As ranges: what raw has, and what only tables have."""
+    held: defaultdict[tuple[str, str, int, bool], set[int]] = defaultdict(set)
+    for window, topic, (partition, offset) in in_raw:
+        held[window, topic, partition, True].add(offset)
+    for window, places in others.items():
+        for partition, offset in places:
+            if offset not in held.get((window, asset.topic, partition, True), ()):
+                held[window, asset.topic, partition, False].add(offset)
+    return [
+        OffsetRun(window, topic, partition, first, last, there)
+        for (window, topic, partition, there), found in sorted(held.items())
+        for first, last in runs(sorted(found))
+    ]
+
+
+def _finish(settings: Settings, ledger: Ledger, asset: Asset, receipt: Receipt, make: Make) -> Mapping[str, str]:
+    """All steps after the decision, whether some of them were done before or not; by step what could not be made."""
+    listed = forgotten_runs(ledger, receipt.id)
+    at: defaultdict[str, set[Position]] = defaultdict(set)
+    gone: defaultdict[int, set[int]] = defaultdict(set)
+    for run in listed:
+        at[run.window] |= {(run.partition, offset) for offset in range(run.first, run.last + 1)}
+        gone[run.partition] |= set(range(run.first, run.last + 1))
+    versions = _versions(ledger, asset)
+    with ledger.locked(f"asset:{asset.name}"):
+
+        def about_to_write(urls: Sequence[str]) -> None:
+            add_leftover_files(ledger, asset.name, urls)
+
+        rewrite_without(settings, asset, receipt.files, gone, about_to_write)
+        set_rewritten(ledger, receipt.id)
+        add_files_deleted(ledger, receipt.id, expire(settings, ledger, asset, datetime.now(UTC)))
+        observe(settings, ledger, [asset], ledger.cursors())
+        for version in versions:
+            remove_rows(settings, version, at)
+        if not is_counted(ledger, receipt.id):
+            counts = {one: _counts(settings, ledger, one, receipt, listed) for one in versions}
+            set_counts(ledger, receipt.id, {(one.name, one.major): count for one, count in counts.items()})
+        ledger.request(asset, _to_make(settings, ledger, asset, receipt))
+        pending = [entry for entry in ledger.pending([asset.name]) if entry.window in receipt.windows]
+    failed = make(pending) if pending else {}
+    with ledger.locked(f"asset:{asset.name}"):
+        for version in versions:
+            add_files_deleted(ledger, receipt.id, purge(settings, version, list(receipt.windows)))
+        set_done(ledger, receipt.id)
+    return failed
+
+
+def _to_make(settings: Settings, ledger: Ledger, asset: Asset, receipt: Receipt) -> list[str]:
+    """The windows that can be made again: from raw, or from what is kept of them; the marts behind them follow."""
+    from_kept = asset.keeps_payloads and not asset.entrypoint
+    lost = {window: one for window, one in removed(ledger, asset.name).items() if "raw" in one.at}
+    there = window_rows(settings, asset)
+    found: list[str] = []
+    for window, rows in receipt.windows.items():
+        is_whole = window not in lost and (rows.raw > 0 or window in there)
+        if is_whole or (from_kept and (window not in lost or len(lost[window].at) == 1)):
+            found.append(window)
+    return found
+
+
+def _counts(
+    settings: Settings, ledger: Ledger, asset: Asset, receipt: Receipt, listed: Sequence[OffsetRun]
+) -> dict[str, list[PartitionCount]]:
+    """The numbers of the receipt's windows without its rows; of a window that has nothing left all are 0."""
+    tables = partition_rows(settings, asset, receipt.windows)
+    there = window_rows(settings, asset)
+    lost = {window for window, one in removed(ledger, asset.name).items() if "raw" in one.at}
+    taken: defaultdict[tuple[str, int], int] = defaultdict(int)
+    for run in listed:
+        if run.in_raw and run.window not in lost:
+            taken[run.window, run.partition] += run.last - run.first + 1
+    found: dict[str, list[PartitionCount]] = {}
+    for window in receipt.windows:
+        for entry in ledger.windows(asset, window):
+            emptied = window not in there and window not in lost and receipt.windows[window].raw > 0
+            found[window] = []
+            for _, old in ledger.partitions(asset, window):
+                good, quarantined = tables.get((window, old.partition), (0, 0))
+                # One that was made again since the rows were found knows already that they are gone.
+                repeats = taken[window, old.partition] - (old.good - good) - (old.quarantined - quarantined)
+                duplicates = old.duplicates - max(0, repeats if entry.sequence <= receipt.sequence else 0)
+                duplicates = 0 if emptied else max(0, duplicates)
+                raw = good + quarantined + duplicates
+                found[window].append(replace(old, raw=raw, good=good, quarantined=quarantined, duplicates=duplicates))
+    return found
