@@ -31,5 +31,5 @@ def counted(stack: Settings, request: pytest.FixtureRequest) -> Generator[Callab
             remove_connectors(stack, one.metric.topic)
             if request.session.testsfailed:
                 for log in one.instances.catalog.glob("*.log"):
-                    print(log.name, log.read_text("utf-8")[-3000:])
+                    print(log.name, log.read_text("utf-8")[-6000:])
         shutil.rmtree(folder)

@@ -41,7 +41,7 @@ class Instances:
     def start(self, *names: str) -> None:
         environment = {**os.environ, "LAKE_HOME": str(self.settings.home), "LAKE_CATALOG": str(self.catalog)}
         for name in names:
-            command = [sys.executable, "-m", "stream_app", self.metric.name, "--instance", name]
+            command = [sys.executable, "-X", "faulthandler", "-m", "stream_app", self.metric.name, "--instance", name]
             with self.log(name).open("ab") as log:
                 self.processes[name] = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=PROJECT)
 
@@ -60,8 +60,14 @@ class Instances:
         return process.wait(seconds)
 
     def stop_all(self) -> None:
-        for name in list(self.processes):
-            self.kill(name)
+        """Each leaves in its log where its threads are, for a test that waited for it in vain."""
+        for name, process in list(self.processes.items()):
+            process.send_signal(signal.SIGABRT)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill(name)
+        self.processes.clear()
 
     def numbers(self, name: str) -> dict[str, Any]:
         path = self.settings.home / "run" / "stream" / f"{self.metric.table}-{name}.json"
