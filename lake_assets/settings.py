@@ -209,7 +209,7 @@ def load_settings() -> Settings:
         athena_workgroup=os.environ.get("LAKE_ATHENA_WORKGROUP", "primary"),
         gcp=_gcp(stack, needed=target == "gcp"),
         analysts=tuple(os.environ.get("LAKE_ANALYSTS", "").split()),
-        commit_seconds=_number("LAKE_COMMIT_SECONDS", COMMIT_SECONDS[target]),
+        commit_seconds=_number("LAKE_COMMIT_SECONDS", COMMIT_SECONDS[target], least=1),
     )
 
 
@@ -293,8 +293,8 @@ def _one_of(variable: str, allowed: tuple[T, ...], kept: str = "") -> T:
     raise SettingsError(f"{variable} is '{text}': it must be one of {', '.join(allowed)}.")
 
 
-def _number(variable: str, default: int) -> int:
+def _number(variable: str, default: int, least: int = 0) -> int:
     text = os.environ.get(variable, str(default))
-    if not text.isdecimal() or int(text) == 0:
-        raise SettingsError(f"{variable} is '{text}': it must be a whole number, 1 or more.")
+    if not text.isdecimal() or int(text) < least:
+        raise SettingsError(f"{variable} is '{text}': it must be a whole number, {least} or more.")
     return int(text)

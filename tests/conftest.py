@@ -10,8 +10,7 @@ import pytest
 
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.lifecycle import down, up
-from tests.stack.worker import CREDENTIALS
-from tests.targets.account import ASKED
+from tests.stack.worker import CREDENTIALS, SMOKE
 
 SERVERS = ("postgres", "kafka", "connect")
 
@@ -27,7 +26,7 @@ def stack() -> Generator[Settings]:
     os.environ["LAKE_HOME"] = str(home)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            if ASKED not in os.environ:
+            if SMOKE not in os.environ:
                 for name, value in CREDENTIALS.items():
                     patch.setenv(name, value)
             up(parts=SERVERS)

@@ -159,6 +159,11 @@ class Asset:
         return f"{self.name}_staging"
 
     @property
+    def has_tokens(self) -> bool:
+        """Whether values are tokenised, for which the lake's key is needed."""
+        return any(field.protection == "tokenise" for field in self.fields)
+
+    @property
     def keeps_payloads(self) -> bool:
         """Whether quarantine keeps payloads and keys: not where a protected field is in them."""
         return not any(field.protection for field in self.fields)

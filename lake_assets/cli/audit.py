@@ -14,8 +14,7 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
 
     For every Kafka partition each offset is landed, under way, or shown to hold no record (a transaction marker, say);
     for every window raw rows = good + quarantined + duplicates, as the tables themselves count them. Rows that lake
-    forget removed had landed, and are counted apart. Data is read only
-    where the counts do not add up.
+    forget removed had landed, and are counted apart. Data is read only where the counts do not add up.
 
     For every metric of the asset, each final window is compared with the same aggregate over staging.
 

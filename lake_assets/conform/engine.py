@@ -25,7 +25,7 @@ def choose(asset: Asset, windows: Sequence[WindowInput], spark: Spark) -> Choice
     """
     if asset.entrypoint:
         return Choice("spark", f"the contract names the entrypoint {asset.entrypoint}, which runs on Spark")
-    if any(field.protection == "tokenise" for field in asset.fields):
+    if asset.has_tokens:
         return Choice("duckdb", "it has fields to tokenise, whose key stays in the process of the run")
     if asset.engine != "auto":
         return Choice(asset.engine, f"the contract says engine: {asset.engine}")

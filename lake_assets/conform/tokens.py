@@ -20,7 +20,7 @@ from lake_assets.settings import lake_home
 if TYPE_CHECKING:
     import duckdb
 
-VARIABLE = "LAKE_TOKEN_KEY"
+VARIABLE, NAME = "LAKE_TOKEN_KEY", "token_key"
 # The block of SHA-256 in bytes; a key as long as its digest is as good as any longer one.
 _BLOCK, _KEY = 64, 32
 
@@ -47,20 +47,33 @@ def token_key() -> bytes:
 
 
 def ensure_token_key(assets: Iterable[Asset], applied: Iterable[Asset]) -> None:
-    """Makes the key when the first contract asks for tokens; afterwards it must be there. Raises SettingsError."""
-    if not any(_tokenises(asset) for asset in assets):
+    """Makes the key when the first contract asks for tokens; afterwards it must be there. Raises SettingsError.
+
+    A container makes none: its home goes with it, and the key would go too.
+    """
+    if not any(asset.has_tokens for asset in assets):
         return
     path = _path()
-    if not path.exists() and VARIABLE not in os.environ and not any(map(_tokenises, applied)):
+    if not path.exists() and VARIABLE not in os.environ and not any(asset.has_tokens for asset in applied):
+        if "LAKE_SECRETS" in os.environ:
+            raise SettingsError(
+                f"{os.environ['LAKE_SECRETS']} holds no token_key, which the contracts' tokens need: make it with the "
+                "image's command 'passwords', and give it to this container."
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(f"{secrets.token_hex(_KEY)}\n")
+        make_token_key(path)
     token_key()
+
+
+def make_token_key(path: Path) -> None:
+    """Writes a new key for its owner alone. Raises FileExistsError."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(f"{secrets.token_hex(_KEY)}\n")
 
 
 def let_tokenise(session: "duckdb.DuckDBPyConnection", asset: Asset) -> None:
     """Gives a session the key when the asset has fields to tokenise. Raises SettingsError."""
-    if not _tokenises(asset):
+    if not asset.has_tokens:
         return
     key = token_key().ljust(_BLOCK, b"\0")
     for name, pad in ((INNER_PAD, 0x36), (OUTER_PAD, 0x5C)):
@@ -86,9 +99,5 @@ def new_salt() -> str | None:
     return None if _path().exists() else secrets.token_hex(_KEY)
 
 
-def _tokenises(asset: Asset) -> bool:
-    return any(field.protection == "tokenise" for field in asset.fields)
-
-
 def _path() -> Path:
-    return Path(os.environ.get(VARIABLE, lake_home() / "secrets" / "token_key")).expanduser()
+    return Path(os.environ.get(VARIABLE, lake_home() / "secrets" / NAME)).expanduser()

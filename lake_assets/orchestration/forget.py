@@ -203,6 +203,12 @@ def _plan(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wan
     earlier = tuple(one for one in known if one.done_at is not None)
     begun = next((one for one in known if one.done_at is None), None)
     rows = window_rows(settings, asset)
+    dropped = [field.name for field, _ in wanted if field.protection == "drop"]
+    if dropped and any(entry.raw_rows and entry.window not in rows for entry in ledger.windows(asset)):
+        raise LakeError(
+            f"'{dropped[0]}' is dropped before staging, and raw has not every window any more, so not all could be "
+            "found by it: name the person by another field."
+        )
     raw = files(settings, asset, rows.keys())
     of = sum(rows.values())
     if begun:

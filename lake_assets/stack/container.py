@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
 
+from lake_assets.conform.tokens import NAME, make_token_key
 from lake_assets.errors import LakeError, SettingsError
 from lake_assets.settings import Settings, lake_home, load_settings
 from lake_assets.stack.addresses import write_addresses
@@ -55,6 +56,7 @@ SECRETS = (
     Path("connect_password"),
     Path("connect/postgres.properties"),
     Path("connect/kafka.properties"),
+    Path(NAME),
     Path(METABASE),
 )
 POLL_SECONDS = 0.5
@@ -101,13 +103,15 @@ def _postgres_address(passfile: Path) -> dict[str, int | str]:
 
 
 def make_passwords(layout: Layout, host: str, port: int) -> None:
-    """The passwords that are missing in the home's secrets; those of other programs lie in files of their own."""
+    """The passwords and the key of tokens that are missing in the home's secrets; other programs' in own files."""
     layout.create()
     passwords = keep_passwords(layout, host, port)
     write_private(layout.secrets / "postgres_admin", passwords["lake_admin"])
     write_private(layout.secrets / "analyst", passwords["analyst"])
     if not (layout.secrets / METABASE).exists():
         write_private(layout.secrets / METABASE, token_urlsafe(24))
+    if not (layout.secrets / NAME).exists():
+        make_token_key(layout.secrets / NAME)
 
 
 def make_roles(settings: Settings, layout: Layout) -> None:

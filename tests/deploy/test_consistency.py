@@ -141,9 +141,15 @@ def test_a_container_is_given_the_secrets_of_its_job_only() -> None:
         "postgres": {"postgres_admin"},
         "metabase": {"metabase"},
         "roles": {"pgpass", "metabase"},
-        **{name: {"pgpass"} for name in ("dagster", "webserver", "lake")},
+        "webserver": {"pgpass"},
+        **{name: {"pgpass", "token_key"} for name in ("dagster", "lake")},
     }
-    assert {str(path.parts[0]) for path in SECRETS} - OF_ONES_OWN_KAFKA == {"pgpass", "connect", "metabase"}
+    assert {str(path.parts[0]) for path in SECRETS} - OF_ONES_OWN_KAFKA == {
+        "pgpass",
+        "connect",
+        "metabase",
+        "token_key",
+    }
 
 
 def test_named_volumes_and_anchors_are_all_used() -> None:

@@ -105,3 +105,16 @@ def test_no_password_is_in_a_log_a_table_a_connector_or_a_process_list(guests: L
         assert password not in told, role
         assert [path for path in files if password.encode() in path.read_bytes()] == [], role
         assert tables_with(guests, password) == [], role
+
+
+def test_a_field_that_is_protected_later_is_a_token_in_every_window(guests: Lake) -> None:
+    """After a breaking change that the contract allows, only windows with rows in quarantine were made again."""
+    contract = guests.contract("guests")
+    text = contract.read_text("utf-8").replace("tokenise: [email]", "tokenise: [email, guest_no]")
+    allowed = "customProperties:\n  - {property: compatibility, value: none}\n"
+    contract.write_text(text.replace("customProperties:\n", allowed).replace("1.0.0", "1.1.0"), "utf-8")
+    guests.ok("apply")
+    guests.ok("run")
+    query = "select _window::date::varchar as day, min(length(guest_no)) as least from guests_staging.guests group by 1"
+    found = {row["day"]: row["least"] for row in guests.staging(query)}
+    assert found == {"2026-02-01": 64, "2026-02-02": 64, "2026-02-03": 64}

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from pyiceberg.table import Table
 
 from lake_assets.cli.forget import command
+from lake_assets.conform.tokens import make_token_key
 from lake_assets.errors import LakeError
 from lake_assets.landing import rewriting
 from lake_assets.landing.files import files, window_rows
@@ -158,11 +159,19 @@ def test_a_second_run_says_that_nothing_is_left_and_finds_the_receipt(visits: Vi
     assert planned(visits, "v1").earlier == ()
 
 
-def test_the_receipt_has_a_hash_of_the_person_and_never_the_key(visits: Visits) -> None:
+@pytest.mark.parametrize("has_key", [False, True])
+def test_the_receipt_has_a_hash_of_the_person_and_never_the_key(
+    visits: Visits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_key: bool
+) -> None:
+    """Other tests' contracts may have given the session's lake a key of tokens, so this one names its own place."""
+    monkeypatch.setenv("LAKE_TOKEN_KEY", str(tmp_path / "token_key"))
+    if has_key:
+        make_token_key(tmp_path / "token_key")
     receipt = confirm(visits)
     assert len(receipt.hash) == 64
     assert key(visits) not in str(receipt)
-    assert receipt.salt is not None, "this lake has no key of tokens"
+    assert (receipt.salt is None) == has_key
+    assert [one.id for one in planned(visits).earlier] == [receipt.id]
 
 
 def test_another_checksum_removes_nothing(visits: Visits) -> None:
@@ -215,6 +224,17 @@ def test_rows_whose_raw_is_gone_are_found_by_what_the_tables_keep(visits: Visits
     confirm(visits)
     assert holding(visits, key(visits)) == []
     assert visits.staged() == ["v1", "v3", "v4", "v5"]
+
+
+def test_a_dropped_field_finds_nobody_where_raw_is_gone_and_says_so(visits: Visits) -> None:
+    visits.apply(
+        "{property: landing, value: {",
+        "{property: protection, value: {drop: [door]}}\n  - {property: landing, value: {",
+    )
+    assert planned(visits, "door=north").windows
+    visits.drop_raw(datetime(2026, 2, 1, tzinfo=UTC))
+    with pytest.raises(LakeError, match="'door' is dropped before staging, and raw has not every window any more"):
+        planned(visits, "door=north")
 
 
 def test_a_window_that_a_check_holds_back_shows_nothing_of_the_person_all_the_same(visits: Visits) -> None:

@@ -110,9 +110,12 @@ def test_passwords_are_made_once_and_are_private(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "home")
     make_passwords(layout, "postgres", 5432)
     made, metabase = read_passwords(layout), (layout.secrets / "metabase").read_text("utf-8")
+    key = (layout.secrets / "token_key").read_text("utf-8")
+    assert len(bytes.fromhex(key)) == 32
     make_passwords(layout, "postgres", 5432)
     assert read_passwords(layout) == made
     assert (layout.secrets / "metabase").read_text("utf-8") == metabase
+    assert (layout.secrets / "token_key").read_text("utf-8") == key
     assert (layout.secrets / "postgres_admin").read_text("utf-8") == made["lake_admin"]
     assert (layout.secrets / "analyst").read_text("utf-8") == made["analyst"]
     for path in layout.secrets.rglob("*"):

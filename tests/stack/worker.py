@@ -8,6 +8,9 @@ from tests.stack.conditions import wait_until
 # Of the double of S3. The worker is started with them, because a connector's config must not hold secrets.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "double", "AWS_SECRET_ACCESS_KEY": "double"}
 
+# Set by `make smoke`, whose lake is in the account of the environment's own credentials.
+SMOKE = "LAKE_SMOKE"
+
 
 def ask(settings: Settings, method: str, path: str, body: object = None) -> requests.Response:
     """The worker's answer, once it is done with its rebalance. Fails with its words when it refuses."""

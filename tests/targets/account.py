@@ -19,7 +19,6 @@ from lake_assets.gcp import bigquery_client, unless_missing
 from lake_assets.settings import PROJECT, Settings, load_settings
 from tests.marts.cloud_lakes import CloudLake
 
-ASKED = "LAKE_SMOKE"
 _AWS = ("AWS_", "LAKE_ATHENA_WORKGROUP", "LAKE_ANALYSTS")
 _GCP = ("GOOGLE_", "LAKE_GCP_", "LAKE_ANALYSTS")
 

@@ -17,8 +17,8 @@ from tests.buckets.doubles import Bucket
 from tests.end_to_end.conftest import Lake
 from tests.marts.cloud_lakes import CLOUDS
 from tests.stack.conditions import wait_until
-from tests.stack.worker import ask
-from tests.targets.account import ASKED, in_account
+from tests.stack.worker import SMOKE, ask
+from tests.targets.account import in_account
 
 END = datetime(2026, 9, 1, tzinfo=UTC)
 DAYS, SEED = 5, 11
@@ -30,7 +30,7 @@ PLACES = {**CLOUDS, "account": in_account}
 ROWS = {"leads": 200, "contracts": 40, "sales": 300}
 
 
-@pytest.fixture(scope="module", params=("account",) if ASKED in os.environ else CLOUDS)
+@pytest.fixture(scope="module", params=("account",) if SMOKE in os.environ else CLOUDS)
 def lake(request: pytest.FixtureRequest, stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Generator[Lake]:
     """A lake in a cloud, applied, with the example's events in its marts."""
     folder = tmp_path_factory.mktemp(request.param)
