@@ -24,8 +24,8 @@ class Difference:
 class Change:
     """All that changed, worst first. `kind` is the worst kind of all, `none` when nothing about the data changed.
 
-    `allowed` is False when the change is breaking and neither was the major version raised (which makes new tables
-    beside the old ones) nor does the contract say `compatibility: none`.
+    `allowed` is False when the change is breaking and neither was the major version raised (which makes another
+    asset, with tables beside the old ones) nor does the contract say `compatibility: none`.
     """
 
     kind: Kind
@@ -59,13 +59,13 @@ def compare(old: Asset, new: Asset) -> Change:
     found = [*_asset_differences(old, new), *_field_differences(old, new), *_check_differences(old, new)]
     found.sort(key=lambda difference: -_RANK[difference.kind])
     kind: Kind = found[0].kind if found else "none"
-    allowed = kind != "breaking" or new.major > old.major or new.compatibility == "none"
+    allowed = kind != "breaking" or (new.major > old.major and new.name != old.name) or new.compatibility == "none"
     return Change(kind, tuple(found), allowed)
 
 
 def _asset_differences(old: Asset, new: Asset) -> Iterator[Difference]:
     plain: list[tuple[Kind, str, Callable[[Asset], object]]] = [
-        ("breaking", "name", lambda asset: asset.name),
+        ("breaking", "name", lambda asset: asset.dataset),
         ("breaking", "domain", lambda asset: asset.domain),
         ("breaking", "topic", lambda asset: asset.topic),
         ("breaking", "key", lambda asset: ", ".join(asset.key) or None),

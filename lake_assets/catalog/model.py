@@ -112,15 +112,16 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One dataset with its whole pipeline, as its contract defines it.
+    """One dataset with its whole pipeline, as its contract defines it; each major version of that is an asset.
 
+    The versions of a `dataset` have their topic and raw table in common, and all after that for themselves.
     `key` names the fields that tell two events apart (the latest of equal ones wins within a window); `event_time`
     names the timestamp field that windows are cut by; `start` is the first day (UTC) that Dagster offers as a
     partition. `freshness` is the longest acceptable age of the newest materialization, `frequency` the longest that
     its topic may go without an event, and `roster` the field whose values are to go on coming (its producers).
     """
 
-    name: str
+    dataset: str
     domain: str
     version: str
     description: str
@@ -146,17 +147,16 @@ class Asset:
 
     @property
     def major(self) -> int:
-        """The major version; each has tables of its own, so that an old one stays beside its successor."""
         return int(self.version.split(".")[0])
 
     @property
-    def table(self) -> str:
-        """The staging table's name: the asset's, with the major version from the second one on."""
-        return self.name if self.major <= 1 else f"{self.name}_v{self.major}"
+    def name(self) -> str:
+        """Its own name, and that of its staging table: the dataset's, with the major version from the second one on."""
+        return self.dataset if self.major <= 1 else f"{self.dataset}_v{self.major}"
 
     @property
     def staging_schema(self) -> str:
-        return f"{self.name}_staging"
+        return f"{self.dataset}_staging"
 
     @property
     def has_tokens(self) -> bool:
@@ -170,7 +170,7 @@ class Asset:
 
     @property
     def quarantine_table(self) -> str:
-        return f"{self.table}_quarantine"
+        return f"{self.name}_quarantine"
 
     def field(self, name: str) -> Field:
         """The declared field of that name. Raises KeyError when there is none."""

@@ -42,7 +42,7 @@ def parse_contract(text: str, path: PurePath) -> Asset:
     conform: dict[str, Any] = settings["conform"][1] if "conform" in settings else {}
     promises, kept = _read_promises(draft)
     return Asset(
-        name=draft.value("name"),
+        dataset=draft.value("name"),
         domain=draft.value("domain"),
         version=draft.value("version"),
         description=draft.value("description", "purpose"),
@@ -69,16 +69,30 @@ def parse_contract(text: str, path: PurePath) -> Asset:
 
 
 def check_together(assets: Iterable[Asset]) -> None:
-    """Holds assets against each other: names and topics are unique in a catalog. Raises ContractError."""
+    """Holds assets against each other: names are unique in a catalog, a topic is that of one dataset, and its versions
+    agree on what they have in common. Raises ContractError."""
     problems: list[Problem] = []
-    taken: dict[tuple[str, str], Asset] = {}
+    named: dict[str, Asset] = {}
+    sent: dict[str, Asset] = {}
+    datasets: dict[str, Asset] = {}
     for asset in assets:
-        for what, word in (("name", asset.name), ("topic", asset.topic)):
-            other = taken.setdefault((what, word), asset)
-            if other is not asset:
-                problems.append(
-                    Problem(asset.path, 1, what, f"'{word}' is also the {what} of {other.path}; change one.")
+        told: dict[str, str] = {}
+        if (other := named.setdefault(asset.name, asset)) is not asset:
+            told["name"] = f"'{asset.name}' is also the name of {other.path}; change one, or its major version."
+        elif (other := datasets.setdefault(asset.dataset, asset)) is not asset:
+            told = {
+                what: f"{mine}, but {theirs} in {other.path}: versions of one dataset share topic and raw table."
+                for what, mine, theirs in (
+                    ("domain", asset.domain, other.domain),
+                    ("topic", asset.topic, other.topic),
+                    ("partitions", asset.partitions, other.partitions),
+                    ("window", asset.window, other.window),
                 )
+                if mine != theirs
+            }
+        if (other := sent.setdefault(asset.topic, asset)).dataset != asset.dataset:
+            told["topic"] = f"'{asset.topic}' is also the topic of {other.path}; change one."
+        problems.extend(Problem(asset.path, 1, what, sentence) for what, sentence in told.items())
     if problems:
         raise ContractError(problems)
 

@@ -11,7 +11,7 @@ def command(as_json: bool) -> None:
     Dagster loads changed contracts and dbt models; a mart that is new or whose SQL changed is then made by itself.
 
     It can be run again at any time; what is there already is left alone, and nothing is ever deleted. A breaking
-    change of a contract is refused unless its major version was raised.
+    change of a contract is refused: it belongs in a copy with a new major version.
 
     \b
     Examples:

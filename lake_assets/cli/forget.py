@@ -102,7 +102,7 @@ def _receipt_values(receipt: "Receipt") -> dict[str, object]:
     rows = receipt.windows.values()
     return {
         "id": receipt.id,
-        "asset": receipt.asset,
+        "asset": receipt.dataset,
         "fields": receipt.fields,
         "hash": receipt.hash,
         "salt": receipt.salt,

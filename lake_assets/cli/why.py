@@ -35,7 +35,7 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
         published = {entry.window: entry for entry in ledger.windows(found, window)}
         pending = [entry for entry in ledger.pending([found.name]) if window in (None, entry.window)]
         held = {entry.window: entry for entry in ledger.held_back(found) if window in (None, entry.window)}
-        gone = removed(ledger, found.name)
+        gone = removed(ledger, found)
         counts = [count for _, count in ledger.partitions(found, window)] if window else []
     names = [window] if window else sorted({*published, *held, *(entry.window for entry in pending)})
     verdicts = {

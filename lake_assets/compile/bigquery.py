@@ -81,7 +81,7 @@ def bigquery_tables(asset: Asset, policy_tags: Mapping[str, str]) -> tuple[BigQu
     told = f"Rows of {asset.name} that broke a rule of its contract, with the reasons."
     place, description = asset.staging_schema, asset.description[:_TABLE_DESCRIPTION_LENGTH]
     return (
-        BigQueryTable(place, asset.table, description, staging, clustering, asset.window),
+        BigQueryTable(place, asset.name, description, staging, clustering, asset.window),
         BigQueryTable(place, asset.quarantine_table, told, quarantine, (), asset.window),
     )
 
@@ -126,7 +126,7 @@ def dataset_resource(asset: Asset, project: str, location: str) -> dict[str, Any
     return {
         "datasetReference": {"projectId": project, "datasetId": asset.staging_schema},
         "location": location,
-        "description": f"Staging and quarantine of {asset.name}. Private to the lake: analysts read marts.",
+        "description": f"Staging and quarantine of {asset.dataset}. Private to the lake: analysts read marts.",
     }
 
 

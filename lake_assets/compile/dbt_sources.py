@@ -21,7 +21,7 @@ def dbt_files(asset: Asset) -> dict[PurePosixPath, str]:
 
 def staging_model(asset: Asset) -> str:
     """The name marts use in `ref()`."""
-    return f"stg_{asset.table}"
+    return f"stg_{asset.name}"
 
 
 def staging_sql(asset: Asset) -> str:
@@ -31,7 +31,7 @@ def staging_sql(asset: Asset) -> str:
     lake's own (with a leading underscore) choose the latest row and go no further.
     """
     columns = "\n".join(f"  {field.name}," for field in asset.fields if field.is_shown).removesuffix(",")
-    source = f"{{{{ source('{asset.staging_schema}', '{asset.table}') }}}}"
+    source = f"{{{{ source('{asset.staging_schema}', '{asset.name}') }}}}"
     header = f"-- {_HEADER.format(name=asset.name)}\n"
     if not asset.key:
         return f"{header}select\n{columns}\nfrom {source}\n"
@@ -71,7 +71,7 @@ def source_yaml(asset: Asset) -> str:
         f"    schema: {asset.staging_schema}",
         "    database: \"{{ 'lake' if target.type == 'duckdb' else target.database }}\"",
         "    tables:",
-        f"      - name: {asset.table}",
+        f"      - name: {asset.name}",
         f"        description: {description}",
         "        config:",
         "          meta:",

@@ -54,7 +54,7 @@ def glue_tables(asset: Asset) -> tuple[GlueTable, GlueTable]:
     """Staging and quarantine."""
     quarantine = f"Rows of {asset.name} that broke a rule of its contract, with the reasons."
     return (
-        GlueTable(asset.staging_schema, asset.table, _described(asset.description), _columns(staging_columns(asset))),
+        GlueTable(asset.staging_schema, asset.name, _described(asset.description), _columns(staging_columns(asset))),
         GlueTable(asset.staging_schema, asset.quarantine_table, quarantine, _columns(QUARANTINE)),
     )
 

@@ -34,7 +34,7 @@ def staging_tags(asset: Asset) -> list[dict[str, Any]]:
         if field.classification:
             names.setdefault(field.classification, []).append(field.name)
     database = {"Database": {"Name": asset.staging_schema}}
-    table = {"DatabaseName": asset.staging_schema, "Name": asset.table}
+    table = {"DatabaseName": asset.staging_schema, "Name": asset.name}
     return [
         {"Resource": database, "LFTags": [{"TagKey": LAYER, "TagValues": [STAGING]}]},
         *(

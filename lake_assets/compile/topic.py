@@ -23,8 +23,8 @@ class TopicSpec:
 
 
 def topic_name(asset: Asset) -> str:
-    """The asset's topic: the contract's own, else `<domain>.<name>`."""
-    return asset.topic or f"{asset.domain}.{asset.name}"
+    """The asset's topic: the contract's own, else `<domain>.<dataset>`."""
+    return asset.topic or f"{asset.domain}.{asset.dataset}"
 
 
 def topic_spec(asset: Asset) -> TopicSpec:

@@ -95,7 +95,7 @@ def settle(
 
 def window_folder(out: str, asset: Asset, window: str) -> str:
     """Where a window's files are, below `out`."""
-    return f"{out}/{asset.name}/v{asset.major}/{window_path(window)}"
+    return f"{out}/{asset.dataset}/v{asset.major}/{window_path(window)}"
 
 
 def copy(session: "duckdb.DuckDBPyConnection", select: str, url: str) -> tuple[str]:

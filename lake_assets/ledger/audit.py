@@ -103,9 +103,10 @@ def audit_windows(
     for window in sorted({*by_window, *raw, *tables, *queued, *forgotten}):
         entry = by_window.get(window)
         rows, shown = raw.get(window, 0), tables.get(window, (0, 0))
-        known, good, quarantined = (entry.raw_rows, entry.good, entry.quarantined) if entry else (0, 0, 0)
-        problems: list[str] = []
         gone = removed.get(window, NOTHING)
+        # A version that came after retention took the raw rows has nothing of the window.
+        known, good, quarantined = (entry.raw_rows, entry.good, entry.quarantined) if entry else (gone.raw_rows, 0, 0)
+        problems: list[str] = []
         without = forgotten.get(window, NONE)
         late = rows + gone.raw_rows - known if "raw" in gone.at else 0
         if late < 0:

@@ -49,24 +49,22 @@ def last_backfill(ledger: Ledger, asset: Asset) -> Backfill | None:
     """The asset's last backfill, None when there was none."""
     with ledger.connection.cursor(row_factory=class_row(Backfill)) as cursor:
         return cursor.execute(
-            "select first, last, contract_version, began_at, ended_at from ledger.backfill "
-            "where asset = %s and major = %s",
-            (asset.name, asset.major),
+            "select first, last, contract_version, began_at, ended_at from ledger.backfill where asset = %s",
+            (asset.name,),
         ).fetchone()
 
 
 def begin(ledger: Ledger, asset: Asset, first: str, last: str, windows: Sequence[str]) -> None:
     """Puts a new backfill in the place of the last one, whose windows can no longer be brought back then."""
-    identity = (asset.name, asset.major)
     with ledger.connection.transaction(), ledger.connection.cursor() as cursor:
-        cursor.execute("delete from ledger.backfill where asset = %s and major = %s", identity)
+        cursor.execute("delete from ledger.backfill where asset = %s", (asset.name,))
         cursor.execute(
-            "insert into ledger.backfill (asset, major, first, last, contract_version) values (%s, %s, %s, %s, %s)",
-            (*identity, first, last, asset.version),
+            "insert into ledger.backfill (asset, first, last, contract_version) values (%s, %s, %s, %s)",
+            (asset.name, first, last, asset.version),
         )
         cursor.executemany(
-            'insert into ledger.backfill_window (asset, major, "window") values (%s, %s, %s)',
-            [(*identity, window) for window in windows],
+            'insert into ledger.backfill_window (asset, "window") values (%s, %s)',
+            [(asset.name, window) for window in windows],
         )
 
 
@@ -79,23 +77,22 @@ def ask(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
 
 def end(ledger: Ledger, asset: Asset) -> None:
     """Ends the backfill: what is published from now on is no part of it."""
-    identity = (asset.name, asset.major)
     with ledger.connection.transaction():
         ledger.connection.execute(
-            "update ledger.backfill set ended_at = coalesce(ended_at, now()) where asset = %s and major = %s", identity
+            "update ledger.backfill set ended_at = coalesce(ended_at, now()) where asset = %s", (asset.name,)
         )
         ledger.connection.execute(
-            "update ledger.backfill_window set state = 'left' where asset = %s and major = %s and state = 'asked'",
-            identity,
+            "update ledger.backfill_window set state = 'left' where asset = %s and state = 'asked'",
+            (asset.name,),
         )
 
 
 def left(ledger: Ledger, asset: Asset) -> list[str]:
     """The windows that the last backfill has not published, in order."""
     rows = ledger.connection.execute(
-        'select "window" from ledger.backfill_window where asset = %s and major = %s '
+        'select "window" from ledger.backfill_window where asset = %s '
         "and state in ('left', 'asked') order by \"window\"",
-        (asset.name, asset.major),
+        (asset.name,),
     ).fetchall()
     return [window for (window,) in rows]
 
@@ -106,8 +103,8 @@ def made(ledger: Ledger, asset: Asset) -> list[Before]:
         return cursor.execute(
             "select \"window\", state = 'undoing' as undoing, published_at, contract_version, run_id, engine, "
             "seconds, output from ledger.backfill_window "
-            "where asset = %s and major = %s and state in ('made', 'undoing') order by \"window\"",
-            (asset.name, asset.major),
+            "where asset = %s and state in ('made', 'undoing') order by \"window\"",
+            (asset.name,),
         ).fetchall()
 
 
@@ -127,6 +124,6 @@ def end_undo(ledger: Ledger, asset: Asset, windows: Sequence[str], sequence: int
 
 def _move(ledger: Ledger, asset: Asset, windows: Sequence[str], state: str) -> None:
     ledger.connection.execute(
-        'update ledger.backfill_window set state = %s where asset = %s and major = %s and "window" = any(%s)',
-        (state, asset.name, asset.major, list(windows)),
+        'update ledger.backfill_window set state = %s where asset = %s and "window" = any(%s)',
+        (state, asset.name, list(windows)),
     )

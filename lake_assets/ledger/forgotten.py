@@ -35,7 +35,7 @@ class Receipt:
     `sequence` is that of the raw snapshot in which the rows were found, `files` those of raw that held them."""
 
     id: int
-    asset: str
+    dataset: str
     fields: tuple[str, ...]
     hash: str
     salt: str | None
@@ -62,7 +62,7 @@ NONE = Forgotten()
 
 def decide_to_forget(
     ledger: Ledger,
-    asset: str,
+    dataset: str,
     fields: Sequence[str],
     hashed: tuple[str, str | None],
     checksum: str,
@@ -76,7 +76,7 @@ def decide_to_forget(
         found = cursor.execute(
             "insert into ledger.receipt (asset, fields, hash, salt, checksum, sequence, files) "
             "values (%s, %s, %s, %s, %s, %s, %s) returning id",
-            (asset, list(fields), *hashed, checksum, sequence, list(files)),
+            (dataset, list(fields), *hashed, checksum, sequence, list(files)),
         ).fetchone()
         assert found is not None
         cursor.executemany(
@@ -92,19 +92,19 @@ def decide_to_forget(
     return found[0]
 
 
-def receipts(ledger: Ledger, asset: str) -> list[Receipt]:
-    """The asset's receipts, oldest first."""
+def receipts(ledger: Ledger, dataset: str) -> list[Receipt]:
+    """The dataset's receipts, oldest first."""
     windows: dict[int, dict[str, Rows]] = {}
     for receipt, window, *numbers in ledger.connection.execute(
         'select receipt, "window", w.raw, w.staging, w.quarantine from ledger.forgotten_window as w '
         'join ledger.receipt as r on r.id = receipt where asset = %s order by "window"',
-        (asset,),
+        (dataset,),
     ).fetchall():
         windows.setdefault(receipt, {})[window] = Rows(*numbers)
     found = ledger.connection.execute(
         "select id, asset, fields, hash, salt, checksum, sequence, files, files_deleted, decided_at, done_at "
         "from ledger.receipt where asset = %s order by id",
-        (asset,),
+        (dataset,),
     ).fetchall()
     return [
         Receipt(
@@ -135,10 +135,10 @@ def forgotten_runs(ledger: Ledger, receipt: int) -> list[OffsetRun]:
     return [OffsetRun(*row) for row in rows]
 
 
-def not_rewritten(ledger: Ledger, asset: str) -> list[tuple[int, list[str]]]:
+def not_rewritten(ledger: Ledger, dataset: str) -> list[tuple[int, list[str]]]:
     """Receipts of which nobody has written down that raw is without their rows, with the files that held them."""
     return ledger.connection.execute(
-        "select id, files from ledger.receipt where asset = %s and rewritten_at is null order by id", (asset,)
+        "select id, files from ledger.receipt where asset = %s and rewritten_at is null order by id", (dataset,)
     ).fetchall()
 
 
@@ -164,22 +164,22 @@ def set_done(ledger: Ledger, receipt: int) -> None:
 def set_counts(
     ledger: Ledger,
     receipt: int,
-    counts: Mapping[tuple[str, int], Mapping[str, Sequence[PartitionCount]]],
+    counts: Mapping[str, Mapping[str, Sequence[PartitionCount]]],
 ) -> None:
-    """Gives windows, by asset and major version, the numbers that they have without the rows; all in one step."""
-    listed = [((*asset, window), held) for asset, windows in counts.items() for window, held in windows.items()]
+    """Gives windows, by asset, the numbers that they have without the rows; all in one step."""
+    listed = [((asset, window), held) for asset, windows in counts.items() for window, held in windows.items()]
     with ledger.connection.transaction(), ledger.connection.cursor() as cursor:
         for own, partitions in listed:
             cursor.executemany(
                 "update ledger.window_partition set raw = %s, good = %s, quarantined = %s, duplicates = %s "
-                'where asset = %s and major = %s and "window" = %s and topic = %s and partition = %s',
+                'where asset = %s and "window" = %s and topic = %s and partition = %s',
                 [(p.raw, p.good, p.quarantined, p.duplicates, *own, p.topic, p.partition) for p in partitions],
             )
             cursor.execute(
                 "update ledger.window as w set (raw_rows, good, quarantined, duplicates) = ("
                 "select coalesce(sum(raw), 0), coalesce(sum(good), 0), coalesce(sum(quarantined), 0), "
-                'coalesce(sum(duplicates), 0) from ledger.window_partition as p where (p.asset, p.major, p."window") = '
-                '(w.asset, w.major, w."window")) where asset = %s and major = %s and "window" = %s',
+                'coalesce(sum(duplicates), 0) from ledger.window_partition as p where (p.asset, p."window") = '
+                '(w.asset, w."window")) where asset = %s and "window" = %s',
                 own,
             )
         cursor.execute("update ledger.receipt set counted_at = now() where id = %s", (receipt,))
@@ -193,14 +193,14 @@ def is_counted(ledger: Ledger, receipt: int) -> bool:
     return bool(row and row[0])
 
 
-def forgotten(ledger: Ledger, asset: str) -> dict[str, Forgotten]:
+def forgotten(ledger: Ledger, dataset: str) -> dict[str, Forgotten]:
     """What raw is without, by window, and the windows of which something is being removed."""
     raw: dict[str, int] = {}
     opened: set[str] = set()
     for window, rewritten, done, rows in ledger.connection.execute(
         'select "window", rewritten_at is not null, done_at is not null, w.raw from ledger.forgotten_window as w '
         "join ledger.receipt as r on r.id = receipt where asset = %s",
-        (asset,),
+        (dataset,),
     ).fetchall():
         raw[window] = raw.get(window, 0) + (rows if rewritten else 0)
         if not done:
@@ -210,7 +210,7 @@ def forgotten(ledger: Ledger, asset: str) -> dict[str, Forgotten]:
         'select "window", topic, partition, first, last from ledger.forgotten_offsets '
         "join ledger.receipt as r on r.id = receipt "
         "where asset = %s and in_raw and rewritten_at is not null order by topic, partition, first",
-        (asset,),
+        (dataset,),
     ).fetchall():
         count = PartitionCount(topic, partition, last - first + 1, 0, 0, 0, 0, first, last)
         offsets.setdefault(window, []).append(count)

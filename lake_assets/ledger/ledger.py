@@ -13,6 +13,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.silence import Arrival
 from lake_assets.catalog.wire import to_json
 from lake_assets.errors import Unavailable
+from lake_assets.ledger.migration import NAME_VERSIONS
 from lake_assets.ledger.schema import LEDGER_DDL
 from lake_assets.settings import Settings
 
@@ -56,7 +57,6 @@ class PublishedWindow:
     """What a window was made of when it was last published; times are UTC."""
 
     asset: str
-    major: int
     window: str
     sequence: int
     contract_version: str
@@ -76,7 +76,6 @@ class HeldBack:
     """A window that failed blocking checks and was not published; `sentence` says why when their names do not."""
 
     asset: str
-    major: int
     window: str
     run_id: str
     checks: list[str]
@@ -135,7 +134,9 @@ class Ledger:
             raise self._postgres.not_reached(error) from error
 
     def ensure(self) -> None:
-        """Makes the ledger's tables where they are missing."""
+        """Makes the ledger's tables where they are missing, and brings those of an older lake up to date."""
+        with self._connection.transaction():
+            self._connection.execute(NAME_VERSIONS)
         self._connection.execute(LEDGER_DDL)
 
     def exists(self) -> bool:
@@ -164,18 +165,16 @@ class Ledger:
             if held and not self._connection.closed:
                 self._connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
 
-    def contracts(self) -> dict[tuple[str, int], str]:
-        """The applied contract texts by asset and major version."""
-        rows = self._connection.execute("select asset, major, text from ledger.contract").fetchall()
-        return {(asset, major): text for asset, major, text in rows}
+    def contracts(self) -> dict[str, str]:
+        """The applied contract texts by asset."""
+        return dict(self._connection.execute("select asset, text from ledger.contract").fetchall())
 
     def save_contract(self, asset: Asset, text: str) -> None:
         """Remembers a contract as applied."""
         self._connection.execute(
-            "insert into ledger.contract (asset, major, version, text) values (%s, %s, %s, %s) "
-            "on conflict (asset, major) do update "
+            "insert into ledger.contract (asset, version, text) values (%s, %s, %s) on conflict (asset) do update "
             "set version = excluded.version, text = excluded.text, applied_at = now()",
-            (asset.name, asset.major, asset.version, text),
+            (asset.name, asset.version, text),
         )
 
     def cursors(self) -> dict[str, str]:
@@ -247,65 +246,57 @@ class Ledger:
     ) -> None:
         """Writes down windows that the warehouse now shows; `dequeue` takes them off the queue."""
         names = [output.window for output in outputs]
-        identity = (asset.name, asset.major)
         with self._connection.transaction(), self._connection.cursor() as cursor:
             # What a backfill replaces is what its undo brings back.
             cursor.execute(
                 "update ledger.backfill_window as b set state = 'made', published_at = now(), "
                 "contract_version = w.contract_version, run_id = w.run_id, engine = w.engine, seconds = w.seconds, "
                 "output = w.output from ledger.backfill_window as own "
-                'left join ledger.window as w using (asset, major, "window") '
-                "where own.asset = %s and own.major = %s and own.\"window\" = any(%s) and own.state = 'asked' "
-                'and (b.asset, b.major, b."window") = (own.asset, own.major, own."window")',
-                (*identity, names),
+                'left join ledger.window as w using (asset, "window") '
+                "where own.asset = %s and own.\"window\" = any(%s) and own.state = 'asked' "
+                'and (b.asset, b."window") = (own.asset, own."window")',
+                (asset.name, names),
             )
             # Until a backfill or an undo has ended, a window may be made twice: a run died before it left the queue.
             cursor.execute(
                 "update ledger.backfill_window as b set published_at = now() from ledger.backfill as whole "
-                'where b.asset = %s and b.major = %s and b."window" = any(%s) '
-                "and (whole.asset, whole.major) = (b.asset, b.major) "
+                'where b.asset = %s and b."window" = any(%s) and whole.asset = b.asset '
                 "and (b.state = 'undoing' or (b.state = 'made' and whole.ended_at is null))",
-                (*identity, names),
+                (asset.name, names),
             )
-            cursor.execute(
-                'delete from ledger.window where asset = %s and major = %s and "window" = any(%s)', (*identity, names)
-            )
+            cursor.execute('delete from ledger.window where asset = %s and "window" = any(%s)', (asset.name, names))
             cursor.executemany(
-                'insert into ledger.window (asset, major, "window", sequence, contract_version, run_id, engine, '
+                'insert into ledger.window (asset, "window", sequence, contract_version, run_id, engine, '
                 "raw_rows, good, quarantined, duplicates, raw_bytes, seconds, output) "
-                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 [
-                    (*identity, o.window, sequence, asset.version, run_id, engine, o.raw_rows, o.good, o.quarantined,
+                    (asset.name, o.window, sequence, asset.version, run_id, engine, o.raw_rows, o.good, o.quarantined,
                      o.duplicates, o.bytes, seconds / len(outputs), _kept(o))
                     for o in outputs
                 ],
             )  # fmt: skip
             cursor.executemany(
-                'insert into ledger.window_partition (asset, major, "window", topic, partition, raw, good, '
+                'insert into ledger.window_partition (asset, "window", topic, partition, raw, good, '
                 "quarantined, duplicates, redelivered, min_offset, max_offset) "
-                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 [
-                    (*identity, o.window, p.topic, p.partition, p.raw, p.good, p.quarantined, p.duplicates,
+                    (asset.name, o.window, p.topic, p.partition, p.raw, p.good, p.quarantined, p.duplicates,
                      p.redelivered, p.min_offset, p.max_offset)
                     for o in outputs
                     for p in o.partitions
                 ],
             )  # fmt: skip
             cursor.executemany(
-                'insert into ledger.unknown_field (asset, major, "window", name, type, rows) '
-                "values (%s, %s, %s, %s, %s, %s)",
+                'insert into ledger.unknown_field (asset, "window", name, type, rows) values (%s, %s, %s, %s, %s)',
                 # Postgres keeps no zero byte in a text.
                 [
-                    (*identity, o.window, u.name, u.type, u.rows)
+                    (asset.name, o.window, u.name, u.type, u.rows)
                     for o in outputs
                     for u in o.unknown
                     if "\0" not in u.name
                 ],
             )
-            cursor.execute(
-                'delete from ledger.held_back where asset = %s and major = %s and "window" = any(%s)',
-                (*identity, names),
-            )
+            cursor.execute('delete from ledger.held_back where asset = %s and "window" = any(%s)', (asset.name, names))
             # What retention had taken of the tables is there again, until it is taken again.
             cursor.execute(
                 "delete from ledger.removal where asset = %s and \"window\" = any(%s) and element <> 'raw'",
@@ -325,37 +316,29 @@ class Ledger:
         """Writes down windows that blocking checks kept from being published, with a sentence for some of them."""
         with self._connection.cursor() as cursor:
             cursor.executemany(
-                'insert into ledger.held_back (asset, major, "window", run_id, checks, sentence) '
-                'values (%s, %s, %s, %s, %s, %s) on conflict (asset, major, "window") do update set '
+                'insert into ledger.held_back (asset, "window", run_id, checks, sentence) '
+                'values (%s, %s, %s, %s, %s) on conflict (asset, "window") do update set '
                 "run_id = excluded.run_id, checks = excluded.checks, sentence = excluded.sentence, held_at = now()",
-                [
-                    (asset.name, asset.major, o.window, run_id, list(o.blocked_by), sentences.get(o.window))
-                    for o in outputs
-                ],
+                [(asset.name, o.window, run_id, list(o.blocked_by), sentences.get(o.window)) for o in outputs],
             )
 
     def held_back(self, asset: Asset) -> list[HeldBack]:
         """The asset's windows that are held back, in window order."""
         with self._connection.cursor(row_factory=class_row(HeldBack)) as cursor:
             return cursor.execute(
-                'select asset, major, "window", run_id, checks, held_at, sentence from ledger.held_back '
-                'where asset = %s and major = %s order by "window"',
-                (asset.name, asset.major),
+                'select asset, "window", run_id, checks, held_at, sentence from ledger.held_back '
+                'where asset = %s order by "window"',
+                (asset.name,),
             ).fetchall()
 
     def windows(self, asset: Asset, window: str | None = None) -> list[PublishedWindow]:
         """The asset's published windows in window order, or one of them."""
-        return self.windows_of(asset.name, asset.major, window)
-
-    def windows_of(self, name: str, major: int, window: str | None = None) -> list[PublishedWindow]:
-        """The published windows of one major version of an asset, in window order, or one of them."""
         with self._connection.cursor(row_factory=class_row(PublishedWindow)) as cursor:
             return cursor.execute(
-                'select asset, major, "window", sequence, contract_version, run_id, engine, raw_rows, good, '
+                'select asset, "window", sequence, contract_version, run_id, engine, raw_rows, good, '
                 "quarantined, duplicates, raw_bytes, seconds, published_at from ledger.window "
-                'where asset = %(asset)s and major = %(major)s and (%(window)s::text is null or "window" = %(window)s) '
-                'order by "window"',
-                {"asset": name, "major": major, "window": window},
+                'where asset = %(asset)s and (%(window)s::text is null or "window" = %(window)s) order by "window"',
+                {"asset": asset.name, "window": window},
             ).fetchall()
 
     def partitions(self, asset: Asset, window: str | None = None) -> list[tuple[str, PartitionCount]]:
@@ -363,9 +346,9 @@ class Ledger:
         rows = self._connection.execute(
             'select "window", topic, partition, raw, good, quarantined, duplicates, redelivered, min_offset, '
             "max_offset from ledger.window_partition "
-            'where asset = %(asset)s and major = %(major)s and (%(window)s::text is null or "window" = %(window)s) '
+            'where asset = %(asset)s and (%(window)s::text is null or "window" = %(window)s) '
             'order by "window", topic, partition',
-            {"asset": asset.name, "major": asset.major, "window": window},
+            {"asset": asset.name, "window": window},
         ).fetchall()
         return [(window_key, PartitionCount(*numbers)) for window_key, *numbers in rows]
 
@@ -376,10 +359,9 @@ class Ledger:
                 "select name, array_agg(distinct type order by type) as types, sum(rows)::bigint as rows, "
                 'min("window") as first, max("window") as last, '
                 "(select sum(good + quarantined)::bigint from ledger.window as w where w.asset = %(asset)s "
-                'and w.major = %(major)s and w."window" >= min(u."window")) as of '
-                "from ledger.unknown_field as u where asset = %(asset)s and major = %(major)s "
-                "group by name order by rows desc, name",
-                {"asset": asset.name, "major": asset.major},
+                'and w."window" >= min(u."window")) as of '
+                "from ledger.unknown_field as u where asset = %(asset)s group by name order by rows desc, name",
+                {"asset": asset.name},
             ).fetchall()
 
     def no_records(self, topic: str, partition: int) -> list[tuple[int, int]]:

@@ -6,10 +6,13 @@ from datetime import datetime
 from typing import Literal
 
 from lake_assets.catalog.accounting import PartitionCount
+from lake_assets.catalog.model import Asset
 from lake_assets.ledger.ledger import Ledger
 
 Element = Literal["raw", "staging", "quarantine"]
 ELEMENTS: tuple[Element, ...] = ("raw", "staging", "quarantine")
+# An asset's own removals, and those of the raw table that it shares with the other versions of its dataset.
+_OF = "((asset = %(name)s and element <> 'raw') or (asset = %(dataset)s and element = 'raw'))"
 # Topic, Kafka partition, first and last offset (inclusive).
 Offsets = tuple[str, int, int, int]
 
@@ -38,7 +41,7 @@ class Decision:
 
 def decide(
     ledger: Ledger,
-    asset: str,
+    asset: Asset,
     element: Element,
     sequence: int,
     rows: Mapping[str, int],
@@ -50,7 +53,7 @@ def decide(
             found = cursor.execute(
                 'insert into ledger.removal (asset, element, "window", sequence, rows) values (%s, %s, %s, %s, %s) '
                 "returning id",
-                (asset, element, window, sequence, count),
+                (asset.dataset if element == "raw" else asset.name, element, window, sequence, count),
             ).fetchone()
             assert found is not None
             cursor.executemany(
@@ -60,12 +63,11 @@ def decide(
             )
 
 
-def open_decisions(ledger: Ledger, asset: str) -> list[Decision]:
+def open_decisions(ledger: Ledger, asset: Asset) -> list[Decision]:
     """Removals of which nobody has written down that they were done, oldest first."""
     rows = ledger.connection.execute(
-        'select id, element, "window", sequence from ledger.removal where asset = %s and removed_at is null '
-        "order by id",
-        (asset,),
+        f'select id, element, "window", sequence from ledger.removal where {_OF} and removed_at is null order by id',
+        _names(asset),
     ).fetchall()
     return [Decision(*row) for row in rows]
 
@@ -77,15 +79,15 @@ def settle(ledger: Ledger, done: Sequence[int], not_done: Sequence[int]) -> None
         ledger.connection.execute("delete from ledger.removal where id = any(%s)", (list(not_done),))
 
 
-def removed(ledger: Ledger, asset: str) -> dict[str, Removed]:
+def removed(ledger: Ledger, asset: Asset) -> dict[str, Removed]:
     """What was removed of each window of the asset; the time of an element is that of its last removal."""
     at: dict[str, dict[Element, datetime]] = {}
     raw_rows: dict[str, int] = {}
     offsets: dict[str, list[PartitionCount]] = {}
     for window, element, when, rows in ledger.connection.execute(
         'select "window", element, max(removed_at), sum(rows)::bigint from ledger.removal '
-        'where asset = %s and removed_at is not null group by "window", element',
-        (asset,),
+        f'where {_OF} and removed_at is not null group by "window", element',
+        _names(asset),
     ).fetchall():
         at.setdefault(window, {})[element] = when
         if element == "raw":
@@ -93,29 +95,33 @@ def removed(ledger: Ledger, asset: str) -> dict[str, Removed]:
     for window, topic, partition, first, last in ledger.connection.execute(
         'select r."window", o.topic, o.partition, o.first, o.last from ledger.removal as r '
         "join ledger.removal_offsets as o on o.removal = r.id "
-        "where r.asset = %s and r.removed_at is not null order by topic, partition, first",
-        (asset,),
+        f"where {_OF} and removed_at is not null order by topic, partition, first",
+        _names(asset),
     ).fetchall():
         count = PartitionCount(topic, partition, last - first + 1, 0, 0, 0, 0, first, last)
         offsets.setdefault(window, []).append(count)
     return {w: Removed(when, raw_rows.get(w, 0), tuple(offsets.get(w, ()))) for w, when in at.items()}
 
 
-def leftover_files(ledger: Ledger, asset: str) -> list[str]:
-    """Files of the asset's raw table that were to be removed and may still be there."""
-    rows = ledger.connection.execute("select url from ledger.leftover_file where asset = %s", (asset,)).fetchall()
+def _names(asset: Asset) -> dict[str, str]:
+    return {"name": asset.name, "dataset": asset.dataset}
+
+
+def leftover_files(ledger: Ledger, dataset: str) -> list[str]:
+    """Files of the dataset's raw table that were to be removed and may still be there."""
+    rows = ledger.connection.execute("select url from ledger.leftover_file where asset = %s", (dataset,)).fetchall()
     return [url for (url,) in rows]
 
 
-def add_leftover_files(ledger: Ledger, asset: str, urls: Sequence[str]) -> None:
+def add_leftover_files(ledger: Ledger, dataset: str, urls: Sequence[str]) -> None:
     """Remembers files before the last snapshot that names them goes."""
     with ledger.connection.cursor() as cursor:
         cursor.executemany(
             "insert into ledger.leftover_file (asset, url) values (%s, %s) on conflict do nothing",
-            [(asset, url) for url in urls],
+            [(dataset, url) for url in urls],
         )
 
 
-def forget_leftover_files(ledger: Ledger, asset: str) -> None:
+def forget_leftover_files(ledger: Ledger, dataset: str) -> None:
     """Forgets them: they are gone, or needed after all."""
-    ledger.connection.execute("delete from ledger.leftover_file where asset = %s", (asset,))
+    ledger.connection.execute("delete from ledger.leftover_file where asset = %s", (dataset,))

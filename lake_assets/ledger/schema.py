@@ -3,14 +3,13 @@
 LEDGER_DDL = """\
 create schema if not exists ledger;
 
--- The contract of each asset and major version as it was last applied.
+-- The contract of each asset as it was last applied.
 create table if not exists ledger.contract (
   asset text not null,
-  major integer not null,
   version text not null,
   text text not null,
   applied_at timestamptz not null default now(),
-  primary key (asset, major)
+  primary key (asset)
 );
 
 -- How far the raw table of each asset has been looked at; the cursor is landing's own.
@@ -41,7 +40,6 @@ create unique index if not exists pending_id on ledger.pending (id);
 -- What each published window was made of.
 create table if not exists ledger.window (
   asset text not null,
-  major integer not null,
   "window" text not null,
   sequence bigint not null,
   contract_version text not null,
@@ -54,7 +52,7 @@ create table if not exists ledger.window (
   raw_bytes bigint not null,
   seconds double precision not null,
   published_at timestamptz not null default now(),
-  primary key (asset, major, "window"),
+  primary key (asset, "window"),
   check (raw_rows = good + quarantined + duplicates)
 );
 -- What the warehouse was given for it, as JSON: the files, which stay in the bucket, and their counts.
@@ -62,7 +60,6 @@ alter table ledger.window add column if not exists output text;
 
 create table if not exists ledger.window_partition (
   asset text not null,
-  major integer not null,
   "window" text not null,
   topic text not null,
   partition integer not null,
@@ -73,21 +70,20 @@ create table if not exists ledger.window_partition (
   redelivered bigint not null,
   min_offset bigint not null,
   max_offset bigint not null,
-  primary key (asset, major, "window", topic, partition),
-  foreign key (asset, major, "window") references ledger.window on delete cascade,
+  primary key (asset, "window", topic, partition),
+  foreign key (asset, "window") references ledger.window on delete cascade,
   check (raw = good + quarantined + duplicates)
 );
 
 -- Keys of the payloads in each published window that its contract does not declare; the most frequent ones.
 create table if not exists ledger.unknown_field (
   asset text not null,
-  major integer not null,
   "window" text not null,
   name text not null,
   type text not null,
   rows bigint not null,
-  primary key (asset, major, "window", name, type),
-  foreign key (asset, major, "window") references ledger.window on delete cascade
+  primary key (asset, "window", name, type),
+  foreign key (asset, "window") references ledger.window on delete cascade
 );
 
 -- Offsets that were read on the broker and shown to hold no record: transaction markers, aborted or compacted away.
@@ -112,12 +108,11 @@ create table if not exists ledger.arrival (
 -- Windows that a blocking check held back; readers still see what was published before.
 create table if not exists ledger.held_back (
   asset text not null,
-  major integer not null,
   "window" text not null,
   run_id text not null,
   checks text[] not null,
   held_at timestamptz not null default now(),
-  primary key (asset, major, "window")
+  primary key (asset, "window")
 );
 -- What a person should know of it, when the names of the checks do not say it.
 alter table ledger.held_back add column if not exists sentence text;
@@ -125,20 +120,18 @@ alter table ledger.held_back add column if not exists sentence text;
 -- The last backfill of each asset. `ended_at` is null while windows of it are left.
 create table if not exists ledger.backfill (
   asset text not null,
-  major integer not null,
   first text not null,
   last text not null,
   contract_version text not null,
   began_at timestamptz not null default now(),
   ended_at timestamptz,
-  primary key (asset, major)
+  primary key (asset)
 );
 
 -- Its windows. `published_at` is that of the publication which the backfill made; the columns after it say what had
 -- been published before, and are null when nothing had.
 create table if not exists ledger.backfill_window (
   asset text not null,
-  major integer not null,
   "window" text not null,
   state text not null default 'left' check (state in ('left', 'asked', 'made', 'undoing', 'undone')),
   published_at timestamptz,
@@ -147,12 +140,12 @@ create table if not exists ledger.backfill_window (
   engine text,
   seconds double precision,
   output text,
-  primary key (asset, major, "window"),
-  foreign key (asset, major) references ledger.backfill on delete cascade
+  primary key (asset, "window"),
+  foreign key (asset) references ledger.backfill on delete cascade
 );
 
 -- What retention has removed of each window. `removed_at` is null from the decision until the removal is known to be
--- done; of raw it took the files up to that sequence number.
+-- done; of raw it took the files up to that sequence number, and `asset` is the dataset, since its versions share raw.
 create table if not exists ledger.removal (
   id bigint generated always as identity primary key,
   asset text not null,
@@ -176,7 +169,8 @@ create table if not exists ledger.removal_offsets (
   check (first <= last)
 );
 
--- Files of raw that no snapshot needs, from the decision to expire their last one until they are gone.
+-- Files of raw that no snapshot needs, from the decision to expire their last one until they are gone; `asset` is the
+-- dataset.
 create table if not exists ledger.leftover_file (
   asset text not null,
   url text not null,
@@ -185,7 +179,8 @@ create table if not exists ledger.leftover_file (
 
 -- What `lake forget` has removed, or is removing while `done_at` is null. A hash stands for the person: with the lake's
 -- key when there is no salt. `rewritten_at` is null until raw is known to be without the rows, whose files were `files`
--- at that sequence number; `counted_at` until the tables are without them and the windows' numbers say so.
+-- at that sequence number; `counted_at` until the tables are without them and the windows' numbers say so. `asset` is
+-- the dataset: a person is forgotten in all its versions.
 create table if not exists ledger.receipt (
   id bigint generated always as identity primary key,
   asset text not null,

@@ -92,7 +92,7 @@ def agreement(settings: Settings, metric: Metric, asset: Asset, since: timedelta
         pending = {entry.window for entry in ledger.pending([asset.name])}
         pending |= {held.window for held in ledger.held_back(asset)}
         # The metric has counted the rows of a person who was forgotten since, and staging has not.
-        pending |= forgotten(ledger, asset.name).keys()
+        pending |= forgotten(ledger, asset.dataset).keys()
     connection = connect(settings, lake=False)
     try:
         bounds = _bounds(connection, metric, since)

@@ -1,8 +1,7 @@
 """`lake plan` and `lake apply`: what the contracts ask for, against what is there."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import PurePath
 
 from lake_assets.catalog.compare import Change, compare
@@ -10,7 +9,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.parse import parse_contract
 from lake_assets.compile.connector import ConnectorSpec
 from lake_assets.compile.dbt_sources import dbt_files
-from lake_assets.compile.raw_table import raw_table
+from lake_assets.compile.raw_table import RawTableSpec, raw_table
 from lake_assets.compile.topic import TopicSpec, control_topic, topic_spec
 from lake_assets.conform.tokens import ensure_token_key
 from lake_assets.errors import LakeError
@@ -22,6 +21,7 @@ from lake_assets.orchestration.apply_metrics import apply_metrics, metric_steps
 from lake_assets.orchestration.manifest import load_manifest
 from lake_assets.orchestration.readers import readers
 from lake_assets.orchestration.targets import mart_access_for, warehouse_for
+from lake_assets.orchestration.versions import applied_versions
 from lake_assets.project import contract_text, read_catalog, read_metrics
 from lake_assets.settings import Settings
 from lake_assets.warehouse.marts import mart_schemas, write_dbt_sources
@@ -57,7 +57,7 @@ def plan(settings: Settings) -> list[Step]:
     with Ledger(settings) as ledger:
         contracts = ledger.contracts() if ledger.exists() else {}
         changes = contract_changes(settings, assets, contracts)
-        steps = list(_contract_steps(assets, contracts, changes))
+        steps = list(_contract_steps(settings, assets, contracts, changes))
         remade = {name: _windows_to_remake(ledger, assets[name], changes.get(name), contracts) for name in assets}
     connectors = _connectors(settings, assets)
     warehouse = warehouse_for(settings)
@@ -75,7 +75,7 @@ def plan(settings: Settings) -> list[Step]:
     for asset in assets.values():
         for sentence in warehouse.missing(asset):
             action, _, what = sentence.partition(" ")
-            steps.append(Step("staging", asset.table, action, what))
+            steps.append(Step("staging", asset.name, action, what))
     for asset in assets.values():
         for relative, text in dbt_files(asset).items():
             path = settings.dbt_project / "models" / "staging" / relative
@@ -113,9 +113,9 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         contracts = ledger.contracts()
         changes = contract_changes(settings, assets, contracts)
         remade = {name: _windows_to_remake(ledger, assets[name], changes.get(name), contracts) for name in assets}
-        ensure_token_key(assets.values(), (parse_contract(contracts[key], PurePath(key[0])) for key in contracts))
+        ensure_token_key(assets.values(), (parse_contract(contracts[name], PurePath(name)) for name in contracts))
         on_progress("raw tables")
-        ensure_raw_tables(settings, [raw_table(asset) for asset in assets.values()])
+        ensure_raw_tables(settings, _raw_tables(assets))
         on_progress("topics")
         ensure_topics(settings, _topics(assets))
         for spec in _connectors(settings, assets):
@@ -125,7 +125,7 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         for asset in assets.values():
             if warehouse.missing(asset):
                 # Not while a run publishes: what it adds to a table that changes would have the old columns.
-                with ledger.locked(f"asset:{asset.name}"):
+                with ledger.locked(f"dataset:{asset.dataset}"):
                     warehouse.ensure(asset)
         on_progress("dbt sources and grants")
         write_dbt_sources(settings, assets.values())
@@ -138,18 +138,15 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
 
 
 def contract_changes(
-    settings: Settings, assets: Mapping[str, Asset], contracts: Mapping[tuple[str, int], str]
+    settings: Settings, assets: Mapping[str, Asset], contracts: Mapping[str, str]
 ) -> dict[str, Change]:
     """How each applied asset's contract changed. Raises BreakingChange, with every sentence that explains it."""
     changes: dict[str, Change] = {}
     before: dict[str, Asset] = {}
     for name, asset in assets.items():
-        applied = [major for applied_name, major in contracts if applied_name == name]
-        if not applied:
-            continue
-        newest = max(applied)
-        old = parse_contract(contracts[name, newest], PurePath(f"applied/{name}.yaml"))
-        changes[name], before[name] = compare(old, asset), old
+        if name in contracts:
+            old = parse_contract(contracts[name], PurePath(f"applied/{name}.yaml"))
+            changes[name], before[name] = compare(old, asset), old
     refused = {name: change for name, change in changes.items() if not change.allowed}
     if refused:
         reasons = "; ".join(
@@ -162,11 +159,22 @@ def contract_changes(
             for reader in _readers(settings, {**assets, name: before[name]}, before[name], change)
         ]
         raise BreakingChange(
-            f"the change would break those who read the tables ({reasons}): raise the contract's major version, "
-            "which makes a new table beside the old one, or undo the change. "
+            f"the change would break those who read the tables ({reasons}): undo it, and make it in a copy of the file "
+            f"with a new major version ({_next_versions(assets, refused)}), which gets tables beside the old ones. "
             + (f"It is read by {', '.join(broken)}." if broken else "No model and no metric reads it yet.")
         )
     return changes
+
+
+def _next_versions(assets: Mapping[str, Asset], refused: Iterable[str]) -> str:
+    """Such as `leads_v2.yaml, version 2.0.0`."""
+    told: list[str] = []
+    for name in sorted(refused):
+        dataset = assets[name].dataset
+        following = max(one.major for one in assets.values() if one.dataset == dataset)
+        following = max(following, 1) + 1
+        told.append(f"{dataset}_v{following}.yaml, version {following}.0.0")
+    return "; ".join(told)
 
 
 def _readers(settings: Settings, assets: Mapping[str, Asset], old: Asset, change: Change) -> list[str]:
@@ -177,40 +185,38 @@ def _readers(settings: Settings, assets: Mapping[str, Asset], old: Asset, change
 
 
 def _contract_steps(
-    assets: Mapping[str, Asset], contracts: Mapping[tuple[str, int], str], changes: Mapping[str, Change]
+    settings: Settings, assets: Mapping[str, Asset], contracts: Mapping[str, str], changes: Mapping[str, Change]
 ) -> Iterator[Step]:
     for name, asset in assets.items():
-        if name not in changes:
-            yield Step("contract", name, "create", f"version {asset.version}, {len(asset.fields)} fields")
-        elif (asset.name, asset.major) not in contracts:
-            yield Step("contract", name, "new version", f"{asset.version}: table {asset.table} beside the old one")
-        elif contracts[asset.name, asset.major] != contract_text(asset):
+        if name not in contracts:
+            beside = " and ".join(one.name for one in applied_versions(contracts, asset.dataset))
+            told = f"version {asset.version}, {len(asset.fields)} fields"
+            yield Step("contract", name, "create", f"{told}, beside {beside}" if beside else told)
+        elif contracts[name] != contract_text(asset):
             change = changes[name]
             detail = "; ".join(d.sentence for d in change.differences) or "nothing about the data"
             yield Step("contract", name, "change", f"{change.kind}: {detail}")
-    for name in sorted({name for name, _ in contracts} - set(assets)):
-        yield Step("contract", name, "keep", "its file is gone: nothing is deleted, but it is no longer refreshed")
+    for name in sorted(contracts.keys() - assets.keys()):
+        old = parse_contract(contracts[name], PurePath(f"applied/{name}.yaml"))
+        reading = readers(old, (), load_manifest(settings), ())
+        told = f", and {', '.join(reading)} read it" if reading else ""
+        detail = f"its file is gone: nothing is deleted, but it is no longer refreshed{told}"
+        yield Step("contract", name, "keep", detail)
 
 
-def _windows_to_remake(
-    ledger: Ledger, asset: Asset, change: Change | None, contracts: Mapping[tuple[str, int], str]
-) -> list[str]:
+def _windows_to_remake(ledger: Ledger, asset: Asset, change: Change | None, contracts: Mapping[str, str]) -> list[str]:
     """Windows that a changed contract may judge otherwise.
 
-    With a new major version all that its predecessor had; after a breaking change that the contract allows, all that
+    With a new major version all that the one before it has; after a breaking change that the contract allows, all that
     there are; otherwise those with rows in quarantine and those held back.
     """
     if change is None:
-        return []
-    if (asset.name, asset.major) not in contracts:
-        previous = max(major for name, major in contracts if name == asset.name)
-        return [published.window for published in ledger.windows_of(asset.name, previous)]
+        older = [one for one in applied_versions(contracts, asset.dataset) if one.major < asset.major]
+        return [published.window for published in ledger.windows(older[-1])] if older else []
     if change.kind == "none":
         return []
     stale = [
-        published.window
-        for published in ledger.windows_of(asset.name, asset.major)
-        if published.quarantined or change.kind == "breaking"
+        published.window for published in ledger.windows(asset) if published.quarantined or change.kind == "breaking"
     ]
     return sorted({*stale, *(held.window for held in ledger.held_back(asset))})
 
@@ -224,11 +230,16 @@ def _connectors(settings: Settings, assets: Mapping[str, Asset]) -> list[Connect
 
 
 def _topics(assets: Mapping[str, Asset]) -> list[TopicSpec]:
-    return list(chain((topic_spec(a) for a in assets.values()), (control_topic(d) for d in _domains(assets))))
+    own = {asset.topic: topic_spec(asset) for asset in assets.values()}
+    return [*own.values(), *(control_topic(domain) for domain in _domains(assets))]
+
+
+def _raw_tables(assets: Mapping[str, Asset]) -> list[RawTableSpec]:
+    return list({asset.topic: raw_table(asset) for asset in assets.values()}.values())
 
 
 def _raw_table_steps(settings: Settings, assets: Mapping[str, Asset]) -> Iterator[Step]:
-    for report in compare_raw_tables(settings, [raw_table(asset) for asset in assets.values()]):
+    for report in compare_raw_tables(settings, _raw_tables(assets)):
         yield from _step("raw table", ".".join(report.identifier), report.outcome, report.differences)
 
 

@@ -1,4 +1,4 @@
-"""One contract as Dagster assets: topic, raw, conformed, staging and quarantine."""
+"""Contracts as Dagster assets: topic, raw, conformed, staging and quarantine."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -23,13 +23,14 @@ QUEUED_ONLY = "lake/queued_only"
 ROWS_MATCH = "rows_match_ledger"
 
 
-def asset_definitions(
+def landing_definitions(
     settings: Settings, asset: Asset, partitions: dg.TimeWindowPartitionsDefinition
-) -> list[dg.AssetSpec | dg.AssetsDefinition]:
-    """The asset's five nodes in the lineage graph; topic and raw are made by Kafka and Kafka Connect."""
+) -> list[dg.AssetSpec]:
+    """Topic and raw in the lineage graph, which Kafka and Kafka Connect make; one of each for all versions of a
+    dataset, as the given one says."""
     topic = dg.AssetSpec(
         topic_key(asset),
-        description=f"Kafka topic `{asset.topic}`: every {asset.name} event as its producer sent it.",
+        description=f"Kafka topic `{asset.topic}`: every {asset.dataset} event as its producer sent it.",
         group_name=asset.domain,
         kinds={"kafka"},
         owners=list(asset.owners),
@@ -38,7 +39,7 @@ def asset_definitions(
     raw = dg.AssetSpec(
         raw_key(asset),
         deps=[topic],
-        description=f"Every {asset.name} event byte for byte, in an Iceberg table that Kafka Connect writes.",
+        description=f"Every {asset.dataset} event byte for byte, in an Iceberg table that Kafka Connect writes.",
         group_name=asset.domain,
         kinds={"iceberg", "kafkaconnect"},
         owners=list(asset.owners),
@@ -48,12 +49,12 @@ def asset_definitions(
             "dagster/uri": MetadataValue.url(f"{settings.raw_warehouse}/{asset.topic.replace('.', '/')}"),
         },
     )
-    return [topic, raw, _conforming(settings, asset, partitions)]
+    return [topic, raw]
 
 
 def _specs(settings: Settings, asset: Asset) -> list[dg.AssetSpec]:
     required = tuple(field.name for field in asset.fields if field.required)
-    uri = f"{settings.conformed}/{asset.name}/v{asset.major}"
+    uri = f"{settings.conformed}/{asset.dataset}/v{asset.major}"
     freshness = dg.FreshnessPolicy.time_window(fail_window=asset.freshness) if asset.freshness else None
     contract = {"contract": MetadataValue.text(str(asset.path)), "contract_version": asset.version}
     return [
@@ -82,7 +83,7 @@ def _specs(settings: Settings, asset: Asset) -> list[dg.AssetSpec]:
             freshness_policy=freshness,
             metadata={
                 **contract,
-                "dagster/table_name": f"lake.{asset.staging_schema}.{asset.table}",
+                "dagster/table_name": f"lake.{asset.staging_schema}.{asset.name}",
                 "dagster/column_schema": column_schema(staging_columns(asset), required),
             },
         ),
@@ -103,7 +104,10 @@ def _specs(settings: Settings, asset: Asset) -> list[dg.AssetSpec]:
     ]
 
 
-def _conforming(settings: Settings, asset: Asset, partitions: dg.TimeWindowPartitionsDefinition) -> dg.AssetsDefinition:
+def conforming_definition(
+    settings: Settings, asset: Asset, partitions: dg.TimeWindowPartitionsDefinition
+) -> dg.AssetsDefinition:
+    """Conformed, staging and quarantine of the asset in the lineage graph, which one step makes."""
     staging = staging_key(asset)
     checks = [
         dg.AssetCheckSpec(
@@ -116,7 +120,7 @@ def _conforming(settings: Settings, asset: Asset, partitions: dg.TimeWindowParti
     ]
 
     @dg.multi_asset(
-        name=f"conform_{asset.table}",
+        name=f"conform_{asset.name}",
         specs=_specs(settings, asset),
         check_specs=checks,
         partitions_def=partitions,

@@ -43,7 +43,7 @@ def audit(settings: Settings, assets: Sequence[Asset]) -> list[AssetAudit]:
 
 
 def _audit(settings: Settings, ledger: Ledger, asset: Asset, ends: Mapping[int, tuple[int, int]]) -> AssetAudit:
-    with ledger.locked(f"asset:{asset.name}"):
+    with ledger.locked(f"dataset:{asset.dataset}"):
         # Raw is counted before the queue is brought up to date: what it counted is then published or queued.
         raw = window_rows(settings, asset)
         observe(settings, ledger, [asset], ledger.cursors())
@@ -52,8 +52,8 @@ def _audit(settings: Settings, ledger: Ledger, asset: Asset, ends: Mapping[int, 
         warehouse = warehouse_for(settings)
         settle_removals(settings, ledger, warehouse, asset)
         tables = warehouse.window_rows(asset)
-        gone = removed(ledger, asset.name)
-        without = forgotten(ledger, asset.name)
+        gone = removed(ledger, asset)
+        without = forgotten(ledger, asset.dataset)
         counts: dict[str, Sequence[PartitionCount]] = defaultdict(list)
         for window, count in ledger.partitions(asset):
             counts[window] = [*counts[window], count]

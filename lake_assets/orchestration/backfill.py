@@ -109,7 +109,7 @@ def backfill(
             for _ in range(_TRIES):
                 if not windows:
                     break
-                with ledger.locked(f"asset:{asset.name}"):
+                with ledger.locked(f"dataset:{asset.dataset}"):
                     ask(ledger, asset, windows)
                 failed |= make([entry for entry in ledger.pending([asset.name]) if entry.window in windows])
                 windows = _overlooked(ledger, asset, windows)
@@ -148,7 +148,7 @@ def undo(settings: Settings, asset: Asset, tell: Callable[[Sequence[WindowOutput
         kept = dict(agreed.kept)
         for first in range(0, len(agreed.windows), BATCH_WINDOWS):
             # Under the lock nobody publishes, but something may have been between two batches.
-            with ledger.locked(f"asset:{asset.name}"):
+            with ledger.locked(f"dataset:{asset.dataset}"):
                 found, before = _plan_undo(settings, ledger, asset, agreed.windows[first : first + BATCH_WINDOWS])
                 _bring_back(settings, ledger, asset, [before[window] for window in found.windows], tell)
             done += found.windows
@@ -167,10 +167,10 @@ def _alone(ledger: Ledger, asset: Asset) -> Iterator[None]:
 def _plan(settings: Settings, ledger: Ledger, asset: Asset, first: str, last: str) -> Plan:
     if not ledger.exists():
         raise LakeError("nothing is applied yet: run 'lake apply' first.")
-    if ledger.contracts().get((asset.name, asset.major)) != contract_text(asset):
+    if ledger.contracts().get(asset.name) != contract_text(asset):
         raise LakeError(f"the contract of {asset.name} is not the one that is applied: run 'lake apply' first.")
     published = {entry.window: entry for entry in ledger.windows(asset) if first <= entry.window <= last}
-    lost = {window for window, one in removed(ledger, asset.name).items() if "raw" in one.at}
+    lost = {window for window, one in removed(ledger, asset).items() if "raw" in one.at}
     raw = {window: rows for window, rows in window_rows(settings, asset).items() if first <= window <= last}
     windows = [window for window in raw if window not in lost]
     gone = [w for w, entry in published.items() if entry.raw_rows and (w in lost or w not in raw)]
@@ -230,7 +230,7 @@ def _plan_undo(
         raise LakeError(f"there is no backfill of {asset.name} to undo.")
     published = {entry.window: entry.published_at for entry in ledger.windows(asset)}
     queued = _queued(ledger, asset)
-    taken = removed(ledger, asset.name)
+    taken = removed(ledger, asset)
     raw = window_rows(settings, asset)
     kept: dict[str, str] = {}
     outputs: dict[str, WindowOutput | None] = {}

@@ -34,7 +34,7 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
     with Ledger(settings) as ledger:
         if not ledger.exists():
             return []
-        applied = {name for name, _ in ledger.contracts()}
+        applied = set(ledger.contracts())
         chosen = [asset for asset in assets if asset.name in applied]
         # Without this, what has landed since the sensor last looked would be neither under way nor queued.
         observe(settings, ledger, chosen, ledger.cursors())

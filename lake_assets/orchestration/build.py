@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from lake_assets.orchestration.assets import asset_definitions
+from lake_assets.orchestration.assets import conforming_definition, landing_definitions
 from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.orchestration.leftovers import leftovers_asset, leftovers_schedule
 from lake_assets.orchestration.marts import mart_definitions
@@ -14,6 +14,7 @@ from lake_assets.orchestration.reaper import reaper_asset, reaper_schedule
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
 from lake_assets.orchestration.silence import silence_checks, silence_sensor
 from lake_assets.orchestration.targets import makes_clusters
+from lake_assets.orchestration.versions import by_dataset
 from lake_assets.project import read_catalog, read_metrics
 from lake_assets.settings import Settings
 
@@ -22,9 +23,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """The code location of one lake. Raises ContractError when a contract is wrong."""
     assets = read_catalog(settings)
     partitions = window_partitions(assets.values())
-    nodes = [node for asset in assets.values() for node in asset_definitions(settings, asset, partitions[asset.window])]
+    newest = [versions[-1] for versions in by_dataset(assets.values()).values()]
+    landing = [node for asset in newest for node in landing_definitions(settings, asset, partitions[asset.window])]
+    conforming = [conforming_definition(settings, asset, partitions[asset.window]) for asset in assets.values()]
     marts = mart_definitions(settings, assets)
-    conforming = [node for node in nodes if isinstance(node, dg.AssetsDefinition)]
     sensor = raw_windows_sensor(settings, assets, partitions, mart_graph(marts.assets), [*conforming, *marts.assets])
     metrics = read_metrics(settings, assets)
     counted = [(metric, assets[metric.source]) for metric in metrics.values()]
@@ -33,7 +35,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     leftovers = leftovers_asset(settings, list(assets.values()))
     return dg.Definitions(
         assets=[
-            *nodes,
+            *landing,
+            *conforming,
             *marts.assets,
             *(metric_asset(metric, asset) for metric, asset in counted),
             *reapers,

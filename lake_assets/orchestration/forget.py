@@ -12,14 +12,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from pathlib import PurePath
 
 import duckdb
 
 from lake_assets.bucket import let_read
 from lake_assets.catalog.accounting import PartitionCount
 from lake_assets.catalog.model import Asset
-from lake_assets.catalog.parse import parse_contract
 from lake_assets.compile.forget import Wanted, payload_matches, staging_matches
 from lake_assets.compile.sql import literal
 from lake_assets.conform.tokens import new_salt, sealed, token
@@ -46,6 +44,7 @@ from lake_assets.ledger.removals import add_leftover_files, removed
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.retention import expire, settle_removals
 from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.orchestration.versions import applied_versions
 from lake_assets.settings import Settings
 from lake_assets.warehouse.erasure import (
     HeldRow,
@@ -125,7 +124,7 @@ def plan(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Want
         raise LakeError(
             f"lake forget does not know the target '{settings.target}' yet: remove the rows there by its own means."
         )
-    with ledger.locked(f"asset:{asset.name}"):
+    with ledger.locked(f"dataset:{asset.dataset}"):
         settle_removals(settings, ledger, warehouse_for(settings), asset)
         return _plan(settings, ledger, asset, wanted)
 
@@ -138,7 +137,7 @@ def forget(
     What an earlier process had begun for the asset is finished first. Raises LakeError, Unavailable.
     """
     failed: dict[str, str] = {}
-    for receipt in (one for one in receipts(ledger, asset.name) if one.done_at is None):
+    for receipt in (one for one in receipts(ledger, asset.dataset) if one.done_at is None):
         failed |= _finish(settings, ledger, asset, receipt, make)
         if receipt.checksum == checksum:
             return _receipt(ledger, asset, receipt.id), failed
@@ -156,7 +155,7 @@ def forget(
     hashed = (sealed(_named(asset, wanted), salt), salt)
     fields = [field.name for field, _ in wanted]
     number = decide_to_forget(
-        ledger, asset.name, fields, hashed, checksum, found.sequence, found.files, found.windows, found.runs
+        ledger, asset.dataset, fields, hashed, checksum, found.sequence, found.files, found.windows, found.runs
     )
     failed |= _finish(settings, ledger, asset, _receipt(ledger, asset, number), make)
     return _receipt(ledger, asset, number), failed
@@ -190,16 +189,16 @@ def out_of_reach(settings: Settings, asset: Asset, found: Plan) -> list[str]:
 
 
 def _named(asset: Asset, wanted: Sequence[Wanted]) -> str:
-    return json.dumps([asset.name, [[field.name, value] for field, value in wanted]])
+    return json.dumps([asset.dataset, [[field.name, value] for field, value in wanted]])
 
 
 def _receipt(ledger: Ledger, asset: Asset, number: int) -> Receipt:
-    return next(one for one in receipts(ledger, asset.name) if one.id == number)
+    return next(one for one in receipts(ledger, asset.dataset) if one.id == number)
 
 
 def _plan(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wanted]) -> Plan:
     name = _named(asset, wanted)
-    known = [r for r in receipts(ledger, asset.name) if hmac.compare_digest(r.hash, sealed(name, r.salt))]
+    known = [r for r in receipts(ledger, asset.dataset) if hmac.compare_digest(r.hash, sealed(name, r.salt))]
     earlier = tuple(one for one in known if one.done_at is not None)
     begun = next((one for one in known if one.done_at is None), None)
     rows = window_rows(settings, asset)
@@ -250,13 +249,9 @@ def _plan(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wan
 
 
 def _versions(ledger: Ledger, asset: Asset) -> list[Asset]:
-    """The asset, and its older major versions, whose tables stay beside it."""
-    older = [
-        parse_contract(text, PurePath(f"{name}.yaml"))
-        for (name, major), text in sorted(ledger.contracts().items())
-        if name == asset.name and major != asset.major
-    ]
-    return [asset, *(replace(one, topic=asset.topic) for one in older)]
+    """The asset, and the other versions of its dataset, whose tables stay beside it."""
+    others = [one for one in applied_versions(ledger.contracts(), asset.dataset) if one.name != asset.name]
+    return [asset, *(replace(one, topic=asset.topic) for one in others)]
 
 
 def _held(
@@ -332,10 +327,10 @@ def _finish(settings: Settings, ledger: Ledger, asset: Asset, receipt: Receipt, 
         at[run.window] |= {(run.partition, offset) for offset in range(run.first, run.last + 1)}
         gone[run.partition] |= set(range(run.first, run.last + 1))
     versions = _versions(ledger, asset)
-    with ledger.locked(f"asset:{asset.name}"):
+    with ledger.locked(f"dataset:{asset.dataset}"):
 
         def about_to_write(urls: Sequence[str]) -> None:
-            add_leftover_files(ledger, asset.name, urls)
+            add_leftover_files(ledger, asset.dataset, urls)
 
         rewrite_without(settings, asset, receipt.files, gone, about_to_write)
         set_rewritten(ledger, receipt.id)
@@ -345,11 +340,11 @@ def _finish(settings: Settings, ledger: Ledger, asset: Asset, receipt: Receipt, 
             remove_rows(settings, version, at)
         if not is_counted(ledger, receipt.id):
             counts = {one: _counts(settings, ledger, one, receipt, listed) for one in versions}
-            set_counts(ledger, receipt.id, {(one.name, one.major): count for one, count in counts.items()})
+            set_counts(ledger, receipt.id, {one.name: count for one, count in counts.items()})
         ledger.request(asset, _to_make(settings, ledger, asset, receipt))
         pending = [entry for entry in ledger.pending([asset.name]) if entry.window in receipt.windows]
     failed = make(pending) if pending else {}
-    with ledger.locked(f"asset:{asset.name}"):
+    with ledger.locked(f"dataset:{asset.dataset}"):
         for version in versions:
             add_files_deleted(ledger, receipt.id, purge(settings, version, list(receipt.windows)))
         set_done(ledger, receipt.id)
@@ -359,7 +354,7 @@ def _finish(settings: Settings, ledger: Ledger, asset: Asset, receipt: Receipt, 
 def _to_make(settings: Settings, ledger: Ledger, asset: Asset, receipt: Receipt) -> list[str]:
     """The windows that can be made again: from raw, or from what is kept of them; the marts behind them follow."""
     from_kept = asset.keeps_payloads and not asset.entrypoint
-    lost = {window: one for window, one in removed(ledger, asset.name).items() if "raw" in one.at}
+    lost = {window: one for window, one in removed(ledger, asset).items() if "raw" in one.at}
     there = window_rows(settings, asset)
     found: list[str] = []
     for window, rows in receipt.windows.items():
@@ -375,7 +370,7 @@ def _counts(
     """The numbers of the receipt's windows without its rows; of a window that has nothing left all are 0."""
     tables = partition_rows(settings, asset, receipt.windows)
     there = window_rows(settings, asset)
-    lost = {window for window, one in removed(ledger, asset.name).items() if "raw" in one.at}
+    lost = {window for window, one in removed(ledger, asset).items() if "raw" in one.at}
     taken: defaultdict[tuple[str, int], int] = defaultdict(int)
     for run in listed:
         if run.in_raw and run.window not in lost:

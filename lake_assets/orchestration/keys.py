@@ -11,15 +11,15 @@ def topic_key(asset: Asset) -> AssetKey:
 
 
 def raw_key(asset: Asset) -> AssetKey:
-    return AssetKey(["raw", asset.name])
+    return AssetKey(["raw", asset.dataset])
 
 
 def conformed_key(asset: Asset) -> AssetKey:
-    return AssetKey(["conformed", asset.table])
+    return AssetKey(["conformed", asset.name])
 
 
 def staging_key(asset: Asset) -> AssetKey:
-    return AssetKey([asset.staging_schema, asset.table])
+    return AssetKey([asset.staging_schema, asset.name])
 
 
 def quarantine_key(asset: Asset) -> AssetKey:

@@ -51,12 +51,12 @@ def clean(
     files: dict[str, int] = {}
     failed: list[str] = []
     with Ledger(settings) as ledger:
-        applied = {name for name, _ in ledger.contracts()} if ledger.exists() else set[str]()
+        applied = set(ledger.contracts()) if ledger.exists() else set[str]()
         for asset in assets:
             if asset.name not in applied:
                 continue
             try:
-                with ledger.locked(f"asset:{asset.name}"):
+                with ledger.locked(f"dataset:{asset.dataset}"):
                     files[asset.name] = expire(settings, ledger, asset, before)
             except LakeError as error:
                 failed.append(f"{asset.name}: {error}")

@@ -53,7 +53,7 @@ def agreement_check(settings: Settings, metric: Metric, asset: Asset) -> dg.Asse
         asset=metric_key(metric),
         name=AGREES,
         additional_deps=[staging_key(asset)],
-        description=f"Each final window equals the same aggregate over {asset.staging_schema}.{asset.table}.",
+        description=f"Each final window equals the same aggregate over {asset.staging_schema}.{asset.name}.",
     )
     def agrees() -> dg.AssetCheckResult:
         found = agreement(settings, metric, asset)

@@ -26,6 +26,7 @@ from lake_assets.orchestration.partitions import window_partitions
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.sensors import Graph, raw_events, requests
 from lake_assets.orchestration.targets import mart_access_for
+from lake_assets.orchestration.versions import by_dataset
 from lake_assets.project import read_catalog
 from lake_assets.settings import Settings
 from lake_assets.warehouse.marts import mart_schemas
@@ -67,9 +68,8 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
         landed, _ = observe(settings, ledger, list(assets.values()), before)
         pending = ledger.pending(list(assets))
     with _instance(settings) as instance:
-        for name, windows in landed.items():
-            for event in raw_events(assets[name], windows):
-                instance.report_runless_asset_event(event)
+        for event in raw_events(assets, landed, before):
+            instance.report_runless_asset_event(event)
         _make(settings, instance, assets, pending, report, on_progress)
         # A mart may be behind without anything queued: its last build failed, or a run died before it.
         _make_stale_marts(settings, instance, assets, report, on_progress)
@@ -233,11 +233,12 @@ def _wait_until_landed(
 ) -> tuple[int, float]:
     """Returns how many records had not landed when it stopped waiting, and the seconds it waited."""
     started = moved = time.monotonic()
-    listed = list(assets.values())
+    # The versions of a dataset land together.
+    listed = [versions[0] for versions in by_dataset(assets.values()).values()]
     smallest: int | None = None
     looked = False
     while True:
-        behind = [lag for lag in lags(settings, listed, known_offsets(ledger, listed)) if lag.under_way]
+        behind = [lag for lag in lags(settings, listed, known_offsets(ledger, list(assets.values()))) if lag.under_way]
         waiting = sum(lag.under_way for lag in behind)
         now = time.monotonic()
         if waiting == 0:
@@ -266,13 +267,14 @@ def known_offsets(ledger: Ledger, assets: Sequence[Asset]) -> dict[tuple[str, in
     """Per topic and Kafka partition: the lowest published offset, and how many are not to be looked for in raw: those
     that were shown to hold no record, and those that retention removed or that were forgotten."""
     found: dict[tuple[str, int], tuple[int, int]] = {}
-    for asset in assets:
+    # A new version has published nothing yet of what its dataset has.
+    for asset in (one for versions in by_dataset(assets).values() for one in reversed(versions)):
         gone: Counter[int] = Counter()
-        for one in removed(ledger, asset.name).values():
+        for one in removed(ledger, asset).values():
             for count in one.offsets:
                 gone[count.partition] += count.raw
         firsts: dict[int, int] = {}
-        for without in forgotten(ledger, asset.name).values():
+        for without in forgotten(ledger, asset.dataset).values():
             for count in without.offsets:
                 gone[count.partition] += count.raw
                 firsts[count.partition] = min(count.min_offset, firsts.get(count.partition, count.min_offset))

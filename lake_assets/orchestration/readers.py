@@ -20,7 +20,7 @@ def readers(asset: Asset, fields: Collection[str], manifest: Manifest, metrics: 
     for node in sorted(_models(asset, manifest), key=lambda node: node["unique_id"]):
         named = [field for field in wanted if re.search(rf"\b{re.escape(field)}\b", node["raw_code"])]
         # The view of staging is generated from the contract, and changes with it.
-        if node["name"] != f"stg_{asset.table}" and (named or not wanted):
+        if node["name"] != f"stg_{asset.name}" and (named or not wanted):
             found.append(f"model {node['schema']}.{node['name']}{_told(named)}")
     for metric in metrics:
         if metric.source == asset.name:
@@ -41,7 +41,7 @@ def _models(asset: Asset, manifest: Manifest) -> Iterator[dict[str, Any]]:
     ways = [
         name
         for name, source in manifest["sources"].items()
-        if (source["schema"], source["name"]) == (asset.staging_schema, asset.table)
+        if (source["schema"], source["name"]) == (asset.staging_schema, asset.name)
     ]
     seen: set[str] = set()
     while ways:

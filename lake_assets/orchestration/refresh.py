@@ -99,12 +99,12 @@ def refresh(
     result = Refresh(asset)
     scratch = settings.home / "tmp" / "conform"
     scratch.mkdir(parents=True, exist_ok=True)
-    with ledger.locked(f"asset:{asset.name}"):
+    with ledger.locked(f"dataset:{asset.dataset}"):
         windows = sorted(chosen())
         if not windows:
             return result
         settle_removals(settings, ledger, warehouse, asset)
-        lost = {window: one for window, one in removed(ledger, asset.name).items() if "raw" in one.at}
+        lost = {window: one for window, one in removed(ledger, asset).items() if "raw" in one.at}
         raw = files(settings, asset, windows)
         result.sequence = raw.sequence
         inputs = [

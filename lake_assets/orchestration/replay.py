@@ -68,7 +68,7 @@ def select(settings: Settings, asset: Asset, code: str | None, window: str | Non
     with Ledger(settings) as ledger:
         if not ledger.exists():
             raise LakeError("nothing is applied yet: run 'lake apply' first.")
-        if ledger.contracts().get((asset.name, asset.major)) != contract_text(asset):
+        if ledger.contracts().get(asset.name) != contract_text(asset):
             raise LakeError(f"the contract of {asset.name} is not the one that is applied: run 'lake apply' first.")
         known = [entry.window for entry in ledger.windows(asset, window) if entry.quarantined]
         held = {entry.window for entry in ledger.held_back(asset) if window in (None, entry.window)}

@@ -37,6 +37,7 @@ from lake_assets.ledger.removals import (
     removed,
     settle,
 )
+from lake_assets.orchestration.versions import by_dataset
 from lake_assets.settings import Settings
 from lake_assets.warehouse.protocol import Warehouse
 
@@ -74,11 +75,12 @@ def plan(settings: Settings, ledger: Ledger, warehouse: Warehouse, assets: Seque
     """What is older than its contract keeps it, as of `now`. Removes nothing. Raises Unavailable."""
     removals: list[Removal] = []
     kept_back: list[str] = []
-    for asset in assets:
-        with ledger.locked(f"asset:{asset.name}"):
-            planned, told = _plan(settings, ledger, warehouse, asset, now)
-        removals += planned
-        kept_back += told
+    for versions in by_dataset(assets).values():
+        with ledger.locked(f"dataset:{versions[0].dataset}"):
+            for asset in versions:
+                planned, told = _plan(settings, ledger, warehouse, asset, versions, now)
+                removals += planned
+                kept_back += told
     return Plan(tuple(removals), tuple(kept_back))
 
 
@@ -99,11 +101,12 @@ def maintain(
     if agreed.checksum != checksum:
         raise LakeError(f"what would be removed has not the checksum {checksum}: look again with 'lake maintain'.")
     by_name = {asset.name: asset for asset in assets}
+    versions = by_dataset(assets)
     for name in dict.fromkeys(one.asset for one in agreed.removals):
         asset = by_name[name]
         wanted = [one for one in agreed.removals if one.asset == name]
-        with ledger.locked(f"asset:{name}"):
-            found, _ = _plan(settings, ledger, warehouse, asset, now)
+        with ledger.locked(f"dataset:{asset.dataset}"):
+            found, _ = _plan(settings, ledger, warehouse, asset, versions[asset.dataset], now)
             if found != wanted:
                 raise _changed(asset)
             for removal in wanted:
@@ -118,10 +121,10 @@ def maintain(
 def settle_removals(settings: Settings, ledger: Ledger, warehouse: Warehouse, asset: Asset) -> None:
     """Writes down of removals that were decided, by age or of a person, whether they were done. The caller holds the
     asset's lock."""
-    for receipt, held in not_rewritten(ledger, asset.name):
+    for receipt, held in not_rewritten(ledger, asset.dataset):
         if not any_live(settings, asset, held):
             set_rewritten(ledger, receipt)
-    decided = open_decisions(ledger, asset.name)
+    decided = open_decisions(ledger, asset)
     if not decided:
         return
     there: set[int] = set()
@@ -139,37 +142,45 @@ def settle_removals(settings: Settings, ledger: Ledger, warehouse: Warehouse, as
 def expire(settings: Settings, ledger: Ledger, asset: Asset, before: datetime) -> int:
     """Expires the raw table's snapshots that are older than `before`, and removes the files that nothing needs then;
     how many files. Those that a process left that died are removed too. The caller holds the asset's lock."""
-    if left := leftover_files(ledger, asset.name):
+    if left := leftover_files(ledger, asset.dataset):
         remove_unnamed(settings, asset, left)
-        forget_leftover_files(ledger, asset.name)
-    found = expire_snapshots(settings, asset, before, lambda urls: add_leftover_files(ledger, asset.name, urls))
-    forget_leftover_files(ledger, asset.name)
+        forget_leftover_files(ledger, asset.dataset)
+    found = expire_snapshots(settings, asset, before, lambda urls: add_leftover_files(ledger, asset.dataset, urls))
+    forget_leftover_files(ledger, asset.dataset)
     return found
 
 
 def _plan(
-    settings: Settings, ledger: Ledger, warehouse: Warehouse, asset: Asset, now: datetime
+    settings: Settings, ledger: Ledger, warehouse: Warehouse, asset: Asset, versions: Sequence[Asset], now: datetime
 ) -> tuple[list[Removal], list[str]]:
-    if not any(getattr(asset.retention, element) for element in ELEMENTS):
+    """Of one asset. Raw is the oldest version's, for as long as any version keeps it."""
+    lengths: dict[Element, timedelta | None] = {
+        "staging": asset.retention.staging,
+        "quarantine": asset.retention.quarantine,
+    }
+    if asset is versions[0]:
+        lengths["raw"] = _longest([one.retention.raw for one in versions])
+    if not any(lengths.values()):
         return [], []
     settle_removals(settings, ledger, warehouse, asset)
     raw = window_rows(settings, asset)
     tables = warehouse.window_rows(asset)
-    published = {entry.window: entry for entry in ledger.windows(asset)}
-    gone = removed(ledger, asset.name)
-    waiting = {entry.window for entry in ledger.pending([asset.name])} | {e.window for e in ledger.held_back(asset)}
+    gone = removed(ledger, asset)
+    waiting = _waiting(ledger, [asset])
     removals: list[Removal] = []
     kept_back: list[str] = []
     for element in ELEMENTS:
-        kept: timedelta | None = getattr(asset.retention, element)
-        if kept is None:
+        if (kept := lengths.get(element)) is None:
             continue
         place = _PLACE.get(element)
         there = raw if place is None else {w: counts[place] for w, counts in tables.items() if counts[place]}
         old = {w for w in there if window_end(w, asset.window) + kept <= now}
         ready = {w for w in old if w not in waiting}
         if place is None:
-            ready = {w for w in ready if _is_accounted_for(raw[w], published.get(w), gone.get(w, NOTHING))}
+            ready -= _waiting(ledger, versions)
+            for one in versions:
+                known = {entry.window: entry for entry in ledger.windows(one)}
+                ready = {w for w in ready if _is_accounted_for(raw[w], known.get(w), gone.get(w, NOTHING))}
         if old - ready:
             kept_back.append(
                 f"{asset.name} {element}: {len(old - ready)} windows from {min(old - ready)} to {max(old - ready)} "
@@ -188,6 +199,18 @@ def _plan(
     return removals, kept_back
 
 
+def _longest(lengths: Sequence[timedelta | None]) -> timedelta | None:
+    """None is for ever."""
+    given = [length for length in lengths if length is not None]
+    return max(given) if len(given) == len(lengths) else None
+
+
+def _waiting(ledger: Ledger, assets: Sequence[Asset]) -> set[str]:
+    """Windows that one of the assets is to make, or holds back."""
+    queued = {entry.window for entry in ledger.pending([asset.name for asset in assets])}
+    return queued | {held.window for asset in assets for held in ledger.held_back(asset)}
+
+
 def _is_accounted_for(rows: int, entry: PublishedWindow | None, gone: Removed) -> bool:
     """Whether the ledger knows of every raw row of a window; after a removal what lands more is late, and may go."""
     return "raw" in gone.at or (entry is not None and entry.raw_rows == rows)
@@ -202,10 +225,10 @@ def _remove(settings: Settings, ledger: Ledger, warehouse: Warehouse, asset: Ass
         if {window: sum(file.rows for file in found) for window, found in held.by_window.items()} != removal.rows:
             raise _changed(asset)
         paths = {window: [file.path for file in found] for window, found in held.by_window.items()}
-        decide(ledger, asset.name, "raw", held.sequence, removal.rows, _offsets(paths))
+        decide(ledger, asset, "raw", held.sequence, removal.rows, _offsets(paths))
         remove_windows(settings, asset, windows, held.sequence)
     else:
-        decide(ledger, asset.name, removal.element, 0, removal.rows, {})
+        decide(ledger, asset, removal.element, 0, removal.rows, {})
         warehouse.remove_windows(asset, removal.element, windows)
 
 

@@ -1,7 +1,7 @@
 """The trigger: new raw snapshots become materialization events and one run for everything behind them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +14,7 @@ from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_ke
 from lake_assets.orchestration.metadata import landed_metadata
 from lake_assets.orchestration.partitions import spans
 from lake_assets.orchestration.refresh import observe
+from lake_assets.orchestration.versions import by_dataset
 from lake_assets.settings import Settings
 
 # Dagster's floor for sensors.
@@ -55,12 +56,12 @@ def raw_windows_sensor(
         description="Watches the raw Iceberg tables; each window that was added to becomes an event and is made again.",
     )
     def raw_windows(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        cursors: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
+        since: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
         request: Request | None = None
         with Ledger(settings) as ledger:
             if not ledger.exists():
                 return dg.SkipReason("Nothing is applied yet: run `lake apply`.")
-            landed, cursors = observe(settings, ledger, list(assets.values()), cursors)
+            landed, cursors = observe(settings, ledger, list(assets.values()), since)
             # One run at a time: what lands meanwhile is taken by the next one, together.
             if not _running(context.instance):
                 due = _due(ledger.pending(list(assets)), datetime.now(UTC), _newest_run(context.instance))
@@ -68,7 +69,7 @@ def raw_windows_sensor(
             if request is not None:
                 ledger.mark_requested(request.entries)
         return dg.SensorResult(
-            asset_events=[event for name, windows in landed.items() for event in raw_events(assets[name], windows)],
+            asset_events=list(raw_events(assets, landed, since)),
             run_requests=[request.run] if request else [],
             cursor=json.dumps(cursors),
         )
@@ -108,15 +109,23 @@ _UNFINISHED = [
 ]
 
 
-def raw_events(asset: Asset, windows: Sequence[Landed]) -> Iterator[dg.AssetMaterialization]:
-    """One event for each raw window that was added to; its data version is the snapshot's sequence number."""
-    for window in windows:
-        yield dg.AssetMaterialization(
-            raw_key(asset),
-            partition=window.window,
-            metadata=landed_metadata(window),
-            tags={"dagster/data_version": str(window.sequence)},
-        )
+def raw_events(
+    assets: Mapping[str, Asset], landed: Mapping[str, Sequence[Landed]], since: Collection[str]
+) -> Iterator[dg.AssetMaterialization]:
+    """One event for each raw window that was added to; its data version is the snapshot's sequence number.
+
+    Versions of a dataset share raw, so one of them tells of it: one with a cursor in `since`, if there is any, because
+    to a new version all of raw is new.
+    """
+    for versions in by_dataset(assets[name] for name in landed).values():
+        teller = next((one for one in versions if one.name in since), versions[0])
+        for window in landed[teller.name]:
+            yield dg.AssetMaterialization(
+                raw_key(teller),
+                partition=window.window,
+                metadata=landed_metadata(window),
+                tags={"dagster/data_version": str(window.sequence)},
+            )
 
 
 @dataclass(frozen=True, slots=True)

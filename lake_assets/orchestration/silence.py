@@ -14,6 +14,7 @@ from lake_assets.landing.lag import positions
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.keys import staging_key, topic_key
 from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.orchestration.versions import by_dataset
 from lake_assets.settings import Settings
 from lake_assets.warehouse.connection import connect
 
@@ -32,7 +33,7 @@ def silences(settings: Settings, assets: Sequence[Asset]) -> dict[str, str | Non
     if not expected:
         return {}
     with Ledger(settings) as ledger:
-        applied = {name for name, _ in ledger.contracts()} if ledger.exists() else set[str]()
+        applied = set(ledger.contracts()) if ledger.exists() else set[str]()
         chosen = [asset for asset in expected if asset.name in applied]
         before, now, after = ledger.arrivals() if chosen else {}, datetime.now(UTC), dict[str, Arrival]()
         for name, (end, landed) in positions(settings, chosen).items() if chosen else ():
@@ -69,7 +70,7 @@ def missed(settings: Settings, asset: Asset) -> dict[str, datetime]:
 def silence_checks(settings: Settings, assets: Sequence[Asset]) -> list[dg.AssetChecksDefinition]:
     """The checks `frequency` of topics and `roster` of staging tables; the sensor `silence` does them by itself."""
     return [
-        *(_frequency_check(settings, asset) for asset in assets if asset.frequency),
+        *(_frequency_check(settings, asset) for asset in _newest(assets)),
         *(_roster_check(settings, asset) for asset in assets if asset.roster),
     ]
 
@@ -127,14 +128,21 @@ def silence_sensor(settings: Settings, assets: Sequence[Asset]) -> dg.SensorDefi
 def evaluations(settings: Settings, assets: Sequence[Asset]) -> Iterator[tuple[str, dg.AssetCheckEvaluation]]:
     """Each check's result as of now, under a name that stays the same. Raises Unavailable."""
     said = silences(settings, assets)
+    newest = _newest(assets)
     for asset in assets:
         if asset.name not in said:
             continue
-        yield f"{asset.name}.{FREQUENCY}", _evaluation(topic_key(asset), FREQUENCY, said[asset.name], {})
+        if asset in newest:
+            yield f"{asset.name}.{FREQUENCY}", _evaluation(topic_key(asset), FREQUENCY, said[asset.name], {})
         if asset.roster:
             missing = missed(settings, asset)
             absence = _absence(asset, missing)
             yield f"{asset.name}.{ROSTER}", _evaluation(staging_key(asset), ROSTER, absence, _times(missing))
+
+
+def _newest(assets: Sequence[Asset]) -> list[Asset]:
+    """Those that speak for their topic: of each dataset the newest version that says how often events are expected."""
+    return [versions[-1] for versions in by_dataset(asset for asset in assets if asset.frequency).values()]
 
 
 def _evaluation(

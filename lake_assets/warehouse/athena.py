@@ -175,13 +175,13 @@ class Athena:
         """Staging and quarantine."""
         lists, files = f"{self._settings.staging_data}/{asset.staging_schema}", self._settings.conformed
         staging, quarantine = (
-            Catalogued(self._glue, table, f"{lists}/{table.name}/", f"{files}/{asset.name}/")
+            Catalogued(self._glue, table, f"{lists}/{table.name}/", f"{files}/{asset.dataset}/")
             for table in glue_tables(asset)
         )
         return staging, quarantine
 
     def _ensure_database(self, asset: Asset) -> None:
-        description = f"Staging and quarantine of {asset.name}. Private to the lake: analysts read marts."
+        description = f"Staging and quarantine of {asset.dataset}. Private to the lake: analysts read marts."
         with suppress(self._glue.exceptions.AlreadyExistsException):
             self._glue.create_database(DatabaseInput={"Name": asset.staging_schema, "Description": description})
 

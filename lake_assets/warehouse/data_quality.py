@@ -16,7 +16,7 @@ class RuleSet:
 
     @property
     def name(self) -> str:
-        return f"{self.asset.staging_schema}.{self.asset.table}"
+        return f"{self.asset.staging_schema}.{self.asset.name}"
 
     def missing(self) -> str | None:
         """What `ensure` would do, in a sentence; None when the rule set is as the contract says. One request."""
@@ -34,7 +34,7 @@ class RuleSet:
                     Name=self.name,
                     Description=f"The contract of {self.asset.name}. Give an evaluation one window, as its partition.",
                     Ruleset=wanted,
-                    TargetTable={"DatabaseName": self.asset.staging_schema, "TableName": self.asset.table},
+                    TargetTable={"DatabaseName": self.asset.staging_schema, "TableName": self.asset.name},
                 )
                 return
             except self.glue.exceptions.AlreadyExistsException:

@@ -47,7 +47,7 @@ class DuckLake:
 
     def replace_windows(self, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
         starts = _starts(asset, [output.window for output in outputs])
-        staging, quarantine = _qualified(asset, asset.table), _qualified(asset, asset.quarantine_table)
+        staging, quarantine = _qualified(asset, asset.name), _qualified(asset, asset.quarantine_table)
         bad_files = [path for output in outputs for path in output.quarantine_files]
         with self._session() as session, _transaction(session):
             session.execute(f"delete from {staging} where _window in ({starts})")
@@ -55,7 +55,7 @@ class DuckLake:
                 for path in output.good_files:
                     # A file that is brought back may be older than the newest columns.
                     session.execute(
-                        f"call ducklake_add_data_files('lake', {literal(asset.table)}, {literal(path)}, "
+                        f"call ducklake_add_data_files('lake', {literal(asset.name)}, {literal(path)}, "
                         f"schema => {literal(asset.staging_schema)}, allow_missing => true)"
                     )
             # When a row was first quarantined is kept through every later judgement of its window.
@@ -74,7 +74,7 @@ left join known using (topic, partition, "offset")""")
 
     def remove_windows(self, asset: Asset, table: Table, windows: Sequence[str]) -> None:
         if windows:
-            name = asset.table if table == "staging" else asset.quarantine_table
+            name = asset.name if table == "staging" else asset.quarantine_table
             with self._session() as session:
                 session.execute(f"delete from {_qualified(asset, name)} where _window in ({_starts(asset, windows)})")
 
@@ -84,7 +84,7 @@ left join known using (topic, partition, "offset")""")
         only = "" if windows is None else f"where _window in ({_starts(asset, windows)}) "
         totals: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
         with self._session() as session:
-            for place, table in enumerate((asset.table, asset.quarantine_table)):
+            for place, table in enumerate((asset.name, asset.quarantine_table)):
                 query = f"select _window, count(*) from {_qualified(asset, table)} {only}group by _window"
                 for start, rows in session.execute(query).fetchall():
                     totals[window_key(start, asset.window)][place] = rows
@@ -101,7 +101,7 @@ left join known using (topic, partition, "offset")""")
         self, session: duckdb.DuckDBPyConnection, asset: Asset, columns: Sequence[str], low: datetime, high: datetime
     ) -> str:
         attach(session, self._settings)
-        return _qualified(asset, asset.table)
+        return _qualified(asset, asset.name)
 
     def ask(self, query: str, limit: int | None) -> Answer:
         """In DuckDB, with `lake` (staging, quarantine) and `serving` (Postgres) attached to be read only."""
@@ -120,7 +120,7 @@ left join known using (topic, partition, "offset")""")
             session.close()
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
-        name = asset.table if table == "staging" else asset.quarantine_table
+        name = asset.name if table == "staging" else asset.quarantine_table
         # No window at all is a list that SQL does not allow.
         where = f"_window in ({_starts(asset, windows)})" if windows else "false"
         query = f"select {', '.join(map(identifier, columns))} from {_qualified(asset, name)} where {where}"
@@ -176,7 +176,7 @@ def _differences(session: duckdb.DuckDBPyConnection, asset: Asset) -> list[tuple
     """What the tables lack, as (sentence, statement); columns are only ever added here, never changed or dropped."""
     found: list[tuple[str, str]] = []
     wanted: tuple[tuple[str, tuple[Column, ...]], ...] = (
-        (asset.table, staging_columns(asset)),
+        (asset.name, staging_columns(asset)),
         (asset.quarantine_table, QUARANTINE),
     )
     for table, columns in wanted:

@@ -89,7 +89,7 @@ def purge(settings: Settings, asset: Asset, windows: Sequence[str]) -> int:
     """
     schema = literal(asset.staging_schema)
     with _session(settings, {}) as session:
-        for table in (asset.table, asset.quarantine_table):
+        for table in (asset.name, asset.quarantine_table):
             session.execute(
                 f"call ducklake_flush_inlined_data('lake', schema_name => {schema}, table_name => {literal(table)})"
             )
@@ -104,7 +104,7 @@ def purge(settings: Settings, asset: Asset, windows: Sequence[str]) -> int:
         removed = len(session.execute("call ducklake_cleanup_old_files('lake', cleanup_all => true)").fetchall())
         live = {
             file
-            for table in (asset.table, asset.quarantine_table)
+            for table in (asset.name, asset.quarantine_table)
             for (file,) in session.execute(
                 f"select data_file from ducklake_list_files('lake', {literal(table)}, schema => {schema})"
             ).fetchall()
@@ -114,7 +114,7 @@ def purge(settings: Settings, asset: Asset, windows: Sequence[str]) -> int:
 
 def _remove_others(settings: Settings, asset: Asset, window: str, live: Collection[str]) -> int:
     """What conform wrote for the window and no table has: what it made quarantine of, or what was held back."""
-    folder = f"{settings.conformed}/{asset.name}/v{asset.major}/{window_path(window)}"
+    folder = f"{settings.conformed}/{asset.dataset}/v{asset.major}/{window_path(window)}"
     system, path = opened(folder)
     kept = {opened(file)[1] for file in live}
     found = system.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
@@ -145,5 +145,5 @@ def _places(asset: Asset, table: str) -> str:
 
 
 def _qualified(asset: Asset, table: str) -> str:
-    name = asset.table if table == "staging" else asset.quarantine_table
+    name = asset.name if table == "staging" else asset.quarantine_table
     return f"lake.{identifier(asset.staging_schema)}.{identifier(name)}"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def fetched(session: "DuckDBPyConnection", asset: Asset, rows: "pyarrow.Table") -> str:
     """A temporary table of the session with these staging rows, as SQL; DuckDB may spill it to disk."""
-    name = identifier(f"{asset.table}_staging")
+    name = identifier(f"{asset.name}_staging")
     session.register("fetched_rows", rows)
     session.execute(f"create or replace temp table {name} as from fetched_rows")
     session.unregister("fetched_rows")

@@ -1,6 +1,6 @@
 """What was published last of each window, as a small object in the bucket, so that a notification of it says enough.
 
-There is one object for each window, `publications/<asset>/v<major>/<window>.json`, and a publication replaces it: a
+There is one object for each window, `publications/<asset>/<window>.json`, and a publication replaces it: a
 notification that comes late, or twice, leads to the newest files all the same.
 """
 
@@ -15,7 +15,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.windows import window_path
 from lake_assets.settings import Settings
 
-_PLACE = re.compile(r"publications/[a-z][a-z0-9_]*/v\d+/[\d-]+\.json")
+_PLACE = re.compile(r"publications/[a-z][a-z0-9_]*/[\d-]+\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,6 @@ class Publication:
     """The files of one window, which passed its checks."""
 
     asset: str
-    major: int
     window: str
     good_files: tuple[str, ...]
     quarantine_files: tuple[str, ...]
@@ -32,8 +31,8 @@ class Publication:
 def announce(settings: Settings, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
     """Writes down what is about to be published. Raises OSError."""
     for output in outputs:
-        told = Publication(asset.name, asset.major, output.window, output.good_files, output.quarantine_files)
-        place = f"publications/{asset.name}/v{asset.major}/{window_path(output.window)}.json"
+        told = Publication(asset.name, output.window, output.good_files, output.quarantine_files)
+        place = f"publications/{asset.name}/{window_path(output.window)}.json"
         write(f"{settings.bucket}/{place}", json.dumps(asdict(told)).encode())
 
 
@@ -49,4 +48,4 @@ def announced(settings: Settings, place: str) -> Publication | None:
         return None
     told = json.loads(content)
     files = {name: tuple(told[name]) for name in ("good_files", "quarantine_files")}
-    return Publication(str(told["asset"]), int(told["major"]), str(told["window"]), **files)
+    return Publication(str(told["asset"]), str(told["window"]), **files)

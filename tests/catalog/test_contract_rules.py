@@ -1,5 +1,6 @@
 """What a contract says when it is sound, and which word it names when it is not."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path, PurePath
@@ -209,8 +210,12 @@ def test_two_assets_of_one_name_or_one_topic_are_refused() -> None:
     second = parse_contract(CONTRACT, PurePath("assets/again.yaml"))
     with pytest.raises(ContractError) as caught:
         check_together([first, second])
-    assert [problem.path for problem in caught.value.problems] == ["name", "topic"]
+    assert [problem.path for problem in caught.value.problems] == ["name"]
     assert "is also the name of assets/orders.yaml" in str(caught.value)
+    with pytest.raises(ContractError) as caught:
+        check_together([first, replace(second, dataset="returns")])
+    assert [problem.path for problem in caught.value.problems] == ["topic"]
+    assert "is also the topic of assets/orders.yaml" in str(caught.value)
     check_together([first])
 
 
@@ -227,4 +232,4 @@ def test_the_catalog_tells_the_problems_of_all_contracts_together(
     with pytest.raises(ContractError) as caught:
         read_catalog(load_settings())
     told = [(problem.file.name, problem.line, problem.path) for problem in caught.value.problems]
-    assert told == [("a.yaml", 7, "status"), ("b.yaml", 9, ""), ("d.yaml", 1, "name"), ("d.yaml", 1, "topic")]
+    assert told == [("a.yaml", 7, "status"), ("b.yaml", 9, ""), ("d.yaml", 1, "name")]

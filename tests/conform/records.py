@@ -16,7 +16,7 @@ from lake_assets.catalog.model import Asset, Field, FieldType
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 ORDERS = Asset(
-    name="orders",
+    dataset="orders",
     domain="shop",
     version="1.2.0",
     description="Orders.",

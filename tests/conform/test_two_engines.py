@@ -23,7 +23,7 @@ from tests.conform.conftest import Engine, rows_of
 from tests.conform.records import NOON, Record, write_raw
 
 ASSET = Asset(
-    name="orders",
+    dataset="orders",
     domain="shop",
     version="1.0.0",
     description="",
@@ -65,7 +65,7 @@ def contracts(draw: st.DrawFn) -> Asset:
     at = Field("at", FieldType("timestamp"), required=draw(st.booleans()))
     key = tuple(field.name for field in fields if draw(st.booleans()))
     return Asset(
-        name="orders",
+        dataset="orders",
         domain="shop",
         version="1.0.0",
         description="",

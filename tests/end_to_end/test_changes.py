@@ -117,16 +117,55 @@ def test_a_mended_check_lets_the_window_through(tickets: Lake) -> None:
     assert len(rows(tickets, "2026-02-02")) == 7
 
 
-def test_a_new_major_version_makes_a_second_table_with_all_of_history(tickets: Lake) -> None:
-    text = tickets.contract("tickets").read_text("utf-8")
-    tickets.contract("tickets").write_text(
-        text.replace(
-            "name: severity, logicalType: string", "name: severity, required: true, logicalType: string"
-        ).replace("version: 1.3.0", "version: 2.0.0"),
+def test_a_new_major_version_has_all_of_history_and_both_go_on_side_by_side(tickets: Lake) -> None:
+    text = tickets.contract("tickets").read_text("utf-8").replace("version: 1.3.0", "version: 2.0.0")
+    tickets.contract("tickets_v2").write_text(
+        text.replace("name: severity, logicalType: string", "name: severity, required: true, logicalType: string"),
         "utf-8",
     )
-    old = tickets.staging("select count(*) as n from tickets_staging.tickets")
+    old = tickets.staging("select ticket_id from tickets_staging.tickets order by all")
+    steps = tickets.ok("plan", "--json").json
+    assert {(s["kind"], s["name"], s["action"]) for s in steps if s["kind"] in ("contract", "topic", "raw table")} == {
+        ("contract", "tickets_v2", "create")
+    }
     tickets.ok("apply")
-    tickets.ok("run")
-    assert tickets.staging("select count(*) as n from tickets_staging.tickets_v2") == old
-    assert tickets.staging("select count(*) as n from tickets_staging.tickets") == old
+    assert tickets.ok("plan", "--json").json == []
+    published = tickets.ok("run", "--json").json["published"]
+    assert list(published) == ["tickets_v2"]
+    assert tickets.staging("select ticket_id from tickets_staging.tickets_v2 order by all") == old
+    # Without a severity it is one that the new version does not take, and the old one does.
+    send(
+        tickets, ticket(30, "low", "2026-02-04"), json.dumps({"ticket_id": "t31", "opened_at": "2026-02-04T11:00:00Z"})
+    )
+    assert tickets.ok("run", "--json").json["published"] == {"tickets": ["2026-02-04"], "tickets_v2": ["2026-02-04"]}
+    assert rows(tickets, "2026-02-04") == ["t30", "t31"]
+    late = "select ticket_id from tickets_staging.tickets_v2 where _window::date = '2026-02-04'"
+    assert tickets.staging(late) == [{"ticket_id": "t30"}]
+    for name, good, quarantined in (("tickets", 2, 0), ("tickets_v2", 1, 1)):
+        audit = tickets.audit(name)
+        assert audit["in_balance"]
+        (window,) = (one for one in audit["windows"] if one["window"] == "2026-02-04")
+        assert (window["raw"], window["good"], window["quarantined"]) == (2, good, quarantined)
+
+
+def test_versions_that_do_not_agree_on_their_topic_are_refused(tickets: Lake) -> None:
+    text = tickets.contract("tickets_v2").read_text("utf-8")
+    tickets.contract("tickets_v2").write_text(text.replace("partitions: 2", "partitions: 3"), "utf-8")
+    answer = tickets("plan")
+    tickets.contract("tickets_v2").write_text(text, "utf-8")
+    assert answer.code == 2
+    assert "partitions: 3, but 2 in" in answer.err
+
+
+def test_a_version_whose_contract_is_gone_keeps_its_table_and_is_not_refreshed(tickets: Lake) -> None:
+    text = tickets.contract("tickets").read_text("utf-8")
+    tickets.contract("tickets").unlink()
+    (step,) = tickets.ok("plan", "--json").json
+    assert (step["kind"], step["name"], step["action"]) == ("contract", "tickets", "keep")
+    tickets.ok("produce", "tickets_v2", "-", "--format", "jsonl", stdin=ticket(40, "high", "2026-02-05"))
+    assert tickets.ok("run", "--json").json["published"] == {"tickets_v2": ["2026-02-05"]}
+    assert rows(tickets, "2026-02-05") == []
+    assert tickets.audit("tickets_v2")["in_balance"]
+    tickets.contract("tickets").write_text(text, "utf-8")
+    assert tickets.ok("run", "--json").json["published"] == {"tickets": ["2026-02-05"]}
+    assert rows(tickets, "2026-02-05") == ["t40"]

@@ -25,7 +25,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def published(window: str, raw: int, good: int, quarantined: int = 0) -> PublishedWindow:
     duplicates = raw - good - quarantined
     return PublishedWindow(
-        "orders", 1, window, 1, "1.0.0", "run", "duckdb", raw, good, quarantined, duplicates, 1, 0.1, NOW
+        "orders", window, 1, "1.0.0", "run", "duckdb", raw, good, quarantined, duplicates, 1, 0.1, NOW
     )
 
 

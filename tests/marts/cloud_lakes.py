@@ -127,11 +127,11 @@ def lake_in(name: str, local: Settings, assets: Iterable[Asset], at: Path) -> Ge
 def _windows(settings: Settings, asset: Asset) -> Generator[WindowOutput]:
     with duckdb.connect() as session:
         session.execute("set timezone = 'UTC'")
-        session.execute(create_table(asset.table, staging_columns(asset)))
-        session.execute(f"insert into {asset.table} by name {ROWS[asset.name]}")
-        for (start,) in session.execute(f"select distinct _window from {asset.table} order by all").fetchall():
+        session.execute(create_table(asset.name, staging_columns(asset)))
+        session.execute(f"insert into {asset.name} by name {ROWS[asset.name]}")
+        for (start,) in session.execute(f"select distinct _window from {asset.name} order by all").fetchall():
             window = window_key(start, asset.window)
             url = f"{settings.conformed}/{asset.name}/{window}/part-0.parquet"
             with written(url) as path:
-                session.execute(f"copy (from {asset.table} where _window = $1) to '{path}' (format parquet)", [start])
+                session.execute(f"copy (from {asset.name} where _window = $1) to '{path}' (format parquet)", [start])
             yield WindowOutput(window, 0, (), (url,), (), 0, ())

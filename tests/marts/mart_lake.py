@@ -52,7 +52,7 @@ def fill_staging(settings: Settings, assets: Iterable[Asset]) -> None:
     """Makes the staging tables with the same rows each time."""
     with connect(settings) as connection:
         for asset in assets:
-            table = f"lake.{asset.staging_schema}.{asset.table}"
+            table = f"lake.{asset.staging_schema}.{asset.name}"
             connection.execute(f"create schema if not exists lake.{asset.staging_schema}")
             connection.execute(create_table(table, staging_columns(asset)))
             connection.execute(f"delete from {table}")

@@ -91,7 +91,7 @@ def test_a_new_major_version_stands_beside_the_old_one(
 def keyed_by(*key: str) -> Asset:
     columns = (Field("id", FieldType("string")), Field("value", FieldType("integer")))
     return Asset(
-        name="thing", domain="test", version="1.0.0", description="A thing.", owners=("team:test",), fields=columns,
+        dataset="thing", domain="test", version="1.0.0", description="A thing.", owners=("team:test",), fields=columns,
         key=key, event_time="at", start=date(2026, 1, 1),
     )  # fmt: skip
 

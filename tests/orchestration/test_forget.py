@@ -76,7 +76,7 @@ def audited(visits: Visits) -> dict[str, WindowAudit]:
         settle_removals(settings, ledger, DuckLake(settings), asset)
         found = audit_windows(
             ledger.windows(asset), ledger.pending([asset.name]), [], window_rows(settings, asset),
-            DuckLake(settings).window_rows(asset), removed(ledger, asset.name), forgotten(ledger, asset.name),
+            DuckLake(settings).window_rows(asset), removed(ledger, asset), forgotten(ledger, asset.dataset),
         )  # fmt: skip
     return {one.window: one for one in found}
 
@@ -181,7 +181,7 @@ def test_another_checksum_removes_nothing(visits: Visits) -> None:
         confirm(visits, checksum=checksum)
     assert len(raw_rows(visits)) == 9
     with Ledger(visits.settings) as ledger:
-        assert receipts(ledger, visits.asset.name) == []
+        assert receipts(ledger, visits.asset.dataset) == []
 
 
 def test_events_of_others_that_land_meanwhile_change_no_checksum(visits: Visits) -> None:

@@ -14,8 +14,8 @@ from lake_assets.orchestration.sensors import RANGE_END, RANGE_START, Graph, req
 LEADS = Asset(
     "leads", "crm", "1.0.0", "", ("a@example.com",), (Field("at", FieldType("timestamp")),), (), "at", date(2020, 1, 1)
 )  # fmt: skip
-CONTRACTS = replace(LEADS, name="contracts")
-HOURLY = replace(LEADS, name="clicks", window="hour", start=date.today() - timedelta(days=3))
+CONTRACTS = replace(LEADS, dataset="contracts")
+HOURLY = replace(LEADS, dataset="clicks", window="hour", start=date.today() - timedelta(days=3))
 ASSETS = {asset.name: asset for asset in (LEADS, CONTRACTS, HOURLY)}
 FUNNEL = dg.AssetKey(["funnel_data_mart", "funnel"])
 GRAPH = Graph({FUNNEL: frozenset([staging_key(LEADS), staging_key(CONTRACTS)])}, {FUNNEL: None})

@@ -59,7 +59,7 @@ def audited(visits: Visits) -> dict[str, WindowAudit]:
     with Ledger(settings) as ledger:
         found = audit_windows(
             ledger.windows(asset), ledger.pending([asset.name]), [], window_rows(settings, asset),
-            DuckLake(settings).window_rows(asset), removed(ledger, asset.name), {},
+            DuckLake(settings).window_rows(asset), removed(ledger, asset), {},
         )  # fmt: skip
     return {one.window: one for one in found}
 
@@ -70,7 +70,7 @@ def problems(visits: Visits) -> list[str]:
 
 def gone(visits: Visits) -> dict[str, Removed]:
     with Ledger(visits.settings) as ledger:
-        return removed(ledger, visits.asset.name)
+        return removed(ledger, visits.asset)
 
 
 def raw_files(visits: Visits) -> set[Path]:

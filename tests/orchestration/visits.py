@@ -79,6 +79,16 @@ class Visits:
         with Ledger(self.settings) as ledger:
             ledger.save_contract(self.asset, self.path.read_text("utf-8"))
 
+    def beside(self, old: str = "", new: str = "") -> "Visits":
+        """The next major version of the contract, changed, as an asset on the same raw table; applied."""
+        following = self.asset.major + 1
+        path = self.path.with_name(f"{self.asset.dataset}_v{following}.yaml")
+        text = self.path.read_text("utf-8").replace(f"version: {self.asset.version}", f"version: {following}.0.0")
+        path.write_text(text, "utf-8")
+        made = Visits(self.settings, path)
+        made.apply(old, new)
+        return made
+
     def land(self, *payloads: bytes) -> None:
         """One snapshot with a file for each day, as the sink writes them."""
         with self.lock, raw_catalog(self.settings) as catalog:
@@ -140,7 +150,7 @@ class Visits:
 
     def rows(self, columns: str, quarantine: bool = False) -> list[tuple[Any, ...]]:
         asset = self.asset
-        name = asset.quarantine_table if quarantine else asset.table
+        name = asset.quarantine_table if quarantine else asset.name
         with connect(self.settings, read_only=True, serving=False) as session:
             return session.execute(f"select {columns} from lake.{asset.staging_schema}.{name} order by all").fetchall()
 

@@ -32,7 +32,7 @@ _numbers = count(1)
 @pytest.fixture
 def asset(warehouse: Athena) -> Asset:
     """An asset of the test's own, with its tables."""
-    made = replace(ORDERS, name=f"orders{next(_numbers)}")
+    made = replace(ORDERS, dataset=f"orders{next(_numbers)}")
     warehouse.ensure(made)
     return made
 
@@ -48,7 +48,7 @@ def order(order_id: str, **fields: object) -> bytes:
 
 
 def staged(aws: AthenaDouble, asset: Asset, columns: str = "order_id, _window") -> list[tuple[Any, ...]]:
-    query = f'select {columns} from "{asset.staging_schema}"."{asset.table}" order by _window, _offset'
+    query = f'select {columns} from "{asset.staging_schema}"."{asset.name}" order by _window, _offset'
     return [tuple(row.values()) for row in aws.rows(query)]
 
 
@@ -70,7 +70,7 @@ def test_rows_are_read_back_as_they_were_published(
     )  # fmt: skip
     bad = b'{"order_id": "far-too-long", "amount": "x"\xff}'
     warehouse.replace_windows(asset, conformed(asset, {ONE: [whole, order("b"), bad]}))
-    everything = f'select * from "{asset.staging_schema}"."{asset.table}" order by _offset'
+    everything = f'select * from "{asset.staging_schema}"."{asset.name}" order by _offset'
     first, second = aws.rows(everything)
     assert set(first) == {
         *(field.name for field in ORDERS.fields), "_window", "_kafka_partition", "_offset", "_event_at", "_loaded_at",
@@ -133,7 +133,7 @@ def test_files_beside_those_of_the_outputs_do_not_count(
 
 
 def test_windows_of_an_hour_are_partitions_too(aws: AthenaDouble, warehouse: Athena, conformed: Outputs) -> None:
-    asset = replace(ORDERS, name=f"orders{next(_numbers)}", window="hour")
+    asset = replace(ORDERS, dataset=f"orders{next(_numbers)}", window="hour")
     warehouse.ensure(asset)
     windows = {"2026-01-01-09:00": [order("a")], "2026-01-01-10:00": [order("b"), b"bad"]}
     warehouse.replace_windows(asset, conformed(asset, windows))
@@ -187,7 +187,7 @@ def test_a_hundred_windows_are_published_in_six_calls(
     aws.calls.clear()
     warehouse.replace_windows(asset, [replace(some, window=window) for window in windows])
     assert sorted(aws.calls) == sorted(2 * ["BatchGetPartition", "GetTable", "BatchCreatePartition"])
-    assert len(aws.partitions(asset.staging_schema, asset.table)) == 100
+    assert len(aws.partitions(asset.staging_schema, asset.name)) == 100
     [other] = conformed(asset, {ONE: [order("b")]})
     aws.calls.clear()
     warehouse.replace_windows(asset, [replace(other, window=window) for window in windows])
@@ -204,7 +204,7 @@ def test_a_staging_model_shows_the_latest_state_of_each_key(
     warehouse.replace_windows(
         asset, conformed(asset, {ONE: [order("a", quantity=1), order("b")], TWO: [order("a", **later)]})
     )
-    table = f'"{asset.staging_schema}"."{asset.table}"'
+    table = f'"{asset.staging_schema}"."{asset.name}"'
     model = re.sub(r"\{\{ source\(.*\) \}\}", table, staging_sql(asset))
     assert {row["order_id"]: row["quantity"] for row in aws.rows(model)} == {"a": 2, "b": None}
 
@@ -215,11 +215,11 @@ def test_an_optional_field_that_is_new_is_null_in_old_rows(
     warehouse.replace_windows(asset, conformed(asset, {ONE: [order("a")]}))
     fields = (asset.fields[0], Field("tip", FieldType("decimal", 9, 2), description="What\nwas given."))
     grown = replace(asset, fields=(*fields, *asset.fields[1:]))
-    assert warehouse.missing(grown) == [f"add column {asset.staging_schema}.{asset.table}.tip decimal(9,2)"]
-    assert warehouse.ensure(grown) == [f"add column {asset.staging_schema}.{asset.table}.tip decimal(9,2)"]
+    assert warehouse.missing(grown) == [f"add column {asset.staging_schema}.{asset.name}.tip decimal(9,2)"]
+    assert warehouse.ensure(grown) == [f"add column {asset.staging_schema}.{asset.name}.tip decimal(9,2)"]
     warehouse.replace_windows(grown, conformed(grown, {TWO: [order("b", tip="0.50")]}))
     assert staged(aws, asset, "order_id, tip") == [("a", None), ("b", Decimal("0.50"))]
-    told = aws.table(asset.staging_schema, asset.table)["StorageDescriptor"]["Columns"]
+    told = aws.table(asset.staging_schema, asset.name)["StorageDescriptor"]["Columns"]
     assert told[-1] == {"Name": "tip", "Type": "decimal(9,2)", "Comment": "What was given."}
 
 
@@ -233,7 +233,7 @@ def test_a_decimal_grows_and_old_rows_are_read_with_it(
 ) -> None:
     warehouse.replace_windows(asset, conformed(asset, {ONE: [order("a", amount="1.25")]}))
     grown = with_larger_amounts(asset)
-    assert warehouse.ensure(grown) == [f"widen column {asset.staging_schema}.{asset.table}.amount to decimal(20,2)"]
+    assert warehouse.ensure(grown) == [f"widen column {asset.staging_schema}.{asset.name}.amount to decimal(20,2)"]
     assert warehouse.missing(grown) == []
     warehouse.replace_windows(grown, conformed(grown, {TWO: [order("b", amount="123456789012345678.25")]}))
     amounts = [amount for (amount,) in staged(aws, asset, "amount")]
@@ -253,24 +253,24 @@ def test_a_crash_while_a_decimal_grows_is_made_good_by_the_next_try(
 
 
 def test_ensure_tells_what_it_made_and_has_nothing_to_do_again(warehouse: Athena, aws: AthenaDouble) -> None:
-    asset = replace(ORDERS, name=f"orders{next(_numbers)}", description="Orders,\nall of them.")
-    made = [f"create table {asset.staging_schema}.{name}" for name in (asset.table, asset.quarantine_table)]
-    made.append(f"write the rule set {asset.staging_schema}.{asset.table}")
+    asset = replace(ORDERS, dataset=f"orders{next(_numbers)}", description="Orders,\nall of them.")
+    made = [f"create table {asset.staging_schema}.{name}" for name in (asset.name, asset.quarantine_table)]
+    made.append(f"write the rule set {asset.staging_schema}.{asset.name}")
     assert warehouse.missing(asset) == made
     assert warehouse.ensure(asset) == made
     aws.calls.clear()
     assert warehouse.ensure(asset) == warehouse.missing(asset) == []
     assert set(aws.calls) == {"GetTable", "GetDataQualityRuleset"}
-    table = aws.table(asset.staging_schema, asset.table)
+    table = aws.table(asset.staging_schema, asset.name)
     assert table["Description"] == "Orders, all of them."
     described = replace(asset, fields=(replace(asset.fields[0], description="Its name."), *asset.fields[1:]))
-    assert warehouse.ensure(described) == [f"describe column {asset.staging_schema}.{asset.table}.order_id"]
+    assert warehouse.ensure(described) == [f"describe column {asset.staging_schema}.{asset.name}.order_id"]
     assert warehouse.missing(described) == []
 
 
 def test_what_somebody_else_changed_meanwhile_is_kept(aws: AthenaDouble, warehouse: Athena, asset: Asset) -> None:
     def somebody_else() -> None:
-        table = aws.table(asset.staging_schema, asset.table)
+        table = aws.table(asset.staging_schema, asset.name)
         columns = [*table["StorageDescriptor"]["Columns"], {"Name": "theirs", "Type": "string"}]
         changed = {
             **{key: table[key] for key in ("Name", "TableType", "PartitionKeys", "Description")},
@@ -282,7 +282,7 @@ def test_what_somebody_else_changed_meanwhile_is_kept(aws: AthenaDouble, warehou
     aws.before["UpdateTable"] = somebody_else
     grown = replace(asset, fields=(*asset.fields, Field("tip", FieldType("integer"))))
     warehouse.ensure(grown)
-    table = aws.table(asset.staging_schema, asset.table)
+    table = aws.table(asset.staging_schema, asset.name)
     names = [column["Name"] for column in table["StorageDescriptor"]["Columns"]]
     assert names[-2:] == ["theirs", "tip"]
     assert table["Parameters"]["theirs"] == "yes"
@@ -310,7 +310,7 @@ def test_bad_moments_are_waited_out(
 def test_an_answer_that_is_lost_while_tables_are_made_or_changed_does_no_harm(
     aws: AthenaDouble, warehouse: Athena
 ) -> None:
-    asset = replace(ORDERS, name=f"orders{next(_numbers)}")
+    asset = replace(ORDERS, dataset=f"orders{next(_numbers)}")
     aws.faults = [("CreateDatabase", "answer lost"), ("CreateTable", "answer lost")]
     warehouse.ensure(asset)
     grown = replace(asset, fields=(*asset.fields, Field("tip", FieldType("integer"))))
@@ -328,7 +328,7 @@ def test_what_a_batch_left_out_is_asked_for_again(
     aws: AthenaDouble, warehouse: Athena, asset: Asset, conformed: Outputs
 ) -> None:
     outputs = conformed(asset, {ONE: [order("a"), b"bad"], TWO: [order("b")]})
-    aws.refuse = {(asset.table, part): ["ThrottlingException", "InternalServiceException"] for part in parts(outputs)}
+    aws.refuse = {(asset.name, part): ["ThrottlingException", "InternalServiceException"] for part in parts(outputs)}
     aws.refuse[asset.quarantine_table, f"{ONE} 00:00:00"] = [
         "OperationTimeoutException",
         "ConcurrentModificationException",
@@ -344,7 +344,7 @@ def test_a_window_that_is_refused_leaves_all_of_them_as_they_were(
     warehouse.replace_windows(asset, conformed(asset, {ONE: [order("a"), b"bad"], TWO: [order("b")]}))
     before = (staged(aws, asset), quarantined(aws, asset))
     outputs = conformed(asset, {ONE: [order("c")], TWO: [order("d"), b"bad"], THREE: [order("e"), b"bad"]})
-    aws.refuse = {(asset.table, f"{TWO} 00:00:00"): ["AccessDeniedException"]}
+    aws.refuse = {(asset.name, f"{TWO} 00:00:00"): ["AccessDeniedException"]}
     with pytest.raises(LakeError, match=rf"{asset.name} \(3 windows from {ONE} to {THREE}\) was not published") as told:
         warehouse.replace_windows(asset, outputs)
     assert f"{TWO} 00:00:00 (AccessDeniedException: not this one)" in str(told.value)
@@ -358,7 +358,7 @@ def test_a_part_that_is_never_done_ends_the_wait(
 ) -> None:
     pauses: list[float] = []
     monkeypatch.setattr(glue, "sleep", pauses.append)
-    aws.refuse = {(asset.table, f"{ONE} 00:00:00"): ["ThrottlingException"] * 6}
+    aws.refuse = {(asset.name, f"{ONE} 00:00:00"): ["ThrottlingException"] * 6}
     with pytest.raises(Unavailable, match="ThrottlingException"):
         warehouse.replace_windows(asset, conformed(asset, {ONE: [order("a"), b"bad"]}))
     assert pauses == sorted(pauses)
@@ -396,7 +396,7 @@ def test_a_crash_between_the_two_tables_is_made_good_by_the_next_run(
     real = glue.Catalogued.switch
 
     def first_only(table: glue.Catalogued, *given: Any) -> None:
-        if table.table.name == asset.table:
+        if table.table.name == asset.name:
             raise Killed
         real(table, *given)
 
@@ -425,7 +425,7 @@ def test_a_query_that_fails_is_told_with_athenas_reason(
 def test_a_table_that_is_not_there_is_told_with_the_command_that_makes_it(
     aws: AthenaDouble, warehouse: Athena, conformed: Outputs
 ) -> None:
-    asset = replace(ORDERS, name=f"orders{next(_numbers)}")
+    asset = replace(ORDERS, dataset=f"orders{next(_numbers)}")
     outputs = conformed(asset, {ONE: [order("a")]})
     with pytest.raises(LakeError, match="lake apply"):
         warehouse.replace_windows(asset, outputs)

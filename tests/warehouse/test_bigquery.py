@@ -31,7 +31,7 @@ GOOD = (
 )
 # Its field `rate` is more than a NUMERIC holds.
 PRECISE = replace(ORDERS, fields=(*ORDERS.fields, Field("rate", FieldType("decimal", 30, 20))))
-HOURLY = replace(ORDERS, name="ticks", window="hour")
+HOURLY = replace(ORDERS, dataset="ticks", window="hour")
 
 
 class Lake:

@@ -7,7 +7,7 @@ from lake_assets.warehouse.athena import Athena
 from tests.conform.records import ORDERS
 from tests.warehouse.athena_double import AthenaDouble
 
-JUDGED = replace(ORDERS, name="judged")
+JUDGED = replace(ORDERS, dataset="judged")
 NAME = "judged_staging.judged"
 
 
@@ -30,7 +30,7 @@ def test_rules_are_written_once_and_follow_the_contract(aws: AthenaDouble, wareh
 
 
 def test_two_applies_at_once_leave_the_rules_there(aws: AthenaDouble, warehouse: Athena) -> None:
-    asset = replace(ORDERS, name="hurried")
+    asset = replace(ORDERS, dataset="hurried")
     aws.before["CreateDataQualityRuleset"] = lambda: aws.rule_sets.update(
         {"hurried_staging.hurried": {"Ruleset": "old"}}
     )

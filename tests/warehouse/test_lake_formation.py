@@ -21,7 +21,7 @@ from tests.conform.records import ORDERS
 TEXT = FieldType("string")
 CUSTOMERS = replace(
     ORDERS,
-    name="customers",
+    dataset="customers",
     fields=(
         Field("id", TEXT),
         Field("name", TEXT, classification="personal"),

@@ -18,7 +18,7 @@ from tests.warehouse.test_bigquery import Lake, bucket, good, lake
 
 __all__ = ["bucket", "lake"]  # fixtures
 DAY = "2026-01-01"
-PLACE = f"publications/orders/v1/{DAY}.json"
+PLACE = f"publications/orders/{DAY}.json"
 ASSETS = {"orders": ORDERS}
 
 
@@ -110,12 +110,12 @@ def test_older_files_that_were_loaded_over_newer_ones_are_loaded_over(
 
 def test_what_is_not_announced_is_not_written_to_the_bucket(lake: Lake) -> None:
     lake.publish(lake.made("2026-01-09", [good("a", "2026-01-09")]))
-    place = "publications/orders/v1/2026-01-09.json"
+    place = "publications/orders/2026-01-09.json"
     assert called(lake, place) == f"{place} is gone."
 
 
 @pytest.mark.parametrize(
-    "place", ["conformed/orders/v1/x.parquet", "publications/orders/v1/../x.json", "publications/Orders/v1/1.json", ""]
+    "place", ["conformed/orders/v1/x.parquet", "publications/orders/../x.json", "publications/Orders/1.json", ""]
 )
 def test_other_objects_are_left_alone(lake: Lake, place: str) -> None:
     assert not is_publication(place)
@@ -127,7 +127,7 @@ def test_other_objects_are_left_alone(lake: Lake, place: str) -> None:
 def test_a_function_with_an_older_catalog_says_so(announcing: Lake) -> None:
     announcing.publish(announcing.made(DAY, [good("a")]))
     place = announcing.settings.bucket.removeprefix("gs://")
-    with pytest.raises(LakeError, match=r"catalog has no orders of version 1: deploy it again"):
+    with pytest.raises(LakeError, match=r"catalog has no orders: deploy it again"):
         load_published(announcing.settings, {}, place, PLACE)
 
 
