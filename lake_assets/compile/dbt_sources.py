@@ -15,7 +15,7 @@ _HEADER = "Generated from the contract of {name} by `lake apply`: edit the contr
 
 def dbt_files(asset: Asset) -> dict[PurePosixPath, str]:
     """The generated files' texts by path under `models/staging`, in path order."""
-    stem = PurePosixPath(asset.name) / staging_model(asset)
+    stem = PurePosixPath(asset.dataset) / staging_model(asset)
     return {stem.with_suffix(".sql"): staging_sql(asset), stem.with_suffix(".yml"): source_yaml(asset)}
 
 
