@@ -15,13 +15,15 @@ MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
 @dataclass(frozen=True, slots=True)
 class KafkaAccess:
     """`user` and `password_file` are for SASL. `ca` is the file of the authority that signed the brokers' certificates,
-    None for those that the machine trusts."""
+    None for those that the machine trusts. `certificate` is the file of the lake's own, for brokers that ask for one: the
+    private key and the certificate with its chain, because Java reads both from one."""
 
     protocol: Protocol
     mechanism: Mechanism
     user: str
     password_file: Path
     ca: Path | None
+    certificate: Path | None
 
     @property
     def sasl(self) -> bool:
@@ -50,6 +52,8 @@ def librdkafka_options(access: KafkaAccess, password: str) -> dict[str, str]:
         options |= {"sasl.mechanism": access.mechanism, "sasl.username": access.user, "sasl.password": password}
     if access.ca:
         options["ssl.ca.location"] = str(access.ca)
+    if access.certificate:
+        options |= {"ssl.certificate.location": str(access.certificate), "ssl.key.location": str(access.certificate)}
     return options
 
 
@@ -67,16 +71,14 @@ def java_options(access: KafkaAccess, password: str) -> dict[str, str]:
         )
     if access.ca:
         options |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(access.ca)}
+    if access.certificate:
+        options |= {"ssl.keystore.type": "PEM", "ssl.keystore.location": str(access.certificate)}
     return options
 
 
 def read_password(file: Path, variable: str) -> str:
     """The file's text without its line end; `variable` is the setting that names the file. Raises SettingsError."""
-    if not file.is_file():
-        raise SettingsError(f"there is no file {file}: write the password into it, or name another with {variable}.")
-    if file.stat().st_mode & 0o077:
-        raise SettingsError(f"{file} holds a password and others may read it: say `chmod 600 {file}`.")
-    password = file.read_text("utf-8").rstrip("\r\n")
+    password = _read_private(file, variable, "the password").rstrip("\r\n")
     if not password:
         raise SettingsError(f"{file} is empty: write the password into it.")
     return password
@@ -86,3 +88,24 @@ def check_ca(file: Path | None, variable: str) -> None:
     """Raises SettingsError when the setting names a file that is not there."""
     if file is not None and not file.is_file():
         raise SettingsError(f"{variable} is '{file}', where no file is: name the certificate file of the authority.")
+
+
+def check_certificate(file: Path, variable: str) -> None:
+    """Whether a private key and a certificate are in the file, as both Java and librdkafka read them. Raises
+    SettingsError."""
+    text = _read_private(file, variable, "the private key and the certificate")
+    if "-----BEGIN PRIVATE KEY-----" not in text:
+        raise SettingsError(
+            f"{file} holds no private key that all parts can read: write it as `openssl pkcs8 -topk8 -nocrypt -in KEY` "
+            "does, with the certificate behind it."
+        )
+    if "-----BEGIN CERTIFICATE-----" not in text:
+        raise SettingsError(f"{file} holds no certificate: write it behind the private key.")
+
+
+def _read_private(file: Path, variable: str, what: str) -> str:
+    if not file.is_file():
+        raise SettingsError(f"there is no file {file}: write {what} into it, or name another with {variable}.")
+    if file.stat().st_mode & 0o077:
+        raise SettingsError(f"{file} holds {what} and others may read it: say `chmod 600 {file}`.")
+    return file.read_text("utf-8")

@@ -220,6 +220,7 @@ def _kafka_access(home: Path) -> KafkaAccess:
         user=os.environ.get("LAKE_KAFKA_USER", ""),
         password_file=_file("LAKE_KAFKA_PASSWORD_FILE") or home / "secrets" / "kafka_password",
         ca=_file("LAKE_KAFKA_CA"),
+        certificate=_file("LAKE_KAFKA_CERTIFICATE"),
     )
     if access.sasl and not access.user:
         raise SettingsError(f"LAKE_KAFKA_SECURITY is '{access.protocol}': set LAKE_KAFKA_USER too.")
@@ -228,7 +229,8 @@ def _kafka_access(home: Path) -> KafkaAccess:
         for variable in ("LAKE_KAFKA_USER", "LAKE_KAFKA_PASSWORD_FILE", "LAKE_KAFKA_SASL_MECHANISM"):
             _refuse_unused(variable, "LAKE_KAFKA_SECURITY", access.protocol, needs)
     if not access.tls:
-        _refuse_unused("LAKE_KAFKA_CA", "LAKE_KAFKA_SECURITY", access.protocol, "ssl or sasl_ssl")
+        for variable in ("LAKE_KAFKA_CA", "LAKE_KAFKA_CERTIFICATE"):
+            _refuse_unused(variable, "LAKE_KAFKA_SECURITY", access.protocol, "ssl or sasl_ssl")
     return access
 
 

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import psycopg
@@ -42,16 +43,24 @@ USER = 'team\\"lake'
 KAFKA_PASSWORD = 'back\\slash "quoted" 5%-secret'
 CONNECT_PASSWORD = "worker:secret"
 KEYSTORE_PASSWORD = "keystore"
+# A listener for each way to let clients in, and one without for those who look after the broker.
+DOORS = {
+    "inside": "PLAINTEXT",
+    "kafka_port": "SASL_SSL",
+    "mutual": "SSL",
+    "words": "SASL_PLAINTEXT",
+}
 BROKER = """
-listeners=PLAINTEXT://127.0.0.1:{inside},SASL_SSL://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{inside},SASL_SSL://127.0.0.1:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+listeners={listeners},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={listeners}
+inter.broker.listener.name=INSIDE
+listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
-listener.name.sasl_ssl.plain.sasl.jaas.config={plain}
-listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={scram}
-listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram}
 ssl.keystore.type=PEM
 ssl.keystore.location={keystore}
+ssl.truststore.type=PEM
+ssl.truststore.location={authority}
+listener.name.mutual.ssl.client.auth=required
 """
 WORKER = """
 listeners=https://127.0.0.1:{port}
@@ -80,13 +89,20 @@ class Own:
         layout.create()
         ports = choose_ports({}, home, frozenset())
         write_addresses(layout, ports)
+        ports |= {door: _free_port() for door in DOORS if door not in ports}
         authority = Authority.make(home / "authority.pem")
         keystore = home / "server.pem"
         write_private(keystore, authority.issue(HERE).decode())
+        write_private(layout.secrets / "client.pem", authority.issue(HERE).decode())
         return Own(layout, ports, authority, Authority.make(home / "stranger.pem"), keystore)
 
     def address(self, port: str) -> str:
         return f"{HERE}:{self.ports[port]}"
+
+    @property
+    def certificate(self) -> Path:
+        """The lake's own, for a broker that asks for one."""
+        return self.layout.secrets / "client.pem"
 
     def environment(self) -> dict[str, str]:
         """The settings by which the lake reaches all three servers."""
@@ -114,24 +130,28 @@ class Own:
 
 @contextmanager
 def kafka(own: Own) -> Generator[None]:
-    """A broker for clients with SASL and TLS; it makes its users by a listener without, which no setting names."""
+    """A broker with all DOORS, which makes its users by the one that is open."""
     java, jars = find_java(), jars_folder()
-    inside = _free_port()
     prepare_kafka(own.layout, java, jars, own.ports)
-    module = "org.apache.kafka.common.security"
-    plain = f'{module}.plain.PlainLoginModule required "user_{_jaas(USER)}"="{_jaas(KAFKA_PASSWORD)}";'
     text = BROKER.format(
-        inside=inside,
-        port=own.ports["kafka_port"],
+        listeners=",".join(f"{door.upper()}://{own.address(door)}" for door in DOORS),
+        protocols=",".join(f"{door.upper()}:{protocol}" for door, protocol in DOORS.items()),
         controller=own.ports["controller_port"],
-        plain=_property(plain),
-        scram=f"{module}.scram.ScramLoginModule required;",
         keystore=own.keystore,
+        authority=own.authority.ca,
     )
+    module = "org.apache.kafka.common.security"
+    logins = {
+        "plain": f'{module}.plain.PlainLoginModule required "user_{_jaas(USER)}"="{_jaas(KAFKA_PASSWORD)}";',
+        "scram-sha-256": f"{module}.scram.ScramLoginModule required;",
+        "scram-sha-512": f"{module}.scram.ScramLoginModule required;",
+    }
+    for door, (mechanism, login) in product(("kafka_port", "words"), logins.items()):
+        text += f"listener.name.{door}.{mechanism}.sasl.jaas.config={_property(login)}\n"
     with (own.layout.run / "broker.properties").open("a", encoding="utf-8") as config:
         config.write(text)
     with _running(own.layout, kafka_program(own.layout, java, jars)):
-        admin = AdminClient({"bootstrap.servers": f"{HERE}:{inside}", "log_level": 0})
+        admin = AdminClient({"bootstrap.servers": own.address("inside"), "log_level": 0})
         wait_until(lambda: _answers(admin), 60)
         users = [
             UserScramCredentialUpsertion(USER, ScramCredentialInfo(mechanism, 4096), KAFKA_PASSWORD.encode())

@@ -1,15 +1,17 @@
-"""A broker that asks for TLS and a password: the lake's own code gets in, and says in one sentence when it does not."""
+"""A broker that asks for TLS and a password or a certificate: the lake's own code gets in, and says in one sentence when
+it does not."""
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaError
 
-from lake_assets.access import MECHANISMS, Mechanism
+from lake_assets.access import MECHANISMS, KafkaAccess, Mechanism
 from lake_assets.compile.topic import topic_name, topic_spec
-from lake_assets.errors import LakeError, SettingsError
+from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.landing.broker import client_config
 from lake_assets.landing.produce import produce_lines
 from lake_assets.landing.records import record_offsets
@@ -33,8 +35,11 @@ def with_access(settings: Settings, **changes: object) -> Settings:
 def test_a_topic_is_made_and_events_are_sent_and_read_back_through_sasl_and_tls(
     own_kafka: Settings, mechanism: Mechanism
 ) -> None:
-    settings = with_access(own_kafka, mechanism=mechanism)
-    asset = example_asset(f"leads_{mechanism[-3:].lower()}", partitions=1)
+    gets_in(with_access(own_kafka, mechanism=mechanism), f"leads_{mechanism[-3:].lower()}")
+
+
+def gets_in(settings: Settings, name: str) -> None:
+    asset = example_asset(name, partitions=1)
     topic = topic_name(asset)
     (report,) = ensure_topics(settings, [topic_spec(asset)])
     assert report.outcome == "created"
@@ -102,3 +107,54 @@ def test_without_the_authority_of_its_own_the_broker_is_refused_in_one_sentence(
 def test_a_certificate_for_another_host_is_refused(own_kafka: Settings) -> None:
     settings = replace(own_kafka, kafka=own_kafka.kafka.replace("127.0.0.1", "localhost"))
     refused(settings, SettingsError, r"cannot be reached safely .*check that LAKE_KAFKA_CA")
+
+
+def with_certificate(own: Own, settings: Settings, certificate: Path | None) -> Settings:
+    """At the door that asks for one, and for no password."""
+    access = KafkaAccess("ssl", "PLAIN", "", Path("/none"), own.authority.ca, certificate)
+    return replace(settings, kafka=own.address("mutual"), kafka_access=access)
+
+
+def test_a_broker_that_asks_for_a_certificate_is_shown_the_lake_s_own(own: Own, own_kafka: Settings) -> None:
+    gets_in(with_certificate(own, own_kafka, own.certificate), "leads_mutual")
+
+
+def test_without_a_certificate_that_the_broker_trusts_it_is_refused_in_one_sentence(
+    own: Own, own_kafka: Settings
+) -> None:
+    strange = own.layout.secrets / "strange.pem"
+    write_private(strange, own.stranger.issue("127.0.0.1").decode())
+    for certificate, is_now in ((None, "none yet"), (strange, strange)):
+        words = rf"asks for a certificate that it trusts .*: set LAKE_KAFKA_CERTIFICATE, which is {is_now}, to the file"
+        refused(with_certificate(own, own_kafka, certificate), SettingsError, words)
+
+
+@pytest.mark.parametrize(
+    ("door", "protocol"),
+    [
+        ("mutual", "plaintext"),
+        ("kafka_port", "ssl"),
+        ("inside", "ssl"),
+        ("words", "plaintext"),
+    ],
+    ids=["TLS", "TLS with passwords", "neither", "passwords"],
+)
+def test_a_broker_that_hangs_up_on_what_its_listener_does_not_speak_is_told_soon(
+    own: Own, own_kafka: Settings, door: str, protocol: str
+) -> None:
+    settings = replace(with_access(own_kafka, protocol=protocol), kafka=own.address(door))
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match=f"hangs up when it is asked: .*speaks '{protocol}', and set LAKE_KAFKA_SEC"):
+        compare_topics(settings, [topic_spec(ASSET)])
+    assert time.monotonic() - began < 15
+    assert "LAKE_KAFKA_SECURITY" in (check_kafka(settings) or "")
+
+
+def test_a_certificate_that_is_none_is_told_instead_of_raised(own: Own, own_kafka: Settings) -> None:
+    broken = own.layout.secrets / "broken.pem"
+    blocks = (f"-----BEGIN {kind}-----\nbroken\n-----END {kind}-----\n" for kind in ("PRIVATE KEY", "CERTIFICATE"))
+    write_private(broken, "".join(blocks))
+    settings = with_certificate(own, own_kafka, broken)
+    with pytest.raises(SettingsError, match=r"does not take the settings .*ssl\.\w+\.location"):
+        compare_topics(settings, [topic_spec(ASSET)])
+    assert "location" in (check_kafka(settings) or "")

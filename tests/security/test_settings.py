@@ -138,7 +138,7 @@ def test_tls_alone_asks_for_no_password(home: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_the_sink_is_told_the_same_with_a_reference_for_the_password(mechanism: str) -> None:
-    access = KafkaAccess("sasl_ssl", mechanism, 'a"b', Path("/none"), Path("/ca.pem"))
+    access = KafkaAccess("sasl_ssl", mechanism, 'a"b', Path("/none"), Path("/ca.pem"), None)
     told = java_options(access, REFERENCE)
     module = "plain.PlainLoginModule" if mechanism == "PLAIN" else "scram.ScramLoginModule"
     assert told == {
@@ -161,7 +161,7 @@ def test_a_password_that_others_may_read_is_refused(tmp_path: Path, mode: int) -
     file.chmod(mode)
     with pytest.raises(SettingsError) as told:
         read_password(file, "LAKE_KAFKA_PASSWORD_FILE")
-    assert str(told.value) == f"{file} holds a password and others may read it: say `chmod 600 {file}`."
+    assert str(told.value) == f"{file} holds the password and others may read it: say `chmod 600 {file}`."
 
 
 def test_a_password_that_is_not_there_is_told_with_where_to_write_it(tmp_path: Path) -> None:
