@@ -8,15 +8,33 @@ from lake_assets.errors import SettingsError
 
 Protocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
-Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
+Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER"]
 MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
+# Of Kafka's classes in Java.
+_SECURITY = "org.apache.kafka.common.security"
+_LOGIN_MODULES: dict[Mechanism, str] = {
+    "SCRAM-SHA-512": "scram.ScramLoginModule",
+    "SCRAM-SHA-256": "scram.ScramLoginModule",
+    "PLAIN": "plain.PlainLoginModule",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEndpoint:
+    """Where the mechanism OAUTHBEARER gets tokens for its user and password, which are an OAuth client's id and secret.
+    `scope` may be empty. `ca` is as Kafka's."""
+
+    url: str
+    scope: str
+    ca: Path | None
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaAccess:
     """`user` and `password_file` are for SASL. `ca` is the file of the authority that signed the brokers' certificates,
-    None for those that the machine trusts. `certificate` is the file of the lake's own, for brokers that ask for one: the
-    private key and the certificate with its chain, because Java reads both from one."""
+    None for those that the machine trusts. `certificate` is the file of the lake's own, for brokers that ask for one:
+    the private key and the certificate with its chain, because Java reads both from one. `tokens` is there with the
+    mechanism OAUTHBEARER, and only then."""
 
     protocol: Protocol
     mechanism: Mechanism
@@ -24,6 +42,7 @@ class KafkaAccess:
     password_file: Path
     ca: Path | None
     certificate: Path | None
+    tokens: TokenEndpoint | None
 
     @property
     def sasl(self) -> bool:
@@ -48,7 +67,19 @@ def librdkafka_options(access: KafkaAccess, password: str) -> dict[str, str]:
     if access.protocol == "plaintext":
         return {}
     options = {"security.protocol": access.protocol}
-    if access.sasl:
+    if access.tokens:
+        options |= {
+            "sasl.mechanism": access.mechanism,
+            "sasl.oauthbearer.method": "oidc",
+            "sasl.oauthbearer.client.id": access.user,
+            "sasl.oauthbearer.client.secret": password,
+            "sasl.oauthbearer.token.endpoint.url": access.tokens.url,
+        }
+        if access.tokens.scope:
+            options["sasl.oauthbearer.scope"] = access.tokens.scope
+        if access.tokens.ca:
+            options["https.ca.location"] = str(access.tokens.ca)
+    elif access.sasl:
         options |= {"sasl.mechanism": access.mechanism, "sasl.username": access.user, "sasl.password": password}
     if access.ca:
         options["ssl.ca.location"] = str(access.ca)
@@ -62,18 +93,40 @@ def java_options(access: KafkaAccess, password: str) -> dict[str, str]:
     if access.protocol == "plaintext":
         return {}
     options = {"security.protocol": access.protocol.upper()}
-    if access.sasl:
-        module = "plain.PlainLoginModule" if access.mechanism == "PLAIN" else "scram.ScramLoginModule"
-        user = access.user.replace("\\", "\\\\").replace('"', '\\"')
-        options["sasl.mechanism"] = access.mechanism
-        options["sasl.jaas.config"] = (
-            f'org.apache.kafka.common.security.{module} required username="{user}" password="{password}";'
-        )
+    if access.tokens:
+        options |= _java_tokens(access.user, access.tokens, password)
+    elif access.sasl:
+        login = _login(_LOGIN_MODULES[access.mechanism], username=access.user, password=password)
+        options |= {"sasl.mechanism": access.mechanism, "sasl.jaas.config": login}
     if access.ca:
         options |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(access.ca)}
     if access.certificate:
         options |= {"ssl.keystore.type": "PEM", "ssl.keystore.location": str(access.certificate)}
     return options
+
+
+def java_properties(access: KafkaAccess) -> tuple[str, ...]:
+    """Options of the virtual machine itself: Kafka asks no other addresses for tokens than those named here."""
+    return (f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={access.tokens.url}",) if access.tokens else ()
+
+
+def _java_tokens(user: str, tokens: TokenEndpoint, password: str) -> dict[str, str]:
+    trust = {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(tokens.ca)} if tokens.ca else {}
+    options = {
+        "sasl.mechanism": "OAUTHBEARER",
+        "sasl.jaas.config": _login("oauthbearer.OAuthBearerLoginModule", **trust),
+        "sasl.login.callback.handler.class": f"{_SECURITY}.oauthbearer.OAuthBearerLoginCallbackHandler",
+        "sasl.oauthbearer.token.endpoint.url": tokens.url,
+        "sasl.oauthbearer.client.credentials.client.id": user,
+        "sasl.oauthbearer.client.credentials.client.secret": password,
+    }
+    return {**options, "sasl.oauthbearer.scope": tokens.scope} if tokens.scope else options
+
+
+def _login(module: str, **values: str) -> str:
+    """An entry of JAAS. What a reference stands for must be escaped in its file."""
+    escaped = {key: value.replace("\\", "\\\\").replace('"', '\\"') for key, value in values.items()}
+    return " ".join((f"{_SECURITY}.{module} required", *(f'{key}="{value}"' for key, value in escaped.items()))) + ";"
 
 
 def read_password(file: Path, variable: str) -> str:

@@ -29,6 +29,7 @@ _REFUSED = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
 # What OpenSSL says when the broker gives a reason in TLS's own words.
 _ALERT = "SSL alert number"
 _CERTIFICATE_ALERT = re.compile(f"(certificate|unknown ca).*{_ALERT}")
+_TOKENLESS = "Failed to acquire SASL OAUTHBEARER token: "
 _HANG_UP = "connection closed by peer"
 # A broker that ends or starts hangs up too, but not for so long.
 _HANG_UP_SECONDS = 5.0
@@ -40,6 +41,8 @@ def broker_options(settings: Settings) -> Options:
     """Where the broker is and how it lets a client in. Raises SettingsError for a file that is not as it must be."""
     access = settings.kafka_access
     check_ca(access.ca, "LAKE_KAFKA_CA")
+    if access.tokens:
+        check_ca(access.tokens.ca, "LAKE_KAFKA_TOKEN_CA")
     if access.certificate:
         check_certificate(access.certificate, "LAKE_KAFKA_CERTIFICATE")
     password = read_password(access.password_file, "LAKE_KAFKA_PASSWORD_FILE") if access.sasl else ""
@@ -65,8 +68,8 @@ def silence(options: Mapping[str, str | int | float | bool], seconds: float) -> 
     """Why the broker does not answer, or None when it does. A refusal is told at once, that it hangs up whenever it is
     asked after a few seconds, all else after `seconds`.
 
-    To a client librdkafka says no more than that time is up, and the reason only to a callback. Of a broker that hangs up
-    without a word it says there only that all are down.
+    To a client librdkafka says no more than that time is up, and the reason only to a callback. Of a broker that hangs
+    up without a word it says there only that all are down.
     """
     heard: list[KafkaError] = []
     config: dict[str, Any] = {**options, "error_cb": heard.append}
@@ -125,6 +128,11 @@ def broker_error(settings: Settings, error: KafkaError, doing: str) -> LakeError
     """The error for a person: Unavailable when nobody answers, SettingsError when the lake is not let in, else what the
     broker said to `doing`."""
     access = settings.kafka_access
+    if access.tokens and _TOKENLESS in error.str():
+        return SettingsError(
+            f"{access.tokens.url} gives no token for user '{access.user}' ({_said(error)}): check the settings "
+            f"LAKE_KAFKA_TOKEN_…, LAKE_KAFKA_USER and the secret in {access.password_file}."
+        )
     if error.code() == KafkaError._AUTHENTICATION:
         return SettingsError(
             f"the Kafka broker at {settings.kafka} does not let in user '{access.user}' ({_said(error)}): check "
@@ -142,7 +150,7 @@ def broker_error(settings: Settings, error: KafkaError, doing: str) -> LakeError
             "is the certificate file of its authority, and that it speaks what LAKE_KAFKA_SECURITY says."
         )
     if error.code() == KafkaError._INVALID_ARG:
-        return SettingsError(f"Kafka's client does not take the settings ({_said(error)}): check those of LAKE_KAFKA_….")
+        return SettingsError(f"Kafka's client does not take the settings ({_said(error)}): check LAKE_KAFKA_….")
     if hangs_up(error):
         return Unavailable(
             f"the Kafka broker at {settings.kafka} hangs up when it is asked: check that its listener speaks "
@@ -157,8 +165,8 @@ def broker_error(settings: Settings, error: KafkaError, doing: str) -> LakeError
 
 
 def _said(error: KafkaError) -> str:
-    """Without the address before and the milliseconds behind."""
-    return re.sub(r"^\w+://\S+: | \(after \d+ms in state \w+.*$", "", error.str())
+    """Without the address or the task before and the milliseconds behind."""
+    return re.sub(rf"^{_TOKENLESS}|^\w+://\S+: | \(after \d+ms in state \w+.*$", "", error.str())
 
 
 def error_of(exception: KafkaException) -> KafkaError:

@@ -38,14 +38,16 @@ def prepare_connect(
     )
 
 
-def connect_program(layout: Layout, java: str, jars: Path) -> Program:
-    """No `needs`: the worker takes seconds to load its plugins and then waits for the broker by itself."""
+def connect_program(layout: Layout, java: str, jars: Path, properties: tuple[str, ...] = ()) -> Program:
+    """No `needs`: the worker takes seconds to load its plugins and then waits for the broker by itself. `properties`
+    are more options of its virtual machine."""
     logging = f"-Dlog4j2.configurationFile={LOGGING}"
     main = "org.apache.kafka.connect.cli.ConnectDistributed"
     return Program(
         name="connect",
         command=(
-            *(java, "-Xms256m", "-Xmx1g", logging, "-cp", f"{jars / 'kafka'}/*", main),
+            *(java, "-Xms256m", "-Xmx1g", logging, *properties),
+            *("-cp", f"{jars / 'kafka'}/*", main),
             str(layout.run / "worker.properties"),
         ),
         # Run in its home: Hadoop's file system makes its temporary folders relative to it.

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
 
+from lake_assets.access import java_properties
 from lake_assets.conform.tokens import NAME, make_token_key
 from lake_assets.errors import LakeError, SettingsError
 from lake_assets.settings import Settings, lake_home, load_settings
@@ -53,6 +54,7 @@ METABASE = "metabase"
 SECRETS = (
     Path("pgpass"),
     Path("kafka_password"),
+    Path("kafka_certificate"),
     Path("connect_password"),
     Path("connect/postgres.properties"),
     Path("connect/kafka.properties"),
@@ -142,7 +144,7 @@ def programs_of(parts: Sequence[str], settings: Settings, layout: Layout) -> lis
         host = socket.gethostbyname(socket.gethostname())
         port = int(PORTS["connect_port"])
         prepare_connect(layout, jars, settings.kafka, port, EVERYWHERE, host, settings.kafka_for_java)
-        found.append(connect_program(layout, find_java(), jars))
+        found.append(connect_program(layout, find_java(), jars, java_properties(settings.kafka_access)))
     wanted = [program for program in found if _group(program.name) in parts]
     if missing := set(parts) - {_group(program.name) for program in wanted}:
         raise LakeError(f"There is no part {', '.join(sorted(missing))} for a container.")

@@ -18,7 +18,7 @@ from tests.deploy.documents import DEPLOY, code_variables, compose, helm_values,
 
 WORDS = ("passwords", "roles")
 # No service of compose's needs them.
-OF_ONES_OWN_KAFKA = {"kafka_password", "connect_password"}
+OF_ONES_OWN_KAFKA = {"kafka_password", "kafka_certificate", "connect_password"}
 # Read by the libraries of the clouds, which is where the code says it leaves them.
 CLOUDS_OWN = ("GOOGLE_CLOUD_PROJECT", "AWS_REGION")
 

@@ -8,11 +8,12 @@ import subprocess
 from base64 import b64encode
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 import psycopg
+import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # pyright: ignore[reportPrivateImportUsage]
     AdminClient,
@@ -21,6 +22,7 @@ from confluent_kafka.admin import (  # pyright: ignore[reportPrivateImportUsage]
     UserScramCredentialUpsertion,
 )
 
+from lake_assets.access import java_properties
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.addresses import choose_ports, write_addresses
 from lake_assets.stack.connect import connect_program, prepare_connect
@@ -35,11 +37,16 @@ from lake_assets.stack.programs import Program
 from lake_assets.stack.roles import bootstrap
 from tests.security.certificates import Authority, as_pkcs12
 from tests.security.tls_door import tls_door
+from tests.security.token_server import AUDIENCE, ISSUER, SCOPE, TokenServer, serving
 from tests.stack.conditions import wait_until
 
 HERE = "127.0.0.1"
 # With the characters that JAAS and properties files escape.
 USER = 'team\\"lake'
+# How the lake gets in at Kafka's: with a name and a password, by its certificate, with tokens.
+WAYS = ("passwords", "certificate", "tokens")
+CLIENT = "lake-client"
+CLIENT_SECRET = 'client"s \\ 5%-token-secret'
 KAFKA_PASSWORD = 'back\\slash "quoted" 5%-secret'
 CONNECT_PASSWORD = "worker:secret"
 KEYSTORE_PASSWORD = "keystore"
@@ -49,6 +56,7 @@ DOORS = {
     "kafka_port": "SASL_SSL",
     "mutual": "SSL",
     "words": "SASL_PLAINTEXT",
+    "tokens": "SASL_SSL",
 }
 BROKER = """
 listeners={listeners},CONTROLLER://127.0.0.1:{controller}
@@ -61,7 +69,14 @@ ssl.keystore.location={keystore}
 ssl.truststore.type=PEM
 ssl.truststore.location={authority}
 listener.name.mutual.ssl.client.auth=required
+listener.name.tokens.sasl.enabled.mechanisms=OAUTHBEARER
+listener.name.tokens.oauthbearer.sasl.jaas.config={module}.oauthbearer.OAuthBearerLoginModule required;
+listener.name.tokens.oauthbearer.sasl.server.callback.handler.class={module}.oauthbearer.OAuthBearerValidatorCallbackHandler
+listener.name.tokens.oauthbearer.sasl.oauthbearer.jwks.endpoint.url={jwks}
+listener.name.tokens.oauthbearer.sasl.oauthbearer.expected.audience={audience}
+listener.name.tokens.oauthbearer.sasl.oauthbearer.expected.issuer={issuer}
 """
+MODULE = "org.apache.kafka.common.security"
 WORKER = """
 listeners=https://127.0.0.1:{port}
 listeners.https.ssl.keystore.type=PKCS12
@@ -82,6 +97,7 @@ class Own:
     authority: Authority
     stranger: Authority
     keystore: Path
+    tokens: TokenServer
 
     @staticmethod
     def make(home: Path) -> "Own":
@@ -94,7 +110,8 @@ class Own:
         keystore = home / "server.pem"
         write_private(keystore, authority.issue(HERE).decode())
         write_private(layout.secrets / "client.pem", authority.issue(HERE).decode())
-        return Own(layout, ports, authority, Authority.make(home / "stranger.pem"), keystore)
+        tokens = TokenServer(_free_port(), home / "jwks.json", CLIENT, CLIENT_SECRET)
+        return Own(layout, ports, authority, Authority.make(home / "stranger.pem"), keystore, tokens)
 
     def address(self, port: str) -> str:
         return f"{HERE}:{self.ports[port]}"
@@ -123,9 +140,38 @@ class Own:
         secrets = self.layout.secrets
         write_private(secrets / "kafka_password", f"{KAFKA_PASSWORD}\n")
         write_private(secrets / "connect_password", f"{CONNECT_PASSWORD}\n")
-        write_private(
-            self.layout.connect_secrets / "kafka.properties", f"password={_property(_jaas(KAFKA_PASSWORD))}\n"
-        )
+        write_private(secrets / "client_secret", f"{CLIENT_SECRET}\n")
+
+    @contextmanager
+    def way_in(self, way: str) -> Generator[None]:
+        """The settings of one of WAYS for the time of the block, and what the worker then may know."""
+        changes: dict[str, dict[str, str | None]] = {
+            "passwords": {},
+            "certificate": {
+                "LAKE_KAFKA": self.address("mutual"),
+                "LAKE_KAFKA_SECURITY": "ssl",
+                "LAKE_KAFKA_USER": None,
+                "LAKE_KAFKA_CERTIFICATE": str(self.certificate),
+            },
+            "tokens": {
+                "LAKE_KAFKA": self.address("tokens"),
+                "LAKE_KAFKA_SASL_MECHANISM": "OAUTHBEARER",
+                "LAKE_KAFKA_USER": CLIENT,
+                "LAKE_KAFKA_PASSWORD_FILE": str(self.layout.secrets / "client_secret"),
+                "LAKE_KAFKA_TOKEN_URL": self.tokens.url,
+                "LAKE_KAFKA_TOKEN_SCOPE": SCOPE,
+                "LAKE_KAFKA_TOKEN_CA": str(self.authority.ca),
+            },
+        }
+        secret = {"passwords": _jaas(KAFKA_PASSWORD), "certificate": "", "tokens": CLIENT_SECRET}[way]
+        write_private(self.layout.connect_secrets / "kafka.properties", f"password={_property(secret)}\n")
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in changes[way].items():
+                if value is None:
+                    patch.delenv(name)
+                else:
+                    patch.setenv(name, value)
+            yield
 
 
 @contextmanager
@@ -139,18 +185,24 @@ def kafka(own: Own) -> Generator[None]:
         controller=own.ports["controller_port"],
         keystore=own.keystore,
         authority=own.authority.ca,
+        module=MODULE,
+        jwks=own.tokens.jwks.as_uri(),
+        audience=AUDIENCE,
+        issuer=ISSUER,
     )
-    module = "org.apache.kafka.common.security"
     logins = {
-        "plain": f'{module}.plain.PlainLoginModule required "user_{_jaas(USER)}"="{_jaas(KAFKA_PASSWORD)}";',
-        "scram-sha-256": f"{module}.scram.ScramLoginModule required;",
-        "scram-sha-512": f"{module}.scram.ScramLoginModule required;",
+        "plain": f'{MODULE}.plain.PlainLoginModule required "user_{_jaas(USER)}"="{_jaas(KAFKA_PASSWORD)}";',
+        "scram-sha-256": f"{MODULE}.scram.ScramLoginModule required;",
+        "scram-sha-512": f"{MODULE}.scram.ScramLoginModule required;",
     }
     for door, (mechanism, login) in product(("kafka_port", "words"), logins.items()):
         text += f"listener.name.{door}.{mechanism}.sasl.jaas.config={_property(login)}\n"
     with (own.layout.run / "broker.properties").open("a", encoding="utf-8") as config:
         config.write(text)
-    with _running(own.layout, kafka_program(own.layout, java, jars)):
+    program = kafka_program(own.layout, java, jars)
+    allowed = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={own.tokens.jwks.as_uri()}"
+    command = (program.command[0], allowed, *program.command[1:])
+    with _running(own.layout, replace(program, command=command)), serving(own.tokens, own.keystore):
         admin = AdminClient({"bootstrap.servers": own.address("inside"), "log_level": 0})
         wait_until(lambda: _answers(admin), 60)
         users = [
@@ -187,7 +239,7 @@ def connect(own: Own) -> Generator[None]:
     with (own.layout.run / "worker.properties").open("a", encoding="utf-8") as config:
         config.write(WORKER.format(port=port, keystore=keystore, password=KEYSTORE_PASSWORD, credentials=credentials))
     classes = _compiled(Path(java), jars, own.layout.run / "extension")
-    program = connect_program(own.layout, java, jars)
+    program = connect_program(own.layout, java, jars, java_properties(settings.kafka_access))
     path = f"{jars / 'kafka'}/*"
     command = tuple(f"{classes}{os.pathsep}{path}" if part == path else part for part in program.command)
     with _running(own.layout, Program("connect", command, directory=program.directory)):
@@ -196,12 +248,12 @@ def connect(own: Own) -> Generator[None]:
 
 
 def _compiled(java: Path, jars: Path, folder: Path) -> Path:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     source = Path(__file__).with_name("BasicAuthentication.java")
     compiler = java.resolve().with_name("javac")
     subprocess.run([compiler, "-cp", f"{jars / 'kafka'}/*", "-d", folder, source], check=True)
     services = folder / "META-INF" / "services"
-    services.mkdir(parents=True)
+    services.mkdir(parents=True, exist_ok=True)
     (services / "org.apache.kafka.connect.rest.ConnectRestExtension").write_text("BasicAuthentication\n", "utf-8")
     return folder
 

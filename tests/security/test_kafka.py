@@ -1,5 +1,5 @@
-"""A broker that asks for TLS and a password or a certificate: the lake's own code gets in, and says in one sentence when
-it does not."""
+"""A broker that asks for TLS and a password, a certificate or a token: the lake's own code gets in, and says in one
+sentence when it does not."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, KafkaError
 
-from lake_assets.access import MECHANISMS, KafkaAccess, Mechanism
+from lake_assets.access import KafkaAccess, Mechanism, TokenEndpoint
 from lake_assets.compile.topic import topic_name, topic_spec
 from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.landing.broker import client_config
@@ -21,7 +21,8 @@ from lake_assets.stack.health import check_kafka
 from lake_assets.stack.passwords import write_private
 from stream_app.group import group_settings
 from tests.landing.examples import example_asset
-from tests.security.own import KAFKA_PASSWORD, Own
+from tests.security.own import CLIENT, KAFKA_PASSWORD, Own
+from tests.security.token_server import AUDIENCE, SCOPE
 
 ASSET = example_asset("leads", partitions=1)
 EVENTS = [b'{"id": "%d", "at": "2026-03-01T10:00:00Z"}' % number for number in range(1_000)]
@@ -31,7 +32,7 @@ def with_access(settings: Settings, **changes: object) -> Settings:
     return replace(settings, kafka_access=replace(settings.kafka_access, **changes))
 
 
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"])
 def test_a_topic_is_made_and_events_are_sent_and_read_back_through_sasl_and_tls(
     own_kafka: Settings, mechanism: Mechanism
 ) -> None:
@@ -111,7 +112,7 @@ def test_a_certificate_for_another_host_is_refused(own_kafka: Settings) -> None:
 
 def with_certificate(own: Own, settings: Settings, certificate: Path | None) -> Settings:
     """At the door that asks for one, and for no password."""
-    access = KafkaAccess("ssl", "PLAIN", "", Path("/none"), own.authority.ca, certificate)
+    access = KafkaAccess("ssl", "PLAIN", "", Path("/none"), own.authority.ca, certificate, None)
     return replace(settings, kafka=own.address("mutual"), kafka_access=access)
 
 
@@ -127,6 +128,45 @@ def test_without_a_certificate_that_the_broker_trusts_it_is_refused_in_one_sente
     for certificate, is_now in ((None, "none yet"), (strange, strange)):
         words = rf"asks for a certificate that it trusts .*: set LAKE_KAFKA_CERTIFICATE, which is {is_now}, to the file"
         refused(with_certificate(own, own_kafka, certificate), SettingsError, words)
+
+
+def with_tokens(own: Own, settings: Settings, **changes: object) -> Settings:
+    """At the door that asks for one, for the client that the endpoint knows."""
+    endpoint = TokenEndpoint(own.tokens.url, SCOPE, own.authority.ca)
+    secret = own.layout.secrets / "client_secret"
+    access = KafkaAccess("sasl_ssl", "OAUTHBEARER", CLIENT, secret, own.authority.ca, None, endpoint)
+    return replace(settings, kafka=own.address("tokens"), kafka_access=replace(access, **changes))
+
+
+def test_a_broker_that_asks_for_tokens_gets_them_from_the_endpoint(own: Own, own_kafka: Settings) -> None:
+    given = own.tokens.given
+    gets_in(with_tokens(own, own_kafka), "leads_tokens")
+    assert own.tokens.given > given
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda own: {"password_file": own.certificate}, "no such client, or another secret"),
+        (lambda own: {"tokens": TokenEndpoint(own.tokens.url, "", own.authority.ca)}, "invalid_scope"),
+        (lambda own: {"tokens": TokenEndpoint(own.tokens.url, SCOPE, own.stranger.ca)}, "SSL certificate"),
+        (lambda own: {"tokens": TokenEndpoint("https://127.0.0.1:1/", SCOPE, None)}, "Could not connect to server"),
+    ],
+    ids=["another secret", "no scope", "an authority that did not sign for it", "nobody there"],
+)
+def test_an_endpoint_that_gives_no_token_is_told_in_one_sentence(
+    own: Own, own_kafka: Settings, change: Callable[[Own], dict[str, object]], words: str
+) -> None:
+    settings = with_tokens(own, own_kafka, **change(own))
+    refused(settings, SettingsError, rf"gives no token for user '{CLIENT}' \(.*{words}.*check .* LAKE_KAFKA_TOKEN")
+
+
+def test_a_token_that_the_broker_does_not_believe_is_refused_in_one_sentence(own: Own, own_kafka: Settings) -> None:
+    own.tokens.audience = "another"
+    try:
+        refused(with_tokens(own, own_kafka), SettingsError, rf"does not let in user '{CLIENT}' .*invalid_token")
+    finally:
+        own.tokens.audience = AUDIENCE
 
 
 @pytest.mark.parametrize(

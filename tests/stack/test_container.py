@@ -166,6 +166,29 @@ def test_the_worker_is_told_how_to_get_in_with_a_reference_for_the_password(
     assert not [line for line in told if "secret" in line.replace(str(layout.secrets), "")]
 
 
+def test_a_worker_that_gets_tokens_may_ask_that_address_and_shows_its_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "kafka_certificate").write_text("key and certificate", "utf-8")
+    home, url = tmp_path / "home", "https://id.example/token"
+    own = str(home / "secrets" / "kafka_certificate")
+    access = {"LAKE_KAFKA_SECURITY": "sasl_ssl", "LAKE_KAFKA_USER": "lake", "LAKE_KAFKA_CERTIFICATE": own}
+    tokens = {"LAKE_KAFKA_SASL_MECHANISM": "OAUTHBEARER", "LAKE_KAFKA_TOKEN_URL": url}
+    variables = {"LAKE_HOME": str(home), "LAKE_SECRETS": str(given), "LAKE_KAFKA": "broker:9093"}
+    for name, value in {**variables, **access, **tokens}.items():
+        monkeypatch.setenv(name, value)
+    layout = Layout(home)
+    make_home(layout)
+    (program,) = programs_of(["connect"], load_settings(), layout)
+    assert f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={url}" in program.command
+    assert stat.S_IMODE(Path(own).stat().st_mode) == 0o600
+    told = (layout.run / "worker.properties").read_text("utf-8").splitlines()
+    for client in ("", "producer.", "consumer.", "admin."):
+        assert f"{client}ssl.keystore.location={own}" in told
+
+
 def test_the_web_server_is_told_where_the_code_server_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_HOME", str(tmp_path))
     monkeypatch.setenv("LAKE_CODE_HOST", "code.example")
