@@ -143,9 +143,9 @@ def check_ca(file: Path | None, variable: str) -> None:
         raise SettingsError(f"{variable} is '{file}', where no file is: name the certificate file of the authority.")
 
 
-def check_certificate(file: Path, variable: str) -> None:
-    """Whether a private key and a certificate are in the file, as both Java and librdkafka read them. Raises
-    SettingsError."""
+def read_certificate(file: Path, variable: str | None = None) -> str:
+    """A private key and a certificate, as both Java and librdkafka read them; `variable` as above, None when no setting
+    names the file. Raises SettingsError."""
     text = _read_private(file, variable, "the private key and the certificate")
     if "-----BEGIN PRIVATE KEY-----" not in text:
         raise SettingsError(
@@ -154,11 +154,13 @@ def check_certificate(file: Path, variable: str) -> None:
         )
     if "-----BEGIN CERTIFICATE-----" not in text:
         raise SettingsError(f"{file} holds no certificate: write it behind the private key.")
+    return text
 
 
-def _read_private(file: Path, variable: str, what: str) -> str:
+def _read_private(file: Path, variable: str | None, what: str) -> str:
     if not file.is_file():
-        raise SettingsError(f"there is no file {file}: write {what} into it, or name another with {variable}.")
+        other = f", or name another with {variable}" if variable else ""
+        raise SettingsError(f"there is no file {file}: write {what} into it{other}.")
     if file.stat().st_mode & 0o077:
         raise SettingsError(f"{file} holds {what} and others may read it: say `chmod 600 {file}`.")
     return file.read_text("utf-8")

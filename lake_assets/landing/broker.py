@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from lake_assets.access import check_ca, check_certificate, librdkafka_options, read_password
+from lake_assets.access import check_ca, librdkafka_options, read_certificate, read_password
 from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.settings import Settings
 
@@ -44,7 +44,7 @@ def broker_options(settings: Settings) -> Options:
     if access.tokens:
         check_ca(access.tokens.ca, "LAKE_KAFKA_TOKEN_CA")
     if access.certificate:
-        check_certificate(access.certificate, "LAKE_KAFKA_CERTIFICATE")
+        read_certificate(access.certificate, "LAKE_KAFKA_CERTIFICATE")
     password = read_password(access.password_file, "LAKE_KAFKA_PASSWORD_FILE") if access.sasl else ""
     return {"bootstrap.servers": settings.kafka, **librdkafka_options(access, password)}
 

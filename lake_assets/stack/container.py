@@ -51,6 +51,7 @@ PORTS: dict[str, int | str] = {
 }
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - who reaches a container is its network's business
 METABASE = "metabase"
+REST_CERTIFICATE = Path("connect") / "rest_certificate"
 SECRETS = (
     Path("pgpass"),
     Path("kafka_password"),
@@ -58,6 +59,7 @@ SECRETS = (
     Path("connect_password"),
     Path("connect/postgres.properties"),
     Path("connect/kafka.properties"),
+    REST_CERTIFICATE,
     Path(NAME),
     Path(METABASE),
 )
@@ -141,9 +143,11 @@ def programs_of(parts: Sequence[str], settings: Settings, layout: Layout) -> lis
         prepare_kafka(layout, find_java(), jars, PORTS, EVERYWHERE, host)
         found.append(kafka_program(layout, find_java(), jars))
     if "connect" in parts:
-        host = socket.gethostbyname(socket.gethostname())
         port = int(PORTS["connect_port"])
-        prepare_connect(layout, jars, settings.kafka, port, EVERYWHERE, host, settings.kafka_for_java)
+        certificate = layout.secrets / REST_CERTIFICATE if settings.connect.startswith("https:") else None
+        # By https it answers to names of its certificate only, and by http to an address that all can find.
+        host = socket.getfqdn() if certificate else socket.gethostbyname(socket.gethostname())
+        prepare_connect(layout, jars, settings.kafka, port, EVERYWHERE, host, settings.kafka_for_java, certificate)
         found.append(connect_program(layout, find_java(), jars, java_properties(settings.kafka_access)))
     wanted = [program for program in found if _group(program.name) in parts]
     if missing := set(parts) - {_group(program.name) for program in wanted}:

@@ -44,5 +44,5 @@ def way(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def own_lake(own: Own, own_kafka: Settings, own_postgres: Settings, way: str) -> Generator[Settings]:
-    with own.way_in(way), connect(own):
-        yield load_settings()
+    with own.way_in(way), connect(own) as settings:
+        yield settings

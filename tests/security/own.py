@@ -35,7 +35,7 @@ from lake_assets.stack.passwords import keep_passwords, write_private
 from lake_assets.stack.postgres import postgres_program, prepare_postgres
 from lake_assets.stack.programs import Program
 from lake_assets.stack.roles import bootstrap
-from tests.security.certificates import Authority, as_pkcs12
+from tests.security.certificates import Authority
 from tests.security.tls_door import tls_door
 from tests.security.token_server import AUDIENCE, ISSUER, SCOPE, TokenServer, serving
 from tests.stack.conditions import wait_until
@@ -49,7 +49,6 @@ CLIENT = "lake-client"
 CLIENT_SECRET = 'client"s \\ 5%-token-secret'
 KAFKA_PASSWORD = 'back\\slash "quoted" 5%-secret'
 CONNECT_PASSWORD = "worker:secret"
-KEYSTORE_PASSWORD = "keystore"
 # A listener for each way to let clients in, and one without for those who look after the broker.
 DOORS = {
     "inside": "PLAINTEXT",
@@ -78,13 +77,9 @@ listener.name.tokens.oauthbearer.sasl.oauthbearer.expected.issuer={issuer}
 """
 MODULE = "org.apache.kafka.common.security"
 WORKER = """
-listeners=https://127.0.0.1:{port}
-listeners.https.ssl.keystore.type=PKCS12
-listeners.https.ssl.keystore.location={keystore}
-listeners.https.ssl.keystore.password={password}
-listeners.https.ssl.key.password={password}
 rest.extension.classes=BasicAuthentication
 basic.credentials={credentials}
+config.providers.file.param.allowed.paths={secrets}
 """
 
 
@@ -105,7 +100,7 @@ class Own:
         layout.create()
         ports = choose_ports({}, home, frozenset())
         write_addresses(layout, ports)
-        ports |= {door: _free_port() for door in DOORS if door not in ports}
+        ports |= {door: _free_port() for door in (*DOORS, "second_worker") if door not in ports}
         authority = Authority.make(home / "authority.pem")
         keystore = home / "server.pem"
         write_private(keystore, authority.issue(HERE).decode())
@@ -227,24 +222,24 @@ def postgres(own: Own) -> Generator[None]:
 
 
 @contextmanager
-def connect(own: Own) -> Generator[None]:
+def connect(own: Own, port: str = "connect_port") -> Generator[Settings]:
     """A worker whose own clients and REST API are secured. Kafka's extension for passwords is not among the lake's
     jars; what stands for it here does the same with one user."""
-    java, jars, settings = find_java(), jars_folder(), load_settings()
-    port = int(own.ports["connect_port"])
-    prepare_connect(own.layout, jars, settings.kafka, port, security=settings.kafka_for_java)
-    keystore = own.layout.home / "server.p12"
-    keystore.write_bytes(as_pkcs12(own.keystore.read_bytes(), KEYSTORE_PASSWORD))
+    java, jars, settings = find_java(), jars_folder(), replace(load_settings(), connect=f"https://{own.address(port)}")
+    layout = Layout(own.layout.home / port)
+    layout.create()
+    security, number = settings.kafka_for_java, int(own.ports[port])
+    prepare_connect(layout, jars, settings.kafka, number, security=security, certificate=own.keystore)
     credentials = b64encode(f"lake:{CONNECT_PASSWORD}".encode()).decode()
-    with (own.layout.run / "worker.properties").open("a", encoding="utf-8") as config:
-        config.write(WORKER.format(port=port, keystore=keystore, password=KEYSTORE_PASSWORD, credentials=credentials))
-    classes = _compiled(Path(java), jars, own.layout.run / "extension")
-    program = connect_program(own.layout, java, jars, java_properties(settings.kafka_access))
+    with (layout.run / "worker.properties").open("a", encoding="utf-8") as config:
+        config.write(WORKER.format(credentials=credentials, secrets=own.layout.connect_secrets))
+    classes = _compiled(Path(java), jars, layout.run / "extension")
+    program = connect_program(layout, java, jars, java_properties(settings.kafka_access))
     path = f"{jars / 'kafka'}/*"
     command = tuple(f"{classes}{os.pathsep}{path}" if part == path else part for part in program.command)
-    with _running(own.layout, Program("connect", command, directory=program.directory)):
+    with _running(own.layout, Program(port, command, directory=program.directory)):
         wait_until(lambda: check_connect(settings) is None, 120)
-        yield
+        yield settings
 
 
 def _compiled(java: Path, jars: Path, folder: Path) -> Path:

@@ -17,7 +17,7 @@ from lake_assets.stack.health import check_connect
 from lake_assets.stack.passwords import read_passwords, write_private
 from tests.landing.examples import example_asset
 from tests.landing.landed import apply, read_raw, wait_for_rows
-from tests.security.own import CLIENT_SECRET, CONNECT_PASSWORD, KAFKA_PASSWORD, Own
+from tests.security.own import CLIENT_SECRET, CONNECT_PASSWORD, KAFKA_PASSWORD, Own, connect
 from tests.stream.counted import make_counted
 from tests.stream.events import Expected, orders
 
@@ -67,6 +67,18 @@ def test_stream_app_and_the_sink_of_metrics_get_in_too(own_lake: Settings, tmp_p
         made.instances.stop_all()
         print(made.instances.log("one").read_text("utf-8"))
     assert expected.agrees_with(made.rows())
+
+
+@pytest.mark.parametrize("way", ["passwords"], indirect=True)
+def test_workers_hand_requests_on_to_each_other_by_https(own: Own, own_lake: Settings) -> None:
+    """One of the two leads, and the other hands on to it what it is asked to change. Each is asked by a name of its
+    certificate: it refuses any other."""
+    with connect(own, "second_worker") as second:
+        for settings, domain in ((own_lake, "first"), (second, "second")):
+            apply(settings, example_asset("leads", domain=domain), domain=domain)
+        for host, status in (("127.0.0.1", requests.codes.ok), ("10.0.0.1", requests.codes.bad_request)):
+            url, access = f"{second.connect}/connectors", rest_access(second)
+            assert requests.get(url, timeout=60, headers={"Host": host}, **access).status_code == status
 
 
 @pytest.mark.parametrize(

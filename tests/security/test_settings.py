@@ -8,10 +8,10 @@ import pytest
 from lake_assets.access import (
     KafkaAccess,
     Mechanism,
-    check_certificate,
     java_options,
     java_properties,
     librdkafka_options,
+    read_certificate,
     read_password,
 )
 from lake_assets.compile.connector import domain_connector
@@ -223,7 +223,7 @@ def test_a_file_that_not_all_clients_can_use_as_a_certificate_is_told(
     file.write_text(text, "utf-8")
     file.chmod(mode)
     with pytest.raises(SettingsError, match=f"^{file} {words}"):
-        check_certificate(file, "LAKE_KAFKA_CERTIFICATE")
+        read_certificate(file, "LAKE_KAFKA_CERTIFICATE")
 
 
 def test_clients_that_get_tokens_are_told_where_and_the_secret_only_by_reference(
