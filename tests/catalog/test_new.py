@@ -49,7 +49,7 @@ def test_columns_with_data_of_persons_are_shown_with_what_to_do(sample: Path, tm
     assert [field.classification for field in parse_contract(written.read_text("utf-8"), written).fields] == [
         None, None, "personal",
     ]  # fmt: skip
-    assert "note: personal by their looks, so that marts do not see them: email; take the" in result.output
+    assert "note: personal by their looks, so that marts do not see them: email;" in result.output
     assert "{property: protection, value: {tokenise: [email]}}" in result.output
 
 
@@ -75,8 +75,9 @@ def test_a_sample_comes_from_stdin_and_a_contract_goes_elsewhere(sample: Path, t
     told = json.loads(result.output)
     assert (told["contract"], told["event_time"]) == (str(out), "ordered_on")
     assert told["fields"][0] == {
-        "field": "order_id", "payload_key": "Order ID", "type": "string", "required": True, "key": True, "personal": None,
-        "why": "text; never empty; key", "doubts": ["key by its name and because nearly no two rows share it"],
+        "field": "order_id", "payload_key": "Order ID", "type": "string", "required": True, "key": True,
+        "personal": None, "why": "text; never empty; key",
+        "doubts": ["key by its name and because nearly no two rows share it"],
     }  # fmt: skip
     assert parse_contract(out.read_text("utf-8"), out).domain == "main"
     assert not (tmp_path / "catalog").exists()
