@@ -8,20 +8,41 @@ from lake_assets.errors import SettingsError
 
 Protocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
-Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
+Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER"]
 MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
+# Of Kafka's classes in Java.
+_SECURITY = "org.apache.kafka.common.security"
+_LOGIN_MODULES: dict[Mechanism, str] = {
+    "SCRAM-SHA-512": "scram.ScramLoginModule",
+    "SCRAM-SHA-256": "scram.ScramLoginModule",
+    "PLAIN": "plain.PlainLoginModule",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEndpoint:
+    """Where the mechanism OAUTHBEARER gets tokens for its user and password, which are an OAuth client's id and secret.
+    `scope` may be empty. `ca` is as Kafka's."""
+
+    url: str
+    scope: str
+    ca: Path | None
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaAccess:
     """`user` and `password_file` are for SASL. `ca` is the file of the authority that signed the brokers' certificates,
-    None for those that the machine trusts."""
+    None for those that the machine trusts. `certificate` is the file of the lake's own, for brokers that ask for one:
+    the private key and the certificate with its chain, because Java reads both from one. `tokens` is there with the
+    mechanism OAUTHBEARER, and only then."""
 
     protocol: Protocol
     mechanism: Mechanism
     user: str
     password_file: Path
     ca: Path | None
+    certificate: Path | None
+    tokens: TokenEndpoint | None
 
     @property
     def sasl(self) -> bool:
@@ -46,10 +67,24 @@ def librdkafka_options(access: KafkaAccess, password: str) -> dict[str, str]:
     if access.protocol == "plaintext":
         return {}
     options = {"security.protocol": access.protocol}
-    if access.sasl:
+    if access.tokens:
+        options |= {
+            "sasl.mechanism": access.mechanism,
+            "sasl.oauthbearer.method": "oidc",
+            "sasl.oauthbearer.client.id": access.user,
+            "sasl.oauthbearer.client.secret": password,
+            "sasl.oauthbearer.token.endpoint.url": access.tokens.url,
+        }
+        if access.tokens.scope:
+            options["sasl.oauthbearer.scope"] = access.tokens.scope
+        if access.tokens.ca:
+            options["https.ca.location"] = str(access.tokens.ca)
+    elif access.sasl:
         options |= {"sasl.mechanism": access.mechanism, "sasl.username": access.user, "sasl.password": password}
     if access.ca:
         options["ssl.ca.location"] = str(access.ca)
+    if access.certificate:
+        options |= {"ssl.certificate.location": str(access.certificate), "ssl.key.location": str(access.certificate)}
     return options
 
 
@@ -58,25 +93,45 @@ def java_options(access: KafkaAccess, password: str) -> dict[str, str]:
     if access.protocol == "plaintext":
         return {}
     options = {"security.protocol": access.protocol.upper()}
-    if access.sasl:
-        module = "plain.PlainLoginModule" if access.mechanism == "PLAIN" else "scram.ScramLoginModule"
-        user = access.user.replace("\\", "\\\\").replace('"', '\\"')
-        options["sasl.mechanism"] = access.mechanism
-        options["sasl.jaas.config"] = (
-            f'org.apache.kafka.common.security.{module} required username="{user}" password="{password}";'
-        )
+    if access.tokens:
+        options |= _java_tokens(access.user, access.tokens, password)
+    elif access.sasl:
+        login = _login(_LOGIN_MODULES[access.mechanism], username=access.user, password=password)
+        options |= {"sasl.mechanism": access.mechanism, "sasl.jaas.config": login}
     if access.ca:
         options |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(access.ca)}
+    if access.certificate:
+        options |= {"ssl.keystore.type": "PEM", "ssl.keystore.location": str(access.certificate)}
     return options
+
+
+def java_properties(access: KafkaAccess) -> tuple[str, ...]:
+    """Options of the virtual machine itself: Kafka asks no other addresses for tokens than those named here."""
+    return (f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={access.tokens.url}",) if access.tokens else ()
+
+
+def _java_tokens(user: str, tokens: TokenEndpoint, password: str) -> dict[str, str]:
+    trust = {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(tokens.ca)} if tokens.ca else {}
+    options = {
+        "sasl.mechanism": "OAUTHBEARER",
+        "sasl.jaas.config": _login("oauthbearer.OAuthBearerLoginModule", **trust),
+        "sasl.login.callback.handler.class": f"{_SECURITY}.oauthbearer.OAuthBearerLoginCallbackHandler",
+        "sasl.oauthbearer.token.endpoint.url": tokens.url,
+        "sasl.oauthbearer.client.credentials.client.id": user,
+        "sasl.oauthbearer.client.credentials.client.secret": password,
+    }
+    return {**options, "sasl.oauthbearer.scope": tokens.scope} if tokens.scope else options
+
+
+def _login(module: str, **values: str) -> str:
+    """An entry of JAAS. What a reference stands for must be escaped in its file."""
+    escaped = {key: value.replace("\\", "\\\\").replace('"', '\\"') for key, value in values.items()}
+    return " ".join((f"{_SECURITY}.{module} required", *(f'{key}="{value}"' for key, value in escaped.items()))) + ";"
 
 
 def read_password(file: Path, variable: str) -> str:
     """The file's text without its line end; `variable` is the setting that names the file. Raises SettingsError."""
-    if not file.is_file():
-        raise SettingsError(f"there is no file {file}: write the password into it, or name another with {variable}.")
-    if file.stat().st_mode & 0o077:
-        raise SettingsError(f"{file} holds a password and others may read it: say `chmod 600 {file}`.")
-    password = file.read_text("utf-8").rstrip("\r\n")
+    password = _read_private(file, variable, "the password").rstrip("\r\n")
     if not password:
         raise SettingsError(f"{file} is empty: write the password into it.")
     return password
@@ -86,3 +141,26 @@ def check_ca(file: Path | None, variable: str) -> None:
     """Raises SettingsError when the setting names a file that is not there."""
     if file is not None and not file.is_file():
         raise SettingsError(f"{variable} is '{file}', where no file is: name the certificate file of the authority.")
+
+
+def read_certificate(file: Path, variable: str | None = None) -> str:
+    """A private key and a certificate, as both Java and librdkafka read them; `variable` as above, None when no setting
+    names the file. Raises SettingsError."""
+    text = _read_private(file, variable, "the private key and the certificate")
+    if "-----BEGIN PRIVATE KEY-----" not in text:
+        raise SettingsError(
+            f"{file} holds no private key that all parts can read: write it as `openssl pkcs8 -topk8 -nocrypt -in KEY` "
+            "does, with the certificate behind it."
+        )
+    if "-----BEGIN CERTIFICATE-----" not in text:
+        raise SettingsError(f"{file} holds no certificate: write it behind the private key.")
+    return text
+
+
+def _read_private(file: Path, variable: str | None, what: str) -> str:
+    if not file.is_file():
+        other = f", or name another with {variable}" if variable else ""
+        raise SettingsError(f"there is no file {file}: write {what} into it{other}.")
+    if file.stat().st_mode & 0o077:
+        raise SettingsError(f"{file} holds {what} and others may read it: say `chmod 600 {file}`.")
+    return file.read_text("utf-8")

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 from urllib.parse import quote, urlsplit
 
-from lake_assets.access import MECHANISMS, PROTOCOLS, ConnectAccess, KafkaAccess, java_options
+from lake_assets.access import (
+    MECHANISMS,
+    PROTOCOLS,
+    ConnectAccess,
+    KafkaAccess,
+    Mechanism,
+    TokenEndpoint,
+    java_options,
+)
 from lake_assets.catalog.model import CLASSIFICATIONS
 from lake_assets.errors import LakeError, SettingsError, Unavailable
 
@@ -214,12 +222,15 @@ def load_settings() -> Settings:
 
 
 def _kafka_access(home: Path) -> KafkaAccess:
+    mechanism: Mechanism = _one_of("LAKE_KAFKA_SASL_MECHANISM", MECHANISMS)
     access = KafkaAccess(
         protocol=_one_of("LAKE_KAFKA_SECURITY", PROTOCOLS),
-        mechanism=_one_of("LAKE_KAFKA_SASL_MECHANISM", MECHANISMS),
+        mechanism=mechanism,
         user=os.environ.get("LAKE_KAFKA_USER", ""),
         password_file=_file("LAKE_KAFKA_PASSWORD_FILE") or home / "secrets" / "kafka_password",
         ca=_file("LAKE_KAFKA_CA"),
+        certificate=_file("LAKE_KAFKA_CERTIFICATE"),
+        tokens=_token_endpoint(mechanism),
     )
     if access.sasl and not access.user:
         raise SettingsError(f"LAKE_KAFKA_SECURITY is '{access.protocol}': set LAKE_KAFKA_USER too.")
@@ -228,8 +239,23 @@ def _kafka_access(home: Path) -> KafkaAccess:
         for variable in ("LAKE_KAFKA_USER", "LAKE_KAFKA_PASSWORD_FILE", "LAKE_KAFKA_SASL_MECHANISM"):
             _refuse_unused(variable, "LAKE_KAFKA_SECURITY", access.protocol, needs)
     if not access.tls:
-        _refuse_unused("LAKE_KAFKA_CA", "LAKE_KAFKA_SECURITY", access.protocol, "ssl or sasl_ssl")
+        for variable in ("LAKE_KAFKA_CA", "LAKE_KAFKA_CERTIFICATE"):
+            _refuse_unused(variable, "LAKE_KAFKA_SECURITY", access.protocol, "ssl or sasl_ssl")
     return access
+
+
+def _token_endpoint(mechanism: Mechanism) -> TokenEndpoint | None:
+    if mechanism != "OAUTHBEARER":
+        for variable in ("LAKE_KAFKA_TOKEN_URL", "LAKE_KAFKA_TOKEN_SCOPE", "LAKE_KAFKA_TOKEN_CA"):
+            _refuse_unused(variable, "LAKE_KAFKA_SASL_MECHANISM", mechanism, "OAUTHBEARER")
+        return None
+    url = os.environ.get("LAKE_KAFKA_TOKEN_URL", "")
+    if urlsplit(url).scheme != "https":
+        raise SettingsError(
+            f"LAKE_KAFKA_SASL_MECHANISM is 'OAUTHBEARER' and LAKE_KAFKA_TOKEN_URL is '{url}': set it to the https "
+            "address that gives tokens."
+        )
+    return TokenEndpoint(url, os.environ.get("LAKE_KAFKA_TOKEN_SCOPE", ""), _file("LAKE_KAFKA_TOKEN_CA"))
 
 
 def _connect_access(home: Path, address: str) -> ConnectAccess:

@@ -7,12 +7,16 @@ from datetime import datetime
 
 from lake_assets.catalog.date_shapes import date_shape, has_short_years
 from lake_assets.catalog.fields import MOST_PRECISION, looks_like_money, looks_like_ratio
+from lake_assets.catalog.formats import COMMA_NUMBER, DECIMAL_COMMA, THOUSANDS, boolean_words
 from lake_assets.catalog.sample import Cell
 
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.0+)?")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(?:\.(\d+))?")
 _FLOATING = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?")
-_COMMA_NUMBER = re.compile(r"-?\d{1,3}(?:[. ]?\d{3})*,\d+|-?\d{1,3}(?:,\d{3})+\.\d+")
+_ANY_COMMA = re.compile(r"-?\d{1,3}(?:[. ]?\d{3})*,\d+|-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_COMMA_NUMBER = re.compile(COMMA_NUMBER)
+_SURELY_DECIMAL = re.compile(rf",(?!\d{{3}}$)|{THOUSANDS}")
+_BOOLEAN_FORMS = ("yes/no", "y/n", "ja/nein", "j/n", "oui/non", "sí/no", "si/no", "sim/não", "wahr/falsch", "vrai/faux")
 _LEADING_ZERO = re.compile(r"0\d+|\+\d+")
 _CODE_NAME = re.compile(
     r"(?:^|_)(?:zip|plz|postal|postcode|phone|mobile|fax|iban|bic|ean|isbn|gtin|barcode|vat|sku|imei|account)(?:_|$)"
@@ -57,6 +61,7 @@ def column_type(name: str, cells: Mapping[Cell, int]) -> ColumnType:
     values = _spread(cells)
     total = sum(values.values())
     candidates = [*_boolean(values), *_date(name, values), *_integer(name, values, cells), *_number(name, values)]
+    candidates += [*_comma_number(name, values), *_words(cells, values)]
     candidates.sort(key=lambda candidate: -candidate.rows)
     for candidate in candidates:
         misfits = total - candidate.rows
@@ -126,12 +131,41 @@ def _number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
     return _candidate(found, "numbers", values, frozenset(plain))
 
 
+def _comma_number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
+    """Only where a value proves that the comma is the decimal one: 1,234 may be a thousand."""
+    points = {value: _with_point(value) for value in values if _COMMA_NUMBER.fullmatch(value)}
+    if not any(_SURELY_DECIMAL.search(value) for value in points):
+        return []
+    found = _number(name, dict.fromkeys(points.values(), 1))
+    fit = frozenset(value for value, point in points.items() if found and point in (found[0].fit or ()))
+    kinds = [replace(one.type, why=f"{one.type.why}, with a decimal comma", format=DECIMAL_COMMA) for one in found]
+    return [candidate for kind in kinds for candidate in _candidate(kind, "numbers with a comma", values, fit)]
+
+
+def _with_point(value: str) -> str:
+    return re.sub(THOUSANDS, "", value).replace(",", ".").removeprefix("+")
+
+
+def _words(cells: Mapping[Cell, int], values: Mapping[str, int]) -> list[_Candidate]:
+    """Words for true and false in a CSV, where both occur; in JSON, which has booleans, a word is one by intent."""
+    if any(cell.kind != "cell" for cell in cells):
+        return []
+    told = {value.lower() for value in values}
+    for form in _BOOLEAN_FORMS:
+        pair = boolean_words(form)
+        if told.issuperset(pair):
+            fit = frozenset(value for value in values if value.lower() in pair)
+            return _candidate(ColumnType("boolean", f"true or false as {form}", format=form), form, values, fit)
+    return []
+
+
 def _string(name: str, values: Mapping[str, int], candidates: list[_Candidate]) -> ColumnType:
     total = sum(values.values())
     if has_short_years(values):
         return ColumnType("string", "text", doubts=("dates whose year has two digits cannot be read for certain",))
-    if sum(times for value, times in values.items() if _COMMA_NUMBER.fullmatch(value)) * 2 > total:
-        return ColumnType("string", "text", doubts=("numbers with a comma: conform reads only a point",))
+    if sum(times for value, times in values.items() if _ANY_COMMA.fullmatch(value)) * 2 > total:
+        doubt = "numbers with a comma that may stand before thousands: only a decimal one is read, as decimal_comma"
+        return ColumnType("string", "text", doubts=(doubt,))
     if candidates and candidates[0].rows * 2 > total:
         best = candidates[0]
         doubt = f"{best.rows} of {total} are {best.called}, but not all{_such_as(values, best)}"

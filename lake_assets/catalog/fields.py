@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from lake_assets.catalog.draft import Draft
-from lake_assets.catalog.formats import format_problem
+from lake_assets.catalog.formats import format_problem, words_problem
 from lake_assets.catalog.model import Check, Field, FieldType, TypeName
 from lake_assets.catalog.names import name_problem
 from lake_assets.catalog.patterns import pattern_problem
@@ -118,9 +118,11 @@ def _holds(type_: FieldType, number: Decimal) -> bool:
 
 
 def _check_texts(draft: Draft, at: TreePath, type_: FieldType, options: dict[str, Any]) -> None:
-    """A date's format and a string's pattern."""
-    if "format" in options:
-        problem = format_problem(options["format"], time=type_.name == "timestamp")
+    """The format of a date or a boolean and a string's pattern."""
+    if "format" in options and type_.name in ("boolean", "date", "timestamp"):
+        form: str = options["format"]
+        timed = type_.name == "timestamp"
+        problem = words_problem(form) if type_.name == "boolean" else format_problem(form, time=timed)
         if problem:
             draft.report((*at, "logicalTypeOptions", "format"), problem)
     if "pattern" in options:

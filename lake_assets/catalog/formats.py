@@ -1,8 +1,14 @@
-"""Date formats of contracts: JDK DateTimeFormatter patterns, limited to what DuckDB's strptime reads the same way."""
+"""Formats of contracts: how numbers and booleans are written, and for dates JDK DateTimeFormatter patterns, limited to
+what DuckDB's strptime reads the same way."""
 
 import re
 
 EPOCH_FORMATS = ("epoch_millis", "epoch_seconds")
+DECIMAL_COMMA = "decimal_comma"
+# Between thousands: a point, or a space of one of three kinds.
+THOUSANDS = "[. \u00a0\u202f]"
+# For RE2 and for Python. Thousands are set apart only before a comma: without one, 1.234 would be two numbers.
+COMMA_NUMBER = rf"[+-]?(?:[0-9]+(?:,[0-9]+)?|[0-9]{{1,3}}(?:{THOUSANDS}[0-9]{{3}})+,[0-9]+)"
 
 LETTERS: dict[str, str] = {
     "yyyy": "%Y", "uuuu": "%Y", "MM": "%m", "M": "%-m", "MMM": "%b", "MMMM": "%B", "dd": "%d", "d": "%-d",
@@ -64,6 +70,20 @@ def format_problem(pattern: str, *, time: bool) -> str | None:
         return f"'{pattern}' holds a time of day, but the field is a date; make it a timestamp."
     if ("%I" in found) != ("%p" in found):
         return f"'{pattern}' must hold both the hour of a half day (hh) and its half (a), or HH."
+    return None
+
+
+def boolean_words(form: str) -> tuple[str, str]:
+    """The words for true and for false in lower case: `Yes/No` is ("yes", "no")."""
+    yes, _, no = form.lower().partition("/")
+    return yes, no
+
+
+def words_problem(form: str) -> str | None:
+    """Why a format cannot serve a boolean, as a sentence; None when it can."""
+    yes, no = boolean_words(form)
+    if not yes or not no or yes == no or "/" in no:
+        return f"'{form}' must be the word for true, a slash and the word for false, such as yes/no."
     return None
 
 

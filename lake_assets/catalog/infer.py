@@ -10,6 +10,7 @@ from itertools import combinations
 from lake_assets.catalog.column_types import ColumnType, column_type
 from lake_assets.catalog.csv_dialect import SampleError
 from lake_assets.catalog.names import FIELD_NAME_LENGTH, field_name
+from lake_assets.catalog.personal import personal_data
 from lake_assets.catalog.problems import did_you_mean
 from lake_assets.catalog.sample import Cell, Sample
 
@@ -31,7 +32,8 @@ _LATER_NAMES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class InferredField:
-    """One field as decided. `source` is the payload's key; `values` are the few it holds, a rule when `closed`."""
+    """One field as decided. `source` is the payload's key; `values` are the few it holds, a rule when `closed`.
+    `personal` says what of persons it seems to hold, None when nothing."""
 
     name: str
     source: str
@@ -40,6 +42,7 @@ class InferredField:
     values: tuple[str, ...] = ()
     closed: bool = False
     key_position: int = 0
+    personal: str | None = None
     doubts: tuple[str, ...] = ()
     why: str = ""
 
@@ -76,6 +79,10 @@ def infer(sample: Sample, event_time: str | None = None) -> Inferred:
     if not key:
         notes.append("no column tells rows apart: add primaryKey: true where one does, else only deliveries that "
                      "Kafka doubled are found")  # fmt: skip
+    if personal := ", ".join(one.name for one in fields if one.personal):
+        notes.append(f"personal by their looks, so that marts do not see them: {personal}; take the classification out "
+                     "where that is wrong, or let marts join and count tokens instead, with customProperties "
+                     f"{{property: protection, value: {{tokenise: [{personal}]}}}}")  # fmt: skip
     first = next(one.type.first for one in fields if one.name == chosen)
     assert first is not None
     return Inferred(tuple(fields), chosen, why, date(first.year, 1, 1), tuple(notes))
@@ -133,13 +140,18 @@ def _infer_field(name: str, source: str, cells: list[Cell | None]) -> InferredFi
     counted = Counter(cell for cell in cells if cell is not None)
     found = column_type(name, counted)
     empty = len(cells) - sum(counted.values())
-    values, closed = _few_values(found, counted)
+    texts = dict.fromkeys(cell.text for cell in counted)
+    personal = personal_data(name, texts) if found.logical == "string" else None
+    # Names of persons do not belong into a contract.
+    values, closed = ((), False) if personal else _few_values(found, counted)
     why = found.why
     if values:
         why += f", {len(values)} different values"
     doubts = list(found.doubts)
     if values and not closed:
         doubts.append("new values only warn; remove severity to refuse them")
+    if personal:
+        doubts.append(f"personal, because they look like {personal}")
     return InferredField(
         name=name,
         source=source,
@@ -147,6 +159,7 @@ def _infer_field(name: str, source: str, cells: list[Cell | None]) -> InferredFi
         required=empty == 0,
         values=values,
         closed=closed,
+        personal=personal,
         doubts=tuple(doubts),
         why=f"{why}; {'never empty' if not empty else f'empty in {empty} of {len(cells)} rows'}",
     )

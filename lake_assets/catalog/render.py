@@ -59,6 +59,8 @@ def field_line(one: InferredField, key_parts: int) -> str:
             parts.append(f"primaryKeyPosition: {one.key_position}")
     if kind.format:
         parts.append(f"logicalTypeOptions: {{format: {scalar(kind.format)}}}")
+    if one.personal:
+        parts.append("classification: personal")
     if one.values:
         values = ", ".join(scalar(value) for value in one.values)
         severity = "" if one.closed else ", severity: warning"

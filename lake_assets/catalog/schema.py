@@ -6,6 +6,7 @@
 import json
 import sys
 
+from lake_assets.catalog.formats import DECIMAL_COMMA
 from lake_assets.catalog.model import CLASSIFICATIONS
 from lake_assets.catalog.names import ASSET_NAME_LENGTH, FIELD_NAME_LENGTH
 from lake_assets.catalog.shapes import JsonSchema, as_choice, as_list, as_name, as_object, as_pattern, as_text
@@ -185,9 +186,11 @@ def _field() -> JsonSchema:
     format_: JsonSchema = {
         "format": as_text("Such as dd.MM.yyyy HH:mm, epoch_millis or epoch_seconds; ISO 8601 when left out.")
     }
+    numbers = {**bounds, "format": as_choice((DECIMAL_COMMA,), "How numbers are written: 12,50 and 1.234,56.")}
+    words: JsonSchema = {"format": as_text("The words for true and false, such as yes/no.")}
     options: dict[str, JsonSchema] = {
-        "string": lengths, "integer": bounds, "number": bounds, "boolean": {}, "date": format_, "timestamp": format_,
-        "object": {}, "array": {},
+        "string": lengths, "integer": bounds, "number": numbers, "boolean": words, "date": format_,
+        "timestamp": format_, "object": {}, "array": {},
     }  # fmt: skip
     field["allOf"] = [
         {

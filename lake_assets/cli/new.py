@@ -183,6 +183,7 @@ def _as_json(inferred: "Inferred", target: Path) -> dict[str, object]:
                 "type": one.type.physical or one.type.logical,
                 "required": one.required,
                 "key": bool(one.key_position),
+                "personal": one.personal,
                 "why": one.why,
                 "doubts": list(one.doubts),
             }

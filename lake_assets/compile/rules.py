@@ -6,7 +6,7 @@ invalid_utf8 not_json not_an_object unknown_field` for documents.
 
 from dataclasses import dataclass
 
-from lake_assets.catalog.formats import strptime_format
+from lake_assets.catalog.formats import COMMA_NUMBER, DECIMAL_COMMA, THOUSANDS, boolean_words, strptime_format
 from lake_assets.catalog.model import Field
 from lake_assets.compile.ddl import duckdb_type
 from lake_assets.compile.sql import identifier, literal
@@ -31,14 +31,15 @@ def given(field: Field) -> str:
 
 def typed(field: Field) -> str:
     """SQL for the field's value in its declared type, null when the text is not one. Timestamps are UTC."""
-    text = given(field)
+    text = _with_point(given(field)) if field.format == DECIMAL_COMMA else given(field)
     match field.type.name:
         case "string":
             return text
         case "json":
             return f"cast({text} as varchar)"
         case "boolean":
-            return f"case lower({text}) when 'true' then true when 'false' then false end"
+            yes, no = boolean_words(field.format or "true/false")
+            return f"case lower({text}) when {literal(yes)} then true when {literal(no)} then false end"
         case "integer":
             # A cast alone would round 5.7 and read 0x10 and 1_000.
             return f"case when regexp_full_match({text}, '[+-]?[0-9]+(\\.0+)?') then try_cast({text} as bigint) end"
@@ -57,6 +58,12 @@ def typed(field: Field) -> str:
             return f"case when regexp_full_match({text}, {iso}) then try_cast({text} as date) end"
         case "timestamp":
             return _timestamp(text, field.format)
+
+
+def _with_point(text: str) -> str:
+    """SQL for a number with a decimal comma as one with a point and nothing between thousands, null for all else."""
+    plain = f"replace(regexp_replace({text}, {literal(THOUSANDS)}, '', 'g'), ',', '.')"
+    return f"case when regexp_full_match({text}, {literal(COMMA_NUMBER)}) then {plain} end"
 
 
 def _timestamp(text: str, form: str | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from lake_assets.access import check_ca, librdkafka_options, read_password
+from lake_assets.access import check_ca, librdkafka_options, read_certificate, read_password
 from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.settings import Settings
 
@@ -21,12 +21,18 @@ _SILENT = frozenset(
         KafkaError._TRANSPORT,
         KafkaError._TIMED_OUT,
         KafkaError._MSG_TIMED_OUT,
-        KafkaError._ALL_BROKERS_DOWN,
         KafkaError._RESOLVE,
         KafkaError.REQUEST_TIMED_OUT,
     }
 )
 _REFUSED = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
+# What OpenSSL says when the broker gives a reason in TLS's own words.
+_ALERT = "SSL alert number"
+_CERTIFICATE_ALERT = re.compile(f"(certificate|unknown ca).*{_ALERT}")
+_TOKENLESS = "Failed to acquire SASL OAUTHBEARER token: "
+_HANG_UP = "connection closed by peer"
+# A broker that ends or starts hangs up too, but not for so long.
+_HANG_UP_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
 Options = dict[str, str | int | float | bool]
 
@@ -35,6 +41,10 @@ def broker_options(settings: Settings) -> Options:
     """Where the broker is and how it lets a client in. Raises SettingsError for a file that is not as it must be."""
     access = settings.kafka_access
     check_ca(access.ca, "LAKE_KAFKA_CA")
+    if access.tokens:
+        check_ca(access.tokens.ca, "LAKE_KAFKA_TOKEN_CA")
+    if access.certificate:
+        read_certificate(access.certificate, "LAKE_KAFKA_CERTIFICATE")
     password = read_password(access.password_file, "LAKE_KAFKA_PASSWORD_FILE") if access.sasl else ""
     return {"bootstrap.servers": settings.kafka, **librdkafka_options(access, password)}
 
@@ -49,20 +59,25 @@ def client_config(settings: Settings) -> Options:
             f"the Kafka broker at {settings.kafka} does not answer (connection refused): start it with `lake up`."
         )
     options = broker_options(settings)
-    if settings.kafka_access.protocol != "plaintext" and (error := silence(options, DEADLINE_SECONDS)):
+    if error := silence(options, DEADLINE_SECONDS):
         raise broker_error(settings, error, "describe topics")
     return {**options, "client.id": "lake"}
 
 
 def silence(options: Mapping[str, str | int | float | bool], seconds: float) -> KafkaError | None:
-    """Why the broker does not answer, or None when it does. A refusal is told at once, all else after so many seconds.
+    """Why the broker does not answer, or None when it does. A refusal is told at once, that it hangs up whenever it is
+    asked after a few seconds, all else after `seconds`.
 
-    To a client librdkafka says no more than that time is up, and the reason only to a callback.
+    To a client librdkafka says no more than that time is up, and the reason only to a callback. Of a broker that hangs
+    up without a word it says there only that all are down.
     """
     heard: list[KafkaError] = []
     config: dict[str, Any] = {**options, "error_cb": heard.append}
-    client = AdminClient(config, logger=quiet())
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
+    try:
+        client = AdminClient(config, logger=quiet())
+    except KafkaException as exception:
+        return error_of(exception)
     while True:
         try:
             client.list_topics(timeout=min(_LOOK_SECONDS, seconds))
@@ -71,10 +86,18 @@ def silence(options: Mapping[str, str | int | float | bool], seconds: float) -> 
         else:
             return None
         client.poll(0)
-        if refusals := [told for told in heard if told.code() in _REFUSED]:
+        if refusals := [told for told in heard if told.code() in _REFUSED or _ALERT in told.str()]:
             return refusals[0]
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > min(seconds, _HANG_UP_SECONDS) and heard and all(map(hangs_up, heard)):
+            return heard[0]
+        if waited > seconds:
             return next((told for told in heard if told.code() != KafkaError._ALL_BROKERS_DOWN), error)
+
+
+def hangs_up(error: KafkaError) -> bool:
+    """Whether the broker took the call and ended it before it had answered."""
+    return error.code() == KafkaError._ALL_BROKERS_DOWN or _HANG_UP in error.str()
 
 
 def _is_refused(address: str) -> bool:
@@ -105,15 +128,33 @@ def broker_error(settings: Settings, error: KafkaError, doing: str) -> LakeError
     """The error for a person: Unavailable when nobody answers, SettingsError when the lake is not let in, else what the
     broker said to `doing`."""
     access = settings.kafka_access
+    if access.tokens and _TOKENLESS in error.str():
+        return SettingsError(
+            f"{access.tokens.url} gives no token for user '{access.user}' ({_said(error)}): check the settings "
+            f"LAKE_KAFKA_TOKEN_…, LAKE_KAFKA_USER and the secret in {access.password_file}."
+        )
     if error.code() == KafkaError._AUTHENTICATION:
         return SettingsError(
             f"the Kafka broker at {settings.kafka} does not let in user '{access.user}' ({_said(error)}): check "
             f"LAKE_KAFKA_USER, LAKE_KAFKA_SASL_MECHANISM and the password in {access.password_file}."
         )
-    if error.code() == KafkaError._SSL:
+    if _CERTIFICATE_ALERT.search(error.str()):
+        file = access.certificate or "none yet"
+        return SettingsError(
+            f"the Kafka broker at {settings.kafka} asks for a certificate that it trusts ({_said(error)}): set "
+            f"LAKE_KAFKA_CERTIFICATE, which is {file}, to the file of the lake's own."
+        )
+    if error.code() == KafkaError._SSL or _ALERT in error.str():
         return SettingsError(
             f"the Kafka broker at {settings.kafka} cannot be reached safely ({_said(error)}): check that LAKE_KAFKA_CA "
             "is the certificate file of its authority, and that it speaks what LAKE_KAFKA_SECURITY says."
+        )
+    if error.code() == KafkaError._INVALID_ARG:
+        return SettingsError(f"Kafka's client does not take the settings ({_said(error)}): check LAKE_KAFKA_….")
+    if hangs_up(error):
+        return Unavailable(
+            f"the Kafka broker at {settings.kafka} hangs up when it is asked: check that its listener speaks "
+            f"'{access.protocol}', and set LAKE_KAFKA_SECURITY to what it speaks."
         )
     if error.code() in _SILENT:
         return Unavailable(
@@ -124,8 +165,8 @@ def broker_error(settings: Settings, error: KafkaError, doing: str) -> LakeError
 
 
 def _said(error: KafkaError) -> str:
-    """Without the address before and the milliseconds behind."""
-    return re.sub(r"^\w+://\S+: | \(after \d+ms in state \w+.*$", "", error.str())
+    """Without the address or the task before and the milliseconds behind."""
+    return re.sub(rf"^{_TOKENLESS}|^\w+://\S+: | \(after \d+ms in state \w+.*$", "", error.str())
 
 
 def error_of(exception: KafkaException) -> KafkaError:

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from secrets import token_urlsafe
 
+from lake_assets.access import read_certificate
+from lake_assets.errors import SettingsError
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.kafka import LOGGING, fill_template
 from lake_assets.stack.layout import Layout
+from lake_assets.stack.passwords import write_private
 from lake_assets.stack.programs import Program
 
 # The worker's own clients, and those that it makes for connectors.
@@ -20,32 +24,72 @@ def prepare_connect(
     listen: str = THIS_MACHINE,
     host: str = THIS_MACHINE,
     security: Mapping[str, str] | None = None,
+    certificate: Path | None = None,
 ) -> None:
     """Write its configuration: `kafka` is the broker, `listen` what it binds, `host` how other workers find it.
-    `security` is what its clients are told of the broker's, None for an open one."""
+    `security` is what its clients are told of the broker's, None for an open one. With a `certificate`, a file of the
+    private key and the certificate, its REST API is reached by https. Raises SettingsError for that file."""
     options = {f"{client}{key}": value for client in CLIENTS for key, value in (security or {}).items()}
     fill_template(
         "worker.properties",
         layout.run / "worker.properties",
         kafka=kafka,
         connect_port=port,
+        scheme="https" if certificate else "http",
         listen=listen,
         host=host,
         plugins=jars / "plugins",
         secrets=layout.connect_secrets,
-        # A backslash would begin an escape.
-        security="\n".join(f"{key}={value}".replace("\\", "\\\\") for key, value in options.items()),
+        security=_lines(options),
+        rest=_lines(_rest_options(layout.run / "rest.p12", certificate)) if certificate else "",
     )
 
 
-def connect_program(layout: Layout, java: str, jars: Path) -> Program:
-    """No `needs`: the worker takes seconds to load its plugins and then waits for the broker by itself."""
+def _rest_options(keystore: Path, certificate: Path) -> dict[str, str]:
+    """Makes the keystore of the REST API's listener, which reads no PEM, with a password of its own."""
+    password, pem = token_urlsafe(24), read_certificate(certificate)
+    try:
+        write_private(keystore, _pkcs12(pem, password))
+    except ValueError as error:
+        raise SettingsError(f"{certificate} cannot be used for https: {error}.") from error
+    options = {
+        "ssl.keystore.type": "PKCS12",
+        "ssl.keystore.location": str(keystore),
+        "ssl.keystore.password": password,
+        "ssl.key.password": password,
+    }
+    return {f"listeners.https.{key}": value for key, value in options.items()}
+
+
+def _pkcs12(pem: str, password: str) -> bytes:
+    """Raises ValueError."""
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
+    from cryptography.x509 import load_pem_x509_certificates
+
+    first, *chain = load_pem_x509_certificates(pem.encode())
+    key = load_pem_private_key(pem.encode(), None)
+    if not isinstance(key, (RSAPrivateKey, EllipticCurvePrivateKey)) or key.public_key() != first.public_key():
+        raise ValueError("its first certificate is not that of its private key")
+    return pkcs12.serialize_key_and_certificates(b"rest", key, first, chain, BestAvailableEncryption(password.encode()))
+
+
+def _lines(options: Mapping[str, str]) -> str:
+    """In the format of properties, where a backslash would begin an escape."""
+    return "\n".join(f"{key}={value}".replace("\\", "\\\\") for key, value in options.items())
+
+
+def connect_program(layout: Layout, java: str, jars: Path, properties: tuple[str, ...] = ()) -> Program:
+    """No `needs`: the worker takes seconds to load its plugins and then waits for the broker by itself. `properties`
+    are more options of its virtual machine."""
     logging = f"-Dlog4j2.configurationFile={LOGGING}"
     main = "org.apache.kafka.connect.cli.ConnectDistributed"
     return Program(
         name="connect",
         command=(
-            *(java, "-Xms256m", "-Xmx1g", logging, "-cp", f"{jars / 'kafka'}/*", main),
+            *(java, "-Xms256m", "-Xmx1g", logging, *properties),
+            *("-cp", f"{jars / 'kafka'}/*", main),
             str(layout.run / "worker.properties"),
         ),
         # Run in its home: Hadoop's file system makes its temporary folders relative to it.

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
 
+from lake_assets.access import java_properties
 from lake_assets.conform.tokens import NAME, make_token_key
 from lake_assets.errors import LakeError, SettingsError
 from lake_assets.settings import Settings, lake_home, load_settings
@@ -50,12 +51,15 @@ PORTS: dict[str, int | str] = {
 }
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - who reaches a container is its network's business
 METABASE = "metabase"
+REST_CERTIFICATE = Path("connect") / "rest_certificate"
 SECRETS = (
     Path("pgpass"),
     Path("kafka_password"),
+    Path("kafka_certificate"),
     Path("connect_password"),
     Path("connect/postgres.properties"),
     Path("connect/kafka.properties"),
+    REST_CERTIFICATE,
     Path(NAME),
     Path(METABASE),
 )
@@ -139,10 +143,12 @@ def programs_of(parts: Sequence[str], settings: Settings, layout: Layout) -> lis
         prepare_kafka(layout, find_java(), jars, PORTS, EVERYWHERE, host)
         found.append(kafka_program(layout, find_java(), jars))
     if "connect" in parts:
-        host = socket.gethostbyname(socket.gethostname())
         port = int(PORTS["connect_port"])
-        prepare_connect(layout, jars, settings.kafka, port, EVERYWHERE, host, settings.kafka_for_java)
-        found.append(connect_program(layout, find_java(), jars))
+        certificate = layout.secrets / REST_CERTIFICATE if settings.connect.startswith("https:") else None
+        # By https it answers to names of its certificate only, and by http to an address that all can find.
+        host = socket.getfqdn() if certificate else socket.gethostbyname(socket.gethostname())
+        prepare_connect(layout, jars, settings.kafka, port, EVERYWHERE, host, settings.kafka_for_java, certificate)
+        found.append(connect_program(layout, find_java(), jars, java_properties(settings.kafka_access)))
     wanted = [program for program in found if _group(program.name) in parts]
     if missing := set(parts) - {_group(program.name) for program in wanted}:
         raise LakeError(f"There is no part {', '.join(sorted(missing))} for a container.")

@@ -33,12 +33,14 @@ def check_kafka(settings: Settings) -> str | None:
     if refused := _refuses(host, int(port)):
         return refused
     from lake_assets.errors import SettingsError
-    from lake_assets.landing.broker import broker_options, silence
+    from lake_assets.landing.broker import broker_options, hangs_up, silence
 
     try:
         error = silence(broker_options(settings), SECONDS)
     except SettingsError as wrong:
         return str(wrong)
+    if error and hangs_up(error):
+        return f"it hangs up when it is asked: LAKE_KAFKA_SECURITY says '{settings.kafka_access.protocol}'"
     return error.str() if error else None
 
 

@@ -30,11 +30,12 @@ def keep_passwords(layout: Layout, host: str, port: int) -> dict[str, str]:
     return passwords
 
 
-def write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str | bytes) -> None:
     """Never readable by others, not even for a moment, and replaced in one step."""
+    data = text.encode() if isinstance(text, str) else text
     aside = path.with_suffix(".new")
     aside.unlink(missing_ok=True)
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
     aside.replace(path)

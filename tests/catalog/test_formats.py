@@ -1,13 +1,24 @@
-"""Formats of contracts mean in DuckDB what they mean in the JDK."""
+"""Formats of dates mean in DuckDB what they mean in the JDK, and those of numbers and booleans are few."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import PurePath
 
 import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake_assets.catalog.formats import UnsupportedFormat, format_problem, has_offset, strptime_format
+from lake_assets.catalog.formats import (
+    UnsupportedFormat,
+    boolean_words,
+    format_problem,
+    has_offset,
+    strptime_format,
+    words_problem,
+)
+from lake_assets.catalog.parse import parse_contract
+from lake_assets.errors import LakeError
+from lake_assets.settings import PROJECT
 
 
 @pytest.mark.parametrize(
@@ -92,3 +103,27 @@ def test_a_format_must_hold_a_whole_day() -> None:
     assert format_problem("yyyy-MM-dd", time=True) is None
     for half in ("HH:mm", "yyyy-MM", "MM-dd", "yyyy-MM-dd hh:mm"):
         assert format_problem(half, time=True) is not None
+
+
+def test_the_words_of_a_boolean_are_two_that_differ() -> None:
+    assert words_problem("yes/no") is None
+    assert boolean_words("Ja/Nein") == ("ja", "nein")
+    for form in ("yes", "yes/", "/no", "yes/no/maybe", "Yes/yes", ""):
+        assert words_problem(form) == (
+            f"'{form}' must be the word for true, a slash and the word for false, such as yes/no."
+        )
+
+
+def test_a_format_that_a_number_or_a_boolean_cannot_have_is_a_problem_of_the_contract() -> None:
+    contract = (PROJECT / "tests" / "catalog" / "orders.yaml").read_text("utf-8")
+    added = "    properties:\n      - {{name: extra, logicalType: {}}}\n"
+    for text, sentence in (
+        ("boolean, logicalTypeOptions: {format: ja}", "'ja' must be the word for true"),
+        ("number, physicalType: double, logicalTypeOptions: {format: comma}", "decimal_comma"),
+        ("integer, logicalTypeOptions: {format: decimal_comma}", "format"),
+    ):
+        with pytest.raises(LakeError, match=sentence):
+            parse_contract(contract.replace("    properties:\n", added.format(text), 1), PurePath("orders.yaml"))
+    for text in ("boolean, logicalTypeOptions: {format: ja/nein}",
+                 "number, physicalType: double, logicalTypeOptions: {format: decimal_comma}"):  # fmt: skip
+        parse_contract(contract.replace("    properties:\n", added.format(text), 1), PurePath("orders.yaml"))

@@ -131,11 +131,32 @@ def test_a_json_column_has_the_narrowest_type_of_all_its_values(values: list[Any
         ("discount_rate", ["0.15", "0.20"], "double"),
         ("phone", ["4912345", "4967890"], "string"),
         ("zip", ["80331", "10115"], "string"),
-        ("size", ["12,50", "1.234,00"], "string"),
+        ("size", ["12,50", "1.234,00"], "decimal(12,2)"),
+        ("discount_rate", ["0,15", "0,2"], "double"),
+        ("size", ["1,234", "12,500"], "string"),
+        ("size", ["1,234.56", "12.50"], "string"),
+        ("size", ["1,234,567", "2,345,678"], "string"),
     ],
 )
 def test_the_name_tells_money_and_codes_from_other_numbers(name: str, values: list[str], expected: str) -> None:
     assert str(csv_column(values, name)[0].type) == expected
+
+
+def test_a_decimal_comma_is_a_format_where_a_value_proves_it() -> None:
+    field, line = csv_column(["12,50", "1.234,00", "1 234 567,5", "7", "-0,10"])
+    assert (str(field.type), field.format) == ("decimal(12,2)", "decimal_comma")
+    assert "conform reads" not in line
+    _, line = csv_column(["1,234", "12,500"])
+    assert "numbers with a comma that may stand before thousands" in line
+
+
+def test_two_words_of_a_csv_are_a_boolean_when_both_occur() -> None:
+    for words, form in ((["yes", "No", "NO"], "yes/no"), (["ja", "nein"], "ja/nein"), (["Y", "N"], "y/n")):
+        field, _ = csv_column(words)
+        assert (str(field.type), field.format) == ("boolean", form)
+    for words in (["yes", "yes"], ["yes", "maybe"], ["red", "blue"]):
+        assert str(csv_column(words)[0].type) == "string"
+    assert str(column(["yes", "no"])[0].type) == "string"
 
 
 def test_one_bad_number_among_good_ones_does_not_make_a_text() -> None:

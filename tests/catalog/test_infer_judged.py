@@ -67,6 +67,30 @@ def test_of_a_strangers_csv_only_the_rows_told_go_to_quarantine() -> None:
     assert all(row["_extra"] is None for row in result)
 
 
+def test_decimal_commas_and_words_are_read_as_the_sample_showed() -> None:
+    header = b"Id;At;Amount;Rate;Paid\n"
+    rows = [
+        "1;2026-01-01;12,50;0,155;ja",
+        "2;2026-01-02;1.234,56;-1,5;Nein",
+        "3;2026-01-03;1 234 567,8;2;JA",
+        "4;2026-01-04;7;3,0;nein",
+    ]
+    data = header + "\n".join(rows).encode()
+    asset = contract_of(data)
+    result = judged(asset, list(json_lines(data.splitlines(keepends=True))))
+    assert [codes(row) for row in result if row["_errors"]] == []
+    assert [(str(row["amount"]), row["rate"], row["paid"]) for row in result] == [
+        ("12.50", 0.155, True), ("1234.56", -1.5, False), ("1234567.80", 2.0, True), ("7.00", 3.0, False),
+    ]  # fmt: skip
+    unclear = [("1.234", "amount"), ("12.50", "amount"), (12.5, "amount"), ("1,2,3", "amount"), ("12,", "amount"),
+               ("1,234.50", "amount"), ("12.34,5", "amount"), ("12,345", "amount"), ("1.5", "rate"), ("1,5e3", "rate"),
+               ("inf", "rate"), ("true", "paid"), (True, "paid"), ("", "paid")]  # fmt: skip
+    good = {"Id": "5", "At": "2026-01-05", "Amount": 12, "Rate": "1,5", "Paid": "ja"}
+    events = [json.dumps({**good, name.capitalize(): value}).encode() for value, name in unclear]
+    assert [codes(row) for row in judged(asset, events)] == [[("type", name)] for _, name in unclear]
+    assert codes(judged(asset, [json.dumps(good).encode()])[0]) == []
+
+
 def test_of_a_jsonl_file_every_row_is_good_and_every_value_kept() -> None:
     random = Random(7)
     began = datetime(2026, 1, 1, tzinfo=UTC)

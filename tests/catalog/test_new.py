@@ -42,6 +42,17 @@ def test_the_contract_is_written_and_every_decision_is_shown(sample: Path, tmp_p
     assert result.exit_code == 0
 
 
+def test_columns_with_data_of_persons_are_shown_with_what_to_do(sample: Path, tmp_path: Path) -> None:
+    sample.write_text("id,at,email\n1,2026-01-01,a@example.com\n2,2026-01-02,b@example.com\n", "utf-8")
+    result = run("orders", "--from", str(sample))
+    written = tmp_path / "catalog" / "assets" / "orders.yaml"
+    assert [field.classification for field in parse_contract(written.read_text("utf-8"), written).fields] == [
+        None, None, "personal",
+    ]  # fmt: skip
+    assert "note: personal by their looks, so that marts do not see them: email;" in result.output
+    assert "{property: protection, value: {tokenise: [email]}}" in result.output
+
+
 def test_editors_find_the_schema_beside_any_catalog(sample: Path, tmp_path: Path) -> None:
     run("orders", "--from", str(sample))
     first = (tmp_path / "catalog" / "assets" / "orders.yaml").read_text("utf-8").splitlines()[0]
@@ -65,7 +76,8 @@ def test_a_sample_comes_from_stdin_and_a_contract_goes_elsewhere(sample: Path, t
     assert (told["contract"], told["event_time"]) == (str(out), "ordered_on")
     assert told["fields"][0] == {
         "field": "order_id", "payload_key": "Order ID", "type": "string", "required": True, "key": True,
-        "why": "text; never empty; key", "doubts": ["key by its name and because nearly no two rows share it"],
+        "personal": None, "why": "text; never empty; key",
+        "doubts": ["key by its name and because nearly no two rows share it"],
     }  # fmt: skip
     assert parse_contract(out.read_text("utf-8"), out).domain == "main"
     assert not (tmp_path / "catalog").exists()

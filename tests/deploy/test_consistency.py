@@ -5,12 +5,13 @@ import shutil
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from lake_assets.compile.grants import READER
 from lake_assets.settings import RUNNERS, TARGETS, load_settings
-from lake_assets.stack.container import EVERYWHERE, PORTS, SECRETS, programs_of
+from lake_assets.stack.container import EVERYWHERE, PORTS, REST_CERTIFICATE, SECRETS, programs_of
 from lake_assets.stack.dagster import DEFINITIONS
 from lake_assets.stack.layout import Layout
 from lake_assets.stack.stream import PREFIX
@@ -18,7 +19,7 @@ from tests.deploy.documents import DEPLOY, code_variables, compose, helm_values,
 
 WORDS = ("passwords", "roles")
 # No service of compose's needs them.
-OF_ONES_OWN_KAFKA = {"kafka_password", "connect_password"}
+OF_ONES_OWN_KAFKA = {"kafka_password", "kafka_certificate", "connect_password"}
 # Read by the libraries of the clouds, which is where the code says it leaves them.
 CLOUDS_OWN = ("GOOGLE_CLOUD_PROJECT", "AWS_REGION")
 
@@ -197,6 +198,42 @@ def test_pods_are_not_root_and_mount_what_they_name() -> None:
             mounts = {mount["mountPath"] for mount in box["volumeMounts"]}
             assert "/lake" in mounts
             assert "secrets" not in volumes or settings_map()["LAKE_SECRETS"] in mounts
+
+
+def test_files_that_settings_name_are_mounted_in_every_pod() -> None:
+    named = {Path(value) for name, value in settings_map().items() if name.endswith("_CA")}
+    assert named
+    for pod in [*pods(), helm_pod()]:
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        for box in pod["containers"]:
+            mounted = {Path(mount["mountPath"]): volumes[mount["name"]] for mount in box["volumeMounts"]}
+            for file in named:
+                assert mounted[file.parent]["configMap"]["name"] == "lake-authority", (file, box)
+    told = (DEPLOY.parent / "docs" / "deploy.md").read_text("utf-8")
+    assert all(f"create configmap lake-authority --from-file=home/{file.name}" in told for file in named)
+
+
+def test_the_workers_certificate_has_the_names_by_which_they_are_asked() -> None:
+    (worker,) = [
+        found["spec"]
+        for found in manifests()
+        if found["kind"] == "StatefulSet" and found["metadata"]["name"] == "lake-connect"
+    ]
+    told = (DEPLOY.parent / "docs" / "deploy.md").read_text("utf-8")
+    listed = re.search(r"subjectAltName=(\S+?)\"", told)
+    assert listed
+    names = listed[1].split(",")
+    service = urlsplit(settings_map()["LAKE_CONNECT"])
+    assert (service.scheme, service.port) == ("https", PORTS["connect_port"])
+    (box,) = worker["template"]["spec"]["containers"]
+    probe = box["readinessProbe"]["httpGet"]
+    assert probe["scheme"] == "HTTPS"
+    assert probe["httpHeaders"] == [{"name": "Host", "value": service.hostname}]
+    assert f"DNS:{service.hostname}" in names
+    assert f"DNS:*.{worker['serviceName']}.default.svc.cluster.local" in names
+    (secrets,) = [volume for volume in worker["template"]["spec"]["volumes"] if volume["name"] == "secrets"]
+    assert {item["path"] for item in secrets["secret"]["items"]} <= {str(path) for path in SECRETS}
+    assert str(REST_CERTIFICATE) in {item["path"] for item in secrets["secret"]["items"]}
 
 
 def helm_pod() -> dict[str, Any]:

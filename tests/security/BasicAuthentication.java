@@ -18,6 +18,9 @@ public class BasicAuthentication implements ConnectRestExtension, ContainerReque
     }
 
     public void filter(ContainerRequestContext request) {
+        if (request.getUriInfo().getPath().matches("/?connectors/[^/]+/(tasks|fence)/?") && !request.getMethod().equals("GET")) {
+            return; // from another worker, which signs it
+        }
         if (!credentials.equals(request.getHeaderString("Authorization"))) {
             request.abortWith(Response.status(Response.Status.UNAUTHORIZED).entity("User cannot access the resource.").build());
         }

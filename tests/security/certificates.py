@@ -8,14 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-    pkcs12,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
 
@@ -51,14 +44,6 @@ class Authority:
         )
         secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return secret + certificate.public_bytes(Encoding.PEM)
-
-
-def as_pkcs12(pem: bytes, password: str) -> bytes:
-    """For Jetty, which does not read Kafka's PEM."""
-    key, certificate = load_pem_private_key(pem, None), x509.load_pem_x509_certificate(pem)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
-    secret = BestAvailableEncryption(password.encode())
-    return pkcs12.serialize_key_and_certificates(b"server", key, certificate, None, secret)
 
 
 def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lake_assets.settings import Settings, load_settings
-from tests.security.own import Own, connect, kafka, postgres
+from tests.security.own import WAYS, Own, connect, kafka, postgres
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,12 @@ def own_postgres(own: Own) -> Generator[Settings]:
         yield load_settings()
 
 
+@pytest.fixture(scope="module", params=WAYS)
+def way(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def own_lake(own: Own, own_kafka: Settings, own_postgres: Settings) -> Generator[Settings]:
-    with connect(own):
-        yield load_settings()
+def own_lake(own: Own, own_kafka: Settings, own_postgres: Settings, way: str) -> Generator[Settings]:
+    with own.way_in(way), connect(own) as settings:
+        yield settings

@@ -8,10 +8,12 @@ import subprocess
 from base64 import b64encode
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import psycopg
+import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # pyright: ignore[reportPrivateImportUsage]
     AdminClient,
@@ -20,6 +22,7 @@ from confluent_kafka.admin import (  # pyright: ignore[reportPrivateImportUsage]
     UserScramCredentialUpsertion,
 )
 
+from lake_assets.access import java_properties
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.addresses import choose_ports, write_addresses
 from lake_assets.stack.connect import connect_program, prepare_connect
@@ -32,35 +35,51 @@ from lake_assets.stack.passwords import keep_passwords, write_private
 from lake_assets.stack.postgres import postgres_program, prepare_postgres
 from lake_assets.stack.programs import Program
 from lake_assets.stack.roles import bootstrap
-from tests.security.certificates import Authority, as_pkcs12
+from tests.security.certificates import Authority
 from tests.security.tls_door import tls_door
+from tests.security.token_server import AUDIENCE, ISSUER, SCOPE, TokenServer, serving
 from tests.stack.conditions import wait_until
 
 HERE = "127.0.0.1"
 # With the characters that JAAS and properties files escape.
 USER = 'team\\"lake'
+# How the lake gets in at Kafka's: with a name and a password, by its certificate, with tokens.
+WAYS = ("passwords", "certificate", "tokens")
+CLIENT = "lake-client"
+CLIENT_SECRET = 'client"s \\ 5%-token-secret'
 KAFKA_PASSWORD = 'back\\slash "quoted" 5%-secret'
 CONNECT_PASSWORD = "worker:secret"
-KEYSTORE_PASSWORD = "keystore"
+# A listener for each way to let clients in, and one without for those who look after the broker.
+DOORS = {
+    "inside": "PLAINTEXT",
+    "kafka_port": "SASL_SSL",
+    "mutual": "SSL",
+    "words": "SASL_PLAINTEXT",
+    "tokens": "SASL_SSL",
+}
 BROKER = """
-listeners=PLAINTEXT://127.0.0.1:{inside},SASL_SSL://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{inside},SASL_SSL://127.0.0.1:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+listeners={listeners},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={listeners}
+inter.broker.listener.name=INSIDE
+listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
-listener.name.sasl_ssl.plain.sasl.jaas.config={plain}
-listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={scram}
-listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram}
 ssl.keystore.type=PEM
 ssl.keystore.location={keystore}
+ssl.truststore.type=PEM
+ssl.truststore.location={authority}
+listener.name.mutual.ssl.client.auth=required
+listener.name.tokens.sasl.enabled.mechanisms=OAUTHBEARER
+listener.name.tokens.oauthbearer.sasl.jaas.config={module}.oauthbearer.OAuthBearerLoginModule required;
+listener.name.tokens.oauthbearer.sasl.server.callback.handler.class={module}.oauthbearer.OAuthBearerValidatorCallbackHandler
+listener.name.tokens.oauthbearer.sasl.oauthbearer.jwks.endpoint.url={jwks}
+listener.name.tokens.oauthbearer.sasl.oauthbearer.expected.audience={audience}
+listener.name.tokens.oauthbearer.sasl.oauthbearer.expected.issuer={issuer}
 """
+MODULE = "org.apache.kafka.common.security"
 WORKER = """
-listeners=https://127.0.0.1:{port}
-listeners.https.ssl.keystore.type=PKCS12
-listeners.https.ssl.keystore.location={keystore}
-listeners.https.ssl.keystore.password={password}
-listeners.https.ssl.key.password={password}
 rest.extension.classes=BasicAuthentication
 basic.credentials={credentials}
+config.providers.file.param.allowed.paths={secrets}
 """
 
 
@@ -73,6 +92,7 @@ class Own:
     authority: Authority
     stranger: Authority
     keystore: Path
+    tokens: TokenServer
 
     @staticmethod
     def make(home: Path) -> "Own":
@@ -80,13 +100,21 @@ class Own:
         layout.create()
         ports = choose_ports({}, home, frozenset())
         write_addresses(layout, ports)
+        ports |= {door: _free_port() for door in (*DOORS, "second_worker") if door not in ports}
         authority = Authority.make(home / "authority.pem")
         keystore = home / "server.pem"
         write_private(keystore, authority.issue(HERE).decode())
-        return Own(layout, ports, authority, Authority.make(home / "stranger.pem"), keystore)
+        write_private(layout.secrets / "client.pem", authority.issue(HERE).decode())
+        tokens = TokenServer(_free_port(), home / "jwks.json", CLIENT, CLIENT_SECRET)
+        return Own(layout, ports, authority, Authority.make(home / "stranger.pem"), keystore, tokens)
 
     def address(self, port: str) -> str:
         return f"{HERE}:{self.ports[port]}"
+
+    @property
+    def certificate(self) -> Path:
+        """The lake's own, for a broker that asks for one."""
+        return self.layout.secrets / "client.pem"
 
     def environment(self) -> dict[str, str]:
         """The settings by which the lake reaches all three servers."""
@@ -107,31 +135,70 @@ class Own:
         secrets = self.layout.secrets
         write_private(secrets / "kafka_password", f"{KAFKA_PASSWORD}\n")
         write_private(secrets / "connect_password", f"{CONNECT_PASSWORD}\n")
-        write_private(
-            self.layout.connect_secrets / "kafka.properties", f"password={_property(_jaas(KAFKA_PASSWORD))}\n"
-        )
+        write_private(secrets / "client_secret", f"{CLIENT_SECRET}\n")
+
+    @contextmanager
+    def way_in(self, way: str) -> Generator[None]:
+        """The settings of one of WAYS for the time of the block, and what the worker then may know."""
+        changes: dict[str, dict[str, str | None]] = {
+            "passwords": {},
+            "certificate": {
+                "LAKE_KAFKA": self.address("mutual"),
+                "LAKE_KAFKA_SECURITY": "ssl",
+                "LAKE_KAFKA_USER": None,
+                "LAKE_KAFKA_CERTIFICATE": str(self.certificate),
+            },
+            "tokens": {
+                "LAKE_KAFKA": self.address("tokens"),
+                "LAKE_KAFKA_SASL_MECHANISM": "OAUTHBEARER",
+                "LAKE_KAFKA_USER": CLIENT,
+                "LAKE_KAFKA_PASSWORD_FILE": str(self.layout.secrets / "client_secret"),
+                "LAKE_KAFKA_TOKEN_URL": self.tokens.url,
+                "LAKE_KAFKA_TOKEN_SCOPE": SCOPE,
+                "LAKE_KAFKA_TOKEN_CA": str(self.authority.ca),
+            },
+        }
+        secret = {"passwords": _jaas(KAFKA_PASSWORD), "certificate": "", "tokens": CLIENT_SECRET}[way]
+        write_private(self.layout.connect_secrets / "kafka.properties", f"password={_property(secret)}\n")
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in changes[way].items():
+                if value is None:
+                    patch.delenv(name)
+                else:
+                    patch.setenv(name, value)
+            yield
 
 
 @contextmanager
 def kafka(own: Own) -> Generator[None]:
-    """A broker for clients with SASL and TLS; it makes its users by a listener without, which no setting names."""
+    """A broker with all DOORS, which makes its users by the one that is open."""
     java, jars = find_java(), jars_folder()
-    inside = _free_port()
     prepare_kafka(own.layout, java, jars, own.ports)
-    module = "org.apache.kafka.common.security"
-    plain = f'{module}.plain.PlainLoginModule required "user_{_jaas(USER)}"="{_jaas(KAFKA_PASSWORD)}";'
     text = BROKER.format(
-        inside=inside,
-        port=own.ports["kafka_port"],
+        listeners=",".join(f"{door.upper()}://{own.address(door)}" for door in DOORS),
+        protocols=",".join(f"{door.upper()}:{protocol}" for door, protocol in DOORS.items()),
         controller=own.ports["controller_port"],
-        plain=_property(plain),
-        scram=f"{module}.scram.ScramLoginModule required;",
         keystore=own.keystore,
+        authority=own.authority.ca,
+        module=MODULE,
+        jwks=own.tokens.jwks.as_uri(),
+        audience=AUDIENCE,
+        issuer=ISSUER,
     )
+    logins = {
+        "plain": f'{MODULE}.plain.PlainLoginModule required "user_{_jaas(USER)}"="{_jaas(KAFKA_PASSWORD)}";',
+        "scram-sha-256": f"{MODULE}.scram.ScramLoginModule required;",
+        "scram-sha-512": f"{MODULE}.scram.ScramLoginModule required;",
+    }
+    for door, (mechanism, login) in product(("kafka_port", "words"), logins.items()):
+        text += f"listener.name.{door}.{mechanism}.sasl.jaas.config={_property(login)}\n"
     with (own.layout.run / "broker.properties").open("a", encoding="utf-8") as config:
         config.write(text)
-    with _running(own.layout, kafka_program(own.layout, java, jars)):
-        admin = AdminClient({"bootstrap.servers": f"{HERE}:{inside}", "log_level": 0})
+    program = kafka_program(own.layout, java, jars)
+    allowed = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={own.tokens.jwks.as_uri()}"
+    command = (program.command[0], allowed, *program.command[1:])
+    with _running(own.layout, replace(program, command=command)), serving(own.tokens, own.keystore):
+        admin = AdminClient({"bootstrap.servers": own.address("inside"), "log_level": 0})
         wait_until(lambda: _answers(admin), 60)
         users = [
             UserScramCredentialUpsertion(USER, ScramCredentialInfo(mechanism, 4096), KAFKA_PASSWORD.encode())
@@ -155,33 +222,33 @@ def postgres(own: Own) -> Generator[None]:
 
 
 @contextmanager
-def connect(own: Own) -> Generator[None]:
+def connect(own: Own, port: str = "connect_port") -> Generator[Settings]:
     """A worker whose own clients and REST API are secured. Kafka's extension for passwords is not among the lake's
     jars; what stands for it here does the same with one user."""
-    java, jars, settings = find_java(), jars_folder(), load_settings()
-    port = int(own.ports["connect_port"])
-    prepare_connect(own.layout, jars, settings.kafka, port, security=settings.kafka_for_java)
-    keystore = own.layout.home / "server.p12"
-    keystore.write_bytes(as_pkcs12(own.keystore.read_bytes(), KEYSTORE_PASSWORD))
+    java, jars, settings = find_java(), jars_folder(), replace(load_settings(), connect=f"https://{own.address(port)}")
+    layout = Layout(own.layout.home / port)
+    layout.create()
+    security, number = settings.kafka_for_java, int(own.ports[port])
+    prepare_connect(layout, jars, settings.kafka, number, security=security, certificate=own.keystore)
     credentials = b64encode(f"lake:{CONNECT_PASSWORD}".encode()).decode()
-    with (own.layout.run / "worker.properties").open("a", encoding="utf-8") as config:
-        config.write(WORKER.format(port=port, keystore=keystore, password=KEYSTORE_PASSWORD, credentials=credentials))
-    classes = _compiled(Path(java), jars, own.layout.run / "extension")
-    program = connect_program(own.layout, java, jars)
+    with (layout.run / "worker.properties").open("a", encoding="utf-8") as config:
+        config.write(WORKER.format(credentials=credentials, secrets=own.layout.connect_secrets))
+    classes = _compiled(Path(java), jars, layout.run / "extension")
+    program = connect_program(layout, java, jars, java_properties(settings.kafka_access))
     path = f"{jars / 'kafka'}/*"
     command = tuple(f"{classes}{os.pathsep}{path}" if part == path else part for part in program.command)
-    with _running(own.layout, Program("connect", command, directory=program.directory)):
+    with _running(own.layout, Program(port, command, directory=program.directory)):
         wait_until(lambda: check_connect(settings) is None, 120)
-        yield
+        yield settings
 
 
 def _compiled(java: Path, jars: Path, folder: Path) -> Path:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     source = Path(__file__).with_name("BasicAuthentication.java")
     compiler = java.resolve().with_name("javac")
     subprocess.run([compiler, "-cp", f"{jars / 'kafka'}/*", "-d", folder, source], check=True)
     services = folder / "META-INF" / "services"
-    services.mkdir(parents=True)
+    services.mkdir(parents=True, exist_ok=True)
     (services / "org.apache.kafka.connect.rest.ConnectRestExtension").write_text("BasicAuthentication\n", "utf-8")
     return folder
 

@@ -1,15 +1,17 @@
-"""A broker that asks for TLS and a password: the lake's own code gets in, and says in one sentence when it does not."""
+"""A broker that asks for TLS and a password, a certificate or a token: the lake's own code gets in, and says in one
+sentence when it does not."""
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaError
 
-from lake_assets.access import MECHANISMS, Mechanism
+from lake_assets.access import KafkaAccess, Mechanism, TokenEndpoint
 from lake_assets.compile.topic import topic_name, topic_spec
-from lake_assets.errors import LakeError, SettingsError
+from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.landing.broker import client_config
 from lake_assets.landing.produce import produce_lines
 from lake_assets.landing.records import record_offsets
@@ -19,7 +21,8 @@ from lake_assets.stack.health import check_kafka
 from lake_assets.stack.passwords import write_private
 from stream_app.group import group_settings
 from tests.landing.examples import example_asset
-from tests.security.own import KAFKA_PASSWORD, Own
+from tests.security.own import CLIENT, KAFKA_PASSWORD, Own
+from tests.security.token_server import AUDIENCE, SCOPE
 
 ASSET = example_asset("leads", partitions=1)
 EVENTS = [b'{"id": "%d", "at": "2026-03-01T10:00:00Z"}' % number for number in range(1_000)]
@@ -29,12 +32,15 @@ def with_access(settings: Settings, **changes: object) -> Settings:
     return replace(settings, kafka_access=replace(settings.kafka_access, **changes))
 
 
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"])
 def test_a_topic_is_made_and_events_are_sent_and_read_back_through_sasl_and_tls(
     own_kafka: Settings, mechanism: Mechanism
 ) -> None:
-    settings = with_access(own_kafka, mechanism=mechanism)
-    asset = example_asset(f"leads_{mechanism[-3:].lower()}", partitions=1)
+    gets_in(with_access(own_kafka, mechanism=mechanism), f"leads_{mechanism[-3:].lower()}")
+
+
+def gets_in(settings: Settings, name: str) -> None:
+    asset = example_asset(name, partitions=1)
     topic = topic_name(asset)
     (report,) = ensure_topics(settings, [topic_spec(asset)])
     assert report.outcome == "created"
@@ -102,3 +108,93 @@ def test_without_the_authority_of_its_own_the_broker_is_refused_in_one_sentence(
 def test_a_certificate_for_another_host_is_refused(own_kafka: Settings) -> None:
     settings = replace(own_kafka, kafka=own_kafka.kafka.replace("127.0.0.1", "localhost"))
     refused(settings, SettingsError, r"cannot be reached safely .*check that LAKE_KAFKA_CA")
+
+
+def with_certificate(own: Own, settings: Settings, certificate: Path | None) -> Settings:
+    """At the door that asks for one, and for no password."""
+    access = KafkaAccess("ssl", "PLAIN", "", Path("/none"), own.authority.ca, certificate, None)
+    return replace(settings, kafka=own.address("mutual"), kafka_access=access)
+
+
+def test_a_broker_that_asks_for_a_certificate_is_shown_the_lake_s_own(own: Own, own_kafka: Settings) -> None:
+    gets_in(with_certificate(own, own_kafka, own.certificate), "leads_mutual")
+
+
+def test_without_a_certificate_that_the_broker_trusts_it_is_refused_in_one_sentence(
+    own: Own, own_kafka: Settings
+) -> None:
+    strange = own.layout.secrets / "strange.pem"
+    write_private(strange, own.stranger.issue("127.0.0.1").decode())
+    for certificate, is_now in ((None, "none yet"), (strange, strange)):
+        words = rf"asks for a certificate that it trusts .*: set LAKE_KAFKA_CERTIFICATE, which is {is_now}, to the file"
+        refused(with_certificate(own, own_kafka, certificate), SettingsError, words)
+
+
+def with_tokens(own: Own, settings: Settings, **changes: object) -> Settings:
+    """At the door that asks for one, for the client that the endpoint knows."""
+    endpoint = TokenEndpoint(own.tokens.url, SCOPE, own.authority.ca)
+    secret = own.layout.secrets / "client_secret"
+    access = KafkaAccess("sasl_ssl", "OAUTHBEARER", CLIENT, secret, own.authority.ca, None, endpoint)
+    return replace(settings, kafka=own.address("tokens"), kafka_access=replace(access, **changes))
+
+
+def test_a_broker_that_asks_for_tokens_gets_them_from_the_endpoint(own: Own, own_kafka: Settings) -> None:
+    given = own.tokens.given
+    gets_in(with_tokens(own, own_kafka), "leads_tokens")
+    assert own.tokens.given > given
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda own: {"password_file": own.certificate}, "no such client, or another secret"),
+        (lambda own: {"tokens": TokenEndpoint(own.tokens.url, "", own.authority.ca)}, "invalid_scope"),
+        (lambda own: {"tokens": TokenEndpoint(own.tokens.url, SCOPE, own.stranger.ca)}, "SSL certificate"),
+        (lambda own: {"tokens": TokenEndpoint("https://127.0.0.1:1/", SCOPE, None)}, "Could not connect to server"),
+    ],
+    ids=["another secret", "no scope", "an authority that did not sign for it", "nobody there"],
+)
+def test_an_endpoint_that_gives_no_token_is_told_in_one_sentence(
+    own: Own, own_kafka: Settings, change: Callable[[Own], dict[str, object]], words: str
+) -> None:
+    settings = with_tokens(own, own_kafka, **change(own))
+    refused(settings, SettingsError, rf"gives no token for user '{CLIENT}' \(.*{words}.*check .* LAKE_KAFKA_TOKEN")
+
+
+def test_a_token_that_the_broker_does_not_believe_is_refused_in_one_sentence(own: Own, own_kafka: Settings) -> None:
+    own.tokens.audience = "another"
+    try:
+        refused(with_tokens(own, own_kafka), SettingsError, rf"does not let in user '{CLIENT}' .*invalid_token")
+    finally:
+        own.tokens.audience = AUDIENCE
+
+
+@pytest.mark.parametrize(
+    ("door", "protocol"),
+    [
+        ("mutual", "plaintext"),
+        ("kafka_port", "ssl"),
+        ("inside", "ssl"),
+        ("words", "plaintext"),
+    ],
+    ids=["TLS", "TLS with passwords", "neither", "passwords"],
+)
+def test_a_broker_that_hangs_up_on_what_its_listener_does_not_speak_is_told_soon(
+    own: Own, own_kafka: Settings, door: str, protocol: str
+) -> None:
+    settings = replace(with_access(own_kafka, protocol=protocol), kafka=own.address(door))
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match=f"hangs up when it is asked: .*speaks '{protocol}', and set LAKE_KAFKA_SEC"):
+        compare_topics(settings, [topic_spec(ASSET)])
+    assert time.monotonic() - began < 15
+    assert "LAKE_KAFKA_SECURITY" in (check_kafka(settings) or "")
+
+
+def test_a_certificate_that_is_none_is_told_instead_of_raised(own: Own, own_kafka: Settings) -> None:
+    broken = own.layout.secrets / "broken.pem"
+    blocks = (f"-----BEGIN {kind}-----\nbroken\n-----END {kind}-----\n" for kind in ("PRIVATE KEY", "CERTIFICATE"))
+    write_private(broken, "".join(blocks))
+    settings = with_certificate(own, own_kafka, broken)
+    with pytest.raises(SettingsError, match=r"does not take the settings .*ssl\.\w+\.location"):
+        compare_topics(settings, [topic_spec(ASSET)])
+    assert "location" in (check_kafka(settings) or "")

@@ -5,7 +5,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from lake_assets.access import MECHANISMS, KafkaAccess, java_options, librdkafka_options, read_password
+from lake_assets.access import (
+    KafkaAccess,
+    Mechanism,
+    java_options,
+    java_properties,
+    librdkafka_options,
+    read_certificate,
+    read_password,
+)
 from lake_assets.compile.connector import domain_connector
 from lake_assets.errors import SettingsError, Unavailable
 from lake_assets.landing.broker import broker_options
@@ -16,7 +24,10 @@ from lake_assets.stack.passwords import write_private
 from lake_assets.warehouse.metric_tables import sink_database
 
 REFERENCE = "${file:/lake/secrets/connect/kafka.properties:password}"
+PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
 SASL = {"LAKE_KAFKA_SECURITY": "sasl_ssl", "LAKE_KAFKA_USER": "lake"}
+TOKENS = {"LAKE_KAFKA_SASL_MECHANISM": "OAUTHBEARER", "LAKE_KAFKA_TOKEN_URL": "https://id.example/token"}
 CA = {"LAKE_KAFKA_CA": "/ca.pem"}
 
 
@@ -43,7 +54,27 @@ def give(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
         (
             {**SASL, "LAKE_KAFKA_SASL_MECHANISM": "GSSAPI"},
             "LAKE_KAFKA_SASL_MECHANISM is 'GSSAPI'",
-            "it must be one of SCRAM-SHA-512, SCRAM-SHA-256, PLAIN",
+            "it must be one of SCRAM-SHA-512, SCRAM-SHA-256, PLAIN, OAUTHBEARER",
+        ),
+        (
+            {**SASL, "LAKE_KAFKA_SASL_MECHANISM": "OAUTHBEARER"},
+            "LAKE_KAFKA_SASL_MECHANISM is 'OAUTHBEARER' and LAKE_KAFKA_TOKEN_URL is ''",
+            "set it to the https address that gives tokens",
+        ),
+        (
+            {**SASL, **TOKENS, "LAKE_KAFKA_TOKEN_URL": "http://id.example/token"},
+            "LAKE_KAFKA_SASL_MECHANISM is 'OAUTHBEARER' and LAKE_KAFKA_TOKEN_URL is 'http://id.example/token'",
+            "set it to the https address that gives tokens",
+        ),
+        (
+            {**SASL, "LAKE_KAFKA_TOKEN_CA": "/ca.pem"},
+            "LAKE_KAFKA_TOKEN_CA is set, but LAKE_KAFKA_SASL_MECHANISM is 'SCRAM-SHA-512'",
+            "set LAKE_KAFKA_SASL_MECHANISM to OAUTHBEARER",
+        ),
+        (
+            {**SASL, "LAKE_KAFKA_SECURITY": "sasl_plaintext", "LAKE_KAFKA_CERTIFICATE": "/own.pem"},
+            "LAKE_KAFKA_CERTIFICATE is set, but LAKE_KAFKA_SECURITY is 'sasl_plaintext'",
+            "set LAKE_KAFKA_SECURITY to ssl or sasl_ssl",
         ),
         ({"LAKE_KAFKA_SECURITY": "sasl_ssl"}, "LAKE_KAFKA_SECURITY is 'sasl_ssl'", "set LAKE_KAFKA_USER too"),
         (
@@ -136,9 +167,9 @@ def test_tls_alone_asks_for_no_password(home: Path, monkeypatch: pytest.MonkeyPa
     assert settings.kafka_for_java == {"security.protocol": "SSL"}
 
 
-@pytest.mark.parametrize("mechanism", MECHANISMS)
-def test_the_sink_is_told_the_same_with_a_reference_for_the_password(mechanism: str) -> None:
-    access = KafkaAccess("sasl_ssl", mechanism, 'a"b', Path("/none"), Path("/ca.pem"))
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"])
+def test_the_sink_is_told_the_same_with_a_reference_for_the_password(mechanism: Mechanism) -> None:
+    access = KafkaAccess("sasl_ssl", mechanism, 'a"b', Path("/none"), Path("/ca.pem"), None, None)
     told = java_options(access, REFERENCE)
     module = "plain.PlainLoginModule" if mechanism == "PLAIN" else "scram.ScramLoginModule"
     assert told == {
@@ -154,6 +185,84 @@ def test_the_sink_is_told_the_same_with_a_reference_for_the_password(mechanism: 
     assert librdkafka_options(access, "pw")["security.protocol"] == "sasl_ssl"
 
 
+def test_a_certificate_of_the_lake_s_own_is_one_file_for_all_clients(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = home / "own.pem"
+    write_private(own, PRIVATE_KEY + CERTIFICATE)
+    give(monkeypatch, {"LAKE_KAFKA_SECURITY": "ssl", "LAKE_KAFKA_CERTIFICATE": str(own)})
+    settings = load_settings()
+    assert broker_options(settings) == {
+        "bootstrap.servers": settings.kafka,
+        "security.protocol": "ssl",
+        "ssl.certificate.location": str(own),
+        "ssl.key.location": str(own),
+    }
+    assert settings.kafka_for_java == {
+        "security.protocol": "SSL",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(own),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "words"),
+    [
+        (PRIVATE_KEY + CERTIFICATE, 0o640, "holds the private key and the certificate and others may read it: say"),
+        (CERTIFICATE, 0o600, "holds no private key that all parts can read: write it as `openssl pkcs8"),
+        (PRIVATE_KEY.replace("PRIVATE", "RSA PRIVATE") + CERTIFICATE, 0o600, "holds no private key that all parts"),
+        (PRIVATE_KEY.replace("PRIVATE", "ENCRYPTED PRIVATE") + CERTIFICATE, 0o600, "holds no private key that all"),
+        (PRIVATE_KEY, 0o600, "holds no certificate: write it behind the private key."),
+    ],
+    ids=["others may read it", "no key", "an old form", "behind a password", "no certificate"],
+)
+def test_a_file_that_not_all_clients_can_use_as_a_certificate_is_told(
+    tmp_path: Path, text: str, mode: int, words: str
+) -> None:
+    file = tmp_path / "own.pem"
+    file.write_text(text, "utf-8")
+    file.chmod(mode)
+    with pytest.raises(SettingsError, match=f"^{file} {words}"):
+        read_certificate(file, "LAKE_KAFKA_CERTIFICATE")
+
+
+def test_clients_that_get_tokens_are_told_where_and_the_secret_only_by_reference(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = {"LAKE_KAFKA_TOKEN_SCOPE": "lake", "LAKE_KAFKA_TOKEN_CA": str(home / "ca.pem")}
+    give(monkeypatch, {**SASL, **TOKENS, **more})
+    (home / "ca.pem").write_text("certificate", "utf-8")
+    write_private(home / "secrets" / "kafka_password", "pw")
+    settings = load_settings()
+    assert broker_options(settings) == {
+        "bootstrap.servers": settings.kafka,
+        "security.protocol": "sasl_ssl",
+        "sasl.mechanism": "OAUTHBEARER",
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.client.id": "lake",
+        "sasl.oauthbearer.client.secret": "pw",
+        "sasl.oauthbearer.token.endpoint.url": "https://id.example/token",
+        "sasl.oauthbearer.scope": "lake",
+        "https.ca.location": str(home / "ca.pem"),
+    }
+    package = "org.apache.kafka.common.security.oauthbearer"
+    reference = f"${{file:{home}/secrets/connect/kafka.properties:password}}"
+    assert settings.kafka_for_java == {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "OAUTHBEARER",
+        "sasl.jaas.config": f"{package}.OAuthBearerLoginModule required "
+        f'ssl.truststore.type="PEM" ssl.truststore.location="{home}/ca.pem";',
+        "sasl.login.callback.handler.class": f"{package}.OAuthBearerLoginCallbackHandler",
+        "sasl.oauthbearer.token.endpoint.url": "https://id.example/token",
+        "sasl.oauthbearer.client.credentials.client.id": "lake",
+        "sasl.oauthbearer.client.credentials.client.secret": reference,
+        "sasl.oauthbearer.scope": "lake",
+    }
+    assert java_properties(settings.kafka_access) == (
+        "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=https://id.example/token",
+    )
+
+
 @pytest.mark.parametrize("mode", [0o604, 0o640, 0o660])
 def test_a_password_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
     file = tmp_path / "password"
@@ -161,7 +270,7 @@ def test_a_password_that_others_may_read_is_refused(tmp_path: Path, mode: int) -
     file.chmod(mode)
     with pytest.raises(SettingsError) as told:
         read_password(file, "LAKE_KAFKA_PASSWORD_FILE")
-    assert str(told.value) == f"{file} holds a password and others may read it: say `chmod 600 {file}`."
+    assert str(told.value) == f"{file} holds the password and others may read it: say `chmod 600 {file}`."
 
 
 def test_a_password_that_is_not_there_is_told_with_where_to_write_it(tmp_path: Path) -> None:

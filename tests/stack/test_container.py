@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from lake_assets.errors import LakeError, SettingsError
 from lake_assets.settings import load_settings
 from lake_assets.stack.container import PORTS, main, make_home, make_passwords, programs_of
 from lake_assets.stack.layout import Layout
 from lake_assets.stack.passwords import read_passwords
+from tests.security.certificates import Authority
 from tests.stack.conditions import wait_until
 
 # Serves programs given as NAME CODE pairs; each needs the one before it, which is well when its file is there.
@@ -164,6 +167,68 @@ def test_the_worker_is_told_how_to_get_in_with_a_reference_for_the_password(
         (login,) = [line for line in told if line.startswith(f"{client}sasl.jaas.config=")]
         assert login.endswith(f'password="${{file:{file}:password}}";')
     assert not [line for line in told if "secret" in line.replace(str(layout.secrets), "")]
+
+
+def test_a_worker_that_gets_tokens_may_ask_that_address_and_shows_its_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "kafka_certificate").write_text("key and certificate", "utf-8")
+    home, url = tmp_path / "home", "https://id.example/token"
+    own = str(home / "secrets" / "kafka_certificate")
+    access = {"LAKE_KAFKA_SECURITY": "sasl_ssl", "LAKE_KAFKA_USER": "lake", "LAKE_KAFKA_CERTIFICATE": own}
+    tokens = {"LAKE_KAFKA_SASL_MECHANISM": "OAUTHBEARER", "LAKE_KAFKA_TOKEN_URL": url}
+    variables = {"LAKE_HOME": str(home), "LAKE_SECRETS": str(given), "LAKE_KAFKA": "broker:9093"}
+    for name, value in {**variables, **access, **tokens}.items():
+        monkeypatch.setenv(name, value)
+    layout = Layout(home)
+    make_home(layout)
+    (program,) = programs_of(["connect"], load_settings(), layout)
+    assert f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={url}" in program.command
+    assert stat.S_IMODE(Path(own).stat().st_mode) == 0o600
+    told = (layout.run / "worker.properties").read_text("utf-8").splitlines()
+    for client in ("", "producer.", "consumer.", "admin."):
+        assert f"{client}ssl.keystore.location={own}" in told
+
+
+def test_the_worker_speaks_what_the_lake_s_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, home = tmp_path / "given", tmp_path / "home"
+    (given / "connect").mkdir(parents=True)
+    for name, value in {"LAKE_HOME": str(home), "LAKE_SECRETS": str(given), "LAKE_KAFKA": "broker:9092"}.items():
+        monkeypatch.setenv(name, value)
+    layout = Layout(home)
+
+    def told() -> list[str]:
+        make_home(layout)
+        programs_of(["connect"], load_settings(), layout)
+        return (layout.run / "worker.properties").read_text("utf-8").splitlines()
+
+    monkeypatch.setenv("LAKE_CONNECT", "http://lake-connect:8083")
+    assert "listeners=http://0.0.0.0:8083" in told()
+    monkeypatch.setenv("LAKE_CONNECT", "https://lake-connect:8083")
+    with pytest.raises(
+        SettingsError, match=r"there is no file .*/connect/rest_certificate: write the private key and the"
+    ):
+        told()
+    authority = Authority.make(tmp_path / "ca.pem")
+    (given / "connect" / "rest_certificate").write_bytes(authority.issue("127.0.0.1"))
+    lines = told()
+    assert "listeners=https://0.0.0.0:8083" in lines
+    assert f"rest.advertised.host.name={socket.getfqdn()}" in lines
+    (password,) = [
+        line.partition("=")[2] for line in lines if line.startswith("listeners.https.ssl.keystore.password=")
+    ]
+    keystore = layout.run / "rest.p12"
+    assert stat.S_IMODE(keystore.stat().st_mode) == 0o600
+    key, certificate, _ = load_key_and_certificates(keystore.read_bytes(), password.encode())
+    assert key
+    assert certificate
+    assert certificate.issuer == authority.certificate.subject
+    other = Authority.make(tmp_path / "other.pem").issue("127.0.0.1").partition(b"-----BEGIN CERT")[0]
+    (given / "connect" / "rest_certificate").write_bytes(other + authority.ca.read_bytes())
+    with pytest.raises(SettingsError, match=r"cannot be used for https: its first certificate is not that of its priv"):
+        told()
 
 
 def test_the_web_server_is_told_where_the_code_server_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

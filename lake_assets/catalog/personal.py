@@ -1,0 +1,52 @@
+"""Whether a sampled column looks like data of persons: e-mail addresses, phone numbers, names. Few false alarms matter
+more than finding all: what is never right is not read."""
+
+import re
+from collections.abc import Iterable
+from itertools import islice
+
+_MOST_VALUES = 1_000
+_NEARLY_ALL = 0.8
+_EMAIL = re.compile(r"[^@\s,;:/]+@[^@\s,;:/]+\.[A-Za-z]{2,}")
+_EMAIL_NAME = re.compile(r"(?:^|_)e?_?mail(?:_address)?_?$")
+_PHONE = re.compile(r"(?=(?:\D*\d){7,15}\D*$)\+?[\d ()./-]+")
+_PHONE_NAME = re.compile(r"(?:^|_)(?:(?:tele)?phone|telefon|tel|mobile|cell|handy|fax)(?:_?(?:number|no|nr))?_?$")
+_WORD = r"[^\W\d_]+(?:['\u2019.-][^\W\d_]*)*"
+_NAME = re.compile(rf"{_WORD}(?: {_WORD}){{0,4}}")
+# Of nothing but persons.
+_NAME_NAME = re.compile(
+    r"(?:^|_)(?:(?:first|last|middle|given|family|full|maiden)_?name|forename|surname|vorname|nachname)_?$"
+)
+# Of persons or of companies, which only the values tell.
+_WHO_NAME = re.compile(
+    r"(?:^|_)(?:customer|client|contact|person|employee|patient|passenger|guest|driver|recipient|applicant|student|"
+    r"card_?holder)_(?:full_?)?name_?$"
+)
+_PERSON = re.compile(rf"{_WORD}(?: {_WORD}){{1,3}}")
+_COMPANY = re.compile(
+    r"(?i)\b(?:gmbh|ag|kg|ohg|ug|se|inc|ltd|llc|llp|plc|corp|co|sa|sas|sarl|srl|spa|bv|nv|oy|ab|as)\b\.?$"
+)
+
+
+def personal_data(name: str, values: Iterable[str]) -> str | None:
+    """What of persons a column of texts holds, for example `e-mail addresses`, or None; `name` is the field's, and
+    `values` are those of the sample, each once.
+
+    An address with an @ is one whatever the column is called. Numbers and names are told by the column's name and its
+    values together. A column without values is judged by its name.
+    """
+    found = list(islice((value.strip() for value in values), _MOST_VALUES))
+
+    def nearly_all(pattern: "re.Pattern[str]", but: "re.Pattern[str] | None" = None) -> bool:
+        fit = sum(bool(pattern.fullmatch(value)) and not (but and but.search(value)) for value in found)
+        return fit >= len(found) * _NEARLY_ALL
+
+    if (found or _EMAIL_NAME.search(name)) and nearly_all(_EMAIL):
+        return "e-mail addresses"
+    if _PHONE_NAME.search(name) and nearly_all(_PHONE):
+        return "phone numbers"
+    if _NAME_NAME.search(name) and nearly_all(_NAME):
+        return "names of persons"
+    if _WHO_NAME.search(name) and found and nearly_all(_PERSON, but=_COMPANY):
+        return "names of persons"
+    return None
