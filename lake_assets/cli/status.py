@@ -6,7 +6,9 @@ import click
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object: parts, assets, metrics, why a lag is unknown.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object: parts, assets, metrics, why a lag is unknown, disk."
+)
 def command(as_json: bool) -> None:
     """Show each part's health and last error, and how far each asset is behind.
 
@@ -14,8 +16,9 @@ def command(as_json: bool) -> None:
     landed, windows that are queued, windows that a check holds back, and a sentence when events do not come as often as
     its contract says. For each metric: events per second, records that
     are not counted yet, the watermark (how far its event time is), windows that are not final, and events set aside.
+    Says so when the disk of the lake's folder is nearly full.
 
-    Exit code 0 when all parts answer, 3 when one does not.
+    Exit code 0 when all parts answer, 3 when one does not or the disk is nearly full.
 
     \b
     Examples:
@@ -28,10 +31,12 @@ def command(as_json: bool) -> None:
     from lake_assets.errors import LakeError
     from lake_assets.orchestration.backlog import Backlog, MetricBacklog, backlog, metric_backlog
     from lake_assets.project import read_catalog, read_metrics
-    from lake_assets.settings import load_settings
+    from lake_assets.settings import lake_home, load_settings
+    from lake_assets.stack.health import check_disk
     from lake_assets.stack.lifecycle import status
 
     parts = status()
+    disk = check_disk(lake_home())
     assets: list[Backlog] = []
     metrics: list[MetricBacklog] = []
     unknown: str | None = None
@@ -50,6 +55,7 @@ def command(as_json: bool) -> None:
                 "assets": [dataclasses.asdict(asset) for asset in assets],
                 "metrics": [dataclasses.asdict(metric) for metric in metrics],
                 "lag_unknown": unknown,
+                "disk": disk,
             }
         )
     else:
@@ -94,4 +100,6 @@ def command(as_json: bool) -> None:
             )
         if unknown:
             click.echo(f"The lag is unknown: {unknown}")
-    sys.exit(0 if all(part.health is None for part in parts) else 3)
+        if disk:
+            click.echo(disk)
+    sys.exit(0 if disk is None and all(part.health is None for part in parts) else 3)

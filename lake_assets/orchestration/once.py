@@ -77,9 +77,10 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
         report.closed = mart_access_for(settings).missing(mart_schemas(settings))
     with Ledger(settings) as ledger:
         left = {(entry.asset, entry.window) for entry in ledger.pending(list(assets))}
-        for entry in pending:
-            if (entry.asset, entry.window) not in left:
-                report.published.setdefault(entry.asset, []).append(entry.window)
+        # A window that changed for two reasons is in the queue twice.
+        for name, window in dict.fromkeys((entry.asset, entry.window) for entry in pending):
+            if (name, window) not in left:
+                report.published.setdefault(name, []).append(window)
         for asset in assets.values():
             if held := [row.window for row in ledger.held_back(asset)]:
                 report.held_back[asset.name] = held

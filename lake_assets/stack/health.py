@@ -1,9 +1,11 @@
 """Asks each part a real question. A check returns None when the part answered, else why it did not, in a few words."""
 
+import shutil
 import socket
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from textwrap import shorten
 from urllib.parse import urlsplit
 
@@ -13,6 +15,7 @@ from lake_assets.stack.stream import check_stream, stream_parts
 
 SECONDS = 3.0
 HEARTBEAT_SECONDS = 120.0  # it beats every 30 s
+_ROOM = 100_000_000  # bytes
 
 
 def check_postgres(settings: Settings) -> str | None:
@@ -126,6 +129,17 @@ def checks(settings: Settings, layout: Layout, code_port: int) -> Mapping[str, C
         "webserver": lambda _: check_webserver(settings),
         **{part: partial(check_stream, layout, part) for part in stream_parts(settings)},
     }
+
+
+def check_disk(home: Path) -> str | None:
+    """What to do when the disk with the lake's folder is nearly full: its servers end then, one after the other."""
+    free = shutil.disk_usage(home).free if home.exists() else _ROOM
+    if free >= _ROOM:
+        return None
+    return (
+        f"The disk of {home} has {free / 1e6:.1f} MB left: make room there, and what ended comes back by itself. "
+        "Nothing that was stored is lost."
+    )
 
 
 def _refuses(host: str, port: int) -> str | None:

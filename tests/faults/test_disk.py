@@ -1,0 +1,75 @@
+"""The disk that the whole embedded stack is on."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from lake_assets.settings import PROJECT, load_settings
+from lake_assets.stack.lifecycle import down, status, up
+from tests.buckets.conftest import copy_contracts
+from tests.end_to_end.conftest import Lake
+from tests.faults.folders import small
+from tests.faults.sales import landed, send
+from tests.stack.conditions import wait_until
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Generator[Lake]:
+    """A stack of its own with all its data on a small disk, and the example's sales."""
+    # As short as the sockets in it need.
+    home = Path(tempfile.mkdtemp(prefix="lake-"))
+    with pytest.MonkeyPatch.context() as patch, small(home, 400_000):
+        patch.setenv("LAKE_HOME", str(home))
+        patch.setenv("LAKE_CATALOG", str(tmp_path / "catalog"))
+        patch.setenv("LAKE_DBT_PROJECT", str(tmp_path / "dbt"))
+        copy_contracts(tmp_path / "catalog", "", ["sales"])
+        shutil.copytree(PROJECT / "dbt_project", tmp_path / "dbt", ignore=shutil.ignore_patterns("target", "logs"))
+        try:
+            up()
+            made = Lake(load_settings(), tmp_path, dict(os.environ))
+            made.ok("apply")
+            yield made
+        finally:
+            down()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def fill(log: Path) -> None:
+    """Leaves no room."""
+    with log.open("ab", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(1 << 16))
+
+
+@pytest.mark.fault(
+    "the disk with everything on it is full, of logs for example: servers end, and start again in vain",
+    "`lake status` says so; with room all come back by themselves, and every event is there once",
+)
+def test_a_disk_full_of_logs_stops_everything_and_costs_nothing(lake: Lake) -> None:
+    home = lake.settings.home
+    send(lake, (f"before{n}" for n in range(500)))
+    lake.ok("run")
+    log = home / "logs" / "of_somebody_else.log"
+    later = "\n".join(str(n) * 100 for n in range(10_000))
+
+    def has_stopped() -> bool:
+        fill(log)
+        lake("produce", "sales", "-", "--format", "jsonl", stdin=later)
+        return any(part.health for part in status())
+
+    wait_until(has_stopped)
+    told = lake("status")
+    assert told.code == 3
+    assert "MB left: make room there" in told.out
+    log.unlink()
+    wait_until(lambda: [part for part in status() if part.health] == [])
+    send(lake, (f"after{n}" for n in range(500)))
+    lake.ok("run")
+    landed(lake)
+    orders = "select count(distinct order_id) as n from sales_staging.sales"
+    assert lake.staging(orders) == [{"n": 1_000}]
