@@ -15,20 +15,22 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("asset")
-@click.argument("keys", metavar="KEY...", nargs=-1, required=True)
+@click.argument("keys", metavar="[KEY]...", nargs=-1)
 @click.option("--confirm", metavar="CHECKSUM", help="Remove what was shown with this checksum.")
 @click.option("--even-so", is_flag=True, help="Also when it is more than one person is likely to have.")
 @click.option("--json", "as_json", is_flag=True, help="The plan or the receipt as one JSON object.")
 def command(asset: str, keys: tuple[str, ...], confirm: str | None, even_so: bool, as_json: bool) -> None:
     """Show which events of an asset are a person's, and remove them everywhere when told the checksum.
 
-    KEY is the value of the contract's key, or FIELD=VALUE for another field; of several all must hold. Good,
+    KEY is the value of the contract's key, or FIELD=VALUE for another field; of several all must hold. With - in their
+    place, or without any, they are read from standard input, one a line: what stands on the command line is kept in the
+    shell's history and shown in the list of processes. Good,
     quarantined and repeated events of all windows go: from raw, whose files are written again without them, from
     staging and quarantine, and from every older file and snapshot of both. The windows and their marts are made again.
 
     Without --confirm nothing is removed. With it exactly that is removed whose checksum it is: when anything has
     changed since, nothing is. More than 10,000 rows, or more than 100 that are over 1 % of the asset, need --even-so.
-    A run that died is finished by the same command.
+    A run that died is finished by the same command, and --confirm finishes it without any KEY.
 
     The receipt in the ledger has a keyed hash of the person and not the key; asking for the same KEY again finds it.
     lake audit counts the rows as forgotten and stays in balance. What Kafka, metrics and back-ups hold is out of
@@ -38,15 +40,16 @@ def command(asset: str, keys: tuple[str, ...], confirm: str | None, even_so: boo
 
     \b
     Examples:
-      lake forget leads L-1042
-      lake forget leads L-1042 --confirm 3f1c0a9be2d4
+      lake forget leads
+      lake forget leads - < key.txt
+      lake forget leads - --confirm 3f1c0a9be2d4 < key.txt
       lake forget leads email=ada@example.com
     """
     from lake_assets.cli.names import find
     from lake_assets.cli.tables import show_json
     from lake_assets.errors import LakeError
     from lake_assets.ledger.ledger import Ledger
-    from lake_assets.orchestration.forget import forget, out_of_reach, plan, wanted_fields
+    from lake_assets.orchestration.forget import begun, forget, out_of_reach, plan, wanted_fields
     from lake_assets.orchestration.once import make_windows
     from lake_assets.project import read_catalog
     from lake_assets.settings import load_settings
@@ -54,15 +57,17 @@ def command(asset: str, keys: tuple[str, ...], confirm: str | None, even_so: boo
     settings = load_settings()
     assets = read_catalog(settings)
     found = find(assets, asset)
-    wanted = wanted_fields(found, keys)
 
     def make(pending: "Sequence[Pending]") -> "Mapping[str, str]":
         return make_windows(settings, assets, pending, lambda step: click.echo(f"  {step}", err=True)).failed
 
+    beside = [one for one in assets.values() if one.dataset == found.dataset and one is not found]
     with Ledger(settings) as ledger:
         if not ledger.exists():
             raise LakeError("nothing is applied yet: run 'lake apply' first.")
-        planned = plan(settings, ledger, found, wanted)
+        planned = begun(settings, ledger, found, confirm) if confirm and not keys else None
+        wanted = () if planned else wanted_fields(found, keys if keys not in ((), ("-",)) else _keys_from_input())
+        planned = planned or plan(settings, ledger, found, wanted)
         told = out_of_reach(settings, found, planned)
         if confirm is None:
             if as_json:
@@ -70,7 +75,7 @@ def command(asset: str, keys: tuple[str, ...], confirm: str | None, even_so: boo
             else:
                 _print_plan(planned, told)
             return
-        receipt, failed = forget(settings, ledger, found, wanted, confirm, even_so, make)
+        receipt, failed = forget(settings, ledger, found, beside, wanted, confirm, even_so, make)
     if as_json:
         show_json(_receipt_values(receipt) | {"failed": failed, "out_of_reach": told})
     else:
@@ -78,6 +83,17 @@ def command(asset: str, keys: tuple[str, ...], confirm: str | None, even_so: boo
     for step, reason in failed.items():
         click.echo(f"{step} failed: {reason}", err=True)
     sys.exit(1 if failed else 0)
+
+
+def _keys_from_input() -> list[str]:
+    """One a line; what a person types at the terminal is not shown."""
+    from lake_assets.errors import LakeError
+
+    text: str = click.prompt("KEY", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read()
+    keys = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+    if not keys:
+        raise LakeError("no KEY came from standard input: write one on a line.")
+    return keys
 
 
 def _plan_values(found: "Plan") -> dict[str, object]:

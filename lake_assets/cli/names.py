@@ -8,9 +8,14 @@ from lake_assets.errors import LakeError
 
 
 def find(assets: Mapping[str, Asset], name: str) -> Asset:
-    """The asset of that name. Raises LakeError, with the nearest name, when there is none."""
+    """The asset of that name, or the newest version of that dataset when the name is no asset's any more.
+
+    Raises LakeError, with the nearest name, when there is none.
+    """
     if name in assets:
         return assets[name]
+    if versions := [asset for asset in assets.values() if asset.dataset == name]:
+        return max(versions, key=lambda asset: asset.major)
     near = difflib.get_close_matches(name, assets, n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(assets) or 'none yet'}."
     raise LakeError(f"there is no asset '{name}': {hint}")

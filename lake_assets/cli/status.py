@@ -14,7 +14,7 @@ def command(as_json: bool) -> None:
 
     Each part is asked a real question, which takes 3 s at most. For each asset: records that are produced and have not
     landed, windows that are queued, windows that a check holds back, and a sentence when events do not come as often as
-    its contract says. For each metric: events per second, records that
+    its contract says or when a removal of a person is not finished. For each metric: events per second, records that
     are not counted yet, the watermark (how far its event time is), windows that are not final, and events set aside.
     Says so when the disk of the lake's folder is nearly full.
 
@@ -79,8 +79,8 @@ def command(as_json: bool) -> None:
                 [(asset.asset, asset.under_way, asset.queued, asset.held_back) for asset in assets],
             )
             for asset in assets:
-                if asset.silence:
-                    click.echo(f"{asset.asset}: {asset.silence}")
+                for sentence in filter(None, (asset.silence, asset.forgetting)):
+                    click.echo(f"{asset.asset}: {sentence}")
         if metrics:
             show(
                 ("metric", "events/s", "to count", "watermark", "open windows", "late", "undecodable", "transaction"),

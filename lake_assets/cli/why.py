@@ -21,6 +21,7 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
 
     from lake_assets.cli.names import find
     from lake_assets.cli.tables import show, show_json
+    from lake_assets.ledger.forgotten import unfinished
     from lake_assets.ledger.ledger import Ledger
     from lake_assets.ledger.removals import NOTHING, removed
     from lake_assets.ledger.why import check_window, verdict
@@ -36,8 +37,9 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
         pending = [entry for entry in ledger.pending([found.name]) if window in (None, entry.window)]
         held = {entry.window: entry for entry in ledger.held_back(found) if window in (None, entry.window)}
         gone = removed(ledger, found)
+        begun = {name: one for one in unfinished(ledger) if one.dataset == found.dataset for name in one.windows}
         counts = [count for _, count in ledger.partitions(found, window)] if window else []
-    names = [window] if window else sorted({*published, *held, *(entry.window for entry in pending)})
+    names = [window] if window else sorted({*published, *held, *(entry.window for entry in pending), *begun})
     verdicts = {
         name: verdict(
             found,
@@ -45,6 +47,7 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
             [e for e in pending if e.window == name],
             held.get(name),
             gone.get(name, NOTHING),
+            begun.get(name),
         )
         for name in names
     }

@@ -6,7 +6,7 @@ than the schema. What is required, conform has judged.
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,10 @@ _AS_IT_CAME = ("key", "payload")
 _NOT_CLUSTERED = ("FLOAT", "BYTES", "RECORD")
 _MOST_CLUSTERED = 4
 _COLUMN_DESCRIPTION_LENGTH, _TABLE_DESCRIPTION_LENGTH = 1_024, 16_384
+# Rows that one statement names by their offsets: its text may have 1 MB.
+_NAMED = 20_000
+# SQL's names of types that the API names otherwise.
+_SQL_TYPES = {"BOOLEAN": "BOOL", "INTEGER": "INT64", "FLOAT": "FLOAT64"}
 # IAM's kinds of members in the words of a dataset's access list.
 _ENTRIES = {"group": "groupByEmail", "user": "userByEmail", "serviceAccount": "userByEmail"}
 # Whoever has a role in the project; a new dataset is open to them.
@@ -266,10 +270,64 @@ def rows_by_window(tables: Sequence[BigQueryTable], windows: Sequence[str] | Non
     )
 
 
+def rows_by_partition(tables: Sequence[BigQueryTable], windows: Sequence[str]) -> str:
+    """For each table, by its place in `tables`, each of these windows and each Kafka partition: how many rows."""
+    return "\nunion all\n".join(
+        f"select {place} as place, {WINDOW}, {_position(table)[0]} as kafka_partition, count(*) as row_count "
+        f"from {table.sql} where {_in(table, windows)} group by {WINDOW}, kafka_partition"
+        for place, table in enumerate(tables)
+    )
+
+
+def rows_where(table: BigQueryTable, condition: str) -> str:
+    """Window, Kafka partition and offset of the rows that a condition holds for."""
+    partition, offset = _position(table)
+    return f"select {WINDOW}, {partition}, {offset} from {table.sql} where {condition}"
+
+
+def removed_where(table: BigQueryTable, condition: str) -> str:
+    """Deletes the rows that a condition holds for."""
+    return f"delete from {table.sql} where {condition}"
+
+
+def at_positions(table: BigQueryTable, at: Mapping[str, Collection[tuple[int, int]]]) -> Iterator[str]:
+    """Conditions that together hold for the rows with these Kafka partitions and offsets in these windows."""
+    partition, offset = _position(table)
+    found = [(window, position) for window, positions in sorted(at.items()) for position in sorted(positions)]
+    for first in range(0, len(found), _NAMED):
+        offsets: dict[str, dict[int, list[str]]] = {}
+        for window, (of, one) in found[first : first + _NAMED]:
+            offsets.setdefault(window, {}).setdefault(of, []).append(str(one))
+        named = " or ".join(
+            f"({_in(table, [window])} and {partition} = {of} and {offset} in ({', '.join(listed)}))"
+            for window, by_partition in offsets.items()
+            for of, listed in by_partition.items()
+        )
+        # The windows once more by themselves: only what is plain chooses partitions for sure.
+        yield f"{_in(table, list(offsets))} and ({named})"
+
+
+def values_equal(names: Sequence[str]) -> str:
+    """A condition: these columns have the values of the query's parameters `v0`, `v1` and so on."""
+    return " and ".join(f"`{name}` = @v{number}" for number, name in enumerate(names))
+
+
+def parameter_types(table: BigQueryTable, names: Sequence[str]) -> list[str]:
+    """What SQL calls the types of these columns."""
+    types: dict[str, str] = {field["name"]: field["type"] for field in table.fields}
+    return [_SQL_TYPES.get(types[name], types[name]) for name in names]
+
+
 def quarantine_errors(quarantine: BigQueryTable) -> str:
     """What `reasons` wants of the quarantine table, in BigQuery's words."""
     row_id = "concat(cast(`partition` as string), ':', cast(`offset` as string)) as row_id"
     return f"(\n  select {WINDOW}, {row_id}, error\n  from {quarantine.sql}, unnest(errors) as error\n)"
+
+
+def _position(table: BigQueryTable) -> tuple[str, str]:
+    """The columns with Kafka's partition and offset, which quarantine has under other names."""
+    is_staging = any(field["name"] == "_kafka_partition" for field in table.fields)
+    return ("`_kafka_partition`", "`_offset`") if is_staging else ("`partition`", "`offset`")
 
 
 def _in(table: BigQueryTable, windows: Sequence[str]) -> str:

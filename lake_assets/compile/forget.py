@@ -1,7 +1,7 @@
 """Finds the rows of a person: SQL that compares a field with a value as the contract reads it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lake_assets.catalog.model import Field
 from lake_assets.compile.rules import given, typed
@@ -11,18 +11,16 @@ from lake_assets.compile.sql import identifier, literal
 Wanted = tuple[Field, str]
 
 
-def payload_matches(wanted: Sequence[Wanted], source: str, columns: str) -> str:
-    """The `columns` of the rows of `source` whose `payload` has all these values, as text or as the contract reads it.
+def payload_matches(readings: Sequence[Sequence[Wanted]], source: str, columns: str) -> str:
+    """The `columns` of the rows of `source` whose `payload` has all these values, as text or as a contract reads it.
 
-    `unreadable` is true for those that are no JSON object and hold all values somewhere in their text.
+    Each of `readings` is one contract's for the same person. `unreadable` is true for rows that are no JSON object and
+    hold all values somewhere in their text.
     """
-    shape = json.dumps({field.payload_key: "VARCHAR" for field, _ in wanted})
-    has = " and ".join(
-        f"(coalesce({given(field)} = {literal(value)}, false) "
-        f"or coalesce({typed(field)} = {_read(field, value)}, false))"
-        for field, value in wanted
-    )
-    holds = " and ".join(f"coalesce(contains(_text, {literal(value)}), false)" for _, value in wanted)
+    shape = json.dumps({field.payload_key: "VARCHAR" for wanted in readings for field, _ in wanted})
+    has = " or ".join(f"({_has(wanted)})" for wanted in readings)
+    values = {value for wanted in readings for _, value in wanted}
+    holds = " and ".join(f"coalesce(contains(_text, {literal(value)}), false)" for value in sorted(values))
     return f"""\
 with decoded as (
   select *, try(decode(payload)) as _text
@@ -37,11 +35,24 @@ from extracted
 where case when _given is null then {holds} else {has} end"""
 
 
-def staging_matches(wanted: Sequence[Wanted], tokens: Sequence[str | None]) -> str:
-    """A condition over the staging table; a token stands for the value of a field that has one."""
-    return " and ".join(
-        f"coalesce({identifier(field.name)} = {literal(token) if token else _read(field, value)}, false)"
+def staging_values(wanted: Sequence[Wanted], tokens: Sequence[str | None]) -> Mapping[str, str]:
+    """By column the value that staging has, as SQL of DuckDB; a token stands for the value of a field that has one."""
+    return {
+        field.name: literal(token) if token else _read(field, value)
         for (field, value), token in zip(wanted, tokens, strict=True)
+    }
+
+
+def values_match(values: Mapping[str, str]) -> str:
+    """A condition over the staging table: it has all these values; never true when none is given."""
+    return " and ".join(f"coalesce({identifier(name)} = {value}, false)" for name, value in values.items()) or "false"
+
+
+def _has(wanted: Sequence[Wanted]) -> str:
+    return " and ".join(
+        f"(coalesce({given(field)} = {literal(value)}, false) "
+        f"or coalesce({typed(field)} = {_read(field, value)}, false))"
+        for field, value in wanted
     )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lake_assets.catalog.accounting import PartitionCount
+from lake_assets.catalog.accounting import PartitionCount, WindowOutput
+from lake_assets.catalog.wire import from_json
 from lake_assets.ledger.ledger import Ledger
 
 
@@ -46,6 +47,24 @@ class Receipt:
     decided_at: datetime
     done_at: datetime | None
     windows: Mapping[str, Rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A removal of a person that was begun and is not done; it is under way, or a process died."""
+
+    dataset: str
+    checksum: str
+    decided_at: datetime
+    windows: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"the removal of a person that was begun on {self.decided_at:%Y-%m-%d %H:%M} UTC is not finished"
+
+    @property
+    def command(self) -> str:
+        """What finishes it; it needs no key of the person."""
+        return f"lake forget {self.dataset} --confirm {self.checksum}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +144,15 @@ def receipts(ledger: Ledger, dataset: str) -> list[Receipt]:
     ]
 
 
+def unfinished(ledger: Ledger) -> list[Unfinished]:
+    """The removals of all datasets that are not done, oldest first."""
+    rows = ledger.connection.execute(
+        'select asset, checksum, decided_at, array_agg("window" order by "window") from ledger.receipt as r '
+        "join ledger.forgotten_window on receipt = r.id where done_at is null group by r.id order by r.id"
+    ).fetchall()
+    return [Unfinished(dataset, checksum, decided, tuple(windows)) for dataset, checksum, decided, windows in rows]
+
+
 def forgotten_runs(ledger: Ledger, receipt: int) -> list[OffsetRun]:
     """The offsets of one receipt."""
     rows = ledger.connection.execute(
@@ -191,6 +219,17 @@ def is_counted(ledger: Ledger, receipt: int) -> bool:
         "select counted_at is not null from ledger.receipt where id = %s", (receipt,)
     ).fetchone()
     return bool(row and row[0])
+
+
+def files_made_since(ledger: Ledger, receipt: int, asset: str, windows: Sequence[str]) -> set[str]:
+    """The files of these windows that were made when the tables were without the rows already."""
+    found = ledger.connection.execute(
+        "select output from ledger.window as w join ledger.receipt as r on w.published_at > r.counted_at "
+        'where r.id = %s and w.asset = %s and "window" = any(%s) and output is not null',
+        (receipt, asset, list(windows)),
+    ).fetchall()
+    outputs = [from_json(WindowOutput, text) for (text,) in found]
+    return {path for output in outputs for path in (*output.good_files, *output.quarantine_files)}
 
 
 def forgotten(ledger: Ledger, dataset: str) -> dict[str, Forgotten]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.windows import window_start
 from lake_assets.errors import LakeError
+from lake_assets.ledger.forgotten import Unfinished
 from lake_assets.ledger.ledger import HeldBack, Pending, PublishedWindow
 from lake_assets.ledger.removals import NOTHING, Removed
 
@@ -26,9 +27,14 @@ def verdict(
     pending: Sequence[Pending],
     held: HeldBack | None,
     gone: Removed = NOTHING,
+    begun: Unfinished | None = None,
 ) -> tuple[str, str]:
-    """What is the matter with one window, and what to do next. `gone` is what retention took of it."""
+    """What is the matter with one window, and what to do next. `gone` is what retention took of it, `begun` a removal
+    of a person that has rows in it."""
     state, following = _verdict(asset, published, pending, held)
+    if begun:
+        told = str(begun)
+        return f"{told[0].upper()}{told[1:]}. {state}", f"Unless a process is at it: {begun.command}"
     if not gone.at:
         return state, following
     taken = " and ".join(f"{element} on {at:%Y-%m-%d %H:%M} UTC" for element, at in sorted(gone.at.items()))

@@ -8,6 +8,7 @@ from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.landing.lag import lags
 from lake_assets.landing.topics import offsets
+from lake_assets.ledger.forgotten import unfinished
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.once import known_offsets
 from lake_assets.orchestration.refresh import observe
@@ -20,13 +21,15 @@ from lake_assets.stack.stream import PREFIX, stream_numbers
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """`under_way` are records that have not landed, `queued` and `held_back` are windows. `silence` says in a sentence
-    how arrivals break the contract's frequency."""
+    how arrivals break the contract's frequency, `forgetting` which removal of a person is not finished, and what
+    finishes it."""
 
     asset: str
     under_way: int
     queued: int
     held_back: int
     silence: str | None
+    forgetting: str | None
 
 
 def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
@@ -39,6 +42,7 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
         # Without this, what has landed since the sensor last looked would be neither under way nor queued.
         observe(settings, ledger, chosen, ledger.cursors())
         silent = silences(settings, chosen)
+        begun = {one.dataset: f"{one}; unless a process is at it: {one.command}" for one in unfinished(ledger)}
         queued = {(entry.asset, entry.window) for entry in ledger.pending()}
         return [
             Backlog(
@@ -47,6 +51,7 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
                 sum(name == asset.name for name, _ in queued),
                 len(ledger.held_back(asset)),
                 silent.get(asset.name),
+                begun.get(asset.dataset),
             )
             for asset, lag in zip(chosen, lags(settings, chosen, known_offsets(ledger, chosen)), strict=True)
         ]

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,7 +18,8 @@ import duckdb
 from lake_assets.bucket import let_read
 from lake_assets.catalog.accounting import PartitionCount
 from lake_assets.catalog.model import Asset
-from lake_assets.compile.forget import Wanted, payload_matches, staging_matches
+from lake_assets.catalog.windows import window_end, window_key, window_start, windows_between
+from lake_assets.compile.forget import Wanted, payload_matches, staging_values
 from lake_assets.compile.sql import literal
 from lake_assets.conform.tokens import new_salt, sealed, token
 from lake_assets.errors import LakeError, Unavailable
@@ -32,6 +33,7 @@ from lake_assets.ledger.forgotten import (
     Rows,
     add_files_deleted,
     decide_to_forget,
+    files_made_since,
     forgotten_runs,
     is_counted,
     receipts,
@@ -43,23 +45,23 @@ from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.ledger.removals import add_leftover_files, removed
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.retention import expire, settle_removals
-from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.orchestration.targets import erasure_for, warehouse_for
 from lake_assets.orchestration.versions import applied_versions
+from lake_assets.project import contract_text
 from lake_assets.settings import Settings
-from lake_assets.warehouse.erasure import (
-    HeldRow,
-    Position,
-    held_rows,
-    partition_rows,
-    purge,
-    quarantine_relation,
-    remove_rows,
-    staging_matching,
-)
+from lake_assets.stores import scheme
+from lake_assets.warehouse.erasure import Erasure, HeldRow, Position, Positions
 
 # More than one person has, so that a mistaken value (an empty text, a default) does not empty an asset.
 _MANY_ROWS = 10_000
 _MANY_PERCENT, _FEW_ROWS = 1, 100
+# What a bucket may keep of files that are removed.
+_BUCKETS = {
+    "s3": "Where the bucket keeps versions of its objects, older ones have these rows until its lifecycle rules end "
+    "them: remove those versions, or let the bucket keep none.",
+    "gs": "The bucket keeps removed files for seven days unless its soft delete is switched off, and older versions "
+    "where it is told to: remove those, or let the bucket keep none.",
+}
 # Brings these entries of the queue and the marts behind them up to date; by step why that failed.
 Make = Callable[[Sequence[Pending]], Mapping[str, str]]
 
@@ -68,7 +70,8 @@ Make = Callable[[Sequence[Pending]], Mapping[str, str]]
 class Plan:
     """What `forget` would remove. `windows` has the rows by place, `files` are raw files that would be written again,
     `of` all rows of raw. `begun` is the receipt that a process left open, `earlier` those that are done. `unreadable`
-    counts events that are no JSON object and have the value somewhere in their text: they are never removed."""
+    counts events that are no JSON object and have the value somewhere in their text: they are never removed.
+    `unsearched` are tables of older versions with rows that neither their fields nor raw could tell of."""
 
     asset: str
     windows: Mapping[str, Rows]
@@ -77,6 +80,7 @@ class Plan:
     sequence: int
     of: int
     unreadable: int
+    unsearched: tuple[str, ...]
     begun: Receipt | None
     earlier: tuple[Receipt, ...]
 
@@ -120,27 +124,44 @@ def wanted_fields(asset: Asset, keys: Sequence[str]) -> tuple[Wanted, ...]:
 
 def plan(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wanted]) -> Plan:
     """What the asset has of it now. Removes nothing. Raises LakeError, Unavailable."""
-    if settings.target != "local":
-        raise LakeError(
-            f"lake forget does not know the target '{settings.target}' yet: remove the rows there by its own means."
-        )
+    if ledger.contracts().get(asset.name) != contract_text(asset):
+        raise LakeError(f"the contract of {asset.name} is not the one that is applied: run 'lake apply' first.")
     with ledger.locked(f"dataset:{asset.dataset}"):
         settle_removals(settings, ledger, warehouse_for(settings), asset)
         return _plan(settings, ledger, asset, wanted)
 
 
+def begun(settings: Settings, ledger: Ledger, asset: Asset, checksum: str) -> Plan | None:
+    """What was begun with this checksum and is not finished; to finish it nobody needs to know the person."""
+    found = next(
+        (one for one in receipts(ledger, asset.dataset) if one.done_at is None and one.checksum == checksum), None
+    )
+    return found and _begun(ledger, found, sum(window_rows(settings, asset).values()), ())
+
+
 def forget(
-    settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wanted], checksum: str, even_so: bool, make: Make
+    settings: Settings,
+    ledger: Ledger,
+    asset: Asset,
+    beside: Sequence[Asset],
+    wanted: Sequence[Wanted],
+    checksum: str,
+    even_so: bool,
+    make: Make,
 ) -> tuple[Receipt, Mapping[str, str]]:
     """Removes what `plan` says, if that still has this checksum; the receipt, and by step what could not be made again.
 
-    What an earlier process had begun for the asset is finished first. Raises LakeError, Unavailable.
+    The rows go from all versions of the dataset; those `beside` the asset have a contract, and are made again too. What
+    an earlier process had begun is finished first; if it is this, nothing needs to be `wanted`. Raises LakeError,
+    Unavailable.
     """
     failed: dict[str, str] = {}
     for receipt in (one for one in receipts(ledger, asset.dataset) if one.done_at is None):
-        failed |= _finish(settings, ledger, asset, receipt, make)
+        failed |= _finish(settings, ledger, asset, beside, receipt, make)
         if receipt.checksum == checksum:
             return _receipt(ledger, asset, receipt.id), failed
+    if not wanted:
+        raise LakeError(f"what was begun with the checksum {checksum} is finished already, by another process.")
     found = plan(settings, ledger, asset, wanted)
     if found.checksum != checksum or not found.windows:
         raise LakeError(
@@ -157,7 +178,7 @@ def forget(
     number = decide_to_forget(
         ledger, asset.dataset, fields, hashed, checksum, found.sequence, found.files, found.windows, found.runs
     )
-    failed |= _finish(settings, ledger, asset, _receipt(ledger, asset, number), make)
+    failed |= _finish(settings, ledger, asset, beside, _receipt(ledger, asset, number), make)
     return _receipt(ledger, asset, number), failed
 
 
@@ -181,6 +202,14 @@ def out_of_reach(settings: Settings, asset: Asset, found: Plan) -> list[str]:
             f"{found.unreadable:,} events that are no JSON object have the value in their text and stay: "
             f"see them with lake quarantine {asset.name}."
         )
+    if found.unsearched:
+        told.append(
+            f"{', '.join(found.unsearched)} of older versions cannot be searched by this where raw has not their "
+            "windows any more: name the person by a field that they have too, or drop these tables."
+        )
+    told += erasure_for(settings).out_of_reach()
+    if keeps := _BUCKETS.get(scheme(settings.bucket)):
+        told.append(keeps)
     told.append(
         "Metrics have counted these events already, and back-ups, logs and copies of tables may hold them: remove them "
         "there."
@@ -200,7 +229,7 @@ def _plan(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wan
     name = _named(asset, wanted)
     known = [r for r in receipts(ledger, asset.dataset) if hmac.compare_digest(r.hash, sealed(name, r.salt))]
     earlier = tuple(one for one in known if one.done_at is not None)
-    begun = next((one for one in known if one.done_at is None), None)
+    open_one = next((one for one in known if one.done_at is None), None)
     rows = window_rows(settings, asset)
     dropped = [field.name for field, _ in wanted if field.protection == "drop"]
     if dropped and any(entry.raw_rows and entry.window not in rows for entry in ledger.windows(asset)):
@@ -210,16 +239,18 @@ def _plan(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wan
         )
     raw = files(settings, asset, rows.keys())
     of = sum(rows.values())
-    if begun:
-        listed = tuple(forgotten_runs(ledger, begun.id))
-        return Plan(asset.name, begun.windows, begun.files, listed, begun.sequence, of, 0, begun, earlier)
+    if open_one:
+        return _begun(ledger, open_one, of, earlier)
+    versions = _versions(ledger, asset)
+    readings = [meant for one in versions if len(meant := _meant(one, wanted)) == len(wanted)]
     paths = {file.path: window for window, held in raw.by_window.items() for file in held}
-    hits = _raw_rows(paths, payload_matches(wanted, _reading(paths), "filename, _topic, _partition, _offset"))
+    hits = _raw_rows(paths, payload_matches(readings, _reading(paths), "filename, _topic, _partition, _offset"))
     in_raw = [(path, topic, position) for path, topic, position, unreadable in hits if not unreadable]
     at: defaultdict[str, set[Position]] = defaultdict(set)
     for path, _, position in in_raw:
         at[paths[path]].add(position)
-    held = {one: _held(settings, one, wanted, at, set(rows)) for one in _versions(ledger, asset)}
+    erasure = erasure_for(settings)
+    held = {one: _held(erasure, asset, one, wanted, readings, at) for one in versions}
     # A row of a table whose event says it in another way, as a contract's entry point may.
     others: defaultdict[str, set[Position]] = defaultdict(set)
     for staged, quarantined in held.values():
@@ -243,9 +274,15 @@ def _plan(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wan
         raw.sequence,
         of,
         sum(unreadable for *_, unreadable in hits),
+        tuple(one.name for one in versions if one != asset and _is_unsearched(ledger, asset, one, wanted, rows)),
         None,
         earlier,
     )
+
+
+def _begun(ledger: Ledger, receipt: Receipt, of: int, earlier: tuple[Receipt, ...]) -> Plan:
+    listed = tuple(forgotten_runs(ledger, receipt.id))
+    return Plan(receipt.dataset, receipt.windows, receipt.files, listed, receipt.sequence, of, 0, (), receipt, earlier)
 
 
 def _versions(ledger: Ledger, asset: Asset) -> list[Asset]:
@@ -254,21 +291,64 @@ def _versions(ledger: Ledger, asset: Asset) -> list[Asset]:
     return [asset, *(replace(one, topic=asset.topic) for one in others)]
 
 
+def _is_unsearched(
+    ledger: Ledger, asset: Asset, version: Asset, wanted: Sequence[Wanted], in_raw: Collection[str]
+) -> bool:
+    """Whether a version has rows that are not in raw any more, and not all fields to find them by."""
+    meant = _meant(version, wanted)
+    if len(meant) == len(wanted) and not any(field.protection == "drop" for field, _ in meant):
+        return False
+    there = set(_windows_of(version, asset, in_raw))
+    return any(entry.raw_rows and entry.window not in there for entry in ledger.windows(version))
+
+
+def _meant(version: Asset, wanted: Sequence[Wanted]) -> list[Wanted]:
+    """What is wanted as a version declares it, as far as it has these fields."""
+    own = {field.name: field for field in version.fields}
+    return [(own[field.name], value) for field, value in wanted if field.name in own]
+
+
 def _held(
-    settings: Settings, asset: Asset, wanted: Sequence[Wanted], at: Mapping[str, set[Position]], in_raw: set[str]
+    erasure: Erasure,
+    asset: Asset,
+    version: Asset,
+    wanted: Sequence[Wanted],
+    readings: Sequence[Sequence[Wanted]],
+    at: Positions,
 ) -> tuple[list[HeldRow], list[HeldRow]]:
-    """The rows of staging and of quarantine, by what they say and by where raw has them."""
-    own = {field.name: field for field in asset.fields}
-    meant = [(own[field.name], value) for field, value in wanted if field.name in own]
-    if any(field.protection == "drop" for field, _ in meant) or len(meant) < len(wanted):
-        condition = "false"
-    else:
+    """The rows of a version's staging and quarantine, by what they say and by where raw has them; windows are the
+    asset's."""
+    meant = _meant(version, wanted)
+    values: Mapping[str, str] = {}
+    if len(meant) == len(wanted) and not any(field.protection == "drop" for field, _ in meant):
         tokens = [token(value) if field.protection == "tokenise" else None for field, value in meant]
-        condition = staging_matches(meant, tokens)
-    staged = held_rows(settings, asset, "staging", staging_matching(asset, condition), at)
-    matching = payload_matches(wanted, quarantine_relation(asset), '_window, partition, "offset" as position')
-    kept = f"select * exclude (unreadable) from ({matching}) where not unreadable"
-    return staged, held_rows(settings, asset, "quarantine", kept, at)
+        values = staging_values(meant, tokens)
+
+    def matching(relation: str) -> str:
+        found = payload_matches(readings, relation, '_window, partition, "offset" as position')
+        return f"select * exclude (unreadable) from ({found}) where not unreadable"
+
+    own = _in_windows_of(version, asset, at)
+    staged, quarantined = erasure.staged(version, values, own), erasure.quarantined(version, matching, own)
+    return _in_windows(version, asset, staged), _in_windows(version, asset, quarantined)
+
+
+def _windows_of(version: Asset, asset: Asset, windows: Iterable[str]) -> list[str]:
+    """The windows of a version, which may be shorter, in these of the asset."""
+    if version.window == asset.window:
+        return list(windows)
+    bounds = [(window_start(window, asset.window), window_end(window, asset.window)) for window in windows]
+    return [own for low, high in bounds for own in windows_between(low, high, version.window)]
+
+
+def _in_windows_of(version: Asset, asset: Asset, at: Positions) -> Positions:
+    return {own: positions for window, positions in at.items() for own in _windows_of(version, asset, [window])}
+
+
+def _in_windows(version: Asset, asset: Asset, rows: Sequence[HeldRow]) -> list[HeldRow]:
+    if version.window == asset.window:
+        return list(rows)
+    return [replace(row, window=window_key(window_start(row.window, version.window), asset.window)) for row in rows]
 
 
 def _reading(paths: Mapping[str, str]) -> str:
@@ -318,7 +398,9 @@ def _runs(
     ]
 
 
-def _finish(settings: Settings, ledger: Ledger, asset: Asset, receipt: Receipt, make: Make) -> Mapping[str, str]:
+def _finish(
+    settings: Settings, ledger: Ledger, asset: Asset, beside: Sequence[Asset], receipt: Receipt, make: Make
+) -> Mapping[str, str]:
     """All steps after the decision, whether some of them were done before or not; by step what could not be made."""
     listed = forgotten_runs(ledger, receipt.id)
     at: defaultdict[str, set[Position]] = defaultdict(set)
@@ -327,6 +409,7 @@ def _finish(settings: Settings, ledger: Ledger, asset: Asset, receipt: Receipt, 
         at[run.window] |= {(run.partition, offset) for offset in range(run.first, run.last + 1)}
         gone[run.partition] |= set(range(run.first, run.last + 1))
     versions = _versions(ledger, asset)
+    erasure = erasure_for(settings)
     with ledger.locked(f"dataset:{asset.dataset}"):
 
         def about_to_write(urls: Sequence[str]) -> None:
@@ -335,18 +418,22 @@ def _finish(settings: Settings, ledger: Ledger, asset: Asset, receipt: Receipt, 
         rewrite_without(settings, asset, receipt.files, gone, about_to_write)
         set_rewritten(ledger, receipt.id)
         add_files_deleted(ledger, receipt.id, expire(settings, ledger, asset, datetime.now(UTC)))
-        observe(settings, ledger, [asset], ledger.cursors())
+        observe(settings, ledger, [asset, *beside], ledger.cursors())
         for version in versions:
-            remove_rows(settings, version, at)
+            erasure.remove_rows(version, _in_windows_of(version, asset, at))
         if not is_counted(ledger, receipt.id):
-            counts = {one: _counts(settings, ledger, one, receipt, listed) for one in versions}
+            counts = {one: _counts(settings, ledger, erasure, asset, one, receipt, listed) for one in versions}
             set_counts(ledger, receipt.id, {one.name: count for one, count in counts.items()})
-        ledger.request(asset, _to_make(settings, ledger, asset, receipt))
-        pending = [entry for entry in ledger.pending([asset.name]) if entry.window in receipt.windows]
+        for one in (asset, *beside):
+            ledger.request(one, _to_make(settings, ledger, one, receipt))
+        queued = ledger.pending([one.name for one in (asset, *beside)])
+        pending = [entry for entry in queued if entry.window in receipt.windows]
     failed = make(pending) if pending else {}
     with ledger.locked(f"dataset:{asset.dataset}"):
         for version in versions:
-            add_files_deleted(ledger, receipt.id, purge(settings, version, list(receipt.windows)))
+            windows = _windows_of(version, asset, receipt.windows)
+            kept = files_made_since(ledger, receipt.id, version.name, windows)
+            add_files_deleted(ledger, receipt.id, erasure.purge(version, windows, kept))
         set_done(ledger, receipt.id)
     return failed
 
@@ -365,10 +452,20 @@ def _to_make(settings: Settings, ledger: Ledger, asset: Asset, receipt: Receipt)
 
 
 def _counts(
-    settings: Settings, ledger: Ledger, asset: Asset, receipt: Receipt, listed: Sequence[OffsetRun]
+    settings: Settings,
+    ledger: Ledger,
+    erasure: Erasure,
+    asset: Asset,
+    version: Asset,
+    receipt: Receipt,
+    listed: Sequence[OffsetRun],
 ) -> dict[str, list[PartitionCount]]:
-    """The numbers of the receipt's windows without its rows; of a window that has nothing left all are 0."""
-    tables = partition_rows(settings, asset, receipt.windows)
+    """The numbers of a version's windows without the receipt's rows; of a window that has nothing left all are 0.
+
+    Of a version whose windows are shorter nobody knows which repeats were the person's: they stay counted.
+    """
+    windows = {own: window for window in receipt.windows for own in _windows_of(version, asset, [window])}
+    tables = erasure.partition_rows(version, windows)
     there = window_rows(settings, asset)
     lost = {window for window, one in removed(ledger, asset).items() if "raw" in one.at}
     taken: defaultdict[tuple[str, int], int] = defaultdict(int)
@@ -376,16 +473,16 @@ def _counts(
         if run.in_raw and run.window not in lost:
             taken[run.window, run.partition] += run.last - run.first + 1
     found: dict[str, list[PartitionCount]] = {}
-    for window in receipt.windows:
-        for entry in ledger.windows(asset, window):
+    for own, window in windows.items():
+        for entry in ledger.windows(version, own):
             emptied = window not in there and window not in lost and receipt.windows[window].raw > 0
-            found[window] = []
-            for _, old in ledger.partitions(asset, window):
-                good, quarantined = tables.get((window, old.partition), (0, 0))
+            found[own] = []
+            for _, old in ledger.partitions(version, own):
+                good, quarantined = tables.get((own, old.partition), (0, 0))
                 # One that was made again since the rows were found knows already that they are gone.
-                repeats = taken[window, old.partition] - (old.good - good) - (old.quarantined - quarantined)
+                repeats = taken[own, old.partition] - (old.good - good) - (old.quarantined - quarantined)
                 duplicates = old.duplicates - max(0, repeats if entry.sequence <= receipt.sequence else 0)
                 duplicates = 0 if emptied else max(0, duplicates)
                 raw = good + quarantined + duplicates
-                found[window].append(replace(old, raw=raw, good=good, quarantined=quarantined, duplicates=duplicates))
+                found[own].append(replace(old, raw=raw, good=good, quarantined=quarantined, duplicates=duplicates))
     return found

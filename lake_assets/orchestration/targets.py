@@ -4,6 +4,7 @@ from lake_assets.conform.runner import ClusterRunner, SparkRunner
 from lake_assets.errors import SettingsError
 from lake_assets.settings import Settings
 from lake_assets.warehouse.answers import Answer
+from lake_assets.warehouse.erasure import Erasure
 from lake_assets.warehouse.protocol import MartAccess, Warehouse
 
 
@@ -24,6 +25,25 @@ def warehouse_for(settings: Settings) -> Warehouse:
 
             _check_bucket(settings, "BigQuery", "gs://")
             return BigQuery(settings)
+
+
+def erasure_for(settings: Settings) -> Erasure:
+    """What takes single rows out of the target's tables. Raises SettingsError as `warehouse_for`."""
+    match settings.target:
+        case "local":
+            from lake_assets.warehouse.ducklake_erasure import DuckLakeErasure
+
+            return DuckLakeErasure(settings)
+        case "aws":
+            from lake_assets.warehouse.athena_erasure import AthenaErasure
+
+            _check_bucket(settings, "Athena", "s3://")
+            return AthenaErasure(settings)
+        case "gcp":
+            from lake_assets.warehouse.bigquery_erasure import BigQueryErasure
+
+            _check_bucket(settings, "BigQuery", "gs://")
+            return BigQueryErasure(settings)
 
 
 def mart_access_for(settings: Settings) -> MartAccess:

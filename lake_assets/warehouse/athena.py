@@ -155,35 +155,49 @@ class Athena:
         import duckdb
 
         staging, quarantine = self._tables(asset)
-        catalogued, declared = (staging, staging_columns(asset)) if table == "staging" else (quarantine, QUARANTINE)
+        catalogued = staging if table == "staging" else quarantine
         with _refusals(f"AWS Glue, asked for the rows of {asset.name},"), duckdb.connect() as session:
             found = catalogued.partitions([partition_value(window, asset.window) for window in windows])
             lists = [partition["StorageDescriptor"]["Location"] for partition in found.values()]
-            paths = [path for place in lists for path in (read(f"{place}{LIST}") or b"").decode().splitlines()]
+            paths = [path for place in lists for path in listed_files(place)]
             session.execute("set timezone = 'UTC'")
-            # Files are as old as their windows: they lack columns that came later, and have ones that went.
-            session.execute(create_table("declared", declared))
-            everything = "from declared"
-            if paths:
-                let_read(session, paths[0])
-                listed = ", ".join(map(literal, paths))
-                everything += f" union all by name from read_parquet([{listed}], union_by_name = true)"
-            query = f"select {', '.join(map(identifier, columns))} from ({everything})"
+            let_read(session, self._settings.bucket)
+            everything = reading(session, asset, table, paths)
+            query = f"select {', '.join(map(identifier, columns))} from {everything}"
             return session.execute(query).to_arrow_table()
 
     def _tables(self, asset: Asset) -> tuple[Catalogued, Catalogued]:
-        """Staging and quarantine."""
-        lists, files = f"{self._settings.staging_data}/{asset.staging_schema}", self._settings.conformed
-        staging, quarantine = (
-            Catalogued(self._glue, table, f"{lists}/{table.name}/", f"{files}/{asset.dataset}/")
-            for table in glue_tables(asset)
-        )
-        return staging, quarantine
+        return catalogued_tables(self._settings, self._glue, asset)
 
     def _ensure_database(self, asset: Asset) -> None:
         description = f"Staging and quarantine of {asset.dataset}. Private to the lake: analysts read marts."
         with suppress(self._glue.exceptions.AlreadyExistsException):
             self._glue.create_database(DatabaseInput={"Name": asset.staging_schema, "Description": description})
+
+
+def catalogued_tables(settings: Settings, glue: Any, asset: Asset) -> tuple[Catalogued, Catalogued]:
+    """Staging and quarantine; `glue` is boto3's client."""
+    lists, files = f"{settings.staging_data}/{asset.staging_schema}", settings.conformed
+    staging, quarantine = (
+        Catalogued(glue, table, f"{lists}/{table.name}/", f"{files}/{asset.dataset}/") for table in glue_tables(asset)
+    )
+    return staging, quarantine
+
+
+def listed_files(location: str) -> list[str]:
+    """The files that the list at a partition's location names."""
+    return (read(f"{location}{LIST}") or b"").decode().splitlines()
+
+
+def reading(session: "DuckDBPyConnection", asset: Asset, table: Table, paths: Sequence[str]) -> str:
+    """SQL of a relation with all rows of these files of a table, for a session that may read the bucket."""
+    # Files are as old as their windows: they lack columns that came later, and have ones that went.
+    declared = f"declared_{table}"
+    session.execute(create_table(declared, staging_columns(asset) if table == "staging" else QUARANTINE))
+    if not paths:
+        return declared
+    listed = ", ".join(map(literal, paths))
+    return f"(from {declared} union all by name from read_parquet([{listed}], union_by_name = true))"
 
 
 def _listed(
@@ -202,7 +216,7 @@ def _listed(
             new[value] = None
             continue
         folder = f"{table.location}{window_path(partition_window(value, asset.window))}"
-        location = f"{folder}/{_digest(paths)}/"
+        location = f"{folder}/{digest(paths)}/"
         before = old[value]["StorageDescriptor"]["Location"] if value in old else None
         if location == before:
             continue
@@ -220,8 +234,8 @@ def _with_first_seen(files: Sequence[str], before: str, folder: str) -> str:
     """A copy of quarantine files in which a row that the list at `before` has too keeps the time it was first seen."""
     import duckdb
 
-    known = (read(f"{before}{LIST}") or b"").decode().splitlines()
-    url = f"{folder}/{_digest([*files, before])}.parquet"
+    known = listed_files(before)
+    url = f"{folder}/{digest([*files, before])}.parquet"
     with duckdb.connect() as session, written(url) as path:
         let_read(session, url)
         session.execute("set timezone = 'UTC'")
@@ -234,7 +248,7 @@ copy (
     return url
 
 
-def _digest(names: Sequence[str]) -> str:
+def digest(names: Sequence[str]) -> str:
     """The same for the same files, so that publishing them twice changes nothing."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 

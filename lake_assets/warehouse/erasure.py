@@ -1,23 +1,26 @@
-"""Takes single rows out of a DuckLake's tables, and out of every file and snapshot that still holds them."""
+"""What a warehouse must do so that single rows of a person are nowhere any more; every target has an adapter."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-import duckdb
 import pyarrow as pa
 from pyarrow.fs import FileSelector
 
 from lake_assets.bucket import opened
 from lake_assets.catalog.model import Asset
-from lake_assets.catalog.windows import window_key, window_path, window_start
-from lake_assets.compile.sql import identifier, literal
+from lake_assets.catalog.windows import window_path, window_start
 from lake_assets.settings import Settings
-from lake_assets.warehouse.connection import connect
-from lake_assets.warehouse.protocol import Table
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileInfo
 
 # Kafka partition and offset.
 Position = tuple[int, int]
+# By window.
+Positions = Mapping[str, Collection[Position]]
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,122 +31,71 @@ class HeldRow:
     position: Position
 
 
-def held_rows(
-    settings: Settings, asset: Asset, table: Table, matching: str, at: Mapping[str, Collection[Position]]
-) -> list[HeldRow]:
-    """The rows of a table that are at these positions of these windows, or among the relation `matching`, which has
-    the columns `_window`, `partition` and `position`."""
-    with _session(settings, at) as session:
-        found = session.execute(
-            f"select _window, partition, position from ({matching}) union "
-            f"select _window, partition, position from ({_places(asset, table)}) as held "
-            "semi join gone using (_window, partition, position) order by all"
-        ).fetchall()
-    return [HeldRow(window_key(start, asset.window), (partition, position)) for start, partition, position in found]
+class Erasure(Protocol):
+    """Takes single rows out of staging and quarantine. A table that somebody has dropped has no rows.
 
-
-def staging_matching(asset: Asset, condition: str) -> str:
-    """The relation of staging rows that a condition holds for, as `held_rows` wants it."""
-    return f"{_places(asset, 'staging')} where {condition}"
-
-
-def quarantine_relation(asset: Asset) -> str:
-    """The quarantine table, for SQL that `held_rows` is given."""
-    return _qualified(asset, "quarantine")
-
-
-def remove_rows(settings: Settings, asset: Asset, at: Mapping[str, Collection[Position]]) -> None:
-    """Removes the rows at these positions of these windows from both tables, in one step."""
-    with _session(settings, at) as session:
-        session.execute("begin")
-        for table, partition, offset in (
-            ("staging", "_kafka_partition", "_offset"),
-            ("quarantine", "partition", '"offset"'),
-        ):
-            session.execute(
-                f"delete from {_qualified(asset, table)} where _window in (select _window from gone) "
-                f"and (_window, {partition}, {offset}) in (select (_window, partition, position) from gone)"
-            )
-        session.execute("commit")
-
-
-def partition_rows(
-    settings: Settings, asset: Asset, windows: Collection[str]
-) -> dict[tuple[str, int], tuple[int, int]]:
-    """Staging and quarantine rows by window and Kafka partition, as the tables count them."""
-    with _session(settings, {window: [(-1, -1)] for window in windows}) as session:
-        rows = session.execute(
-            "select _window, partition, count(*) filter (where good), count(*) filter (where not good) from ("
-            f"select *, true as good from ({_places(asset, 'staging')}) union all "
-            f"select *, false as good from ({_places(asset, 'quarantine')})) as held "
-            "where _window in (select _window from gone) group by all"
-        ).fetchall()
-    return {(window_key(start, asset.window), partition): (good, bad) for start, partition, good, bad in rows}
-
-
-def purge(settings: Settings, asset: Asset, windows: Sequence[str]) -> int:
-    """Removes what tables do not show any more from the bucket; how many files that were.
-
-    Files in which rows are only marked as gone are written again, every older snapshot of the lake expires, and of
-    these windows' conformed files those go that no table has. The caller holds the asset's lock.
+    Each method can be called again after it died, and does the rest. The caller holds the asset's lock.
     """
-    schema = literal(asset.staging_schema)
-    with _session(settings, {}) as session:
-        for table in (asset.name, asset.quarantine_table):
-            session.execute(
-                f"call ducklake_flush_inlined_data('lake', schema_name => {schema}, table_name => {literal(table)})"
-            )
-            session.execute(
-                f"call ducklake_rewrite_data_files('lake', {literal(table)}, schema => {schema}, delete_threshold => 0)"
-            )
-        versions = [
-            version for (version,) in session.execute("select snapshot_id from ducklake_snapshots('lake')").fetchall()
-        ]
-        if old := sorted(versions)[:-1]:
-            session.execute(f"call ducklake_expire_snapshots('lake', versions => {old})")
-        removed = len(session.execute("call ducklake_cleanup_old_files('lake', cleanup_all => true)").fetchall())
-        live = {
-            file
-            for table in (asset.name, asset.quarantine_table)
-            for (file,) in session.execute(
-                f"select data_file from ducklake_list_files('lake', {literal(table)}, schema => {schema})"
-            ).fetchall()
-        }
-    return removed + sum(_remove_others(settings, asset, window, live) for window in windows)
+
+    def staged(self, asset: Asset, values: Mapping[str, str], at: Positions) -> list[HeldRow]:
+        """The rows of staging that are at these positions, or that have all these values, if any are given: by column,
+        as SQL of DuckDB."""
+        ...
+
+    def quarantined(self, asset: Asset, matching: Callable[[str], str], at: Positions) -> list[HeldRow]:
+        """The rows of quarantine that are at these positions, or that `matching` makes DuckDB find.
+
+        It is given a relation with `_window`, `partition`, `offset` and `payload`, and gives SQL for `_window`,
+        `partition` and `position`.
+        """
+        ...
+
+    def remove_rows(self, asset: Asset, at: Positions) -> None:
+        """Removes the rows at these positions from both tables, of which readers see each change at once."""
+        ...
+
+    def partition_rows(self, asset: Asset, windows: Collection[str]) -> dict[tuple[str, int], tuple[int, int]]:
+        """Staging and quarantine rows by window and Kafka partition, as the tables count them."""
+        ...
+
+    def purge(self, asset: Asset, windows: Sequence[str], kept: Collection[str]) -> int:
+        """Removes what tables do not show any more from the bucket, apart from the files `kept`; how many files.
+
+        Older versions of tables and marts go as far as the target lets them, and of these windows all conformed files
+        that no table has.
+        """
+        ...
+
+    def out_of_reach(self) -> list[str]:
+        """What of the warehouse cannot be removed, in a sentence each."""
+        ...
 
 
-def _remove_others(settings: Settings, asset: Asset, window: str, live: Collection[str]) -> int:
-    """What conform wrote for the window and no table has: what it made quarantine of, or what was held back."""
-    folder = f"{settings.conformed}/{asset.dataset}/v{asset.major}/{window_path(window)}"
-    system, path = opened(folder)
+def remove_conformed(settings: Settings, asset: Asset, windows: Sequence[str], live: Collection[str]) -> int:
+    """Removes what conform wrote for the windows apart from the files `live`; how many files that were.
+
+    Also what Spark jobs have set aside for these windows and did not live to remove.
+    """
+    folders = [f"{asset.dataset}/v{asset.major}/{window_path(window)}/" for window in windows]
+    removed = sum(remove_below(f"{settings.conformed}/{folder}", live) for folder in folders)
+    return removed + remove_below(
+        f"{settings.bucket}/jobs", live, lambda file: any(f"/good/{folder}" in file.path for folder in folders)
+    )
+
+
+def remove_below(folder: str, live: Collection[str], chosen: "Callable[[FileInfo], bool]" = lambda _: True) -> int:
+    """Removes the files below a folder that are `chosen` and not among `live`; how many files that were."""
+    system, path = opened(folder.rstrip("/"))
     kept = {opened(file)[1] for file in live}
     found = system.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
-    others = [file.path for file in found if file.is_file and file.path not in kept]
-    for other in others:
-        system.delete_file(other)
+    others = [file.path for file in found if file.is_file and file.path not in kept and chosen(file)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(system.delete_file, others))
     return len(others)
 
 
-@contextmanager
-def _session(settings: Settings, at: Mapping[str, Collection[Position]]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A session on the lake with the temporary table `gone`."""
-    size = "hour" if any(len(window) > len("2026-01-31") for window in at) else "day"
-    rows = [(window_start(window, size), *position) for window, positions in at.items() for position in positions]
+def listed_positions(asset: Asset, at: Positions) -> pa.Table:
+    """The columns `_window`, `partition` and `position`."""
+    rows = [(window_start(window, asset.window), *one) for window, positions in at.items() for one in positions]
     columns = (("_window", pa.timestamp("us", tz="UTC")), ("partition", pa.int32()), ("position", pa.int64()))
-    listed = pa.table(
-        {name: pa.array([row[place] for row in rows], kind) for place, (name, kind) in enumerate(columns)}
-    )
-    with connect(settings, serving=False) as session:
-        session.register("listed", listed)
-        session.execute("create temp table gone as select * from listed")
-        yield session
-
-
-def _places(asset: Asset, table: str) -> str:
-    columns = "_kafka_partition as partition, _offset" if table == "staging" else 'partition, "offset"'
-    return f"select _window, {columns} as position from {_qualified(asset, table)}"
-
-
-def _qualified(asset: Asset, table: str) -> str:
-    name = asset.name if table == "staging" else asset.quarantine_table
-    return f"lake.{identifier(asset.staging_schema)}.{identifier(name)}"
+    return pa.table({name: pa.array([row[place] for row in rows], kind) for place, (name, kind) in enumerate(columns)})

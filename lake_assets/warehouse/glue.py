@@ -84,6 +84,11 @@ class Catalogued:
                 left = answer.get("UnprocessedKeys", [])
         return found
 
+    def locations(self) -> dict[str, str]:
+        """Where each of the table's partitions is, by value."""
+        pages = self.glue.get_paginator("get_partitions").paginate(**self._place)
+        return {p["Values"][0]: p["StorageDescriptor"]["Location"] for page in pages for p in page["Partitions"]}
+
     def switch(self, wanted: Mapping[str, Mapping[str, Any] | None], there: Collection[str]) -> None:
         """Makes the partitions be as wanted, by value; None removes one. Each changes at once, not all together.
 
@@ -137,9 +142,7 @@ class Catalogued:
             yield value, detail.get("ErrorCode", ""), detail.get("ErrorMessage", "")
 
     def _retype(self, table: Mapping[str, Any]) -> None:
-        pages = self.glue.get_paginator("get_partitions").paginate(**self._place)
-        found = {p["Values"][0]: p["StorageDescriptor"]["Location"] for page in pages for p in page["Partitions"]}
-        made = {value: partition_input(table, value, location) for value, location in found.items()}
+        made = {value: partition_input(table, value, location) for value, location in self.locations().items()}
         self.switch(made, made)
 
     def _not_done(self, reasons: Mapping[str, str]) -> str:

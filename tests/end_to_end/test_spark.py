@@ -19,6 +19,7 @@ from lake_assets.orchestration.targets import warehouse_for
 from lake_assets.project import read_catalog
 from lake_assets.settings import PROJECT
 from tests.end_to_end.conftest import Lake
+from tests.orchestration.forgetting import files_holding
 from tests.stack.conditions import wait_until
 
 SAMPLE = "\n".join(
@@ -139,3 +140,28 @@ def test_auto_leaves_to_spark_what_is_larger_than_the_threshold(visits: Lake) ->
     assert (small.engine, large.engine, asked) == ("duckdb", "spark", ["2026-02-13"])
     assert "within the threshold of 1,000 MB" in small.reason
     assert "more than the threshold of 0 MB" in large.reason
+
+
+def test_a_person_is_forgotten_by_a_field_that_only_the_entrypoint_fills_in(visits: Lake) -> None:
+    _change(visits, entrypoint="sessions:transform")
+    visits.ok("apply")
+    at = datetime.fromisoformat("2026-02-21T09:00:00+00:00")
+    lines = [
+        _visit(41, "carl", at),
+        _visit(42, "dora", at),
+        _visit(43, "carl", at + timedelta(minutes=10)),
+        json.dumps({"visit_id": "v44", "visitor_id": "carl", "visited_at": at.isoformat()}),
+    ]
+    visits.ok("produce", "visits", "-", stdin="\n".join(lines))
+    visits.ok("run")
+    by_session = visits.ok("forget", "visits", "-", "--json", stdin="session_id=carl-1").json
+    assert by_session["windows"] == {"2026-02-21": {"raw": 2, "staging": 2, "quarantine": 0}}
+    planned = visits.ok("forget", "visits", "-", "--json", stdin="visitor_id=carl").json
+    assert planned["windows"] == {"2026-02-21": {"raw": 3, "staging": 2, "quarantine": 1}}
+    visits.ok("forget", "visits", "-", "--confirm", planned["checksum"], stdin="visitor_id=carl")
+    query = (
+        "select visit_id, session_id from visits_staging.visits where _window >= timestamptz '2026-02-21 00:00:00+00'"
+    )
+    assert visits.staging(query) == [{"visit_id": "v42", "session_id": "dora-1"}]
+    assert visits.audit("visits")["in_balance"]
+    assert files_holding(visits.settings.bucket, "carl") == []

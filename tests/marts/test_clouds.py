@@ -4,9 +4,11 @@ from collections.abc import Generator, Mapping, Sequence
 
 import psycopg
 import pytest
+from pyarrow.fs import FileSelector
 
+from lake_assets.bucket import opened, write
 from lake_assets.catalog.model import Asset
-from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.orchestration.targets import erasure_for, warehouse_for
 from lake_assets.settings import Settings
 from tests.marts.cloud_lakes import CLOUDS, CloudLake, lake_in
 from tests.marts.mart_lake import call_dbt
@@ -41,6 +43,33 @@ def test_marts_are_the_same_as_on_this_machine_however_often_they_are_made(cloud
             assert [[str(value) for value in row] for row in found.rows] == [
                 [str(value) for value in row] for row in rows
             ]
+
+
+@pytest.mark.parametrize("cloud", ["aws"], indirect=True)
+def test_after_a_purge_nothing_is_left_of_the_marts_that_were_shown_before(
+    cloud: CloudLake, catalog: Mapping[str, Asset]
+) -> None:
+    settings = cloud.settings
+    for _ in range(2):
+        assert call_dbt(settings, *BUILD, **cloud.environment).returncode == 0
+    write(f"{settings.bucket}/athena/answer.csv", b"of a query")
+
+    def below(folder: str) -> list[str]:
+        system, path = opened(f"{settings.bucket}/{folder}")
+        return [file.path for file in system.get_file_info(FileSelector(path, recursive=True)) if file.size]
+
+    def shown() -> list[list[list[str]]]:
+        ask = warehouse_for(settings).ask
+        return [texts(ask(f"select * from {mart} order by {order}", None).rows) for mart, order in MARTS.items()]
+
+    before = shown()
+    assert len(below("marts")) > len(MARTS)
+    erasure_for(settings).purge(catalog["sales"], [], ())
+    assert len(below("marts")) == len(MARTS)
+    assert below("athena") == []
+    assert shown() == before
+    # dbt builds on as before.
+    assert call_dbt(settings, *BUILD, **cloud.environment).returncode == 0
 
 
 def texts(rows: Sequence[Sequence[object]]) -> list[list[str]]:

@@ -1,9 +1,7 @@
 """Windows are made anew from raw, a few at a time, and brought back to what was published before when asked."""
 
-import shutil
-import tempfile
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,66 +12,30 @@ from lake_assets.errors import LakeError
 from lake_assets.ledger.backfills import made
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.orchestration import backfill as backfilling
-from lake_assets.orchestration.backfill import Backfilled, Make, Undo, backfill, plan, plan_undo, undo
-from lake_assets.settings import Settings, load_settings
-from lake_assets.stack.lifecycle import down, up
+from lake_assets.orchestration.backfill import Backfilled, Undo, plan, plan_undo
+from lake_assets.settings import Settings
 from lake_assets.warehouse.ducklake import DuckLake
+from tests.orchestration.backfilling import (
+    FIRST,
+    LAST,
+    bring_back,
+    judge_strictly,
+    loaded,
+    run,
+    shown,
+    with_three_windows,
+)
 from tests.orchestration.visits import Visits, make_visits, visit
-
-FIRST, LAST = "2026-02-01", "2026-02-03"
-
-
-@pytest.fixture(scope="module")
-def lake() -> Generator[Settings]:
-    """A lake whose Postgres alone runs."""
-    home = Path(tempfile.mkdtemp(prefix="lake-"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAKE_HOME", str(home))
-        try:
-            up(parts=("postgres",))
-            yield load_settings()
-        finally:
-            down()
-            shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture
 def visits(lake: Settings, tmp_path: Path) -> Visits:
-    """Three windows with one or two good events each, and one in quarantine; each is a batch of its own."""
-    made = make_visits(lake, tmp_path)
-    made.land(visit(1, 1), visit(2, 1, guests=7), visit(3, 1, "south"), visit(4, 2, guests=7), visit(5, 3))
-    made.refresh()
-    assert made.staged() == ["v1", "v2", "v4", "v5"]
-    return made
+    return with_three_windows(lake, tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def _one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfilling, "BATCH_WINDOWS", 1)
-
-
-def run(visits: Visits, make: Make | None = None, first: str = FIRST, last: str = LAST) -> Backfilled:
-    asset = visits.asset
-    return backfill(visits.settings, {asset.name: asset}, asset, first, last, make or visits.make, lambda _: None)
-
-
-def bring_back(visits: Visits) -> Undo:
-    return undo(visits.settings, visits.asset, lambda _: None)
-
-
-def shown(visits: Visits) -> list[list[tuple[Any, ...]]]:
-    """Every row that readers see, but for when it was loaded."""
-    return [visits.rows("* exclude (_loaded_at)"), visits.kept()]
-
-
-def loaded(visits: Visits) -> dict[str, Any]:
-    """By window, when its rows were loaded."""
-    return {start.astimezone(UTC).date().isoformat(): at for start, at in visits.rows("distinct _window, _loaded_at")}
-
-
-def judge_strictly(visits: Visits) -> None:
-    """From now on what has 7 guests goes to quarantine; nothing is made again by itself."""
-    visits.apply("maximum: 10", "maximum: 5")
 
 
 def test_what_would_be_made_is_told_with_rows_bytes_and_time_and_nothing_changes(visits: Visits) -> None:

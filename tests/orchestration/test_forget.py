@@ -4,114 +4,46 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import psycopg
-import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from pyiceberg.table import Table
 
 from lake_assets.cli.forget import command
+from lake_assets.cli.why import command as why
 from lake_assets.conform.tokens import make_token_key
 from lake_assets.errors import LakeError
 from lake_assets.landing import rewriting
-from lake_assets.landing.files import files, window_rows
+from lake_assets.landing.files import window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
-from lake_assets.ledger.audit import WindowAudit, audit_windows
-from lake_assets.ledger.forgotten import Receipt, forgotten, receipts
+from lake_assets.ledger.forgotten import receipts
 from lake_assets.ledger.ledger import Ledger, Pending
-from lake_assets.ledger.removals import removed
 from lake_assets.orchestration import forget as module
-from lake_assets.orchestration.forget import Plan, forget, plan, wanted_fields
+from lake_assets.orchestration.backfill import Undo, backfill, undo
+from lake_assets.orchestration.backlog import backlog
+from lake_assets.orchestration.forget import begun, forget, out_of_reach
 from lake_assets.orchestration.once import known_offsets
-from lake_assets.orchestration.retention import settle_removals
 from lake_assets.settings import Settings
-from lake_assets.warehouse.ducklake import DuckLake
+from lake_assets.warehouse.connection import connect
+from tests.orchestration.forgetting import (
+    STEPS,
+    audited,
+    confirm,
+    die_at,
+    holding,
+    key,
+    person,
+    planned,
+    problems,
+    raw_rows,
+    with_a_person,
+)
 from tests.orchestration.visits import Visits, make_visits, visit
-
-
-def person(visits: Visits) -> int:
-    """A number that no other test of the same lake has anywhere."""
-    return 770_000 + int(visits.asset.name.removeprefix("visits"))
-
-
-def key(visits: Visits) -> str:
-    return f"v{person(visits)}"
 
 
 @pytest.fixture
 def visits(stack: Settings, tmp_path: Path) -> Visits:
-    """The person has a good event and a repeat of it on the first, and one in quarantine on the second."""
-    made = make_visits(stack, tmp_path)
-    who = person(made)
-    made.land(visit(1, 1), visit(who, 1), visit(2, 1, "south"), visit(3, 2), visit(who, 2, "south"), visit(4, 3))
-    made.land(visit(who, 1, minute=5), visit(5, 1))
-    made.refresh()
-    return made
-
-
-def planned(visits: Visits, *keys: str) -> Plan:
-    with Ledger(visits.settings) as ledger:
-        return plan(visits.settings, ledger, visits.asset, wanted_fields(visits.asset, keys or (key(visits),)))
-
-
-def confirm(visits: Visits, *keys: str, checksum: str | None = None, even_so: bool = False) -> Receipt:
-    checksum = checksum or planned(visits, *keys).checksum
-
-    def make(_: Sequence[Pending]) -> dict[str, str]:
-        return visits.refresh().failed
-
-    with Ledger(visits.settings) as ledger:
-        wanted = wanted_fields(visits.asset, keys or (key(visits),))
-        receipt, failed = forget(visits.settings, ledger, visits.asset, wanted, checksum, even_so, make)
-    assert failed == {}
-    return receipt
-
-
-def audited(visits: Visits) -> dict[str, WindowAudit]:
-    """The audit of the windows, apart from the broker."""
-    settings, asset = visits.settings, visits.asset
-    with Ledger(settings) as ledger:
-        settle_removals(settings, ledger, DuckLake(settings), asset)
-        found = audit_windows(
-            ledger.windows(asset), ledger.pending([asset.name]), [], window_rows(settings, asset),
-            DuckLake(settings).window_rows(asset), removed(ledger, asset), forgotten(ledger, asset.dataset),
-        )  # fmt: skip
-    return {one.window: one for one in found}
-
-
-def problems(visits: Visits) -> list[str]:
-    return [problem for one in audited(visits).values() for problem in one.problems]
-
-
-def holding(visits: Visits, text: str) -> list[str]:
-    """Every file of the bucket that has the text in a value or in a footer, and every table of the lake's Postgres."""
-    root = Path(urlsplit(visits.settings.bucket).path)
-    found = [
-        str(path)
-        for path in root.rglob("*")
-        if path.is_file()
-        and (
-            text.encode() in path.read_bytes()
-            or (path.suffix == ".parquet" and text in str(pq.read_table(path, partitioning=None).to_pylist()))
-        )
-    ]
-    with psycopg.connect(visits.settings.postgres.conninfo("lake")) as connection:
-        tables = connection.execute(
-            "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname in ('ducklake', 'ledger')"
-        ).fetchall()
-        for (table,) in tables:
-            rows = connection.execute(f"select 1 from {table} as t where t::text like %s limit 1", (f"%{text}%",))  # pyright: ignore[reportCallIssue, reportArgumentType]
-            if rows.fetchall():
-                found.append(table)
-    return found
-
-
-def raw_rows(visits: Visits) -> dict[tuple[int, int], bytes]:
-    held = files(visits.settings, visits.asset, window_rows(visits.settings, visits.asset).keys()).by_window.values()
-    rows = [row for listed in held for file in listed for row in pq.ParquetFile(file.path).read().to_pylist()]
-    return {(row["_partition"], row["_offset"]): row["payload"] for row in rows}
+    return with_a_person(stack, tmp_path)
 
 
 def test_a_plan_shows_the_rows_of_each_place_and_removes_nothing(visits: Visits) -> None:
@@ -226,6 +158,20 @@ def test_rows_whose_raw_is_gone_are_found_by_what_the_tables_keep(visits: Visits
     assert visits.staged() == ["v1", "v3", "v4", "v5"]
 
 
+def test_where_raw_is_gone_and_an_entrypoint_needs_it_the_rows_go_and_the_window_stays_as_it_is(visits: Visits) -> None:
+    visits.apply(
+        "{property: landing, value: {",
+        '{property: conform, value: {entrypoint: "visits:transform"}}\n  - {property: landing, value: {',
+    )
+    for day in (1, 2):
+        visits.drop_raw(datetime(2026, 2, day, tzinfo=UTC))
+    confirm(visits)
+    assert holding(visits, key(visits)) == []
+    assert visits.staged() == ["v1", "v3", "v4", "v5"]
+    with Ledger(visits.settings) as ledger:
+        assert ledger.pending([visits.asset.name]) == []
+
+
 def test_a_dropped_field_finds_nobody_where_raw_is_gone_and_says_so(visits: Visits) -> None:
     visits.apply(
         "{property: landing, value: {",
@@ -248,34 +194,14 @@ def test_a_window_that_a_check_holds_back_shows_nothing_of_the_person_all_the_sa
     assert visits.staged() == ["v1", "v3", "v4", "v5"]
 
 
-class Killed(BaseException):
-    pass
-
-
-@pytest.mark.parametrize(
-    ("step", "before"),
-    [
-        ("rewrite_without", True), ("rewrite_without", False), ("expire", True), ("remove_rows", True),
-        ("remove_rows", False), ("set_counts", False), ("purge", True), ("purge", False),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("step", "before"), STEPS)
 def test_a_process_that_dies_between_two_steps_is_finished_by_the_same_command(
     visits: Visits, monkeypatch: pytest.MonkeyPatch, step: str, before: bool
 ) -> None:
     visits.land(visit(person(visits), 6))
     visits.refresh()
     checksum = planned(visits).checksum
-    real = getattr(module, step)
-
-    def die(*args: object) -> None:
-        if not before:
-            real(*args)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, step, die)
-        with pytest.raises(Killed):
-            confirm(visits)
+    die_at(visits, monkeypatch, step, before)
     # Life goes on: others' events land and their windows are made.
     visits.land(visit(11, 1))
     visits.refresh()
@@ -365,4 +291,154 @@ def test_the_command_shows_what_would_go_and_what_is_out_of_reach(
     assert any("Metrics have counted these events already" in sentence for sentence in found["out_of_reach"])
     shown = CliRunner().invoke(command, [visits.asset.name, key(visits)], catch_exceptions=False).output
     assert f"Nothing was removed. To remove this: the same command with --confirm {found['checksum']}" in shown
+    assert visits.in_balance()
+
+
+def keys_in(visits: Visits, monkeypatch: pytest.MonkeyPatch, *arguments: str, given: str | None = None) -> Result:
+    monkeypatch.setenv("LAKE_CATALOG", str(visits.path.parent.parent))
+    return CliRunner().invoke(command, [visits.asset.name, *arguments], input=given, catch_exceptions=False)
+
+
+@pytest.mark.parametrize("place", [(), ("-",)])
+def test_keys_come_from_standard_input_when_none_is_on_the_command_line(
+    visits: Visits, monkeypatch: pytest.MonkeyPatch, place: tuple[str, ...]
+) -> None:
+    given = f"visit_id={key(visits)}\r\ndoor=north\n"
+    found = json.loads(keys_in(visits, monkeypatch, *place, "--json", given=given).stdout)
+    assert found["checksum"] == planned(visits, f"visit_id={key(visits)}", "door=north").checksum
+    with pytest.raises(LakeError, match="no KEY came from standard input"):
+        keys_in(visits, monkeypatch, *place, given="\n")
+
+
+def test_a_removal_that_died_is_told_with_the_command_that_finishes_it_without_the_key(
+    visits: Visits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checksum = planned(visits).checksum
+    die_at(visits, monkeypatch, "remove_rows", True)
+    finishing = f"lake forget {visits.asset.name} --confirm {checksum}"
+    monkeypatch.setenv("LAKE_CATALOG", str(visits.path.parent.parent))
+    told = CliRunner().invoke(why, [visits.asset.name, "2026-02-01"], catch_exceptions=False).output
+    assert "The removal of a person that was begun on" in told
+    assert f"Unless a process is at it: {finishing}\n" in told
+    assert "of a person" not in CliRunner().invoke(why, [visits.asset.name, "2026-02-03"]).output
+    (asset,) = backlog(visits.settings, [visits.asset])
+    assert asset.forgetting is not None
+    assert asset.forgetting.endswith(f"UTC is not finished; unless a process is at it: {finishing}")
+    with Ledger(visits.settings) as ledger:
+        assert begun(visits.settings, ledger, visits.asset, "000000000000") is None
+        found = begun(visits.settings, ledger, visits.asset, checksum)
+        assert found is not None
+        assert found.rows == 3
+
+        def make(_: Sequence[Pending]) -> dict[str, str]:
+            return visits.refresh().failed
+
+        receipt, _ = forget(visits.settings, ledger, visits.asset, [], (), checksum, False, make)
+        assert receipt.done_at is not None
+        with pytest.raises(LakeError, match="is finished already, by another process"):
+            forget(visits.settings, ledger, visits.asset, [], (), checksum, False, make)
+    assert holding(visits, key(visits)) == []
+    (asset,) = backlog(visits.settings, [visits.asset])
+    assert asset.forgetting is None
+
+
+def test_a_key_of_several_fields_is_given_field_by_field(visits: Visits) -> None:
+    visits.apply("version: 1.0.0", "version: 2.0.0")
+    visits.apply(
+        "{name: door, logicalType: string,", "{name: door, logicalType: string, required: true, primaryKey: true,"
+    )
+    visits.apply("validValues: [north]", "validValues: [north, south]")
+    visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
+    with pytest.raises(LakeError, match="has no key of one field: write visit_id=VALUE and door=VALUE"):
+        planned(visits, key(visits))
+    who = f"visit_id={key(visits)}"
+    assert list(planned(visits, who).windows) == ["2026-02-01", "2026-02-02"]
+    assert list(planned(visits, "door=south", who).windows) == ["2026-02-02"]
+    confirm(visits, "door=south", who)
+    assert visits.rows("visit_id, door") == [
+        ("v1", "north"), ("v2", "south"), ("v3", "north"), ("v4", "north"), ("v5", "north"), (key(visits), "north"),
+    ]  # fmt: skip
+    assert problems(visits) == []
+
+
+def older(visits: Visits, table: str = "") -> list[str]:
+    """What the tables of the version before have in a column."""
+    name = visits.asset.name
+    with connect(visits.settings, read_only=True, serving=False) as session:
+        found = session.execute(f"from lake.{name}_staging.{name}{table}").fetchall()
+    return [str(row) for row in found]
+
+
+def test_rows_of_an_older_major_version_go_too(visits: Visits) -> None:
+    visits.apply("version: 1.0.0", "version: 2.0.0")
+    visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
+    assert key(visits) in str(older(visits))
+    assert key(visits) in str(older(visits, "_quarantine"))
+    confirm(visits)
+    assert len(older(visits)) == 4
+    assert holding(visits, key(visits)) == []
+    assert problems(visits) == []
+
+
+def test_what_only_an_older_version_can_read_of_an_event_is_found_by_it(visits: Visits) -> None:
+    """It read the same field from another place of the payload, which no later one looks at."""
+    visits.apply("version: 1.0.0", "version: 2.0.0")
+    visits.apply("{name: visit_id, logicalType: string,", "{name: visit_id, physicalName: number, logicalType: string,")
+    visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
+    assert visits.staged() == []
+    found = planned(visits)
+    assert {window: rows.raw for window, rows in found.windows.items()} == {"2026-02-01": 2, "2026-02-02": 1}
+    confirm(visits)
+    assert holding(visits, key(visits)) == []
+
+
+def test_a_table_of_an_older_version_that_was_dropped_is_no_hindrance(visits: Visits) -> None:
+    visits.apply("version: 1.0.0", "version: 2.0.0")
+    visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
+    with connect(visits.settings, serving=False) as session:
+        session.execute(f"drop table lake.{visits.asset.name}_staging.{visits.asset.name}")
+    confirm(visits)
+    assert holding(visits, key(visits)) == []
+
+
+def test_an_older_version_that_lacks_the_field_is_told_where_raw_cannot_help(visits: Visits) -> None:
+    visits.apply("version: 1.0.0", "version: 2.0.0")
+    visits.apply("      - {name: came_at", "      - {name: note, logicalType: string}\n      - {name: came_at")
+    visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
+    assert planned(visits, "note=x").unsearched == ()
+    visits.drop_raw(datetime(2026, 2, 1, tzinfo=UTC))
+    found = planned(visits, "note=x")
+    assert found.unsearched == (visits.asset.name,)
+    told = out_of_reach(visits.settings, visits.asset, found)
+    assert any(sentence.startswith(f"{visits.asset.name} of older versions cannot be searched") for sentence in told)
+    assert planned(visits).unsearched == ()
+
+
+def test_an_older_version_may_have_shorter_windows(stack: Settings, tmp_path: Path) -> None:
+    visits = make_visits(stack, tmp_path, "hour")
+    who = person(visits)
+    visits.land(visit(1, 1), visit(who, 1), visit(who, 1, "south"), visit(2, 2))
+    visits.refresh()
+    assert key(visits) in str(older(visits))
+    visits.apply("version: 1.0.0", "version: 2.0.0")
+    visits.apply("window: hour", "window: day")
+    visits.remake("2026-02-01", "2026-02-02")
+    confirm(visits)
+    assert holding(visits, key(visits)) == []
+    assert len(older(visits)) == 2
+    with Ledger(stack) as ledger:
+        of_hours = {w.window: (w.good, w.quarantined) for w in ledger.windows_of(visits.asset.name, 1)}
+    assert of_hours == {"2026-02-01-10:00": (1, 0), "2026-02-02-10:00": (1, 0)}
+    assert problems(visits) == []
+
+
+def test_after_a_person_was_forgotten_a_later_backfill_can_be_undone(visits: Visits) -> None:
+    """What the windows were made of again stays in the bucket, also the rows in quarantine."""
+    confirm(visits)
+    rows, asset = visits.rows("*"), visits.asset
+    first, last = "2026-02-01", "2026-02-03"
+    backfill(visits.settings, {asset.name: asset}, asset, first, last, visits.make, lambda _: None)
+    done = undo(visits.settings, asset, lambda _: None)
+    assert done == Undo(("2026-02-01", "2026-02-02", "2026-02-03"), {})
+    assert visits.rows("*") == rows
     assert visits.in_balance()

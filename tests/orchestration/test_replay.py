@@ -1,10 +1,8 @@
 """Quarantined events are judged again once their contract was mended: by the refresh that makes every window."""
 
 import json
-import shutil
-import tempfile
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,23 +17,8 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.why import verdict
 from lake_assets.orchestration.evolve import propose
 from lake_assets.orchestration.replay import Replayed, replay, select
-from lake_assets.settings import Settings, load_settings
-from lake_assets.stack.lifecycle import down, up
+from lake_assets.settings import Settings
 from tests.orchestration.visits import Visits, make_visits, visit
-
-
-@pytest.fixture(scope="module")
-def lake() -> Generator[Settings]:
-    """A lake whose Postgres alone runs."""
-    home = Path(tempfile.mkdtemp(prefix="lake-"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAKE_HOME", str(home))
-        try:
-            up(parts=("postgres",))
-            yield load_settings()
-        finally:
-            down()
-            shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture

@@ -5,26 +5,29 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
+import duckdb
 from pyiceberg.manifest import DataFile
 from pyiceberg.table.snapshots import Snapshot
 
+from lake_assets.bucket import written
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.parse import parse_contract
+from lake_assets.compile.ddl import QUARANTINE, staging_columns
 from lake_assets.compile.raw_table import raw_table
-from lake_assets.landing.files import window_rows
+from lake_assets.landing.files import plain_path, window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.orchestration.refresh import Refresh, observe, out_of_date, refresh
 from lake_assets.orchestration.replay import Replayed, replay, select
+from lake_assets.orchestration.targets import warehouse_for
 from lake_assets.settings import Settings
-from lake_assets.warehouse.connection import connect
-from lake_assets.warehouse.ducklake import DuckLake
+from lake_assets.warehouse.protocol import Table, Warehouse
 from tests.conform.records import Record, write_raw
 from tests.landing.synthetic import File, data_file
 
@@ -67,6 +70,10 @@ class Visits:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
+    def warehouse(self) -> Warehouse:
+        return warehouse_for(self.settings)
+
+    @property
     def asset(self) -> Asset:
         return parse_contract(self.path.read_text("utf-8"), self.path)
 
@@ -75,7 +82,7 @@ class Visits:
         text = self.path.read_text("utf-8")
         assert old in text
         self.path.write_text(text.replace(old, new), "utf-8")
-        DuckLake(self.settings).ensure(self.asset)
+        self.warehouse.ensure(self.asset)
         with Ledger(self.settings) as ledger:
             ledger.save_contract(self.asset, self.path.read_text("utf-8"))
 
@@ -90,21 +97,22 @@ class Visits:
         return made
 
     def land(self, *payloads: bytes) -> None:
-        """One snapshot with a file for each day, as the sink writes them."""
+        """One snapshot with a file for each day or hour, as the sink writes them."""
         with self.lock, raw_catalog(self.settings) as catalog:
             table = catalog.load_table(raw_table(self.asset).identifier)
-            by_day: dict[datetime, list[Record]] = {}
+            hours = 1 if str(table.spec().fields[0].transform) == "hour" else 24
+            pieces: dict[int, list[Record]] = {}
             for payload in payloads:
                 at = datetime.fromisoformat(json.loads(payload)["came_at"]).replace(tzinfo=UTC)
                 record = Record(payload, self.landed % 2, self.landed // 2, at)
-                by_day.setdefault(at.replace(hour=0, minute=0), []).append(record)
+                pieces.setdefault((at - _EPOCH) // timedelta(hours=hours), []).append(record)
                 self.landed += 1
             files: list[DataFile] = []
-            for day, records in by_day.items():
-                path = Path(table.location().removeprefix("file:")) / f"{uuid.uuid4()}.parquet"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_raw(path, records, self.asset.topic)
-                files.append(data_file(table, File((day - _EPOCH).days, len(records)), str(path)))
+            for piece, records in pieces.items():
+                url = f"{plain_path(table.location())}/{uuid.uuid4()}.parquet"
+                with written(url) as path:
+                    write_raw(path, records, self.asset.topic)
+                files.append(data_file(table, File(piece, len(records)), url))
             with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
                 for file in files:
                     append.append_data_file(file)
@@ -133,12 +141,16 @@ class Visits:
         def no_spark(_: object) -> Any:
             raise AssertionError("these windows are small")
 
-        made = refresh(
-            self.settings, ledger, DuckLake(self.settings), self.asset, chosen, "run", lambda _: None, no_spark
-        )
+        made = refresh(self.settings, ledger, self.warehouse, self.asset, chosen, "run", lambda _: None, no_spark)
         done = [*(output.window for output in (*made.published, *made.held_back)), *made.left]
         ledger.dequeue(self.asset, done, made.sequence)
         return made
+
+    def remake(self, *windows: str) -> Refresh:
+        """These windows, as an applied contract asks for them, and all that is queued."""
+        with Ledger(self.settings) as ledger:
+            ledger.request(self.asset, windows)
+        return self.refresh()
 
     def replay(self, code: str | None = None, window: str | None = None, where: str | None = None) -> Replayed:
         return replay(self.settings, self.asset, select(self.settings, self.asset, code, window, where), self.make)
@@ -149,10 +161,13 @@ class Visits:
             return self._made(ledger, lambda: {entry.window for entry in pending}).failed
 
     def rows(self, columns: str, quarantine: bool = False) -> list[tuple[Any, ...]]:
-        asset = self.asset
-        name = asset.quarantine_table if quarantine else asset.name
-        with connect(self.settings, read_only=True, serving=False) as session:
-            return session.execute(f"select {columns} from lake.{asset.staging_schema}.{name} order by all").fetchall()
+        asset, table = self.asset, cast("Table", "quarantine" if quarantine else "staging")
+        names = [column.name for column in (QUARANTINE if quarantine else staging_columns(asset))]
+        held = self.warehouse.rows(asset, table, list(self.warehouse.window_rows(asset)), names)
+        with duckdb.connect() as session:
+            session.execute("set timezone = 'UTC'")
+            session.register("held", held)
+            return session.execute(f"select {columns} from held order by all").fetchall()
 
     def staged(self) -> list[str]:
         return [visit_id for (visit_id,) in self.rows("visit_id")]
@@ -164,18 +179,18 @@ class Visits:
         """Whether the tables hold what the ledger says, and the ledger accounts for every raw row."""
         with Ledger(self.settings) as ledger:
             known = {entry.window: entry for entry in ledger.windows(self.asset)}
-        tables = DuckLake(self.settings).window_rows(self.asset)
+        tables = self.warehouse.window_rows(self.asset)
         return {window: entry.raw_rows for window, entry in known.items()} == window_rows(
             self.settings, self.asset
         ) and all(tables.get(window, (0, 0)) == (entry.good, entry.quarantined) for window, entry in known.items())
 
 
-def make_visits(settings: Settings, folder: Path) -> Visits:
+def make_visits(settings: Settings, folder: Path, window: str = "day") -> Visits:
     """A new asset, applied, without rows; its contract is below the folder."""
     name = f"visits{next(_names)}"
     made = Visits(settings, folder / "assets" / f"{name}.yaml")
     made.path.parent.mkdir()
-    made.path.write_text(CONTRACT.replace("NAME", name), "utf-8")
+    made.path.write_text(CONTRACT.replace("NAME", name).replace("window: day", f"window: {window}"), "utf-8")
     with Ledger(settings) as ledger:
         ledger.ensure()
     ensure_raw_tables(settings, [raw_table(made.asset)])

@@ -10,7 +10,7 @@ import base64
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, cast
@@ -324,7 +324,7 @@ class BigQueryDouble:
         if altered := _ALTER.fullmatch(body["query"]):
             self._widen(*altered.groups())
             return {**done, "schema": {"fields": []}, "totalRows": "0"}
-        told = self._run(sqlglot.parse_one(body["query"], dialect="bigquery"))
+        told = self._run(_given(sqlglot.parse_one(body["query"], dialect="bigquery"), body.get("queryParameters", ())))
         rows, most = told["rows"], int(body.get("maxResults", len(told["rows"])))
         if most < len(rows):
             # The client goes on with the job, and asks for as many rows again.
@@ -412,6 +412,21 @@ class BigQueryDouble:
         field |= {"type": kind, "precision": precision} | ({"scale": scale} if scale else {})
         table["etag"] = str(int(table["etag"]) + 1)
         self._session.execute(f'alter table {dataset}.{name} alter "{column}" set data type {_duckdb_type(field)}')
+
+
+def _given(statement: exp.Expr, parameters: Sequence[Mapping[str, Any]]) -> exp.Expr:
+    """The statement with the values of its parameters, each of the type that it was sent with."""
+    values = {
+        one["name"]: exp.cast(
+            exp.Literal.string(one["parameterValue"]["value"]), one["parameterType"]["type"], dialect="bigquery"
+        )
+        for one in parameters
+    }
+    for parameter in list(statement.find_all(exp.Parameter)):
+        if parameter.name not in values:
+            raise Refused(400, "invalidQuery", f"Query parameter '{parameter.name}' not found")
+        parameter.replace(values[parameter.name].copy())
+    return statement
 
 
 def _kind(statement: exp.Expr) -> str:

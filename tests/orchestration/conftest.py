@@ -1,0 +1,35 @@
+"""Lakes without Kafka, for what only tables and ledger are needed for: on this machine, and in each cloud's doubles."""
+
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from lake_assets.settings import Settings, load_settings
+from lake_assets.stack.lifecycle import down, up
+from tests.marts.cloud_lakes import CLOUDS, variables
+
+
+@pytest.fixture(scope="module")
+def lake() -> Generator[Settings]:
+    """A lake whose Postgres alone runs."""
+    home = Path(tempfile.mkdtemp(prefix="lake-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAKE_HOME", str(home))
+        try:
+            up(parts=("postgres",))
+            yield load_settings()
+        finally:
+            down()
+            shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", params=CLOUDS)
+def cloud(
+    request: pytest.FixtureRequest, lake: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Settings]:
+    """The same in a cloud, whose environment is set meanwhile."""
+    with CLOUDS[request.param](lake, tmp_path_factory.mktemp(request.param)) as made, variables(made.environment):
+        yield made.settings

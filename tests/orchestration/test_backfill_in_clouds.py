@@ -1,0 +1,90 @@
+"""The undo of a backfill where staging is Athena's or BigQuery's, by their doubles."""
+
+from pathlib import Path
+
+import pytest
+
+from lake_assets.bucket import remove
+from lake_assets.errors import LakeError
+from lake_assets.ledger.backfills import made
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.orchestration import backfill as backfilling
+from lake_assets.orchestration.backfill import Undo
+from lake_assets.settings import Settings
+from tests.orchestration.backfilling import bring_back, judge_strictly, run, shown, with_three_windows
+from tests.orchestration.visits import Visits, visit
+
+ALL = ("2026-02-01", "2026-02-02", "2026-02-03")
+
+
+@pytest.fixture
+def visits(cloud: Settings, tmp_path: Path) -> Visits:
+    return with_three_windows(cloud, tmp_path)
+
+
+def test_undone_it_shows_exactly_what_was_published_before_and_can_be_made_and_undone_again(visits: Visits) -> None:
+    before, rows = shown(visits), visits.rows("*")
+    judge_strictly(visits)
+    for _ in range(2):
+        run(visits)
+        assert visits.staged() == ["v1", "v5"]
+        assert len(visits.kept()) == 3
+        assert bring_back(visits) == Undo(ALL, {})
+        assert (shown(visits), visits.rows("*")) == (before, rows)
+        assert visits.in_balance()
+    visits.land(visit(20, 1))
+    visits.refresh()
+    assert visits.staged() == ["v1", "v20", "v4", "v5"]
+    assert visits.in_balance()
+
+
+def test_what_an_older_contract_made_is_brought_back_beside_the_columns_of_a_newer_one(visits: Visits) -> None:
+    visits.apply("version: 1.0.0", "version: 1.1.0")
+    visits.apply("      - {name: came_at", "      - {name: note, logicalType: string}\n      - {name: came_at")
+    run(visits)
+    bring_back(visits)
+    assert visits.rows("visit_id, note") == [("v1", None), ("v2", None), ("v4", None), ("v5", None)]
+    with Ledger(visits.settings) as ledger:
+        assert {entry.contract_version for entry in ledger.windows(visits.asset)} == {"1.0.0"}
+    assert visits.in_balance()
+
+
+@pytest.mark.parametrize("point", ["replace_windows", "publish", "dequeue"])
+def test_an_undo_that_dies_is_made_good_by_the_next_run_or_by_the_next_undo(
+    visits: Visits, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    monkeypatch.setattr(backfilling, "BATCH_WINDOWS", 1)
+    rows = visits.rows("*")
+    judge_strictly(visits)
+    run(visits)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def undo_and_die() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(type(visits.warehouse) if point == "replace_windows" else Ledger, point, die)
+            with pytest.raises(KeyboardInterrupt):
+                bring_back(visits)
+
+    undo_and_die()
+    assert [output.window for output in visits.refresh().published] == ["2026-02-01"]
+    assert visits.staged() == ["v1", "v5"]
+    assert visits.in_balance()
+    undo_and_die()
+    assert bring_back(visits).windows == ALL
+    assert visits.rows("*") == rows
+    assert visits.in_balance()
+
+
+def test_when_files_are_gone_it_says_so_and_changes_nothing(visits: Visits) -> None:
+    run(visits)
+    rows = visits.rows("*")
+    with Ledger(visits.settings) as ledger:
+        lost = made(ledger, visits.asset)[1].kept
+    assert lost is not None
+    remove(lost.good_files[0])
+    with pytest.raises(LakeError, match=r"2026-02-02 that were published before are gone or unknown, so nothing is"):
+        bring_back(visits)
+    assert visits.rows("*") == rows
+    assert visits.in_balance()

@@ -1,0 +1,115 @@
+"""`lake forget` where staging is Athena's or BigQuery's: what holds on this machine holds there, by their doubles."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from lake_assets.conform.tokens import make_token_key
+from lake_assets.orchestration.forget import out_of_reach
+from lake_assets.settings import Settings
+from tests.orchestration.forgetting import (
+    STEPS,
+    confirm,
+    die_at,
+    holding,
+    key,
+    person,
+    planned,
+    problems,
+    raw_rows,
+    with_a_person,
+)
+from tests.orchestration.visits import Visits, visit
+
+_OUT_OF_REACH = {"aws": "keeps versions of its objects", "gcp": "time travel still shows tables as they were"}
+_LANDING = "{property: landing, value: {"
+
+
+@pytest.fixture
+def visits(cloud: Settings, tmp_path: Path) -> Visits:
+    return with_a_person(cloud, tmp_path)
+
+
+def windows(visits: Visits, *keys: str) -> dict[str, tuple[int, int, int]]:
+    """Rows of raw, staging and quarantine that would go."""
+    found = planned(visits, *keys).windows
+    return {window: (rows.raw, rows.staging, rows.quarantine) for window, rows in found.items()}
+
+
+def test_what_was_confirmed_is_nowhere_in_the_lake_and_the_others_are_as_they_were(visits: Visits) -> None:
+    assert windows(visits) == {"2026-02-01": (2, 1, 0), "2026-02-02": (1, 0, 1)}
+    assert windows(visits, "v999999") == {}
+    before = raw_rows(visits)
+    kept = [row for row in visits.kept() if key(visits) not in str(row)]
+    assert holding(visits, key(visits))
+    receipt = confirm(visits)
+    assert holding(visits, key(visits)) == []
+    assert raw_rows(visits) == {
+        place: payload for place, payload in before.items() if key(visits).encode() not in payload
+    }
+    assert visits.staged() == ["v1", "v3", "v4", "v5"]
+    assert visits.kept() == kept
+    assert (receipt.done_at is not None, len(receipt.files), receipt.files_deleted > 3) == (True, 3, True)
+    assert problems(visits) == []
+    assert visits.in_balance()
+    again = planned(visits)
+    assert (dict(again.windows), [one.id for one in again.earlier]) == ({}, [receipt.id])
+    told = out_of_reach(visits.settings, visits.asset, again)
+    assert any(_OUT_OF_REACH[visits.settings.target] in sentence for sentence in told)
+
+
+@pytest.mark.parametrize(("step", "before"), [step for step in STEPS if step[0] in ("remove_rows", "purge")])
+def test_a_process_that_dies_between_two_steps_is_finished_by_the_same_command(
+    visits: Visits, monkeypatch: pytest.MonkeyPatch, step: str, before: bool
+) -> None:
+    checksum = planned(visits).checksum
+    die_at(visits, monkeypatch, step, before)
+    visits.land(visit(11, 1))
+    visits.refresh()
+    assert problems(visits) == []
+    assert planned(visits).begun is not None
+    receipt = confirm(visits, checksum=checksum)
+    assert receipt.done_at is not None
+    assert holding(visits, key(visits)) == []
+    assert visits.staged() == ["v1", "v11", "v3", "v4", "v5"]
+    assert problems(visits) == []
+
+
+def test_rows_whose_raw_is_gone_are_found_by_what_the_tables_keep(visits: Visits) -> None:
+    visits.land(visit(9, 1, guests=7))
+    visits.refresh()
+    for day in (1, 2):
+        visits.drop_raw(datetime(2026, 2, day, tzinfo=UTC))
+    assert windows(visits) == {"2026-02-01": (0, 1, 0), "2026-02-02": (0, 0, 1)}
+    assert windows(visits, "guests=7", "came_at=2026-02-01T10:00:00") == {"2026-02-01": (0, 1, 0)}
+    assert windows(visits, "guests=many") == {}
+    confirm(visits)
+    assert holding(visits, key(visits)) == []
+    assert visits.staged() == ["v1", "v3", "v4", "v5", "v9"]
+
+
+def test_a_token_stands_for_the_value_where_only_staging_has_the_row(
+    visits: Visits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKE_TOKEN_KEY", str(tmp_path / "token_key"))
+    make_token_key(tmp_path / "token_key")
+    visits.apply(_LANDING, "{property: protection, value: {tokenise: [visit_id], drop: [guests]}}\n  - " + _LANDING)
+    visits.land(visit(person(visits), 3, guests=4), visit(12, 1))
+    visits.refresh()
+    assert windows(visits, f"visit_id={key(visits)}", "guests=4") == {"2026-02-03": (1, 1, 0)}
+    visits.drop_raw(datetime(2026, 2, 3, tzinfo=UTC))
+    assert windows(visits)["2026-02-03"] == (0, 1, 0)
+    confirm(visits)
+    assert windows(visits) == {}
+    # The window of which raw is gone keeps the other visit, as it was before there were tokens.
+    assert visits.rows("count(*)") == [(5,)]
+
+
+def test_a_window_that_a_check_holds_back_shows_nothing_of_the_person_all_the_same(visits: Visits) -> None:
+    visits.apply(_LANDING, "{property: quarantine, value: {maxRows: 0}}\n  - " + _LANDING)
+    visits.land(visit(10, 1))
+    assert [one.window for one in visits.refresh().held_back] == ["2026-02-01"]
+    confirm(visits)
+    assert holding(visits, key(visits)) == []
+    assert visits.staged() == ["v1", "v3", "v4", "v5"]
