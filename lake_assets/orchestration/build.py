@@ -12,7 +12,7 @@ from lake_assets.orchestration.metrics import agreement_check, metric_asset, met
 from lake_assets.orchestration.partitions import window_partitions
 from lake_assets.orchestration.reaper import reaper_asset, reaper_schedule
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
-from lake_assets.orchestration.silence import silence_checks, silence_sensor
+from lake_assets.orchestration.silence_checks import silence_checks, silence_sensor
 from lake_assets.orchestration.targets import makes_clusters
 from lake_assets.project import read_catalog, read_metrics
 from lake_assets.settings import Settings

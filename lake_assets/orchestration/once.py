@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,9 +14,8 @@ from lake_assets.compile.connector import connector_name
 from lake_assets.errors import LakeError
 from lake_assets.landing.connect import connector_status
 from lake_assets.landing.lag import lags
-from lake_assets.ledger.forgotten import forgotten
+from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger, Pending
-from lake_assets.ledger.removals import removed
 from lake_assets.orchestration.audit import audit
 from lake_assets.orchestration.build import build_definitions, mart_graph
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, staging_key
@@ -260,25 +258,3 @@ def _wait_until_landed(
         if now - moved > _STALLED_SECONDS + settings.commit_seconds:
             return waiting, now - started
         time.sleep(_POLL_SECONDS)
-
-
-def known_offsets(ledger: Ledger, assets: Sequence[Asset]) -> dict[tuple[str, int], tuple[int, int]]:
-    """Per topic and Kafka partition: the lowest published offset, and how many are not to be looked for in raw: those
-    that were shown to hold no record, and those that retention removed or that were forgotten."""
-    found: dict[tuple[str, int], tuple[int, int]] = {}
-    for asset in assets:
-        gone: Counter[int] = Counter()
-        for one in removed(ledger, asset.name).values():
-            for count in one.offsets:
-                gone[count.partition] += count.raw
-        firsts: dict[int, int] = {}
-        for without in forgotten(ledger, asset.name).values():
-            for count in without.offsets:
-                gone[count.partition] += count.raw
-                firsts[count.partition] = min(count.min_offset, firsts.get(count.partition, count.min_offset))
-        for _, count in ledger.partitions(asset):
-            firsts[count.partition] = min(count.min_offset, firsts.get(count.partition, count.min_offset))
-        for partition, first in firsts.items():
-            markers = sum(last - low + 1 for low, last in ledger.no_records(asset.topic, partition))
-            found[asset.topic, partition] = (first, markers + gone[partition])
-    return found

@@ -20,11 +20,11 @@ from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.ledger.audit import WindowAudit, audit_windows
 from lake_assets.ledger.forgotten import Receipt, forgotten, receipts
+from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.ledger.removals import removed
 from lake_assets.orchestration import forget as module
 from lake_assets.orchestration.forget import Plan, forget, plan, wanted_fields
-from lake_assets.orchestration.once import known_offsets
 from lake_assets.orchestration.retention import settle_removals
 from lake_assets.settings import Settings
 from lake_assets.warehouse.ducklake import DuckLake
