@@ -88,7 +88,7 @@ def test_the_job_runs_where_only_spark_is_installed(dist: Path, cluster: Path, t
         "--dagster-pipes-context", encode_param({"data": context}),
         "--dagster-pipes-messages", encode_param({"folder": f"file://{tmp_path}/messages"}),
     ]  # fmt: skip
-    kept = {name: os.environ[name] for name in ("JAVA_HOME", "HOME", "PATH") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("JAVA_HOME", "JAVA_TOOL_OPTIONS", "HOME", "PATH") if name in os.environ}
     environment = {**kept, "SPARK_HOME": str(cluster), "SPARK_LOCAL_IP": "127.0.0.1"}
     environment["PATH"] = f"{Path(sys.executable).resolve().parent}{os.pathsep}{kept['PATH']}"
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
