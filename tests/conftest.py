@@ -12,12 +12,20 @@ from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.lifecycle import down, up
 from tests.stack.worker import CREDENTIALS, SMOKE
 
-SERVERS = ("postgres", "kafka", "connect")
+# dbt too: without the resident one, each `lake run` and each changed project starts a dbt of its own.
+SERVERS = ("postgres", "kafka", "connect", "dbt")
+
+# A JVM of the tests lives for minutes: what the second compiler would save later is less than what it takes.
+JVM = "-XX:TieredStopAtLevel=1"
+
+
+def pytest_configure() -> None:
+    os.environ.setdefault("JAVA_TOOL_OPTIONS", JVM)
 
 
 @pytest.fixture(scope="session")
 def stack() -> Generator[Settings]:
-    """The settings of a fresh lake whose Postgres, Kafka and Connect run; `LAKE_HOME` names it for the session.
+    """The settings of a fresh lake whose Postgres, Kafka, Connect and dbt run; `LAKE_HOME` names it for the session.
 
     `lake_assets.stack.lifecycle.up()` inside a test adds the parts of Dagster to it.
     """

@@ -14,8 +14,8 @@ HEAVY = ("boto3", "botocore", "google.cloud.bigquery", "google.cloud.storage", "
 
 
 def loaded_after(statement: str) -> set[str]:
-    """The modules of HEAVY, and dagster, that a fresh interpreter has loaded after a statement."""
-    names = (*HEAVY, "dagster", "duckdb", "confluent_kafka")
+    """The modules of HEAVY, and some others, that a fresh interpreter has loaded after a statement."""
+    names = (*HEAVY, "dagster", "duckdb", "confluent_kafka", "pandas")
     program = f"{statement}\nimport sys\nprint(*[name for name in {names!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
@@ -32,6 +32,15 @@ def test_the_help_loads_neither_dagster_nor_duckdb_nor_kafka() -> None:
     assert loaded_after(statement) == set()
 
 
+def test_what_reads_raw_tables_loads_no_pandas() -> None:
+    statement = "import lake_assets.landing.iceberg_files, pyarrow\npyarrow.table({'a': [1]})"
+    assert loaded_after(statement) == set()
+
+
+def test_a_look_at_the_backlog_loads_no_dagster() -> None:
+    assert "dagster" not in loaded_after("import lake_assets.cli.status, lake_assets.orchestration.backlog")
+
+
 def test_the_page_of_commands_is_what_the_commands_say() -> None:
     """In a process of its own: click keeps a command's help option as the first caller in the process made it."""
     page = (PROJECT / "docs" / "commands.md").read_text("utf-8")
@@ -42,13 +51,18 @@ def test_the_page_of_commands_is_what_the_commands_say() -> None:
     assert all(f"## lake {name}\n" in page for name in COMMANDS)
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.mark.parametrize(
     "command", [("dagster", "definitions", "validate", "-w", "workspace.yaml"), ("dg", "check", "defs")], ids=" ".join
 )
-def test_dagsters_own_commands_load_the_project(command: tuple[str, ...], tmp_path: Path) -> None:
+def test_dagsters_own_commands_load_the_project(command: tuple[str, ...], home: Path) -> None:
     """What `dagster dev -w workspace.yaml` and `dg dev` load, without a stack."""
     program = str(Path(sys.executable).parent / command[0])
-    environment = {**os.environ, "LAKE_HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path)}
+    environment = {**os.environ, "LAKE_HOME": str(home), "DAGSTER_HOME": str(home)}
     done = subprocess.run(
         [program, *command[1:]], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=180, check=False
     )

@@ -1,5 +1,6 @@
 """`lake`: one file per command, imported only when that command runs, so that `lake --help` stays fast."""
 
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -58,6 +59,8 @@ def lake() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Entry point. A LakeError becomes one line on stderr and its exit code."""
+    # Most of what a command makes are modules, which stay: looking for garbage among them is an eighth of its time.
+    gc.set_threshold(50_000)
     try:
         lake.main(args=list(args) if args is not None else None, standalone_mode=True)
     except LakeError as error:

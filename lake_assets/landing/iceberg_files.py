@@ -3,10 +3,15 @@
 from functools import lru_cache
 
 from pyarrow.fs import FileSystem
-from pyiceberg.io.pyarrow import PyArrowFileIO
-from pyiceberg.typedef import EMPTY_DICT, Properties
 
+from lake_assets.out_of_sight import out_of_sight
 from lake_assets.stores import store_of
+
+# pyarrow's datasets load pandas where there is one, in case somebody asks for it later.
+with out_of_sight("pandas"):
+    from pyiceberg.io.pyarrow import PyArrowFileIO
+
+from pyiceberg.typedef import EMPTY_DICT, Properties
 
 # What makes a catalog or a table use it.
 FILES = {"py-io-impl": f"{__name__}.BucketFiles"}

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from lake_assets.catalog.compare import Change, compare
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.parse import parse_contract
+from lake_assets.catalog.versions import applied_versions
 from lake_assets.compile.connector import ConnectorSpec
 from lake_assets.compile.dbt_sources import dbt_files
 from lake_assets.compile.raw_table import RawTableSpec, raw_table
@@ -21,7 +22,6 @@ from lake_assets.orchestration.apply_metrics import apply_metrics, metric_steps
 from lake_assets.orchestration.manifest import load_manifest
 from lake_assets.orchestration.readers import readers
 from lake_assets.orchestration.targets import mart_access_for, warehouse_for
-from lake_assets.orchestration.versions import applied_versions
 from lake_assets.project import contract_text, read_catalog, read_metrics
 from lake_assets.settings import Settings
 from lake_assets.warehouse.marts import mart_schemas, write_dbt_sources

@@ -9,8 +9,8 @@ from lake_assets.catalog.model import Asset
 from lake_assets.landing.lag import lags
 from lake_assets.landing.topics import offsets
 from lake_assets.ledger.forgotten import unfinished
+from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.orchestration.once import known_offsets
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.silence import silences
 from lake_assets.settings import Settings

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
+from lake_assets.catalog.versions import by_dataset
 from lake_assets.orchestration.assets import conforming_definition, landing_definitions
 from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.orchestration.leftovers import leftovers_asset, leftovers_schedule
@@ -12,9 +13,8 @@ from lake_assets.orchestration.metrics import agreement_check, metric_asset, met
 from lake_assets.orchestration.partitions import window_partitions
 from lake_assets.orchestration.reaper import reaper_asset, reaper_schedule
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
-from lake_assets.orchestration.silence import silence_checks, silence_sensor
+from lake_assets.orchestration.silence_checks import silence_checks, silence_sensor
 from lake_assets.orchestration.targets import makes_clusters
-from lake_assets.orchestration.versions import by_dataset
 from lake_assets.project import read_catalog, read_metrics
 from lake_assets.settings import Settings
 

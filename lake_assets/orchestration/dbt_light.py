@@ -5,25 +5,9 @@ itself runs in another process (`dbt_client.py`). dagster-dbt supports an enviro
 out of sight while it is imported, and only then.
 """
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from lake_assets.out_of_sight import out_of_sight
 
-
-@contextmanager
-def _out_of_sight(module: str) -> Iterator[None]:
-    """Imports of the module fail inside; nothing happens when it is loaded already, because then the cost is paid."""
-    if module in sys.modules:
-        yield
-        return
-    sys.modules[module] = None  # pyright: ignore[reportArgumentType]
-    try:
-        yield
-    finally:
-        del sys.modules[module]
-
-
-with _out_of_sight("dbt"):
+with out_of_sight("dbt"):
     from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
 
 __all__ = ["DagsterDbtTranslator", "DagsterDbtTranslatorSettings", "DbtCliResource", "dbt_assets"]

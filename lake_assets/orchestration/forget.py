@@ -18,6 +18,7 @@ import duckdb
 from lake_assets.bucket import let_read
 from lake_assets.catalog.accounting import PartitionCount
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.versions import applied_versions
 from lake_assets.catalog.windows import window_end, window_key, window_start, windows_between
 from lake_assets.compile.forget import Wanted, payload_matches, staging_values
 from lake_assets.compile.sql import literal
@@ -46,7 +47,6 @@ from lake_assets.ledger.removals import add_leftover_files, removed
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.retention import expire, settle_removals
 from lake_assets.orchestration.targets import erasure_for, warehouse_for
-from lake_assets.orchestration.versions import applied_versions
 from lake_assets.project import contract_text
 from lake_assets.settings import Settings
 from lake_assets.stores import scheme

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,13 +10,13 @@ import dagster as dg
 
 from lake_assets.catalog.accounting import WindowOutput
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.versions import by_dataset
 from lake_assets.compile.connector import connector_name
 from lake_assets.errors import LakeError
 from lake_assets.landing.connect import connector_status
 from lake_assets.landing.lag import lags
-from lake_assets.ledger.forgotten import forgotten
+from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger, Pending
-from lake_assets.ledger.removals import removed
 from lake_assets.orchestration.audit import audit
 from lake_assets.orchestration.build import build_definitions, mart_graph
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, staging_key
@@ -26,7 +25,6 @@ from lake_assets.orchestration.partitions import window_partitions
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.sensors import Graph, raw_events, requests
 from lake_assets.orchestration.targets import mart_access_for
-from lake_assets.orchestration.versions import by_dataset
 from lake_assets.project import read_catalog
 from lake_assets.settings import Settings
 from lake_assets.warehouse.marts import mart_schemas
@@ -262,26 +260,3 @@ def _wait_until_landed(
         if now - moved > _STALLED_SECONDS + settings.commit_seconds:
             return waiting, now - started
         time.sleep(_POLL_SECONDS)
-
-
-def known_offsets(ledger: Ledger, assets: Sequence[Asset]) -> dict[tuple[str, int], tuple[int, int]]:
-    """Per topic and Kafka partition: the lowest published offset, and how many are not to be looked for in raw: those
-    that were shown to hold no record, and those that retention removed or that were forgotten."""
-    found: dict[tuple[str, int], tuple[int, int]] = {}
-    # A new version has published nothing yet of what its dataset has.
-    for asset in (one for versions in by_dataset(assets).values() for one in reversed(versions)):
-        gone: Counter[int] = Counter()
-        for one in removed(ledger, asset).values():
-            for count in one.offsets:
-                gone[count.partition] += count.raw
-        firsts: dict[int, int] = {}
-        for without in forgotten(ledger, asset.dataset).values():
-            for count in without.offsets:
-                gone[count.partition] += count.raw
-                firsts[count.partition] = min(count.min_offset, firsts.get(count.partition, count.min_offset))
-        for _, count in ledger.partitions(asset):
-            firsts[count.partition] = min(count.min_offset, firsts.get(count.partition, count.min_offset))
-        for partition, first in firsts.items():
-            markers = sum(last - low + 1 for low, last in ledger.no_records(asset.topic, partition))
-            found[asset.topic, partition] = (first, markers + gone[partition])
-    return found

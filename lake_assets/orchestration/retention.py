@@ -15,6 +15,7 @@ import duckdb
 
 from lake_assets.bucket import let_read
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.versions import by_dataset
 from lake_assets.catalog.windows import window_end
 from lake_assets.compile.sql import literal
 from lake_assets.errors import LakeError
@@ -37,7 +38,6 @@ from lake_assets.ledger.removals import (
     removed,
     settle,
 )
-from lake_assets.orchestration.versions import by_dataset
 from lake_assets.settings import Settings
 from lake_assets.warehouse.protocol import Warehouse
 

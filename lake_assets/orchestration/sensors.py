@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from lake_assets.catalog.model import Asset, WindowSize
+from lake_assets.catalog.versions import by_dataset
 from lake_assets.ledger.ledger import Landed, Ledger, Pending
 from lake_assets.orchestration.assets import QUEUED_ONLY
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key
 from lake_assets.orchestration.metadata import landed_metadata
 from lake_assets.orchestration.partitions import spans
 from lake_assets.orchestration.refresh import observe
-from lake_assets.orchestration.versions import by_dataset
 from lake_assets.settings import Settings
 
 # Dagster's floor for sensors.

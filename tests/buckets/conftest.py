@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from lake_assets.orchestration.dbt_client import ADDRESS
 from lake_assets.settings import PROJECT, Settings
 from lake_assets.stack.dagster import prepare_dagster
-from lake_assets.stack.layout import Layout
+from lake_assets.stack.layout import Layout, socket_path
 from lake_assets.stack.roles import bootstrap
 from tests.buckets.doubles import DOUBLES, Bucket
 from tests.end_to_end.conftest import Lake
@@ -72,6 +73,8 @@ def make_lake(stack: Settings, folder: Path, scheme: str, bucket: Bucket, assets
     own = {"postgres_dbname": settings.postgres.dbname, "bucket": settings.bucket}
     layout.stack_file.write_text(json.dumps({**addresses, **own}), "utf-8")
     prepare_dagster(settings, layout, 0)
+    # The session's dbt is this lake's too: a call brings its own environment.
+    (layout.home / ADDRESS).write_text(str(socket_path(stack.home, Path(ADDRESS).name)), "utf-8")
     copy_contracts(folder / "catalog", scheme, assets)
     shutil.copytree(PROJECT / "dbt_project", folder / "dbt", ignore=shutil.ignore_patterns("target", "logs"))
     environment: Mapping[str, str] = {

@@ -17,12 +17,12 @@ from lake_assets.landing import rewriting
 from lake_assets.landing.files import window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.ledger.forgotten import receipts
+from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.orchestration import forget as module
 from lake_assets.orchestration.backfill import Undo, backfill, undo
 from lake_assets.orchestration.backlog import backlog
 from lake_assets.orchestration.forget import begun, forget, out_of_reach
-from lake_assets.orchestration.once import known_offsets
 from lake_assets.settings import Settings
 from lake_assets.warehouse.connection import connect
 from tests.orchestration.forgetting import (

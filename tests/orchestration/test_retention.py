@@ -12,11 +12,11 @@ from lake_assets.errors import LakeError
 from lake_assets.landing.files import window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.ledger.audit import WindowAudit, audit_windows
+from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removals import Removed, removed
 from lake_assets.ledger.why import verdict
 from lake_assets.orchestration import retention
-from lake_assets.orchestration.once import known_offsets
 from lake_assets.orchestration.retention import Plan, expire, maintain, plan
 from lake_assets.settings import Settings
 from lake_assets.warehouse.ducklake import DuckLake

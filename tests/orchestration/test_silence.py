@@ -15,7 +15,8 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.backlog import backlog
 from lake_assets.orchestration.build import build_definitions
 from lake_assets.orchestration.keys import staging_key, topic_key
-from lake_assets.orchestration.silence import FREQUENCY, ROSTER, missed, silence_checks, silence_sensor, silences
+from lake_assets.orchestration.silence import missed, silences
+from lake_assets.orchestration.silence_checks import FREQUENCY, ROSTER, silence_checks, silence_sensor
 from lake_assets.settings import Settings, load_settings
 from lake_assets.warehouse.connection import connect
 from lake_assets.warehouse.ducklake import DuckLake

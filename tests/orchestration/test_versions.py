@@ -18,7 +18,7 @@ from lake_assets.orchestration.build import build_definitions
 from lake_assets.orchestration.keys import raw_key, staging_key
 from lake_assets.orchestration.retention import Plan, maintain, plan
 from lake_assets.orchestration.sensors import raw_events
-from lake_assets.orchestration.silence import evaluations
+from lake_assets.orchestration.silence_checks import evaluations
 from lake_assets.settings import Settings
 from lake_assets.warehouse.ducklake import DuckLake
 from tests.orchestration.visits import Visits, make_visits, visit

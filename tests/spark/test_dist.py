@@ -3,10 +3,11 @@
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tarfile
-from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     uv = find_uv(PROJECT / ".tools")
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder / "venv")], check=True)
     python = folder / "venv" / "bin" / "python"
-    subprocess.run(
-        [uv, "pip", "install", "--quiet", "--python", str(python), f"pyspark=={version('pyspark')}"], check=True
-    )
+    (packages,) = (folder / "venv" / "lib").glob("python*/site-packages")
+    # Those of uv.lock, which are installed here: the index has no wheel of PySpark, and to build one takes a minute.
+    for package in ("pyspark", "py4j"):
+        shutil.copytree(Path(str(find_spec(package).origin)).parent, packages / package)
     found = subprocess.run(
         [str(python), "-c", "import pyspark; print(pyspark.__path__[0])"], check=True, capture_output=True, text=True
     )
@@ -86,7 +88,7 @@ def test_the_job_runs_where_only_spark_is_installed(dist: Path, cluster: Path, t
         "--dagster-pipes-context", encode_param({"data": context}),
         "--dagster-pipes-messages", encode_param({"folder": f"file://{tmp_path}/messages"}),
     ]  # fmt: skip
-    kept = {name: os.environ[name] for name in ("JAVA_HOME", "HOME", "PATH") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("JAVA_HOME", "JAVA_TOOL_OPTIONS", "HOME", "PATH") if name in os.environ}
     environment = {**kept, "SPARK_HOME": str(cluster), "SPARK_LOCAL_IP": "127.0.0.1"}
     environment["PATH"] = f"{Path(sys.executable).resolve().parent}{os.pathsep}{kept['PATH']}"
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -87,10 +87,12 @@ class Local:
         folder = self._folder(name)
         (folder / "cancelled").touch()
         pid, _ = _read(folder) or (0, 0.0)
-        with contextlib.suppress(ProcessLookupError):
+        # A JVM needs a while to give back its memory, and the shell above it has long ended then.
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            shell = psutil.Process(pid)
+            family = [shell, *shell.children(recursive=True)]
             os.killpg(pid, signal.SIGKILL)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            psutil.Process(pid).wait(10)
+            psutil.wait_procs(family, timeout=10)
         shutil.rmtree(folder / "scratch", ignore_errors=True)
 
     def _folder(self, name: str) -> Path:
