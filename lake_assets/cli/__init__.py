@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quarantine": ("quarantine", "Show quarantined rows by reason, with samples."),
     "replay": ("replay", "Judge quarantined events again after a fix, and let in those that pass."),
     "backfill": ("backfill", "Make windows anew from raw, a few at a time, or undo that."),
-    "maintain": ("maintain", "Remove what is older than its contract keeps it, in two steps."),
+    "maintain": ("maintain", "Tidy raw tables, and remove what is too old, in two steps."),
     "forget": ("forget", "Remove a person's events everywhere, in two steps, and keep a receipt."),
     "sql": ("sql", "Run one query, as the engineer or as an analyst."),
 }

@@ -7,13 +7,15 @@ import click
 @click.option("--confirm", metavar="CHECKSUM", help="Remove what the dry run with this checksum has shown.")
 @click.option("--json", "as_json", is_flag=True, help="The plan as one JSON object.")
 def command(confirm: str | None, as_json: bool) -> None:
-    """Show which windows are older than their contract keeps them, and remove them when told the checksum.
+    """Tidy raw, show which windows are older than their contract keeps them, and remove them when told the checksum.
 
-    Without --confirm nothing is removed. With it exactly that is removed whose checksum it is: when anything has
-    changed since, nothing is. Windows that are not published yet, and all that an asset has, are never removed.
+    Without --confirm no event is removed. Raw snapshots older than a week expire, with the files that only they name,
+    and windows that have ended and are published get their small raw files written together: rows, offsets and what
+    was made of them stay. The leftovers asset does the same each night.
 
-    The ledger keeps the accounts of what was removed, so lake audit stays in balance. Kafka keeps events as long as
-    the topic's own retention says.
+    With --confirm exactly that is removed whose checksum it is: when anything has changed since, nothing is. Windows
+    that are not published yet, and all that an asset has, are never removed. The ledger keeps the accounts of what
+    was removed, so lake audit stays in balance. Kafka keeps events as long as the topic's own retention says.
 
     \b
     Examples:
@@ -26,6 +28,7 @@ def command(confirm: str | None, as_json: bool) -> None:
     from lake_assets.cli.tables import show, show_json
     from lake_assets.errors import LakeError
     from lake_assets.ledger.ledger import Ledger
+    from lake_assets.orchestration.cleaning import clean
     from lake_assets.orchestration.retention import maintain, plan
     from lake_assets.orchestration.targets import warehouse_for
     from lake_assets.project import read_catalog
@@ -38,11 +41,14 @@ def command(confirm: str | None, as_json: bool) -> None:
         if not ledger.exists():
             raise LakeError("nothing is applied yet: run 'lake apply' first.")
         if confirm is None:
+            cleaned = clean(settings, assets, now, lambda sentence: click.echo(sentence, err=True))
             found = plan(settings, ledger, warehouse, assets, now)
         else:
+            cleaned = []
             found = maintain(settings, ledger, warehouse, assets, now, confirm)
     if as_json:
-        show_json(dataclasses.asdict(found) | {"checksum": found.checksum, "removed": confirm is not None})
+        done = {"removed": confirm is not None, "cleaned": [dataclasses.asdict(one) for one in cleaned]}
+        show_json(dataclasses.asdict(found) | {"checksum": found.checksum} | done)
         return
     for sentence in found.kept_back:
         click.echo(sentence, err=True)

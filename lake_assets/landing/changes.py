@@ -61,6 +61,10 @@ class Cursor:
     def __str__(self) -> str:
         return f"{self.sequence}.{self.pointer}.{self.table}"
 
+    def known(self, table: "StaticTable") -> int:
+        """Up to which sequence number this table was read; 0 when it was made anew since."""
+        return self.sequence if self.table == _digest(str(table.metadata.table_uuid)) else 0
+
 
 def changes(settings: Settings, assets: Iterable[Asset], since: Mapping[str, str]) -> RawChanges:
     """The windows that snapshots newer than the cursors in `since` (by asset name) added files to.
@@ -89,15 +93,16 @@ def changes(settings: Settings, assets: Iterable[Asset], since: Mapping[str, str
 
 
 def _changed(table: "StaticTable", asset: Asset, seen: Cursor | None) -> tuple[tuple[WindowChange, ...], Cursor]:
-    identity = _digest(str(table.metadata.table_uuid))
-    after = seen.sequence if seen and seen.table == identity else 0
+    after = seen.known(table) if seen else 0
     added: dict[str, list[ManifestEntry]] = {}
     for cut, entry in entries(table, asset, lambda manifest, cut: manifest.sequence_number > after):
         # A merged manifest also holds what older snapshots added, each entry with its own sequence number.
         if (entry.sequence_number or 0) > after:
             added.setdefault(cut.window(entry.data_file.partition[0]), []).append(entry)
     changed = tuple(_change(window, added[window]) for window in sorted(added))
-    return changed, Cursor(sequence_number(table), _digest(table.metadata_location), identity)
+    return changed, Cursor(
+        sequence_number(table), _digest(table.metadata_location), _digest(str(table.metadata.table_uuid))
+    )
 
 
 def _change(window: str, added: "list[ManifestEntry]") -> WindowChange:

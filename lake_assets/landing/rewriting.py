@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from lake_assets.bucket import opened, write
 from lake_assets.catalog.model import Asset
 from lake_assets.landing.files import plain_path
-from lake_assets.landing.removal import SINK_OFFSETS, committed
+from lake_assets.landing.removal import committed
+from lake_assets.landing.replacing import described, replace_files
 from lake_assets.landing.snapshots import RawTableError, entries, read_table
 from lake_assets.settings import Settings
 
@@ -34,9 +35,8 @@ def rewrite_without(
 ) -> None:
     """Replaces those of these files that the table still has by files without the rows at these offsets.
 
-    All others keep their bytes and their place. The commit says again how far the sink had come: the sink looks for
-    that from the newest snapshot backwards, and the snapshots before this one are to go. `about_to_write` is told of
-    each new file first. Raises RawTableError, Unavailable.
+    All others keep their bytes and their place. `about_to_write` is told of each new file first. Raises RawTableError,
+    Unavailable.
     """
     made: dict[str, DataFile | None] = {}
 
@@ -47,17 +47,7 @@ def rewrite_without(
         for file in old:
             if file.file_path not in made:
                 made[file.file_path] = _without(table, file, gone, about_to_write)
-        # pyiceberg would try again by itself on top of a commit of the sink, and repeat what the sink said before that:
-        # older offsets on top of newer ones land events twice. `committed` reads the table again instead.
-        table.metadata.properties["commit.retry.num-retries"] = "0"
-        with (
-            table.transaction() as transaction,
-            transaction.update_snapshot(sinks_word(table)).overwrite() as overwrite,
-        ):
-            for file in old:
-                overwrite.delete_data_file(file)
-                if (new := made[file.file_path]) is not None:
-                    overwrite.append_data_file(new)
+        replace_files(table, old, [new for file in old if (new := made[file.file_path]) is not None])
 
     committed(settings, asset, replace)
 
@@ -72,12 +62,6 @@ def _without(
 ) -> "DataFile | None":
     import pyarrow as pa
     import pyarrow.parquet as pq
-    from pyiceberg.io.pyarrow import (
-        compute_statistics_plan,
-        data_file_statistics_from_parquet_metadata,
-        parquet_path_to_id_mapping,
-    )
-    from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 
     if file.spec_id != table.spec().spec_id:
         raise RawTableError(f"{file.file_path} was cut in another way than its table is now, and is not rewritten.")
@@ -92,23 +76,7 @@ def _without(
     url = f"{file.file_path.rpartition('/')[0]}/{uuid.uuid4()}.parquet"
     about_to_write([url])
     write(url, content.to_pybytes())
-    statistics = data_file_statistics_from_parquet_metadata(
-        pq.read_metadata(pa.BufferReader(content)),
-        compute_statistics_plan(table.schema(), table.properties),
-        parquet_path_to_id_mapping(table.schema()),
-    )
-    return DataFile.from_args(
-        content=DataFileContent.DATA,
-        file_path=url,
-        file_format=FileFormat.PARQUET,
-        partition=file.partition,
-        file_size_in_bytes=content.size,
-        spec_id=file.spec_id,
-        sort_order_id=None,
-        equality_ids=None,
-        key_metadata=None,
-        **statistics.to_serialized_dict(),
-    )
+    return described(table, file, url, pq.read_metadata(pa.BufferReader(content)), content.size)
 
 
 def _kept(rows: "pyarrow.Table", gone: Gone) -> "pyarrow.Table":
@@ -117,15 +85,3 @@ def _kept(rows: "pyarrow.Table", gone: Gone) -> "pyarrow.Table":
 
     places = zip(rows["_partition"].to_pylist(), rows["_offset"].to_pylist(), strict=True)
     return rows.filter(pa.array([offset not in gone.get(partition, ()) for partition, offset in places]))
-
-
-def sinks_word(table: "Table") -> dict[str, str]:
-    """What the sink said in its newest commit; empty when it never has."""
-    snapshots = {one.snapshot_id: one for one in table.metadata.snapshots}
-    one = table.current_snapshot()
-    while one is not None:
-        said = one.summary.additional_properties if one.summary else {}
-        if any(key.startswith(SINK_OFFSETS) for key in said):
-            return {key: value for key, value in said.items() if key.startswith("kafka.connect.")}
-        one = snapshots.get(one.parent_snapshot_id) if one.parent_snapshot_id is not None else None
-    return {}

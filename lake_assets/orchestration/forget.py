@@ -162,22 +162,7 @@ def forget(
             return _receipt(ledger, asset, receipt.id), failed
     if not wanted:
         raise LakeError(f"what was begun with the checksum {checksum} is finished already, by another process.")
-    found = plan(settings, ledger, asset, wanted)
-    if found.checksum != checksum or not found.windows:
-        raise LakeError(
-            f"what would be removed has not the checksum {checksum}: look again without --confirm, nothing was removed."
-        )
-    if found.is_surprising and not even_so:
-        raise LakeError(
-            f"{found.rows:,} of {found.of:,} rows are more than one person is likely to have: see that the value is "
-            "right, and add --even-so if it is."
-        )
-    salt = new_salt()
-    hashed = (sealed(_named(asset, wanted), salt), salt)
-    fields = [field.name for field, _ in wanted]
-    number = decide_to_forget(
-        ledger, asset.dataset, fields, hashed, checksum, found.sequence, found.files, found.windows, found.runs
-    )
+    number = _decided(settings, ledger, asset, wanted, checksum, even_so)
     failed |= _finish(settings, ledger, asset, beside, _receipt(ledger, asset, number), make)
     return _receipt(ledger, asset, number), failed
 
@@ -215,6 +200,30 @@ def out_of_reach(settings: Settings, asset: Asset, found: Plan) -> list[str]:
         "there."
     )
     return told
+
+
+def _decided(
+    settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wanted], checksum: str, even_so: bool
+) -> int:
+    # Until the decision names them, nobody may write the files with these rows together with others.
+    with ledger.locked(f"dataset:{asset.dataset}"):
+        found = plan(settings, ledger, asset, wanted)
+        if found.checksum != checksum or not found.windows:
+            raise LakeError(
+                f"what would be removed has not the checksum {checksum}: look again without --confirm, nothing was "
+                "removed."
+            )
+        if found.is_surprising and not even_so:
+            raise LakeError(
+                f"{found.rows:,} of {found.of:,} rows are more than one person is likely to have: see that the value "
+                "is right, and add --even-so if it is."
+            )
+        salt = new_salt()
+        hashed = (sealed(_named(asset, wanted), salt), salt)
+        fields = [field.name for field, _ in wanted]
+        return decide_to_forget(
+            ledger, asset.dataset, fields, hashed, checksum, found.sequence, found.files, found.windows, found.runs
+        )
 
 
 def _named(asset: Asset, wanted: Sequence[Wanted]) -> str:

@@ -150,16 +150,22 @@ def expire(settings: Settings, ledger: Ledger, asset: Asset, before: datetime) -
     return found
 
 
+def raw_kept(versions: Sequence[Asset]) -> timedelta | None:
+    """How long raw is kept: as long as any version of the dataset keeps it, and None is for ever."""
+    given = [one.retention.raw for one in versions if one.retention.raw is not None]
+    return max(given) if len(given) == len(versions) else None
+
+
 def _plan(
     settings: Settings, ledger: Ledger, warehouse: Warehouse, asset: Asset, versions: Sequence[Asset], now: datetime
 ) -> tuple[list[Removal], list[str]]:
-    """Of one asset. Raw is the oldest version's, for as long as any version keeps it."""
+    """Of one asset. Raw is the oldest version's."""
     lengths: dict[Element, timedelta | None] = {
         "staging": asset.retention.staging,
         "quarantine": asset.retention.quarantine,
     }
     if asset is versions[0]:
-        lengths["raw"] = _longest([one.retention.raw for one in versions])
+        lengths["raw"] = raw_kept(versions)
     if not any(lengths.values()):
         return [], []
     settle_removals(settings, ledger, warehouse, asset)
@@ -197,12 +203,6 @@ def _plan(
             rows = {window: there[window] for window in sorted(ready)}
             removals.append(Removal(asset.name, element, kept, rows, len(size), sum(file.bytes for file in size)))
     return removals, kept_back
-
-
-def _longest(lengths: Sequence[timedelta | None]) -> timedelta | None:
-    """None is for ever."""
-    given = [length for length in lengths if length is not None]
-    return max(given) if len(given) == len(lengths) else None
 
 
 def _waiting(ledger: Ledger, assets: Sequence[Asset]) -> set[str]:

@@ -1,15 +1,21 @@
 """Raw tables whose catalog is AWS Glue: the sink writes them and the lake reads them."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import replace
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from lake_assets.bucket import read
+from lake_assets.catalog.model import Asset
 from lake_assets.compile.connector import ConnectorSpec
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.compile.topic import control_topic, topic_spec
-from lake_assets.landing.changes import changes
+from lake_assets.landing.changes import Cursor, changes
+from lake_assets.landing.compaction import compact
 from lake_assets.landing.connect import connector_for, ensure_connector
 from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.produce import produce_lines
@@ -18,6 +24,7 @@ from lake_assets.landing.topics import ensure_topics
 from lake_assets.settings import Settings
 from tests.buckets.doubles import s3
 from tests.landing.examples import example_asset
+from tests.landing.landed import wait_for_rows
 from tests.stack.conditions import wait_until
 from tests.stack.worker import remove_connectors
 
@@ -32,6 +39,22 @@ def on_aws(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Generat
         remove_connectors(stack, "raw-glued")
 
 
+def land(settings: Settings, asset: Asset, numbers: Iterable[int]) -> None:
+    produce_lines(
+        settings,
+        asset,
+        [json.dumps({"id": str(n), "at": f"2026-03-0{1 + n % 2}T10:00:00Z"}).encode() for n in numbers],
+    )
+
+
+def rows(settings: Settings, asset: Asset) -> list[dict[str, Any]]:
+    """All that raw has, in the order of the topic."""
+    found = files(settings, asset, window_rows(settings, asset)).by_window.values()
+    contents = [pa.BufferReader(read(file.path) or b"") for held in found for file in held]
+    listed = [row for content in contents for row in pq.read_table(content).to_pylist()]
+    return sorted(listed, key=lambda row: row["_offset"])
+
+
 def test_what_lands_is_found_by_glue(on_aws: Settings) -> None:
     assets = [example_asset(name, topic=f"glued.{name}", partitions=1) for name in ("meters", "readings")]
     assert changes(on_aws, assets, {}).windows == {}
@@ -44,8 +67,7 @@ def test_what_lands_is_found_by_glue(on_aws: Settings) -> None:
     local = {"iceberg.control.commit.interval-ms": "1000", "tasks.max": "1"}
     ensure_connector(on_aws, ConnectorSpec(spec.name, {**spec.config, **local}))
     for count, asset in enumerate(assets, 3):
-        lines = [json.dumps({"id": str(n), "at": f"2026-03-0{1 + n % 2}T10:00:00Z"}).encode() for n in range(count)]
-        produce_lines(on_aws, asset, lines)
+        land(on_aws, asset, range(count))
     wait_until(lambda: [sum(window_rows(on_aws, asset).values()) for asset in assets] == [3, 4])
     found = changes(on_aws, assets, {})
     assert {name: [window.rows for window in windows] for name, windows in found.windows.items()} == {
@@ -56,3 +78,23 @@ def test_what_lands_is_found_by_glue(on_aws: Settings) -> None:
     assert paths
     assert all(path.startswith(f"{on_aws.raw_warehouse}/") for path in paths)
     assert changes(on_aws, assets, found.cursors).windows == {}
+
+
+def test_small_files_are_written_together_in_a_table_of_glue(on_aws: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table and its connector are those of the test above."""
+    monkeypatch.setattr("lake_assets.landing.compaction.MIN_FILES", 2)
+    asset, window = example_asset("meters", topic="glued.meters", partitions=1), "2026-03-01"
+    for number in (10, 12):
+        land(on_aws, asset, [number])
+        wait_for_rows(on_aws, asset, 4 if number == 10 else 5)
+    before, found = rows(on_aws, asset), changes(on_aws, [asset], {})
+    done = compact(on_aws, asset, [window], [Cursor.parse(found.cursors["meters"])], lambda _: None)
+    assert done is not None
+    assert (done.before.count, done.after.count) == (3, 1)
+    assert rows(on_aws, asset) == before
+    assert changes(on_aws, [asset], found.cursors).windows == {}
+    land(on_aws, asset, [14])
+    wait_for_rows(on_aws, asset, 6)
+    assert [row["_offset"] for row in rows(on_aws, asset)] == list(range(6))
+    [late] = changes(on_aws, [asset], found.cursors).windows["meters"]
+    assert (late.window, late.rows) == (window, 1)

@@ -13,7 +13,7 @@ from lake_assets.cli.forget import command
 from lake_assets.cli.why import command as why
 from lake_assets.conform.tokens import make_token_key
 from lake_assets.errors import LakeError
-from lake_assets.landing import rewriting
+from lake_assets.landing import replacing
 from lake_assets.landing.files import window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.ledger.forgotten import receipts
@@ -244,7 +244,7 @@ def test_a_commit_of_the_sink_that_comes_between_is_not_followed_by_its_older_of
                 pass
 
     commit("older")
-    real, calls = rewriting.sinks_word, list[dict[str, str]]()
+    real, calls = replacing.sinks_word, list[dict[str, str]]()
 
     def read(table: Table) -> dict[str, str]:
         calls.append(real(table))
@@ -252,7 +252,7 @@ def test_a_commit_of_the_sink_that_comes_between_is_not_followed_by_its_older_of
             commit("newer")
         return calls[-1]
 
-    monkeypatch.setattr(rewriting, "sinks_word", read)
+    monkeypatch.setattr(replacing, "sinks_word", read)
     confirm(visits)
     assert [word[name] for word in calls] == ["older", "newer"]
     with raw_catalog(visits.settings) as catalog:

@@ -1,6 +1,6 @@
 """What is cleaned each night loses no data."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -9,9 +9,9 @@ import pytest
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.errors import LakeError
 from lake_assets.landing.raw_catalog import raw_catalog
-from lake_assets.orchestration import leftovers
+from lake_assets.orchestration import cleaning
 from lake_assets.orchestration.build import build_definitions
-from lake_assets.orchestration.leftovers import clean
+from lake_assets.orchestration.cleaning import KEPT, clean
 from lake_assets.settings import Settings, load_settings
 from tests.orchestration.visits import Visits, make_visits, visit
 
@@ -32,10 +32,10 @@ def snapshots(visits: Visits) -> int:
 
 def test_old_snapshots_go_and_every_event_stays(visits: Visits) -> None:
     assert snapshots(visits) == 3
-    clean(visits.settings, [visits.asset], datetime.now(UTC) - timedelta(days=7), print)
+    clean(visits.settings, [visits.asset], datetime.now(UTC), print)
     assert snapshots(visits) == 3, "they are not old"
     told: list[str] = []
-    clean(visits.settings, [visits.asset], datetime.now(UTC), told.append)
+    clean(visits.settings, [visits.asset], datetime.now(UTC) + KEPT, told.append)
     assert snapshots(visits) == 1
     assert len(told) == 1
     visits.land(visit(9, 1))
@@ -49,16 +49,16 @@ def test_what_fails_for_one_asset_is_told_after_the_others_were_done(
 ) -> None:
     (tmp_path / "other").mkdir()
     other = make_visits(visits.settings, tmp_path / "other")
-    genuine = leftovers.expire
+    genuine = cleaning.expire
 
     def fail_for_one(settings: Settings, ledger: object, asset: object, before: datetime) -> int:
         if asset == other.asset:
             raise LakeError("not tonight")
         return genuine(settings, ledger, asset, before)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(leftovers, "expire", fail_for_one)
+    monkeypatch.setattr(cleaning, "expire", fail_for_one)
     with pytest.raises(LakeError, match=rf"{other.asset.name}: not tonight"):
-        clean(visits.settings, [other.asset, visits.asset], datetime.now(UTC), print)
+        clean(visits.settings, [other.asset, visits.asset], datetime.now(UTC) + KEPT, print)
     assert snapshots(visits) == 1
 
 

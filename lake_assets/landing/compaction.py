@@ -1,0 +1,192 @@
+"""Writes the small files of windows together. Every row keeps its bytes, its offset and its window, and no window has
+changed by it."""
+
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lake_assets.bucket import opened, read
+from lake_assets.catalog.model import Asset
+from lake_assets.landing.changes import Cursor
+from lake_assets.landing.raw_windows import window_starts
+from lake_assets.landing.removal import committed
+from lake_assets.landing.replacing import described, replace_alike
+from lake_assets.landing.snapshots import RawTableError, entries, read_table
+from lake_assets.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow
+    from pyiceberg.manifest import DataFile, ManifestEntry
+    from pyiceberg.table import StaticTable, Table
+
+# A reader opens ten files in no time that anybody would notice, and writing them again costs as much as a window that
+# is made again.
+MIN_FILES = 10
+# `lake forget` holds one file in memory, so they do not grow to Iceberg's 512 MB; nor is one read again that has a
+# quarter of it, or late events would have it written again and again.
+TARGET_BYTES = 64 << 20
+SMALL_BYTES = TARGET_BYTES // 4
+# In memory are a row group, unpacked, and so many small files as they are.
+_GROUP_BYTES = 64 << 20
+_READERS = 8
+_BATCH_ROWS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files of a raw table: how many, and their bytes."""
+
+    count: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """The small files of these windows, and what they were written to."""
+
+    windows: tuple[str, ...]
+    before: Files
+    after: Files
+
+
+def small_files(
+    settings: Settings, asset: Asset, windows: Collection[str], cursors: Sequence[Cursor]
+) -> dict[str, Files]:
+    """The small files of each of these windows that has enough of them, in window order; only those that all
+    cursors have read. Raises Unavailable, RawTableError."""
+
+    def count(table: "StaticTable") -> dict[str, Files]:
+        found: dict[str, list[DataFile]] = {}
+        for window, piece in _pieces(table, asset, windows, cursors):
+            found.setdefault(window, []).extend(entry.data_file for entry in piece)
+        return {window: _size(found[window]) for window in sorted(found)}
+
+    return read_table(settings, asset, count)
+
+
+def compact(
+    settings: Settings,
+    asset: Asset,
+    windows: Collection[str],
+    cursors: Sequence[Cursor],
+    about_to_write: Callable[[Sequence[str]], None],
+) -> Compaction | None:
+    """Writes the small files of these windows together that all cursors have read, and replaces them in one commit.
+
+    None when they have too few. The old ones stay until the snapshots that name them expire.
+    Rows keep the order in which they landed. `about_to_write` is told of each new file first. The caller sees to it
+    that nobody else replaces or removes files of the table. Raises RawTableError, Unavailable.
+    """
+    table, pieces = read_table(settings, asset, lambda table: (table, _pieces(table, asset, windows, cursors)))
+    if not pieces:
+        return None
+    old: list[DataFile] = []
+    new: list[DataFile] = []
+    sequences: dict[str, int] = {}
+    for _, piece in pieces:
+        held = [entry.data_file for entry in piece]
+        made = list(_written(table, held, about_to_write))
+        if sum(file.record_count for file in made) != sum(file.record_count for file in held):
+            raise RawTableError(f"raw files of {asset.name} hold other rows than their table says: nothing is changed.")
+        sequences |= {file.file_path: max(entry.sequence_number or 0 for entry in piece) for file in made}
+        old += held
+        new += made
+
+    def replace(newest: "Table") -> None:
+        replace_alike(newest, old, new, sequences)
+
+    committed(settings, asset, replace)
+    return Compaction(tuple(sorted({window for window, _ in pieces})), _size(old), _size(new))
+
+
+def _pieces(
+    table: "StaticTable", asset: Asset, windows: Collection[str], cursors: Sequence[Cursor]
+) -> "list[tuple[str, list[ManifestEntry]]]":
+    """What is written together: small files of one window and one partition value of the table, as they landed."""
+    wanted, starts = frozenset(windows), window_starts(windows, asset.window)
+    known = min(cursor.known(table) for cursor in cursors)
+    found: dict[tuple[str, int | None], list[ManifestEntry]] = {}
+    for cut, entry in entries(table, asset, lambda manifest, cut: cut.may_hold(manifest.partitions, starts)):
+        file = entry.data_file
+        window = cut.window(file.partition[0])
+        if (
+            window in wanted
+            and file.file_size_in_bytes < SMALL_BYTES
+            and (entry.sequence_number or 0) <= known
+            and file.spec_id == table.spec().spec_id
+        ):
+            found.setdefault((window, file.partition[0]), []).append(entry)
+    return [
+        (window, sorted(piece, key=lambda entry: (entry.sequence_number or 0, entry.data_file.file_path)))
+        for (window, _), piece in found.items()
+        if len(piece) >= MIN_FILES
+    ]
+
+
+def _written(
+    table: "StaticTable", files: "Sequence[DataFile]", about_to_write: Callable[[Sequence[str]], None]
+) -> "Iterator[DataFile]":
+    """Files of about the target size with all rows of these, beside the first of them."""
+    import pyarrow.parquet as pq
+
+    start = f"{files[0].file_path.rpartition('/')[0]}/{uuid.uuid4()}"
+    groups = _row_groups(table, files)
+    group, number = next(groups, None), 0
+    while group is not None:
+        url = f"{start}-{number:05}.parquet"
+        about_to_write([url])
+        system, path = opened(url)
+        footer: list[pq.FileMetaData] = []
+        with system.open_output_stream(path) as sink:
+            with pq.ParquetWriter(sink, group.schema, compression="zstd", metadata_collector=footer) as writer:
+                while group is not None and sink.tell() < TARGET_BYTES:
+                    writer.write_table(group, row_group_size=group.num_rows)
+                    group = next(groups, None)
+            size = sink.tell()
+        yield described(table, files[0], url, footer[0], size)
+        number += 1
+
+
+def _row_groups(table: "StaticTable", files: "Sequence[DataFile]") -> "Iterator[pyarrow.Table]":
+    """The rows of these files, in order, as the columns of the table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+    schema = schema_to_pyarrow(table.schema())
+    batches: list[pa.Table] = []
+    gathered = 0
+    for file, content in zip(files, _contents(files), strict=True):
+        for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches(_BATCH_ROWS):
+            if sorted(batch.schema.names) != sorted(schema.names):
+                raise RawTableError(
+                    f"{file.file_path} has the columns {', '.join(batch.schema.names)} and its table others: it stays."
+                )
+            rows = pa.Table.from_batches([batch]).select(schema.names).cast(schema)
+            batches.append(rows)
+            gathered += rows.nbytes
+            if gathered >= _GROUP_BYTES:
+                yield pa.concat_tables(batches)
+                batches, gathered = [], 0
+    if batches:
+        yield pa.concat_tables(batches)
+
+
+def _contents(files: "Sequence[DataFile]") -> Iterator[bytes]:
+    """A bucket takes its time for each file, so some are read at once."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        for first in range(0, len(files), _READERS):
+            yield from pool.map(_content, files[first : first + _READERS])
+
+
+def _content(file: "DataFile") -> bytes:
+    content = read(file.file_path)
+    if content is None:
+        raise RawTableError(f"{file.file_path} is missing, and its table names it: see who deleted it.")
+    return content
+
+
+def _size(files: "Collection[DataFile]") -> Files:
+    return Files(len(files), sum(file.file_size_in_bytes for file in files))
