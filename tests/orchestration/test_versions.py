@@ -12,9 +12,11 @@ from lake_assets.catalog.parse import check_together
 from lake_assets.catalog.problems import ContractError
 from lake_assets.landing.files import window_rows
 from lake_assets.ledger.audit import audit_windows
-from lake_assets.ledger.ledger import Landed, Ledger
+from lake_assets.ledger.ledger import Landed, Ledger, Pending
 from lake_assets.ledger.removals import removed
 from lake_assets.orchestration.build import build_definitions
+from lake_assets.orchestration.forget import forget, wanted_fields
+from lake_assets.orchestration.forget import plan as forget_plan
 from lake_assets.orchestration.keys import raw_key, staging_key
 from lake_assets.orchestration.retention import Plan, maintain, plan
 from lake_assets.orchestration.sensors import raw_events
@@ -114,6 +116,27 @@ def test_what_retention_took_of_raw_is_accounted_for_in_every_version(visits: Vi
     third.refresh()
     assert third.staged() == ["v150", "v151"]
     assert problems(third) == []
+
+
+def test_a_person_is_forgotten_in_every_version_and_both_are_made_again(visits: Visits, newer: Visits) -> None:
+    newer.refresh()
+    made: list[tuple[str, str]] = []
+
+    def make(pending: Sequence[Pending]) -> dict[str, str]:
+        made.extend((entry.asset, entry.window) for entry in pending)
+        return visits.refresh().failed | newer.refresh().failed
+
+    with Ledger(visits.settings) as ledger:
+        wanted = wanted_fields(visits.asset, ["v20"])
+        checksum = forget_plan(visits.settings, ledger, visits.asset, wanted).checksum
+        forget(visits.settings, ledger, visits.asset, [newer.asset], wanted, checksum, False, make)
+        assert {asset for asset, _ in made} == {visits.asset.name, newer.asset.name}
+        assert {window for _, window in made} == {"2026-02-02"}
+        assert ledger.pending([visits.asset.name, newer.asset.name]) == []
+    assert visits.staged() == ["v10", "v150"]
+    assert newer.staged() == ["v10", "v11", "v150", "v151", "v21"]
+    for one in (visits, newer):
+        assert one.in_balance()
 
 
 def test_what_lands_in_raw_is_one_event_whichever_versions_read_it(visits: Visits, newer: Visits) -> None:
