@@ -1,11 +1,15 @@
 """Which adapter serves which target; the only place that knows them all."""
 
+from typing import TYPE_CHECKING
+
 from lake_assets.conform.runner import ClusterRunner, SparkRunner
 from lake_assets.errors import SettingsError
 from lake_assets.settings import Settings
 from lake_assets.warehouse.answers import Answer
-from lake_assets.warehouse.erasure import Erasure
 from lake_assets.warehouse.protocol import MartAccess, Warehouse
+
+if TYPE_CHECKING:
+    from lake_assets.warehouse.erasure import Erasure
 
 
 def warehouse_for(settings: Settings) -> Warehouse:
@@ -27,7 +31,7 @@ def warehouse_for(settings: Settings) -> Warehouse:
             return BigQuery(settings)
 
 
-def erasure_for(settings: Settings) -> Erasure:
+def erasure_for(settings: Settings) -> "Erasure":
     """What takes single rows out of the target's tables. Raises SettingsError as `warehouse_for`."""
     match settings.target:
         case "local":

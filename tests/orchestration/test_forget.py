@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -170,6 +171,19 @@ def test_where_raw_is_gone_and_an_entrypoint_needs_it_the_rows_go_and_the_window
     assert visits.staged() == ["v1", "v3", "v4", "v5"]
     with Ledger(visits.settings) as ledger:
         assert ledger.pending([visits.asset.name]) == []
+
+
+def test_a_row_is_found_by_what_only_its_table_says_as_an_entrypoint_may_have_written_it(visits: Visits) -> None:
+    asset = visits.asset
+    with connect(visits.settings, serving=False) as session:
+        session.execute(f"update lake.{asset.staging_schema}.{asset.table} set door = 'made-1' where visit_id = 'v4'")
+    assert {window: asdict(rows) for window, rows in planned(visits, "door=made-1").windows.items()} == {
+        "2026-02-03": {"raw": 1, "staging": 1, "quarantine": 0}
+    }
+    confirm(visits, "door=made-1")
+    assert holding(visits, "made-1") == []
+    assert visits.staged() == ["v1", "v3", "v5", key(visits)]
+    assert problems(visits) == []
 
 
 def test_a_dropped_field_finds_nobody_where_raw_is_gone_and_says_so(visits: Visits) -> None:
