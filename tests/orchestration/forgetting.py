@@ -45,7 +45,7 @@ def with_a_person(settings: Settings, folder: Path) -> Visits:
 
 def person(visits: Visits) -> int:
     """A number that no other test of the same lake has anywhere."""
-    return 770_000 + int(visits.asset.name.removeprefix("visits"))
+    return 770_000 + int(visits.asset.dataset.removeprefix("visits"))
 
 
 def key(visits: Visits) -> str:

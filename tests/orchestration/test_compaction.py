@@ -346,7 +346,7 @@ def test_a_person_who_is_being_forgotten_is_in_no_new_file(visits: Visits, monke
         with Ledger(settings) as ledger:
             wanted = wanted_fields(asset, ["v5"])
             checksum = plan_to_forget(settings, ledger, asset, wanted).checksum
-            forget(settings, ledger, asset, wanted, checksum, False, lambda _: visits.refresh().failed)
+            forget(settings, ledger, asset, [], wanted, checksum, False, lambda _: visits.refresh().failed)
 
     def die(*_: object) -> None:
         raise Killed
@@ -378,7 +378,7 @@ def test_files_with_a_persons_rows_can_not_change_before_the_decision_names_them
     with Ledger(settings) as ledger:
         wanted = wanted_fields(asset, ["v5"])
         checksum = plan_to_forget(settings, ledger, asset, wanted).checksum
-        forget(settings, ledger, asset, wanted, checksum, False, lambda _: visits.refresh().failed)
+        forget(settings, ledger, asset, [], wanted, checksum, False, lambda _: visits.refresh().failed)
     assert free == [False]
 
 
