@@ -141,7 +141,7 @@ class Ledger:
 
     def exists(self) -> bool:
         """Whether `ensure` has run on this database."""
-        row = self._connection.execute("select to_regclass('ledger.forgotten_offsets') is not null").fetchone()
+        row = self._connection.execute("select to_regclass('ledger.superseded_file') is not null").fetchone()
         return bool(row and row[0])
 
     @contextmanager
@@ -263,6 +263,18 @@ class Ledger:
                 'where b.asset = %s and b."window" = any(%s) and whole.asset = b.asset '
                 "and (b.state = 'undoing' or (b.state = 'made' and whole.ended_at is null))",
                 (asset.name, names),
+            )
+            cursor.execute(
+                "insert into ledger.superseded_file (asset, url) select asset, url from ledger.window cross join "
+                "jsonb_array_elements_text((output::jsonb -> 'good_files') || (output::jsonb -> 'quarantine_files')) "
+                'as url where asset = %s and "window" = any(%s) and output is not null '
+                "on conflict (url) do update set since = now()",
+                (asset.name, names),
+            )
+            # An undo shows older files again.
+            cursor.execute(
+                "delete from ledger.superseded_file where url = any(%s)",
+                ([url for o in outputs for url in (*o.good_files, *o.quarantine_files)],),
             )
             cursor.execute('delete from ledger.window where asset = %s and "window" = any(%s)', (asset.name, names))
             cursor.executemany(

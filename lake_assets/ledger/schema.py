@@ -177,6 +177,14 @@ create table if not exists ledger.leftover_file (
   primary key (asset, url)
 );
 
+-- Conformed files that no table shows any more, and since when.
+create table if not exists ledger.superseded_file (
+  asset text not null,
+  url text primary key,
+  since timestamptz not null default now()
+);
+create index if not exists superseded_file_asset on ledger.superseded_file (asset);
+
 -- What `lake forget` has removed, or is removing while `done_at` is null. A hash stands for the person: with the lake's
 -- key when there is no salt. `rewritten_at` is null until raw is known to be without the rows, whose files were `files`
 -- at that sequence number; `counted_at` until the tables are without them and the windows' numbers say so. `asset` is

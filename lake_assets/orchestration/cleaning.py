@@ -1,4 +1,4 @@
-"""What can be tidied in raw without asking anybody, because no data goes by it."""
+"""What can be tidied without asking anybody, because no data goes by it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from lake_assets.landing.compaction import Compaction, Files
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.compaction import compact_closed
 from lake_assets.orchestration.retention import expire
+from lake_assets.orchestration.superseded import remove_old_states, remove_superseded
+from lake_assets.orchestration.targets import warehouse_for
 from lake_assets.settings import Settings
 
 # Somebody who reads raw by an old snapshot, as an audit of Iceberg's own does, has so much time.
@@ -19,10 +21,12 @@ KEPT = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What became of one dataset's raw table: files that only old snapshots named went, small ones are together now."""
+    """What became of one dataset: raw files that only old snapshots named went, and conformed ones of windows that were
+    made again; small raw files are together now."""
 
     dataset: str
     files_removed: int
+    superseded_removed: int
     compactions: tuple[Compaction, ...]
 
     @property
@@ -41,7 +45,8 @@ class Cleaned:
 
 
 def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Callable[[str], None]) -> list[Cleaned]:
-    """Expires old raw snapshots of every applied dataset, and writes small files of closed windows together.
+    """Expires old raw snapshots of every applied dataset, removes files of windows that were made again, and writes
+    small raw files of closed windows together.
 
     Raises LakeError when that failed for some, after all others were done.
     """
@@ -49,24 +54,30 @@ def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Calla
     failed: list[str] = []
     with Ledger(settings) as ledger:
         applied = set(ledger.contracts()) if ledger.exists() else set[str]()
-        for dataset, versions in by_dataset(one for one in assets if one.name in applied).items():
+        datasets = by_dataset(one for one in assets if one.name in applied)
+        if removed := remove_old_states(ledger, warehouse_for(settings), list(datasets), now) if datasets else 0:
+            log(f"{removed:,} files that only older states of the staging tables needed are removed")
+        for dataset, versions in datasets.items():
             try:
                 with ledger.locked(f"dataset:{dataset}"):
                     files = expire(settings, ledger, versions[0], now - KEPT)
-                cleaned = Cleaned(dataset, files, tuple(compact_closed(settings, ledger, versions, now)))
-            except LakeError as error:
+                    superseded = remove_superseded(ledger, versions, now)
+                cleaned = Cleaned(dataset, files, superseded, tuple(compact_closed(settings, ledger, versions, now)))
+            except (LakeError, OSError) as error:
                 failed.append(f"{dataset}: {error}")
                 continue
             found.append(cleaned)
             if cleaned.files_removed:
                 log(f"{dataset}: {cleaned.files_removed:,} files that only old snapshots named are removed")
+            if superseded:
+                log(f"{dataset}: {superseded:,} files of windows that were made again since are removed")
             if cleaned.compactions:
                 log(
                     f"{dataset}: {cleaned.before.count:,} small files of {cleaned.windows:,} windows are "
                     f"{cleaned.after.count:,} now, of {cleaned.before.bytes:,} bytes {cleaned.after.bytes:,}"
                 )
     if failed:
-        raise LakeError(f"not all is clean, the next night tries again: {'; '.join(failed)}")
+        raise LakeError(f"not all is clean, the next hour tries again: {'; '.join(failed)}")
     return found
 
 

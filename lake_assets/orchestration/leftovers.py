@@ -10,7 +10,8 @@ from lake_assets.catalog.model import Asset
 from lake_assets.orchestration.cleaning import clean
 from lake_assets.settings import Settings
 
-_EVERY_NIGHT = "23 3 * * *"
+# A window of a day that is made again at each commit leaves a copy of itself each time.
+_EVERY_HOUR = "23 * * * *"
 
 
 def leftovers_asset(settings: Settings, assets: Sequence[Asset]) -> dg.AssetsDefinition:
@@ -20,14 +21,15 @@ def leftovers_asset(settings: Settings, assets: Sequence[Asset]) -> dg.AssetsDef
         name="leftovers",
         group_name="operations",
         kinds={"iceberg"},
-        description="Each night raw snapshots older than a week go, with the files that only they name, and small raw "
-        "files of closed windows are written together. No data goes.",
+        description="Each hour raw snapshots older than a week go, with the files that only they name, and conformed "
+        "files of windows that were made again; small raw files of closed windows are written together. No data goes.",
     )
     def leftovers(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         cleaned = clean(settings, assets, datetime.now(UTC), context.log.info)
         return dg.MaterializeResult(
             metadata={
                 "files_removed": MetadataValue.json({one.dataset: one.files_removed for one in cleaned}),
+                "superseded_removed": MetadataValue.json({one.dataset: one.superseded_removed for one in cleaned}),
                 "files_compacted": MetadataValue.json(
                     {one.dataset: [one.before.count, one.after.count] for one in cleaned if one.compactions}
                 ),
@@ -39,8 +41,8 @@ def leftovers_asset(settings: Settings, assets: Sequence[Asset]) -> dg.AssetsDef
 
 def leftovers_schedule(asset: dg.AssetsDefinition) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
-        name="leftovers_nightly",
+        name="leftovers_hourly",
         target=[asset],
-        cron_schedule=_EVERY_NIGHT,
+        cron_schedule=_EVERY_HOUR,
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )

@@ -38,6 +38,7 @@ from lake_assets.ledger.removals import (
     removed,
     settle,
 )
+from lake_assets.ledger.superseded import supersede
 from lake_assets.settings import Settings
 from lake_assets.warehouse.protocol import Warehouse
 
@@ -230,6 +231,7 @@ def _remove(settings: Settings, ledger: Ledger, warehouse: Warehouse, asset: Ass
     else:
         decide(ledger, asset, removal.element, 0, removal.rows, {})
         warehouse.remove_windows(asset, removal.element, windows)
+        supersede(ledger, asset, removal.element, windows)
 
 
 def _changed(asset: Asset) -> LakeError:

@@ -46,7 +46,9 @@ def connect(
 
 def attach(connection: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool = False) -> None:
     """Attaches the DuckLake with the staging tables as `lake`. Raises Unavailable."""
-    mode = ", read_only" if read_only else ""
+    # Otherwise DuckLake notes a few deleted rows in Postgres and goes on opening their file: one for each time that a
+    # small window was made again.
+    mode = ", data_inlining_row_limit 0" + (", read_only" if read_only else "")
     _attach(
         connection,
         settings,

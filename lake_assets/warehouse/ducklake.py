@@ -78,6 +78,16 @@ left join known using (topic, partition, "offset")""")
             with self._session() as session:
                 session.execute(f"delete from {_qualified(asset, name)} where _window in ({_starts(asset, windows)})")
 
+    def remove_old_states(self, before: datetime, spans: Sequence[tuple[datetime, datetime]]) -> int:
+        with self._session() as session:
+            found = session.execute(
+                "select snapshot_id, snapshot_time::timestamptz from ducklake_snapshots('lake') order by snapshot_id"
+            ).fetchall()
+            kept = {one for low, high in [(before, found[-1][1]), *spans] for one in _between(found, low, high)}
+            if old := [version for version, _ in found[:-1] if version not in kept]:
+                session.execute(f"call ducklake_expire_snapshots('lake', versions => {old})")
+            return len(session.execute("call ducklake_cleanup_old_files('lake', cleanup_all => true)").fetchall())
+
     def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
         if windows is not None and not windows:
             return {}
@@ -138,6 +148,14 @@ left join known using (topic, partition, "offset")""")
                     f"('lake status') and that the bucket {self._settings.bucket} has room and lets this process "
                     "write, and try again."
                 ) from error
+
+
+def _between(snapshots: Sequence[tuple[int, datetime]], low: datetime, high: datetime) -> Iterator[int]:
+    """The snapshots that were the newest at some time of a span."""
+    for place, (version, at) in enumerate(snapshots):
+        ended = snapshots[place + 1][1] if place + 1 < len(snapshots) else high
+        if at <= high and ended >= low:
+            yield version
 
 
 def _leave_out_database_names(session: duckdb.DuckDBPyConnection) -> None:

@@ -41,6 +41,11 @@ class Warehouse(Protocol):
         """Removes all rows of the windows from one of the two tables; nothing when there are none."""
         ...
 
+    def remove_old_states(self, before: datetime, spans: Sequence[tuple[datetime, datetime]]) -> int:
+        """Removes what readers who began before then, and not within one of the spans, would need of all tables; how
+        many files. What readers see now stays, and a warehouse that does this by itself has nothing to do."""
+        ...
+
     def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
         """Staging and quarantine rows of every window that has any, as the tables themselves count them.
 

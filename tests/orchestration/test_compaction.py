@@ -411,9 +411,9 @@ def test_a_removal_that_was_cut_off_is_settled_first(visits: Visits, monkeypatch
 
 
 def test_it_is_done_each_night_and_the_event_says_what(visits: Visits) -> None:
-    nightly = leftovers_asset(visits.settings, [visits.asset])
+    hourly = leftovers_asset(visits.settings, [visits.asset])
     with dg.DagsterInstance.ephemeral() as instance:
-        [event] = dg.materialize([nightly], instance=instance).asset_materializations_for_node("leftovers")
+        [event] = dg.materialize([hourly], instance=instance).asset_materializations_for_node("leftovers")
     assert event.metadata["files_compacted"].value == {visits.asset.name: [MIN_FILES, 1]}
     assert visits.in_balance()
 
@@ -426,4 +426,6 @@ def test_the_command_says_what_it_wrote_together_and_asks_no_checksum_for_it(
     assert f"{visits.asset.name}: {MIN_FILES} small files of 1 windows are 1 now, of " in found.stderr
     assert "There is nothing to remove." in found.stdout
     told = json.loads(CliRunner().invoke(command, ["--json"], catch_exceptions=False).stdout)
-    assert told["cleaned"] == [{"dataset": visits.asset.name, "files_removed": 0, "compactions": []}]
+    assert told["cleaned"] == [
+        {"dataset": visits.asset.name, "files_removed": 0, "superseded_removed": 0, "compactions": []}
+    ]

@@ -1,4 +1,4 @@
-"""What is cleaned each night loses no data."""
+"""What is cleaned each hour loses no data."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,10 +62,10 @@ def test_what_fails_for_one_asset_is_told_after_the_others_were_done(
     assert snapshots(visits) == 1
 
 
-def test_it_runs_each_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs_each_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_HOME", str(tmp_path))
     definitions = build_definitions(load_settings())
-    (schedule,) = [one for one in definitions.schedules or () if one.name == "leftovers_nightly"]
+    (schedule,) = [one for one in definitions.schedules or () if one.name == "leftovers_hourly"]
     assert isinstance(schedule, dg.ScheduleDefinition)
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
     assert dg.AssetKey("leftovers") in definitions.resolve_asset_graph().get_all_asset_keys()

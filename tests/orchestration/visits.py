@@ -27,6 +27,8 @@ from lake_assets.orchestration.refresh import Refresh, observe, out_of_date, ref
 from lake_assets.orchestration.replay import Replayed, replay, select
 from lake_assets.orchestration.targets import warehouse_for
 from lake_assets.settings import Settings
+from lake_assets.warehouse.connection import connect
+from lake_assets.warehouse.ducklake import DuckLake
 from lake_assets.warehouse.protocol import Table, Warehouse
 from tests.conform.records import Record, write_raw
 from tests.landing.synthetic import File, data_file
@@ -161,7 +163,13 @@ class Visits:
             return self._made(ledger, lambda: {entry.window for entry in pending}).failed
 
     def rows(self, columns: str, quarantine: bool = False) -> list[tuple[Any, ...]]:
+        """In one statement where there is one to ask, as somebody sees them who reads while they change."""
         asset, table = self.asset, cast("Table", "quarantine" if quarantine else "staging")
+        if isinstance(self.warehouse, DuckLake):
+            name = asset.quarantine_table if quarantine else asset.name
+            with connect(self.settings, read_only=True, serving=False) as session:
+                query = f"select {columns} from lake.{asset.staging_schema}.{name} order by all"
+                return session.execute(query).fetchall()
         names = [column.name for column in (QUARANTINE if quarantine else staging_columns(asset))]
         held = self.warehouse.rows(asset, table, list(self.warehouse.window_rows(asset)), names)
         with duckdb.connect() as session:

@@ -1,0 +1,46 @@
+"""Conformed files that no table shows any more, since their window was made again or removed."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from lake_assets.catalog.model import Asset
+from lake_assets.ledger.ledger import Ledger
+
+
+def supersede(ledger: Ledger, asset: Asset, element: Literal["staging", "quarantine"], windows: Sequence[str]) -> None:
+    """Remembers the files of windows that were removed from one of the two tables a moment ago."""
+    files = "good_files" if element == "staging" else "quarantine_files"
+    ledger.connection.execute(
+        "insert into ledger.superseded_file (asset, url) select asset, url from ledger.window "
+        "cross join jsonb_array_elements_text(output::jsonb -> %s) as url "
+        'where asset = %s and "window" = any(%s) and output is not null on conflict do nothing',
+        (files, asset.name, list(windows)),
+    )
+
+
+def superseded(ledger: Ledger, asset: Asset, before: datetime, undone_since: datetime) -> list[str]:
+    """Those of the asset since before then, apart from what the undo of a backfill needs that ended later than
+    `undone_since`, or that is at it."""
+    rows = ledger.connection.execute(
+        "select f.url from ledger.superseded_file as f where asset = %(asset)s and since < %(before)s and not exists ("
+        "select from ledger.backfill_window as w join ledger.backfill as b using (asset) where w.asset = f.asset "
+        "and (state = 'undoing' or (state = 'made' and (ended_at is null or ended_at > %(undone_since)s))) and "
+        "((w.output::jsonb -> 'good_files') || (w.output::jsonb -> 'quarantine_files')) ? f.url) order by f.url",
+        {"asset": asset.name, "before": before, "undone_since": undone_since},
+    ).fetchall()
+    return [url for (url,) in rows]
+
+
+def forget_superseded(ledger: Ledger, urls: Sequence[str]) -> None:
+    """Forgets files that are gone."""
+    ledger.connection.execute("delete from ledger.superseded_file where url = any(%s)", (list(urls),))
+
+
+def undo_spans(ledger: Ledger, undone_since: datetime) -> list[tuple[datetime, datetime | None]]:
+    """When the backfills ran that can be undone; the end is None while one runs."""
+    return ledger.connection.execute(
+        "select began_at, ended_at from ledger.backfill as b where exists (select from ledger.backfill_window as w "
+        "where w.asset = b.asset and (state = 'undoing' or (state = 'made' and (ended_at is null or ended_at > %s))))",
+        (undone_since,),
+    ).fetchall()

@@ -1,0 +1,109 @@
+"""What is left of a window as it was before it was made again is removed, and nothing that anybody needs."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.orchestration.cleaning import Cleaned, clean
+from lake_assets.orchestration.retention import maintain, plan
+from lake_assets.settings import Settings
+from lake_assets.warehouse.connection import connect
+from tests.orchestration.backfilling import bring_back, loaded, run
+from tests.orchestration.visits import Visits, make_visits, visit
+
+DAY = "2026-02-01"
+HOUR = timedelta(hours=1, minutes=1)
+
+
+@pytest.fixture
+def visits(stack: Settings, tmp_path: Path) -> Visits:
+    """A window that was made five times, with a good row more and one in quarantine each time."""
+    made = make_visits(stack, tmp_path)
+    for number in range(5):
+        made.land(visit(number, 1), visit(100 + number, 1, "south"))
+        made.refresh()
+    return made
+
+
+def cleaned(visits: Visits, later: timedelta) -> Cleaned:
+    (found,) = clean(visits.settings, [visits.asset], datetime.now(UTC) + later, print)
+    return found
+
+
+def conformed(visits: Visits) -> int:
+    """Files that were written for the asset and are still there."""
+    folder = Path(urlsplit(visits.settings.conformed).path) / visits.asset.dataset
+    return sum(path.suffix == ".parquet" for path in folder.rglob("*"))
+
+
+def snapshots(visits: Visits) -> int:
+    with connect(visits.settings, serving=False) as session:
+        return len(session.execute("select snapshot_id from ducklake_snapshots('lake')").fetchall())
+
+
+def test_files_of_earlier_states_stay_for_an_hour_and_then_go(visits: Visits) -> None:
+    assert conformed(visits) == 10
+    assert cleaned(visits, timedelta()).superseded_removed == 0
+    assert conformed(visits) == 10
+    assert cleaned(visits, HOUR).superseded_removed == 8
+    assert conformed(visits) == 2
+    assert snapshots(visits) == 1
+    assert visits.staged() == [f"v{number}" for number in range(5)]
+    assert len(visits.kept()) == 5
+    assert cleaned(visits, HOUR).superseded_removed == 0
+
+
+def test_a_reader_opens_no_file_of_an_earlier_state(visits: Visits) -> None:
+    schema = visits.asset.staging_schema
+    with connect(visits.settings, serving=False) as session:
+        for name in (visits.asset.name, visits.asset.quarantine_table):
+            listed = session.execute(f"from ducklake_list_files('lake', '{name}', schema => '{schema}')").fetchall()
+            assert len(listed) == 1, "DuckLake went on reading files whose few rows were all deleted"
+
+
+def test_a_window_that_is_made_again_afterwards_has_all_its_rows(visits: Visits) -> None:
+    cleaned(visits, HOUR)
+    visits.land(visit(9, 1))
+    visits.refresh()
+    assert visits.staged() == ["v0", "v1", "v2", "v3", "v4", "v9"]
+    assert visits.in_balance()
+
+
+def test_what_an_undo_brings_back_stays_for_a_week(visits: Visits) -> None:
+    before = loaded(visits)
+    run(visits, first=DAY, last=DAY)
+    assert loaded(visits) != before
+    cleaned(visits, timedelta(days=6))
+    assert conformed(visits) == 4
+    bring_back(visits)
+    # What the backfill made is superseded now, and what it had replaced is not.
+    cleaned(visits, HOUR)
+    assert loaded(visits) == before
+    assert conformed(visits) == 2
+    assert visits.in_balance()
+
+
+def test_after_a_week_nothing_is_kept_for_an_undo(visits: Visits) -> None:
+    run(visits, first=DAY, last=DAY)
+    cleaned(visits, timedelta(days=8))
+    assert conformed(visits) == 2
+    assert visits.in_balance()
+
+
+def test_files_of_rows_that_retention_removed_go_too(visits: Visits) -> None:
+    visits.land(visit(50, 15))
+    visits.refresh()
+    kept = "slaProperties: [{property: retention, element: staging, value: 10, unit: d}]\ncustomProperties:"
+    visits.apply("customProperties:", kept)
+    now = datetime(2026, 2, 20, tzinfo=UTC)
+    with Ledger(visits.settings) as ledger:
+        parts = visits.settings, ledger, visits.warehouse, [visits.asset], now
+        maintain(*parts, plan(*parts).checksum)
+    cleaned(visits, HOUR)
+    assert visits.staged() == ["v50"]
+    assert len(visits.kept()) == 5
+    # Of the old window those in quarantine, of the new one the good row.
+    assert conformed(visits) == 2
