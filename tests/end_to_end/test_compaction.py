@@ -130,3 +130,5 @@ def test_the_sink_goes_on_after_its_files_were_written_together(lake: Lake) -> N
     assert audit["in_balance"]
     assert [one["duplicates"] for one in audit["windows"]] == [0] * len(audit["windows"])
     assert next(one["raw"] for one in audit["windows"] if one["window"] == WINDOW) == MIN_FILES + 1
+    # The table's own property again, for other tests of this lake.
+    lake.ok("apply")
