@@ -58,8 +58,8 @@ class DuckLakeErasure:
         return found
 
     def purge(self, asset: Asset, windows: Sequence[str], kept: Collection[str]) -> int:
-        """Files in which rows are only marked as gone are written again, and every older snapshot of the lake
-        expires."""
+        """Files in which rows are only marked as gone are written again, every older snapshot of the lake expires, and
+        the tables' statistics become those of the files that are left."""
         schema = literal(asset.staging_schema)
         with self._session(asset, {}) as session:
             names = [literal(_name(asset, table)) for table in _tables(session, asset)]
@@ -74,6 +74,7 @@ class DuckLakeErasure:
             if old := sorted(version for (version,) in found)[:-1]:
                 session.execute(f"call ducklake_expire_snapshots('lake', versions => {old})")
             removed = len(session.execute("call ducklake_cleanup_old_files('lake', cleanup_all => true)").fetchall())
+            _narrow_statistics(session, asset)
             live = {
                 file
                 for name in names
@@ -104,6 +105,36 @@ class DuckLakeErasure:
             session.register("listed", listed_positions(asset, at))
             session.execute("create temp table gone as select * from listed")
             yield session
+
+
+def _narrow_statistics(session: duckdb.DuckDBPyConnection, asset: Asset) -> None:
+    """DuckLake keeps the least and the greatest value that each column of a table ever had: what is gone may be one.
+
+    They become those of the files that are left; unknown when one of these does not say its own.
+    """
+    catalog = "__ducklake_metadata_lake.ducklake"
+    columns = session.execute(
+        f"select table_id, column_id, column_type from {catalog}.ducklake_column as c "
+        f"join {catalog}.ducklake_table as t using (table_id) join {catalog}.ducklake_schema as s using (schema_id) "
+        f"join {catalog}.ducklake_table_column_stats using (table_id, column_id) "
+        "where schema_name = ? and list_contains(?, table_name) "
+        "and c.end_snapshot is null and t.end_snapshot is null and s.end_snapshot is null",
+        [asset.staging_schema, [_name(asset, table) for table in _POSITION]],
+    ).fetchall()
+    for table, column, kind in columns:
+        (bounds,) = session.execute(
+            "select if(known, arg_min(min_value, try_cast(min_value as KIND)), null), "
+            "if(known, arg_max(max_value, try_cast(max_value as KIND)), null) from (select *, bool_and(coalesce("
+            "min_value is not null and max_value is not null or null_count = value_count, false)) over () as known "
+            f"from {catalog}.ducklake_data_file as f left join {catalog}.ducklake_file_column_stats as s "
+            f"on s.data_file_id = f.data_file_id and column_id = {column} "
+            f"where f.table_id = {table} and f.end_snapshot is null) group by known".replace("KIND", kind)
+        ).fetchall() or [(None, None)]
+        session.execute(
+            f"update {catalog}.ducklake_table_column_stats set min_value = ?, max_value = ? "
+            f"where table_id = {table} and column_id = {column}",
+            list(bounds),
+        )
 
 
 def _tables(session: duckdb.DuckDBPyConnection, asset: Asset) -> list[Table]:

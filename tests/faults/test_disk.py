@@ -69,7 +69,7 @@ def test_a_disk_full_of_logs_stops_everything_and_costs_nothing(lake: Lake) -> N
     log.unlink()
     wait_until(lambda: [part for part in status() if part.health] == [])
     send(lake, (f"after{n}" for n in range(500)))
-    lake.ok("run")
+    wait_until(lambda: lake("run").code == 0)
     landed(lake)
     orders = "select count(distinct order_id) as n from sales_staging.sales"
     assert lake.staging(orders) == [{"n": 1_000}]

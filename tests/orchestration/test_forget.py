@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -176,7 +176,7 @@ def test_where_raw_is_gone_and_an_entrypoint_needs_it_the_rows_go_and_the_window
 def test_a_row_is_found_by_what_only_its_table_says_as_an_entrypoint_may_have_written_it(visits: Visits) -> None:
     asset = visits.asset
     with connect(visits.settings, serving=False) as session:
-        session.execute(f"update lake.{asset.staging_schema}.{asset.table} set door = 'made-1' where visit_id = 'v4'")
+        session.execute(f"update lake.{asset.staging_schema}.{asset.name} set door = 'made-1' where visit_id = 'v4'")
     assert {window: asdict(rows) for window, rows in planned(visits, "door=made-1").windows.items()} == {
         "2026-02-03": {"raw": 1, "staging": 1, "quarantine": 0}
     }
@@ -377,7 +377,7 @@ def test_a_key_of_several_fields_is_given_field_by_field(visits: Visits) -> None
 
 def older(visits: Visits, table: str = "") -> list[str]:
     """What the tables of the version before have in a column."""
-    name = visits.asset.name
+    name = visits.asset.dataset
     with connect(visits.settings, read_only=True, serving=False) as session:
         found = session.execute(f"from lake.{name}_staging.{name}{table}").fetchall()
     return [str(row) for row in found]
@@ -410,7 +410,7 @@ def test_a_table_of_an_older_version_that_was_dropped_is_no_hindrance(visits: Vi
     visits.apply("version: 1.0.0", "version: 2.0.0")
     visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
     with connect(visits.settings, serving=False) as session:
-        session.execute(f"drop table lake.{visits.asset.name}_staging.{visits.asset.name}")
+        session.execute(f"drop table lake.{visits.asset.dataset}_staging.{visits.asset.dataset}")
     confirm(visits)
     assert holding(visits, key(visits)) == []
 
@@ -422,9 +422,9 @@ def test_an_older_version_that_lacks_the_field_is_told_where_raw_cannot_help(vis
     assert planned(visits, "note=x").unsearched == ()
     visits.drop_raw(datetime(2026, 2, 1, tzinfo=UTC))
     found = planned(visits, "note=x")
-    assert found.unsearched == (visits.asset.name,)
+    assert found.unsearched == (visits.asset.dataset,)
     told = out_of_reach(visits.settings, visits.asset, found)
-    assert any(sentence.startswith(f"{visits.asset.name} of older versions cannot be searched") for sentence in told)
+    assert any(sentence.startswith(f"{visits.asset.dataset} of older versions cannot be searched") for sentence in told)
     assert planned(visits).unsearched == ()
 
 
@@ -441,7 +441,7 @@ def test_an_older_version_may_have_shorter_windows(stack: Settings, tmp_path: Pa
     assert holding(visits, key(visits)) == []
     assert len(older(visits)) == 2
     with Ledger(stack) as ledger:
-        of_hours = {w.window: (w.good, w.quarantined) for w in ledger.windows_of(visits.asset.name, 1)}
+        of_hours = {w.window: (w.good, w.quarantined) for w in ledger.windows(replace(visits.asset, version="1.0.0"))}
     assert of_hours == {"2026-02-01-10:00": (1, 0), "2026-02-02-10:00": (1, 0)}
     assert problems(visits) == []
 
