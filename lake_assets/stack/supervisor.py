@@ -93,7 +93,8 @@ class Supervisor:
             try:
                 self._call("startProcess", name, False)
             except xmlrpc.client.Fault as fault:
-                if "ALREADY_STARTED" not in fault.faultString:
+                # One that has ended at once is tried again, and whoever waits for it says why it ended.
+                if fault.faultString.partition(":")[0] not in ("ALREADY_STARTED", "SPAWN_ERROR"):
                     raise
 
     def stop_program(self, name: str) -> None:
