@@ -271,7 +271,7 @@ class Ledger:
                 "on conflict (url) do update set since = now()",
                 (asset.name, names),
             )
-            # An undo shows older files again.
+            # A run that died may have published the same files already.
             cursor.execute(
                 "delete from ledger.superseded_file where url = any(%s)",
                 ([url for o in outputs for url in (*o.good_files, *o.quarantine_files)],),

@@ -19,7 +19,7 @@ def remove_old_states(ledger: Ledger, warehouse: Warehouse, datasets: Sequence[s
     """Lets the warehouse remove what only its older states need; how many files. Raises Unavailable."""
     spans = [(began, ended or now) for began, ended in undo_spans(ledger, now - _UNDO)]
     with ExitStack() as locks:
-        # An undo takes files back that this may be about to remove.
+        # An undo copies files that this may be about to remove.
         for dataset in sorted(datasets):
             locks.enter_context(ledger.locked(f"dataset:{dataset}"))
         return warehouse.remove_old_states(now - _READERS, spans)
