@@ -86,6 +86,12 @@ left join known using (topic, partition, "offset")""")
             kept = {one for low, high in [(before, found[-1][1]), *spans] for one in _between(found, low, high)}
             if old := [version for version, _ in found[:-1] if version not in kept]:
                 session.execute(f"call ducklake_expire_snapshots('lake', versions => {old})")
+            # DuckLake would remove a file that the table has again since.
+            metadata = "__ducklake_metadata_lake.ducklake"
+            session.execute(
+                f"delete from {metadata}.ducklake_files_scheduled_for_deletion where path in "
+                f"(select path from {metadata}.ducklake_data_file where end_snapshot is null)"
+            )
             return len(session.execute("call ducklake_cleanup_old_files('lake', cleanup_all => true)").fetchall())
 
     def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from lake_assets.catalog.accounting import WindowOutput
+from lake_assets.catalog.wire import from_json
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.cleaning import Cleaned, clean
 from lake_assets.orchestration.retention import maintain, plan
@@ -69,6 +71,16 @@ def test_a_window_that_is_made_again_afterwards_has_all_its_rows(visits: Visits)
     visits.land(visit(9, 1))
     visits.refresh()
     assert visits.staged() == ["v0", "v1", "v2", "v3", "v4", "v9"]
+    assert visits.in_balance()
+
+
+def test_files_that_a_run_published_twice_stay(visits: Visits) -> None:
+    with Ledger(visits.settings) as ledger:
+        query = "select output from ledger.window where asset = %s"
+        [(told,)] = ledger.connection.execute(query, (visits.asset.name,)).fetchall()
+    visits.warehouse.replace_windows(visits.asset, [from_json(WindowOutput, told)])
+    cleaned(visits, HOUR)
+    assert visits.staged() == [f"v{number}" for number in range(5)]
     assert visits.in_balance()
 
 
