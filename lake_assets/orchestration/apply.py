@@ -1,6 +1,7 @@
 """`lake plan` and `lake apply`: what the contracts ask for, against what is there."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -19,7 +20,7 @@ from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
 from lake_assets.landing.topics import compare_topics, ensure_topics
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.apply_metrics import apply_metrics, metric_steps
-from lake_assets.orchestration.manifest import load_manifest
+from lake_assets.orchestration.manifest import Manifest, load_manifest
 from lake_assets.orchestration.readers import readers
 from lake_assets.orchestration.targets import mart_access_for, warehouse_for
 from lake_assets.project import contract_text, read_catalog, read_metrics
@@ -196,9 +197,14 @@ def _contract_steps(
             change = changes[name]
             detail = "; ".join(d.sentence for d in change.differences) or "nothing about the data"
             yield Step("contract", name, "change", f"{change.kind}: {detail}")
-    for name in sorted(contracts.keys() - assets.keys()):
+    gone = sorted(contracts.keys() - assets.keys())
+    manifest: Manifest | None = None
+    # Who reads the tables is worth a word, and a model with a mistake in it is no reason to apply nothing.
+    with suppress(LakeError):
+        manifest = load_manifest(settings) if gone else None
+    for name in gone:
         old = parse_contract(contracts[name], PurePath(f"applied/{name}.yaml"))
-        reading = readers(old, (), load_manifest(settings), ())
+        reading = readers(old, (), manifest, ()) if manifest else []
         told = f", and {', '.join(reading)} read it" if reading else ""
         detail = f"its file is gone: nothing is deleted, but it is no longer refreshed{told}"
         yield Step("contract", name, "keep", detail)
