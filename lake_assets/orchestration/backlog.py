@@ -39,7 +39,8 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
             return []
         applied = set(ledger.contracts())
         chosen = [asset for asset in assets if asset.name in applied]
-        # Without this, what has landed since the sensor last looked would be neither under way nor queued.
+        # In this order what lands meanwhile is rather told twice than not at all: it is under way first, then queued.
+        behind = lags(settings, chosen, known_offsets(ledger, chosen))
         observe(settings, ledger, chosen, ledger.cursors())
         silent = silences(settings, chosen)
         begun = {one.dataset: f"{one}; unless a process is at it: {one.command}" for one in unfinished(ledger)}
@@ -53,7 +54,7 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
                 silent.get(asset.name),
                 begun.get(asset.dataset),
             )
-            for asset, lag in zip(chosen, lags(settings, chosen, known_offsets(ledger, chosen)), strict=True)
+            for asset, lag in zip(chosen, behind, strict=True)
         ]
 
 
