@@ -205,7 +205,7 @@ def _contract_steps(
     for name in gone:
         old = parse_contract(contracts[name], PurePath(f"applied/{name}.yaml"))
         reading = readers(old, (), manifest, ()) if manifest else []
-        told = f", and {', '.join(reading)} read it" if reading else ""
+        told = f"; it is read by {', '.join(reading)}" if reading else ""
         detail = f"its file is gone: nothing is deleted, but it is no longer refreshed{told}"
         yield Step("contract", name, "keep", detail)
 

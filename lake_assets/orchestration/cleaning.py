@@ -55,8 +55,11 @@ def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Calla
     with Ledger(settings) as ledger:
         applied = set(ledger.contracts()) if ledger.exists() else set[str]()
         datasets = by_dataset(one for one in assets if one.name in applied)
-        if removed := remove_old_states(ledger, warehouse_for(settings), list(datasets), now) if datasets else 0:
-            log(f"{removed:,} files that only older states of the staging tables needed are removed")
+        try:
+            if removed := remove_old_states(ledger, warehouse_for(settings), now) if datasets else 0:
+                log(f"{removed:,} files that only older states of the staging tables needed are removed")
+        except LakeError as error:
+            failed.append(f"older states of the staging tables: {error}")
         for dataset, versions in datasets.items():
             try:
                 with ledger.locked(f"dataset:{dataset}"):

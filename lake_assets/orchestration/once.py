@@ -1,8 +1,10 @@
 """`lake run`: once and in this process what sensor and automation do continuously."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -153,17 +155,16 @@ def _execute(
     tags: Mapping[str, str],
     report: RunReport,
 ) -> None:
-    result = (
-        _definitions(settings)
-        .resolve_implicit_global_asset_job_def()
-        .execute_in_process(
+    job = _definitions(settings).resolve_implicit_global_asset_job_def()
+    # dagster-dbt repeats what dbt says on standard output, which is for the answer.
+    with redirect_stdout(sys.stderr):
+        result = job.execute_in_process(
             instance=instance,
             asset_selection=list(keys),
             tags=dict(tags),
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )
-    )
     _collect(report, result, assets)
 
 

@@ -1,7 +1,6 @@
 """Removes what is left of a window as it was before it was made again, which may be every few seconds."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from datetime import datetime, timedelta
 
 from lake_assets.bucket import remove
@@ -15,14 +14,13 @@ _READERS = timedelta(hours=1)
 _UNDO = timedelta(days=7)
 
 
-def remove_old_states(ledger: Ledger, warehouse: Warehouse, datasets: Sequence[str], now: datetime) -> int:
-    """Lets the warehouse remove what only its older states need; how many files. Raises Unavailable."""
+def remove_old_states(ledger: Ledger, warehouse: Warehouse, now: datetime) -> int:
+    """Lets the warehouse remove what only its older states need; how many files. Raises Unavailable.
+
+    Nobody has to wait for it: what is replaced meanwhile was there within the last hour, and stays.
+    """
     spans = [(began, ended or now) for began, ended in undo_spans(ledger, now - _UNDO)]
-    with ExitStack() as locks:
-        # An undo copies files that this may be about to remove.
-        for dataset in sorted(datasets):
-            locks.enter_context(ledger.locked(f"dataset:{dataset}"))
-        return warehouse.remove_old_states(now - _READERS, spans)
+    return warehouse.remove_old_states(now - _READERS, spans)
 
 
 def remove_superseded(ledger: Ledger, versions: Sequence[Asset], now: datetime) -> int:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from lake_assets.bucket import let_read, written
+from lake_assets.bucket import let_read, remove, written
 from lake_assets.catalog.accounting import WindowOutput
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.windows import window_key, windows_between
@@ -278,8 +278,12 @@ class BigQuery:
         with _publishing(asset, [window]):
             if quarantine_files:
                 name = load_name(quarantine.table, window, quarantine_files) + mark
-                files = quarantine_files if known is None else [_with_first_seen(quarantine_files, name, known)]
-                self._load(quarantine, window, name, files)
+                if known is None:
+                    self._load(quarantine, window, name, quarantine_files)
+                else:
+                    copy = _with_first_seen(quarantine_files, name, known)
+                    self._load(quarantine, window, name, [copy])
+                    remove(copy)
             if good_files:
                 self._load(staging, window, load_name(staging.table, window, good_files) + mark, good_files)
 

@@ -90,7 +90,8 @@ def test_a_late_event_makes_only_its_own_window_again(filled: Lake) -> None:
     late = {"order_id": "late-1", "region": "north", "product": "mug", "quantity": 1, "amount": "1.00",
             "ordered_at": f"{min(before)}T01:00:00Z"}  # fmt: skip
     filled.ok("produce", "sales", "-", "--format", "jsonl", stdin=json.dumps(late))
-    filled.ok("run")
+    # What dbt says while marts are made is no part of the answer.
+    assert filled.ok("run", "--json").json["marts"] == ["sales_data_mart.sales"]
     after = made()
     assert [window for window in after if after[window] != before.get(window)] == [min(before)]
 
@@ -102,6 +103,16 @@ def test_running_again_with_nothing_new_makes_nothing(filled: Lake) -> None:
 def test_plan_after_apply_is_empty(filled: Lake) -> None:
     assert filled.ok("plan", "--json").json == []
     assert filled.ok("apply", "--json").json == []
+
+
+def test_a_contract_whose_file_is_gone_is_told_with_the_marts_that_read_its_table(filled: Lake) -> None:
+    text = filled.contract("contracts").read_text("utf-8")
+    filled.contract("contracts").unlink()
+    steps = filled.ok("plan", "--json").json
+    filled.contract("contracts").write_text(text, "utf-8")
+    [step] = [one for one in steps if (one["kind"], one["name"]) == ("contract", "contracts")]
+    assert step["action"] == "keep"
+    assert "no longer refreshed; it is read by model funnel_data_mart.funnel" in step["detail"]
 
 
 def test_status_says_how_far_each_asset_is_behind(filled: Lake) -> None:

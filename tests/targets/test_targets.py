@@ -16,6 +16,7 @@ from tests.buckets.conftest import make_lake
 from tests.buckets.doubles import Bucket
 from tests.end_to_end.conftest import Lake
 from tests.marts.cloud_lakes import CLOUDS
+from tests.orchestration.forgetting import files_holding
 from tests.stack.conditions import wait_until
 from tests.stack.worker import SMOKE, ask
 from tests.targets.account import in_account
@@ -129,6 +130,23 @@ def test_a_change_that_would_break_readers_is_refused(lake: Lake) -> None:
         contract.write_text(before, "utf-8")
     assert refused.code == 2
     assert "new major version" in refused.err
+
+
+def test_a_person_is_forgotten_in_staging_marts_and_every_file(lake: Lake) -> None:
+    [found] = lake.staging("select max(lead_id) as lead_id from leads_staging.leads")
+    who = found["lead_id"]
+    planned = lake.ok("forget", "leads", "-", "--json", stdin=who).json
+    assert planned["rows"] > 0
+    confirmed = lake.ok("forget", "leads", "-", "--confirm", planned["checksum"], "--json", stdin=who).json
+    assert confirmed["done_at"] is not None
+    assert lake.staging(f"select lead_id from leads_staging.leads where lead_id = '{who}'") == []
+    audit = lake.audit("leads")
+    assert audit["in_balance"]
+    assert sum(window["forgotten"] for window in audit["windows"]) == planned["rows"]
+    [funnel] = lake.staging("select sum(leads) as leads from funnel_data_mart.funnel")
+    assert funnel["leads"] == sum(window["good"] for window in audit["windows"])
+    # A deal names the lead that it came from; it is another asset's.
+    assert [file for file in files_holding(lake.settings.bucket, who) if "contracts" not in file] == []
 
 
 def test_a_metric_equals_staging_also_of_events_that_were_sent_again_after_their_windows_closed(lake: Lake) -> None:
