@@ -98,7 +98,7 @@ def measure(rows: int, rounds: int, home: Path) -> None:
             session.execute(BY_HAND.replace("FILE", str(raw)).replace("OUT", str(home / "hand.parquet")))
         hand.append(time.perf_counter() - started)
         started = time.perf_counter()
-        outputs = conform(asset, [window], settings.conformed, home, f"bench-{number}")
+        outputs = conform(asset, [window], settings.conformed, home, f"bench-{number}", f"bench-{number}")
         conformed.append(time.perf_counter() - started)
         started = time.perf_counter()
         warehouse.replace_windows(asset, outputs)

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 from bench.counting import Passed, counting
 from lake_assets.bucket import written
@@ -57,7 +58,7 @@ def conformed(cloud: Cloud, at: Path, windows: int, rows: int, run: str) -> tupl
             write_raw(path, [Record(p, offset=number * 10_000 + n, timestamp=start) for n, p in enumerate(payloads)])
         inputs.append(WindowInput(window_key(start, "day"), (url,), len(payloads), 1))
     cloud.passed()
-    return conform(ORDERS, inputs, settings.conformed, at, run)
+    return conform(ORDERS, inputs, settings.conformed, at, run, uuid4().hex)
 
 
 def order(number: int, at: datetime) -> bytes:

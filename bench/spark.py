@@ -47,7 +47,7 @@ from lake_assets.conform.duckdb import conform
 from lake_assets.conform.request import Request
 given = from_json(Request, Path(sys.argv[1]).read_text())
 started = time.monotonic()
-outputs = conform(given.asset, given.windows, given.out, Path(sys.argv[2]), "bench")
+outputs = conform(given.asset, given.windows, given.out, Path(sys.argv[2]), "bench", "bench")
 print("seconds", time.monotonic() - started, sum(output.good for output in outputs))
 """
 

@@ -164,7 +164,7 @@ def _string(name: str, values: Mapping[str, int], candidates: list[_Candidate]) 
     if has_short_years(values):
         return ColumnType("string", "text", doubts=("dates whose year has two digits cannot be read for certain",))
     if sum(times for value, times in values.items() if _ANY_COMMA.fullmatch(value)) * 2 > total:
-        doubt = "numbers with a comma that may stand before thousands: only a decimal one is read, as decimal_comma"
+        doubt = "numbers with a comma that may stand before thousands: only a decimal one is read, as decimalSeparator"
         return ColumnType("string", "text", doubts=(doubt,))
     if candidates and candidates[0].rows * 2 > total:
         best = candidates[0]

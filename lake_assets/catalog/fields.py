@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from lake_assets.catalog.draft import Draft
-from lake_assets.catalog.formats import format_problem, words_problem
+from lake_assets.catalog.formats import DECIMAL_COMMA, format_problem, words_problem
 from lake_assets.catalog.model import Check, Field, FieldType, TypeName
 from lake_assets.catalog.names import name_problem
 from lake_assets.catalog.patterns import pattern_problem
@@ -69,7 +69,8 @@ def read_field(draft: Draft, at: TreePath) -> tuple[Field, list[Check]] | None:
         type=type_,
         required=raw.get("required", False),
         description=raw.get("description", ""),
-        format=options.get("format"),
+        # ODCS has no format for it, and one custom property is all that a field can have.
+        format=DECIMAL_COMMA if "customProperties" in raw else options.get("format"),
         enum=enum,
         minimum=_decimal(options.get("minimum")),
         maximum=_decimal(options.get("maximum")),

@@ -2,6 +2,7 @@
 
 import re
 
+from lake_assets.catalog.formats import DECIMAL_COMMA
 from lake_assets.catalog.infer import Inferred, InferredField
 
 SCHEMA_COMMENT = "# yaml-language-server: $schema=../contract.schema.json"
@@ -57,7 +58,9 @@ def field_line(one: InferredField, key_parts: int) -> str:
         parts.append("primaryKey: true")
         if key_parts > 1:
             parts.append(f"primaryKeyPosition: {one.key_position}")
-    if kind.format:
+    if kind.format == DECIMAL_COMMA:
+        parts.append("customProperties: [{property: decimalSeparator, value: comma}]")
+    elif kind.format:
         parts.append(f"logicalTypeOptions: {{format: {scalar(kind.format)}}}")
     if one.personal:
         parts.append("classification: personal")

@@ -6,7 +6,6 @@
 import json
 import sys
 
-from lake_assets.catalog.formats import DECIMAL_COMMA
 from lake_assets.catalog.model import CLASSIFICATIONS
 from lake_assets.catalog.names import ASSET_NAME_LENGTH, FIELD_NAME_LENGTH
 from lake_assets.catalog.shapes import JsonSchema, as_choice, as_list, as_name, as_object, as_pattern, as_text
@@ -172,7 +171,13 @@ def _field() -> JsonSchema:
         classification=as_choice(CLASSIFICATIONS, "Who may see it: marts hold public and internal fields, and tokens."),
         logicalTypeOptions={"type": "object", "description": "Format and bounds; which ones depends on the type."},
         quality=as_list(_quality(), "Rules and checks of this field."),
+        customProperties=as_list(as_object(
+            needs=("property", "value"), about="How it is written.",
+            property=as_choice(("decimalSeparator",), "What stands before the fraction of a number."),
+            value=as_choice(("comma",), "Numbers are written 12,50 and 1.234,56."),
+        ), "For a number: how it is written, when not as 12.50.", most=1),
     )  # fmt: skip
+    never: JsonSchema = {"not": {}}
     count: JsonSchema = {"type": "integer", "minimum": 0, "maximum": 1_000_000_000}
     lengths = {
         "minLength": {**count, "description": "Fewest characters."},
@@ -186,17 +191,19 @@ def _field() -> JsonSchema:
     format_: JsonSchema = {
         "format": as_text("Such as dd.MM.yyyy HH:mm, epoch_millis or epoch_seconds; ISO 8601 when left out.")
     }
-    numbers = {**bounds, "format": as_choice((DECIMAL_COMMA,), "How numbers are written: 12,50 and 1.234,56.")}
     words: JsonSchema = {"format": as_text("The words for true and false, such as yes/no.")}
     options: dict[str, JsonSchema] = {
-        "string": lengths, "integer": bounds, "number": numbers, "boolean": words, "date": format_,
+        "string": lengths, "integer": bounds, "number": bounds, "boolean": words, "date": format_,
         "timestamp": format_, "object": {}, "array": {},
     }  # fmt: skip
     field["allOf"] = [
         {
             "if": _is("logicalType", name),
             "then": {
-                "properties": {"logicalTypeOptions": as_object(needs=(), about="Format and bounds.", **allowed)},
+                "properties": {
+                    "logicalTypeOptions": as_object(needs=(), about="Format and bounds.", **allowed),
+                    **({} if name == "number" else {"customProperties": never}),
+                },
                 **({"required": ["physicalType"]} if name == "number" else {}),
             },
         }

@@ -1,6 +1,5 @@
 """Runs a compiled conform on DuckDB, in this process: windows in, unpublished Parquet and numbers out."""
 
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,19 +17,19 @@ from lake_assets.errors import LakeError
 
 
 def conform_apart(
-    asset: Asset, windows: Sequence[WindowInput], out: str, scratch: Path, run_id: str
+    asset: Asset, windows: Sequence[WindowInput], out: str, scratch: Path, run_id: str, name: str
 ) -> tuple[tuple[WindowOutput, ...], dict[str, str]]:
     """`conform` of the windows together, which is fast; where something is wrong with one of them, such as a damaged
     file, of each alone, so that it does not hold back the others. Gives the outputs, and by window why it has none."""
     try:
-        return conform(asset, windows, out, scratch, run_id), {}
+        return conform(asset, windows, out, scratch, run_id, name), {}
     except (LakeError, duckdb.Error) as error:
         if len(windows) == 1:
             return (), {windows[0].window: _reason(error)}
     outputs: list[WindowOutput] = []
     failed: dict[str, str] = {}
     for window in windows:
-        made, reasons = conform_apart(asset, [window], out, scratch, run_id)
+        made, reasons = conform_apart(asset, [window], out, scratch, run_id, name)
         outputs += made
         failed |= reasons
     return tuple(outputs), failed
@@ -43,12 +42,13 @@ def _reason(error: Exception) -> str:
 
 
 def conform(
-    asset: Asset, windows: Sequence[WindowInput], out: str, scratch: Path, run_id: str
+    asset: Asset, windows: Sequence[WindowInput], out: str, scratch: Path, run_id: str, name: str
 ) -> tuple[WindowOutput, ...]:
     """Judges the windows' raw rows and writes good and quarantined ones as Parquet below `out`, a bucket URL.
 
     Nothing reads the files until they are published. Running it again on the same windows yields the same rows.
-    `scratch` is a folder that DuckDB may spill to. Raises LakeError when the numbers of a window do not add up.
+    `scratch` is a folder that DuckDB may spill to, and `name` that of the files, which none had before. Raises
+    LakeError when the numbers of a window do not add up.
     """
     order = Order(asset, out, run_id, datetime.now(UTC).isoformat(timespec="microseconds"))
     with duckdb.connect() as session:
@@ -61,7 +61,7 @@ def conform(
         columns = "payload, _key, _topic, _partition, _offset, _timestamp"
         source = f"(select {columns} from read_parquet([{paths}]))" if paths else NO_RAW
         session.execute(judged_table(asset, source))
-        settled = merged(list(settle(session, order, uuid.uuid4().hex[:12])))
+        settled = merged(list(settle(session, order, name)))
         outputs: list[WindowOutput] = []
         for window in windows:
             found = settled.get(window.window, Settled(window.window, (), (), ()))

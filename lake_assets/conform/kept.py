@@ -1,6 +1,5 @@
 """Judges a window again whose raw rows are gone: from what quarantine kept of them, beside the good rows it has."""
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -42,7 +41,7 @@ def good_columns(asset: Asset) -> tuple[str, ...]:
     return tuple(column.name for column in staging_columns(asset))
 
 
-def conform_kept(asset: Asset, kept: Kept, out: str, scratch: Path, run_id: str) -> WindowOutput:
+def conform_kept(asset: Asset, kept: Kept, out: str, scratch: Path, run_id: str, name: str) -> WindowOutput:
     """Judges the quarantined payloads; those that pass join the good rows, by the same rule for equal keys as ever.
 
     Good rows are not judged again, since their payloads are gone: they keep the version that judged them. Duplicates
@@ -67,7 +66,7 @@ def conform_kept(asset: Asset, kept: Kept, out: str, scratch: Path, run_id: str)
         session.execute(judged_table(asset, kept_payloads("kept_quarantine")))
         session.execute(kept_good(asset, "kept_good"))
         select = kept_select(asset, order.loaded_at, "kept_good")
-        parts = merged(list(settle(session, order, uuid.uuid4().hex[:12], select)))
+        parts = merged(list(settle(session, order, name, select)))
         found = parts.get(kept.window, Settled(kept.window, (), (), ()))
         output = WindowOutput(
             window=kept.window,

@@ -74,15 +74,13 @@ def settle(
     complete: list[str] = []
     try:
         for window, partitions in counts.items():
-            file = f"{window_folder(order.out, asset, window)}/{name}"
+            good_file, bad_file = window_files(order.out, asset, window, name)
             start = f"_window = timestamptz {literal(window_start(window, asset.window).isoformat())}"
             good = f"{good_rows}\nwhere {start}"
             bad = f"{quarantine_select(asset, order.run_id, order.loaded_at)}\n  and {start}"
-            good_files = copy(session, good, f"{file}.parquet") if any(p.good for p in partitions) else ()
+            good_files = copy(session, good, good_file) if any(p.good for p in partitions) else ()
             complete += good_files
-            bad_files = (
-                copy(session, bad, f"{file}.quarantine.parquet") if any(p.quarantined for p in partitions) else ()
-            )
+            bad_files = copy(session, bad, bad_file) if any(p.quarantined for p in partitions) else ()
             complete += bad_files
             yield Settled(window, tuple(partitions), good_files, bad_files, tuple(unknown[window]))
     except Exception:
@@ -98,6 +96,17 @@ def window_folder(out: str, asset: Asset, window: str) -> str:
     return f"{out}/{asset.dataset}/v{asset.major}/{window_path(window)}"
 
 
+def window_files(out: str, asset: Asset, window: str, name: str) -> tuple[str, str]:
+    """The URLs of a window's two files of that name, for good and for quarantined rows."""
+    file = f"{window_folder(out, asset, window)}/{name}"
+    return f"{file}.parquet", f"{file}.quarantine.parquet"
+
+
+def duckdb_name(url: str) -> str:
+    """A file as DuckDB takes it: a path where it is on this machine."""
+    return local_path(url) if is_local(url) else url
+
+
 def copy(session: "duckdb.DuckDBPyConnection", select: str, url: str) -> tuple[str]:
     """Copies a SELECT to one Parquet file and returns its name as DuckDB takes it. Raises Unavailable."""
     import duckdb
@@ -110,7 +119,7 @@ def copy(session: "duckdb.DuckDBPyConnection", select: str, url: str) -> tuple[s
             )
     except (OSError, RuntimeError, duckdb.IOException) as error:
         raise unusable(url.rpartition("/")[0], error) from error
-    return (local_path(url) if is_local(url) else url,)
+    return (duckdb_name(url),)
 
 
 def merged(parts: Sequence[Settled]) -> Mapping[str, Settled]:

@@ -177,7 +177,7 @@ create table if not exists ledger.leftover_file (
   primary key (asset, url)
 );
 
--- Conformed files that no table shows any more, and since when.
+-- Conformed files that no table shows, not yet or not any more, and since when.
 create table if not exists ledger.superseded_file (
   asset text not null,
   url text primary key,

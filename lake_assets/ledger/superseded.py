@@ -1,4 +1,4 @@
-"""Conformed files that no table shows any more, since their window was made again or removed."""
+"""Conformed files that no table shows: not yet, or not any more since their window was made again or removed."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,6 +6,14 @@ from typing import Literal
 
 from lake_assets.catalog.model import Asset
 from lake_assets.ledger.ledger import Ledger
+
+
+def set_aside(ledger: Ledger, asset: Asset, urls: Sequence[str]) -> None:
+    """Remembers files of the asset that no table shows, before they are written or when none is to show them."""
+    ledger.connection.execute(
+        "insert into ledger.superseded_file (asset, url) select %s, unnest(%s::text[]) on conflict do nothing",
+        (asset.name, list(urls)),
+    )
 
 
 def supersede(ledger: Ledger, asset: Asset, element: Literal["staging", "quarantine"], windows: Sequence[str]) -> None:
@@ -33,7 +41,7 @@ def superseded(ledger: Ledger, asset: Asset, before: datetime, undone_since: dat
 
 
 def forget_superseded(ledger: Ledger, urls: Sequence[str]) -> None:
-    """Forgets files that are gone."""
+    """Forgets files that are gone, or that a table is about to show."""
     ledger.connection.execute("delete from ledger.superseded_file where url = any(%s)", (list(urls),))
 
 

@@ -5,6 +5,7 @@ the window in the queue, so that the next run makes it again with the same resul
 """
 
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from lake_assets.conform.duckdb import conform_apart
 from lake_assets.conform.engine import Choice, choose
 from lake_assets.conform.kept import QUARANTINE_COLUMNS, Kept, conform_kept, good_columns
 from lake_assets.conform.reasons import broken_rules
+from lake_assets.conform.settle import duckdb_name, window_files
 from lake_assets.errors import LakeError
 from lake_assets.landing.changes import changes
 from lake_assets.landing.files import files
 from lake_assets.ledger.ledger import Landed, Ledger
 from lake_assets.ledger.removals import removed
+from lake_assets.ledger.superseded import forget_superseded, set_aside
 from lake_assets.orchestration.retention import settle_removals
 from lake_assets.settings import Settings
 from lake_assets.warehouse.protocol import Warehouse
@@ -127,10 +130,14 @@ def refresh(
         work = [*(batches(whole) if on_duckdb else [whole] if whole else []), *([window] for window in gone.values())]
         for number, batch in enumerate(work, start=1):
             started = time.monotonic()
+            # By these names is found what a run wrote that dies; what Spark writes it takes away itself.
+            name = uuid.uuid4().hex[:12]
+            written = _files(settings, asset, batch, name)
+            set_aside(ledger, asset, [file for found in written.values() for file in found])
             if batch[0].window in gone:
-                made = _from_kept(settings, ledger, warehouse, asset, batch[0].window, scratch, run_id)
+                made = _from_kept(settings, ledger, warehouse, asset, batch[0].window, scratch, run_id, name)
             elif on_duckdb:
-                made = Made(*conform_apart(asset, batch, settings.conformed, scratch, run_id), {})
+                made = Made(*conform_apart(asset, batch, settings.conformed, scratch, run_id, name), {})
             else:
                 made = on_spark(batch)
             conformed = time.monotonic()
@@ -139,6 +146,8 @@ def refresh(
             blocked = [output for output in outputs if output.blocked_by]
             for first in range(0, len(passed), BATCH_WINDOWS):
                 swapped = passed[first : first + BATCH_WINDOWS]
+                # Before a table shows them: rather a few files too many, should this run die now, than one too few.
+                forget_superseded(ledger, [file for output in swapped for file in written.get(output.window, ())])
                 warehouse.replace_windows(asset, swapped)
                 ledger.publish(asset, raw.sequence, run_id, result.engine.engine, swapped, time.monotonic() - started)
             if blocked:
@@ -148,6 +157,7 @@ def refresh(
                     if BUDGET in output.blocked_by
                 }
                 ledger.hold_back(asset, run_id, blocked, sentences)
+                set_aside(ledger, asset, [file for o in blocked for file in (*o.good_files, *o.quarantine_files)])
                 result.sentences |= sentences
             result.published += passed
             result.held_back += blocked
@@ -182,6 +192,7 @@ def _from_kept(
     window: str,
     scratch: Path,
     run_id: str,
+    name: str,
 ) -> Made:
     (known,) = ledger.windows(asset, window)
     kept = Kept(
@@ -192,9 +203,17 @@ def _from_kept(
         known.raw_bytes,
     )
     try:
-        return Made((conform_kept(asset, kept, settings.conformed, scratch, run_id),), {}, {})
+        return Made((conform_kept(asset, kept, settings.conformed, scratch, run_id, name),), {}, {})
     except LakeError as error:
         return Made((), {window: str(error)}, {})
+
+
+def _files(settings: Settings, asset: Asset, windows: Sequence[WindowInput], name: str) -> dict[str, list[str]]:
+    """Those that may be written for each window."""
+    return {
+        one.window: [duckdb_name(url) for url in window_files(settings.conformed, asset, one.window, name)]
+        for one in windows
+    }
 
 
 def batches(inputs: Sequence[WindowInput]) -> Iterator[list[WindowInput]]:

@@ -119,11 +119,14 @@ def test_a_format_that_a_number_or_a_boolean_cannot_have_is_a_problem_of_the_con
     added = "    properties:\n      - {{name: extra, logicalType: {}}}\n"
     for text, sentence in (
         ("boolean, logicalTypeOptions: {format: ja}", "'ja' must be the word for true"),
-        ("number, physicalType: double, logicalTypeOptions: {format: comma}", "decimal_comma"),
-        ("integer, logicalTypeOptions: {format: decimal_comma}", "format"),
+        ("number, physicalType: double, logicalTypeOptions: {format: comma}", "format"),
+        ("number, physicalType: double, customProperties: [{property: decimalSeparator, value: point}]", "comma"),
+        ("integer, customProperties: [{property: decimalSeparator, value: comma}]", "customProperties"),
     ):
         with pytest.raises(LakeError, match=sentence):
             parse_contract(contract.replace("    properties:\n", added.format(text), 1), PurePath("orders.yaml"))
-    for text in ("boolean, logicalTypeOptions: {format: ja/nein}",
-                 "number, physicalType: double, logicalTypeOptions: {format: decimal_comma}"):  # fmt: skip
+    for text in (
+        "boolean, logicalTypeOptions: {format: ja/nein}",
+        "number, physicalType: double, customProperties: [{property: decimalSeparator, value: comma}]",
+    ):
         parse_contract(contract.replace("    properties:\n", added.format(text), 1), PurePath("orders.yaml"))

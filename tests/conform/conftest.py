@@ -54,9 +54,11 @@ def on_spark(spark: "SparkSession") -> Engine:
     """The job's own function, given a session; small buckets, so that windows are cut into several."""
     from job import run
 
-    def conform_on_spark(asset: Asset, windows: Sequence[WindowInput], out: str, folder: object, run_id: str) -> Any:
+    def conform_on_spark(
+        asset: Asset, windows: Sequence[WindowInput], out: str, folder: object, run_id: str, name: str
+    ) -> Any:
         loaded_at = "2026-02-01T00:00:00+00:00"
-        request = Request(asset, tuple(windows), out, f"{out}/job", "n", run_id, loaded_at, bucket_rows=40)
+        request = Request(asset, tuple(windows), out, f"{out}/job", name, run_id, loaded_at, bucket_rows=40)
         answer = run(spark, request, lambda _: None)
         for reason in answer.failed.values():
             raise LakeError(reason)
@@ -84,7 +86,7 @@ def conform_records(tmp_path_factory: pytest.TempPathFactory, engine: Engine) ->
             records = [r if isinstance(r, Record) else Record(r) for r in given]
             write_raw(folder / f"{number}.parquet", records)
             inputs.append(WindowInput(window, (str(folder / f"{number}.parquet"),), len(records), 1))
-        outputs = engine(asset, inputs, f"file://{folder}/out", folder, "run-1")
+        outputs = engine(asset, inputs, f"file://{folder}/out", folder, "run-1", "file")
         good = [path for output in outputs for path in output.good_files]
         bad = [path for output in outputs for path in output.quarantine_files]
         return Conformed(outputs, rows_of(good, "_kafka_partition, _offset"), rows_of(bad, 'partition, "offset"'))

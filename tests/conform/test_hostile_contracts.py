@@ -54,7 +54,7 @@ def judged(asset: Asset, key: str, values: list[str], folder: Path) -> tuple[lis
         raw, [Record(json.dumps(row).encode(), offset=n, timestamp=NOON) for n, row in enumerate(rows)], "ops.visits"
     )
     window = WindowInput("2026-01-01", (str(raw),), len(rows), 1)
-    [output] = conform(asset, [window], f"file://{folder}/out", folder, "run")
+    [output] = conform(asset, [window], f"file://{folder}/out", folder, "run", "file")
     good = duckdb.sql(f"select door from read_parquet({list(output.good_files)}) order by _offset").fetchall()
     bad = (
         duckdb.sql(

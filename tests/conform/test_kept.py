@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import duckdb
 import pyarrow as pa
@@ -43,7 +44,7 @@ def wider(asset: Asset, **changes: Any) -> Asset:
 def from_raw(folder: Path, asset: Asset, records: Sequence[Record]) -> Made:
     write_raw(folder / "raw.parquet", records)
     windows = [WindowInput(WINDOW, (str(folder / "raw.parquet"),), len(records), 5)]
-    (output,) = conform(asset, windows, f"file://{folder}/out", folder, "run-1")
+    (output,) = conform(asset, windows, f"file://{folder}/out", folder, "run-1", uuid4().hex)
     return read(output)
 
 
@@ -52,7 +53,7 @@ def from_kept(folder: Path, asset: Asset, made: Made) -> Made:
     good = as_read(asset, output.good_files, good_columns(asset))
     bad = as_read(None, output.quarantine_files, tuple(column.name for column in QUARANTINE))
     kept = Kept(WINDOW, good, bad, output.partitions, output.bytes)
-    return read(conform_kept(asset, kept, f"file://{folder}/out", folder, "run-2"))
+    return read(conform_kept(asset, kept, f"file://{folder}/out", folder, "run-2", uuid4().hex))
 
 
 def as_read(asset: Asset | None, files: Sequence[str], columns: Sequence[str]) -> pa.Table:

@@ -48,7 +48,7 @@ def conformed(asset: Asset, tmp_path: Path, payloads: Sequence[bytes]) -> Confor
     raw = tmp_path / "raw.parquet"
     write_raw(raw, [Record(payload, key=b"of ann@example.com") for payload in payloads])
     window = WindowInput("2026-01-01", (str(raw),), len(payloads), 1)
-    outputs = conform(asset, [window], f"file://{tmp_path}/out", tmp_path, "run")
+    outputs = conform(asset, [window], f"file://{tmp_path}/out", tmp_path, "run", "file")
     good = [path for output in outputs for path in output.good_files]
     bad = [path for output in outputs for path in output.quarantine_files]
     return Conformed(outputs, read(good, "_offset"), read(bad, '"offset"'))
@@ -111,7 +111,7 @@ def test_a_window_without_raw_rows_is_left_as_it_is(tmp_path: Path) -> None:
     """Its quarantine has no payloads, and its good rows would be tokenised twice."""
     kept = Kept("2026-01-01", pa.table({}), pa.table({}), (), 0)
     with pytest.raises(LakeError, match="quarantine keeps no payloads"):
-        conform_kept(TOKENISED, kept, f"file://{tmp_path}/out", tmp_path, "run")
+        conform_kept(TOKENISED, kept, f"file://{tmp_path}/out", tmp_path, "run", "file")
 
 
 def test_the_key_is_made_once_is_for_its_owner_only_and_is_never_replaced(
@@ -151,5 +151,7 @@ def test_an_error_of_the_session_does_not_tell_the_key(tmp_path: Path, key: byte
     raw = tmp_path / "raw.parquet"
     raw.write_bytes(b"no Parquet")
     with pytest.raises(duckdb.Error) as caught:
-        conform(TOKENISED, [WindowInput("2026-01-01", (str(raw),), 1, 1)], f"file://{tmp_path}/out", tmp_path, "run")
+        conform(
+            TOKENISED, [WindowInput("2026-01-01", (str(raw),), 1, 1)], f"file://{tmp_path}/out", tmp_path, "run", "file"
+        )
     assert key.hex() not in str(caught.value).lower()

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -138,7 +139,7 @@ def outcome(engine: Engine, asset: Asset, windows: dict[str, list[Record]], fold
     for number, (window, records) in enumerate(windows.items()):
         write_raw(folder / f"{number}.parquet", records)
         inputs.append(WindowInput(window, (str(folder / f"{number}.parquet"),), len(records), 1))
-    outputs: Sequence[WindowOutput] = engine(asset, inputs, f"file://{folder}/out", folder, "run-1")
+    outputs: Sequence[WindowOutput] = engine(asset, inputs, f"file://{folder}/out", folder, "run-1", uuid4().hex)
     return {
         output.window: {
             "counts": {(count.topic, count.partition): count for count in output.partitions},

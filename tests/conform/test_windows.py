@@ -124,7 +124,7 @@ def test_a_window_whose_raw_rows_are_not_all_there_is_refused(tmp_path: Path) ->
     write_raw(tmp_path / "raw.parquet", [Record(order("a"))])
     short = WindowInput("2026-01-01", (str(tmp_path / "raw.parquet"),), 2, 1)
     with pytest.raises(LakeError, match="the snapshot holds 2 rows but 1 were judged"):
-        conform(ORDERS, [short], f"file://{tmp_path}/out", tmp_path, "run-1")
+        conform(ORDERS, [short], f"file://{tmp_path}/out", tmp_path, "run-1", "file")
 
 
 @pytest.mark.fault("a damaged raw file", "its window is held back and named, the others go on")
@@ -136,7 +136,7 @@ def test_a_damaged_file_holds_back_its_own_window_only(tmp_path: Path) -> None:
         inputs.append(WindowInput(f"2026-01-0{day}", (str(path),), 1, path.stat().st_size))
     damaged = tmp_path / "2.parquet"
     damaged.write_bytes(damaged.read_bytes()[:100])
-    outputs, failed = conform_apart(ORDERS, inputs, f"file://{tmp_path}/out", tmp_path, "run-1")
+    outputs, failed = conform_apart(ORDERS, inputs, f"file://{tmp_path}/out", tmp_path, "run-1", "file")
     assert [(output.window, output.good) for output in outputs] == [("2026-01-01", 1), ("2026-01-03", 1)]
     assert list(failed) == ["2026-01-02"]
     assert "2.parquet" in failed["2026-01-02"]

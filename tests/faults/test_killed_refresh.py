@@ -3,14 +3,22 @@
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.orchestration.cleaning import clean
 from tests.faults.reading import AFTER, BEFORE, reader, state
 from tests.faults.refreshing import POINTS, refresh_apart
 from tests.orchestration.visits import Visits, visit
+
+
+def tidy(visits: Visits) -> None:
+    """What is due in an hour's time."""
+    clean(visits.settings, [visits.asset], datetime.now(UTC) + timedelta(hours=1, minutes=1), lambda _: None)
 
 
 @pytest.mark.fault(
@@ -31,9 +39,18 @@ def test_killed_at_a_named_point_it_has_done_what_it_said_and_no_more(
         done = effects.read_text("utf-8").splitlines()
         assert done == list(POINTS[: POINTS.index(point) + 1] if point != "never" else POINTS[:-1])
         assert state(visits) == (AFTER if "tables have changed" in done else BEFORE)
+        before = state(visits)
+        tidy(visits)
+        assert state(visits) == before, "files that a table shows were taken for files that none shows"
         visits.refresh()
     assert seen <= {BEFORE, AFTER}
     assert state(visits) == AFTER
+    if not point.startswith("tables"):
+        tidy(visits)
+        with Ledger(visits.settings) as ledger:
+            assert visits.conformed() == sum(
+                bool(entry.good) + bool(entry.quarantined) for entry in ledger.windows(visits.asset)
+            ), "what a run wrote that died stays for ever"
     assert [row[2] for row in visits.kept()] == [visit(5, 2, "nowhere")]
     assert visits.in_balance()
     assert visits.refresh().published == [], "nothing is left to do"

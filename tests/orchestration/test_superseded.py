@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -35,23 +34,17 @@ def cleaned(visits: Visits, later: timedelta) -> Cleaned:
     return found
 
 
-def conformed(visits: Visits) -> int:
-    """Files that were written for the asset and are still there."""
-    folder = Path(urlsplit(visits.settings.conformed).path) / visits.asset.dataset
-    return sum(path.suffix == ".parquet" for path in folder.rglob("*"))
-
-
 def snapshots(visits: Visits) -> int:
     with connect(visits.settings, serving=False) as session:
         return len(session.execute("select snapshot_id from ducklake_snapshots('lake')").fetchall())
 
 
 def test_files_of_earlier_states_stay_for_an_hour_and_then_go(visits: Visits) -> None:
-    assert conformed(visits) == 10
+    assert visits.conformed() == 10
     assert cleaned(visits, timedelta()).superseded_removed == 0
-    assert conformed(visits) == 10
+    assert visits.conformed() == 10
     assert cleaned(visits, HOUR).superseded_removed == 8
-    assert conformed(visits) == 2
+    assert visits.conformed() == 2
     assert snapshots(visits) == 1
     assert visits.staged() == [f"v{number}" for number in range(5)]
     assert len(visits.kept()) == 5
@@ -89,19 +82,19 @@ def test_what_an_undo_brings_back_stays_for_a_week(visits: Visits) -> None:
     run(visits, first=DAY, last=DAY)
     assert loaded(visits) != before
     cleaned(visits, timedelta(days=6))
-    assert conformed(visits) == 4
+    assert visits.conformed() == 4
     bring_back(visits)
     # What the backfill made is superseded now, and what it had replaced is not.
     cleaned(visits, HOUR)
     assert loaded(visits) == before
-    assert conformed(visits) == 2
+    assert visits.conformed() == 2
     assert visits.in_balance()
 
 
 def test_after_a_week_nothing_is_kept_for_an_undo(visits: Visits) -> None:
     run(visits, first=DAY, last=DAY)
     cleaned(visits, timedelta(days=8))
-    assert conformed(visits) == 2
+    assert visits.conformed() == 2
     assert visits.in_balance()
 
 
@@ -118,4 +111,33 @@ def test_files_of_rows_that_retention_removed_go_too(visits: Visits) -> None:
     assert visits.staged() == ["v50"]
     assert len(visits.kept()) == 5
     # Of the old window those in quarantine, of the new one the good row.
-    assert conformed(visits) == 2
+    assert visits.conformed() == 2
+
+
+def test_files_of_a_window_that_was_held_back_go_too(visits: Visits) -> None:
+    cleaned(visits, HOUR)
+    landing = "  - {property: landing, value: {"
+    visits.apply(landing, f"  - {{property: quarantine, value: {{maxRows: 5}}}}\n{landing}")
+    for number in range(3):
+        visits.land(visit(200 + number, 1, "south"))
+        assert len(visits.refresh().held_back) == 1
+    assert visits.conformed() == 8
+    assert cleaned(visits, timedelta()).superseded_removed == 0
+    assert cleaned(visits, HOUR).superseded_removed == 6
+    assert visits.conformed() == 2
+    assert visits.staged() == [f"v{number}" for number in range(5)]
+
+
+def test_files_of_a_window_that_could_not_be_made_go_too(visits: Visits) -> None:
+    cleaned(visits, HOUR)
+    wrong = "quality: [{type: sql, name: odd, query: select no_such_column from conformed, mustBe: 0}]\n    properties:"
+    visits.apply("properties:", wrong)
+    visits.land(visit(200, 1))
+    assert list(visits.refresh().failed) == [DAY]
+    assert visits.conformed() == 4
+    cleaned(visits, HOUR)
+    assert visits.conformed() == 2
+    visits.apply(wrong, "properties:")
+    visits.refresh()
+    assert len(visits.staged()) == 6
+    assert visits.in_balance()

@@ -4,9 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pyarrow.fs import FileSelector
 
-from lake_assets.bucket import opened
 from lake_assets.orchestration.cleaning import clean
 from lake_assets.settings import Settings
 from tests.orchestration.visits import Visits, make_visits, visit
@@ -22,16 +20,11 @@ def visits(cloud: Settings, tmp_path: Path) -> Visits:
     return made
 
 
-def conformed(visits: Visits) -> int:
-    system, path = opened(f"{visits.settings.conformed}/{visits.asset.dataset}")
-    return sum(found.is_file for found in system.get_file_info(FileSelector(path, recursive=True)))
-
-
 def test_files_of_earlier_states_go_after_an_hour_and_readers_see_what_they_saw(visits: Visits) -> None:
     rows, kept = visits.rows("*"), visits.kept()
     for later, left in ((timedelta(), 6), (timedelta(hours=1, minutes=1), 2)):
         clean(visits.settings, [visits.asset], datetime.now(UTC) + later, print)
-        assert conformed(visits) == left
+        assert visits.conformed() == left
         assert (visits.rows("*"), visits.kept()) == (rows, kept)
     visits.land(visit(9, 1))
     visits.refresh()

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import duckdb
+from pyarrow.fs import FileSelector
 from pyiceberg.manifest import DataFile
 from pyiceberg.table.snapshots import Snapshot
 
-from lake_assets.bucket import written
+from lake_assets.bucket import opened, written
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.parse import parse_contract
 from lake_assets.compile.ddl import QUARANTINE, staging_columns
@@ -182,6 +183,11 @@ class Visits:
 
     def kept(self) -> list[tuple[Any, ...]]:
         return self.rows('partition, "offset", payload, first_seen', quarantine=True)
+
+    def conformed(self) -> int:
+        """How many files there are that were written for it."""
+        system, path = opened(f"{self.settings.conformed}/{self.asset.dataset}")
+        return sum(found.is_file for found in system.get_file_info(FileSelector(path, recursive=True)))
 
     def in_balance(self) -> bool:
         """Whether the tables hold what the ledger says, and the ledger accounts for every raw row."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -66,6 +67,6 @@ def conformed(aws: AthenaDouble, settings: Settings, tmp_path: Path) -> Outputs:
             first = int(at.timestamp()) // 3600 * 1000
             write_raw(path, [Record(payload, offset=first + n, timestamp=at) for n, payload in enumerate(payloads)])
             inputs.append(WindowInput(window, (str(path),), len(payloads), 1))
-        return conform(asset, inputs, settings.conformed, tmp_path, f"run-{len(made)}")
+        return conform(asset, inputs, settings.conformed, tmp_path, f"run-{len(made)}", uuid4().hex)
 
     return conformed

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import duckdb
 import pytest
@@ -50,7 +51,7 @@ class Lake:
         first = int(at.timestamp()) // 3600 * 1000
         write_raw(raw, [Record(p, offset=first + n, timestamp=at, key=b"\xff") for n, p in enumerate(payloads)])
         windows = [WindowInput(window, (str(raw),), len(payloads), 1)]
-        (output,) = conform(asset, windows, self.settings.conformed, self._folder, "run")
+        (output,) = conform(asset, windows, self.settings.conformed, self._folder, "run", uuid4().hex)
         return output
 
     def publish(self, *outputs: WindowOutput, asset: Asset = ORDERS) -> None:

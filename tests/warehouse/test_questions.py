@@ -43,7 +43,7 @@ def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             write_raw(at / f"{window}.raw", records)
         warehouse = warehouse_for(lake.settings)
         warehouse.ensure(ORDERS)
-        warehouse.replace_windows(ORDERS, conform(ORDERS, inputs, lake.settings.conformed, at, "run"))
+        warehouse.replace_windows(ORDERS, conform(ORDERS, inputs, lake.settings.conformed, at, "run", "file"))
         yield lake
 
 
