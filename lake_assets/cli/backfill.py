@@ -74,7 +74,7 @@ def _backfill(
     if not found.rows:
         return 0
     if not yes:
-        click.confirm("Make them anew?", abort=True)
+        click.confirm("Make them anew?", abort=True, err=True)
 
     def make(pending: "Sequence[Pending]") -> "Mapping[str, str]":
         return make_windows(settings, assets, pending, lambda step: click.echo(f"  {step}", err=True)).failed
@@ -95,7 +95,7 @@ def _undo(settings: "Settings", assets: "Mapping[str, Asset]", asset: "Asset", y
         return 1
     if not yes:
         _print_kept(asset.name, found)
-        click.confirm("Bring them back?", abort=True)
+        click.confirm("Bring them back?", abort=True, err=True)
 
     def tell(outputs: "Sequence[WindowOutput]") -> None:
         tell_published(settings, asset, outputs)
