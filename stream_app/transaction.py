@@ -1,6 +1,7 @@
 """One transaction: state, rows, late and undecodable records and input offsets, all or nothing."""
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,9 @@ from lake_assets.settings import Settings
 # The broker ends a transaction after this long without its producer; readers of committed records wait until then.
 TRANSACTION_TIMEOUT_MS = 10_000
 _CALL_SECONDS = 15.0
+_START_SECONDS = 30.0
+# What a call may take beyond the time that it was given, before its answer is taken for lost.
+_GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,9 @@ class Transactions:
             producer.begin_transaction()
             for record in records:
                 _produce(producer, record)
-            producer.send_offsets_to_transaction(offsets, _membership(consumer), _CALL_SECONDS)
-            producer.commit_transaction(_CALL_SECONDS)
+            metadata = _membership(consumer)
+            _answered(lambda: producer.send_offsets_to_transaction(offsets, metadata, _CALL_SECONDS), _CALL_SECONDS)
+            _answered(lambda: producer.commit_transaction(_CALL_SECONDS), _CALL_SECONDS)
         except KafkaException as error:
             self._give_up(error)
             raise TransactionFailed(str(error)) from error
@@ -69,7 +74,7 @@ class Transactions:
     def _started(self) -> Producer:
         if self._producer is None:
             producer = Producer(self._options)
-            producer.init_transactions(30.0)
+            _answered(lambda: producer.init_transactions(_START_SECONDS), _START_SECONDS)
             self._producer = producer
         return self._producer
 
@@ -79,9 +84,34 @@ class Transactions:
         producer, self._producer = self._producer, None
         if producer is not None and error.args[0].txn_requires_abort():
             try:
-                producer.abort_transaction(_CALL_SECONDS)
+                _answered(lambda: producer.abort_transaction(_CALL_SECONDS), _CALL_SECONDS)
             except KafkaException:
                 return
+
+
+def _answered(call: Callable[[], None], seconds: float) -> None:
+    """Makes a call that should answer within so many seconds. Raises KafkaException when it does not.
+
+    librdkafka 2.16 waits for ever where the answer to a request was lost with its broker, whatever time it was given:
+    instances stood still until somebody ended them. The call that does not return keeps its thread and its producer.
+    """
+    outcome: list[Exception | None] = []
+
+    def run() -> None:
+        try:
+            call()
+        except Exception as error:
+            outcome.append(error)
+        else:
+            outcome.append(None)
+
+    thread = threading.Thread(target=run, name="transaction", daemon=True)
+    thread.start()
+    thread.join(seconds + _GRACE_SECONDS)
+    if not outcome:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no answer from librdkafka"))
+    if outcome[0] is not None:
+        raise outcome[0]
 
 
 def _membership(consumer: Consumer) -> Any:

@@ -12,7 +12,8 @@ def command(confirm: str | None, as_json: bool) -> None:
     Without --confirm no event is removed. Raw snapshots older than a week expire, with the files that only they name,
     and windows that have ended and are published get their small raw files written together: rows, offsets and what
     was made of them stay. Files of windows that were made again an hour ago and more go; those that an undo of a
-    backfill needs stay for a week. The leftovers asset does the same each hour.
+    backfill needs stay for a week. Dagster forgets runs of a month ago and more, and not what they made. The leftovers
+    asset does the same each hour.
 
     With --confirm exactly that is removed whose checksum it is: when anything has changed since, nothing is. Windows
     that are not published yet, and all that an asset has, are never removed. The ledger keeps the accounts of what

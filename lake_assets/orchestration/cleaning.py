@@ -10,6 +10,7 @@ from lake_assets.errors import LakeError
 from lake_assets.landing.compaction import Compaction, Files
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.compaction import compact_closed
+from lake_assets.orchestration.history import remove_history
 from lake_assets.orchestration.retention import expire
 from lake_assets.orchestration.superseded import remove_old_states, remove_superseded
 from lake_assets.orchestration.targets import warehouse_for
@@ -45,8 +46,8 @@ class Cleaned:
 
 
 def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Callable[[str], None]) -> list[Cleaned]:
-    """Expires old raw snapshots of every applied dataset, removes files of windows that were made again, and writes
-    small raw files of closed windows together.
+    """Expires old raw snapshots of every applied dataset, removes files of windows that were made again, writes small
+    raw files of closed windows together, and removes old runs from Dagster's history.
 
     Raises LakeError when that failed for some, after all others were done.
     """
@@ -79,6 +80,11 @@ def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Calla
                     f"{dataset}: {cleaned.before.count:,} small files of {cleaned.windows:,} windows are "
                     f"{cleaned.after.count:,} now, of {cleaned.before.bytes:,} bytes {cleaned.after.bytes:,}"
                 )
+    try:
+        if runs := remove_history(settings, now):
+            log(f"{runs:,} runs of a month ago and more are removed from Dagster's history")
+    except LakeError as error:
+        failed.append(f"Dagster's history: {error}")
     if failed:
         raise LakeError(f"not all is clean, the next hour tries again: {'; '.join(failed)}")
     return found

@@ -1,4 +1,4 @@
-"""The asset `leftovers`: what each commit of a sink leaves behind and nobody needs after a while. No data goes."""
+"""The asset `leftovers`: what commits of a sink and runs leave behind and nobody needs after a while. No data goes."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,7 +22,8 @@ def leftovers_asset(settings: Settings, assets: Sequence[Asset]) -> dg.AssetsDef
         group_name="operations",
         kinds={"iceberg"},
         description="Each hour raw snapshots older than a week go, with the files that only they name, and conformed "
-        "files of windows that were made again; small raw files of closed windows are written together. No data goes.",
+        "files of windows that were made again; small raw files of closed windows are written together. Dagster "
+        "forgets runs of a month ago and more, but not what they made. No data goes.",
     )
     def leftovers(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         cleaned = clean(settings, assets, datetime.now(UTC), context.log.info)

@@ -37,6 +37,10 @@ run_monitoring: {{enabled: true, poll_interval_seconds: 10, start_timeout_second
 run_retries: {{enabled: true, max_retries: 2}}
 sensors: {{use_threads: true, num_workers: 4}}
 schedules: {{use_threads: true, num_workers: 2}}
+retention:
+  schedule: {{purge_after_days: 30}}
+  sensor: {{purge_after_days: {{skipped: 7, success: 30, failure: 30, started: 30}}}}
+  auto_materialize: {{purge_after_days: {{skipped: 7, success: 30, failure: 30, started: 30}}}}
 telemetry: {{enabled: false}}
 """
 

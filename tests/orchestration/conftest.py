@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,5 +32,23 @@ def cloud(
     request: pytest.FixtureRequest, lake: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Settings]:
     """The same in a cloud, whose environment is set meanwhile."""
-    with CLOUDS[request.param](lake, tmp_path_factory.mktemp(request.param)) as made, variables(made.environment):
+    with _in_cloud(request.param, lake, tmp_path_factory) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module", params=["local", *CLOUDS])
+def target(
+    request: pytest.FixtureRequest, lake: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Settings]:
+    """On this machine and in each cloud, for what must be the same everywhere."""
+    if request.param == "local":
+        yield lake
+        return
+    with _in_cloud(request.param, lake, tmp_path_factory) as settings:
+        yield settings
+
+
+@contextmanager
+def _in_cloud(name: str, lake: Settings, tmp_path_factory: pytest.TempPathFactory) -> Generator[Settings]:
+    with CLOUDS[name](lake, tmp_path_factory.mktemp(name)) as made, variables(made.environment):
         yield made.settings

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from lake_assets.errors import LakeError
-from lake_assets.ledger.backfills import made
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.orchestration import backfill as backfilling
 from lake_assets.orchestration.backfill import Backfilled, Undo, plan, plan_undo
@@ -212,46 +211,6 @@ def test_while_events_land_and_windows_are_refreshed_no_row_is_lost_or_doubled(v
     assert visits.in_balance()
 
 
-def test_undone_it_shows_exactly_what_was_published_before(visits: Visits) -> None:
-    rows, before = shown(visits), visits.rows("*")
-    with Ledger(visits.settings) as ledger:
-        accounts = [(w.window, w.good, w.quarantined, w.contract_version) for w in ledger.windows(visits.asset)]
-    judge_strictly(visits)
-    run(visits)
-    assert shown(visits) != rows
-    assert plan_undo(visits.settings, visits.asset) == Undo(("2026-02-01", "2026-02-02", "2026-02-03"), {})
-    bring_back(visits)
-    assert (shown(visits), visits.rows("*")) == (rows, before)
-    assert visits.in_balance()
-    with Ledger(visits.settings) as ledger:
-        assert [(w.window, w.good, w.quarantined, w.contract_version) for w in ledger.windows(visits.asset)] == accounts
-        assert ledger.pending([visits.asset.name]) == []
-    with pytest.raises(LakeError, match=r"there is no backfill of .* to undo"):
-        bring_back(visits)
-
-
-def test_an_undone_backfill_can_be_made_and_undone_again(visits: Visits) -> None:
-    rows = visits.rows("*")
-    judge_strictly(visits)
-    for _ in range(2):
-        run(visits)
-        assert visits.staged() == ["v1", "v5"]
-        bring_back(visits)
-        assert visits.rows("*") == rows
-    assert visits.in_balance()
-
-
-def test_what_an_older_contract_made_is_brought_back_beside_the_columns_of_a_newer_one(visits: Visits) -> None:
-    visits.apply("version: 1.0.0", "version: 1.1.0")
-    visits.apply("      - {name: came_at", "      - {name: note, logicalType: string}\n      - {name: came_at")
-    run(visits)
-    bring_back(visits)
-    assert visits.rows("visit_id, note") == [("v1", None), ("v2", None), ("v4", None), ("v5", None)]
-    with Ledger(visits.settings) as ledger:
-        assert {entry.contract_version for entry in ledger.windows(visits.asset)} == {"1.0.0"}
-    assert visits.in_balance()
-
-
 def test_windows_in_which_events_have_landed_since_keep_the_newer_rows(visits: Visits) -> None:
     judge_strictly(visits)
     run(visits)
@@ -262,30 +221,6 @@ def test_windows_in_which_events_have_landed_since_keep_the_newer_rows(visits: V
     done = bring_back(visits)
     assert done == Undo(("2026-02-02", "2026-02-03"), {"2026-02-01": "it was made again since"})
     assert visits.staged() == ["v1", "v20", "v4", "v5"]
-    assert visits.in_balance()
-
-
-def test_what_lands_after_an_undo_is_made_with_its_whole_window(visits: Visits) -> None:
-    run(visits)
-    bring_back(visits)
-    visits.land(visit(20, 1))
-    assert [output.window for output in visits.refresh().published] == ["2026-02-01"]
-    assert visits.staged() == ["v1", "v2", "v20", "v4", "v5"]
-    assert visits.in_balance()
-
-
-def test_when_files_are_gone_it_says_so_and_changes_nothing(visits: Visits) -> None:
-    run(visits)
-    rows = visits.rows("*")
-    with Ledger(visits.settings) as ledger:
-        lost = made(ledger, visits.asset)[1].kept
-    assert lost is not None
-    aside = Path(lost.good_files[0]).rename(visits.path.with_name("aside"))
-    with pytest.raises(LakeError, match=r"2026-02-02 that were published before are gone or unknown, so nothing is"):
-        bring_back(visits)
-    # DuckLake opens the file too, to leave out all of it.
-    aside.rename(lost.good_files[0])
-    assert visits.rows("*") == rows
     assert visits.in_balance()
 
 
@@ -309,34 +244,6 @@ def test_windows_that_were_not_published_before_stay(visits: Visits) -> None:
         )
     run(visits)
     assert bring_back(visits).kept == {"2026-02-03": "nothing had been published before"}
-    assert visits.in_balance()
-
-
-@pytest.mark.fault("the undo of a backfill dies at any step", "the next run or the next undo makes it good")
-@pytest.mark.parametrize("point", ["replace_windows", "publish", "dequeue"])
-def test_an_undo_that_dies_is_made_good_by_the_next_run_or_by_the_next_undo(
-    visits: Visits, monkeypatch: pytest.MonkeyPatch, point: str
-) -> None:
-    rows = visits.rows("*")
-    judge_strictly(visits)
-    run(visits)
-
-    def die(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    def undo_and_die() -> None:
-        with monkeypatch.context() as patch:
-            patch.setattr(DuckLake if point == "replace_windows" else Ledger, point, die)
-            with pytest.raises(KeyboardInterrupt):
-                bring_back(visits)
-
-    undo_and_die()
-    assert [output.window for output in visits.refresh().published] == ["2026-02-01"]
-    assert visits.staged() == ["v1", "v5"]
-    assert visits.in_balance()
-    undo_and_die()
-    assert len(bring_back(visits).windows) == 3
-    assert visits.rows("*") == rows
     assert visits.in_balance()
 
 

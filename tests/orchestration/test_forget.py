@@ -56,20 +56,6 @@ def test_a_plan_shows_the_rows_of_each_place_and_removes_nothing(visits: Visits)
     assert visits.in_balance()
 
 
-def test_what_was_confirmed_is_nowhere_in_the_lake_and_the_others_are_as_they_were(visits: Visits) -> None:
-    before = raw_rows(visits)
-    kept = [row for row in visits.kept() if key(visits) not in str(row)]
-    assert holding(visits, key(visits))
-    receipt = confirm(visits)
-    assert holding(visits, key(visits)) == []
-    assert raw_rows(visits) == {
-        place: payload for place, payload in before.items() if key(visits).encode() not in payload
-    }
-    assert visits.staged() == ["v1", "v3", "v4", "v5"]
-    assert visits.kept() == kept
-    assert (receipt.done_at is not None, len(receipt.files), receipt.files_deleted > 3) == (True, 3, True)
-
-
 def test_the_audit_counts_what_is_forgotten_and_stays_in_balance(visits: Visits) -> None:
     confirm(visits)
     assert problems(visits) == []
@@ -83,13 +69,6 @@ def test_the_audit_counts_what_is_forgotten_and_stays_in_balance(visits: Visits)
     with Ledger(visits.settings) as ledger:
         known = known_offsets(ledger, [visits.asset])
     assert sum(gone for _, gone in known.values()) == 3
-
-
-def test_a_second_run_says_that_nothing_is_left_and_finds_the_receipt(visits: Visits) -> None:
-    receipt = confirm(visits)
-    again = planned(visits)
-    assert (dict(again.windows), [one.id for one in again.earlier]) == ({}, [receipt.id])
-    assert planned(visits, "v1").earlier == ()
 
 
 @pytest.mark.parametrize("has_key", [False, True])
@@ -147,18 +126,6 @@ def test_a_window_of_which_everything_is_forgotten_is_empty_and_stays_in_balance
     assert problems(visits) == []
 
 
-def test_rows_whose_raw_is_gone_are_found_by_what_the_tables_keep(visits: Visits) -> None:
-    for day in (1, 2):
-        visits.drop_raw(datetime(2026, 2, day, tzinfo=UTC))
-    found = planned(visits)
-    assert {window: (r.raw, r.staging, r.quarantine) for window, r in found.windows.items()} == {
-        "2026-02-01": (0, 1, 0), "2026-02-02": (0, 0, 1),
-    }  # fmt: skip
-    confirm(visits)
-    assert holding(visits, key(visits)) == []
-    assert visits.staged() == ["v1", "v3", "v4", "v5"]
-
-
 def test_where_raw_is_gone_and_an_entrypoint_needs_it_the_rows_go_and_the_window_stays_as_it_is(visits: Visits) -> None:
     visits.apply(
         "{property: landing, value: {",
@@ -195,17 +162,6 @@ def test_a_dropped_field_finds_nobody_where_raw_is_gone_and_says_so(visits: Visi
     visits.drop_raw(datetime(2026, 2, 1, tzinfo=UTC))
     with pytest.raises(LakeError, match="'door' is dropped before staging, and raw has not every window any more"):
         planned(visits, "door=north")
-
-
-def test_a_window_that_a_check_holds_back_shows_nothing_of_the_person_all_the_same(visits: Visits) -> None:
-    visits.apply(
-        "{property: landing, value: {", "{property: quarantine, value: {maxRows: 0}}\n  - {property: landing, value: {"
-    )
-    visits.land(visit(10, 1))
-    assert [one.window for one in visits.refresh().held_back] == ["2026-02-01"]
-    confirm(visits)
-    assert holding(visits, key(visits)) == []
-    assert visits.staged() == ["v1", "v3", "v4", "v5"]
 
 
 @pytest.mark.parametrize(("step", "before"), STEPS)

@@ -1,5 +1,6 @@
 """What an exactly-once loop can get wrong without anybody noticing."""
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions  # pyright: ignore[reportPrivateImportUsage]
 
 from stream_app import loop as application
+from stream_app import transaction
 from stream_app.status import Status
 from stream_app.transaction import TransactionFailed, Transactions
 from tests.stack.conditions import wait_until
@@ -57,6 +59,45 @@ def test_a_transaction_that_fails_leaves_nothing_in_memory_and_costs_the_produce
     assert made.instances.ended() == []
     assert expected.agrees_with(made.rows())
     assert sorted(set(made.undecodable())) == sorted(made.undecodable())
+    assert len(made.undecodable()) == expected.broken
+
+
+@pytest.mark.parametrize("call", ["send_offsets_to_transaction", "commit_transaction"])
+def test_a_call_whose_answer_is_lost_costs_the_transaction_and_not_the_instance(
+    counted: Callable[..., Counted], monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """librdkafka waited for ever, whatever time it was given, when a broker died amid a transaction, and the instances
+    stood still until somebody ended them."""
+    made, expected = counted(f"silent_{call[:4]}"), Expected()
+    produce(made, orders(5_000, expected), 50_000).join()
+    never, lost = threading.Event(), list[str]()
+
+    class Silent(Producer):
+        pass
+
+    def silent(self: Silent, *arguments: Any) -> Any:
+        if not lost:
+            lost.append(call)
+            never.wait()
+        return getattr(super(Silent, self), call)(*arguments)
+
+    setattr(Silent, call, silent)
+    monkeypatch.setattr(transaction, "Producer", Silent)
+    monkeypatch.setattr(transaction, "_CALL_SECONDS", 5.0)
+    monkeypatch.setattr(transaction, "_GRACE_SECONDS", 1.0)
+    status = Status(made.metric.table, "silent")
+    loop = application.Loop(made.settings, made.asset, made.metric, "silent", 4, status)
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(loop.run, lambda _: None)
+        try:
+            made.wait_until_settled()
+        finally:
+            loop.stop()
+            never.set()
+        ended.result(60)
+    assert lost == [call]
+    assert status.failed_transactions >= 1
+    assert expected.agrees_with(made.rows())
     assert len(made.undecodable()) == expected.broken
 
 

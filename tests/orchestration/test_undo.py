@@ -1,15 +1,15 @@
-"""The undo of a backfill where staging is Athena's or BigQuery's, by their doubles."""
+"""The undo of a backfill brings back what was published before, on this machine and by the doubles of each cloud."""
 
 from pathlib import Path
 
 import pytest
 
-from lake_assets.bucket import remove
+from lake_assets.bucket import copy, remove
 from lake_assets.errors import LakeError
 from lake_assets.ledger.backfills import made
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration import backfill as backfilling
-from lake_assets.orchestration.backfill import Undo
+from lake_assets.orchestration.backfill import Undo, plan_undo
 from lake_assets.settings import Settings
 from tests.orchestration.backfilling import bring_back, judge_strictly, run, shown, with_three_windows
 from tests.orchestration.visits import Visits, visit
@@ -18,22 +18,31 @@ ALL = ("2026-02-01", "2026-02-02", "2026-02-03")
 
 
 @pytest.fixture
-def visits(cloud: Settings, tmp_path: Path) -> Visits:
-    return with_three_windows(cloud, tmp_path)
+def visits(target: Settings, tmp_path: Path) -> Visits:
+    return with_three_windows(target, tmp_path)
+
+
+def accounts(visits: Visits) -> list[tuple[str, int, int, str]]:
+    with Ledger(visits.settings) as ledger:
+        assert ledger.pending([visits.asset.name]) == []
+        return [(w.window, w.good, w.quarantined, w.contract_version) for w in ledger.windows(visits.asset)]
 
 
 def test_undone_it_shows_exactly_what_was_published_before_and_can_be_made_and_undone_again(visits: Visits) -> None:
-    before, rows = shown(visits), visits.rows("*")
+    before, rows, known = shown(visits), visits.rows("*"), accounts(visits)
     judge_strictly(visits)
     for _ in range(2):
         run(visits)
         assert visits.staged() == ["v1", "v5"]
         assert len(visits.kept()) == 3
+        assert plan_undo(visits.settings, visits.asset) == Undo(ALL, {})
         assert bring_back(visits) == Undo(ALL, {})
-        assert (shown(visits), visits.rows("*")) == (before, rows)
+        assert (shown(visits), visits.rows("*"), accounts(visits)) == (before, rows, known)
         assert visits.in_balance()
+    with pytest.raises(LakeError, match=r"there is no backfill of .* to undo"):
+        bring_back(visits)
     visits.land(visit(20, 1))
-    visits.refresh()
+    assert [output.window for output in visits.refresh().published] == ["2026-02-01"]
     assert visits.staged() == ["v1", "v20", "v4", "v5"]
     assert visits.in_balance()
 
@@ -49,6 +58,7 @@ def test_what_an_older_contract_made_is_brought_back_beside_the_columns_of_a_new
     assert visits.in_balance()
 
 
+@pytest.mark.fault("the undo of a backfill dies at any step", "the next run or the next undo makes it good")
 @pytest.mark.parametrize("point", ["replace_windows", "publish", "dequeue"])
 def test_an_undo_that_dies_is_made_good_by_the_next_run_or_by_the_next_undo(
     visits: Visits, monkeypatch: pytest.MonkeyPatch, point: str
@@ -77,14 +87,18 @@ def test_an_undo_that_dies_is_made_good_by_the_next_run_or_by_the_next_undo(
     assert visits.in_balance()
 
 
-def test_when_files_are_gone_it_says_so_and_changes_nothing(visits: Visits) -> None:
+def test_when_files_are_gone_it_says_so_and_changes_nothing(visits: Visits, tmp_path: Path) -> None:
     run(visits)
     rows = visits.rows("*")
     with Ledger(visits.settings) as ledger:
         lost = made(ledger, visits.asset)[1].kept
     assert lost is not None
-    remove(lost.good_files[0])
+    file, aside = lost.good_files[0], str(tmp_path / "aside")
+    copy(file, aside)
+    remove(file)
     with pytest.raises(LakeError, match=r"2026-02-02 that were published before are gone or unknown, so nothing is"):
         bring_back(visits)
+    # DuckLake opens the file too, to leave out all of it.
+    copy(aside, file)
     assert visits.rows("*") == rows
     assert visits.in_balance()
