@@ -29,7 +29,7 @@ def is_local(url: str) -> bool:
 
 
 def local_path(url: str) -> str:
-    """`file:///x` as `/x`; a plain path as it is."""
+    """`file:///x` as `/x`, and anything else as it is: so DuckDB takes it."""
     return "/" + url.removeprefix("file:").lstrip("/") if url.startswith("file:") else url
 
 

@@ -4,7 +4,8 @@ what DuckDB's strptime reads the same way."""
 import re
 
 EPOCH_FORMATS = ("epoch_millis", "epoch_seconds")
-DECIMAL_COMMA = "decimal_comma"
+# What a changed contract is told to have; in the contract it is a custom property.
+DECIMAL_COMMA = "decimal comma"
 # Between thousands: a point, or a space of one of three kinds.
 THOUSANDS = "[. \u00a0\u202f]"
 # For RE2 and for Python. Thousands are set apart only before a comma: without one, 1.234 would be two numbers.

@@ -34,7 +34,7 @@ class FieldType:
 class Field:
     """One declared column and its row rules. `format` is a JDK DateTimeFormatter pattern, `epoch_millis` or
     `epoch_seconds`; without one, dates and timestamps are ISO 8601 and a missing offset means UTC. Of a number it is
-    `decimal_comma`, of a boolean the words for true and false (`yes/no`). `pattern` is a
+    `decimal comma`, of a boolean the words for true and false (`yes/no`). `pattern` is a
     regular expression of RE2 that the whole value must match. `source` is the payload's JSON key when that is not the
     field's name. A `protection` keeps its values out of staging: a token stands there, or nothing."""
 

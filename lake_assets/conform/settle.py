@@ -102,11 +102,6 @@ def window_files(out: str, asset: Asset, window: str, name: str) -> tuple[str, s
     return f"{file}.parquet", f"{file}.quarantine.parquet"
 
 
-def duckdb_name(url: str) -> str:
-    """A file as DuckDB takes it: a path where it is on this machine."""
-    return local_path(url) if is_local(url) else url
-
-
 def copy(session: "duckdb.DuckDBPyConnection", select: str, url: str) -> tuple[str]:
     """Copies a SELECT to one Parquet file and returns its name as DuckDB takes it. Raises Unavailable."""
     import duckdb
@@ -119,7 +114,7 @@ def copy(session: "duckdb.DuckDBPyConnection", select: str, url: str) -> tuple[s
             )
     except (OSError, RuntimeError, duckdb.IOException) as error:
         raise unusable(url.rpartition("/")[0], error) from error
-    return (duckdb_name(url),)
+    return (local_path(url),)
 
 
 def merged(parts: Sequence[Settled]) -> Mapping[str, Settled]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
 
-from lake_assets.bucket import copy, is_local, local_path, size
+from lake_assets.bucket import copy, local_path, size
 from lake_assets.catalog.accounting import WindowOutput
 from lake_assets.catalog.model import Asset
 from lake_assets.conform.settle import window_folder
@@ -301,7 +301,7 @@ def _copied(settings: Settings, asset: Asset, output: WindowOutput) -> WindowOut
                 copy(path, url)
             except FileNotFoundError:
                 raise _gone(asset, [output.window]) from None
-        return tuple(local_path(url) if is_local(url) else url for url in urls)
+        return tuple(map(local_path, urls))
 
     return replace(
         output,

@@ -99,6 +99,8 @@ def _remove_next(
     """Removes from the next rows of a table that are old enough; whether there were any."""
     key = f"lake.history.{table}"
     with connection.transaction():
+        # `lake maintain` and the hourly cleaning may come by at once.
+        connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (key,))
         known = connection.execute("select value from kvs where key = %s", (key,)).fetchone()
         low = int(known[0]) if known else 0
         rows = connection.execute(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lake_assets.bucket import local_path
 from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.budget import BUDGET, budget_outcome, over_budget
 from lake_assets.catalog.model import Asset
@@ -17,7 +18,7 @@ from lake_assets.conform.duckdb import conform_apart
 from lake_assets.conform.engine import Choice, choose
 from lake_assets.conform.kept import QUARANTINE_COLUMNS, Kept, conform_kept, good_columns
 from lake_assets.conform.reasons import broken_rules
-from lake_assets.conform.settle import duckdb_name, window_files
+from lake_assets.conform.settle import window_files
 from lake_assets.errors import LakeError
 from lake_assets.landing.changes import changes
 from lake_assets.landing.files import files
@@ -147,7 +148,8 @@ def refresh(
             for first in range(0, len(passed), BATCH_WINDOWS):
                 swapped = passed[first : first + BATCH_WINDOWS]
                 # Before a table shows them: rather a few files too many, should this run die now, than one too few.
-                forget_superseded(ledger, [file for output in swapped for file in written.get(output.window, ())])
+                shown = {file for o in swapped for file in (*written[o.window], *o.good_files, *o.quarantine_files)}
+                forget_superseded(ledger, sorted(shown))
                 warehouse.replace_windows(asset, swapped)
                 ledger.publish(asset, raw.sequence, run_id, result.engine.engine, swapped, time.monotonic() - started)
             if blocked:
@@ -211,7 +213,7 @@ def _from_kept(
 def _files(settings: Settings, asset: Asset, windows: Sequence[WindowInput], name: str) -> dict[str, list[str]]:
     """Those that may be written for each window."""
     return {
-        one.window: [duckdb_name(url) for url in window_files(settings.conformed, asset, one.window, name)]
+        one.window: [local_path(url) for url in window_files(settings.conformed, asset, one.window, name)]
         for one in windows
     }
 

@@ -144,7 +144,7 @@ def test_the_name_tells_money_and_codes_from_other_numbers(name: str, values: li
 
 def test_a_decimal_comma_is_read_where_a_value_proves_it() -> None:
     field, line = csv_column(["12,50", "1.234,00", "1 234 567,5", "7", "-0,10"])
-    assert (str(field.type), field.format) == ("decimal(12,2)", "decimal_comma")
+    assert (str(field.type), field.format) == ("decimal(12,2)", "decimal comma")
     assert "conform reads" not in line
     _, line = csv_column(["1,234", "12,500"])
     assert "numbers with a comma that may stand before thousands" in line

@@ -13,7 +13,7 @@ from lake_assets.orchestration.retention import maintain, plan
 from lake_assets.settings import Settings
 from lake_assets.warehouse.connection import connect
 from tests.orchestration.backfilling import bring_back, loaded, run
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.orchestration.visits import Visits, made_often, visit
 
 DAY = "2026-02-01"
 HOUR = timedelta(hours=1, minutes=1)
@@ -21,12 +21,7 @@ HOUR = timedelta(hours=1, minutes=1)
 
 @pytest.fixture
 def visits(stack: Settings, tmp_path: Path) -> Visits:
-    """A window that was made five times, with a good row more and one in quarantine each time."""
-    made = make_visits(stack, tmp_path)
-    for number in range(5):
-        made.land(visit(number, 1), visit(100 + number, 1, "south"))
-        made.refresh()
-    return made
+    return made_often(stack, tmp_path)
 
 
 def cleaned(visits: Visits, later: timedelta) -> Cleaned:

@@ -210,3 +210,12 @@ def make_visits(settings: Settings, folder: Path, window: str = "day") -> Visits
     ensure_raw_tables(settings, [raw_table(made.asset)])
     made.apply()
     return made
+
+
+def made_often(settings: Settings, folder: Path) -> Visits:
+    """A window that was made five times, with a good row more and one in quarantine each time."""
+    made = make_visits(settings, folder)
+    for number in range(5):
+        made.land(visit(number, 1), visit(100 + number, 1, "south"))
+        made.refresh()
+    return made

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +28,18 @@ def send(made: Counted, partition: int, number: int, moment: datetime) -> None:
     producer = Producer({"bootstrap.servers": made.settings.kafka})
     producer.produce(made.asset.topic, order(number, moment), str(number), partition)
     assert producer.flush(30) == 0
+
+
+@contextmanager
+def running(loop: application.Loop) -> Generator[None]:
+    """An instance in this process."""
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(loop.run, lambda _: None)
+        try:
+            yield
+        finally:
+            loop.stop()
+        ended.result(60)
 
 
 def test_a_transaction_that_fails_leaves_nothing_in_memory_and_costs_the_producer(
@@ -87,14 +100,9 @@ def test_a_call_whose_answer_is_lost_costs_the_transaction_and_not_the_instance(
     monkeypatch.setattr(transaction, "_GRACE_SECONDS", 1.0)
     status = Status(made.metric.table, "silent")
     loop = application.Loop(made.settings, made.asset, made.metric, "silent", 4, status)
-    with ThreadPoolExecutor(1) as pool:
-        ended = pool.submit(loop.run, lambda _: None)
-        try:
-            made.wait_until_settled()
-        finally:
-            loop.stop()
-            never.set()
-        ended.result(60)
+    with running(loop):
+        made.wait_until_settled()
+        never.set()
     assert lost == [call]
     assert status.failed_transactions >= 1
     assert expected.agrees_with(made.rows())
@@ -157,16 +165,11 @@ def test_what_was_folded_before_the_partitions_were_lost_is_thrown_away(
         wait_until(lambda: status.events > 5_000 + expected.repeats or time.monotonic() > awake + TIMEOUTS_SECONDS)
         return status.events > 5_000 + expected.repeats
 
-    with ThreadPoolExecutor(1) as pool:
-        ended = pool.submit(losing.run, lambda _: None)
-        try:
-            wait_until(lambda: status.events == 5_000 + expected.repeats)
-            wait_until(comes_again)
-            monkeypatch.undo()
-            made.wait_until_settled()
-        finally:
-            losing.stop()
-        ended.result(60)
+    with running(losing):
+        wait_until(lambda: status.events == 5_000 + expected.repeats)
+        wait_until(comes_again)
+        monkeypatch.undo()
+        made.wait_until_settled()
     assert expected.agrees_with(made.rows())
     assert len(made.undecodable()) == expected.broken
 
@@ -188,13 +191,8 @@ def test_records_that_come_again_after_a_rebalance_are_left_out_by_their_offsets
     monkeypatch.setattr(application.Loop, "_consume", consume_again)
     status = Status(made.metric.table, "again")
     loop = application.Loop(made.settings, made.asset, made.metric, "again", 4, status)
-    with ThreadPoolExecutor(1) as pool:
-        ended = pool.submit(loop.run, lambda _: None)
-        try:
-            made.wait_until_settled()
-        finally:
-            loop.stop()
-        ended.result(60)
+    with running(loop):
+        made.wait_until_settled()
     assert expected.agrees_with(made.rows())
     assert len(made.undecodable()) == expected.broken
     assert status.events == 5_000 + expected.repeats
