@@ -23,6 +23,8 @@ _INSTEAD = {
     "partitioned": "windows follow landing.eventTime",
     "properties": "nested fields are kept as JSON and not declared",
     "items": "nested fields are kept as JSON and not declared",
+    "format": "days, times and booleans have one; for a decimal comma use "
+    "customProperties: [{property: decimalSeparator, value: comma}]",
     "rule": "the standard's word is metric since v3.1",
     "exclusiveMinimum": "use minimum",
     "exclusiveMaximum": "use maximum",

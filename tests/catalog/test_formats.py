@@ -119,7 +119,7 @@ def test_a_format_that_a_number_or_a_boolean_cannot_have_is_a_problem_of_the_con
     added = "    properties:\n      - {{name: extra, logicalType: {}}}\n"
     for text, sentence in (
         ("boolean, logicalTypeOptions: {format: ja}", "'ja' must be the word for true"),
-        ("number, physicalType: double, logicalTypeOptions: {format: comma}", "format"),
+        ("number, physicalType: double, logicalTypeOptions: {format: comma}", "decimalSeparator"),
         ("number, physicalType: double, customProperties: [{property: decimalSeparator, value: point}]", "comma"),
         ("integer, customProperties: [{property: decimalSeparator, value: comma}]", "customProperties"),
     ):
