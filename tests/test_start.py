@@ -37,6 +37,16 @@ def test_what_reads_raw_tables_loads_no_pandas() -> None:
     assert loaded_after(statement) == set()
 
 
+def test_a_look_at_what_the_staging_tables_lack_loads_no_pandas() -> None:
+    statement = (
+        "import duckdb\nfrom lake_assets.project import read_catalog\nfrom lake_assets.settings import load_settings\n"
+        "from lake_assets.warehouse.ducklake import _differences\nsession = duckdb.connect()\n"
+        "session.execute(\"attach ':memory:' as lake\")\n"
+        "assert _differences(session, read_catalog(load_settings())['leads'])"
+    )
+    assert "pandas" not in loaded_after(statement)
+
+
 def test_a_look_at_the_backlog_loads_no_dagster() -> None:
     assert "dagster" not in loaded_after("import lake_assets.cli.status, lake_assets.orchestration.backlog")
 

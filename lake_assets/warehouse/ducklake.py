@@ -204,11 +204,11 @@ def _differences(session: duckdb.DuckDBPyConnection, asset: Asset) -> list[tuple
         (asset.quarantine_table, QUARANTINE),
     )
     for table, columns in wanted:
+        # No parameters: DuckDB would import pandas for them, which takes half a second.
         existing = dict(
             session.execute(
-                "select column_name, data_type from duckdb_columns() "
-                "where database_name = 'lake' and schema_name = ? and table_name = ?",
-                [asset.staging_schema, table],
+                "select column_name, data_type from duckdb_columns() where database_name = 'lake' "
+                f"and schema_name = {literal(asset.staging_schema)} and table_name = {literal(table)}"
             ).fetchall()
         )
         name = f"{asset.staging_schema}.{table}"
