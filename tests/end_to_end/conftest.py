@@ -4,9 +4,8 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import psycopg
 import pytest
 
 from lake_assets.settings import PROJECT, Settings
+from tests.stack.warm import LAKE, SECONDS, run_lake
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,31 @@ class Answer:
         return json.loads(self.out)
 
 
+def _encoded(stdin: str | bytes | None) -> bytes | None:
+    return stdin.encode() if isinstance(stdin, str) else stdin
+
+
+def _start(
+    args: Sequence[str], environment: Mapping[str, str], stdin: bytes | None
+) -> "subprocess.CompletedProcess[bytes]":
+    command = [LAKE, *args]
+    return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=SECONDS, env=environment)
+
+
 @dataclass(frozen=True)
 class Lake:
-    """A lake as its user sees it: a folder of contracts and a command line."""
+    """A lake as its user sees it: a folder of contracts and a command line.
+
+    Each call of it is a process of its own, whose imports were made before unless it is not `warm`.
+    """
 
     settings: Settings
     folder: Path
     environment: Mapping[str, str]
+    warm: bool = True
 
     def __call__(self, *args: str, stdin: str | bytes | None = None) -> Answer:
-        given = stdin.encode() if isinstance(stdin, str) else stdin
-        command = [str(Path(sys.executable).parent / "lake"), *args]
-        done = subprocess.run(command, input=given, capture_output=True, check=False, timeout=300, env=self.environment)
+        done = (run_lake if self.warm else _start)(args, self.environment, _encoded(stdin))
         return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def ok(self, *args: str, stdin: str | bytes | None = None) -> Answer:
@@ -48,6 +61,14 @@ class Lake:
         answer = self(*args, stdin=stdin)
         assert answer.code == 0, answer.err + answer.out
         return answer
+
+    @property
+    def cold(self) -> "Lake":
+        """The same lake whose commands are started as its user starts them, imports and all.
+
+        That takes seconds: the commands of `test_own_file.py`, `lake status` and `lake up` are started so.
+        """
+        return replace(self, warm=False)
 
     def contract(self, asset: str) -> Path:
         return self.folder / "catalog" / "assets" / f"{asset}.yaml"

@@ -107,6 +107,25 @@ def test_a_failed_check_leaves_what_was_published_in_place_and_the_audit_says_so
     assert "few_rows failed" in tickets.ok("why", "tickets", "2026-02-02").out
 
 
+@pytest.mark.parametrize(
+    ("args", "stdin", "code"),
+    [
+        (("sql", "select ticket_id from tickets_staging.tickets order by all"), None, 0),
+        (("new", "nothing", "--from", "-"), "no,time\n1,2\n", 2),
+        (("run",), None, 1),
+    ],
+    ids=["good", "bad input", "finding"],
+)
+def test_warm_lake_answers_what_a_true_start_does(
+    tickets: Lake, args: tuple[str, ...], stdin: str | None, code: int
+) -> None:
+    """While a check holds a window back."""
+    warm, cold = (lake(*args, stdin=stdin) for lake in (tickets, tickets.cold))
+    assert warm == cold
+    assert cold.code == code
+    assert cold.err if code else cold.out
+
+
 def test_a_mended_check_lets_the_window_through(tickets: Lake) -> None:
     text = tickets.contract("tickets").read_text("utf-8")
     tickets.contract("tickets").write_text(

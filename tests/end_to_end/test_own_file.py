@@ -22,7 +22,8 @@ CSV = (
 
 @pytest.fixture(scope="module")
 def delivered(lake: Lake) -> Lake:
-    """The lake after the CSV went from a contract of its own to staging."""
+    """The lake after the CSV went from a contract of its own to staging, by commands that are truly started."""
+    lake = lake.cold
     # A longer file of the same shape, so that types and dates are decided by evidence.
     sample = CSV + b"".join(f"D-1{n:02d};{n % 28 + 1:02d}.03.2026 10:00;{n}.5;Bonn;\n".encode() for n in range(1, 60))
     (lake.folder / "deliveries.csv").write_bytes(sample)
