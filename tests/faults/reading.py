@@ -47,5 +47,5 @@ def reader(visits: Visits) -> Generator[set[State]]:
     finally:
         over.set()
         thread.join()
-    assert failures == []
-    assert looks >= LOOKS
+    assert failures == [], f"it could not read: {failures}"
+    assert looks >= LOOKS, f"it looked {looks} times only"

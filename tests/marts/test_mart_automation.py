@@ -140,9 +140,7 @@ def test_a_mart_whose_joint_run_failed_is_tried_again(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize(("fails", "requested"), [(False, 0), (True, 1)], ids=["made", "failed"])
-def test_a_window_that_comes_while_the_mart_is_made_waits_for_that_run(
-    lake: Lake, fails: bool, requested: int
-) -> None:
+def test_a_window_that_comes_while_the_mart_is_made_waits_for_that_run(lake: Lake, fails: bool, requested: int) -> None:
     """A run that ends well has it too, because it makes the mart again until nothing changes meanwhile."""
     lake.fails = fails
     run = lake.run_mart()
