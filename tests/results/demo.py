@@ -73,7 +73,7 @@ def main() -> None:
             assert process.stdout
             said = ""
             for line in process.stdout:
-                sys.stdout.write(line)
+                print(line, end="", flush=True)
                 said += line
         problems = [f"make demo ended with {process.returncode}"] if process.returncode else []
         problems += [f"make demo shows not: {what}" for what in lacking(said)]

@@ -103,7 +103,7 @@ def _run(command: Sequence[str], name: str) -> Run:
     ):
         assert process.stdout
         for line in process.stdout:
-            sys.stdout.write(line)
+            print(line, end="", flush=True)
             copy.write(line)
     cases = read_cases(results) if results.exists() else []
     return Run(process.returncode == 0, printed.read_text("utf-8"), cases)
