@@ -39,7 +39,7 @@ spark-dist: setup ## Make what a Spark cluster needs: job, zip, and an archive f
 # Two at once, because each waits for servers half of the time; the files in order, because those of a folder share a stack.
 test: setup ## Run the tests.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
-	@$(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --junitxml=.reports/tests.xml
 
 smoke: setup ## Run the example in a real account: LAKE_TARGET, LAKE_BUCKET and its credentials say which.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
@@ -53,4 +53,4 @@ check: setup ## Lint, format, types, and who may import whom.
 
 clean: ## Stop the stack and remove its state, the packages and the jars.
 	@test ! -x $(VENV)/lake || $(VENV)/lake down
-	rm -rf .lake .venv .tools .jars dist
+	rm -rf .lake .venv .tools .jars .reports dist

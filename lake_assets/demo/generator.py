@@ -22,7 +22,7 @@ SHARES: dict[Kind, int] = {
     "late": 200, "month_late": 20, "doubled": 100, "extra": 50,
     "not_json": 15, "missing": 20, "type": 20, "enum": 15, "invalid_utf8": 10,
 }  # fmt: skip
-_BROKEN: frozenset[Kind] = frozenset({"not_json", "missing", "type", "enum", "invalid_utf8"})
+BROKEN: frozenset[Kind] = frozenset({"not_json", "missing", "type", "enum", "invalid_utf8"})
 _KINDS: tuple[Kind, ...] = tuple(kind for kind, share in SHARES.items() for _ in range(share))
 _PLAIN_FROM, _OF = len(_KINDS), 10_000
 
@@ -100,30 +100,34 @@ def generate(asset_name: str, rows: int, seed: int, end: datetime, days: int) ->
             yield sent
             continue
         line = write(series, number, bits, time - _lateness(kind, bits))
-        event = _flawed(asset, kind, line) if kind in _BROKEN or kind == "extra" else line.encode()
-        if kind not in _BROKEN:
+        event = _flawed(asset, kind, line) if kind in BROKEN or kind == "extra" else line.encode()
+        if kind not in BROKEN:
             sent = event
         yield event
 
 
 def expected(asset_name: str, rows: int, seed: int, end: datetime, days: int) -> Expected:
     """What must become of the lines that `generate` yields for the same arguments."""
-    series = _series(rows, seed, end, days)
-    kinds: Counter[Kind] = Counter()
-    for bits in series.draws():
-        kind = _kind(bits)
-        # There must be a line before it that it can repeat.
-        first = kind == "doubled" and not any(kinds[k] for k in kinds if k not in _BROKEN)
-        kinds["plain" if first else kind] += 1
-    quarantined = Counter({str(kind): kinds[kind] for kind in sorted(_BROKEN) if kinds[kind]})
+    found = Counter(kinds(rows, seed, end, days))
+    quarantined = Counter({str(kind): found[kind] for kind in sorted(BROKEN) if found[kind]})
     return Expected(
         lines=rows,
-        good=rows - kinds["doubled"] - quarantined.total(),
-        duplicates=kinds["doubled"],
-        late=kinds["late"] + kinds["month_late"],
-        extra=kinds["extra"],
+        good=rows - found["doubled"] - quarantined.total(),
+        duplicates=found["doubled"],
+        late=found["late"] + found["month_late"],
+        extra=found["extra"],
         quarantined=quarantined,
     )
+
+
+def kinds(rows: int, seed: int, end: datetime, days: int) -> Iterator[Kind]:
+    """What each of the lines is that `generate` yields for the same arguments, whatever the asset."""
+    sent = False
+    for bits in _series(rows, seed, end, days).draws():
+        kind = _kind(bits)
+        # There must be a line before it that it can repeat.
+        yield kind if sent or kind != "doubled" else "plain"
+        sent = sent or kind not in BROKEN
 
 
 def _series(rows: int, seed: int, end: datetime, days: int) -> _Series:

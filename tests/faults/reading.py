@@ -10,6 +10,8 @@ from tests.orchestration.visits import Visits
 # window and one into a window of its own.
 BEFORE = (("v1", 1), ("v2", 1))
 AFTER = (("v1", 9), ("v2", 1), ("v3", 1), ("v4", 1))
+# A refresh of its own process takes seconds, a look a fraction of one.
+LOOKS = 3
 State = tuple[tuple[object, ...], ...]
 
 
@@ -19,18 +21,31 @@ def state(visits: Visits) -> State:
 
 @contextmanager
 def reader(visits: Visits) -> Generator[set[State]]:
-    """Every state of staging that somebody who reads all the while gets to see."""
+    """Every state of staging that a reader sees who looks all the while, for the first time before the block begins.
+    Fails when a look fails, as one does that finds a table or a file gone, and after fewer than LOOKS looks."""
     seen: set[State] = set()
-    over = threading.Event()
+    failures: list[BaseException] = []
+    looks = 0
+    first, over = threading.Event(), threading.Event()
 
     def read() -> None:
-        while not over.is_set():
-            seen.add(state(visits))
+        nonlocal looks
+        try:
+            while not over.is_set():
+                seen.add(state(visits))
+                looks += 1
+                first.set()
+        except BaseException as failure:
+            failures.append(failure)
+            first.set()
 
     thread = threading.Thread(target=read)
     thread.start()
     try:
+        assert first.wait(60)
         yield seen
     finally:
         over.set()
         thread.join()
+    assert failures == [], f"it could not read: {failures}"
+    assert looks >= LOOKS, f"it looked {looks} times only"

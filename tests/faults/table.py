@@ -1,17 +1,21 @@
-"""What the tests break on purpose, as their markers say it: `python -m tests.faults.table > docs/reliability.md`.
+"""What the tests break on purpose and what came of it: `python -m tests.faults.table .reports/tests.xml`.
 
 A test that shows a fault is marked `@pytest.mark.fault("what happens", "what follows")`. The markers are read from the
-text of the tests, so that a list needs none of the packages and servers that its tests need.
+text of the tests, the results from junit files; a test that is in none of them keeps the result that the page has. That
+is docs/reliability.md, which is written when every marked test has passed; `tests.results.verdict` demands of each run
+that it had them all.
 """
 
 import ast
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lake_assets.settings import PROJECT
 from tests.faults.figures import recoveries
+from tests.results.junit import Case, merged, read_cases
 
 REPORT = PROJECT / "docs" / "reliability.md"
 # As events go: what is not named here comes last.
@@ -20,11 +24,13 @@ _HEAD = """\
 # What is broken on purpose
 
 Each line is a test on real processes, unless it says a double. Run one with `.venv/bin/python -m pytest` and its name.
-Afterwards nothing is missing and nothing is doubled, and readers saw old rows or new ones. The tests' own markers are
-what this page is made of, by `python -m tests.faults.table`.
+Afterwards nothing is missing and nothing is doubled, and readers saw old rows or new ones. A result is that of the run
+for which the page was last made by `python -m tests.faults.table`, on two cores: seconds are rounded up to 1, 2 or 5
+and zeros, and hold the start of the servers that a test was the first to need. Every run in CI has to have all of these
+tests, and is red when one of them is skipped or fails.
 
-| what happens | what follows | shown by |
-|---|---|---|
+| what happens | what follows | result | shown by |
+|---|---|---|---|
 """
 _TIMES = """
 ## How long it takes
@@ -35,6 +41,7 @@ measures them. The server is killed -9, and at that moment an event is sent, aga
 | what is killed | it answers again within | the event is in the mart within |
 |---|---|---|
 """
+_ROW = re.compile(r"^\|.*\| ([^|]*) \| `([^|`]+::[^|`]+)` \|$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +73,64 @@ def _marked(path: Path) -> Iterator[Fault]:
                     yield Fault(what, follows, f"{path.relative_to(PROJECT).as_posix()}::{node.name}")
 
 
-def report() -> str:
-    rows = "".join(f"| {fault.what} | {fault.follows} | `{fault.test}` |\n" for fault in faults())
+def not_shown(wanted: Iterable[Fault], cases: Iterable[Case]) -> list[str]:
+    """Those of the faults whose test was not run, or did not pass in every case, and why."""
+    by_function = _by_function(cases)
+    found: list[str] = []
+    for fault in wanted:
+        if fault.test not in by_function:
+            found.append(f"{fault.test} was not run")
+        found += [f"{case.test} {case.outcome}" for case in by_function.get(fault.test, ()) if case.outcome != "passed"]
+    return found
+
+
+def results(cases: Iterable[Case]) -> dict[str, str]:
+    """By test, in how many cases it passed, the seconds of all of them, and the longest time of each that it told."""
+    return {test: _result(own) for test, own in _by_function(cases).items()}
+
+
+def _by_function(cases: Iterable[Case]) -> dict[str, list[Case]]:
+    found: dict[str, list[Case]] = {}
+    for case in cases:
+        found.setdefault(case.function, []).append(case)
+    return found
+
+
+def _result(cases: Sequence[Case]) -> str:
+    passed = "passed" if len(cases) == 1 else f"{len(cases)} cases passed"
+    told: dict[str, float] = {}
+    for name, value in (recorded for case in cases for recorded in case.recorded):
+        told[name] = max(told.get(name, 0.0), float(value))
+    times = [f"; {name} after {rounded(seconds)} s" for name, seconds in told.items()]
+    return f"{passed} in {rounded(sum(case.seconds for case in cases))} s{''.join(times)}"
+
+
+def rounded(seconds: float) -> str:
+    """Up to the next of 0.1, 0.2, 0.5, 1, 2, 5, 10 and so on."""
+    steps = (digit * 10**power for power in range(-1, 6) for digit in (1, 2, 5))
+    return f"{next(step for step in steps if seconds <= step):g}"
+
+
+def results_in(page: str) -> dict[str, str]:
+    """By test, what the page says of its result."""
+    return {test: result for result, test in _ROW.findall(page)}
+
+
+def report(found: Mapping[str, str]) -> str:
+    rows = "".join(f"| {one.what} | {one.follows} | {found.get(one.test, '')} | `{one.test}` |\n" for one in faults())
     times = "".join(f"| {one.killed} | {one.answers or ''} | {one.in_mart} |\n" for one in recoveries())
     return f"{_HEAD}{rows}{_TIMES}{times}"
 
 
+def main(files: Sequence[str]) -> None:
+    cases = merged(read_cases(Path(file)) for file in files).values()
+    known = results_in(REPORT.read_text("utf-8"))
+    found = known | results(cases)
+    new = [fault for fault in faults() if fault.test not in known or fault.test in results(cases)]
+    if missing := not_shown(new, cases):
+        sys.exit("\n".join(missing))
+    REPORT.write_text(report(found), "utf-8")
+
+
 if __name__ == "__main__":
-    sys.stdout.write(report())
+    main(sys.argv[1:])

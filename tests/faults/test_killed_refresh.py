@@ -2,7 +2,7 @@
 
 import signal
 import subprocess
-import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -14,6 +14,7 @@ from lake_assets.orchestration.cleaning import clean
 from tests.faults.reading import AFTER, BEFORE, reader, state
 from tests.faults.refreshing import POINTS, refresh_apart
 from tests.orchestration.visits import Visits, visit
+from tests.stack.conditions import wait_until
 
 
 def tidy(visits: Visits) -> None:
@@ -36,9 +37,8 @@ def test_killed_at_a_named_point_it_has_done_what_it_said_and_no_more(
     with reader(visits) as seen:
         with refresh_apart(visits, effects, point) as process:
             assert process.wait(120) == (0 if point == "never" else -signal.SIGKILL)
-        done = effects.read_text("utf-8").splitlines()
-        assert done == list(POINTS[: POINTS.index(point) + 1] if point != "never" else POINTS[:-1])
-        assert state(visits) == (AFTER if "tables have changed" in done else BEFORE)
+        assert done(effects) == list(POINTS[: POINTS.index(point) + 1] if point != "never" else POINTS[:-1])
+        assert state(visits) == (AFTER if "tables have changed" in done(effects) else BEFORE)
         before = state(visits)
         tidy(visits)
         assert state(visits) == before, "files that a table shows were taken for files that none shows"
@@ -61,25 +61,39 @@ def test_killed_at_a_named_point_it_has_done_what_it_said_and_no_more(
     "old rows or new ones, whole; the next run makes it good",
 )
 def test_killed_at_random_moments_it_never_shows_half_a_window(visits: Visits, tmp_path: Path) -> None:
-    random = Random(7)
-    began = time.monotonic()
-    with refresh_apart(visits, tmp_path / "whole", "never") as process:
-        assert process.wait(120) == 0
-    length = time.monotonic() - began
-    number = 100
-    for attempt in range(4):
+    """A kill counts that came after the first effect and before the last."""
+    random, kills, number = Random(7), 0, 100
+    length = length_of_effects(visits, tmp_path / "whole")
+    for attempt in range(16):
         rows = [visit(n, 1 + n % 3) for n in range(number, number + 30)]
-        before = tuple(visits.rows("visit_id"))
-        visits.land(*rows)
         number += 30
+        before, effects = state(visits), tmp_path / f"killed{attempt}"
+        visits.land(*rows)
         with reader(visits) as seen:
-            with refresh_apart(visits, tmp_path / f"killed{attempt}", "never") as process:
-                try:
-                    process.wait(random.uniform(0.5, 1) * length)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+            with refresh_apart(visits, effects, "never") as process:
+                wait_until(lambda effects=effects: done(effects), every=0.005)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(random.uniform(0, length))
+                process.kill()
+            kills += process.returncode == -signal.SIGKILL and done(effects) != list(POINTS[:-1])
             visits.refresh()
-        after = tuple(visits.rows("visit_id"))
-        assert len(after) == len(before) + 30
-        assert {len(state) for state in seen} <= {len(before), len(after)}
+        after = state(visits)
+        assert len(after) == len(before) + len(rows)
+        assert seen <= {before, after}
         assert visits.in_balance()
+        if kills == 4:
+            break
+    assert kills == 4
+
+
+def done(effects: Path) -> list[str]:
+    return effects.read_text("utf-8").splitlines() if effects.exists() else []
+
+
+def length_of_effects(visits: Visits, effects: Path) -> float:
+    """How many seconds a refresh that nobody kills takes from its first effect to its last."""
+    with refresh_apart(visits, effects, "never") as process:
+        wait_until(lambda: done(effects), every=0.005)
+        length = wait_until(lambda: done(effects) == list(POINTS[:-1]), every=0.005)
+        assert process.wait(120) == 0
+    return length

@@ -1,7 +1,47 @@
-"""docs/reliability.md is what the tests' markers say."""
+"""docs/reliability.md says what the tests' markers say, with the results of a run."""
 
-from tests.faults.table import REPORT, report
+import re
+
+from tests.faults.table import REPORT, faults, not_shown, report, results, results_in, rounded
+from tests.results.junit import Case
+
+AGAIN = "make it again: python -m tests.faults.table .reports/tests.xml"
+ONE, *REST = faults()
+
+
+def case(name: str = "", outcome: str = "passed", **more: str) -> Case:
+    file, _, function = ONE.test.partition("::")
+    return Case(file, function + name, outcome, 12.4, "", tuple(more.items()))  # type: ignore[arg-type]
 
 
 def test_the_list_of_faults_is_the_one_that_the_tests_make() -> None:
-    assert REPORT.read_text("utf-8") == report(), "python -m tests.faults.table > docs/reliability.md"
+    page = REPORT.read_text("utf-8")
+    found = results_in(page)
+    assert page == report(found), AGAIN
+    assert found.keys() == {fault.test for fault in faults()}
+    assert [cell for cell in found.values() if not re.match(r"(\d+ cases )?passed in [\d.]+ s", cell)] == [], AGAIN
+
+
+def test_a_fault_whose_test_was_left_out_or_did_not_pass_is_not_shown() -> None:
+    assert not_shown([ONE], [case()]) == []
+    assert not_shown([ONE], []) == [f"{ONE.test} was not run"]
+    assert not_shown([ONE], [case("[a]"), case("[b]", "skipped")]) == [f"{ONE.test}[b] skipped"]
+    assert len(not_shown([ONE, *REST], [case()])) == len(REST)
+
+
+def test_a_result_tells_its_cases_and_the_longest_of_what_they_recorded() -> None:
+    assert results([case()]) == {ONE.test: "passed in 20 s"}
+    both = [case("[a]", landed="3.9"), case("[b]", landed="21")]
+    assert results(both) == {ONE.test: "2 cases passed in 50 s; landed after 50 s"}
+
+
+def test_seconds_are_rounded_up() -> None:
+    assert [rounded(seconds) for seconds in (0, 0.1, 0.4, 2, 2.1, 60, 400)] == [
+        "0.1",
+        "0.1",
+        "0.5",
+        "2",
+        "5",
+        "100",
+        "500",
+    ]

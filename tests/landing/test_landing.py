@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,7 +23,7 @@ from lake_assets.settings import Settings
 from lake_assets.stack.lifecycle import status
 from tests.landing.examples import example_asset
 from tests.landing.landed import Record, apply, read_raw, wait_for_rows
-from tests.stack.conditions import wait_until
+from tests.stack.conditions import PROMISED_SECONDS, wait_until
 
 
 def assert_landed_once(settings: Settings, asset: Asset, records: list[Record]) -> None:
@@ -118,7 +118,9 @@ def test_whatever_bytes_a_record_has_they_land_as_they_are(lake: Settings) -> No
 
 
 @pytest.mark.fault("Kafka Connect's worker is killed -9 under load", "every event lands once")
-def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(lake: Settings) -> None:
+def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(
+    lake: Settings, record_property: Callable[..., None]
+) -> None:
     asset = example_asset("killed", topic="crm.killed")
     apply(lake, asset)
     total = 30_000
@@ -138,7 +140,7 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(lake: Settings)
             yield b'{"id": "%d", "at": "2026-04-0%dT10:00:00Z"}' % (number, number % 5 + 1)
 
     produce_lines(lake, asset, lines(), rate=3000)
-    wait_for_rows(lake, asset, total)
+    record_property("all have landed", wait_until(lambda: landed() == total, PROMISED_SECONDS))
     records = read_raw(lake, asset)
     assert_landed_once(lake, asset, records)
     assert len({record.payload for record in records}) == total

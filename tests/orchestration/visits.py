@@ -32,6 +32,7 @@ from lake_assets.warehouse.connection import connect
 from lake_assets.warehouse.ducklake import DuckLake
 from lake_assets.warehouse.protocol import Table, Warehouse
 from tests.conform.records import Record, write_raw
+from tests.landing.landed import read_raw
 from tests.landing.synthetic import File, data_file
 
 CONTRACT = """\
@@ -190,13 +191,29 @@ class Visits:
         return sum(found.is_file for found in system.get_file_info(FileSelector(path, recursive=True)))
 
     def in_balance(self) -> bool:
-        """Whether the tables hold what the ledger says, and the ledger accounts for every raw row."""
+        """Whether the tables hold what the ledger says and no more, and the ledger accounts for every raw row; where
+        the tables are DuckLake's, also whether each row is its own raw record's."""
         with Ledger(self.settings) as ledger:
             known = {entry.window: entry for entry in ledger.windows(self.asset)}
         tables = self.warehouse.window_rows(self.asset)
-        return {window: entry.raw_rows for window, entry in known.items()} == window_rows(
-            self.settings, self.asset
-        ) and all(tables.get(window, (0, 0)) == (entry.good, entry.quarantined) for window, entry in known.items())
+        raw = window_rows(self.settings, self.asset)
+        return (
+            {window: entry.raw_rows for window, entry in known.items()} == raw
+            and all(tables.pop(window, (0, 0)) == (entry.good, entry.quarantined) for window, entry in known.items())
+            and not tables
+            and (not isinstance(self.warehouse, DuckLake) or self._is_of_raw())
+        )
+
+    def _is_of_raw(self) -> bool:
+        sent = {(r.partition, r.offset): r.payload for r in read_raw(self.settings, self.asset)}
+        good = self.rows("_kafka_partition, _offset, visit_id")
+        bad = self.rows('partition, "offset", payload', quarantine=True)
+        places = [row[:2] for row in (*good, *bad)]
+        return (
+            len(places) == len(set(places))
+            and all(json.loads(sent[partition, offset] or b"")["visit_id"] == id for partition, offset, id in good)
+            and all(sent[partition, offset] == payload for partition, offset, payload in bad)
+        )
 
 
 def make_visits(settings: Settings, folder: Path, window: str = "day") -> Visits:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 
 import psutil
 import psycopg
@@ -14,7 +15,7 @@ from lake_assets.stack.layout import Layout
 from lake_assets.stack.lifecycle import PartStatus, status, up
 from lake_assets.stack.passwords import read_passwords
 from lake_assets.stack.supervisor import owned_processes
-from tests.stack.conditions import wait_until
+from tests.stack.conditions import PROMISED_SECONDS, wait_until
 from tests.stack.worker import restart_connectors
 
 SERVERS = ("postgres", "kafka", "connect")
@@ -127,12 +128,13 @@ def test_up_again_leaves_running_parts_alone(stack: Settings) -> None:
 
 @pytest.mark.fault("Postgres, broker or worker is killed -9", "its supervisor starts it again")
 @pytest.mark.parametrize("part", SERVERS)
-def test_a_killed_part_comes_back_by_itself(stack: Settings, part: str) -> None:
+def test_a_killed_part_comes_back_by_itself(stack: Settings, part: str, record_property: Callable[..., None]) -> None:
     wait_until(all_answer)
     pid = servers()[part].pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: servers()[part].pid not in (pid, None) and all_answer())
+    answered = wait_until(lambda: servers()[part].pid not in (pid, None) and all_answer(), PROMISED_SECONDS)
+    record_property("all answer", answered)
     restart_connectors(stack)
 
 
