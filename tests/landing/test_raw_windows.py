@@ -66,7 +66,7 @@ def test_a_manifest_is_opened_if_and_only_if_its_range_holds_a_wanted_window(
 
 @pytest.mark.parametrize("cut", [DAY, HOUR, HOURS_OF_DAY])
 def test_a_manifest_is_opened_for_its_first_and_last_window_only(cut: WindowCut) -> None:
-    low, high = 20_000 * 24 // cut.hours, 20_003 * 24 // cut.hours
+    low, high = ((day * 24 + 5) // cut.hours for day in (20_000, 20_003))
     length = timedelta(hours=24 if cut.size == "day" else 1)
     first, last = (EPOCH + timedelta(hours=value * cut.hours) for value in (low, high))
 
