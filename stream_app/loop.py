@@ -8,7 +8,7 @@ judged while the next is consumed; it is no part of the state until it is folded
 import gc
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -356,9 +356,7 @@ class Loop:
         waiting = [at for at in self._idle if self._states[at].windows]
         if not waiting:
             return
-        watermarks = self._watermarks()
-        busy = [watermark for watermark, idle in watermarks.values() if not idle]
-        target = min(busy) if busy else max((watermark for watermark, _ in watermarks.values()), default=BEFORE_ALL)
+        target = idle_watermark(self._watermarks().values())
         for partition in waiting:
             state = self._states[partition]
             if target > state.watermark:
@@ -376,6 +374,15 @@ class Loop:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+def idle_watermark(watermarks: Collection[tuple[int, bool]]) -> int:
+    """Return the watermark that idle partitions take: of the slowest busy one, or of the newest when all are idle.
+
+    Each partition is given by its watermark and whether it is idle.
+    """
+    busy = [watermark for watermark, idle in watermarks if not idle]
+    return min(busy) if busy else max((watermark for watermark, _ in watermarks), default=BEFORE_ALL)
 
 
 class _Offsets(Sequence[int]):

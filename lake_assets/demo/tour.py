@@ -15,6 +15,7 @@ from lake_assets.landing.produce import ProduceReport, produce_lines
 from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.once import marts_behind
+from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.targets import ask_marts
 from lake_assets.settings import Settings, Target
 
@@ -56,6 +57,8 @@ def follow(settings: Settings, assets: Sequence[Asset], on_progress: Callable[[s
     with Ledger(settings) as ledger:
         while True:
             under_way = sum(lag.under_way for lag in lags(settings, assets, known_offsets(ledger, assets)))
+            # What has landed is queued here too: the sensor may not have looked yet.
+            observe(settings, ledger, assets, ledger.cursors())
             queued = {(entry.asset, entry.window) for entry in ledger.pending([asset.name for asset in assets])}
             behind = marts_behind(settings)
             now = time.monotonic()

@@ -38,7 +38,7 @@ def lags(settings: Settings, assets: Sequence[Asset], known: Mapping[tuple[str, 
         Lag(
             asset.name,
             sum(
-                _produced(begin, end, *known.get((asset.topic, partition), (begin, 0)))
+                produced(begin, end, *known.get((asset.topic, partition), (begin, 0)))
                 for partition, (begin, end) in ends.get(asset.topic, {}).items()
             ),
             read_table(settings, asset, _total_rows),
@@ -59,7 +59,8 @@ def positions(settings: Settings, assets: Sequence[Asset]) -> dict[str, tuple[in
     }
 
 
-def _produced(begin: int, end: int, first: int, no_record: int) -> int:
+def produced(begin: int, end: int, first: int, no_record: int) -> int:
+    """Return how many offsets of a partition raw should hold; `first` is the lowest that landed."""
     # The broker forgets old records and then begins above the first one that landed.
     return end - min(begin, first) - no_record
 

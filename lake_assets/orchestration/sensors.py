@@ -64,8 +64,8 @@ def raw_windows_sensor(
             landed, cursors = observe(settings, ledger, list(assets.values()), since)
             # One run at a time: what lands meanwhile is taken by the next one, together.
             if not _running(context.instance):
-                due = _due(ledger.pending(list(assets)), datetime.now(UTC), _newest_run(context.instance))
-                request = next(requests(due, assets, partitions, graph), None)
+                entries = due(ledger.pending(list(assets)), datetime.now(UTC), _newest_run(context.instance))
+                request = next(requests(entries, assets, partitions, graph), None)
             if request is not None:
                 ledger.mark_requested(request.entries)
         return dg.SensorResult(
@@ -77,8 +77,11 @@ def raw_windows_sensor(
     return raw_windows
 
 
-def _due(pending: Sequence[Pending], now: datetime, newest_run: datetime | None) -> list[Pending]:
-    """What nobody asked for yet, or in vain: the run failed, or its tick ended before there was a run at all."""
+def due(pending: Sequence[Pending], now: datetime, newest_run: datetime | None) -> list[Pending]:
+    """Return what no run was requested for yet, or in vain: the run failed, or its tick ended before there was one.
+
+    `newest_run` is when the newest run for queued windows was made.
+    """
     return [
         entry
         for entry in pending

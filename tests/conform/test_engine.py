@@ -24,6 +24,8 @@ LARGE = [WindowInput("2026-01-01", (), 1, 101)]
         (ORDERS, WINDOWS, LOCAL, "duckdb", "the largest window's raw files are 0.0 MB, within"),
         (ORDERS, WINDOWS, CLUSTER, "spark", "the run's raw files are 0.0 MB, more than"),
         (ORDERS, LARGE, LOCAL, "spark", "the largest window's raw files are 0.0 MB, more than"),
+        (ORDERS, LARGE, replace(LOCAL, threshold=101), "duckdb", "within the threshold"),
+        (ORDERS, WINDOWS, replace(CLUSTER, threshold=120), "duckdb", "within the threshold"),
         (replace(ORDERS, engine="duckdb"), LARGE, CLUSTER, "duckdb", "the contract says engine: duckdb"),
         (replace(ORDERS, engine="spark"), WINDOWS, LOCAL, "spark", "the contract says engine: spark"),
         (replace(ORDERS, entrypoint="a:b"), WINDOWS, LOCAL, "spark", "the contract names the entrypoint a:b"),

@@ -64,6 +64,19 @@ def test_a_manifest_is_opened_if_and_only_if_its_range_holds_a_wanted_window(
     assert opened == bool(held & set(wanted))
 
 
+@pytest.mark.parametrize("cut", [DAY, HOUR, HOURS_OF_DAY])
+def test_a_manifest_is_opened_for_its_first_and_last_window_only(cut: WindowCut) -> None:
+    low, high = ((day * 24 + 5) // cut.hours for day in (20_000, 20_003))
+    length = timedelta(hours=24 if cut.size == "day" else 1)
+    first, last = (EPOCH + timedelta(hours=value * cut.hours) for value in (low, high))
+
+    def opened(instant: datetime) -> bool:
+        return cut.may_hold(summary(low, high), window_starts([window_key(instant, cut.size)], cut.size))
+
+    assert (opened(first), opened(last)) == (True, True)
+    assert (opened(first - length), opened(last + length)) == (False, False)
+
+
 def test_a_manifest_without_a_range_is_opened() -> None:
     starts = window_starts(["2026-11-22"], "day")
     assert DAY.may_hold(None, starts)

@@ -1,6 +1,7 @@
 """What an asset's landing is compiled to."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -23,6 +24,16 @@ def test_a_topic_keeps_events_until_they_are_read_however_old_they_are() -> None
         assert spec.config["cleanup.policy"] == "delete"
     assert topic_spec(example_asset("leads", partitions=7)).partitions == 7
     assert control_topic("crm").partitions == 1
+
+
+def test_a_topic_refuses_times_that_no_sink_can_write() -> None:
+    """Kafka Connect fails at the first record before 1970, and with it the whole domain."""
+    config = topic_spec(example_asset("leads")).config
+    ago = int(config["message.timestamp.before.max.ms"])
+    assert datetime(1970, 1, 1, tzinfo=UTC) < datetime.now(UTC) - timedelta(milliseconds=ago)
+    assert timedelta(milliseconds=ago) > timedelta(days=50 * 365)
+    assert timedelta(milliseconds=int(config["message.timestamp.after.max.ms"])) == timedelta(hours=1)
+    assert int(config["max.message.bytes"]) == 8 << 20
 
 
 def test_the_raw_table_is_named_as_the_sink_routes_to_it() -> None:
@@ -49,6 +60,26 @@ def test_connectors_of_two_domains_share_neither_name_nor_control_topic() -> Non
     one, two = connector("crm"), connector("shop")
     assert one.name != two.name
     assert one.config["iceberg.control.topic"] == control_topic("crm").name != two.config["iceberg.control.topic"]
+
+
+def test_a_record_whose_table_is_missing_makes_it() -> None:
+    """Without auto-create the sink drops such records in silence."""
+    config = connector("crm").config
+    assert config["iceberg.tables.auto-create-enabled"] == "true"
+    assert config["iceberg.tables.default-partition-by"] == "days(_timestamp)"
+
+
+def test_an_outage_of_the_catalog_fails_no_task_for_ten_minutes() -> None:
+    """The sink's default is one failed commit: then the domain stands still until somebody restarts its connector."""
+    config = connector("crm").config
+    failures = int(config["iceberg.control.commit.max-consecutive-failures"])
+    assert failures * int(config["iceberg.control.commit.interval-ms"]) >= 600_000
+
+
+def test_no_reader_of_a_connector_begins_at_the_end_of_a_topic() -> None:
+    config = connector("crm").config
+    assert config["consumer.override.auto.offset.reset"] == "earliest"
+    assert config["iceberg.kafka.auto.offset.reset"] == "earliest"
 
 
 @pytest.mark.parametrize("password", ["secret", "", "${file:/x:password} "])

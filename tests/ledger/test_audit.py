@@ -17,9 +17,12 @@ from lake_assets.ledger.audit import (
     subtract,
     unexplained_ranges,
 )
+from lake_assets.ledger.forgotten import Forgotten
 from lake_assets.ledger.ledger import Pending, PublishedWindow
+from lake_assets.ledger.removals import Removed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+TAKEN = Removed({"raw": NOW}, 10)
 
 
 def published(window: str, raw: int, good: int, quarantined: int = 0) -> PublishedWindow:
@@ -113,3 +116,52 @@ def test_runs_hold_exactly_the_offsets_and_no_two_touch(offsets: set[int]) -> No
     found = runs(sorted(offsets))
     assert {offset for low, high in found for offset in range(low, high + 1)} == offsets
     assert all(later[0] > earlier[1] + 1 for earlier, later in pairwise(found))
+
+
+def test_gaps_below_the_brokers_first_offset_are_looked_for() -> None:
+    """The broker has removed offsets 0 to 59 since; what raw lacks of them is lost all the same."""
+    assert unexplained_ranges("t", 0, (60, 100), [counted(0, 99, 99)]) == [OffsetRange("t", 0, 0, 99)]
+
+
+def test_windows_under_erasure_are_not_compared_until_it_has_ended() -> None:
+    entry, raw, tables = [published("d1", 10, 10)], {"d1": 9}, {"d1": (9, 0)}
+    (during,) = audit_windows(entry, [], [], raw, tables, {}, {"d1": Forgotten(1, open=True)})
+    (after,) = audit_windows(entry, [], [], raw, tables, {}, {"d1": Forgotten(1)})
+    assert (during.problems, during.forgotten) == ((), 1)
+    assert after.problems == (
+        "raw holds 9 rows but the ledger accounts for 10",
+        "staging holds 9 rows but the ledger says 10",
+    )
+
+
+def test_rows_that_landed_after_retention_are_late_and_no_problem() -> None:
+    (window,) = audit_windows([published("d1", 10, 10)], [], [], {"d1": 3}, {"d1": (10, 0)}, {"d1": TAKEN}, {})
+    assert (window.problems, window.removed, window.late) == ((), 10, 3)
+
+
+def test_without_retention_no_row_is_late() -> None:
+    (window,) = audit_windows([published("d1", 10, 10)], [], [], {"d1": 12}, {"d1": (10, 0)}, {}, {})
+    assert (window.late, len(window.problems)) == (0, 1)
+
+
+def test_raw_rows_missing_beyond_what_retention_took_are_a_problem() -> None:
+    (window,) = audit_windows([published("d1", 12, 12)], [], [], {"d1": 1}, {"d1": (12, 0)}, {"d1": TAKEN}, {})
+    assert window.problems == ("raw holds 1 rows and retention removed 10, but the ledger accounts for 12",)
+    assert window.late == 0
+
+
+def test_window_that_retention_took_before_its_version_has_no_problem() -> None:
+    (window,) = audit_windows([], [], [], {"d1": 0}, {}, {"d1": TAKEN}, {})
+    assert (window.problems, window.late) == ((), 0)
+
+
+def test_rows_that_retention_should_have_taken_are_a_problem() -> None:
+    gone = Removed({"staging": NOW, "quarantine": NOW})
+    entry = [published("d1", 10, 8, 2)]
+    (left,) = audit_windows(entry, [], [], {"d1": 10}, {"d1": (8, 2)}, {"d1": gone}, {})
+    assert left.problems == (
+        "staging holds 8 rows but the ledger says that retention removed all",
+        "quarantine holds 2 rows but the ledger says that retention removed all",
+    )
+    (taken,) = audit_windows(entry, [], [], {"d1": 10}, {}, {"d1": gone}, {})
+    assert taken.problems == ()

@@ -9,7 +9,7 @@ from lake_assets.catalog.model import Asset, Field, FieldType
 from lake_assets.ledger.ledger import Pending
 from lake_assets.orchestration.keys import staging_key
 from lake_assets.orchestration.partitions import spans, window_partitions
-from lake_assets.orchestration.sensors import RANGE_END, RANGE_START, Graph, requests
+from lake_assets.orchestration.sensors import RANGE_END, RANGE_START, RETRY_AFTER, Graph, due, requests
 
 LEADS = Asset(
     "leads", "crm", "1.0.0", "", ("a@example.com",), (Field("at", FieldType("timestamp")),), (), "at", date(2020, 1, 1)
@@ -81,3 +81,20 @@ def test_ranges_are_cut_at_the_widest_holes() -> None:
 def test_the_window_that_the_broker_lets_producers_reach_is_a_partition() -> None:
     tomorrow = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%d")
     assert tomorrow in PARTITIONS["day"].get_partition_keys()
+
+
+def test_a_window_is_requested_again_when_its_run_did_not_make_it() -> None:
+    """Its run failed, or the tick that requested it ended before there was a run."""
+    now = datetime.now(UTC)
+    new, waiting, failed, lost = (
+        replace(entry, requested_at=asked)
+        for entry, asked in zip(
+            queued("leads", "2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"),
+            (None, now - timedelta(minutes=9), now - RETRY_AFTER, now - timedelta(minutes=2)),
+            strict=True,
+        )
+    )
+    entries = [new, waiting, failed, lost]
+    assert due(entries, now, now - timedelta(minutes=3)) == [new, failed, lost]
+    assert due(entries, now, now - timedelta(minutes=1)) == [new, failed]
+    assert due(entries, now, None) == entries

@@ -1,0 +1,125 @@
+"""A conform run in Dagster, and a swap that fails: what is left in the queue and in the tables."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from lake_assets.catalog.accounting import WindowOutput
+from lake_assets.catalog.model import Asset
+from lake_assets.errors import LakeError
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition
+from lake_assets.orchestration.keys import conformed_key, quarantine_key, staging_key
+from lake_assets.orchestration.partitions import window_partitions
+from lake_assets.orchestration.refresh import observe
+from lake_assets.settings import Settings
+from lake_assets.warehouse.ducklake import DuckLake
+from tests.orchestration.visits import Visits, make_visits, visit
+
+DAYS = ("2026-02-01", "2026-02-02")
+
+
+@pytest.fixture
+def visits(lake: Settings, tmp_path: Path) -> Visits:
+    """Two windows that are due."""
+    made = make_visits(lake, tmp_path)
+    made.land(visit(1, 1), visit(2, 1, "south"), visit(3, 2))
+    observe_all(made)
+    return made
+
+
+def observe_all(visits: Visits) -> None:
+    with Ledger(visits.settings) as ledger:
+        observe(visits.settings, ledger, [visits.asset], ledger.cursors())
+
+
+def queued(visits: Visits) -> set[str]:
+    with Ledger(visits.settings) as ledger:
+        return {entry.window for entry in ledger.pending([visits.asset.name])}
+
+
+def run(visits: Visits, instance: dg.DagsterInstance, day: str, *, queued_only: bool = True) -> bool:
+    """One run of the asset's step, as the sensor asks for it; whether it succeeded."""
+    asset = visits.asset
+    definition = conforming_definition(visits.settings, asset, window_partitions([asset])[asset.window])
+    tags = {QUEUED_ONLY: "true"} if queued_only else {}
+    done = dg.materialize([definition], instance=instance, partition_key=day, tags=tags, raise_on_error=False)
+    return done.success
+
+
+def test_window_leaves_the_queue_when_its_events_are_stored(visits: Visits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that dies between the two would leave the marts behind the window without a reason to be built."""
+    keys = [make(visits.asset) for make in (conformed_key, staging_key, quarantine_key)]
+    stored: list[list[bool]] = []
+    with dg.DagsterInstance.ephemeral() as instance:
+        genuine = Ledger.dequeue
+
+        def dequeue(self: Ledger, asset: Asset, windows: Sequence[str], sequence: int) -> None:
+            events = [instance.get_latest_materialization_event(key) for key in keys]
+            stored.append([event is not None for event in events])
+            genuine(self, asset, windows, sequence)
+
+        monkeypatch.setattr(Ledger, "dequeue", dequeue)
+        assert run(visits, instance, DAYS[0])
+    assert stored == [[True, True, True]]
+    assert queued(visits) == {DAYS[1]}
+    assert visits.staged() == ["v1"]
+
+
+def test_what_landed_after_the_snapshot_that_was_read_stays_queued(visits: Visits) -> None:
+    with Ledger(visits.settings) as ledger:
+        [first] = {entry.sequence for entry in ledger.pending([visits.asset.name])}
+        visits.land(visit(4, 1))
+        observe(visits.settings, ledger, [visits.asset], ledger.cursors())
+        ledger.dequeue(visits.asset, DAYS, first)
+        left = ledger.pending([visits.asset.name])
+    assert [(entry.window, entry.sequence) for entry in left] == [(DAYS[0], first + 1)]
+
+
+def test_run_that_is_asked_for_the_queue_makes_no_other_window(visits: Visits) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run(visits, instance, DAYS[0])
+        before = loaded(visits)
+        assert run(visits, instance, DAYS[0])
+        assert loaded(visits) == before, "nothing was queued"
+        assert run(visits, instance, DAYS[0], queued_only=False)
+    assert loaded(visits) > before, "a backfill makes its range"
+
+
+def loaded(visits: Visits) -> list[tuple[object, ...]]:
+    return visits.rows("_loaded_at")
+
+
+def failing(visits: Visits, change: Callable[[WindowOutput], WindowOutput]) -> Sequence[WindowOutput]:
+    """What a refresh of both windows would publish, of which the last is changed."""
+    found: list[WindowOutput] = []
+
+    class Stopped(Exception):
+        pass
+
+    def keep(_: DuckLake, __: Asset, outputs: Sequence[WindowOutput]) -> None:
+        found.extend(outputs)
+        raise Stopped
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DuckLake, "replace_windows", keep)
+        with pytest.raises(Stopped):
+            visits.refresh()
+    return [*found[:-1], change(found[-1])]
+
+
+@pytest.mark.parametrize("files", ["good_files", "quarantine_files"])
+def test_swap_that_fails_at_its_last_file_changes_no_table(visits: Visits, files: str) -> None:
+    visits.refresh()
+    before = (visits.rows("visit_id, guests"), visits.kept())
+    visits.land(visit(1, 1, guests=9, minute=1), visit(5, 1, "south"), visit(6, 2))
+    outputs = failing(visits, lambda output: replace(output, **{files: ("/nowhere/missing.parquet",)}))
+    with pytest.raises(LakeError):
+        DuckLake(visits.settings).replace_windows(visits.asset, outputs)
+    assert (visits.rows("visit_id, guests"), visits.kept()) == before
+    visits.refresh()
+    assert visits.rows("visit_id, guests") == [("v1", 9), ("v3", 1), ("v6", 1)]
+    assert visits.in_balance()
