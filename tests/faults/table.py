@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lake_assets.settings import PROJECT
-from tests.faults.figures import recoveries
 
 REPORT = PROJECT / "docs" / "reliability.md"
 # As events go: what is not named here comes last.
@@ -24,15 +23,6 @@ Afterwards nothing is missing and nothing is doubled, and readers saw old rows o
 what this page is made of, by `python -m tests.faults.table`.
 
 | what happens | what follows | shown by |
-|---|---|---|
-"""
-_TIMES = """
-## How long it takes
-
-Seconds on two hyperthreads with the whole embedded stack, the longer of two rounds; `python -m tests.faults.recovery`
-measures them. The server is killed -9, and at that moment an event is sent, again until the broker takes it.
-
-| what is killed | it answers again within | the event is in the mart within |
 |---|---|---|
 """
 
@@ -68,8 +58,7 @@ def _marked(path: Path) -> Iterator[Fault]:
 
 def report() -> str:
     rows = "".join(f"| {fault.what} | {fault.follows} | `{fault.test}` |\n" for fault in faults())
-    times = "".join(f"| {one.killed} | {one.answers or ''} | {one.in_mart} |\n" for one in recoveries())
-    return f"{_HEAD}{rows}{_TIMES}{times}"
+    return f"{_HEAD}{rows}"
 
 
 if __name__ == "__main__":
