@@ -27,13 +27,19 @@ class Lag:
         return max(0, self.produced - self.landed)
 
 
-def lags(settings: Settings, assets: Sequence[Asset], known: Mapping[tuple[str, int], tuple[int, int]]) -> list[Lag]:
+def lags(
+    settings: Settings,
+    assets: Sequence[Asset],
+    known: Mapping[tuple[str, int], tuple[int, int]],
+    ends: Mapping[str, Mapping[int, tuple[int, int]]] | None = None,
+) -> list[Lag]:
     """The lag of each asset, in order.
 
     `known` says, per topic and Kafka partition, the lowest offset that raw ever got and how many offsets are not to be
-    looked for in raw. Raises Unavailable.
+    looked for in raw. `ends` are the topics' offsets of an earlier time, for the lag behind that; None asks the broker.
+    Raises Unavailable.
     """
-    ends = offsets(settings, [asset.topic for asset in assets])
+    ends = ends if ends is not None else offsets(settings, [asset.topic for asset in assets])
     return [
         Lag(
             asset.name,

@@ -17,6 +17,7 @@ from lake_assets.compile.connector import connector_name
 from lake_assets.errors import LakeError
 from lake_assets.landing.connect import connector_status
 from lake_assets.landing.lag import lags
+from lake_assets.landing.topics import offsets
 from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.orchestration.audit import audit
@@ -235,10 +236,13 @@ def _wait_until_landed(
     started = moved = time.monotonic()
     # The versions of a dataset land together.
     listed = [versions[0] for versions in by_dataset(assets.values()).values()]
+    # What is produced from now on is not waited for: of a stream that never pauses there is always something.
+    ends = offsets(settings, [asset.topic for asset in listed])
     smallest: int | None = None
     looked = False
     while True:
-        behind = [lag for lag in lags(settings, listed, known_offsets(ledger, list(assets.values()))) if lag.under_way]
+        known = known_offsets(ledger, list(assets.values()))
+        behind = [lag for lag in lags(settings, listed, known, ends) if lag.under_way]
         waiting = sum(lag.under_way for lag in behind)
         now = time.monotonic()
         if waiting == 0:

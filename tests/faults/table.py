@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lake_assets.settings import PROJECT
-from tests.faults.figures import recoveries
 from tests.results.junit import Case, merged, read_cases
 
 REPORT = PROJECT / "docs" / "reliability.md"
@@ -31,15 +30,6 @@ tests, and is red when one of them is skipped or fails.
 
 | what happens | what follows | result | shown by |
 |---|---|---|---|
-"""
-_TIMES = """
-## How long it takes
-
-Seconds on two hyperthreads with the whole embedded stack, the longer of two rounds; `python -m tests.faults.recovery`
-measures them. The server is killed -9, and at that moment an event is sent, again until the broker takes it.
-
-| what is killed | it answers again within | the event is in the mart within |
-|---|---|---|
 """
 _ROW = re.compile(r"^\|.*\| ([^|]*) \| `([^|`]+::[^|`]+)` \|$", re.MULTILINE)
 
@@ -118,8 +108,7 @@ def results_in(page: str) -> dict[str, str]:
 
 def report(found: Mapping[str, str]) -> str:
     rows = "".join(f"| {one.what} | {one.follows} | {found.get(one.test, '')} | `{one.test}` |\n" for one in faults())
-    times = "".join(f"| {one.killed} | {one.answers or ''} | {one.in_mart} |\n" for one in recoveries())
-    return f"{_HEAD}{rows}{_TIMES}{times}"
+    return f"{_HEAD}{rows}"
 
 
 def main(files: Sequence[str]) -> None:

@@ -7,9 +7,19 @@ import dagster as dg
 
 from lake_assets.catalog.model import Asset, Field, FieldType
 from lake_assets.ledger.ledger import Pending
+from lake_assets.orchestration.assets import conforming_definition
 from lake_assets.orchestration.keys import staging_key
 from lake_assets.orchestration.partitions import spans, window_partitions
-from lake_assets.orchestration.sensors import RANGE_END, RANGE_START, RETRY_AFTER, Graph, due, requests
+from lake_assets.orchestration.sensors import (
+    RANGE_END,
+    RANGE_START,
+    RETRY_AFTER,
+    Graph,
+    due,
+    raw_windows_sensor,
+    requests,
+)
+from lake_assets.settings import load_settings
 
 LEADS = Asset(
     "leads", "crm", "1.0.0", "", ("a@example.com",), (Field("at", FieldType("timestamp")),), (), "at", date(2020, 1, 1)
@@ -62,6 +72,14 @@ def test_hours_and_days_are_asked_for_apart() -> None:
     hour = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%d-%H:00")
     found = list(requests([*queued("clicks", hour), *queued("leads", "2026-01-02")], ASSETS, PARTITIONS, GRAPH))
     assert sorted(r.run.tags[RANGE_START] for r in found) == sorted([hour, "2026-01-02"])
+
+
+def test_dagster_loads_a_lake_of_hours_and_days() -> None:
+    """One job of both was refused, so neither code server nor daemon started."""
+    settings = load_settings()
+    conforming = [conforming_definition(settings, asset, PARTITIONS[asset.window]) for asset in ASSETS.values()]
+    sensor = raw_windows_sensor(settings, ASSETS, PARTITIONS, GRAPH, conforming)
+    dg.Definitions(assets=conforming, sensors=[sensor]).get_repository_def().load_all_definitions()
 
 
 def test_windows_from_before_the_contracts_start_still_get_a_run() -> None:

@@ -1,0 +1,62 @@
+"""`lake run` while events come without a pause."""
+
+import json
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from confluent_kafka import Producer
+
+from tests.end_to_end.conftest import Lake
+
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: shop.pulses
+name: pulses
+version: 1.0.0
+status: active
+domain: shop
+description: {purpose: One row per pulse.}
+team: {name: ops, members: [{username: ops@example.com, role: owner}]}
+customProperties:
+  - {property: landing, value: {eventTime: felt_at, window: day, start: 2026-01-01, partitions: 2}}
+schema:
+  - name: pulses
+    properties:
+      - {name: felt_at, logicalType: timestamp, required: true, description: When it was felt (UTC).}
+"""
+
+
+@contextmanager
+def flowing(lake: Lake) -> Generator[None]:
+    """Some events every few milliseconds."""
+    producer, over = Producer({"bootstrap.servers": lake.settings.kafka}), threading.Event()
+
+    def send() -> None:
+        while not over.wait(0.02):
+            producer.produce("shop.pulses", json.dumps({"felt_at": "2026-03-01T10:00:00Z"}).encode())
+            producer.poll(0)
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        yield
+    finally:
+        over.set()
+        sending.join()
+        assert producer.flush(30) == 0
+
+
+def test_run_waits_for_what_was_there_when_it_began(lake: Lake) -> None:
+    """Of a stream that never pauses there is always something that has not landed: it gave up after a minute."""
+    lake.contract("pulses").write_text(CONTRACT, "utf-8")
+    lake.ok("apply")
+    try:
+        with flowing(lake):
+            report = lake.ok("run", "--json").json
+    finally:
+        lake.contract("pulses").unlink()
+    assert report["published"]["pulses"] == ["2026-03-01"]
+    assert report["under_way"] == 0
+    assert report["waited_seconds"] < 45
