@@ -60,20 +60,29 @@ copy (
 ) to 'OUT' (format parquet, compression zstd)"""
 
 
-def by_hand(raw: str, out: Path) -> float:
-    """Seconds of the hand-written statement, in a session of its own as conform has."""
-    began = time.perf_counter()
+def by_hand(raw: str, out: Path) -> None:
+    """Run the hand-written statement, in a session of its own as conform has."""
     with duckdb.connect() as session:
         session.execute("set timezone = 'UTC'; set enable_progress_bar = false")
         session.execute(BY_HAND.replace("FILE", raw).replace("OUT", str(out)))
-    return time.perf_counter() - began
+
+
+class Timed:
+    """A block, and the seconds and CPU seconds of this process that it took."""
+
+    def __enter__(self) -> "Timed":
+        self._began = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wall, self.cpu = time.perf_counter() - self._began[0], time.process_time() - self._began[1]
 
 
 def measure(settings: Settings, rows: int, data: str, rounds: int, folder: Path) -> Figures:
     from lake_assets.warehouse.ducklake import DuckLake
 
     # Under another name, so that a lake that runs keeps its own sales.
-    asset: Asset = replace(read_catalog(settings)["sales"], name="bench_sales")
+    asset: Asset = replace(read_catalog(settings)["sales"], dataset="bench_sales")
     [raw] = write_raw(folder, rows, data)
     window = WindowInput("2026-01-01", (raw,), rows, Path(raw).stat().st_size)
     warehouse = DuckLake(settings)
@@ -81,39 +90,40 @@ def measure(settings: Settings, rows: int, data: str, rounds: int, folder: Path)
     outcomes: dict[str, Outcome] = {}
     published: list[float] = []
 
-    def ours() -> float:
-        name = f"bench-{len(published)}"
-        began = time.perf_counter()
-        outputs = conform(asset, [window], settings.conformed, folder, name, name)
-        seconds = time.perf_counter() - began
-        began = time.perf_counter()
-        warehouse.replace_windows(asset, outputs)
-        published.append(time.perf_counter() - began)
+    def ours() -> Timed:
+        name = f"bench-{data}-{len(published)}"
+        with Timed() as timed:
+            outputs = conform(asset, [window], settings.conformed, folder, name, name)
+        with Timed() as publishing:
+            warehouse.replace_windows(asset, outputs)
+        published.append(publishing.wall)
         [output] = outputs
         good = good_rows(output.good_files, "_kafka_partition")
         outcomes["conform"] = Outcome(*good, output.quarantined, output.duplicates)
-        return seconds
+        return timed
 
-    def theirs() -> float:
+    def theirs() -> Timed:
         out = folder / "hand.parquet"
-        seconds = by_hand(raw, out)
+        with Timed() as timed:
+            by_hand(raw, out)
         outcomes["by hand"] = Outcome(*good_rows([str(out)]))
         if len(outcomes) == 2:
             require_equal(outcomes)
-        return seconds
+        return timed
 
     figures = Figures("bench.conform", f"{rows:,} {data} rows, {os.cpu_count()} cores")
-    ways: dict[str, Callable[[], float]] = {"conform": ours, "by hand": theirs}
-    seconds = in_turns(ways, rounds)
+    ways: dict[str, Callable[[], Timed]] = {"conform": ours, "by hand": theirs}
+    runs = in_turns(ways, rounds)
     require_equal(outcomes)
     made = outcomes["conform"]
     figures.condition += (
         f"; same good rows: {made.good:,}, besides {made.quarantined:,} quarantined, {made.duplicates:,} duplicates"
     )
-    conformed = figures.add("conform", seconds["conform"])
-    figures.add_rival("by hand", seconds["by hand"], conformed)
+    for what, value in (("", lambda run: run.wall), (", CPU", lambda run: run.cpu)):
+        own = figures.add(f"conform{what}", [value(run) for run in runs["conform"]])
+        figures.add_rival(f"by hand{what}", [value(run) for run in runs["by hand"]], own)
     figures.add("publish", published)
-    whole = [a + b for a, b in zip(seconds["conform"], published, strict=True)]
+    whole = [run.wall + seconds for run, seconds in zip(runs["conform"], published, strict=True)]
     figures.add("conform and publish", [rows / value for value in whole], "rows/s")
     Path(raw).unlink()
     return figures

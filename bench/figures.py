@@ -12,6 +12,7 @@ from typing import TypeVar
 # Below this difference two medians are called level: rounds of one way on one machine differ by as much.
 LEVEL = 0.05
 
+Way = TypeVar("Way", str, int)
 Measured = TypeVar("Measured")
 
 
@@ -98,9 +99,9 @@ def read_figures(path: Path) -> Iterator[Figures]:
         yield Figures(**{**fields, "rows": [Figure(**row) for row in fields["rows"]]})
 
 
-def in_turns(ways: Mapping[str, Callable[[], Measured]], rounds: int) -> dict[str, list[Measured]]:
+def in_turns(ways: Mapping[Way, Callable[[], Measured]], rounds: int) -> dict[Way, list[Measured]]:
     """What each way returned, round by round. Each round begins with another way, so that load hits all alike."""
-    results: dict[str, list[Measured]] = {name: [] for name in ways}
+    results: dict[Way, list[Measured]] = {name: [] for name in ways}
     names = list(ways)
     for number in range(rounds):
         first = number % len(names)

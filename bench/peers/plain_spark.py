@@ -5,8 +5,8 @@
 It keeps good rows, and counts the rows that break a rule and the duplicates on the way. There is no list of errors, no
 quarantine table and no unknown field. Prints its counts as JSON.
 
-`observe` counts without a second pass. It is a fence as well: Spark would otherwise push the filter below the projection
-and parse the payload again for each of its conditions, ten times a row.
+`observe` counts without a second pass. It is a fence as well: Spark would otherwise push the filter below the
+projection and parse the payload again for each of its conditions, ten times a row.
 """
 
 import json
