@@ -1,21 +1,21 @@
-"""A window of many small files, as a sink that commits often leaves it: what it costs to make it again, before its
-files are written together and after.
+"""A window of many small files, as a sink that commits often leaves it: what it costs to rebuild it, before its files
+are written together and after.
 
-    python -m bench.compaction [--files 300] [--rows 100]
+    python -m bench.compaction [--files 300] [--rows 100] [--rounds 5]
 
-Starts Kafka, Connect and Postgres in a lake of its own, which is removed afterwards. Events of one past day are sent
-until the sink has left so many files of it, so many rows for each; its commits are as often as it can. Seconds are
-those that the ledger has of the window, conform and publish, median of five. The audit must be in balance each time.
+Events of one past day are sent until the sink has left so many files of it, so many rows for each; its commits are as
+often as it can. Seconds are those that the ledger has of the window, conform and publish. The audit must be in balance
+each time. Rounds cannot be taken in turns here: what was written together stays so.
 """
 
-import argparse
 import json
-import statistics
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from bench.batch_lake import batch_lake, quiet
+from bench.figures import Figures, options
+from bench.lake import add_running, lake, quiet
 
 if TYPE_CHECKING:
     from lake_assets.catalog.model import Asset
@@ -25,7 +25,7 @@ CONTRACT = """\
 apiVersion: v3.1.0
 kind: DataContract
 id: bench.ticks
-name: ticks
+name: bench_ticks
 version: 1.0.0
 status: active
 domain: bench
@@ -34,7 +34,7 @@ team: {name: bench, members: [{username: bench@example.com, role: owner}]}
 customProperties:
   - {property: landing, value: {eventTime: ticked_at, window: day, start: 2025-01-01, partitions: 2}}
 schema:
-  - name: ticks
+  - name: bench_ticks
     properties:
       - {name: tick, logicalType: integer, required: true, primaryKey: true}
       - {name: price, logicalType: number, physicalType: "decimal(12,2)"}
@@ -43,7 +43,6 @@ schema:
 """
 DAY = datetime(2025, 2, 1, tzinfo=UTC)
 WINDOW = f"{DAY:%Y-%m-%d}"
-REPEATS = 5
 
 
 def event(number: int) -> bytes:
@@ -58,7 +57,7 @@ def event(number: int) -> bytes:
 
 
 def fill(settings: "Settings", asset: "Asset", wanted: int, rows: int) -> int:
-    """Sends events until the window has so many files; how many events that were."""
+    """Send events until the window has so many files. Returns the number of events."""
     from lake_assets.compile.connector import ConnectorSpec
     from lake_assets.landing.connect import connector_for, ensure_connector
     from lake_assets.landing.produce import produce_lines
@@ -84,15 +83,15 @@ def size(settings: "Settings", asset: "Asset") -> tuple[int, int]:
     return len(held), sum(file.bytes for file in held)
 
 
-def made_again(settings: "Settings", asset: "Asset") -> list[float]:
-    """Seconds that it takes to make the window."""
+def rebuild(settings: "Settings", asset: "Asset", rounds: int) -> list[float]:
+    """Seconds that it takes to rebuild the window."""
     from lake_assets.ledger.ledger import Ledger
     from lake_assets.orchestration.audit import audit
     from lake_assets.orchestration.once import run_once
 
     found: list[float] = []
     with Ledger(settings) as ledger:
-        for _ in range(REPEATS):
+        for _ in range(rounds):
             ledger.request(asset, [WINDOW])
             assert run_once(settings, quiet).published == {asset.name: [WINDOW]}
             found.append(ledger.windows(asset, WINDOW)[0].seconds)
@@ -100,36 +99,37 @@ def made_again(settings: "Settings", asset: "Asset") -> list[float]:
     return found
 
 
-def measure(wanted: int, rows: int) -> None:
-    with batch_lake({"ticks": CONTRACT}) as settings:
+def measure(wanted: int, rows: int, rounds: int, running: bool) -> Figures:
+    with lake(["kafka", "connect", "postgres"], {"bench_ticks": CONTRACT}, running=running) as (settings, _):
+        from lake_assets.orchestration.apply import apply
         from lake_assets.orchestration.cleaning import clean
         from lake_assets.orchestration.once import run_once
         from lake_assets.project import read_catalog
 
-        asset = read_catalog(settings)["ticks"]
+        apply(settings, quiet)
+        asset = read_catalog(settings)["bench_ticks"]
         sent = fill(settings, asset, wanted, rows)
         assert run_once(settings, quiet).published == {asset.name: [WINDOW]}
-        print(f"{sent:,} rows of one window; seconds to make it again")
-        print(f"{'':<10} {'files':>6} {'bytes':>12} {'median s':>9} {'best':>6} {'worst':>6}")
-        seconds: list[float] = []
-        for what in ("before", "after"):
-            if what == "after":
-                began = time.perf_counter()
-                clean(settings, [asset], datetime.now(UTC), quiet)
-                took = time.perf_counter() - began
-            times = made_again(settings, asset)
-            files, held = size(settings, asset)
-            seconds.append(statistics.median(times))
-            print(f"{what:<10} {files:>6} {held:>12,} {seconds[-1]:>9.2f} {min(times):>6.2f} {max(times):>6.2f}")
-        print(f"ratio {seconds[0] / seconds[1]:.1f}; writing them together took {took:.2f} s; the audit is in balance")
+        files, held = size(settings, asset)
+        before = rebuild(settings, asset, rounds)
+        began = time.perf_counter()
+        clean(settings, [asset], datetime.now(UTC), quiet)
+        took = time.perf_counter() - began
+        after = rebuild(settings, asset, rounds)
+        now, smaller = size(settings, asset)
+        figures = Figures("bench.compaction", f"{sent:,} rows of one window, which is rebuilt")
+        merged = figures.add(f"of {now} files, {smaller:,} bytes, written together", after)
+        figures.add_rival(f"of {files} files, {held:,} bytes, as they landed", before, merged)
+        figures.add("writing them together, once", [took])
+        return figures
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = add_running(options(__doc__, rounds=5))
     parser.add_argument("--files", type=int, default=300)
-    parser.add_argument("--rows", type=int, default=100)
-    options = parser.parse_args()
-    measure(options.files, options.rows)
+    parser.add_argument("--rows", type=int, default=100, help="rows for each file")
+    given = parser.parse_args(arguments)
+    measure(given.files, given.rows, given.rounds, given.running).show(given.figures)
 
 
 if __name__ == "__main__":

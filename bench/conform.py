@@ -1,43 +1,34 @@
-"""Conform and publish of one window against the same work as one hand-written DuckDB statement, in one run.
+"""Conform of one window against the same rows by one hand-written DuckDB statement, on clean and on dirty data.
 
-    .venv/bin/python bench/conform.py [--rows 1000000] [--rounds 3]
+    python -m bench.conform [--rows 1000000] [--data clean dirty] [--rounds 5]
 
-Both read the same raw Parquet file, parse and cast the same fields, test the same rules and write Parquet. The conform
-also lists what is wrong with each row, deduplicates, counts per Kafka partition, runs the contract's check and
-publishes to a DuckLake in a Postgres that this script starts and ends. Prints the best of the rounds of each.
+Both read the same raw Parquet file, parse and cast the same fields, test the same rules, look for duplicates only among
+rows whose keys' hashes meet, and write the good rows as Parquet. Number and checksum of these are compared in each
+round. Conform also writes quarantined rows with their reasons, keeps unknown fields, knows events that were delivered
+twice, counts per Kafka partition and runs the contract's check; the statement by hand does not. Publishing into a
+DuckLake, in a Postgres that this script starts and ends, is measured apart.
 """
 
-import argparse
 import os
-import shutil
-import tempfile
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 
+from bench.figures import Figures, in_turns, options
+from bench.lake import add_running, lake
+from bench.sales import DATA, Outcome, good_rows, require_equal, write_raw
 from lake_assets.catalog.accounting import WindowInput
 from lake_assets.catalog.model import Asset
 from lake_assets.conform.duckdb import conform
 from lake_assets.project import read_catalog
-from lake_assets.settings import load_settings
-
-RAW = """\
-copy (
-  select
-    encode('{"order_id":"o-' || i || '","region":"' || ['north', 'south', 'east', 'west'][1 + i % 4]
-      || '","product":"p' || (i % 50) || '","quantity":' || (1 + i % 5)
-      || ',"amount":"' || cast((i % 100000) / 100.0 as decimal(12, 2))
-      || '","customer":{"segment":"private","number":' || (i % 10000) || '},"ordered_at":"'
-      || strftime(timestamp '2026-01-01' + interval (i % 86000) second, '%Y-%m-%dT%H:%M:%SZ') || '"}') as payload,
-    encode('o-' || i) as _key, 'shop.sales' as _topic, cast(i % 4 as integer) as _partition, i // 4 as _offset,
-    make_timestamptz(epoch_us(timestamp '2026-01-01' + interval (i % 86000) second)) as _timestamp
-  from range(ROWS) as rows (i)
-) to 'FILE' (format parquet, compression zstd, row_group_size 122880)"""
+from lake_assets.settings import Settings
 
 BY_HAND = """\
 copy (
-  with given as (
+  with parsed as (
     select
       from_json(
         decode(payload),
@@ -52,64 +43,100 @@ copy (
       j.order_id, j.region, j.product, try_cast(j.quantity as bigint) as quantity,
       try_cast(j.amount as decimal(12, 2)) as amount, cast(j.customer as varchar) as customer,
       try_cast(j.ordered_at as timestamptz) as ordered_at, _partition, _offset
-    from given
+    from parsed
+  ),
+  good as materialized (
+    select * from typed
+    where length(order_id) between 1 and 40 and region in ('north', 'south', 'east', 'west')
+      and length(product) between 1 and 80 and quantity between 1 and 1000 and amount >= 0 and ordered_at is not null
+  ),
+  suspects as materialized (
+    select hash(order_id) as h from good group by h having count(*) > 1
   )
-  select * from typed
-  where length(order_id) between 1 and 40 and region in ('north', 'south', 'east', 'west')
-    and length(product) between 1 and 80 and quantity between 1 and 1000 and amount >= 0 and ordered_at is not null
+  select * from good where hash(order_id) not in (from suspects)
+  union all
+  select * from good where hash(order_id) in (from suspects)
   qualify row_number() over (partition by order_id order by ordered_at desc, _partition desc, _offset desc) = 1
 ) to 'OUT' (format parquet, compression zstd)"""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="bench-"))
-    os.environ["LAKE_HOME"] = str(home)
-    from lake_assets.stack.lifecycle import down, up
-
-    try:
-        up(parts=["postgres"])
-        measure(given.rows, given.rounds, home)
-    finally:
-        down()
-        shutil.rmtree(home, ignore_errors=True)
+def by_hand(raw: str, out: Path) -> None:
+    """Run the hand-written statement, in a session of its own as conform has."""
+    with duckdb.connect() as session:
+        session.execute("set timezone = 'UTC'; set enable_progress_bar = false")
+        session.execute(BY_HAND.replace("FILE", raw).replace("OUT", str(out)))
 
 
-def measure(rows: int, rounds: int, home: Path) -> None:
+class Timed:
+    """A block, and the seconds and CPU seconds of this process that it took."""
+
+    def __enter__(self) -> "Timed":
+        self._began = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wall, self.cpu = time.perf_counter() - self._began[0], time.process_time() - self._began[1]
+
+
+def measure(settings: Settings, rows: int, data: str, rounds: int, folder: Path) -> Figures:
     from lake_assets.warehouse.ducklake import DuckLake
 
-    settings = load_settings()
-    asset: Asset = read_catalog(settings)["sales"]
-    raw = home / "raw.parquet"
-    duckdb.execute("set timezone = 'UTC'")
-    duckdb.execute(RAW.replace("ROWS", str(rows)).replace("FILE", str(raw)))
-    window = WindowInput("2026-01-01", (str(raw),), rows, raw.stat().st_size)
+    # Under another name, so that a lake that runs keeps its own sales.
+    asset: Asset = replace(read_catalog(settings)["sales"], dataset="bench_sales")
+    [raw] = write_raw(folder, rows, data)
+    window = WindowInput("2026-01-01", (raw,), rows, Path(raw).stat().st_size)
     warehouse = DuckLake(settings)
     warehouse.ensure(asset)
-    hand, conformed, published = [], [], []
-    # In turn, so that a machine that slows down slows both.
-    for number in range(rounds):
-        started = time.perf_counter()
-        with duckdb.connect() as session:
-            session.execute("set timezone = 'UTC'")
-            session.execute(BY_HAND.replace("FILE", str(raw)).replace("OUT", str(home / "hand.parquet")))
-        hand.append(time.perf_counter() - started)
-        started = time.perf_counter()
-        outputs = conform(asset, [window], settings.conformed, home, f"bench-{number}", f"bench-{number}")
-        conformed.append(time.perf_counter() - started)
-        started = time.perf_counter()
-        warehouse.replace_windows(asset, outputs)
-        published.append(time.perf_counter() - started)
-        assert outputs[0].good == rows
-    whole = min(c + p for c, p in zip(conformed, published, strict=True))
-    print(f"rows                    {rows:>12,}")
-    print(f"by hand                 {min(hand):>12.2f} s {rows / min(hand):>12,.0f} rows/s")
-    print(f"conform                 {min(conformed):>12.2f} s {rows / min(conformed):>12,.0f} rows/s")
-    print(f"conform and publish     {whole:>12.2f} s {rows / whole:>12,.0f} rows/s")
-    print(f"of the speed by hand    {min(hand) / whole:>12.2f}")
+    outcomes: dict[str, Outcome] = {}
+    published: list[float] = []
+
+    def ours() -> Timed:
+        name = f"bench-{data}-{len(published)}"
+        with Timed() as timed:
+            outputs = conform(asset, [window], settings.conformed, folder, name, name)
+        with Timed() as publishing:
+            warehouse.replace_windows(asset, outputs)
+        published.append(publishing.wall)
+        [output] = outputs
+        good = good_rows(output.good_files, "_kafka_partition")
+        outcomes["conform"] = Outcome(*good, output.quarantined, output.duplicates)
+        return timed
+
+    def theirs() -> Timed:
+        out = folder / "hand.parquet"
+        with Timed() as timed:
+            by_hand(raw, out)
+        outcomes["by hand"] = Outcome(*good_rows([str(out)]))
+        if len(outcomes) == 2:
+            require_equal(outcomes)
+        return timed
+
+    figures = Figures("bench.conform", f"{rows:,} {data} rows, {os.cpu_count()} cores")
+    ways: dict[str, Callable[[], Timed]] = {"conform": ours, "by hand": theirs}
+    runs = in_turns(ways, rounds)
+    require_equal(outcomes)
+    made = outcomes["conform"]
+    figures.condition += (
+        f"; same good rows: {made.good:,}, besides {made.quarantined:,} quarantined, {made.duplicates:,} duplicates"
+    )
+    for what, value in (("", lambda run: run.wall), (", CPU", lambda run: run.cpu)):
+        own = figures.add(f"conform{what}", [value(run) for run in runs["conform"]])
+        figures.add_rival(f"by hand{what}", [value(run) for run in runs["by hand"]], own)
+    figures.add("publish", published)
+    whole = [run.wall + seconds for run, seconds in zip(runs["conform"], published, strict=True)]
+    figures.add("conform and publish", [rows / value for value in whole], "rows/s")
+    Path(raw).unlink()
+    return figures
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = add_running(options(__doc__, rounds=5))
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--data", nargs="+", choices=list(DATA), default=list(DATA))
+    given = parser.parse_args(arguments)
+    with lake(["postgres"], running=given.running) as (settings, folder):
+        for data in given.data:
+            measure(settings, given.rows, data, given.rounds, folder).show(given.figures)
 
 
 if __name__ == "__main__":

@@ -1,55 +1,38 @@
 """How long an event takes to be seen in a mart on an idle lake, and where the time goes.
 
-    lake demo && .venv/bin/python bench/freshness.py [--events 20]
+    python -m bench.freshness [--rounds 20]
 
-Sends sales one by one to the running lake at LAKE_HOME, each after the last was seen in `sales_data_mart.sales` by
-the analyst. The stages are read from the raw table's snapshot and from Dagster's own record of the run.
+Sends sales one by one, each after the last was seen in `sales_data_mart.sales` by the analyst. The stages are read from
+the raw table's snapshot and from Dagster's own record of the run. The first event is left out: it makes the mart.
 """
 
-import argparse
 import json
 import os
-import statistics
 import time
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from unittest import mock
 
 import dagster as dg
 import psycopg
 
+from bench.figures import Figures, options
+from bench.lake import add_running, lake, quiet
 from lake_assets.catalog.model import Asset
 from lake_assets.landing.produce import produce_lines
 from lake_assets.landing.snapshots import read_table
+from lake_assets.orchestration.apply import apply
 from lake_assets.orchestration.assets import QUEUED_ONLY
 from lake_assets.project import read_catalog
-from lake_assets.settings import Settings, load_settings
+from lake_assets.settings import Settings
 
 STAGES = ("commit", "sensor", "launch", "conform", "dbt", "other", "whole")
 DEADLINE_SECONDS = 300.0
 QUERY = "select coalesce(sum(orders), 0) from sales_data_mart.sales where day = %s"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=20)
-    given = parser.parse_args()
-    settings = load_settings()
-    os.environ.setdefault("DAGSTER_HOME", str(settings.home / "dagster"))
-    sales = read_catalog(settings)["sales"]
-    taken: dict[str, list[float]] = {stage: [] for stage in STAGES}
-    with dg.DagsterInstance.get() as instance:
-        for number in range(given.events):
-            stages = measure(settings, sales, instance)
-            for stage in STAGES:
-                taken[stage].append(stages[stage])
-            print(f"event {number + 1:>3}  " + "  ".join(f"{s} {stages[s]:5.1f}" for s in STAGES), flush=True)
-    print()
-    for stage in STAGES:
-        values = taken[stage]
-        print(f"{stage:<8} median {statistics.median(values):5.1f} s   worst {max(values):5.1f} s")
-
-
-def measure(settings: Settings, sales: Asset, instance: dg.DagsterInstance) -> dict[str, float]:
+def follow(settings: Settings, sales: Asset, instance: dg.DagsterInstance) -> dict[str, float]:
     """Seconds of each stage of one event."""
     now = datetime.now(UTC)
     sale = {"order_id": f"bench-{uuid.uuid4().hex[:12]}", "region": "south", "product": "mug", "quantity": 1,
@@ -81,13 +64,40 @@ def measure(settings: Settings, sales: Asset, instance: dg.DagsterInstance) -> d
 
 
 def _orders(session: psycopg.Connection, now: datetime) -> int:
-    row = session.execute(QUERY, [now.date()]).fetchone()
+    """Orders of the day, 0 as long as the mart is not there."""
+    try:
+        row = session.execute(QUERY, [now.date()]).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return 0
     return int(row[0]) if row else 0
 
 
 def _seconds(step: object, seen: float) -> float:
     start, end = getattr(step, "start_time", None), getattr(step, "end_time", None)
     return (min(end or seen, seen) - start) if start else 0.0
+
+
+def measure(settings: Settings, rounds: int) -> Figures:
+    sales = read_catalog(settings)["sales"]
+    with (
+        mock.patch.dict(os.environ, {"DAGSTER_HOME": str(settings.home / "dagster")}),
+        dg.DagsterInstance.get() as instance,
+    ):
+        events = [follow(settings, sales, instance) for _ in range(rounds + 1)][1:]
+    figures = Figures("bench.freshness", "one event at a time, idle lake, from the call that sends it")
+    figures.add("to the mart", [event["whole"] for event in events])
+    for stage in STAGES[:-1]:
+        figures.add(f"of which {stage}", [event[stage] for event in events])
+    return figures
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = add_running(options(__doc__, rounds=20))
+    given = parser.parse_args(arguments)
+    with lake(None, running=given.running) as (settings, _):
+        if not given.running:
+            apply(settings, quiet)
+        measure(settings, given.rounds).show(given.figures)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,18 @@
 """One late event into the oldest window: what it costs with a short and with a long history.
 
-    python -m bench.late [--short 4] [--long 400]
+    python -m bench.late [--short 4] [--long 400] [--rounds 5]
 
-Starts Kafka, Connect and Postgres in a lake of its own, which is removed afterwards. Two assets, of so many daily
-windows each, are brought up to date by `lake run`; then each gets late events, one at a time, and is brought up to date
-again. Times are those of `lake run` without its wait for Kafka Connect, median of five.
+Two assets, of so many daily windows each, are brought up to date by `lake run`. Then each gets a late event in turn and
+is brought up to date again. Seconds are those of `lake run` without its wait for Kafka Connect.
 """
 
-import argparse
 import json
-import statistics
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from bench.batch_lake import batch_lake, quiet
+from bench.figures import Figures, in_turns, options
+from bench.lake import add_running, lake, quiet
 
 CONTRACT = """\
 apiVersion: v3.1.0
@@ -34,44 +33,52 @@ schema:
       - {{name: read_at, logicalType: timestamp, required: true}}
 """
 FIRST = datetime(2025, 2, 1, 12, tzinfo=UTC)
-REPEATS = 5
 
 
 def event(number: int, at: datetime) -> bytes:
     return json.dumps({"reading": number, "read_at": at.isoformat()}).encode()
 
 
-def measure(windows: dict[str, int]) -> None:
-    with batch_lake({name: CONTRACT.format(name=name) for name in windows}) as settings:
+def measure(windows: dict[str, int], rounds: int, running: bool) -> Figures:
+    contracts = {name: CONTRACT.format(name=name) for name in windows}
+    with lake(["kafka", "connect", "postgres"], contracts, running=running) as (settings, _):
         from lake_assets.landing.produce import produce_lines
+        from lake_assets.orchestration.apply import apply
         from lake_assets.orchestration.once import run_once
         from lake_assets.project import read_catalog
 
+        apply(settings, quiet)
         assets = read_catalog(settings)
         for name, count in windows.items():
             lines = (event(number, FIRST + timedelta(days=number)) for number in range(count))
             produce_lines(settings, assets[name], lines)
-        made = run_once(settings, quiet).published
-        print(f"{'windows':>8} {'made again':>11} {'median s':>9} {'best':>6} {'worst':>6}")
+        published = run_once(settings, quiet).published
+        assert {name: len(published[name]) for name in windows} == windows, published
+        sent = max(windows.values())
+
+        def rebuild(name: str) -> float:
+            nonlocal sent
+            produce_lines(settings, assets[name], [event(sent, FIRST)])
+            sent += 1
+            began = time.perf_counter()
+            report = run_once(settings, quiet)
+            seconds = time.perf_counter() - began - report.waited_seconds
+            assert report.published == {name: [FIRST.date().isoformat()]}, report.published
+            return seconds
+
+        figures = Figures("bench.late", "one late event, which rebuilds one window")
+        seconds = in_turns({name: lambda n=name: rebuild(n) for name in windows}, rounds)
         for name, count in windows.items():
-            assert len(made[name]) == count, made[name]
-            seconds: list[float] = []
-            for repeat in range(REPEATS):
-                produce_lines(settings, assets[name], [event(10_000 + repeat, FIRST)])
-                began = time.perf_counter()
-                report = run_once(settings, quiet)
-                seconds.append(time.perf_counter() - began - report.waited_seconds)
-                assert report.published == {name: [FIRST.date().isoformat()]}, report.published
-            low, high = min(seconds), max(seconds)
-            print(f"{count:>8} {1:>11} {statistics.median(seconds):>9.2f} {low:>6.2f} {high:>6.2f}")
+            figures.add(f"with {count} windows of history", seconds[name])
+        return figures
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", type=int, default=4)
-    parser.add_argument("--long", type=int, default=400)
-    options = parser.parse_args()
-    measure({"few": options.short, "many": options.long})
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = add_running(options(__doc__, rounds=5))
+    parser.add_argument("--short", type=int, default=4, help="windows of the short history")
+    parser.add_argument("--long", type=int, default=400, help="windows of the long history")
+    given = parser.parse_args(arguments)
+    measure({"bench_few": given.short, "bench_many": given.long}, given.rounds, given.running).show(given.figures)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,29 @@
 """Events a second of `lake produce` from JSONL, beside a bare loop that only reads the lines and sends them.
 
-    LAKE_HOME=... python bench/produce.py [--events 500000] [--rounds 3]
+    python -m bench.produce [--events 500000] [--rounds 3]
 
-Needs a lake with a Kafka broker (`lake up --parts kafka`). Each round runs both, one after the other, on topics of
-their own that are removed again. Both use the same producer settings, and both wait until every event is confirmed.
+Each round runs both, in turns, on topics of their own that are removed again. Both use the same producer settings, and
+both wait until every event is confirmed. The loop reads neither key nor time and checks nothing.
 """
 
-import argparse
 import os
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from confluent_kafka import Producer
 
+from bench.figures import Figures, in_turns, options
+from bench.lake import add_running, lake
 from lake_assets.catalog.model import Asset, Field, FieldType
 from lake_assets.compile.topic import topic_spec
 from lake_assets.landing.broker import admin, client_config
 from lake_assets.landing.lines import event_lines
 from lake_assets.landing.produce import PRODUCER_CONFIG, produce_lines
 from lake_assets.landing.topics import ensure_topics
-from lake_assets.settings import Settings, load_settings
+from lake_assets.settings import Settings
 
 
 def asset(name: str) -> Asset:
@@ -63,34 +65,41 @@ def ours(settings: Settings, topic: str, path: Path) -> None:
         produce_lines(settings, asset(topic.removeprefix("bench.")), event_lines(file, path.name))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=500_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    settings = load_settings()
+def measure(settings: Settings, events: int, rounds: int) -> Figures:
     client = admin(settings)
+    made = 0
+
+    def timed(run: Callable[[Settings, str, Path], None]) -> tuple[float, float]:
+        """Events a second, and CPU microseconds an event."""
+        nonlocal made
+        made += 1
+        topic = f"bench.produce_{os.getpid()}_{made}"
+        ensure_topics(settings, [topic_spec(asset(topic.removeprefix("bench.")))])
+        cpu, started = time.process_time(), time.perf_counter()
+        run(settings, topic, path)
+        seconds, used = time.perf_counter() - started, time.process_time() - cpu
+        client.delete_topics([topic])[topic].result()
+        return events / seconds, used / events * 1e6
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.jsonl"
-        write_events(path, options.events)
-        size = path.stat().st_size / options.events
-        print(f"{options.events:,} events of {size:.0f} bytes, load {os.getloadavg()[0]:.1f}")
-        print("round     bare loop  lake produce  ratio  CPU us an event: bare, ours")
-        for number in range(1, options.rounds + 1):
-            rates: list[float] = []
-            cpus: list[float] = []
-            for name, run in (("bare", bare), ("ours", ours)):
-                topic = f"bench.{name}_{os.getpid()}_{number}"
-                ensure_topics(settings, [topic_spec(asset(topic.removeprefix("bench.")))])
-                cpu, started = time.process_time(), time.perf_counter()
-                run(settings, topic, path)
-                rates.append(options.events / (time.perf_counter() - started))
-                cpus.append((time.process_time() - cpu) / options.events * 1e6)
-                client.delete_topics([topic])[topic].result()
-            print(
-                f"{number:>5}  {rates[0]:>10,.0f}/s  {rates[1]:>10,.0f}/s  {rates[1] / rates[0]:>5.2f}  "
-                f"{cpus[0]:>21.1f} {cpus[1]:>5.1f}"
-            )
+        write_events(path, events)
+        figures = Figures("bench.produce", f"{events:,} events of {path.stat().st_size / events:.0f} bytes")
+        results = in_turns({"lake produce": lambda: timed(ours), "a bare loop": lambda: timed(bare)}, rounds)
+    rates, cpus = ({name: [pair[part] for pair in pairs] for name, pairs in results.items()} for part in (0, 1))
+    own = figures.add("lake produce", rates["lake produce"], "events/s")
+    figures.add_rival("a bare loop", rates["a bare loop"], own)
+    for name, values in cpus.items():
+        figures.add(f"CPU an event, {name}", values, "us")
+    return figures
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = add_running(options(__doc__, rounds=3))
+    parser.add_argument("--events", type=int, default=500_000)
+    given = parser.parse_args(arguments)
+    with lake(["kafka"], running=given.running) as (settings, _):
+        measure(settings, given.events, given.rounds).show(given.figures)
 
 
 if __name__ == "__main__":

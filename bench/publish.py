@@ -2,25 +2,28 @@
 
     python -m bench.publish [--windows 100] [--rows 200]
 
+Nothing is timed against anything: calls and bytes are counted, which are the same in each round, so there is one.
+
 Against moto (S3, Glue), fake-gcs-server and a double of BigQuery, all on this machine: calls and bytes are what a
 cloud would see, seconds are not. Each window has one raw file and rows in staging, each tenth one rows in
 quarantine too. "new" publishes windows that were not there; "again" publishes other files of the same windows.
 """
 
-import argparse
 import json
 import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 from uuid import uuid4
 
 from bench.counting import Passed, counting
+from bench.figures import Figures, options
 from lake_assets.bucket import written
 from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.windows import window_key
@@ -66,33 +69,36 @@ def order(number: int, at: datetime) -> bytes:
     return json.dumps(told).encode()
 
 
-def measure(cloud: Cloud, at: Path, windows: int, rows: int) -> None:
+def measure(cloud: Cloud, at: Path, windows: int, rows: int) -> Figures:
     warehouse = warehouse_for(cloud.settings)
     warehouse.ensure(ORDERS)
+    figures = Figures("bench.publish", f"{cloud.settings.target}, windows of {rows} rows each, against doubles")
     for count in (1, windows):
         outputs: tuple[WindowOutput, ...] = ()
         for run in ("new", "again"):
             outputs = conformed(cloud, at, count, rows, run)
-            written = cloud.passed()
+            made = cloud.passed()
             cloud.calls.clear()
             seconds = publish(warehouse, outputs)
             read = cloud.passed()
-            print(f"{cloud.settings.target}: {count} windows, {run}, published in {seconds:.2f} s")
-            print(f"    conformed by:    {told(written.calls)}, {written.sent:,} bytes")
-            print(f"    published by:    {told(Counter(cloud.calls))}")
-            print(f"    in the bucket:   {told(read.calls)}, {read.sent:,} bytes", flush=True)
+            what = f"{count} windows, {run}"
+            calls = Counter(cloud.calls)
+            for part, counted in (("conform", made.calls), ("publish", read.calls)):
+                for name, number in sorted(counted.items()):
+                    figures.add(f"{what}: {part}, {name} to the bucket", [number], "")
+                figures.add(f"{what}: {part}, bytes to the bucket", [(made if part == "conform" else read).sent], "")
+            for name, number in sorted(calls.items()):
+                figures.add(f"{what}: publish, {name}", [number], "")
+            figures.add(f"{what}: publish, seconds against the double", [seconds])
         for table in ("staging", "quarantine"):
             warehouse.remove_windows(ORDERS, table, [output.window for output in outputs])
+    return figures
 
 
 def publish(warehouse: Warehouse, outputs: tuple[WindowOutput, ...]) -> float:
     began = time.perf_counter()
     warehouse.replace_windows(ORDERS, outputs)
     return time.perf_counter() - began
-
-
-def told(calls: Mapping[str, int]) -> str:
-    return ", ".join(f"{number} {name}" for name, number in sorted(calls.items())) or "nothing"
 
 
 @contextmanager
@@ -120,16 +126,16 @@ def on_gcp(at: Path) -> Generator[Cloud]:
             double.close()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = options(__doc__, rounds=1)
     parser.add_argument("--windows", type=int, default=100)
     parser.add_argument("--rows", type=int, default=200, help="rows of a window (default 200)")
-    asked = parser.parse_args()
+    given = parser.parse_args(arguments)
     for lake_in in (on_aws, on_gcp):
-        with tempfile.TemporaryDirectory(prefix="lake-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="lake-bench-") as folder, mock.patch.dict(os.environ):
             os.environ["LAKE_HOME"] = str(Path(folder) / "lake")
             with lake_in(Path(folder)) as cloud:
-                measure(cloud, Path(folder), asked.windows, asked.rows)
+                measure(cloud, Path(folder), given.windows, given.rows).show(given.figures)
 
 
 if __name__ == "__main__":

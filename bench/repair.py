@@ -1,24 +1,24 @@
 """What proof and repair cost: an audit of many windows, and a replay of many quarantined rows.
 
-    python -m bench.repair [--windows 1000] [--rows 100000]
+    python -m bench.repair [--windows 1000] [--rows 100000] [--rounds 5]
 
-Starts Kafka, Connect and Postgres in a lake of its own, which is removed afterwards. All is done by the commands of an
-operator, and seconds are those of the whole command; beside them those of `lake --help`, which are its start alone.
-The audit is of an asset with so many daily windows, beside the `lake run` that made them. The replay is of so many rows
-in 30 windows that a contract refused and its next version takes, beside the `lake run` that judged them first.
+All is done by the commands of an operator, and seconds are those of the whole command; beside them those of
+`lake --help`, which are its start alone. The audit is of an asset with so many daily windows, beside the `lake run`
+that made them. The replay is of so many rows in 30 windows that a contract refused and its next version takes, beside
+the `lake run` that judged them first. Each round of it is a dataset of its own.
 """
 
-import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bench.batch_lake import batch_lake
+from bench.figures import Figures, in_turns, options
+from bench.lake import add_running, lake
 
 CONTRACT = """\
 apiVersion: v3.1.0
@@ -39,7 +39,6 @@ schema:
       - {{name: read_at, logicalType: timestamp, required: true}}
 """  # noqa: E501
 FIRST = datetime(2021, 2, 1, 12, tzinfo=UTC)
-REPEATS = 5
 REFUSED, TAKEN = -1, 10_000_000
 
 
@@ -49,49 +48,62 @@ def events(count: int, days: int) -> bytes:
     return b"\n".join(json.dumps({"reading": n, "read_at": times[n % days]}).encode() for n in range(count))
 
 
-def lake(*args: str, given: bytes = b"") -> tuple[float, str]:
-    """Seconds and answer of a command, which must succeed."""
+def command(*args: str, given: bytes = b"") -> tuple[float, str]:
+    """Seconds and output of a `lake` command, which must succeed."""
     began = time.perf_counter()
-    command = [str(Path(sys.executable).parent / "lake"), *args]
-    done = subprocess.run(command, input=given, capture_output=True, check=False, env=os.environ)
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "lake"), *args],
+        input=given,
+        capture_output=True,
+        check=False,
+        env=os.environ,
+    )
     took = time.perf_counter() - began
     assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
     return took, done.stdout.decode()
 
 
-def measure(windows: int, rows: int) -> None:
-    contracts = {
-        "audited": CONTRACT.format(name="audited", most=TAKEN),
-        "replayed": CONTRACT.format(name="replayed", most=REFUSED),
-    }
-    with batch_lake(contracts) as settings:
-        start = statistics.median(lake("--help")[0] for _ in range(REPEATS))
-        lake("produce", "audited", "-", "--format", "jsonl", given=events(windows, windows))
-        made, _ = lake("run")
-        audits = [lake("audit", "audited", "--json") for _ in range(REPEATS)]
-        assert all(len(json.loads(answer)[0]["windows"]) == windows for _, answer in audits)
-        median = statistics.median(seconds for seconds, _ in audits)
-        print(f"audit of {windows:,} windows: median {median:.2f} s, of which {start:.2f} s is the command's start")
-        print(f"  the lake run that made them: {made:.1f} s; the audit's own share of it {(median - start) / made:.1%}")
+def measure(windows: int, rows: int, rounds: int, running: bool) -> list[Figures]:
+    names = [f"bench_replayed_{number}" for number in range(rounds)]
+    contracts = {name: CONTRACT.format(name=name, most=REFUSED) for name in names}
+    contracts["bench_audited"] = CONTRACT.format(name="bench_audited", most=TAKEN)
+    with lake(["kafka", "connect", "postgres"], contracts, running=running) as (settings, _):
+        command("apply")
+        command("produce", "bench_audited", "-", "--format", "jsonl", given=events(windows, windows))
+        made, _ = command("run")
+        results = in_turns(
+            {"audit": lambda: command("audit", "bench_audited", "--json"), "start": lambda: command("--help")}, rounds
+        )
+        assert all(len(json.loads(answer)[0]["windows"]) == windows for _, answer in results["audit"])
+        audits = Figures("bench.repair", f"audit of {windows:,} windows")
+        audits.add("lake audit", [seconds for seconds, _ in results["audit"]])
+        audits.add("of which is the command's start", [seconds for seconds, _ in results["start"]])
+        audits.add("the lake run that made them, once", [made])
 
-        lake("produce", "replayed", "-", "--format", "jsonl", given=events(rows, 30))
-        judged, _ = lake("run")
-        text = contracts["replayed"].replace(f"maximum: {REFUSED}", f"maximum: {TAKEN}").replace("1.0.0", "1.1.0")
-        (settings.catalog / "assets" / "replayed.yaml").write_text(text, "utf-8")
-        lake("apply")
-        replayed, answer = lake("replay", "replayed")
-        print(f"replay of {rows:,} quarantined rows in 30 windows: {replayed:.1f} s, {answer.strip().splitlines()[-1]}")
-        print(f"  the lake run that put them there: {judged:.1f} s; ratio {replayed / judged:.2f}")
-        [left] = json.loads(lake("sql", "select count(*) as n from replayed_staging.replayed", "--json")[1])
-        assert left == {"n": rows}, left
+        judged: list[float] = []
+        replayed: list[float] = []
+        for name in names:
+            command("produce", name, "-", "--format", "jsonl", given=events(rows, 30))
+            judged.append(command("run")[0])
+            text = contracts[name].replace(f"maximum: {REFUSED}", f"maximum: {TAKEN}").replace("1.0.0", "1.1.0")
+            (settings.catalog / "assets" / f"{name}.yaml").write_text(text, "utf-8")
+            command("apply")
+            replayed.append(command("replay", name)[0])
+            [left] = json.loads(command("sql", f"select count(*) as n from {name}_staging.{name}", "--json")[1])
+            assert left == {"n": rows}, left
+        replays = Figures("bench.repair", f"replay of {rows:,} quarantined rows in {min(rows, 30)} windows")
+        replays.add("lake replay", replayed)
+        replays.add("the lake run that quarantined them", judged)
+        return [audits, replays]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = add_running(options(__doc__, rounds=3))
     parser.add_argument("--windows", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=100_000)
-    options = parser.parse_args()
-    measure(options.windows, options.rows)
+    given = parser.parse_args(arguments)
+    for figures in measure(given.windows, given.rows, given.rounds, given.running):
+        figures.show(given.figures)
 
 
 if __name__ == "__main__":

@@ -2,19 +2,15 @@
 
     python -m bench.stream [--events 2000000] [--rounds 3] [--peers]
 
-Starts Kafka in a lake of its own, which is removed afterwards. Events are JSON of about 110 bytes in the order of their
-time. Two metrics: `plain`, whose source has no key, and `keyed`, which also knows repeats. Rates are those of the
-second half of each run, after warm-up. With `--peers` also against Kafka Streams and Quix Streams (bench/peers).
+Events are JSON of about 110 bytes in the order of their time. Two metrics: `keyed`, which knows repeats by the key of
+its source, as the shipped metric of `sales` does, and `plain`, whose source has no key. Rates are those of the second
+half of each run, after warm-up. With `--peers` also `plain` against Kafka Streams and Quix Streams (bench/peers), which
+know no repeats either; Quix counts the first 50,000 events only, because it takes as long for them.
 """
 
-import argparse
 import json
-import os
-import shutil
-import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +18,8 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
+from bench.figures import Figures, in_turns, options
+from bench.lake import add_running, lake
 from bench.peers import kafka_streams, quix
 from bench.peers.progress import Committed, second_half
 from bench.peers.verify import check
@@ -45,7 +43,7 @@ description: {{purpose: "One row per order."}}
 team: {{name: bench, members: [{{username: bench@example.com, role: owner}}]}}
 customProperties:
   - property: landing
-    value: {{eventTime: ordered_at, start: 2026-01-01, partitions: 4, topic: bench.orders{suffix}}}
+    value: {{eventTime: ordered_at, start: 2026-01-01, partitions: 4, topic: bench.{topic}}}
 schema:
   - name: {name}
     properties:
@@ -88,9 +86,9 @@ def consume_only(kafka: str, topic: str, count: int) -> float:
          "enable.auto.commit": False, "fetch.queue.backoff.ms": 5, "fetch.wait.max.ms": 50}
     )  # fmt: skip
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
-    seen, half = 0, 0.0
+    seen, half, at_half = 0, 0.0, 0
     while seen < count:
-        seen += len(consumer.consume(5_000, 0.1))
+        seen += len(consumer.consume(min(5_000, count // 4), 0.1))
         if not half and seen >= count // 2:
             half, at_half = time.perf_counter(), seen
     rate = (seen - at_half) / (time.perf_counter() - half)
@@ -113,57 +111,57 @@ def count_once(loop: Loop, count: int, events: Callable[[], int] | None = None) 
         return watching.result()
 
 
-def measure(home: Path, count: int, rounds: int, peers: bool) -> None:
-    os.environ |= {"LAKE_HOME": str(home / "lake"), "LAKE_CATALOG": str(home / "catalog")}
-    (home / "catalog" / "assets").mkdir(parents=True)
-    (home / "catalog" / "metrics").mkdir()
-    for name, key, suffix in (("plain", "", ""), ("keyed", ", primaryKey: true", "2")):
-        text = CONTRACT.format(name=name, key=key, suffix=suffix)
-        (home / "catalog" / "assets" / f"{name}.yaml").write_text(text, "utf-8")
-        (home / "catalog" / "metrics" / f"{name}.yaml").write_text(METRIC.format(name=name), "utf-8")
+def contract(name: str, topic: str = "", key: str = "") -> str:
+    return CONTRACT.format(name=name, topic=topic or name, key=key)
 
-    from lake_assets.compile.metric_topics import metric_topics
-    from lake_assets.compile.topic import topic_spec
-    from lake_assets.landing.produce import produce_lines
-    from lake_assets.landing.topics import ensure_topics
-    from lake_assets.project import read_catalog, read_metrics
-    from lake_assets.settings import load_settings
-    from lake_assets.stack.lifecycle import down, up
 
-    up(lambda _: None, ["kafka"])
-    try:
-        settings = load_settings()
+def measure(count: int, rounds: int, peers: bool, running: bool) -> Iterator[Figures]:
+    contracts = {
+        "bench_plain": contract("bench_plain"),
+        "bench_keyed": contract("bench_keyed", key=", primaryKey: true"),
+    }
+    metrics = {name: METRIC.format(name=name) for name in contracts}
+    with lake(["kafka"], contracts, metrics, running) as (settings, folder):
+        from lake_assets.compile.metric_topics import metric_topics
+        from lake_assets.compile.topic import topic_spec
+        from lake_assets.landing.produce import produce_lines
+        from lake_assets.landing.topics import ensure_topics
+        from lake_assets.project import read_catalog, read_metrics
+
         assets = read_catalog(settings)
-        metrics = read_metrics(settings, assets)
-        plain = assets["plain"]
+        read = read_metrics(settings, assets)
+        plain = assets["bench_plain"]
         ensure_topics(settings, [topic_spec(plain)])
         produce_lines(settings, plain, events(count))
-        print(f"{count:,} events, load {os.getloadavg()[0]:.1f}; events/s of the second half")
-        print(f"{'round':>5} {'consume only':>13} {'plain':>9} {'ratio':>6} {'keyed':>9} {'ratio':>6}")
-        ratios: list[float] = []
-        for number in range(rounds):
-            bare = consume_only(settings.kafka, plain.topic, count)
-            rates: dict[str, float] = {}
-            for name in ("plain", "keyed"):
-                metric = replace(metrics[f"{name}_by_region"], version=f"{number + 1}.0.0")
-                source = replace(assets[name], topic=plain.topic)
-                ensure_topics(settings, metric_topics(metric, source))
-                status = Status(metric.table, "bench")
-                loop = Loop(settings, source, metric, "bench", PARTITIONS, status)
-                rates[name] = count_once(loop, count)
-            ratios.append(rates["plain"] / bare)
-            print(
-                f"{number + 1:>5} {bare:>13,.0f} {rates['plain']:>9,.0f} {rates['plain'] / bare:>6.2f} "
-                f"{rates['keyed']:>9,.0f} {rates['keyed'] / bare:>6.2f}"
-            )
-        print(f"median ratio of plain to consume only: {statistics.median(ratios):.2f}")
+        runs = 0
+
+        def counted(name: str) -> float:
+            nonlocal runs
+            runs += 1
+            metric = replace(read[f"{name}_by_region"], version=f"{runs}.0.0")
+            source = replace(assets[name], topic=plain.topic)
+            ensure_topics(settings, metric_topics(metric, source))
+            return count_once(Loop(settings, source, metric, "bench", PARTITIONS, Status(metric.table, "bench")), count)
+
+        figures = Figures("bench.stream", f"{count:,} events, counted exactly once by one process, after warm-up")
+        rates = in_turns(
+            {
+                "plain": lambda: counted("bench_plain"),
+                "keyed": lambda: counted("bench_keyed"),
+                "only": lambda: consume_only(settings.kafka, plain.topic, count),
+            },
+            rounds,
+        )
+        own = figures.add("metric with a key, which knows repeats", rates["keyed"], "events/s")
+        figures.add_rival("only consuming, beside the metric with a key", rates["only"], own)
+        own = figures.add("metric without a key", rates["plain"], "events/s")
+        figures.add_rival("only consuming, beside the metric without a key", rates["only"], own)
+        yield figures
         if peers:
-            measure_peers(settings, plain, metrics["plain_by_region"], count, rounds, home)
-    finally:
-        down()
+            yield measure_peers(settings, plain, read["bench_plain_by_region"], count, rounds, folder)
 
 
-def measure_peers(settings: Settings, plain: Asset, metric: Metric, count: int, rounds: int, work: Path) -> None:
+def measure_peers(settings: Settings, plain: Asset, metric: Metric, count: int, rounds: int, work: Path) -> Figures:
     """The same events with the region as key, which spares Kafka Streams a second topic; everybody reads that topic.
 
     A rate is that of the offsets that are committed, and each output is checked against a fold of the input.
@@ -177,47 +175,47 @@ def measure_peers(settings: Settings, plain: Asset, metric: Metric, count: int, 
     by_region = replace(plain, topic=topic, key=("region",))
     ensure_topics(settings, [topic_spec(by_region)])
     produce_lines(settings, by_region, events(count))
-    print(f"\nagainst peers, load {os.getloadavg()[0]:.1f}; a ratio is plain's to what is before it")
-    print(
-        f"{'round':>5} {'plain':>9} {'consume only':>13} {'ratio':>6} "
-        f"{'Kafka Streams':>13} {'2 threads':>9} {'ratio':>6} {'Quix':>6} {'ratio':>6}"
-    )
-    ratios: list[tuple[float, float, float]] = []
-    for number in range(rounds):
-        bare = consume_only(settings.kafka, topic, count)
-        mine = replace(metric, version=f"{rounds + number + 1}.0.0")
+    runs = 0
+
+    def ours() -> float:
+        nonlocal runs
+        runs += 1
+        mine = replace(metric, version=f"{1000 + runs}.0.0")
         source = replace(plain, topic=topic)
         ensure_topics(settings, metric_topics(mine, source))
         committed = Committed(settings.kafka, mine.topic, topic)
         loop = Loop(settings, source, mine, "bench", PARTITIONS, Status(mine.table, "bench"))
-        ours = count_once(loop, count, committed.events)
+        rate = count_once(loop, count, committed.events)
         check(settings.kafka, topic, committed.offsets(), mine.topic)
-        one, two = (kafka_streams.rate(settings.kafka, topic, count, work, threads) for threads in (1, 2))
-        slow = quix.rate(settings.kafka, topic, count, work)
-        ratios.append((ours / bare, ours / max(one, two), ours / slow))
-        to_bare, to_streams, to_quix = ratios[-1]
-        print(
-            f"{number + 1:>5} {ours:>9,.0f} {bare:>13,.0f} {to_bare:>6.2f} "
-            f"{one:>13,.0f} {two:>9,.0f} {to_streams:>6.2f} {slow:>6,.0f} {to_quix:>6.1f}"
-        )
-    to_bare, to_streams, to_quix = map(statistics.median, zip(*ratios, strict=True))
-    print(
-        f"median ratio of plain to consume only: {to_bare:.2f}, to the better Kafka Streams: {to_streams:.2f}, "
-        f"to Quix: {to_quix:.1f}"
+        return rate
+
+    figures = Figures("bench.stream --peers", f"{count:,} events keyed by region, counted exactly once, after warm-up")
+    rates = in_turns(
+        {
+            "metric without a key": ours,
+            "Kafka Streams, one thread": lambda: kafka_streams.rate(settings.kafka, topic, count, work, 1),
+            "Kafka Streams, two threads": lambda: kafka_streams.rate(settings.kafka, topic, count, work, 2),
+            f"Quix Streams, the first {min(count, quix.MOST):,} events": lambda: quix.rate(
+                settings.kafka, topic, count, work
+            ),
+            "only consuming": lambda: consume_only(settings.kafka, topic, count),
+        },
+        rounds,
     )
+    (name, values), *rivals = rates.items()
+    own = figures.add(name, values, "events/s")
+    for name, values in rivals:
+        figures.add_rival(name, values, own)
+    return figures
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = add_running(options(__doc__, rounds=3))
     parser.add_argument("--events", type=int, default=2_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", action="store_true", help="also Kafka Streams and Quix Streams, which are fetched")
-    options = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="lake-bench-"))
-    try:
-        measure(home, options.events, options.rounds, options.peers)
-    finally:
-        shutil.rmtree(home)
+    given = parser.parse_args(arguments)
+    for figures in measure(given.events, given.rounds, given.peers, given.running):
+        figures.show(given.figures)
 
 
 if __name__ == "__main__":

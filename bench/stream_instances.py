@@ -1,19 +1,19 @@
 """How throughput grows with instances of the application.
 
-    python -m bench.stream_instances [--events 4000000] [--partitions 6]
+    python -m bench.stream_instances [--events 4000000] [--partitions 6] [--instances 1 2 3] [--rounds 3]
 
-Starts Kafka in a lake of its own, for one, two and three instances: events a second, from the moment all instances
-have partitions to the last commit.
+Events a second, from the moment all instances have partitions to the last commit. Each round has a topic of its own.
 """
 
-import argparse
 import os
 import time
+from collections.abc import Sequence
 
-import psutil
 from confluent_kafka import Consumer, TopicPartition
 
-from bench.stream import CONTRACT, METRIC, events
+from bench.figures import Figures, in_turns, options
+from bench.lake import add_running
+from bench.stream import METRIC, contract, events
 from bench.stream_lake import StreamLake, stop, stream_lake
 from lake_assets.landing.produce import produce_lines
 
@@ -26,37 +26,45 @@ def committed(lake: StreamLake, partitions: int) -> int:
     return sum(max(place.offset, 0) for place in places)
 
 
-def measure(count: int, partitions: int, instances: int) -> tuple[float, list[int]]:
-    contract = CONTRACT.format(name="plain", key="", suffix="").replace("partitions: 4", f"partitions: {partitions}")
+def rate(count: int, partitions: int, instances: int, name: str, running: bool) -> float:
+    """Events a second of so many instances over a new topic."""
+    text = contract(name).replace("partitions: 4", f"partitions: {partitions}")
     names = [f"i{number}" for number in range(instances)]
-    with stream_lake(contract, METRIC.format(name="plain"), ["kafka"]) as lake:
+    with stream_lake(text, METRIC.format(name=name), ["kafka"], running) as lake:
         produce_lines(lake.settings, lake.asset, events(count))
-        processes: list[psutil.Popen] = [lake.start(name) for name in names]
+        processes = [lake.start(name) for name in names]
         while not all(lake.numbers(name).get("partitions") for name in names):
             time.sleep(0.1)
         before, began = committed(lake, partitions), time.monotonic()
         while committed(lake, partitions) < count:
             time.sleep(0.05)
-        rate = (count - before) / (time.monotonic() - began)
-        time.sleep(1.5)  # each tells its numbers once a second
-        shares = [lake.numbers(name).get("events", 0) for name in names]
+        seconds = time.monotonic() - began
         for process in processes:
             stop(process)
-    return rate, shares
+    return (count - before) / seconds
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def measure(count: int, partitions: int, instances: Sequence[int], rounds: int, running: bool) -> Figures:
+    runs = 0
+
+    def run(number: int) -> float:
+        nonlocal runs
+        runs += 1
+        return rate(count, partitions, number, f"bench_instances_{runs}", running)
+
+    figures = Figures("bench.stream_instances", f"{count:,} events, {partitions} partitions, {os.cpu_count()} cores")
+    for number, rates in in_turns({n: lambda n=n: run(n) for n in instances}, rounds).items():
+        figures.add(f"instances: {number}", rates, "events/s")
+    return figures
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = add_running(options(__doc__, rounds=3))
     parser.add_argument("--events", type=int, default=4_000_000)
     parser.add_argument("--partitions", type=int, default=6)
-    options = parser.parse_args()
-    print(f"{options.events:,} events, {options.partitions} partitions, {os.cpu_count()} cores")
-    alone = 0.0
-    for instances in (1, 2, 3):
-        load = os.getloadavg()[0]
-        rate, shares = measure(options.events, options.partitions, instances)
-        alone = alone or rate
-        print(f"{instances} instances: {rate:,.0f} events/s, {rate / alone:.2f} of one; shares {shares}; {load:.1f}")
+    parser.add_argument("--instances", type=int, nargs="+", default=[1, 2, 3])
+    given = parser.parse_args(arguments)
+    measure(given.events, given.partitions, given.instances, given.rounds, given.running).show(given.figures)
 
 
 if __name__ == "__main__":

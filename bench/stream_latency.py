@@ -1,27 +1,27 @@
 """How long after an event its number is in the database, at a steady rate, and what the commit interval costs.
 
-    python -m bench.stream_latency [--rate 5000] [--seconds 80] [--commit 100]
+    python -m bench.stream_latency [--rate 5000] [--seconds 40] [--warm-up 40] [--commit 100] [--rounds 3]
 
-Starts Kafka, Connect and Postgres in a lake of its own. One event in ten is timed: from the call that sends it until
-a reader that polls the database finds a row of its partition that counts its offset. The first 40 seconds are left out,
-in which the JVM of Kafka Connect warms up. The processor time is that of the application alone, in cores.
+One event in ten is timed: from the call that sends it until a reader that polls the database finds a row of its
+partition that counts its offset. Before the rounds events are sent for the seconds of the warm-up, which are left out:
+the JVM of Kafka Connect compiles then. The processor time is that of the application alone, in cores.
 """
 
-import argparse
-import os
 import statistics
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import psycopg
 from confluent_kafka import Message, Producer
 
-from bench.stream import CONTRACT, METRIC, REGIONS
+from bench.figures import Figures, in_turns, options
+from bench.lake import add_running
+from bench.stream import METRIC, REGIONS, contract
 from bench.stream_lake import StreamLake, stop, stream_lake
 
-WARM_UP_SECONDS = 40.0
 EACH = 10
 
 
@@ -55,7 +55,7 @@ def send(lake: StreamLake, rate: int, seconds: float, sent: Sent) -> None:
                 f'{{"order_id": "o{time.time_ns()}-{number}", "region": "{REGIONS[number % 4]}", "quantity": 2, '
                 f'"amount": "12.50", "ordered_at": "{time.strftime("%Y-%m-%dT%H:%M:%SZ", moment)}"}}'
             )
-            timed = number % EACH == 0 and now - began > WARM_UP_SECONDS
+            timed = number % EACH == 0
             noted = partial(sent.delivered, at=time.monotonic())
             producer.produce(
                 lake.asset.topic,
@@ -68,8 +68,18 @@ def send(lake: StreamLake, rate: int, seconds: float, sent: Sent) -> None:
     producer.flush(30)
 
 
-def measure(lake: StreamLake, rate: int, seconds: float, commit_ms: int) -> None:
-    process = lake.start(f"one-{commit_ms}", f"import stream_app.loop as l; l.COMMIT_SECONDS = {commit_ms / 1000}")
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of the timed events, and cores that the application took."""
+
+    median: float
+    p99: float
+    worst: float
+    cores: float
+
+
+def run(lake: StreamLake, rate: int, seconds: float, commit_ms: int, name: str) -> Latency:
+    process = lake.start(name, f"import stream_app.loop as l; l.COMMIT_SECONDS = {commit_ms / 1000}")
     sent = Sent()
     sender = threading.Thread(target=send, args=(lake, rate, seconds, sent))
     question = (
@@ -77,40 +87,56 @@ def measure(lake: StreamLake, rate: int, seconds: float, commit_ms: int) -> None
         "where window_start > now() - interval '3 minutes' group by shard"
     ).encode()
     with psycopg.connect(lake.settings.postgres.conninfo("lake"), autocommit=True) as session:
-        while not lake.numbers(f"one-{commit_ms}").get("partitions"):
+        while not lake.numbers(name).get("partitions"):
             time.sleep(0.2)
         before, began = process.cpu_times(), time.monotonic()
         sender.start()
-        deadline = began + seconds + 30
+        deadline = began + seconds + 60
         while sender.is_alive() or any(sent.waiting.values()):
             for shard, offset in session.execute(question):
                 sent.seen(shard, offset)
             if time.monotonic() > deadline:
-                raise SystemExit("events are still missing in the database after 30 s")
+                raise SystemExit("events are still missing in the database after a minute")
             time.sleep(0.005)
     after = process.cpu_times()
     cores = (after.user + after.system - before.user - before.system) / (time.monotonic() - began)
     stop(process)
-    taken = sorted(sent.taken)
-    print(
-        f"commit every {commit_ms:>4} ms: median {statistics.median(taken) * 1000:>5.0f} ms, "
-        f"p99 {taken[len(taken) * 99 // 100] * 1000:>5.0f} ms, worst {taken[-1] * 1000:>5.0f} ms of "
-        f"{len(taken):,} events; {cores:.2f} cores",
-        flush=True,
+    taken = sorted(value * 1000 for value in sent.taken)
+    return Latency(statistics.median(taken), taken[len(taken) * 99 // 100], taken[-1], cores)
+
+
+def measure(
+    lake: StreamLake, rate: int, seconds: float, warm_up: float, commits: Sequence[int], rounds: int
+) -> Figures:
+    runs = 0
+
+    def timed(commit_ms: int, length: float = seconds) -> Latency:
+        nonlocal runs
+        runs += 1
+        return run(lake, rate, length, commit_ms, f"run-{runs}")
+
+    if warm_up:
+        timed(commits[0], warm_up)
+    figures = Figures(
+        "bench.stream_latency", f"{rate:,} events/s for {seconds:.0f} s, after {warm_up:.0f} s of warm-up"
     )
+    for commit_ms, found in in_turns({ms: lambda ms=ms: timed(ms) for ms in commits}, rounds).items():
+        for what in ("median", "p99", "worst"):
+            figures.add(f"commit every {commit_ms} ms: {what}", [getattr(one, what) for one in found], "ms")
+        figures.add(f"commit every {commit_ms} ms: application", [one.cores for one in found], "cores")
+    return figures
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = add_running(options(__doc__, rounds=3))
     parser.add_argument("--rate", type=int, default=5_000)
-    parser.add_argument("--seconds", type=float, default=80.0)
+    parser.add_argument("--seconds", type=float, default=40.0)
+    parser.add_argument("--warm-up", type=float, default=40.0)
     parser.add_argument("--commit", type=int, nargs="+", default=[100])
-    options = parser.parse_args()
-    contract = CONTRACT.format(name="plain", key="", suffix="")
-    with stream_lake(contract, METRIC.format(name="plain"), ["kafka", "connect", "postgres"]) as lake:
-        print(f"{options.rate:,} events/s for {options.seconds:.0f} s, load {os.getloadavg()[0]:.1f}")
-        for commit_ms in options.commit:
-            measure(lake, options.rate, options.seconds, commit_ms)
+    given = parser.parse_args(arguments)
+    name = "bench_latency"
+    with stream_lake(contract(name), METRIC.format(name=name), ["kafka", "connect", "postgres"], given.running) as lake:
+        measure(lake, given.rate, given.seconds, given.warm_up, given.commit, given.rounds).show(given.figures)
 
 
 if __name__ == "__main__":

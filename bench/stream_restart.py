@@ -1,20 +1,20 @@
 """What a restart costs when a million groups have an open window.
 
-    python -m bench.stream_restart [--states 1000000]
+    python -m bench.stream_restart [--states 1000000] [--rounds 3]
 
-Starts Kafka in a lake of its own, counts one event for each state, ends the instance, and starts it again: seconds
-from the start of the process to the first committed row of a new event, and memory.
+One event is counted for each state, the instance ends, and in each round it is started again: seconds from the start of
+the process to the first committed row of a new event, and memory.
 """
 
-import argparse
 import json
-import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from confluent_kafka import Consumer, TopicPartition
 
-from bench.stream import CONTRACT, METRIC, PARTITIONS
+from bench.figures import Figures, options
+from bench.lake import add_running
+from bench.stream import METRIC, PARTITIONS, contract
 from bench.stream_lake import StreamLake, stop, stream_lake
 from lake_assets.landing.produce import produce_lines
 
@@ -28,9 +28,13 @@ def events(first: int, count: int) -> Iterator[bytes]:
 
 
 def wait_for_rows(lake: StreamLake, deadline: float) -> Iterator[None]:
-    """Yields at the first committed row after the moment of the call."""
+    """Yield at once, and again at the first committed row after that."""
     reader = Consumer(
-        {"bootstrap.servers": lake.settings.kafka, "group.id": "bench", "isolation.level": "read_committed"}
+        {
+            "bootstrap.servers": lake.settings.kafka,
+            "group.id": f"bench-{time.time_ns()}",
+            "isolation.level": "read_committed",
+        }
     )
     ends = [
         TopicPartition(lake.metric.topic, at, reader.get_watermark_offsets(TopicPartition(lake.metric.topic, at))[1])
@@ -47,32 +51,45 @@ def wait_for_rows(lake: StreamLake, deadline: float) -> Iterator[None]:
     raise SystemExit("no row came")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--states", type=int, default=1_000_000)
-    count = parser.parse_args().states
-    metric = METRIC.format(name="plain").replace("window: 1m", "window: 1d")
-    with stream_lake(CONTRACT.format(name="plain", key="", suffix=""), metric, ["kafka"]) as lake:
-        print(f"{count:,} states, load {os.getloadavg()[0]:.1f}")
-        produce_lines(lake.settings, lake.asset, events(0, count))
-        process, began = lake.start("one"), time.monotonic()
-        while lake.numbers("one").get("open_rows", 0) < count:
-            time.sleep(0.2)
-        print(f"counting them      {time.monotonic() - began:5.1f} s, {process.memory_info().rss / 2**20:,.0f} MB")
-        stop(process)
+def measure(lake: StreamLake, count: int, rounds: int) -> Figures:
+    figures = Figures("bench.stream_restart", f"{count:,} groups with an open window")
+    produce_lines(lake.settings, lake.asset, events(0, count))
+    process, began = lake.start("one"), time.monotonic()
+    while lake.numbers("one").get("open_rows", 0) < count:
+        time.sleep(0.2)
+    counting, held = time.monotonic() - began, process.memory_info().rss / 2**20
+    stop(process)
+    first: list[float] = []
+    restored: list[float] = []
+    memory: list[float] = []
+    for number in range(rounds):
         row = wait_for_rows(lake, time.monotonic() + 300)
         next(row)
-        produce_lines(lake.settings, lake.asset, events(count, 1))
-        process, began = lake.start("one"), time.monotonic()
+        produce_lines(lake.settings, lake.asset, events(count + number, 1))
+        name = f"again-{number}"
+        process, began = lake.start(name), time.monotonic()
         next(row)
-        seconds = time.monotonic() - began
-        while not (numbers := lake.numbers("one")).get("restore_seconds"):
+        first.append(time.monotonic() - began)
+        while not (numbers := lake.numbers(name)).get("restore_seconds"):
             time.sleep(0.1)
-        print(
-            f"start to first row {seconds:5.1f} s, of which restoring {numbers['restore_seconds']:.1f} s "
-            f"({numbers['restored_records']:,} records), {process.memory_info().rss / 2**20:,.0f} MB"
-        )
+        restored.append(numbers["restore_seconds"])
+        memory.append(process.memory_info().rss / 2**20)
         stop(process)
+    figures.add("start to the first row", first)
+    figures.add("of which restoring", restored)
+    figures.add("memory after it", memory, "MB")
+    figures.add("counting them, once", [counting])
+    figures.add("memory then", [held], "MB")
+    return figures
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = add_running(options(__doc__, rounds=3))
+    parser.add_argument("--states", type=int, default=1_000_000)
+    given = parser.parse_args(arguments)
+    metric = METRIC.format(name="bench_restart").replace("window: 1m", "window: 1d")
+    with stream_lake(contract("bench_restart"), metric, ["kafka"], given.running) as lake:
+        measure(lake, given.states, given.rounds).show(given.figures)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from bench.conform import RAW
+from bench.sales import RAW
 from lake_assets.bucket import read, write
 from lake_assets.catalog.accounting import WindowInput
 from lake_assets.catalog.model import Asset
