@@ -46,7 +46,8 @@ def raw_windows_sensor(
 
     @dg.sensor(
         name="raw_windows",
-        target=list(targets),
+        # As a `target` they would become one job, which may not hold windows of hours and of days.
+        asset_selection=list(targets),
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Watches the raw Iceberg tables; each window that was added to becomes an event and is made again.",

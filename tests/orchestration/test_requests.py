@@ -7,9 +7,10 @@ import dagster as dg
 
 from lake_assets.catalog.model import Asset, Field, FieldType
 from lake_assets.ledger.ledger import Pending
-from lake_assets.orchestration.assets import QUEUED_ONLY
+from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition
 from lake_assets.orchestration.keys import staging_key
-from lake_assets.orchestration.sensors import Graph, request_for
+from lake_assets.orchestration.sensors import Graph, raw_windows_sensor, request_for
+from lake_assets.settings import load_settings
 
 LEADS = Asset(
     "leads", "crm", "1.0.0", "", ("a@example.com",), (Field("at", FieldType("timestamp")),), (), "at", date(2020, 1, 1)
@@ -52,3 +53,11 @@ def test_windows_of_any_time_and_size_share_a_run_that_names_none() -> None:
 
 def test_an_empty_queue_asks_for_no_run() -> None:
     assert request_for([], ASSETS, GRAPH) is None
+
+
+def test_dagster_loads_a_lake_of_hours_and_days() -> None:
+    """One job of both was refused, so neither code server nor daemon started."""
+    settings = load_settings()
+    conforming = [conforming_definition(settings, asset) for asset in ASSETS.values()]
+    sensor = raw_windows_sensor(settings, ASSETS, GRAPH, conforming)
+    dg.Definitions(assets=conforming, sensors=[sensor]).get_repository_def().load_all_definitions()
