@@ -353,6 +353,13 @@ class Ledger:
                 {"asset": asset.name, "window": window},
             ).fetchall()
 
+    def first_window(self, asset: Asset) -> str | None:
+        """Return the asset's earliest published window; None when there is none."""
+        row = self._connection.execute(
+            'select min("window") from ledger.window where asset = %s', (asset.name,)
+        ).fetchone()
+        return row[0] if row else None
+
     def partitions(self, asset: Asset, window: str | None = None) -> list[tuple[str, PartitionCount]]:
         """Window and count for every published window (or one of them) and Kafka partition, in that order."""
         rows = self._connection.execute(

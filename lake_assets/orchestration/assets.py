@@ -1,6 +1,7 @@
 """Contracts as Dagster assets: topic, raw, conformed, staging and quarantine."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 from dagster import MetadataValue
@@ -13,19 +14,18 @@ from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key, topic_key
 from lake_assets.orchestration.metadata import Metadata, column_schema, contract_columns, window_metadata
-from lake_assets.orchestration.refresh import Made, Refresh, out_of_date, refresh
+from lake_assets.orchestration.partitions import add_windows, window_partitions
+from lake_assets.orchestration.refresh import Made, Refresh, queued_windows, refresh
 from lake_assets.orchestration.spark import conform_on_spark, spark_details
 from lake_assets.orchestration.targets import runner_for, warehouse_for
 from lake_assets.settings import Settings
 
-# A run with this tag makes only windows that the queue names; one without it (a backfill) makes all of its range.
+# A run that the queue asked for, not a person.
 QUEUED_ONLY = "lake/queued_only"
 ROWS_MATCH = "rows_match_ledger"
 
 
-def landing_definitions(
-    settings: Settings, asset: Asset, partitions: dg.TimeWindowPartitionsDefinition
-) -> list[dg.AssetSpec]:
+def landing_definitions(settings: Settings, asset: Asset) -> list[dg.AssetSpec]:
     """Topic and raw in the lineage graph, which Kafka and Kafka Connect make; one of each for all versions of a
     dataset, as the given one says."""
     topic = dg.AssetSpec(
@@ -43,7 +43,7 @@ def landing_definitions(
         group_name=asset.domain,
         kinds={"iceberg", "kafkaconnect"},
         owners=list(asset.owners),
-        partitions_def=partitions,
+        partitions_def=window_partitions(asset),
         metadata={
             "dagster/table_name": f"raw.{asset.topic}",
             "dagster/uri": MetadataValue.url(f"{settings.raw_warehouse}/{asset.topic.replace('.', '/')}"),
@@ -52,100 +52,107 @@ def landing_definitions(
     return [topic, raw]
 
 
-def _specs(settings: Settings, asset: Asset) -> list[dg.AssetSpec]:
-    required = tuple(field.name for field in asset.fields if field.required)
-    uri = f"{settings.conformed}/{asset.dataset}/v{asset.major}"
-    freshness = dg.FreshnessPolicy.time_window(fail_window=asset.freshness) if asset.freshness else None
-    contract = {"contract": MetadataValue.text(str(asset.path)), "contract_version": asset.version}
-    return [
-        dg.AssetSpec(
-            conformed_key(asset),
-            deps=[raw_key(asset)],
-            description=f"Parquet files of judged {asset.name} events, typed as the contract says.",
-            group_name=asset.domain,
-            kinds={"duckdb", "parquet"},
-            owners=list(asset.owners),
-            code_version=asset.version,
-            metadata={
-                **contract,
-                "dagster/uri": MetadataValue.url(uri),
-                "dagster/column_schema": column_schema(contract_columns(asset), required),
-            },
-        ),
-        dg.AssetSpec(
-            staging_key(asset),
-            deps=[conformed_key(asset)],
-            description=asset.description,
-            group_name=asset.domain,
-            kinds={"ducklake", "table"},
-            owners=list(asset.owners),
-            code_version=asset.version,
-            freshness_policy=freshness,
-            metadata={
-                **contract,
-                "dagster/table_name": f"lake.{asset.staging_schema}.{asset.name}",
-                "dagster/column_schema": column_schema(staging_columns(asset), required),
-            },
-        ),
-        dg.AssetSpec(
-            quarantine_key(asset),
-            deps=[conformed_key(asset)],
-            description=f"{asset.name} events that broke a rule, each with its payload and the reasons.",
-            group_name=asset.domain,
-            kinds={"ducklake", "table"},
-            owners=list(asset.owners),
-            code_version=asset.version,
-            metadata={
-                **contract,
-                "dagster/table_name": f"lake.{asset.staging_schema}.{asset.quarantine_table}",
-                "dagster/column_schema": column_schema(QUARANTINE),
-            },
-        ),
-    ]
+def _conformed(settings: Settings, asset: Asset) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        conformed_key(asset),
+        deps=[raw_key(asset)],
+        description=f"Parquet files of judged {asset.name} events, typed as the contract says.",
+        group_name=asset.domain,
+        kinds={"duckdb", "parquet"},
+        owners=list(asset.owners),
+        code_version=asset.version,
+        metadata={
+            **_contract(asset),
+            "dagster/uri": MetadataValue.url(f"{settings.conformed}/{asset.dataset}/v{asset.major}"),
+            "dagster/column_schema": column_schema(contract_columns(asset), _required(asset)),
+        },
+    )
 
 
-def conforming_definition(
-    settings: Settings, asset: Asset, partitions: dg.TimeWindowPartitionsDefinition
-) -> dg.AssetsDefinition:
-    """Conformed, staging and quarantine of the asset in the lineage graph, which one step makes."""
-    staging = staging_key(asset)
+def _staging(_settings: Settings, asset: Asset) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        staging_key(asset),
+        deps=[conformed_key(asset)],
+        description=asset.description,
+        group_name=asset.domain,
+        kinds={"ducklake", "table"},
+        owners=list(asset.owners),
+        code_version=asset.version,
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=asset.freshness) if asset.freshness else None,
+        metadata={
+            **_contract(asset),
+            "dagster/table_name": f"lake.{asset.staging_schema}.{asset.name}",
+            "dagster/column_schema": column_schema(staging_columns(asset), _required(asset)),
+        },
+    )
+
+
+def _quarantine(_settings: Settings, asset: Asset) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        quarantine_key(asset),
+        deps=[conformed_key(asset)],
+        description=f"{asset.name} events that broke a rule, each with its payload and the reasons.",
+        group_name=asset.domain,
+        kinds={"ducklake", "table"},
+        owners=list(asset.owners),
+        code_version=asset.version,
+        metadata={
+            **_contract(asset),
+            "dagster/table_name": f"lake.{asset.staging_schema}.{asset.quarantine_table}",
+            "dagster/column_schema": column_schema(QUARANTINE),
+        },
+    )
+
+
+def _contract(asset: Asset) -> Metadata:
+    return {"contract": MetadataValue.text(str(asset.path)), "contract_version": MetadataValue.text(asset.version)}
+
+
+def _required(asset: Asset) -> tuple[str, ...]:
+    return tuple(field.name for field in asset.fields if field.required)
+
+
+def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefinition:
+    """Conformed, staging and quarantine of the asset in the lineage graph, which one step makes.
+
+    A run that names partitions (the Materialize button, a backfill) makes those. One that names none makes the windows
+    that are queued, and tells of each by an event of its own: a range of partitions from the first to the last would
+    plan, and call materialized, every window between them. Dagster cannot run a step without partitions whose input
+    has some, unless that input is a graph's; so the step is in a graph of its own.
+    """
+    partitions = window_partitions(asset)
+    specs = {"conformed": _conformed, "staging": _staging, "quarantine": _quarantine}
+    by_output = {output: spec(settings, asset) for output, spec in specs.items()}
+    keys = {output: spec.key for output, spec in by_output.items()}
     checks = [
         dg.AssetCheckSpec(
             ROWS_MATCH,
-            asset=staging,
+            asset=keys["staging"],
             description="The published tables hold as many rows as the ledger says were good and quarantined.",
         ),
         *_budget_spec(asset),
-        *(dg.AssetCheckSpec(check.name, asset=staging, description=check.description) for check in asset.checks),
+        *(dg.AssetCheckSpec(one.name, asset=keys["staging"], description=one.description) for one in asset.checks),
     ]
+    outputs = [*keys, *(check.get_python_identifier() for check in checks)]
 
-    @dg.multi_asset(
-        name=f"conform_{asset.name}",
-        specs=_specs(settings, asset),
-        check_specs=checks,
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        op_tags={"lake/asset": asset.name},
+    @dg.op(
+        name=f"{asset.name}_windows",
+        ins={"landed": dg.In(dg.Nothing)},
+        out={output: dg.Out(dg.Nothing if output in keys else dg.Any) for output in outputs},
+        tags={"lake/asset": asset.name},
     )
-    def conform_asset(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        keys = set(context.partition_keys)
-        first, last = partitions.get_first_partition_key(), partitions.get_last_partition_key()
-        queued_only = QUEUED_ONLY in context.run.tags
-
-        def belongs(window: str) -> bool:
-            # Windows that Dagster has no partition for are brought up to date by whichever run comes first.
-            return window in keys or not (str(first) <= window <= str(last))
-
+    def make_windows(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
+        named = context.has_partition_key or context.has_partition_key_range
+        windows = set(context.partition_keys) if named else set[str]()
         with Ledger(settings) as ledger:
 
             def choose() -> set[str]:
-                queued = set(out_of_date(ledger, asset, belongs))
-                return queued if queued_only else queued | keys
+                return windows if named else set(queued_windows(ledger, asset))
 
             warehouse = warehouse_for(settings)
 
-            def on_spark(windows: Sequence[WindowInput]) -> Made:
-                made = conform_on_spark(context, settings, runner_for(settings), asset, windows)
+            def on_spark(inputs: Sequence[WindowInput]) -> Made:
+                made = conform_on_spark(context, settings, runner_for(settings), asset, inputs)
                 return Made(made.answer.outputs, made.answer.failed, spark_details(made))
 
             run_id, log = context.run.run_id, context.log.info
@@ -154,31 +161,49 @@ def conforming_definition(
             except LakeError as error:
                 raise dg.Failure(str(error)) from error
             counted = warehouse.window_rows(asset, [output.window for output in result.published])
-            for output in (*result.published, *result.held_back):
+            made = [*result.published, *result.held_back]
+            # Dagster calls every partition that a run names materialized, unless the run fails.
+            whole = not result.failed and not (named and result.left)
+            add_windows(context.instance, ledger, asset, [output.window for output in made])
+            for output in made:
                 numbers = window_metadata(output, held_back=bool(output.blocked_by))
-                if output.window in keys:
-                    for key in (conformed_key(asset), staging, quarantine_key(asset)):
+                for key in keys.values():
+                    if named and whole:
                         context.add_asset_metadata(numbers, asset_key=key, partition_key=output.window)
-            totals = _totals(result)
-            made = [output.window for output in (*result.published, *result.held_back)]
-            done = [*made, *result.left]
-            if result.failed:
-                # Only windows that were made are told of: a result for the whole range would show the others green.
-                for window in made:
-                    for key in (conformed_key(asset), staging, quarantine_key(asset)):
-                        context.log_event(dg.AssetMaterialization(key, partition=window, metadata=totals))
+                    else:
+                        context.log_event(dg.AssetMaterialization(key, partition=output.window, metadata=numbers))
+            done = [*(output.window for output in made), *result.left]
+            if not whole:
                 ledger.dequeue(asset, done, result.sequence)
-                raise dg.Failure(_failures(asset, result.failed))
-            yield dg.MaterializeResult(asset_key=conformed_key(asset), metadata=totals)
-            yield dg.MaterializeResult(
-                asset_key=staging, metadata=totals, check_results=list(_check_results(asset, result, counted))
-            )
-            yield dg.MaterializeResult(asset_key=quarantine_key(asset), metadata=totals)
+                raise dg.Failure(_failures(asset, result))
+            totals = _totals(result)
+            for output in keys:
+                yield dg.Output(None, output, metadata=totals)
+            yield from _check_results(asset, result, counted)
             # Only now that the events are stored: a run that dies before leaves its windows queued, and the next one
             # makes them again, so that the marts behind them hear of it.
             ledger.dequeue(asset, done, result.sequence)
 
-    return conform_asset
+    @dg.graph(
+        name=f"conform_{asset.name}",
+        ins={"raw": dg.GraphIn()},
+        out={output: dg.GraphOut() for output in outputs},
+    )
+    def conform_asset(raw: Any) -> dict[str, Any]:
+        made = make_windows(raw)
+        return {output: getattr(made, output) for output in outputs}
+
+    definition = dg.AssetsDefinition.from_graph(
+        conform_asset,
+        keys_by_input_name={"raw": raw_key(asset)},
+        keys_by_output_name=keys,
+        internal_asset_deps={output: {dep.asset_key for dep in spec.deps} for output, spec in by_output.items()},
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=checks,
+    )
+    by_key = {spec.key: spec for spec in by_output.values()}
+    return definition.map_asset_specs(lambda spec: by_key[spec.key].replace_attributes(partitions_def=partitions))
 
 
 def _budget_spec(asset: Asset) -> Iterator[dg.AssetCheckSpec]:
@@ -187,8 +212,9 @@ def _budget_spec(asset: Asset) -> Iterator[dg.AssetCheckSpec]:
         yield dg.AssetCheckSpec(BUDGET, asset=staging_key(asset), description=what)
 
 
-def _failures(asset: Asset, failed: Mapping[str, str]) -> str:
-    (window, reason), *others = sorted(failed.items())
+def _failures(asset: Asset, result: Refresh) -> str:
+    reasons = result.failed or dict.fromkeys(result.left, "retention took the rows that it was made of, so it stays")
+    (window, reason), *others = sorted(reasons.items())
     rest = f" {len(others)} more windows failed: {', '.join(name for name, _ in others[:10])}." if others else ""
     return f"{asset.name} {window} was not published: {reason}{rest}"
 

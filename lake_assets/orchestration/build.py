@@ -10,7 +10,6 @@ from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.orchestration.leftovers import leftovers_asset, leftovers_schedule
 from lake_assets.orchestration.marts import mart_definitions
 from lake_assets.orchestration.metrics import agreement_check, metric_asset, metrics_sensor
-from lake_assets.orchestration.partitions import window_partitions
 from lake_assets.orchestration.reaper import reaper_asset, reaper_schedule
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
 from lake_assets.orchestration.silence_checks import silence_checks, silence_sensor
@@ -22,12 +21,11 @@ from lake_assets.settings import Settings
 def build_definitions(settings: Settings) -> dg.Definitions:
     """The code location of one lake. Raises ContractError when a contract is wrong."""
     assets = read_catalog(settings)
-    partitions = window_partitions(assets.values())
     newest = [versions[-1] for versions in by_dataset(assets.values()).values()]
-    landing = [node for asset in newest for node in landing_definitions(settings, asset, partitions[asset.window])]
-    conforming = [conforming_definition(settings, asset, partitions[asset.window]) for asset in assets.values()]
+    landing = [node for asset in newest for node in landing_definitions(settings, asset)]
+    conforming = [conforming_definition(settings, asset) for asset in assets.values()]
     marts = mart_definitions(settings, assets)
-    sensor = raw_windows_sensor(settings, assets, partitions, mart_graph(marts.assets), [*conforming, *marts.assets])
+    sensor = raw_windows_sensor(settings, assets, mart_graph(marts.assets), [*conforming, *marts.assets])
     metrics = read_metrics(settings, assets)
     counted = [(metric, assets[metric.source]) for metric in metrics.values()]
     expected = [asset for asset in assets.values() if asset.frequency]

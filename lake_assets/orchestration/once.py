@@ -24,9 +24,9 @@ from lake_assets.orchestration.audit import audit
 from lake_assets.orchestration.build import build_definitions, mart_graph
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, staging_key
 from lake_assets.orchestration.metadata import window_metadata
-from lake_assets.orchestration.partitions import window_partitions
+from lake_assets.orchestration.partitions import add_windows
 from lake_assets.orchestration.refresh import observe
-from lake_assets.orchestration.sensors import Graph, raw_events, requests
+from lake_assets.orchestration.sensors import Graph, raw_events, request_for
 from lake_assets.orchestration.targets import mart_access_for
 from lake_assets.project import read_catalog
 from lake_assets.settings import Settings
@@ -69,6 +69,9 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
         landed, _ = observe(settings, ledger, list(assets.values()), before)
         pending = ledger.pending(list(assets))
     with _instance(settings) as instance:
+        with Ledger(settings) as ledger:
+            for name, windows in landed.items():
+                add_windows(instance, ledger, assets[name], [window.window for window in windows])
         for event in raw_events(assets, landed, before):
             instance.report_runless_asset_event(event)
         _make(settings, instance, assets, pending, report, on_progress)
@@ -139,13 +142,15 @@ def _make(
     report: RunReport,
     on_progress: Callable[[str], None],
 ) -> None:
-    """Executes the runs that the sensor would ask for, one after the other, in this process."""
-    for request in requests(pending, assets, window_partitions(assets.values()), _graph(settings)):
-        keys = request.run.asset_selection or ()
-        on_progress(", ".join(sorted(".".join(key.path) for key in keys)))
-        with Ledger(settings) as ledger:
-            ledger.mark_requested(request.entries)
-        _execute(settings, instance, assets, keys, request.run.tags, report)
+    """Execute the run that the sensor would ask for, in this process."""
+    request = request_for(pending, assets, _graph(settings))
+    if request is None:
+        return
+    keys = request.run.asset_selection or ()
+    on_progress(", ".join(sorted(".".join(key.path) for key in keys)))
+    with Ledger(settings) as ledger:
+        ledger.mark_requested(request.entries)
+    _execute(settings, instance, assets, keys, request.run.tags, report)
 
 
 def _execute(
@@ -218,7 +223,8 @@ def _collect(report: RunReport, result: dg.ExecuteInProcessResult, assets: Mappi
     for event in result.get_step_failure_events():
         error = event.step_failure_data.error
         cause = error.cause or error if error else None
-        report.failed[event.step_key or "run"] = _told(cause.message) if cause else "failed"
+        # The step of an asset stands in a graph of its own, which has the name.
+        report.failed[(event.step_key or "run").partition(".")[0]] = _told(cause.message) if cause else "failed"
 
 
 def _told(message: str) -> str:

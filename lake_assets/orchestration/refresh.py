@@ -70,9 +70,9 @@ def observe(
     return landed, found.cursors
 
 
-def out_of_date(ledger: Ledger, asset: Asset, within: Callable[[str], bool]) -> list[str]:
-    """The asset's queued windows that `within` accepts, in window order."""
-    return sorted({entry.window for entry in ledger.pending([asset.name]) if within(entry.window)})
+def queued_windows(ledger: Ledger, asset: Asset) -> list[str]:
+    """Return the asset's queued windows, in window order."""
+    return sorted({entry.window for entry in ledger.pending([asset.name])})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from lake_assets.catalog.model import Asset, WindowSize
+from lake_assets.catalog.model import Asset
 from lake_assets.catalog.versions import by_dataset
 from lake_assets.ledger.ledger import Landed, Ledger, Pending
 from lake_assets.orchestration.assets import QUEUED_ONLY
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key
 from lake_assets.orchestration.metadata import landed_metadata
-from lake_assets.orchestration.partitions import spans
+from lake_assets.orchestration.partitions import add_windows
 from lake_assets.orchestration.refresh import observe
 from lake_assets.settings import Settings
 
@@ -21,9 +21,6 @@ from lake_assets.settings import Settings
 INTERVAL_SECONDS = 5
 # A window that is still queued this long after a run was asked for it (because the run failed) is asked for again.
 RETRY_AFTER = timedelta(minutes=10)
-# Windows that are this close together share a run; scattered late events make so many runs at the most.
-GAP, RANGES = 7, 3
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,6 @@ class Graph:
 def raw_windows_sensor(
     settings: Settings,
     assets: Mapping[str, Asset],
-    partitions: Mapping[WindowSize, dg.TimeWindowPartitionsDefinition],
     graph: Graph,
     targets: Sequence[dg.AssetsDefinition],
 ) -> dg.SensorDefinition:
@@ -66,9 +62,11 @@ def raw_windows_sensor(
             # One run at a time: what lands meanwhile is taken by the next one, together.
             if not _running(context.instance):
                 entries = due(ledger.pending(list(assets)), datetime.now(UTC), _newest_run(context.instance))
-                request = next(requests(entries, assets, partitions, graph), None)
+                request = request_for(entries, assets, graph)
             if request is not None:
                 ledger.mark_requested(request.entries)
+            for name, windows in landed.items():
+                add_windows(context.instance, ledger, assets[name], [window.window for window in windows])
         return dg.SensorResult(
             asset_events=list(raw_events(assets, landed, since)),
             run_requests=[request.run] if request else [],
@@ -140,30 +138,15 @@ class Request:
     entries: Sequence[Pending]
 
 
-def requests(
-    pending: Sequence[Pending],
-    assets: Mapping[str, Asset],
-    partitions: Mapping[WindowSize, dg.TimeWindowPartitionsDefinition],
-    graph: Graph,
-) -> Iterator[Request]:
-    """Runs that bring the queued windows up to date, at most `RANGES` for each window size, newest windows first.
+def request_for(pending: Sequence[Pending], assets: Mapping[str, Asset], graph: Graph) -> Request | None:
+    """Return the run that brings the queued windows up to date; None when nothing is queued.
 
-    Each holds the marts behind the assets it changes, so that a mart joined from two of them is built once.
+    It holds the marts behind the assets it changes, so that a mart joined from two of them is built once. It names no
+    partitions: which windows an asset has in the queue, its step asks the ledger.
     """
-    for size, definition in partitions.items():
-        queued = [entry for entry in pending if assets[entry.asset].window == size]
-        ranges = spans([entry.window for entry in queued], size, definition, GAP, RANGES)
-        for place, (first, last) in enumerate(reversed(ranges)):
-            # Windows that Dagster has no partition for go with the first run.
-            outside = [e for e in queued if not any(a <= e.window <= b for a, b in ranges)] if place == 0 else []
-            entries = [entry for entry in queued if first <= entry.window <= last] + outside
-            names = sorted({entry.asset for entry in entries})
-            staging = [staging_key(assets[name]) for name in names]
-            made = [key(assets[name]) for name in names for key in (conformed_key, staging_key, quarantine_key)]
-            yield Request(
-                dg.RunRequest(
-                    asset_selection=[*made, *graph.behind(staging)],
-                    tags={RANGE_START: first, RANGE_END: last, QUEUED_ONLY: "true"},
-                ),
-                entries,
-            )
+    names = sorted({entry.asset for entry in pending})
+    if not names:
+        return None
+    staging = [staging_key(assets[name]) for name in names]
+    made = [key(assets[name]) for name in names for key in (conformed_key, staging_key, quarantine_key)]
+    return Request(dg.RunRequest(asset_selection=[*made, *graph.behind(staging)], tags={QUEUED_ONLY: "true"}), pending)

@@ -9,7 +9,7 @@ import pytest
 from lake_assets.orchestration.marts import mart_condition
 from tests.stack.conditions import wait_until
 
-WINDOWS = dg.DailyPartitionsDefinition("2024-01-01")
+WINDOWS = dg.DynamicPartitionsDefinition(name="windows")
 STAGING, OTHER, MART = dg.AssetKey("staging"), dg.AssetKey("other"), dg.AssetKey("mart")
 OLD, NEW = "2024-01-03", "2026-03-01"
 
@@ -45,6 +45,7 @@ class Lake:
         return result.get_num_requested(MART)
 
     def publish(self, window: str = NEW, key: dg.AssetKey = STAGING) -> None:
+        self.instance.add_dynamic_partitions("windows", [window])
         self.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=window))
 
     def make_mart(self) -> None:

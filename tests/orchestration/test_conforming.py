@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -13,7 +14,6 @@ from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, staging_key
-from lake_assets.orchestration.partitions import window_partitions
 from lake_assets.orchestration.refresh import observe
 from lake_assets.settings import Settings
 from lake_assets.warehouse.ducklake import DuckLake
@@ -41,11 +41,10 @@ def queued(visits: Visits) -> set[str]:
         return {entry.window for entry in ledger.pending([visits.asset.name])}
 
 
-def run(visits: Visits, instance: dg.DagsterInstance, day: str, *, queued_only: bool = True) -> bool:
-    """One run of the asset's step, as the sensor asks for it; whether it succeeded."""
-    asset = visits.asset
-    definition = conforming_definition(visits.settings, asset, window_partitions([asset])[asset.window])
-    tags = {QUEUED_ONLY: "true"} if queued_only else {}
+def run(visits: Visits, instance: dg.DagsterInstance, day: str | None = None) -> bool:
+    """One run of the asset's step, of the queue or of a day that somebody names; whether it succeeded."""
+    tags = {} if day else {QUEUED_ONLY: "true"}
+    definition = conforming_definition(visits.settings, visits.asset)
     done = dg.materialize([definition], instance=instance, partition_key=day, tags=tags, raise_on_error=False)
     return done.success
 
@@ -63,10 +62,10 @@ def test_window_leaves_the_queue_when_its_events_are_stored(visits: Visits, monk
             genuine(self, asset, windows, sequence)
 
         monkeypatch.setattr(Ledger, "dequeue", dequeue)
-        assert run(visits, instance, DAYS[0])
+        assert run(visits, instance)
     assert stored == [[True, True, True]]
-    assert queued(visits) == {DAYS[1]}
-    assert visits.staged() == ["v1"]
+    assert queued(visits) == set()
+    assert visits.staged() == ["v1", "v3"]
 
 
 def test_what_landed_after_the_snapshot_that_was_read_stays_queued(visits: Visits) -> None:
@@ -79,18 +78,19 @@ def test_what_landed_after_the_snapshot_that_was_read_stays_queued(visits: Visit
     assert [(entry.window, entry.sequence) for entry in left] == [(DAYS[0], first + 1)]
 
 
-def test_run_that_is_asked_for_the_queue_makes_no_other_window(visits: Visits) -> None:
+def test_run_of_the_queue_makes_no_window_that_is_not_queued(visits: Visits) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        assert run(visits, instance, DAYS[0])
+        assert run(visits, instance)
         before = loaded(visits)
-        assert run(visits, instance, DAYS[0])
+        assert run(visits, instance)
         assert loaded(visits) == before, "nothing was queued"
-        assert run(visits, instance, DAYS[0], queued_only=False)
-    assert loaded(visits) > before, "a backfill makes its range"
+        assert run(visits, instance, DAYS[0])
+    first, second = loaded(visits)
+    assert (first > before[0], second) == (True, before[1]), "a backfill makes what it names"
 
 
-def loaded(visits: Visits) -> list[tuple[object, ...]]:
-    return visits.rows("_loaded_at")
+def loaded(visits: Visits) -> list[Any]:
+    return [at for _, at in visits.rows("visit_id, _loaded_at")]
 
 
 def failing(visits: Visits, change: Callable[[WindowOutput], WindowOutput]) -> Sequence[WindowOutput]:

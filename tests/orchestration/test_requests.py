@@ -1,4 +1,4 @@
-"""Which runs follow from a queue: newest windows first, few of them, and marts with the assets they are joined from."""
+"""The run that follows from a queue: every window in it, and the marts behind their assets."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -7,29 +7,19 @@ import dagster as dg
 
 from lake_assets.catalog.model import Asset, Field, FieldType
 from lake_assets.ledger.ledger import Pending
-from lake_assets.orchestration.assets import conforming_definition
+from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition
 from lake_assets.orchestration.keys import staging_key
-from lake_assets.orchestration.partitions import spans, window_partitions
-from lake_assets.orchestration.sensors import (
-    RANGE_END,
-    RANGE_START,
-    RETRY_AFTER,
-    Graph,
-    due,
-    raw_windows_sensor,
-    requests,
-)
+from lake_assets.orchestration.sensors import RETRY_AFTER, Graph, due, raw_windows_sensor, request_for
 from lake_assets.settings import load_settings
 
 LEADS = Asset(
     "leads", "crm", "1.0.0", "", ("a@example.com",), (Field("at", FieldType("timestamp")),), (), "at", date(2020, 1, 1)
 )  # fmt: skip
 CONTRACTS = replace(LEADS, dataset="contracts")
-HOURLY = replace(LEADS, dataset="clicks", window="hour", start=date.today() - timedelta(days=3))
+HOURLY = replace(LEADS, dataset="clicks", window="hour")
 ASSETS = {asset.name: asset for asset in (LEADS, CONTRACTS, HOURLY)}
 FUNNEL = dg.AssetKey(["funnel_data_mart", "funnel"])
 GRAPH = Graph({FUNNEL: frozenset([staging_key(LEADS), staging_key(CONTRACTS)])}, {FUNNEL: None})
-PARTITIONS = window_partitions(ASSETS.values())
 
 
 def queued(asset: str, *windows: str) -> list[Pending]:
@@ -38,67 +28,39 @@ def queued(asset: str, *windows: str) -> list[Pending]:
 
 
 def test_a_mart_joined_from_two_changed_assets_is_in_one_run() -> None:
-    found = list(
-        requests([*queued("leads", "2026-01-02"), *queued("contracts", "2026-01-03")], ASSETS, PARTITIONS, GRAPH)
-    )
-    (request,) = found
+    pending = [*queued("leads", "2026-01-02"), *queued("contracts", "2026-01-03")]
+    request = request_for(pending, ASSETS, GRAPH)
+    assert request is not None
     keys = list(request.run.asset_selection or ())
     assert {staging_key(LEADS), staging_key(CONTRACTS)} <= set(keys)
     assert keys.count(FUNNEL) == 1
-    assert (request.run.tags[RANGE_START], request.run.tags[RANGE_END]) == ("2026-01-02", "2026-01-03")
 
 
 def test_an_asset_that_did_not_change_is_not_in_the_run() -> None:
-    (request,) = requests(queued("leads", "2026-01-02"), ASSETS, PARTITIONS, GRAPH)
+    request = request_for(queued("leads", "2026-01-02"), ASSETS, GRAPH)
+    assert request is not None
     assert staging_key(CONTRACTS) not in (request.run.asset_selection or ())
 
 
-def test_the_newest_windows_come_first_and_a_late_one_in_a_run_of_its_own() -> None:
-    found = list(requests(queued("leads", "2025-01-01", "2026-01-02", "2026-01-03"), ASSETS, PARTITIONS, GRAPH))
-    assert [(r.run.tags[RANGE_START], r.run.tags[RANGE_END]) for r in found] == [
-        ("2026-01-02", "2026-01-03"),
-        ("2025-01-01", "2025-01-01"),
-    ]
+def test_windows_of_any_time_and_size_share_a_run_that_names_none() -> None:
+    pending = [*queued("leads", "0999-05-05", "2026-01-02", "9998-12-31"), *queued("clicks", "2026-01-02-10:00")]
+    request = request_for(pending, ASSETS, GRAPH)
+    assert request is not None
+    assert request.entries == pending
+    assert request.run.partition_key is None
+    assert set(request.run.tags) == {QUEUED_ONLY}
 
 
-def test_every_queued_window_is_in_exactly_one_request() -> None:
-    windows = [f"2026-0{month}-{day:02d}" for month in range(1, 8) for day in (1, 9, 17)]
-    found = list(requests(queued("leads", *windows, "1999-05-05"), ASSETS, PARTITIONS, GRAPH))
-    assert len(found) <= 3
-    assert sorted(entry.window for request in found for entry in request.entries) == sorted([*windows, "1999-05-05"])
-
-
-def test_hours_and_days_are_asked_for_apart() -> None:
-    hour = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%d-%H:00")
-    found = list(requests([*queued("clicks", hour), *queued("leads", "2026-01-02")], ASSETS, PARTITIONS, GRAPH))
-    assert sorted(r.run.tags[RANGE_START] for r in found) == sorted([hour, "2026-01-02"])
+def test_an_empty_queue_asks_for_no_run() -> None:
+    assert request_for([], ASSETS, GRAPH) is None
 
 
 def test_dagster_loads_a_lake_of_hours_and_days() -> None:
     """One job of both was refused, so neither code server nor daemon started."""
     settings = load_settings()
-    conforming = [conforming_definition(settings, asset, PARTITIONS[asset.window]) for asset in ASSETS.values()]
-    sensor = raw_windows_sensor(settings, ASSETS, PARTITIONS, GRAPH, conforming)
+    conforming = [conforming_definition(settings, asset) for asset in ASSETS.values()]
+    sensor = raw_windows_sensor(settings, ASSETS, GRAPH, conforming)
     dg.Definitions(assets=conforming, sensors=[sensor]).get_repository_def().load_all_definitions()
-
-
-def test_windows_from_before_the_contracts_start_still_get_a_run() -> None:
-    (request,) = requests(queued("leads", "1999-05-05"), ASSETS, PARTITIONS, GRAPH)
-    assert request.run.tags[RANGE_START] == "2020-01-01"
-    assert [entry.window for entry in request.entries] == ["1999-05-05"]
-
-
-def test_ranges_are_cut_at_the_widest_holes() -> None:
-    days = ["2026-01-01", "2026-01-20", "2026-03-01", "2026-03-30"]
-    assert spans(days, "day", PARTITIONS["day"], gap=7, most=2) == [
-        ("2026-01-01", "2026-01-20"),
-        ("2026-03-01", "2026-03-30"),
-    ]
-
-
-def test_the_window_that_the_broker_lets_producers_reach_is_a_partition() -> None:
-    tomorrow = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%d")
-    assert tomorrow in PARTITIONS["day"].get_partition_keys()
 
 
 def test_a_window_is_requested_again_when_its_run_did_not_make_it() -> None:

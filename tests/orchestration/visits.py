@@ -24,7 +24,7 @@ from lake_assets.landing.files import plain_path, window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.ledger.ledger import Ledger, Pending
-from lake_assets.orchestration.refresh import Refresh, observe, out_of_date, refresh
+from lake_assets.orchestration.refresh import Refresh, observe, queued_windows, refresh
 from lake_assets.orchestration.replay import Replayed, replay, select
 from lake_assets.orchestration.targets import warehouse_for
 from lake_assets.settings import Settings
@@ -139,7 +139,7 @@ class Visits:
         """All that has landed and all that is queued."""
         with Ledger(self.settings) as ledger:
             observe(self.settings, ledger, [self.asset], ledger.cursors())
-            return self._made(ledger, lambda: set(out_of_date(ledger, self.asset, lambda _: True)))
+            return self._made(ledger, lambda: set(queued_windows(ledger, self.asset)))
 
     def _made(self, ledger: Ledger, chosen: Callable[[], set[str]]) -> Refresh:
         def no_spark(_: object) -> Any:
