@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup jars jars-lock up down demo spark-dist test smoke check clean
+.PHONY: help setup jars jars-lock up down demo spark-dist test test-quick smoke check clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -36,10 +36,16 @@ SPARK_PLATFORM ?= x86_64-manylinux_2_28
 spark-dist: setup ## Make what a Spark cluster needs: job, zip, and an archive for SPARK_PYTHON on SPARK_PLATFORM.
 	@$(VENV)/python -m lake_assets.stack.spark_dist --python $(SPARK_PYTHON) --platform $(SPARK_PLATFORM)
 
-# Two at once, because each waits for servers half of the time; the files in order, because those of a folder share a stack.
-test: setup ## Run the tests.
+# More workers than cores, because each waits for servers half of the time. A worker has a stack of its own, 1.5 GB.
+TEST_WORKERS ?= 3
+# A file at a time to each worker, in the order of tests/results/seconds.py: the longest first.
+PYTEST = $(VENV)/python -m pytest --dist loadfile --no-loadscope-reorder
+test: setup ## Run the tests: TEST_WORKERS (3) processes at once.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
-	@$(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --junitxml=.reports/tests.xml
+	@$(PYTEST) -n $(TEST_WORKERS) --junitxml=.reports/tests.xml
+
+test-quick: setup ## Run the tests that need no server and no JVM.
+	@$(PYTEST) -n 2 -m "not server"
 
 smoke: setup ## Run the example in a real account: LAKE_TARGET, LAKE_BUCKET and its credentials say which.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests

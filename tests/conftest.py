@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from lake_assets.settings import Settings, load_settings
+from lake_assets.stack import postgres
 from lake_assets.stack.lifecycle import down, up
+from tests.results.seconds import longest_first
+from tests.stack.servers import needs_server, no_servers, starts_server
 from tests.stack.worker import CREDENTIALS, SMOKE
 
 # dbt too: without the resident one, each `lake run` and each changed project starts a dbt of its own.
@@ -19,11 +22,34 @@ SERVERS = ("postgres", "kafka", "connect", "dbt")
 JVM = "-XX:TieredStopAtLevel=1"
 
 
+# A process that is killed loses nothing by it, only a machine that loses its power.
+POSTGRES = "fsync = off\n"
+
+
 def pytest_configure() -> None:
     os.environ.setdefault("JAVA_TOOL_OPTIONS", JVM)
+    postgres.CONFIG += POSTGRES
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` is looked at
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if needs_server(item):
+            item.add_marker("server")
+    if hasattr(config, "workerinput"):
+        longest_first(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if item.get_closest_marker("server"):
+        return (yield)
+    with no_servers():
+        return (yield)
 
 
 @pytest.fixture(scope="session")
+@starts_server
 def stack() -> Generator[Settings]:
     """The settings of a fresh lake whose Postgres, Kafka, Connect and dbt run; `LAKE_HOME` names it for the session.
 

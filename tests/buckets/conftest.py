@@ -1,23 +1,20 @@
 """One lake for each kind of bucket, all on the session's servers: a database, domains and a home of its own each."""
 
-import json
 import os
 import re
 import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lake_assets.orchestration.dbt_client import ADDRESS
 from lake_assets.settings import PROJECT, Settings
-from lake_assets.stack.dagster import prepare_dagster
 from lake_assets.stack.layout import Layout, socket_path
-from lake_assets.stack.roles import bootstrap
 from tests.buckets.doubles import DOUBLES, Bucket
 from tests.end_to_end.conftest import Lake
+from tests.stack.beside import make_beside
 from tests.stack.worker import remove_connectors
 
 
@@ -52,29 +49,11 @@ def applied_lake(stack: Settings, folder: Path, scheme: str, bucket: Bucket) -> 
 
 def make_lake(stack: Settings, folder: Path, scheme: str, bucket: Bucket, assets: Sequence[str] = ("sales",)) -> Lake:
     """A lake beside the session's, not applied yet, with these of the example's assets."""
-    settings = replace(
-        stack,
-        # The worker reads its password from nowhere but this folder.
-        home=Layout(stack.home).connect_secrets / scheme,
-        bucket=bucket.url,
-        postgres=replace(stack.postgres, dbname=f"lake_{scheme}"),
-    )
-    bootstrap(settings.postgres, settings.postgres.conninfo("lake_admin", "postgres"), {}, embedded=True)
-    layout = Layout(settings.home)
-    layout.home.mkdir()
-    layout.create()
-    secrets = Layout(stack.home).secrets
-    for secret in [*secrets.glob("*"), *secrets.glob("connect/*")]:
-        if secret.is_file():
-            copy = layout.secrets / secret.relative_to(secrets)
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copy2(secret, copy)
-    addresses = json.loads((stack.home / "stack.json").read_text("utf-8"))
-    own = {"postgres_dbname": settings.postgres.dbname, "bucket": settings.bucket}
-    layout.stack_file.write_text(json.dumps({**addresses, **own}), "utf-8")
-    prepare_dagster(settings, layout, 0)
+    # The worker reads its password from nowhere but this folder.
+    home = Layout(stack.home).connect_secrets / scheme
+    settings = make_beside(stack, home, f"lake_{scheme}", bucket.url)
     # The session's dbt is this lake's too: a call brings its own environment.
-    (layout.home / ADDRESS).write_text(str(socket_path(stack.home, Path(ADDRESS).name)), "utf-8")
+    (home / ADDRESS).write_text(str(socket_path(stack.home, Path(ADDRESS).name)), "utf-8")
     copy_contracts(folder / "catalog", scheme, assets)
     shutil.copytree(PROJECT / "dbt_project", folder / "dbt", ignore=shutil.ignore_patterns("target", "logs"))
     environment: Mapping[str, str] = {

@@ -17,6 +17,7 @@ from lake_assets.conform.request import Request
 from lake_assets.errors import LakeError
 from lake_assets.settings import PROJECT
 from tests.conform.records import ORDERS, Conformed, Record, write_raw
+from tests.stack.servers import starts_server
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,6 +27,7 @@ Engine = Callable[..., tuple[WindowOutput, ...]]
 
 
 @pytest.fixture(scope="session")
+@starts_server
 def spark() -> Generator["SparkSession"]:
     """One real local session, with the job's modules as its workers find them in the job's zip."""
     paths = os.pathsep.join((str(PROJECT), str(PROJECT / "spark"), str(PROJECT / "tests" / "conform")))

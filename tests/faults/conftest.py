@@ -22,7 +22,7 @@ def visits(stack: Settings, tmp_path: Path) -> Visits:
     return made
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def lake(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Generator[Lake]:
     """Sales of a domain of its own, in a folder."""
     folder = tmp_path_factory.mktemp("faults")

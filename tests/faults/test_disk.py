@@ -16,9 +16,11 @@ from tests.end_to_end.conftest import Lake
 from tests.faults.folders import small
 from tests.faults.sales import landed, send
 from tests.stack.conditions import wait_until
+from tests.stack.servers import starts_server
 
 
 @pytest.fixture
+@starts_server
 def lake(tmp_path: Path) -> Generator[Lake]:
     """A stack of its own with all its data on a small disk, and the example's sales."""
     # As short as the sockets in it need.

@@ -16,6 +16,7 @@ from lake_assets.stack.lifecycle import down, up
 from lake_assets.warehouse.marts import mart_schemas, write_dbt_sources
 from lake_assets.warehouse.postgres_marts import PostgresMarts
 from tests.marts.mart_lake import Dbt, call_dbt, fill_staging
+from tests.stack.servers import starts_server
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +25,7 @@ def catalog() -> Mapping[str, Asset]:
 
 
 @pytest.fixture(scope="session")
+@starts_server
 def session_lake(catalog: Mapping[str, Asset]) -> Generator[Settings]:
     home = Path(tempfile.mkdtemp(prefix="lake-"))
     home.chmod(0o755)

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,20 +12,36 @@ import pytest
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.lifecycle import down, up
 from tests.marts.cloud_lakes import CLOUDS, variables
+from tests.stack.beside import make_beside
+from tests.stack.servers import starts_server
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+@starts_server
+def postgres() -> Generator[Settings]:
+    """A lake whose Postgres alone runs."""
+    home = Path(tempfile.mkdtemp(prefix="lake-"))
+    try:
+        # Only while it starts and ends: tests of other folders have lakes of their own.
+        with variables({"LAKE_HOME": str(home)}):
+            up(parts=("postgres",))
+            settings = load_settings()
+        yield settings
+    finally:
+        with variables({"LAKE_HOME": str(home)}):
+            down()
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def lake() -> Generator[Settings]:
-    """A lake whose Postgres alone runs."""
-    home = Path(tempfile.mkdtemp(prefix="lake-"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAKE_HOME", str(home))
-        try:
-            up(parts=("postgres",))
-            yield load_settings()
-        finally:
-            down()
-            shutil.rmtree(home, ignore_errors=True)
+def lake(postgres: Settings, tmp_path_factory: pytest.TempPathFactory) -> Generator[Settings]:
+    """A lake of the module's own on that Postgres."""
+    home = tmp_path_factory.mktemp("beside") / "lake"
+    with variables({"LAKE_HOME": str(home)}):
+        make_beside(postgres, home, f"lake{next(_numbers)}")
+        yield load_settings()
 
 
 @pytest.fixture(scope="module", params=CLOUDS)

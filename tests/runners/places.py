@@ -14,11 +14,12 @@ from lake_assets.conform.runners.dataproc_batch import DataprocBatch
 from lake_assets.conform.runners.emr import Emr
 from lake_assets.conform.runners.emr_serverless import EmrServerless
 from lake_assets.settings import Settings
-from tests.runners.doubles import dataproc, emr, emr_serverless
+from tests.runners.doubles import emr, emr_serverless
 from tests.runners.doubles.machine import Machine
 
 INTERVAL = 0.05
 TAGS = {"lake-asset": "orders", "lake-windows": "2026-01-01T00..2026-01-01T05", "lake-run": "5F2c-1"}
+DATAPROC_CLUSTER = "everyones"
 STAND_IN = Path(__file__).with_name("doubles") / "stand_in.py"
 
 
@@ -73,7 +74,7 @@ def environment(name: str) -> dict[str, str]:
         case "emr-made":
             return {**AWS, "LAKE_EMR_RELEASE": "emr-7.13.0"}
         case "dataproc-given":
-            return {**GCP, "LAKE_DATAPROC_CLUSTER": dataproc.GIVEN}
+            return {**GCP, "LAKE_DATAPROC_CLUSTER": DATAPROC_CLUSTER}
         case "dataproc-made":
             return {**GCP, "LAKE_DATAPROC_IMAGE": "2.3-debian12"}
         case _:
@@ -139,7 +140,10 @@ def _emr(name: str, machine: Machine, settings: Settings, set_variable: Callable
 
 
 def _dataproc(name: str, machine: Machine, settings: Settings) -> Place:
-    double = dataproc.DataprocDouble(machine)
+    # Google's messages take 2 s, which each process that only collects tests would spend.
+    from tests.runners.doubles.dataproc import DataprocDouble
+
+    double = DataprocDouble(machine, DATAPROC_CLUSTER)
     parent = f"projects/{GCP['LAKE_DATAPROC_PROJECT']}/locations/{GCP['LAKE_DATAPROC_REGION']}/batches"
     batch = name == "dataproc-batch"
     kind = DataprocBatch if batch else Dataproc
@@ -150,7 +154,7 @@ def _dataproc(name: str, machine: Machine, settings: Settings) -> Place:
         fresh=lambda: kind.from_environment(settings, double.channel),
         tags=lambda job: dict((double.batches[f"{parent}/{job}"] if batch else double.jobs[job]).asked.labels),
         alive=double.alive,
-        given={dataproc.GIVEN},
+        given={DATAPROC_CLUSTER},
         busy=lambda: double.faults.extend(["GetBatch" if batch else "GetJob"] * 2),
         lose_answer=lambda: double.faults.append("!CreateBatch" if batch else "!SubmitJob"),
         close=double.close,

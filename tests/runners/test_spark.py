@@ -17,6 +17,8 @@ from tests.conform.records import ORDERS, Record, write_raw
 from tests.runners.doubles.machine import Machine
 from tests.runners.places import Place, open_place
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(params=["emr-serverless", "emr-made", "dataproc-made", "dataproc-batch"])
 def place(

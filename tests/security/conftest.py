@@ -9,6 +9,7 @@ import pytest
 
 from lake_assets.settings import Settings, load_settings
 from tests.security.own import WAYS, Own, connect, kafka, postgres
+from tests.stack.servers import starts_server
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +27,14 @@ def own() -> Generator[Own]:
 
 
 @pytest.fixture(scope="module")
+@starts_server
 def own_kafka(own: Own) -> Generator[Settings]:
     with kafka(own):
         yield load_settings()
 
 
 @pytest.fixture(scope="module")
+@starts_server
 def own_postgres(own: Own) -> Generator[Settings]:
     with postgres(own):
         yield load_settings()

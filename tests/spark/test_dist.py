@@ -21,6 +21,7 @@ from lake_assets.stack.setup import find_uv
 from lake_assets.stack.spark_dist import environment, spark_dist
 from tests.conform.records import ORDERS, Record, write_raw
 
+pytestmark = pytest.mark.server
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 PLATFORM = {
     ("Linux", "x86_64"): "x86_64-manylinux_2_28",

@@ -27,6 +27,7 @@ from tests.buckets.doubles import s3
 from tests.stack.conditions import wait_until
 from tests.stack.worker import CREDENTIALS
 
+pytestmark = pytest.mark.server
 ROWS = 150_000
 
 

@@ -18,11 +18,13 @@ from lake_assets.settings import load_settings
 from lake_assets.stack.lifecycle import PartStatus, down, reload_definitions, status, up
 from lake_assets.stack.run_launcher import WatchedRunLauncher
 from tests.stack.conditions import wait_until
+from tests.stack.servers import starts_server
 
 PARTS = ["daemon", "webserver"]
 
 
 @pytest.fixture(scope="module")
+@starts_server
 def dagster_lake() -> Generator[Path]:
     """A lake of its own with Postgres and Dagster; `LAKE_HOME` names it."""
     home = Path(tempfile.mkdtemp(prefix="lake-"))

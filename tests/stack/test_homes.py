@@ -23,6 +23,7 @@ from lake_assets.stack.postgres import postgres_program, prepare_postgres
 from lake_assets.stack.roles import RolesError
 from lake_assets.stack.supervisor import Supervisor, owned_processes
 from tests.stack.conditions import wait_until
+from tests.stack.servers import starts_server
 
 
 @contextmanager
@@ -34,6 +35,7 @@ def at(home: Path) -> Generator[Layout]:
 
 
 @pytest.fixture
+@starts_server
 def homes() -> Generator[tuple[Path, Path]]:
     """Two empty homes on a short path; whatever runs in them is ended afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="lake-"))

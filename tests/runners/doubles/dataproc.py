@@ -16,7 +16,6 @@ from google.protobuf.empty_pb2 import Empty
 
 from tests.runners.doubles.machine import Launched, Machine, Submission
 
-GIVEN = "everyones"
 _PACKAGE = "google.cloud.dataproc.v1"
 
 
@@ -46,13 +45,13 @@ class DataprocDouble:
     """`calls` are the methods in order. `faults` are methods whose next call is UNAVAILABLE or, with a leading `!`,
     is carried out and then UNAVAILABLE. `broken` clusters never start."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, given: str) -> None:
         self.calls: list[str] = []
         self.faults: list[str] = []
         self.broken = False
         self.jobs: dict[str, Ran] = {}
         self.batches: dict[str, Ran] = {}
-        self.clusters = {GIVEN: _cluster(GIVEN, {})}
+        self.clusters = {given: _cluster(given, {})}
         self._machine = machine
         self._server = grpc.server(ThreadPoolExecutor(2))
         methods: dict[str, tuple[str, type, Callable[[Any], Any]]] = {
