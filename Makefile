@@ -16,8 +16,9 @@ ifeq ($(PYTHON),)
 endif
 	@$(PYTHON) -m lake_assets.stack.setup
 
-jars: setup ## Fetch the jars of connectors/jars.lock that are missing.
+jars: setup ## Fetch the jars of connectors/jars.lock that are missing, and prepare servers that start faster.
 	@$(VENV)/python -m lake_assets.stack.jars
+	@$(VENV)/python -m lake_assets.stack.archive_making
 
 jars-lock: setup ## Resolve connectors/ivy.xml again and write connectors/jars.lock.
 	@$(VENV)/python -m lake_assets.stack.jar_lock
@@ -39,6 +40,7 @@ spark-dist: setup ## Make what a Spark cluster needs: job, zip, and an archive f
 # Two at once, because each waits for servers half of the time; the files in order, because those of a folder share a stack.
 test: setup ## Run the tests.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
+	@$(VENV)/python -m lake_assets.stack.archive_making
 	@$(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 smoke: setup ## Run the example in a real account: LAKE_TARGET, LAKE_BUCKET and its credentials say which.
