@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -119,8 +120,11 @@ def _wait(condition: Callable[[], bool], *processes: "subprocess.Popen[bytes]") 
 
 def _is_complete(java: str, jars: Path, archive: Path) -> bool:
     """Whether a JVM takes the archive, checksums and all; it is on the disk then."""
-    check = ["-Xshare:on", "-XX:+VerifySharedSpaces", f"-XX:SharedArchiveFile={archive}", "-cp", f"{jars / 'kafka'}/*"]
-    if subprocess.run([java, *check, "-version"], capture_output=True, check=False).returncode != 0:
+    check = [
+        *("-Xshare:on", "-XX:+VerifySharedSpaces", f"-XX:SharedArchiveFile={archive}"),
+        *("-XX:+SuppressFatalErrorMessage", "-cp", f"{jars / 'kafka'}/*", "-version"),
+    ]
+    if subprocess.run([java, *check], capture_output=True, check=False).returncode != 0:
         return False
     with archive.open("rb") as file:
         os.fsync(file.fileno())
@@ -128,6 +132,7 @@ def _is_complete(java: str, jars: Path, archive: Path) -> bool:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers end with it
     try:
         java, jars = find_java(), jars_folder()
         if archive_folder(java, jars).exists():

@@ -4,7 +4,9 @@ import shutil
 import subprocess
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 
@@ -86,8 +88,14 @@ def test_a_java_that_makes_none_is_tried_once(tmp_path: Path) -> None:
 
 
 def test_two_who_make_them_at_once_start_the_servers_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs: list[Path] = []
-    monkeypatch.setattr(archive_making, "_run_servers", lambda _java, _jars, folder: runs.append(folder))
+    runs, both = list[Path](), Barrier(2)
+
+    def run(_java: str, _jars: Path, folder: Path) -> None:
+        runs.append(folder)
+        with suppress(BrokenBarrierError):
+            both.wait(1)  # in vain
+
+    monkeypatch.setattr(archive_making, "_run_servers", run)
     with ThreadPoolExecutor(2) as pool:
         made = [pool.submit(make_archives, find_java(), tmp_path) for _ in range(2)]
     assert [one.result() for one in made] == [(), ()]
