@@ -16,8 +16,9 @@ ifeq ($(PYTHON),)
 endif
 	@$(PYTHON) -m lake_assets.stack.setup
 
-jars: setup ## Fetch the jars of connectors/jars.lock that are missing.
+jars: setup ## Fetch the jars of connectors/jars.lock that are missing, and prepare servers that start faster.
 	@$(VENV)/python -m lake_assets.stack.jars
+	@$(VENV)/python -m lake_assets.stack.archive_making
 
 jars-lock: setup ## Resolve connectors/ivy.xml again and write connectors/jars.lock.
 	@$(VENV)/python -m lake_assets.stack.jar_lock
@@ -42,6 +43,7 @@ TEST_WORKERS ?= 3
 PYTEST = $(VENV)/python -m pytest --dist loadfile --no-loadscope-reorder
 test: setup ## Run the tests: TEST_WORKERS (3) processes at once.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
+	@$(VENV)/python -m lake_assets.stack.archive_making
 	@$(PYTEST) -n $(TEST_WORKERS) --junitxml=.reports/tests.xml
 
 test-quick: setup ## Run the tests that need no server and no JVM.

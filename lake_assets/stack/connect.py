@@ -7,6 +7,7 @@ from secrets import token_urlsafe
 from lake_assets.access import read_certificate
 from lake_assets.errors import SettingsError
 from lake_assets.stack.addresses import THIS_MACHINE
+from lake_assets.stack.class_archives import archive_options
 from lake_assets.stack.kafka import LOGGING, fill_template
 from lake_assets.stack.layout import Layout
 from lake_assets.stack.passwords import write_private
@@ -88,7 +89,7 @@ def connect_program(layout: Layout, java: str, jars: Path, properties: tuple[str
     return Program(
         name="connect",
         command=(
-            *(java, "-Xms256m", "-Xmx1g", logging, *properties),
+            *(java, "-Xms256m", "-Xmx1g", *archive_options(java, jars, "connect"), logging, *properties),
             *("-cp", f"{jars / 'kafka'}/*", main),
             str(layout.run / "worker.properties"),
         ),

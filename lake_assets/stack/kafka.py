@@ -9,6 +9,7 @@ from string import Template
 from lake_assets.errors import LakeError
 from lake_assets.settings import PROJECT
 from lake_assets.stack.addresses import THIS_MACHINE
+from lake_assets.stack.class_archives import archive_options
 from lake_assets.stack.layout import Layout
 from lake_assets.stack.programs import Program
 
@@ -63,7 +64,7 @@ def prepare_kafka(
         str(config),
     ]
     done = subprocess.run(
-        [java, *_classpath(jars), *format_storage], capture_output=True, text=True, check=False, cwd=layout.home
+        [java, *_classpath(java, jars), *format_storage], capture_output=True, text=True, check=False, cwd=layout.home
     )
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines()
@@ -73,10 +74,14 @@ def prepare_kafka(
 def kafka_program(layout: Layout, java: str, jars: Path) -> Program:
     return Program(
         name="kafka",
-        command=(java, "-Xms256m", "-Xmx768m", *_classpath(jars), "kafka.Kafka", str(layout.run / "broker.properties")),
+        command=(
+            *(java, "-Xms256m", "-Xmx768m", *_classpath(java, jars), "kafka.Kafka"),
+            str(layout.run / "broker.properties"),
+        ),
         stop_seconds=20,
     )
 
 
-def _classpath(jars: Path) -> tuple[str, ...]:
-    return (f"-Dlog4j2.configurationFile={LOGGING}", "-cp", f"{jars / 'kafka'}/*")
+def _classpath(java: str, jars: Path) -> tuple[str, ...]:
+    archive = archive_options(java, jars, "kafka")
+    return (*archive, f"-Dlog4j2.configurationFile={LOGGING}", "-cp", f"{jars / 'kafka'}/*")

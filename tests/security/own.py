@@ -236,7 +236,8 @@ def connect(own: Own, port: str = "connect_port") -> Generator[Settings]:
     classes = _compiled(Path(java), jars, layout.run / "extension")
     program = connect_program(layout, java, jars, java_properties(settings.kafka_access))
     path = f"{jars / 'kafka'}/*"
-    command = tuple(f"{classes}{os.pathsep}{path}" if part == path else part for part in program.command)
+    # At the end: the archive of the worker's classes is good for a class path that begins as its own.
+    command = tuple(f"{path}{os.pathsep}{classes}" if part == path else part for part in program.command)
     with _running(own.layout, Program(port, command, directory=program.directory)):
         wait_until(lambda: check_connect(settings) is None, 120)
         yield settings

@@ -2,6 +2,7 @@
 
 import requests
 
+from lake_assets.landing.connect import rest_access
 from lake_assets.settings import Settings
 from tests.stack.conditions import wait_until
 
@@ -17,7 +18,8 @@ def ask(settings: Settings, method: str, path: str, body: object = None) -> requ
     answers: list[requests.Response] = []
 
     def accepted() -> bool:
-        answers.append(requests.request(method, settings.connect + path, json=body, timeout=120))
+        url, access = settings.connect + path, rest_access(settings)
+        answers.append(requests.request(method, url, json=body, timeout=120, **access))
         # Some requests are told of a rebalance by 409, others by 500 and these words.
         return answers[-1].status_code != requests.codes.conflict and "a rebalance is expected" not in answers[-1].text
 
