@@ -200,7 +200,7 @@ class Visits:
         return (
             {window: entry.raw_rows for window, entry in known.items()} == raw
             and all(tables.pop(window, (0, 0)) == (entry.good, entry.quarantined) for window, entry in known.items())
-            and not tables
+            and not any(map(any, tables.values()))
             and (not isinstance(self.warehouse, DuckLake) or self._is_of_raw())
         )
 

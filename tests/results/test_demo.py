@@ -23,6 +23,7 @@ def shown(tmp_path: Path) -> str:
 
 def test_what_the_readme_shows_is_all_there(shown: str) -> None:
     assert lacking(shown) == []
+    assert lacking("\n".join(f"{line:90}" for line in shown.splitlines())) == []
 
 
 def test_nothing_of_it_is_missed_where_nothing_is_shown() -> None:
