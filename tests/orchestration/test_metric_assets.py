@@ -4,7 +4,7 @@ import dagster as dg
 
 from lake_assets.orchestration.build import build_definitions
 from lake_assets.orchestration.keys import metric_key, topic_key
-from lake_assets.orchestration.metrics import AGREES
+from lake_assets.orchestration.metrics import AGREES, INTERVAL_SECONDS
 from lake_assets.project import read_catalog, read_metrics
 from lake_assets.settings import load_settings
 
@@ -22,3 +22,9 @@ def test_a_metric_stands_behind_its_topic_beside_its_batch_twin_with_columns_and
     columns = {column.name: column.description for column in node.metadata["dagster/column_schema"].columns}
     assert columns["amount"] == "What the customers paid, in euros, tax included."
     assert dg.AssetCheckKey(metric_key(metric), AGREES) in graph.asset_check_keys
+
+
+def test_the_code_location_compares_metrics_by_itself() -> None:
+    sensor = build_definitions(load_settings()).get_sensor_def("metrics")
+    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+    assert sensor.minimum_interval_seconds == INTERVAL_SECONDS
