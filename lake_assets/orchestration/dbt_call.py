@@ -3,11 +3,15 @@ children do for it."""
 
 import os
 import sys
+from contextlib import nullcontext
 
 from lake_assets.errors import LakeError
-from lake_assets.orchestration.manifest import load_manifest
+from lake_assets.orchestration.manifest import load_manifest, locked
 from lake_assets.settings import load_settings
-from lake_assets.warehouse.dbt_environment import OWN_SCHEMA, dbt_environment
+from lake_assets.warehouse.dbt_environment import OWN_SCHEMA, dbt_environment, dbt_state
+
+# dbt's commands that make shared marts.
+BUILDS = frozenset({"build", "run", "seed", "snapshot"})
 
 
 def call_dbt(args: list[str]) -> int:
@@ -23,10 +27,14 @@ def call_dbt(args: list[str]) -> int:
     os.environ.update(environment)
     from dbt.cli.main import cli
 
-    try:
-        cli.main(args=args, prog_name="lake-dbt")
-    except SystemExit as exit_:
-        return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    # A run that was killed -9 leaves its call behind, which goes on: it and the next run's would take each other's
+    # tables away, and the older one could be the last to publish.
+    alone = not environment.get(OWN_SCHEMA) and not BUILDS.isdisjoint(args)
+    with locked(dbt_state(settings) / "call.lock") if alone else nullcontext():
+        try:
+            cli.main(args=args, prog_name="lake-dbt")
+        except SystemExit as exit_:
+            return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     return 0
 
 

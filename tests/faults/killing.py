@@ -84,6 +84,11 @@ class PartKiller:
         self._killing.result()
         self._pool.shutdown()
 
+    def give_up(self) -> None:
+        """End now, for a test that has failed."""
+        self._stopping.set()
+        self._pool.shutdown()
+
     @property
     def has_ended(self) -> bool:
         return self._killing is not None and self._killing.done()
@@ -166,6 +171,7 @@ class CommandKiller:
         self._files: list[list[str]] = []
         self._unsent: list[list[str]] = []
         self._unfinished: set[str] = set()
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self._killing = self._pool.submit(self._kill_all)
@@ -180,6 +186,13 @@ class CommandKiller:
             wait_until(lambda names=names: self._finish("produce", names) == 0)
         for command in [*sorted(self._unfinished), "run"]:
             wait_until(lambda command=command: self._finish(command, []) == 0)
+
+    def give_up(self) -> None:
+        """End now, for a test that has failed."""
+        self._stopping.set()
+        if self._process is not None:
+            self._process.kill()
+        self._pool.shutdown()
 
     @property
     def has_ended(self) -> bool:
@@ -196,8 +209,6 @@ class CommandKiller:
             if command == "produce":
                 first = self._place()
                 names = [f"{first}x{line}" for line in range(LINES)]
-            elif command == "apply":
-                self._lake.contract("taps").write_text(taps_contract(next(self._versions)), "utf-8")
             self._files += [names] if names else []
             while not self._kill(command, names, draw) and not self._stopping.is_set():
                 continue
@@ -215,11 +226,11 @@ class CommandKiller:
     def _kill(self, command: str, names: list[str], draw: Random) -> bool:
         """Whether it was killed at its work; else it has ended by itself: a part was away, or it was done."""
         delay, share = draw.uniform(*AT_WORK), draw.random()
+        if command == "apply":  # something to apply
+            self._lake.contract("taps").write_text(taps_contract(next(self._versions)), "utf-8")
         process, output = self._begin(command)
         if command == "produce":
-            feeding = threading.Thread(target=_feed, args=(process, names, share))
-            feeding.start()
-            feeding.join()
+            _feed(process, names, share)
         else:
             wait_until(lambda: output.stat().st_size or process.poll() is not None, every=_POLL_SECONDS)
             until = time.monotonic() + delay
@@ -259,6 +270,7 @@ class CommandKiller:
             process = subprocess.Popen(
                 line, bufsize=0, env=dict(self._lake.environment), stdin=stdin, stdout=said, stderr=subprocess.STDOUT
             )
+        self._process = process
         return process, output
 
 

@@ -71,6 +71,11 @@ class Onlooker:
         self._looking.result()
         self._pool.shutdown()
 
+    def give_up(self) -> None:
+        """End now, for a test that has failed."""
+        self._over.set()
+        self._pool.shutdown()
+
     def _look_on(self) -> None:
         while not self._over.is_set():
             try:
@@ -181,6 +186,12 @@ class MartReader(Onlooker):
                 self.wrong.append(f"the mart's row {key} went back from {before} to {counts.get(key)}")
         self._last = counts
         self.newest.append((time.monotonic(), newest))
+
+    def are_there(self) -> bool:
+        """Whether both marts have been made, for readers that look before are told of an error."""
+        names = "to_regclass('sales_data_mart.sales'), to_regclass('taps_data_mart.taps')"
+        with psycopg.connect(self._conninfo) as session:
+            return None not in session.execute(f"select {names}".encode()).fetchall()[0]
 
     def seconds_until(self, moment: float, number: int) -> float:
         """How long after a moment the first so many taps were in the mart; infinite when they never were."""

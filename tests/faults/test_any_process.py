@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
@@ -21,13 +22,13 @@ from tests.end_to_end.conftest import Lake
 from tests.faults.exactness import Prefixes, of_marts, of_metric, of_raw, of_sender, of_tables, read_topics
 from tests.faults.killing import COMMANDS, PARTS, RUN, CommandKiller, PartKiller
 from tests.faults.onlooking import MartReader, StagingReader
-from tests.faults.traffic import SALES, TAPS_SQL, TAPS_YAML, Sender, taps_contract
+from tests.faults.traffic import TAPS_SQL, TAPS_YAML, Sender, taps_contract
 from tests.stack.conditions import wait_until
 
 SECONDS = float(os.environ.get("KILL_SECONDS", "90"))
 SEED = int(os.environ.get("KILL_SEED", Random().randrange(1_000_000)))
 # Until every part and every command was killed once, on a machine that has other things to do.
-FIRST_ROUND_SECONDS = 500
+FIRST_ROUND_SECONDS = 900
 # For a part to answer again, and for what was sent when the last one was killed to be in the mart.
 ANSWER_SECONDS, MART_SECONDS = 200.0, 400.0
 # What a reader must at least have seen, to have seen anything.
@@ -65,6 +66,13 @@ def lake(tmp_path: Path) -> Generator[Lake]:
     shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.fixture
+def ending(lake: Lake) -> Generator[ExitStack]:
+    """What is to be ended before the stack is."""
+    with ExitStack() as stack:
+        yield stack
+
+
 def rounded(seconds: Iterable[float]) -> list[float]:
     return [round(one, 1) for one in seconds]
 
@@ -80,16 +88,18 @@ def stopwatch() -> Callable[[str], None]:
     "every event is in raw, staging, mart and metric once, readers see whole windows, and what was killed comes back",
 )
 def test_any_process_killed_at_any_moment_loses_and_doubles_nothing(
-    lake: Lake, record_property: Callable[[str, object], None]
+    lake: Lake, ending: ExitStack, record_property: Callable[[str, object], None]
 ) -> None:
     log, settings = stopwatch(), lake.settings
     log(f"KILL_SEED={SEED} KILL_SECONDS={SECONDS:.0f}")
     sender, staging, marts = Sender(settings), StagingReader(settings), MartReader(settings)
     parts = PartKiller(lake, SEED, log)
-    commands = CommandKiller(lake, SEED, lambda: sender.sent[SALES], log)
+    commands = CommandKiller(lake, SEED, lambda: sender.arrived, log)
+    for one in (sender, parts, commands, staging, marts):
+        ending.callback(one.give_up)
     sender.start()
-    lake.ok("run")
-    lake.ok("apply")  # opens the marts that there are now
+    wait_until(marts.are_there)
+    log("both marts are made")
     for one in (staging, marts, parts, commands):
         one.start()
     began = time.monotonic()

@@ -146,6 +146,8 @@ class Sender:
     def __init__(self, settings: Settings) -> None:
         self.record = Sent()
         self.sent = dict.fromkeys(TOPICS, 0)
+        # Sales that the broker has. Behind it those that were sent may wait for as long as it is away.
+        self.arrived = 0
         self._moments: list[tuple[float, int]] = []
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(1, "sender")
@@ -162,6 +164,12 @@ class Sender:
         self._stopping.set()
         assert self._sending is not None
         self._sending.result()
+        self._pool.shutdown()
+
+    def give_up(self) -> None:
+        """End now, for a test that has failed."""
+        self._stopping.set()
+        self._producer.purge()
         self._pool.shutdown()
 
     def taps_sent_at(self, moment: float) -> int:
@@ -187,6 +195,7 @@ class Sender:
         def answer(error: KafkaError | None, message: Message) -> None:
             if error is None:
                 self.record.acknowledged[event.asset, event.name] = (message.partition() or 0, message.offset() or 0)
+                self.arrived += event.asset == SALES
 
         at = int(event.at.timestamp() * 1000)
         if event.asset == TAPS:

@@ -19,6 +19,7 @@ from lake_assets.orchestration.manifest import dbt_executable
 from lake_assets.settings import Settings
 from lake_assets.stack.layout import Layout
 from lake_assets.stack.supervisor import Supervisor
+from lake_assets.warehouse.dbt_environment import dbt_state
 from tests.marts.mart_lake import Dbt, call_dbt
 from tests.stack.conditions import wait_until
 
@@ -109,6 +110,31 @@ def test_a_call_whose_client_dies_is_given_up(macros: Path, server: psutil.Proce
     with running(server) as client:
         client.kill()
         wait_until(lambda: not dbt_children(server))
+
+
+def test_a_build_waits_for_one_whose_run_was_killed(lake: Settings, server: psutil.Process) -> None:
+    """The call that a killed run leaves behind goes on: two at once would take each other's tables away."""
+    model = lake.dbt_project / "models" / "marts" / "sales_data_mart" / "endless.sql"
+    both = "range(100000000) as a, range(100000000) as b"
+    model.write_text(f"select count(*) as n from {both} where a.range * b.range = 7")
+    lock = dbt_state(lake) / "call.lock"
+    command = [dbt_executable(), "--quiet", "run", "--select"]
+    left = subprocess.Popen([*command, "endless"], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: any(works(child) for child in dbt_children(server)))
+        following = subprocess.Popen([*command, "sales"], stdout=subprocess.DEVNULL)
+        wait_until(lambda: waits_for(lock) or following.poll() is not None)
+        assert following.poll() is None
+    finally:
+        left.kill()
+        model.unlink()
+    assert following.wait(120) == 0
+
+
+def waits_for(lock: Path) -> bool:
+    """Whether a process wants the file's lock, as the kernel shows it."""
+    inode = lock.stat().st_ino if lock.exists() else 0
+    return any("->" in line and f":{inode} " in line for line in Path("/proc/locks").read_text("utf-8").splitlines())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
