@@ -1,10 +1,11 @@
 """What proof and repair cost: an audit of many windows, and a replay of many quarantined rows.
 
-    python -m bench.repair [--windows 1000] [--rows 100000] [--rounds 5]
+    python -m bench.repair [--windows 1000] [--rows 100000] [--rounds 3]
 
-Seconds are those of whole commands of an operator; beside them those of `lake --help`, which are its start alone. The audit is of an asset with so many daily windows, beside the `lake run`
-that made them. The replay is of so many rows in 30 windows that a contract refused and its next version takes, beside
-the `lake run` that judged them first. Each round of it is a dataset of its own.
+Seconds are those of whole commands of an operator; beside them those of `lake --help`, which are its start alone. The
+audit is of an asset with so many daily windows, beside the `lake run` that made them. The replay is of so many rows in
+30 windows that a contract refused and its next version takes, beside the `lake run` that judged them first. Each round
+of it is a dataset of its own.
 """
 
 import json
@@ -17,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.figures import Figures, in_turns, options
-from bench.lake import add_running, lake
+from bench.lake import add_running, lake, quiet
 
 CONTRACT = """\
 apiVersion: v3.1.0
