@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup jars jars-lock up down demo spark-dist test test-quick smoke check clean
+.PHONY: help setup jars jars-lock up down demo spark-dist test test-quick smoke bench check clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -52,6 +52,10 @@ test-quick: setup ## Run the tests that need no server and no JVM.
 smoke: setup ## Run the example in a real account: LAKE_TARGET, LAKE_BUCKET and its credentials say which.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
 	@LAKE_SMOKE=yes $(VENV)/python -m pytest tests/targets/test_targets.py
+
+bench: setup ## Run all benches, for an hour or more, and write docs/performance.md.
+	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
+	@$(VENV)/python -m bench.all
 
 check: setup ## Lint, format, types, and who may import whom.
 	@$(VENV)/ruff check

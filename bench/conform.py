@@ -52,11 +52,12 @@ copy (
   ),
   suspects as materialized (
     select hash(order_id) as h from good group by h having count(*) > 1
+  ),
+  repeats as materialized (
+    select _partition, _offset from good where hash(order_id) in (from suspects)
+    qualify row_number() over (partition by order_id order by ordered_at desc, _partition desc, _offset desc) > 1
   )
-  select * from good where hash(order_id) not in (from suspects)
-  union all
-  select * from good where hash(order_id) in (from suspects)
-  qualify row_number() over (partition by order_id order by ordered_at desc, _partition desc, _offset desc) = 1
+  select * from good anti join repeats using (_partition, _offset)
 ) to 'OUT' (format parquet, compression zstd)"""
 
 

@@ -1,11 +1,11 @@
 """What proof and repair cost: an audit of many windows, and a replay of many quarantined rows.
 
-    python -m bench.repair [--windows 1000] [--rows 100000] [--rounds 5]
+    python -m bench.repair [--windows 1000] [--rows 100000] [--rounds 3]
 
-All is done by the commands of an operator, and seconds are those of the whole command; beside them those of
-`lake --help`, which are its start alone. The audit is of an asset with so many daily windows, beside the `lake run`
-that made them. The replay is of so many rows in 30 windows that a contract refused and its next version takes, beside
-the `lake run` that judged them first. Each round of it is a dataset of its own.
+Seconds are those of whole commands of an operator; beside them those of `lake --help`, which are its start alone. The
+audit is of an asset with so many daily windows, beside the `lake run` that made them. The replay is of so many rows in
+30 windows that a contract refused and its next version takes, beside the `lake run` that judged them first. Each round
+of it is a dataset of its own.
 """
 
 import json
@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.figures import Figures, in_turns, options
-from bench.lake import add_running, lake
+from bench.lake import add_running, lake, quiet
 
 CONTRACT = """\
 apiVersion: v3.1.0
@@ -42,22 +42,17 @@ FIRST = datetime(2021, 2, 1, 12, tzinfo=UTC)
 REFUSED, TAKEN = -1, 10_000_000
 
 
-def events(count: int, days: int) -> bytes:
+def events(count: int, days: int) -> list[bytes]:
     """So many readings, over so many days."""
     times = [(FIRST + timedelta(days=day)).isoformat() for day in range(days)]
-    return b"\n".join(json.dumps({"reading": n, "read_at": times[n % days]}).encode() for n in range(count))
+    return [json.dumps({"reading": n, "read_at": times[n % days]}).encode() for n in range(count)]
 
 
-def command(*args: str, given: bytes = b"") -> tuple[float, str]:
+def command(*args: str) -> tuple[float, str]:
     """Seconds and output of a `lake` command, which must succeed."""
     began = time.perf_counter()
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "lake"), *args],
-        input=given,
-        capture_output=True,
-        check=False,
-        env=os.environ,
-    )
+    line = [str(Path(sys.executable).parent / "lake"), *args]
+    done = subprocess.run(line, capture_output=True, check=False, env=os.environ)
     took = time.perf_counter() - began
     assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
     return took, done.stdout.decode()
@@ -68,8 +63,13 @@ def measure(windows: int, rows: int, rounds: int, running: bool) -> list[Figures
     contracts = {name: CONTRACT.format(name=name, most=REFUSED) for name in names}
     contracts["bench_audited"] = CONTRACT.format(name="bench_audited", most=TAKEN)
     with lake(["kafka", "connect", "postgres"], contracts, running=running) as (settings, _):
-        command("apply")
-        command("produce", "bench_audited", "-", "--format", "jsonl", given=events(windows, windows))
+        from lake_assets.landing.produce import produce_lines
+        from lake_assets.orchestration.apply import apply
+        from lake_assets.project import read_catalog
+
+        apply(settings, quiet)
+        assets = read_catalog(settings)
+        produce_lines(settings, assets["bench_audited"], events(windows, windows))
         made, _ = command("run")
         results = in_turns(
             {"audit": lambda: command("audit", "bench_audited", "--json"), "start": lambda: command("--help")}, rounds
@@ -83,11 +83,11 @@ def measure(windows: int, rows: int, rounds: int, running: bool) -> list[Figures
         judged: list[float] = []
         replayed: list[float] = []
         for name in names:
-            command("produce", name, "-", "--format", "jsonl", given=events(rows, 30))
+            produce_lines(settings, assets[name], events(rows, 30))
             judged.append(command("run")[0])
             text = contracts[name].replace(f"maximum: {REFUSED}", f"maximum: {TAKEN}").replace("1.0.0", "1.1.0")
             (settings.catalog / "assets" / f"{name}.yaml").write_text(text, "utf-8")
-            command("apply")
+            apply(settings, quiet)
             replayed.append(command("replay", name)[0])
             [left] = json.loads(command("sql", f"select count(*) as n from {name}_staging.{name}", "--json")[1])
             assert left == {"n": rows}, left

@@ -56,4 +56,6 @@ def second_half(events: Callable[[], int], count: int, is_running: Callable[[], 
             raise Stalled(f"{done:,} of {count:,} events are committed and no more follow")
         time.sleep(POLL_SECONDS)
     middle = next(mark for mark in marks if mark[1] >= count // 2)
+    if middle is marks[-1]:  # so few that one commit has all of the second half
+        middle = marks[0]
     return (marks[-1][1] - middle[1]) / (marks[-1][0] - middle[0])

@@ -6,13 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from bench import repair
 from bench.all import FULL, SMALL, document
 from bench.figures import Figures, in_turns, read_figures
 from bench.sales import Outcome, OutputsDiffer, require_equal
-from lake_assets.cli import lake as lake_command
 from lake_assets.settings import PROJECT, Settings
 from tests.stack.worker import remove_connectors
 
@@ -24,7 +21,7 @@ ALONE = {"publish", "spark"}
 @pytest.fixture(scope="module")
 def servers(stack: Settings) -> Generator[Settings]:
     yield stack
-    remove_connectors(stack, "raw-bench", "metrics-bench")
+    remove_connectors(stack, "raw-bench", "metric-bench")
 
 
 def figures_of(name: str, path: Path, *more: str) -> list[Figures]:
@@ -57,21 +54,9 @@ def test_bench_runs_without_servers(name: str, tmp_path: Path) -> None:
     assert all(figures.rows for figures in figures_of(name, tmp_path / "figures"))
 
 
-@pytest.mark.parametrize("name", sorted(set(SMALL) - ALONE - ELSEWHERE - {"repair"}))
+@pytest.mark.parametrize("name", sorted(set(SMALL) - ALONE - ELSEWHERE))
 def test_bench_runs_on_a_lake(name: str, servers: Settings, tmp_path: Path) -> None:
     assert all(figures.rows for figures in figures_of(name, tmp_path / "figures", "--running"))
-
-
-def test_repair_bench_runs_on_a_lake(servers: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands run in this process, because nine starts of `lake` would cost more than all of them do."""
-
-    def command(*args: str, given: bytes = b"") -> tuple[float, str]:
-        done = CliRunner().invoke(lake_command, list(args), input=given)
-        assert done.exit_code == 0, done.output
-        return 0.0, done.stdout
-
-    monkeypatch.setattr(repair, "command", command)
-    assert all(figures.rows for figures in figures_of("repair", tmp_path / "figures", "--running"))
 
 
 def test_each_round_begins_with_another_way() -> None:
