@@ -1,4 +1,4 @@
-"""Conforms records without a broker: raw files in, rows out, on both engines."""
+"""Conforms records without a broker: raw files in, rows out, on DuckDB, and on Spark as well for some tests."""
 
 import os
 import sys
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 Conform = Callable[..., Conformed]
 Engine = Callable[..., tuple[WindowOutput, ...]]
+
+# For what Spark has a part in: shuffles, several windows and buckets, errors of its tasks. The rules are one text, and
+# test_two_engines.py compares what both engines make of it.
+on_both_engines = pytest.mark.parametrize("engine", ["duckdb", "spark"], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -69,9 +73,10 @@ def on_spark(spark: "SparkSession") -> Engine:
     return conform_on_spark
 
 
-@pytest.fixture(scope="session", params=["duckdb", "spark"])
+@pytest.fixture(scope="session")
 def engine(request: pytest.FixtureRequest) -> Engine:
-    return conform if request.param == "duckdb" else request.getfixturevalue("on_spark")
+    """DuckDB, except in tests marked `on_both_engines`."""
+    return request.getfixturevalue("on_spark") if getattr(request, "param", "duckdb") == "spark" else conform
 
 
 @pytest.fixture(scope="session")

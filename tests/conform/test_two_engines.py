@@ -21,7 +21,9 @@ from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.model import Asset, Check, Field, FieldType
 from lake_assets.conform.duckdb import conform
 from tests.conform.conftest import Engine, rows_of
-from tests.conform.records import NOON, Record, write_raw
+from tests.conform.records import NOON, ORDERS, Record, write_raw
+from tests.conform.test_rules import BROKEN, KEPT, NO_OBJECTS
+from tests.conform.test_rules import payload as event
 
 ASSET = Asset(
     dataset="orders",
@@ -43,6 +45,10 @@ TYPES = st.one_of(
     st.integers(1, 38).flatmap(lambda p: st.integers(0, p).map(lambda s: FieldType("decimal", p, s))),
 )  # fmt: skip
 FORMATS = {"date": [None, "dd.MM.yyyy"], "timestamp": [None, "epoch_millis", "epoch_seconds", "yyyy-MM-dd HH:mm:ss"]}
+TEXT_RULES: list[dict[str, Any]] = [
+    {"max_length": 6}, {"min_length": 2}, {"pattern": "[a-zß]*"}, {"enum": ("a", "ß", "")},
+    {"max_length": 3, "pattern": ".+", "enum": ("a", "true", "null")},
+]  # fmt: skip
 
 
 @st.composite
@@ -61,7 +67,7 @@ def contracts(draw: st.DrawFn) -> Asset:
             whole = (kind.precision or 38) - (kind.scale or 0)
             field = replace(field, minimum=Decimal(0 if whole == 0 else -5), maximum=Decimal(10 ** min(whole, 3) - 1))
         if kind.name == "string" and draw(st.booleans()):
-            field = replace(field, max_length=6, enum=draw(st.sampled_from([(), ("a", "ß", "")])))
+            field = replace(field, **draw(st.sampled_from(TEXT_RULES)))
         fields.append(field)
     at = Field("at", FieldType("timestamp"), required=draw(st.booleans()))
     key = tuple(field.name for field in fields if draw(st.booleans()))
@@ -142,7 +148,9 @@ def outcome(engine: Engine, asset: Asset, windows: dict[str, list[Record]], fold
     outputs: Sequence[WindowOutput] = engine(asset, inputs, f"file://{folder}/out", folder, "run-1", uuid4().hex)
     return {
         output.window: {
+            "raw": output.raw_rows,
             "counts": {(count.topic, count.partition): count for count in output.partitions},
+            "unknown": output.unknown,
             "checks": output.checks,
             "good": Counter(_untimed(row) for row in rows_of(list(output.good_files), "_kafka_partition, _offset")),
             "quarantined": Counter(
@@ -173,6 +181,21 @@ def test_both_engines_make_the_same_of_any_payloads_under_any_contract(
         (folder / engine).mkdir()
     alone = outcome(conform, *case, folder / "duckdb")
     assert outcome(on_spark, *case, folder / "spark") == alone
+
+
+def test_both_engines_judge_every_case_of_the_rules_alike(
+    on_spark: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    asset = replace(ORDERS, key=())
+    cases = [event(**{field: given}) for field, given, _ in (*KEPT, *BROKEN)] + [body for body, _ in NO_OBJECTS]
+    windows = {"2026-01-01": [Record(body, offset % 3, offset) for offset, body in enumerate(cases)]}
+    alone, made = (
+        outcome(engine, asset, windows, tmp_path_factory.mktemp(name))["2026-01-01"]
+        for name, engine in (("duckdb", conform), ("spark", on_spark))
+    )
+    assert made == alone
+    assert sum(made["good"].values()) == len(KEPT)
+    assert sum(made["quarantined"].values()) == len(BROKEN) + len(NO_OBJECTS)
 
 
 def test_400_windows_are_made_in_one_job_each_to_files_of_its_own(

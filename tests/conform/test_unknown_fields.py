@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from lake_assets.catalog.accounting import UnknownField
-from tests.conform.conftest import Conform
+from tests.conform.conftest import Conform, on_both_engines
 from tests.conform.records import ORDERS, Record
 
 
@@ -32,6 +32,7 @@ def test_rows_that_are_refused_for_it_count_and_repeated_deliveries_do_not(confo
     assert result.outputs[0].unknown == (UnknownField("note", "string", 1),)
 
 
+@on_both_engines
 def test_a_producer_that_makes_up_keys_does_not_fill_the_ledger(conform_records: Conform) -> None:
     many = [order(f"o{n}", **{f"k{n}": 1, "often": 1, "x" * 201: 1}) for n in range(150)]
     (output,) = conform_records(many).outputs

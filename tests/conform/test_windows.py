@@ -14,7 +14,7 @@ from lake_assets.catalog.accounting import WindowInput
 from lake_assets.catalog.model import Check
 from lake_assets.conform.duckdb import conform, conform_apart
 from lake_assets.errors import LakeError
-from tests.conform.conftest import Conform
+from tests.conform.conftest import Conform, on_both_engines
 from tests.conform.records import NOON, ORDERS, Record, write_raw
 
 
@@ -22,6 +22,7 @@ def order(order_id: str, at: datetime = NOON, **fields: object) -> bytes:
     return json.dumps({"order_id": order_id, "ordered_at": at.isoformat(), **fields}).encode()
 
 
+@on_both_engines
 def test_the_latest_of_equal_keys_stays_and_the_others_are_counted(conform_records: Conform) -> None:
     later = NOON + timedelta(minutes=1)
     result = conform_records(
@@ -31,11 +32,13 @@ def test_the_latest_of_equal_keys_stays_and_the_others_are_counted(conform_recor
     assert result.outputs[0].duplicates == 2
 
 
+@on_both_engines
 def test_of_equal_event_times_the_higher_offset_wins(conform_records: Conform) -> None:
     result = conform_records([order("a", quantity=1), order("a", quantity=2)])
     assert [row["quantity"] for row in result.good] == [2]
 
 
+@on_both_engines
 def test_a_record_delivered_twice_is_counted_as_redelivered(conform_records: Conform) -> None:
     result = conform_records([Record(order("a"), offset=7), Record(order("a"), offset=7), Record(b"{bad", offset=8)])
     (count,) = result.outputs[0].partitions
@@ -48,6 +51,7 @@ def test_a_bad_row_is_no_duplicate_of_a_good_one(conform_records: Conform) -> No
     assert (result.outputs[0].good, result.outputs[0].quarantined, result.outputs[0].duplicates) == (1, 1, 0)
 
 
+@on_both_engines
 def test_equal_keys_in_different_windows_are_both_kept(conform_records: Conform) -> None:
     tomorrow = NOON + timedelta(days=1)
     result = conform_records(
@@ -61,6 +65,7 @@ def test_without_a_key_only_redelivered_rows_are_duplicates(conform_records: Con
     assert (result.outputs[0].good, result.outputs[0].duplicates) == (2, 1)
 
 
+@on_both_engines
 def test_every_row_carries_where_it_came_from(conform_records: Conform) -> None:
     result = conform_records([Record(order("a"), partition=3, offset=41)])
     row = result.good[0]
@@ -69,12 +74,14 @@ def test_every_row_carries_where_it_came_from(conform_records: Conform) -> None:
     assert row["_event_at"] == NOON
 
 
+@on_both_engines
 def test_a_quarantined_row_keeps_its_key_and_its_run(conform_records: Conform) -> None:
     row = conform_records([Record(b"{bad", partition=2, offset=5, key=b"\xff\x00")]).quarantined[0]
     assert (row["asset"], row["topic"], row["partition"], row["offset"]) == ("orders", "shop.orders", 2, 5)
     assert (row["key"], row["run_id"], row["contract_version"]) == (b"\xff\x00", "run-1", "1.2.0")
 
 
+@on_both_engines
 def test_a_record_without_a_timestamp_is_in_the_window_of_time_zero(conform_records: Conform) -> None:
     result = conform_records({"1970-01-01": [Record(order("a"), timestamp=None)]})
     assert (result.outputs[0].good, result.good[0]["_window"]) == (1, datetime(1970, 1, 1, tzinfo=UTC))
@@ -99,6 +106,7 @@ def test_a_failed_blocking_check_is_named_and_a_warning_is_not(conform_records: 
     ]
 
 
+@on_both_engines
 def test_checks_see_the_good_rows_of_their_own_window_only(conform_records: Conform) -> None:
     check = Check("rows", "select count(*) from conformed", "=", (Decimal(1),))
     tomorrow = NOON + timedelta(days=1)
@@ -142,6 +150,7 @@ def test_a_damaged_file_holds_back_its_own_window_only(tmp_path: Path) -> None:
     assert "2.parquet" in failed["2026-01-02"]
 
 
+@on_both_engines
 def test_a_check_whose_query_cannot_run_is_one_sentence(conform_records: Conform) -> None:
     check = Check("broken", "select nothing from conformed", "=", (Decimal(0),))
     with pytest.raises(LakeError, match="the query of check 'broken' cannot run"):
