@@ -113,7 +113,7 @@ def report(found: Mapping[str, str]) -> str:
 
 def main(files: Sequence[str]) -> None:
     cases = merged(read_cases(Path(file)) for file in files).values()
-    known = results_in(REPORT.read_text("utf-8"))
+    known = {test: result for test, result in results_in(REPORT.read_text("utf-8")).items() if result}
     found = known | results(cases)
     new = [fault for fault in faults() if fault.test not in known or fault.test in results(cases)]
     if missing := not_shown(new, cases):

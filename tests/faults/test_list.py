@@ -1,7 +1,11 @@
 """docs/reliability.md says what the tests' markers say, with the results of a run."""
 
 import re
+from pathlib import Path
 
+import pytest
+
+from tests.faults import table
 from tests.faults.table import REPORT, faults, not_shown, report, results, results_in, rounded
 from tests.results.junit import Case
 
@@ -45,3 +49,22 @@ def test_seconds_are_rounded_up() -> None:
         "100",
         "500",
     ]
+
+
+def test_a_page_is_made_only_when_every_fault_has_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, junit = tmp_path / "page.md", tmp_path / "junit.xml"
+    monkeypatch.setattr(table, "REPORT", page)
+    page.write_text(report({fault.test: "passed in 5 s" for fault in REST}), "utf-8")
+    before = page.read_text("utf-8")
+    with pytest.raises(SystemExit, match="was not run"):
+        table.main([])
+    file, _, name = ONE.test.partition("::")
+    place = file.removesuffix(".py").replace("/", ".")
+    for inner in "<failure message='no'>no</failure>", "":
+        junit.write_text(f"<t><testcase classname='{place}' name='{name}' time='9'>{inner}</testcase></t>", "utf-8")
+        if inner:
+            with pytest.raises(SystemExit, match="failed"):
+                table.main([str(junit)])
+            assert page.read_text("utf-8") == before
+    table.main([str(junit)])
+    assert results_in(page.read_text("utf-8")) == {ONE.test: "passed in 10 s"} | {f.test: "passed in 5 s" for f in REST}
