@@ -4,6 +4,8 @@ import gc
 import importlib
 import sys
 from collections.abc import Sequence
+from itertools import product
+from typing import NoReturn
 
 import click
 
@@ -29,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "forget": ("forget", "Remove a person's events everywhere, in two steps, and keep a receipt."),
     "sql": ("sql", "Run one query, as the engineer or as an analyst."),
 }
+
+_LOST = frozenset(product(("psycopg", "psycopg2", "sqlalchemy"), ("OperationalError", "InterfaceError")))
 
 
 class LazyGroup(click.Group):
@@ -64,5 +68,30 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         lake.main(args=list(args) if args is not None else None, standalone_mode=True)
     except LakeError as error:
-        click.echo(f"lake: {error}", err=True)
-        sys.exit(error.exit_code)
+        _end(error)
+    except Exception as error:
+        lost = _lost_postgres(error)
+        if lost is None:
+            raise
+        from lake_assets.settings import load_settings
+
+        _end(load_settings().postgres.not_reached(lost))
+
+
+def _end(error: LakeError) -> NoReturn:
+    click.echo(f"lake: {error}", err=True)
+    sys.exit(error.exit_code)
+
+
+def _lost_postgres(error: BaseException) -> Exception | None:
+    """What a driver said of a session that ended amid a command, such as one of Dagster's, which nobody else asks.
+
+    Told by the classes' names, because most commands load none of the drivers.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        kinds = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(link).__mro__}
+        if isinstance(link, Exception) and not kinds.isdisjoint(_LOST):
+            return link
+        link = link.__cause__ or link.__context__
+    return None

@@ -1,6 +1,8 @@
 """Postgres has no connection left, or goes away amid a change: one sentence says so, and afterwards all goes on."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -79,6 +81,26 @@ def test_commands_that_get_no_connection_say_so_and_go_on_afterwards(lake: Lake,
         (health,) = (part["health"] for part in status.json["parts"] if part["name"] == "postgres")
         assert "connection slots" in health
     wait_until(lambda: can_connect(stack))
+    with mending(stack):
+        lake.ok("run")
+    assert landed(lake) == before + 300
+
+
+@pytest.mark.fault(
+    "Postgres is killed -9 amid `lake run`",
+    "it says so in one sentence, and the next one makes all that has landed",
+)
+def test_run_whose_postgres_dies_says_so_in_one_sentence(lake: Lake, stack: Settings, tmp_path: Path) -> None:
+    before, output = landed(lake), tmp_path / "output"
+    send(lake, (f"postgres dies {number}" for number in range(300)))
+    command = [str(Path(sys.executable).parent / "lake"), "run"]
+    with output.open("wb") as said:
+        run = subprocess.Popen(command, env=dict(lake.environment), stdout=said, stderr=subprocess.STDOUT)
+    wait_until(lambda: "conformed.sales" in output.read_text("utf-8"))
+    kill_part(stack, "postgres")
+    assert run.wait(240) in (1, 3)
+    assert "Traceback" not in output.read_text("utf-8")
+    assert "does not answer" in output.read_text("utf-8").splitlines()[-1]
     with mending(stack):
         lake.ok("run")
     assert landed(lake) == before + 300

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from lake_assets.landing.broker import quiet
 from lake_assets.landing.produce import PRODUCER_CONFIG
 from lake_assets.settings import Settings
 
@@ -149,12 +150,12 @@ class Sender:
         # Sales that the broker has. Behind it those that were sent may wait for as long as it is away.
         self.arrived = 0
         self._moments: list[tuple[float, int]] = []
-        self._stopping = threading.Event()
+        self._stopping, self._given_up = threading.Event(), False
         self._pool = ThreadPoolExecutor(1, "sender")
         self._sending: Future[None] | None = None
         # A broker that is away is waited for, longer than any outage here.
         options = {**PRODUCER_CONFIG, "delivery.report.only.error": False, "message.timeout.ms": 600_000}
-        self._producer = Producer({"bootstrap.servers": settings.kafka, **options})
+        self._producer = Producer({"bootstrap.servers": settings.kafka, **options}, logger=quiet())
 
     def start(self) -> None:
         self._sending = self._pool.submit(self._send)
@@ -168,8 +169,8 @@ class Sender:
 
     def give_up(self) -> None:
         """End now, for a test that has failed."""
+        self._given_up = True
         self._stopping.set()
-        self._producer.purge()
         self._pool.shutdown()
 
     def taps_sent_at(self, moment: float) -> int:
@@ -186,6 +187,8 @@ class Sender:
                     self.sent[asset] = number + 1
             self._moments.append((time.monotonic(), self.sent[TAPS]))
             self._producer.poll(0.05)
+        if self._given_up:
+            self._producer.purge()
         self._producer.flush(300)
         sent = {(SALES, str(number)) for number in range(self.sent[SALES])}
         sent |= {(TAPS, str(number)) for number in range(self.sent[TAPS])}
