@@ -50,7 +50,7 @@ def field_line(one: InferredField, key_parts: int) -> str:
     parts = [f"name: {one.name}", f"logicalType: {kind.logical}"]
     if kind.physical:
         parts.append(f"physicalType: {scalar(kind.physical)}")
-    if one.source != one.name:
+    if one.source != one.name and not one.path and not one.join:
         parts.append(f"physicalName: {scalar(one.source)}")
     if one.required:
         parts.append("required: true")
@@ -58,9 +58,13 @@ def field_line(one: InferredField, key_parts: int) -> str:
         parts.append("primaryKey: true")
         if key_parts > 1:
             parts.append(f"primaryKeyPosition: {one.key_position}")
-    if kind.format == DECIMAL_COMMA:
-        parts.append("customProperties: [{property: decimalSeparator, value: comma}]")
-    elif kind.format:
+    readings = ["{property: decimalSeparator, value: comma}"] if kind.format == DECIMAL_COMMA else []
+    for name, texts in (("nulls", kind.nulls), ("path", one.path), ("join", one.join)):
+        if texts:
+            readings.append(f"{{property: {name}, value: [{', '.join(map(scalar, texts))}]}}")
+    if readings:
+        parts.append(f"customProperties: [{', '.join(readings)}]")
+    if kind.format and kind.format != DECIMAL_COMMA:
         parts.append(f"logicalTypeOptions: {{format: {scalar(kind.format)}}}")
     if one.personal:
         parts.append("classification: personal")

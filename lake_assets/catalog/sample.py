@@ -2,8 +2,8 @@
 
 import csv
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, cast
 
 from lake_assets.catalog.csv_dialect import SampleError, csv_rows, read_dialect
@@ -13,6 +13,7 @@ _MAGIC = {
     b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip or Excel file", b"PAR1": "Parquet", b"%PDF": "a PDF", b"BZh": "bzip2",
     b"\x28\xb5\x2f\xfd": "zstd", b"Obj\x01": "Avro", b"SQLite": "SQLite",
 }  # fmt: skip
+_DEEPEST, _MOST_NESTED = 4, 200
 _HEAD = 256 * 1024
 
 
@@ -28,7 +29,8 @@ class Sample:
     """`rows` hold a cell per column, None where it is empty (CSV) or absent or null (JSONL).
 
     `unreadable` counts lines that are no row, `broken` those with bytes that are not UTF-8, `long` those with more
-    cells than the header (both read all the same).
+    cells than the header (both read all the same). `nested` holds the plain values within nested objects, by the keys
+    that lead to them.
     """
 
     form: Literal["csv", "jsonl"]
@@ -37,6 +39,7 @@ class Sample:
     unreadable: int = 0
     broken: int = 0
     long: int = 0
+    nested: Mapping[tuple[str, ...], tuple[Cell | None, ...]] = field(default_factory=dict[tuple[str, ...], Any])
 
 
 class _Number(str):
@@ -83,7 +86,7 @@ def _read_csv(text: str, broken: int) -> Sample:
     width = len(dialect.header)
     rows: list[tuple[Cell | None, ...]] = []
     unreadable = long = 0
-    reader = csv_rows(text, dialect.delimiter)
+    reader = csv_rows(text, dialect.delimiter, dialect.spaced)
     next(reader)
     while True:
         try:
@@ -119,7 +122,27 @@ def _read_jsonl(lines: list[str], broken: int) -> Sample:
     if not columns:
         raise SampleError("the sample's objects are all empty: give a file with a few fields.")
     rows = tuple(tuple(_cell(item.get(key)) for key in columns) for item in objects)
-    return Sample("jsonl", columns, rows, len(lines) - len(objects), broken)
+    return Sample("jsonl", columns, rows, len(lines) - len(objects), broken, nested=_nested(objects))
+
+
+def _nested(objects: list[dict[str, Any]]) -> dict[tuple[str, ...], tuple[Cell | None, ...]]:
+    found: dict[tuple[str, ...], list[Cell | None]] = {}
+    for at, item in enumerate(objects):
+        for path, cell in _leaves(item, ()):
+            if path in found or len(found) < _MOST_NESTED:
+                cells = found.setdefault(path, [])
+                cells.extend([None] * (at - len(cells)))
+                cells.append(cell)
+    return {path: (*cells, *[None] * (len(objects) - len(cells))) for path, cells in found.items()}
+
+
+def _leaves(item: dict[str, Any], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Cell]]:
+    for key, value in item.items():
+        if isinstance(value, dict):
+            if len(above) < _DEEPEST and key.strip() and key.isprintable():
+                yield from _leaves(cast("dict[str, Any]", value), (*above, key))
+        elif above and key.strip() and key.isprintable() and (cell := _cell(value)) and cell.kind in ("text", "number"):
+            yield (*above, key), cell
 
 
 def _objects(lines: list[str]) -> Iterator[dict[str, Any]]:

@@ -109,7 +109,7 @@ def _timestamp(text: str, form: str | None) -> str:
         case "epoch_millis" | "epoch_seconds":
             digits, scale = (15, 3) if form == "epoch_millis" else (12, 6)
             number = f"regexp_full_match({text}, '-?[0-9]{{1,{digits}}}(\\.[0-9]+)?')"
-            micros = f"cast(try_cast({text} as decimal(18, {scale})) * {10**scale} as bigint)"
+            micros = f"cast(try_cast({text} as decimal(22, {scale})) * cast({10**scale} as decimal(7, 0)) as bigint)"
             return f"case when {number} then make_timestamptz({micros}) end"
         case _:
             # Without an offset in the format it is a plain timestamp, whose microseconds are those of UTC.

@@ -55,7 +55,8 @@ def _pattern_reader(form: str, quarters: bool) -> Callable[[object], int]:
     def translate(part: re.Match[str]) -> str:
         letter = part[1]
         if letter is None:
-            return re.escape(part[0])
+            # DuckDB takes several blanks for one.
+            return re.escape(part[0]).replace("\\ ", " +")
         if letter == "%":
             return "%"
         if "(" in _PATTERNS[letter]:
