@@ -39,7 +39,7 @@ def compare(old: Asset, new: Asset) -> Change:
     | changed | kind |
     |---|---|
     | description, owners, freshness, frequency, roster, engine, compatibility, version, order of fields | none |
-    | retention | none |
+    | retention, encoding | none |
     | new field: optional / required | additive / breaking |
     | field removed or renamed | breaking |
     | decimal with more digits before the point and the same scale | additive |
@@ -79,6 +79,7 @@ def _asset_differences(old: Asset, new: Asset) -> Iterator[Difference]:
         ("breaking" if new.unknown_fields == "reject" else "additive", "unknownFields", lambda a: a.unknown_fields),
         ("additive", "entrypoint", lambda asset: asset.entrypoint),
         ("additive", "quarantine", lambda asset: asset.quarantine),
+        ("none", "encoding", lambda asset: asset.encoding),
         ("none", "engine", lambda asset: asset.engine),
         ("none", "compatibility", lambda asset: asset.compatibility),
         ("none", "freshness", lambda asset: asset.freshness),

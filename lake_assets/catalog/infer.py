@@ -70,6 +70,7 @@ class Inferred:
     event_time_why: str
     start: date
     notes: tuple[str, ...] = field(default=())
+    encoding: str | None = None
 
 
 def infer(sample: Sample, event_time: str | None = None) -> Inferred:
@@ -108,7 +109,7 @@ def infer(sample: Sample, event_time: str | None = None) -> Inferred:
                      f"{{property: protection, value: {{tokenise: [{personal}]}}}}")  # fmt: skip
     first = chosen.type.first if chosen else None
     start = date((first or datetime.now(UTC)).year, 1, 1)
-    return Inferred(tuple(fields), chosen.name if chosen else SENT, why, start, tuple(notes))
+    return Inferred(tuple(fields), chosen.name if chosen else SENT, why, start, tuple(notes), sample.encoding)
 
 
 def optional_fields(sample: Sample, taken: Collection[str]) -> tuple[InferredField, ...]:
@@ -145,6 +146,9 @@ def _usable_columns(sample: Sample) -> tuple[list[tuple[int, str]], list[str]]:
         notes.append(f"rows with more cells than the header: {sample.long}; the further ones are kept in _extra")
     if sample.unreadable:
         notes.append(f"lines that are no row: {sample.unreadable}; such events go to quarantine")
+    if sample.encoding:
+        notes.append(f"lines that are not UTF-8 are read as {sample.encoding}: write another encoding into the "
+                     "contract if letters look wrong")  # fmt: skip
     if sample.broken:
         notes.append(f"lines with bytes that are not UTF-8: {sample.broken}; such events go to quarantine")
     return usable, notes

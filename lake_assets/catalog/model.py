@@ -136,7 +136,7 @@ class Asset:
     names the timestamp field that windows are cut by, None for the time of sending; `start` is the first day (UTC)
     that Dagster offers as a partition. `freshness` is the longest acceptable age of the newest materialization,
     `frequency` the longest that its topic may go without an event, and `roster` the field whose values are to go on
-    coming (its producers).
+    coming (its producers). `encoding` is that of the lines of its files that are not UTF-8.
     """
 
     dataset: str
@@ -150,6 +150,7 @@ class Asset:
     start: date
     window: WindowSize = "day"
     topic: str = ""
+    encoding: str | None = None
     partitions: int = 4
     engine: Engine = "auto"
     entrypoint: str | None = None

@@ -54,6 +54,7 @@ def parse_contract(text: str, path: PurePath) -> Asset:
         start=date.fromisoformat(landing["start"]),
         window=landing.get("window", "day"),
         topic=landing.get("topic", f"{draft.value('domain')}.{draft.value('name')}"),
+        encoding=landing.get("encoding"),
         partitions=landing.get("partitions", 4),
         engine=conform.get("engine", "auto"),
         entrypoint=conform.get("entrypoint"),
@@ -140,12 +141,23 @@ def _check_landing(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> N
         date.fromisoformat(landing["start"])
     except ValueError:
         draft.report((*place, "start"), f"'{landing['start']}' is not a day of the calendar.")
+    if "encoding" in landing and not _is_encoding(landing["encoding"]):
+        draft.report(
+            (*place, "encoding"), f"'{landing['encoding']}' is no encoding whose first 128 letters are those of ASCII."
+        )
     domain = draft.value("domain")
     if "topic" in landing and domain and not landing["topic"].startswith(f"{domain}."):
         draft.report(
             (*place, "topic"),
             f"'{landing['topic']}' must begin with the domain, '{domain}.': its connector reads only those topics.",
         )
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        return b"\n,;{}".decode(name) == "\n,;{}"
+    except (LookupError, ValueError):
+        return False
 
 
 def _check_contract(draft: Draft) -> None:

@@ -14,6 +14,7 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0
 def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, owner_is_known: bool, of: str) -> str:
     """The contract's text. `of` says where the sample came from; it stands in the description until one is written."""
     key = [one for one in inferred.fields if one.key_position]
+    encoding = f", encoding: {inferred.encoding}" if inferred.encoding else ""
     lines = [
         SCHEMA_COMMENT,
         "apiVersion: v3.1.0",
@@ -28,7 +29,7 @@ def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, o
         + ("" if owner_is_known else "  # who answers for this data?"),
         "customProperties:",
         f"  - {{property: landing, value: {{eventTime: {inferred.event_time}, window: day, start: {inferred.start}, "
-        f"partitions: 4}}}}  # event time: {_comment(inferred.event_time_why)}",
+        f"partitions: 4{encoding}}}}}  # event time: {_comment(inferred.event_time_why)}",
         "schema:",
         f"  - name: {name}",
         "    properties:",

@@ -9,10 +9,8 @@ from typing import Any, Literal, NamedTuple, cast
 from lake_assets.catalog.csv_dialect import SampleError, csv_rows, read_dialect
 
 Kind = Literal["cell", "text", "number", "boolean", "json"]
-_MAGIC = {
-    b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip or Excel file", b"PAR1": "Parquet", b"%PDF": "a PDF", b"BZh": "bzip2",
-    b"\x28\xb5\x2f\xfd": "zstd", b"Obj\x01": "Avro", b"SQLite": "SQLite",
-}  # fmt: skip
+# What text of one byte a letter hardly ever has: what windows-1252 leaves out, and what binary data is full of.
+_IMPLAUSIBLE = frozenset(b"\x81\x8d\x8f\x90\x9d\xfe\xff")
 _DEEPEST, _MOST_NESTED = 4, 200
 _HEAD = 256 * 1024
 
@@ -29,8 +27,8 @@ class Sample:
     """`rows` hold a cell per column, None where it is empty (CSV) or absent or null (JSONL).
 
     `unreadable` counts lines that are no row, `broken` those with bytes that are not UTF-8, `long` those with more
-    cells than the header (both read all the same). `nested` holds the plain values within nested objects, by the keys
-    that lead to them.
+    cells than the header (both read all the same). `encoding` is that of the lines that are not UTF-8, when it can be
+    told. `nested` holds the plain values within nested objects, by the keys that lead to them.
     """
 
     form: Literal["csv", "jsonl"]
@@ -39,6 +37,7 @@ class Sample:
     unreadable: int = 0
     broken: int = 0
     long: int = 0
+    encoding: str | None = None
     nested: Mapping[tuple[str, ...], tuple[Cell | None, ...]] = field(default_factory=dict[tuple[str, ...], Any])
 
 
@@ -46,12 +45,14 @@ class _Number(str):
     """A JSON number as it was written, so that 12.50 keeps its zero."""
 
 
-def read_sample(data: bytes) -> Sample:
+def read_sample(data: bytes, form: Literal["csv", "jsonl"] | None = None) -> Sample:
     """The rows of a CSV (with a header) or JSONL file. Raises SampleError with what to do.
 
     A single line that is broken is counted, not fatal: conform will judge it when it comes as an event.
     """
-    _check_is_text(data)
+    if b"\x00" in data:
+        raise SampleError("the sample is not a text file: give a CSV or JSONL file.")
+    data, encoding = _as_utf8(data)
     text = data.decode("utf-8-sig", errors="replace")
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
@@ -62,22 +63,30 @@ def read_sample(data: bytes) -> Sample:
             f"{broken} of {len(lines)} lines are not UTF-8: convert the file first, "
             "for example with iconv -f WINDOWS-1252 -t UTF-8 (or -f UTF-16)."
         )
-    if lines[0].lstrip().startswith("["):
-        raise SampleError("the sample is a JSON array: write one object a line first, with jq -c '.[]' FILE.")
     # The first line may be the broken one.
     braces = sum(line.lstrip().startswith("{") for line in lines[:20])
-    is_jsonl = lines[0].lstrip().startswith("{") or braces * 2 > min(len(lines), 20)
-    return _read_jsonl(lines, broken) if is_jsonl else _read_csv(text, broken)
+    is_jsonl = form == "jsonl" or lines[0].lstrip().startswith("{") or braces * 2 > min(len(lines), 20)
+    sample = _read_jsonl(lines, broken) if is_jsonl and form != "csv" else _read_csv(text, broken)
+    return replace(sample, encoding=encoding)
 
 
-def _check_is_text(data: bytes) -> None:
-    for magic, what in _MAGIC.items():
-        if data.startswith(magic):
-            raise SampleError(f"the sample is {what}, not text: unpack or export it as CSV or JSONL first.")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise SampleError("the sample is UTF-16: convert it first, with iconv -f UTF-16 -t UTF-8.")
-    if b"\x00" in data:
-        raise SampleError("the sample is not a text file: give a CSV or JSONL file.")
+def _as_utf8(data: bytes) -> tuple[bytes, str | None]:
+    """The text in UTF-8, and the encoding of the lines that are not, when most lines with letters beyond ASCII are of
+    one byte a letter and plausible. Else such lines are damaged, and stay so."""
+    lines = [line for line in data.split(b"\n") if not line.isascii()]
+    other = [line for line in lines if not _is_utf8(line)]
+    if not other or len(other) * 2 <= len(lines) or any(_IMPLAUSIBLE & set(line) for line in other):
+        return data, None
+    decoded = (line if _is_utf8(line) else line.decode("windows-1252").encode() for line in data.split(b"\n"))
+    return b"\n".join(decoded), "windows-1252"
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _read_csv(text: str, broken: int) -> Sample:

@@ -406,14 +406,10 @@ def test_the_start_is_not_moved_by_one_impossible_time() -> None:
         (b"a;b;a\n1;2;3\n", None, "two columns are named 'a'"),
         (b"at,b\n2026-01-05,2\n", "when", "--event-time when: the sample has no such column"),
         (b"at,b\n2026-01-05,2\n", "b", "--event-time b: that column is no date or time"),
-        (b'[{"at": 1}]', None, "is a JSON array: write one object a line"),
         (b'{\n "at": 1,\n "b": 2\n}\n', None, "fewer than half of the lines are JSON objects"),
         (b"{}\n{}\n", None, "objects are all empty"),
-        (b"\x1f\x8b\x08rest", None, "the sample is gzip, not text"),
-        (b"PAR1rest", None, "the sample is Parquet, not text"),
-        ("a,b\n".encode("utf-16"), None, "the sample is UTF-16"),
         (b"a\x00b", None, "not a text file"),
-        ("a,b\n" + "ä,1\n" * 9, None, "not UTF-8: convert the file first"),
+        ("a,b\n" + "\xff\xfe,1\n" * 9, None, "not UTF-8: convert the file first"),
     ],
 )
 def test_a_file_that_cannot_be_a_sample_is_refused_with_what_to_do(

@@ -103,7 +103,7 @@ def test_bad_input_is_refused_in_a_sentence_and_nothing_is_written(
 
 
 def test_a_file_that_is_not_there_is_named(sample: Path) -> None:
-    with pytest.raises(LakeError, match=r"nowhere\.csv cannot be read \(No such file or directory\)"):
+    with pytest.raises(LakeError, match=r"'nowhere\.csv' cannot be read \(No such file or directory\)"):
         run("orders", "--from", "nowhere.csv")
 
 
