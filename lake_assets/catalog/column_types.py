@@ -31,7 +31,8 @@ _TOLERATED = 0.05
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """`why` says how the type was found, `doubts` what about it is a guess. `first` is set for dates and times. `nulls`
+    """`why` says how the type was found, `doubts` what about it is a guess. `first` is set for dates and times, and
+    `instants` are theirs, each once. `nulls`
     are the texts that mean no value; `near` says of a text why it is no date, when some of it reads as one."""
 
     logical: str
@@ -42,6 +43,7 @@ class ColumnType:
     first: datetime | None = None
     nulls: tuple[str, ...] = ()
     near: str = ""
+    instants: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def _date(name: str, values: Mapping[str, int]) -> list[_Candidate]:
     if shape.has_time and not shape.has_offset:
         doubts.append("no offset: read as UTC")
     why = f"{'times' if shape.has_time else 'days'} as {shape.format or 'ISO 8601'}"
-    found = ColumnType(logical, why, None, shape.format, tuple(doubts), shape.first)
+    found = ColumnType(logical, why, None, shape.format, tuple(doubts), shape.first, instants=shape.instants)
     return [_Candidate(found, f"{logical}s", shape.fits, shape.fit)]
 
 

@@ -49,7 +49,7 @@ class DateShape:
     """A format and how many rows have it. `format` is None for ISO 8601, which needs none.
 
     `first` is the earliest instant; `doubt` says what the format might be instead, and why that cannot be known; `fit`
-    are the values that have it.
+    are the values that have it, `instants` what they stand for.
     """
 
     format: str | None
@@ -59,6 +59,7 @@ class DateShape:
     first: datetime
     doubt: str = ""
     fit: frozenset[str] = frozenset()
+    instants: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ def date_shape(values: Mapping[str, int], name: str) -> DateShape | None:
         first=_first(reading.instant for reading in chosen),
         doubt=_doubt(best, rows),
         fit=frozenset(text for text, *_ in readings[best]),
+        instants=tuple(reading.instant for reading in chosen),
     )
 
 

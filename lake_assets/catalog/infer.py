@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from itertools import combinations
@@ -10,6 +10,7 @@ from itertools import combinations
 from lake_assets.catalog.column_types import ColumnType, column_type
 from lake_assets.catalog.csv_dialect import SampleError
 from lake_assets.catalog.date_shapes import date_shape, named_as_date
+from lake_assets.catalog.model import WindowSize
 from lake_assets.catalog.names import FIELD_NAME_LENGTH, field_name
 from lake_assets.catalog.parse import SENT
 from lake_assets.catalog.personal import personal_data
@@ -32,6 +33,9 @@ _PARTS_OF_DATE = (
     frozenset({"month", "mon", "mo", "mm", "month_of_year"}),
     frozenset({"day", "dd", "mday", "day_of_month", "dayofmonth", "dom"}),
 )
+# A window costs as much as a thousand rows, but a few days do not show how many rows come in the long run.
+_FEW_ROWS, _FEW_DAYS = 1_000, 31
+_MANY_ROWS, _FEW_HOURS = 20_000, 2
 _TOLERATED = 0.05
 _LATER_NAMES = re.compile(
     r"(^|_)(updated|modified|changed|deleted|closed|ended|end|due|expires|expiry|valid|until|birth|birthday|born|"
@@ -71,6 +75,8 @@ class Inferred:
     start: date
     notes: tuple[str, ...] = field(default=())
     encoding: str | None = None
+    window: WindowSize = "day"
+    window_why: str = ""
 
 
 def infer(sample: Sample, event_time: str | None = None) -> Inferred:
@@ -109,7 +115,10 @@ def infer(sample: Sample, event_time: str | None = None) -> Inferred:
                      f"{{property: protection, value: {{tokenise: [{personal}]}}}}")  # fmt: skip
     first = chosen.type.first if chosen else None
     start = date((first or datetime.now(UTC)).year, 1, 1)
-    return Inferred(tuple(fields), chosen.name if chosen else SENT, why, start, tuple(notes), sample.encoding)
+    window, window_why = _window(chosen.type.instants, len(sample.rows)) if chosen else ("day", "")
+    return Inferred(
+        tuple(fields), chosen.name if chosen else SENT, why, start, tuple(notes), sample.encoding, window, window_why
+    )
 
 
 def optional_fields(sample: Sample, taken: Collection[str]) -> tuple[InferredField, ...]:
@@ -274,7 +283,7 @@ def _joined_times(fields: list[InferredField], sample: Sample) -> list[InferredF
     shape = date_shape(texts, "date")
     if shape is None or shape.has_time or shape.format is None or shape.fits < len(sample.rows) * (1 - _TOLERATED):
         return []
-    kind = ColumnType("date", f"days as {shape.format}", None, shape.format, (), shape.first)
+    kind = ColumnType("date", f"days as {shape.format}", None, shape.format, (), shape.first, instants=shape.instants)
     return [InferredField("event_time", " ".join(parts), kind, True, join=tuple(parts), why=f"{kind.why} of {parts}")]
 
 
@@ -294,6 +303,17 @@ def _why_no_time(one: InferredField) -> str:
 
 def _told(near: Mapping[str, str]) -> str:
     return "".join(f"; {name}: {why}" for name, why in near.items())
+
+
+def _window(instants: Sequence[datetime], rows: int) -> tuple[WindowSize, str]:
+    """The length of windows, by how many rows the sample has in each, and why it is not a day."""
+    days = len({instant.date() for instant in instants})
+    hours = len({(instant.date(), instant.hour) for instant in instants})
+    if days > _FEW_DAYS and rows < days * _FEW_ROWS:
+        return "month", f"a month, since the sample has {rows // days} rows a day on {days} days"
+    if hours > _FEW_HOURS and rows > hours * _MANY_ROWS:
+        return "hour", f"an hour, since the sample has {rows // hours} rows an hour"
+    return "day", ""
 
 
 def _event_rank(one: InferredField) -> tuple[bool, bool, int, bool]:

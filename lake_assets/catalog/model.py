@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Literal
 
 TypeName = Literal["string", "boolean", "integer", "decimal", "double", "date", "timestamp", "json"]
-WindowSize = Literal["hour", "day"]
+WindowSize = Literal["hour", "day", "month"]
 Engine = Literal["duckdb", "spark", "auto"]
 Compatibility = Literal["additive", "none"]
 Protection = Literal["tokenise", "drop"]

@@ -15,6 +15,7 @@ def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, o
     """The contract's text. `of` says where the sample came from; it stands in the description until one is written."""
     key = [one for one in inferred.fields if one.key_position]
     encoding = f", encoding: {inferred.encoding}" if inferred.encoding else ""
+    window = f"; window: {inferred.window_why}" if inferred.window_why else ""
     lines = [
         SCHEMA_COMMENT,
         "apiVersion: v3.1.0",
@@ -28,8 +29,8 @@ def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, o
         f"team: {{name: {domain}, members: [{{username: {scalar(owner)}, role: owner}}]}}"
         + ("" if owner_is_known else "  # who answers for this data?"),
         "customProperties:",
-        f"  - {{property: landing, value: {{eventTime: {inferred.event_time}, window: day, start: {inferred.start}, "
-        f"partitions: 4{encoding}}}}}  # event time: {_comment(inferred.event_time_why)}",
+        f"  - {{property: landing, value: {{eventTime: {inferred.event_time}, window: {inferred.window}, "
+        f"start: {inferred.start}, partitions: 4{encoding}}}}}  # event time: {_comment(inferred.event_time_why)}{window}",
         "schema:",
         f"  - name: {name}",
         "    properties:",

@@ -7,7 +7,7 @@ Spark's executors batch by batch. Its input relation has the raw table's columns
 
 import json
 
-from lake_assets.catalog.model import Asset, Field
+from lake_assets.catalog.model import Asset, Field, WindowSize
 from lake_assets.compile.rules import (
     Violation,
     document_violations,
@@ -33,7 +33,6 @@ def judge_sql(asset: Asset, source: str) -> str:
     event_at = f"coalesce({identifier(asset.event_time)}, _timestamp)" if asset.event_time else "_timestamp"
     columns = ",\n    ".join(f"{typed(f)} as {identifier(f.name)}" for f in asset.fields)
     names = ",\n  ".join(identifier(f.name) for f in asset.fields)
-    bucket = _BUCKET_US[asset.window]
     return f"""\
 with decoded as (
   select
@@ -62,7 +61,7 @@ judged as (
 )
 select
   {names},
-  make_timestamptz(cast(floor(epoch_us(_timestamp) / {bucket}) as bigint) * {bucket}) as _window,
+  {_window(asset.window)} as _window,
   {event_at} as _event_at,
   _topic, _partition, _offset,
   case when _errors is not null then _key end as _key,
@@ -70,6 +69,14 @@ select
   _extra,
   _errors
 from judged"""
+
+
+def _window(size: WindowSize) -> str:
+    if size == "month":
+        # Of a time without a zone, which is that of UTC, whatever the session's zone is.
+        return "make_timestamptz(epoch_us(date_trunc('month', make_timestamp(epoch_us(_timestamp)))))"
+    bucket = _BUCKET_US[size]
+    return f"make_timestamptz(cast(floor(epoch_us(_timestamp) / {bucket}) as bigint) * {bucket})"
 
 
 def _extra(asset: Asset) -> str:

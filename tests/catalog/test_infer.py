@@ -300,6 +300,24 @@ def test_the_time_of_sending_is_proposed_where_a_file_has_no_time() -> None:
     assert inferred_asset("at,n\n2026-01-01,1\n", "sent")[0].event_time is None
 
 
+@pytest.mark.parametrize(
+    ("step", "rows", "window", "why"),
+    [
+        (timedelta(days=1), 40, "month", "; window: a month, since the sample has 1 rows a day on 40 days"),
+        (timedelta(days=1), 31, "day", ""),
+        (timedelta(minutes=5), 11_520, "month", "; window: a month, since the sample has 288 rows a day on 40 days"),
+        (timedelta(milliseconds=120), 61_000, "hour", "; window: an hour, since the sample has 20333 rows an hour"),
+    ],
+)
+def test_the_window_is_chosen_by_how_many_rows_it_holds(step: timedelta, rows: int, window: str, why: str) -> None:
+    start = datetime(2026, 1, 1)
+    asset, text = inferred_asset("at,n\n" + "".join(f"{(start + at * step).isoformat()},{at}\n" for at in range(rows)))
+    assert asset.window == window
+    landing = next(line for line in text.splitlines() if "eventTime" in line)
+    assert why in landing
+    assert why or "window: a" not in landing
+
+
 def test_a_column_named_sent_leaves_the_word_to_the_time_of_sending() -> None:
     asset, _ = inferred_asset("sent,n\nyes,1\n")
     assert (asset.event_time, asset.fields[0].name, asset.fields[0].payload_key) == (None, "sent_", "sent")

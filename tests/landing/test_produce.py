@@ -246,7 +246,7 @@ def test_several_files_are_sent_and_a_foreign_one_is_noticed(
     contract = (PROJECT / "lake_assets" / "catalog" / "assets" / "leads.yaml").read_text("utf-8")
     (tmp_path / "assets" / "leads.yaml").write_text(contract.replace("domain: crm", "domain: several"), "utf-8")
     monkeypatch.setenv("LAKE_CATALOG", str(tmp_path))
-    asset = example_asset("leads", "several")
+    asset = example_asset("leads", "several", topic="several.leads")
     ensure_topics(stack, [topic_spec(asset)])
     (tmp_path / "a.csv").write_text(f"lead_id,created_at\na,{AT}\n", "utf-8")
     (tmp_path / "b.json").write_text(f'[{{"lead_id": "b", "created_at": "{AT}"}}]', "utf-8")
