@@ -51,12 +51,25 @@ def read_dialect(head: str) -> CsvDialect:
             f"the first line looks like data ('{values[0][:40]}'), not like a header: "
             "add a first line that names the columns."
         )
+    if _has_labels(head, delimiter, len(header)):
+        header = ("", *header)
     return CsvDialect(delimiter, header, _is_spaced(head, delimiter))
 
 
 def csv_rows(text: str, delimiter: str, spaced: bool = False) -> Iterator[list[str]]:
     """The rows of a CSV as lists of texts."""
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=spaced)
+
+
+def _has_labels(head: str, delimiter: str, width: int) -> bool:
+    """Whether each row begins with its number, for which the header has no name: R writes tables so."""
+    try:
+        rows = list(islice(filter(None, csv_rows(head, delimiter)), 1, _SNIFFED_ROWS))
+    except csv.Error:
+        return False
+    return len(rows) > 1 and all(
+        len(row) == width + 1 and row[0].strip() == str(number) for number, row in enumerate(rows, start=1)
+    )
 
 
 def _is_spaced(head: str, delimiter: str) -> bool:

@@ -116,6 +116,8 @@ def infer(sample: Sample, event_time: str | None = None) -> Inferred:
     first = chosen.type.first if chosen else None
     start = date((first or datetime.now(UTC)).year, 1, 1)
     window, window_why = _window(chosen.type.instants, len(sample.rows)) if chosen else ("day", "")
+    if window_why:
+        notes.append(f"window: {window_why}")
     return Inferred(
         tuple(fields), chosen.name if chosen else SENT, why, start, tuple(notes), sample.encoding, window, window_why
     )

@@ -165,6 +165,7 @@ def _as_json(inferred: "Inferred", target: Path) -> dict[str, object]:
     return {
         "contract": str(target),
         "event_time": inferred.event_time,
+        "window": inferred.window,
         "fields": [
             {
                 "field": one.name,
@@ -189,7 +190,8 @@ def _print(inferred: "Inferred") -> None:
 
     table = Table(box=box.SIMPLE_HEAD)
     for title in ("field", "type", "required", "why"):
-        table.add_column(title, overflow="fold")
+        # Names and types are copied from here: they stay whole.
+        table.add_column(title, overflow="fold", no_wrap=title != "why")
     for one in inferred.fields:
         kind = one.type.physical or one.type.logical
         guess = f"\n? {'; '.join(one.doubts)}" if one.doubts else ""
