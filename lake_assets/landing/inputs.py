@@ -102,7 +102,7 @@ def _read(stream: Any, name: str, form: Format | None) -> Input:
         raise InputError(f"'{name}' is not a text file: give CSV, JSON, Parquet or Arrow.")
     first = head.removeprefix(_UTF8_MARK).lstrip()[:1]
     if form is None and first in (b"[", b"{") and PurePath(inner).suffix.lower() not in (".csv", ".tsv"):
-        return Input(_json_lines(lines, PurePath(inner).suffix.lower() == ".json"), inner, "jsonl")
+        return Input(_json_lines(lines, PurePath(inner).suffix.lower() in (".json", ".geojson")), inner, "jsonl")
     return Input(lines, inner, form)
 
 

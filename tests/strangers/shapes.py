@@ -20,7 +20,7 @@ START = datetime(2026, 1, 5, 7, 30, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Shape:
-    """A file and what becomes of it: the event time, how many rows go to quarantine, or the sentence that refuses it."""
+    """A file and what becomes of it: its event time, how many rows go to quarantine, or why it is refused."""
 
     name: str
     file: str
@@ -53,12 +53,12 @@ def _dated(name: str, form: str, event_time: str = "order_date") -> Shape:
             written = written.replace(letter, str(value))
         return at.strftime(written.replace("%q", str((at.month + 2) // 3)))
 
-    return Shape(name, "orders.csv", _csv("Row ID,Order Date,Sales", lambda n: (n + 1, f'"{text(n)}"', f"{n}.{n % 10}5")),
-                 event_time)  # fmt: skip
+    data = _csv("Row ID,Order Date,Sales", lambda n: (n + 1, f'"{text(n)}"', f"{n}.{n % 10}5"))
+    return Shape(name, "orders.csv", data, event_time)
 
 
 def _packed(name: str, file: str, pack: Callable[[bytes], bytes]) -> Shape:
-    return Shape(name, file, pack(_csv("id,at,v", lambda n: (n, _day(n).isoformat(), n))), "at")
+    return Shape(name, file, pack(_csv("id,seen_at,v", lambda n: (n, _day(n).isoformat(), n))), "seen_at")
 
 
 def _zip(data: bytes, names: Sequence[str] = ("a.csv",)) -> bytes:
@@ -110,8 +110,8 @@ SHAPES: tuple[Shape, ...] = (
         for n in range(ROWS)]}).encode(), "properties_time"),
     Shape("year, month and day of their own", "flights.csv", _csv(
         "year,month,day,delay", lambda n: (_day(n).year, _day(n).month, _day(n).day, n)), "event_time"),
-    Shape("year and month of their own", "sunspots.csv", _csv("year,month,spots", lambda n: (1950 + n // 12, n % 12 + 1, n)),
-          "event_time"),
+    Shape("year and month of their own", "sunspots.csv", _csv(
+        "year,month,spots", lambda n: (1950 + n // 12, n % 12 + 1, n)), "event_time"),
     Shape("no time at all", "iris.csv", _csv("sepal_length,species", lambda n: (f"{n / 10}", "setosa"))),
     Shape("a year only", "cars.csv", _csv("name,year,mpg", lambda n: (f"car{n}", 1970 + n % 12, n))),
     Shape("a date in a few rows only", "loans.csv", _csv(
@@ -123,21 +123,22 @@ SHAPES: tuple[Shape, ...] = (
     Shape("blanks after commas", "ratings.csv", _csv(
         "userId, movieId, Timestamp", lambda n: (n, f" {n * 3}", f" {int(_day(n).timestamp())}")), "timestamp"),
     Shape("a blank for no number (telco)", "telco.csv", _csv(
-        "id,at,TotalCharges", lambda n: (n, _day(n).date(), " " if n == 5 else f"{n}.25")), "at"),
-    Shape("R's row numbers", "funnel.csv", _csv("at,b", lambda n: (n + 1, _day(n).isoformat(), n * 2)), "at"),
+        "id,seen_at,TotalCharges", lambda n: (n, _day(n).date(), " " if n == 5 else f"{n}.25")), "seen_at"),
+    Shape("R's row numbers", "funnel.csv", _csv("seen_at,b", lambda n: (n + 1, _day(n).isoformat(), n * 2)), "seen_at"),
     Shape("a number that customers repeat (online retail)", "retail.csv", _csv(
         "InvoiceNo,InvoiceDate,Quantity", lambda n: (536365 + n // 4, _day(n).isoformat(), n % 9)), "invoice_date"),
     Shape("a decimal comma and semicolons", "umsatz.csv", _csv(
         "Nr,Datum,Betrag", lambda n: (n, f"{_day(n):%d.%m.%Y}", f"1.{n:03},50"), separator=";"), "datum"),
-    Shape("windows-1252", "kunden.csv", "id,at,name\n".encode() + "".join(
-        f"{n},{_day(n):%Y-%m-%d},Zoë Müller\n" for n in range(ROWS)).encode("windows-1252"), "at"),
-    Shape("a damaged byte in UTF-8", "namen.csv", "id,at,name\n".encode() + b"".join(
+    Shape("windows-1252", "kunden.csv", "id,seen_at,name\n".encode() + "".join(
+        f"{n},{_day(n):%Y-%m-%d},Zoë Müller\n" for n in range(ROWS)).encode("windows-1252"), "seen_at"),
+    Shape("a damaged byte in UTF-8", "namen.csv", "id,seen_at,name\n".encode() + b"".join(
         f"{n},{_day(n):%Y-%m-%d},".encode() + (b"Br\xffken\n" if n == 3 else "Müller\n".encode()) for n in range(ROWS)),
-          "at", quarantined=1),
-    Shape("UTF-16 of Excel", "unicode.txt", _csv("id,at,v", lambda n: (n, _day(n).date(), n), separator="\t")
-          .decode().encode("utf-16"), "at"),
-    Shape("a JSON array", "cars.json", json.dumps(
-        [{**row, "at": _day(int(str(row["id"]))).isoformat()} for row in _random_rows("x", "y")], indent=1).encode(), "at"),
+          "seen_at", quarantined=1),
+    Shape("UTF-16 of Excel", "unicode.txt", _csv("id,seen_at,v", lambda n: (n, _day(n).date(), n), separator="\t")
+          .decode().encode("utf-16"), "seen_at"),
+    Shape("a JSON array", "cars.json", json.dumps([
+        {**row, "seen_at": _day(int(str(row["id"]))).isoformat()} for row in _random_rows("x", "y")
+    ], indent=1).encode(), "seen_at"),
     Shape("objects back to back (CloudTrail)", "trail.json", b"".join(json.dumps(
         {"eventID": f"i{n}", "eventTime": _day(n).isoformat()}).encode() for n in range(ROWS)), "event_time"),
     Shape("CloudTrail's Records", "records.json", json.dumps({"Records": [
@@ -155,7 +156,8 @@ SHAPES: tuple[Shape, ...] = (
           refused="is an Excel workbook: save the sheet as CSV UTF-8 in Excel, and give that."),
     Shape("a PDF", "report.pdf", b"%PDF-1.4 rest", refused="is a PDF: give the table as CSV."),
     Shape("an empty file", "empty.csv", b"", refused="the sample is empty: give a file with a few rows."),
-    Shape("a header only", "header.csv", b"a,b\n", refused="the sample has a header but no rows: give a file with a few."),
+    Shape("a header only", "header.csv", b"a,b\n",
+          refused="the sample has a header but no rows: give a file with a few."),
     Shape("no header", "data.csv", b"1,2026-01-05\n2,2026-01-06\n",
           refused="the first line looks like data ('1'), not like a header: add a first line that names the columns."),
     Shape("the same name twice", "twice.csv", b"a,b,a\n1,2,3\n",

@@ -24,8 +24,8 @@ from tests.strangers.shapes import SHAPES, Shape
 HEAD = """\
 # Strangers' files
 
-Shapes of files that nobody made for this lake, each through `lake new` and its rules with nothing edited. The table is made by
-`python -m tests.strangers.through > docs/strangers.md`.
+Shapes of files that nobody made for this lake, each through `lake new` and its rules with nothing edited. The table is
+made by `python -m tests.strangers.through > docs/strangers.md`.
 
 | file | event time | window | rows | in quarantine | key |
 |---|---|---|---|---|---|
