@@ -102,7 +102,8 @@ SHAPES: tuple[Shape, ...] = (
     Shape("epoch seconds with a fraction (zeek)", "conn.log", _jsonl(
         {"ts": _day(n).timestamp() + 0.82437, "uid": f"C{n}", "orig_bytes": n} for n in range(ROWS)), "ts"),
     Shape("epoch seconds as a text (Slack)", "slack.jsonl", _jsonl(
-        {"type": "message", "user": f"U{n % 5}", "ts": f"{_day(n).timestamp():.0f}.{n:06}"} for n in range(ROWS)), "ts"),
+        {"type": "message", "user": f"U{n % 5}", "ts": f"{_day(n).timestamp():.0f}.{n:06}"} for n in range(ROWS)
+    ), "ts"),
     Shape("a time in a nested object (webhooks)", "hooks.jsonl", _jsonl(
         {"id": f"e{n}", "meta": {"ts": _day(n).isoformat()}, "amount": 399.0 + n / 2} for n in range(ROWS)), "meta_ts"),
     Shape("GeoJSON", "quakes.geojson", json.dumps({"type": "FeatureCollection", "features": [
@@ -129,9 +130,9 @@ SHAPES: tuple[Shape, ...] = (
         "InvoiceNo,InvoiceDate,Quantity", lambda n: (536365 + n // 4, _day(n).isoformat(), n % 9)), "invoice_date"),
     Shape("a decimal comma and semicolons", "umsatz.csv", _csv(
         "Nr,Datum,Betrag", lambda n: (n, f"{_day(n):%d.%m.%Y}", f"1.{n:03},50"), separator=";"), "datum"),
-    Shape("windows-1252", "kunden.csv", "id,seen_at,name\n".encode() + "".join(
+    Shape("windows-1252", "kunden.csv", b"id,seen_at,name\n" + "".join(
         f"{n},{_day(n):%Y-%m-%d},Zoë Müller\n" for n in range(ROWS)).encode("windows-1252"), "seen_at"),
-    Shape("a damaged byte in UTF-8", "namen.csv", "id,seen_at,name\n".encode() + b"".join(
+    Shape("a damaged byte in UTF-8", "namen.csv", b"id,seen_at,name\n" + b"".join(
         f"{n},{_day(n):%Y-%m-%d},".encode() + (b"Br\xffken\n" if n == 3 else "Müller\n".encode()) for n in range(ROWS)),
           "seen_at", quarantined=1),
     Shape("UTF-16 of Excel", "unicode.txt", _csv("id,seen_at,v", lambda n: (n, _day(n).date(), n), separator="\t")
