@@ -73,9 +73,10 @@ class Judge:
         # Prepared, because planning the contract's rules takes longer than judging a small batch.
         self._session.execute(f"prepare judge as {_query(asset, metric)}")
 
-    def judge(self, payloads: Sequence[bytes | None]) -> Judged:
-        """Nothing is dropped, and nothing raised for bad input. Other threads go on meanwhile."""
-        self._records.table = _records(payloads)
+    def judge(self, payloads: Sequence[bytes | None], times: Sequence[int] | None = None) -> Judged:
+        """Nothing is dropped, and nothing raised for bad input. Other threads go on meanwhile. `times` are the records'
+        own, in milliseconds since 1970: needed where the contract takes the time of sending as event time."""
+        self._records.table = _records(payloads, times)
         table = self._session.execute("execute judge").to_arrow_table()
         refused: list[Refused] = []
         codes = table[_CODES]
@@ -91,9 +92,10 @@ class Judge:
         return Judged(good, refused + [Refused(position, ("transform",)) for position in failed])
 
 
-def _records(payloads: Sequence[bytes | None]) -> pa.Table:
-    """The judge's input. A metric's source takes its event time from the payload, so the records' own is not asked."""
+def _records(payloads: Sequence[bytes | None], times: Sequence[int] | None = None) -> pa.Table:
+    """The judge's input. Where the event time is in the payload, the records' own is not needed."""
     count = len(payloads)
+    stamped = pa.timestamp("us", "UTC")
     return pa.table(
         {
             "payload": pa.array(payloads, pa.binary()),
@@ -101,14 +103,14 @@ def _records(payloads: Sequence[bytes | None]) -> pa.Table:
             "_topic": pa.nulls(count, pa.string()),
             "_partition": pa.nulls(count, pa.int32()),
             "_offset": np.arange(count, dtype=np.int64),
-            "_timestamp": pa.nulls(count, pa.timestamp("us", "UTC")),
+            "_timestamp": pa.array(np.asarray(times) * 1000, stamped) if times else pa.nulls(count, stamped),
         }
     )
 
 
 def _query(asset: Asset, metric: Metric) -> str:
     columns = [f"list_transform(_errors, lambda e: e.code) as {_CODES}", f"_offset as {POSITION}"]
-    time = f"epoch_ms({identifier(asset.event_time)})"
+    time = f"epoch_ms({identifier(asset.event_time_column)})"
     length = metric.window_ms
     # Also before 1970, where % is negative.
     columns += [f"{time} as {TIME}", f"{time} - ({time} % {length} + {length}) % {length} as {WINDOW}"]

@@ -166,7 +166,11 @@ class Loop:
         ordered = list(itertools.chain.from_iterable(places.values()))
         ends = list(itertools.accumulate(map(len, places.values())))
         spans = {at: (end - len(places[at]), end) for at, end in zip(places, ends, strict=True)}
-        return _Batch(ordered, spans, self._worker.submit(lambda: self._judge.judge([m.value() for m in ordered])))
+        return _Batch(ordered, spans, self._worker.submit(self._judge_all, ordered))
+
+    def _judge_all(self, messages: list[Message]) -> Judged:
+        times = [message.timestamp()[1] for message in messages] if self._asset.event_time is None else None
+        return self._judge.judge([message.value() for message in messages], times)
 
     def _end(self, message: Message, of_partition: Sequence[Message]) -> None:
         """Notes that a partition has nothing more to read, unless its records in the same batch go further."""

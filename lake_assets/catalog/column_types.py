@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from lake_assets.catalog.date_shapes import date_shape, has_short_years
+from lake_assets.catalog.date_shapes import date_shape
 from lake_assets.catalog.fields import MOST_PRECISION, looks_like_money, looks_like_ratio
 from lake_assets.catalog.formats import COMMA_NUMBER, DECIMAL_COMMA, THOUSANDS, boolean_words
 from lake_assets.catalog.sample import Cell
 
-_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.0+)?")
+_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(?:\.(\d+))?")
 _FLOATING = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?")
 _ANY_COMMA = re.compile(r"-?\d{1,3}(?:[. ]?\d{3})*,\d+|-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -21,13 +21,19 @@ _LEADING_ZERO = re.compile(r"0\d+|\+\d+")
 _CODE_NAME = re.compile(
     r"(?:^|_)(?:zip|plz|postal|postcode|phone|mobile|fax|iban|bic|ean|isbn|gtin|barcode|vat|sku|imei|account)(?:_|$)"
 )
+_NULLS = frozenset({
+    "", "na", "n/a", "#n/a", "n.a.", "nan", "null", "(null)", "nil", "none", "-", "--", "?", ".", "\\n", "unknown",
+    "missing",
+})  # fmt: skip
 _MOST_VALUES = 5_000
 _TOLERATED = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """`why` says how the type was found, `doubts` what about it is a guess. `first` is set for dates and times."""
+    """`why` says how the type was found, `doubts` what about it is a guess. `first` is set for dates and times, and
+    `instants` are theirs, each once. `nulls`
+    are the texts that mean no value; `near` says of a text why it is no date, when some of it reads as one."""
 
     logical: str
     why: str
@@ -35,6 +41,9 @@ class ColumnType:
     format: str | None = None
     doubts: tuple[str, ...] = ()
     first: datetime | None = None
+    nulls: tuple[str, ...] = ()
+    near: str = ""
+    instants: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +60,25 @@ def column_type(name: str, cells: Mapping[Cell, int]) -> ColumnType:
     """The type of a column from its cells that are not empty, with their counts; `name` is the field's.
 
     One misfit among eight values and more, or one in twenty, does not change the type: conform will put it into
-    quarantine. A number with a leading zero or a plus is a code, and a code is a string.
+    quarantine. A number with a leading zero or a plus is a code, and a code is a string. Words for a missing value,
+    such as NA, are null where the other values are no texts.
     """
+    empty = {cell: times for cell, times in cells.items() if _is_null(cell)}
+    if empty and len(empty) < len(cells):
+        found = _column_type(name, {cell: times for cell, times in cells.items() if cell not in empty})
+        if found.logical not in ("string", "object", "array"):
+            nulls = tuple(dict.fromkeys(cell.text for cell in empty))
+            shown = ", ".join(f"'{text}'" for text in nulls[:3])
+            why = f"{found.why}; {shown} {'is' if len(nulls) == 1 else 'are'} null in {sum(empty.values())} rows"
+            return replace(found, why=why, nulls=nulls)
+    return _column_type(name, cells)
+
+
+def _is_null(cell: Cell) -> bool:
+    return cell.kind in ("cell", "text") and len(cell.text) <= 20 and cell.text.strip().lower() in _NULLS
+
+
+def _column_type(name: str, cells: Mapping[Cell, int]) -> ColumnType:
     total = sum(cells.values())
     if not total:
         return ColumnType("string", "no value in the sample", doubts=("empty in the whole sample",))
@@ -94,14 +120,14 @@ def _date(name: str, values: Mapping[str, int]) -> list[_Candidate]:
     if shape.has_time and not shape.has_offset:
         doubts.append("no offset: read as UTC")
     why = f"{'times' if shape.has_time else 'days'} as {shape.format or 'ISO 8601'}"
-    found = ColumnType(logical, why, None, shape.format, tuple(doubts), shape.first)
-    return [_Candidate(found, f"{logical}s", shape.fits)]
+    found = ColumnType(logical, why, None, shape.format, tuple(doubts), shape.first, instants=shape.instants)
+    return [_Candidate(found, f"{logical}s", shape.fits, shape.fit)]
 
 
 def _integer(name: str, values: Mapping[str, int], cells: Mapping[Cell, int]) -> list[_Candidate]:
     # In JSON, a number between quotes is a text by its sender's will.
     texts = sum(times for cell, times in cells.items() if cell.kind == "text")
-    if _is_code(name, values) or looks_like_money(name) or texts * 2 > sum(cells.values()):
+    if _is_code(name, values) or texts * 2 > sum(cells.values()):
         return []
     fit = frozenset(value for value in values if _INTEGER.fullmatch(value))
     return _candidate(ColumnType("integer", "whole numbers"), "whole numbers", values, fit)
@@ -112,18 +138,20 @@ def _number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
         return []
     plain = {value: match for value in values if (match := _NUMBER.fullmatch(value))}
     scale = max((len(match[2] or "") for match in plain.values()), default=0)
-    money = looks_like_money(name)
+    # 399.0 is a number whose fraction happens to be none: the next one may have one.
+    pointed = any("." in value for value in plain)
+    money = pointed and looks_like_money(name)
     floating = frozenset(value for value in values if _FLOATING.fullmatch(value))
     if not money and (scale > 2 or (scale and looks_like_ratio(name)) or len(floating) > len(plain)):
         return _candidate(ColumnType("number", "numbers, not money by name", "double"), "numbers", values, floating)
-    if not money and not scale:
+    if not pointed:
         return []
     whole = max((len(match[1]) for match in plain.values()), default=0)
     needed = whole + 3 + max(2, scale)
     precision = next((size for size in (12, 18, MOST_PRECISION) if size >= needed), MOST_PRECISION)
     if whole + max(2, scale) > MOST_PRECISION:
         return []
-    doubts = () if scale else ("whole numbers in the sample, but money by its name",)
+    doubts = ()
     if not money:
         doubts = ("make it double if more than 2 digits after the point may come",)
     why = f"{'money by name' if money else 'numbers'}, {whole} digits before the point, {scale} after it"
@@ -161,8 +189,15 @@ def _words(cells: Mapping[Cell, int], values: Mapping[str, int]) -> list[_Candid
 
 def _string(name: str, values: Mapping[str, int], candidates: list[_Candidate]) -> ColumnType:
     total = sum(values.values())
-    if has_short_years(values):
-        return ColumnType("string", "text", doubts=("dates whose year has two digits cannot be read for certain",))
+    dates = next((one for one in candidates if one.type.first is not None), None)
+    if dates is not None:
+        near = f"{dates.rows} of {total} values are {dates.type.why}, but not all{_such_as(values, dates).rstrip(',')}"
+        return replace(_text(name, values, candidates), near=near)
+    return _text(name, values, candidates)
+
+
+def _text(name: str, values: Mapping[str, int], candidates: list[_Candidate]) -> ColumnType:
+    total = sum(values.values())
     if sum(times for value, times in values.items() if _ANY_COMMA.fullmatch(value)) * 2 > total:
         doubt = "numbers with a comma that may stand before thousands: only a decimal one is read, as decimalSeparator"
         return ColumnType("string", "text", doubts=(doubt,))

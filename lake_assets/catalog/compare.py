@@ -39,11 +39,13 @@ def compare(old: Asset, new: Asset) -> Change:
     | changed | kind |
     |---|---|
     | description, owners, freshness, frequency, roster, engine, compatibility, version, order of fields | none |
-    | retention | none |
+    | retention, encoding | none |
     | new field: optional / required | additive / breaking |
     | field removed or renamed | breaking |
     | decimal with more digits before the point and the same scale | additive |
     | any other type change; format; payload key (physicalName) | breaking |
+    | nulls of a field that is no string: more / fewer | additive / breaking |
+    | nulls of a string; path; join | breaking |
     | required dropped / added | additive / breaking |
     | bound, length or enum wider, or gone; pattern gone | additive |
     | bound, length or enum narrower, or new; pattern new or another | breaking |
@@ -69,7 +71,7 @@ def _asset_differences(old: Asset, new: Asset) -> Iterator[Difference]:
         ("breaking", "domain", lambda asset: asset.domain),
         ("breaking", "topic", lambda asset: asset.topic),
         ("breaking", "key", lambda asset: ", ".join(asset.key) or None),
-        ("breaking", "eventTime", lambda asset: asset.event_time),
+        ("breaking", "eventTime", lambda asset: asset.event_time or "the time of sending"),
         ("breaking", "window", lambda asset: asset.window),
         ("breaking" if new.major < old.major else "none", "version", lambda asset: asset.version),
         ("breaking" if new.partitions < old.partitions else "additive", "partitions", lambda asset: asset.partitions),
@@ -77,6 +79,7 @@ def _asset_differences(old: Asset, new: Asset) -> Iterator[Difference]:
         ("breaking" if new.unknown_fields == "reject" else "additive", "unknownFields", lambda a: a.unknown_fields),
         ("additive", "entrypoint", lambda asset: asset.entrypoint),
         ("additive", "quarantine", lambda asset: asset.quarantine),
+        ("none", "encoding", lambda asset: asset.encoding),
         ("none", "engine", lambda asset: asset.engine),
         ("none", "compatibility", lambda asset: asset.compatibility),
         ("none", "freshness", lambda asset: asset.freshness),
@@ -125,6 +128,14 @@ def _changes_of_field(old: Field, new: Field) -> Iterator[Difference]:
         yield change("breaking", "physicalName", old.payload_key, new.payload_key)
     if old.format != new.format:
         yield change("breaking", "format", old.format, new.format)
+    if old.nulls != new.nulls:
+        # What is null now was in quarantine, or was a text.
+        more = set(old.nulls) < set(new.nulls) and new.type.name not in ("string", "json")
+        kind: Kind = "additive" if more else "none" if set(old.nulls) == set(new.nulls) else "breaking"
+        yield change(kind, "nulls", ", ".join(old.nulls), ", ".join(new.nulls))
+    for part, before, after in (("path", old.path, new.path), ("join", old.join, new.join)):
+        if before != after:
+            yield change("breaking", part, ", ".join(before), ", ".join(after))
     if old.pattern != new.pattern:
         yield change("breaking" if new.pattern else "additive", "pattern", old.pattern, new.pattern)
     if set(old.enum) != set(new.enum):

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from lake_assets.errors import LakeError
 
@@ -23,10 +24,12 @@ class SampleError(LakeError):
 
 @dataclass(frozen=True, slots=True)
 class CsvDialect:
-    """`header` holds the names as they stand in the file: they are the JSON keys of the payload."""
+    """`header` holds the names as they stand in the file: they are the JSON keys of the payload. `spaced` says that
+    each delimiter is followed by a blank that belongs to no cell."""
 
     delimiter: str
     header: tuple[str, ...]
+    spaced: bool = False
 
 
 def read_dialect(head: str) -> CsvDialect:
@@ -48,12 +51,39 @@ def read_dialect(head: str) -> CsvDialect:
             f"the first line looks like data ('{values[0][:40]}'), not like a header: "
             "add a first line that names the columns."
         )
-    return CsvDialect(delimiter, header)
+    if _has_labels(head, delimiter, len(header)):
+        header = ("", *header)
+    return CsvDialect(delimiter, header, _is_spaced(head, delimiter))
 
 
-def csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
+def csv_rows(text: str, delimiter: str, spaced: bool = False) -> Iterator[list[str]]:
     """The rows of a CSV as lists of texts."""
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=spaced)
+
+
+def _has_labels(head: str, delimiter: str, width: int) -> bool:
+    """Whether each row begins with its number, for which the header has no name: R writes tables so."""
+    try:
+        rows = list(islice(filter(None, csv_rows(head, delimiter)), 1, _SNIFFED_ROWS))
+    except csv.Error:
+        return False
+    return len(rows) > 1 and all(
+        len(row) == width + 1 and row[0].strip() == str(number) for number, row in enumerate(rows, start=1)
+    )
+
+
+def _is_spaced(head: str, delimiter: str) -> bool:
+    """Whether a blank stands before every cell but the first of each of the first rows below the header."""
+    found = False
+    try:
+        for row in islice(csv_rows(head, delimiter), 1, _SNIFFED_ROWS):
+            for cell in filter(None, row[1:]):
+                if not cell.startswith(" "):
+                    return False
+                found = found or bool(cell.strip())
+    except csv.Error:
+        return False
+    return found
 
 
 def _fit(head: str, delimiter: str) -> tuple[float, int]:

@@ -5,18 +5,40 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from lake_assets.catalog.formats import EPOCH_FORMATS, FIRST_SHORT_YEAR
+
 _ISO_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 _ISO_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d(?::?\d\d)?)?")
+_WEEKDAY = r"(?:(?P<w>(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6})(?P<ws>,? ))?"
+_CLOCK = r"(?P<h>\d{1,2}):(?P<m>\d\d)(?::(?P<sec>\d\d)(?:\.(?P<f>\d{3}|\d{6}))?)?"
+_ZONE = r"Z|UTC|GMT|[+-]\d\d:?\d\d"
 _ANY_DATE = re.compile(
-    r"(?P<a>\d{4}|\d{1,2}|[A-Za-z]{3,9})(?P<s>[-./ ])(?P<b>\d{1,2}|[A-Za-z]{3,9})(?P<t>[-./ ]|, )(?P<c>\d{4}|\d{1,2})"
-    r"(?:(?P<gap>[ T]|, )(?P<h>\d{1,2}):(?P<m>\d\d)(?::(?P<sec>\d\d)(?:\.(?P<f>\d{3}|\d{6}))?)?"
-    r"(?P<half> ?[AaPp][Mm])?(?P<zone> ?(?:Z|[+-]\d\d:?\d\d))?)?"
+    rf"{_WEEKDAY}(?P<a>\d{{4}}|\d{{1,2}}|[A-Za-z]{{3,9}})(?P<s>[-./ ])(?P<b>\d{{1,2}}|[A-Za-z]{{3,9}})(?P<t>[-./ ]|, )"
+    rf"(?P<c>\d{{4}}|\d{{1,2}})(?:(?P<gap>[ T:]|, ){_CLOCK}(?P<half> ?[AaPp][Mm])?(?P<zone> ?(?:{_ZONE}))?)?"
 )
-_COMPACT = {8: "yyyyMMdd", 14: "yyyyMMddHHmmss"}
-_SHORT_YEAR = re.compile(r"\d{1,2}[-./]\d{1,2}[-./]\d{2}(?:[ T].*)?")
+# As C's ctime and Twitter write it: the year comes last.
+_YEAR_LAST = re.compile(
+    rf"{_WEEKDAY}(?P<a>[A-Za-z]{{3}})(?P<s> )(?P<b>\d{{1,2}})(?P<gap> ){_CLOCK}(?P<zone> (?:{_ZONE}))? (?P<c>\d{{4}})"
+)
+_YEAR_MONTH = re.compile(r"(\d{4})([-/ ])(\d{1,2}|[A-Za-z]{3,9})")
+_MONTH_YEAR = re.compile(r"(\d{1,2}|[A-Za-z]{3,9})([-/ ])(\d{4})")
+_QUARTER = re.compile(r"(\d{4})([- ]?)Q([1-4])")
+_COMPACT = {
+    6: (("yyyyMM", (0, 4), (4, 6), None),),
+    8: (
+        ("yyyyMMdd", (0, 4), (4, 6), (6, 8)),
+        ("MMddyyyy", (4, 8), (0, 2), (2, 4)),
+        ("ddMMyyyy", (4, 8), (2, 4), (0, 2)),
+    ),
+    14: (("yyyyMMddHHmmss", (0, 4), (4, 6), (6, 8)),),
+}  # fmt: skip
+_FRACTION = re.compile(r"(\d{10}|\d{13})\.\d{1,9}")
 _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
            "november", "december")  # fmt: skip
-_DATE_NAME = re.compile(r"(^|_)(date|day|datum|time|timestamp|ts|at|on|when|created|updated|since|until)(_|$)")
+_DATE_NAME = re.compile(
+    r"(^|_)(date|datetime|dt|day|datum|time|timestamp|ts|at|on|when|created|updated|since|until)(_|$)"
+)
+_MONTH_NAME = re.compile(r"(^|_)(month|yearmonth|period|ym|yyyymm)(_|$)")
 _EPOCHS = {13: ("epoch_millis", 1000), 10: ("epoch_seconds", 1)}
 _EPOCH_FROM, _EPOCH_TO = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _SURE_FROM, _SURE_TO = datetime(2015, 1, 1, tzinfo=UTC), datetime(2035, 1, 1, tzinfo=UTC)
@@ -26,7 +48,8 @@ _SURE_FROM, _SURE_TO = datetime(2015, 1, 1, tzinfo=UTC), datetime(2035, 1, 1, tz
 class DateShape:
     """A format and how many rows have it. `format` is None for ISO 8601, which needs none.
 
-    `first` is the earliest instant; `doubt` says what the format might be instead, and why that cannot be known.
+    `first` is the earliest instant; `doubt` says what the format might be instead, and why that cannot be known; `fit`
+    are the values that have it, `instants` what they stand for.
     """
 
     format: str | None
@@ -35,6 +58,8 @@ class DateShape:
     fits: int
     first: datetime
     doubt: str = ""
+    fit: frozenset[str] = frozenset()
+    instants: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,89 +79,171 @@ def date_shape(values: Mapping[str, int], name: str) -> DateShape | None:
 
     `name` (the field's) decides about numbers, which are dates only where the name or the range says so.
     """
-    readings: dict[str, list[tuple[_Reading, int]]] = {}
+    readings: dict[str, list[tuple[str, _Reading, int]]] = {}
     for text, times in values.items():
-        for reading in _readings(text, bool(_DATE_NAME.search(name))):
-            readings.setdefault(reading.pattern, []).append((reading, times))
+        for reading in _readings(text, name):
+            readings.setdefault(reading.pattern, []).append((text, reading, times))
     if not readings:
         return None
-    rows = {pattern: sum(times for _, times in found) for pattern, found in readings.items()}
-    best = max(rows, key=lambda pattern: (rows[pattern], _day_variety(readings[pattern]), not pattern.startswith("M/")))
-    chosen = readings[best]
-    short = frozenset[str]().union(*(reading.short for reading, _ in chosen))
+    rows = {pattern: sum(times for *_, times in found) for pattern, found in readings.items()}
+    # ISO 8601 is also a pattern of digits, which reads more only where some are not padded.
+    best = max(rows, key=lambda pattern: (rows[pattern], *_likelihood(pattern, readings[pattern])))
+    chosen = [reading for _, reading, _ in readings[best]]
+    short = frozenset[str]().union(*(reading.short for reading in chosen))
     pattern = re.sub(r"(?<![A-Za-z])([dMHh])(?![A-Za-z])", lambda m: m[1] if m[1] in short else m[1] * 2, best)
     return DateShape(
         format=pattern or None,
-        has_time=chosen[0][0].has_time,
-        has_offset=chosen[0][0].has_offset,
+        has_time=chosen[0].has_time,
+        has_offset=chosen[0].has_offset,
         fits=rows[best],
-        first=_first(reading.instant for reading, _ in chosen),
+        first=_first(reading.instant for reading in chosen),
         doubt=_doubt(best, rows),
+        fit=frozenset(text for text, *_ in readings[best]),
+        instants=tuple(reading.instant for reading in chosen),
     )
 
 
-def has_short_years(values: Iterable[str]) -> bool:
-    """Whether values look like dates whose year has two digits, which nothing can read for certain."""
-    return any(_SHORT_YEAR.fullmatch(value.strip()) for value in values)
+def named_as_date(name: str) -> bool:
+    """Whether a field's name says that it holds dates or times."""
+    return bool(_DATE_NAME.search(name))
 
 
-def _readings(text: str, named_as_date: bool) -> list[_Reading]:
+def _readings(text: str, name: str) -> list[_Reading]:
     if text.isascii() and text.isdigit():
-        return _number_readings(text, named_as_date)
-    iso = _ISO_TIME.fullmatch(text)
-    if iso:
+        return _number_readings(text, name)
+    if fraction := _FRACTION.fullmatch(text):
+        return [
+            one for one in _number_readings(fraction[1], name) if named_as_date(name) and one.pattern in EPOCH_FORMATS
+        ]
+    text = re.sub(" +", " ", text)
+    readings = _month_readings(text, name)
+    if iso := _ISO_TIME.fullmatch(text):
         instant = _instant(*iso[1].split("-"), *iso[2].partition(".")[0].split(":"))
-        return [_Reading("", instant, True, iso[3] is not None)] if instant else []
-    if _ISO_DATE.fullmatch(text):
+        readings += [_Reading("", instant, True, iso[3] is not None)] if instant else []
+    elif _ISO_DATE.fullmatch(text):
         instant = _instant(*text.split("-"))
-        return [_Reading("", instant, False, False)] if instant else []
-    match = _ANY_DATE.fullmatch(text)
-    return _pattern_readings(match) if match else []
+        readings += [_Reading("", instant, False, False)] if instant else []
+    if match := _ANY_DATE.fullmatch(text):
+        readings += _pattern_readings(match, name)
+    elif match := _YEAR_LAST.fullmatch(text):
+        readings += _year_last_readings(match)
+    return readings
 
 
-def _number_readings(text: str, named_as_date: bool) -> list[_Reading]:
-    if named_as_date and len(text) in _COMPACT:
-        instant = _instant(text[:4], *(text[at : at + 2] for at in range(4, len(text), 2)))
-        if instant and 1900 <= instant.year <= 2100:
-            return [_Reading(_COMPACT[len(text)], instant, len(text) > 8, False)]
+def _number_readings(text: str, name: str) -> list[_Reading]:
+    named = named_as_date(name)
+    found: list[_Reading] = []
+    if named if len(text) != 6 else _MONTH_NAME.search(name):
+        for pattern, *places in _COMPACT.get(len(text), ()):
+            parts = [text[place[0] : place[1]] if place else "1" for place in places]
+            instant = _instant(*parts, *(text[at : at + 2] for at in range(8, len(text), 2)))
+            if instant and 1900 <= instant.year <= 2100:
+                parts = (instant.month, instant.day)
+                found.append(_Reading(pattern, instant, len(text) > 8, False, parts=parts))
     if len(text) not in _EPOCHS:
-        return []
+        return found
     form, factor = _EPOCHS[len(text)]
     instant = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(text) / factor)
-    if named_as_date:
+    if named:
         likely = _EPOCH_FROM <= instant < _EPOCH_TO
     else:
         likely = form == "epoch_millis" and _SURE_FROM <= instant < _SURE_TO
-    return [_Reading(form, instant, True, True)] if likely else []
+    return [*found, _Reading(form, instant, True, True)] if likely else found
 
 
-def _pattern_readings(match: "re.Match[str]") -> list[_Reading]:
+def _month_readings(text: str, name: str) -> list[_Reading]:
+    """A month or a quarter with its year, which stand for their first day."""
+    if quarter := _QUARTER.fullmatch(text):
+        instant = _instant(quarter[1], str(3 * int(quarter[3]) - 2), "1")
+        return [_Reading(f"yyyy{quarter[2]}'Q'Q", instant, False, False)] if instant else []
+    if match := _YEAR_MONTH.fullmatch(text):
+        year, separator, text_of_month = match.groups()
+        sure = separator == "-" or text_of_month.isalpha()
+    elif match := _MONTH_YEAR.fullmatch(text):
+        text_of_month, separator, year = match.groups()
+        sure = text_of_month.isalpha()
+    else:
+        return []
+    if not (sure or named_as_date(name) or _MONTH_NAME.search(name)):
+        return []
+    month, letters = _month(text_of_month)
+    instant = _instant(year, str(month), "1")
+    if instant is None or not 1800 <= instant.year <= 2200:
+        return []
+    pattern = f"yyyy{separator}{letters}" if match.re is _YEAR_MONTH else f"{letters}{separator}yyyy"
+    short = frozenset({"M"}) if len(text_of_month) == 1 else frozenset[str]()
+    return [_Reading(pattern, instant, False, False, short)]
+
+
+def _year_last_readings(match: "re.Match[str]") -> list[_Reading]:
+    month, letters = _month(match["a"])
+    instant = _instant(match["c"], str(month), match["b"], match["h"], match["m"], match["sec"] or "0")
+    if instant is None:
+        return []
+    short = {part for part, key in (("d", "b"), ("H", "h")) if len(match[key]) == 1}
+    clock, zone = "H:mm" + (":ss" if match["sec"] else "") + (f".{'S' * len(match['f'])}" if match["f"] else ""), ""
+    if match["zone"]:
+        zone = _zone_pattern(match["zone"])
+    pattern = f"{_weekday_pattern(match)}{letters} d {clock}{zone} yyyy"
+    return [_Reading(pattern, instant, True, match["zone"] is not None, frozenset(short), (month, instant.day))]
+
+
+def _pattern_readings(match: "re.Match[str]", name: str) -> list[_Reading]:
     a, b, c = match["a"], match["b"], match["c"]
+    year = "yyyy" if len(c) == 4 or len(a) == 4 else "yy"
     if len(a) == 4 and a.isdigit():
         orders = [("yyyy", "M", "d")]
+    elif year == "yy" and not _may_have_short_year(match, name):
+        return []
     elif a.isalpha():
-        orders = [("M", "d", "yyyy")]
+        orders = [("M", "d", year)]
     elif b.isalpha():
-        orders = [("d", "M", "yyyy")]
+        orders = [("d", "M", year)]
     else:
-        orders = [("d", "M", "yyyy"), ("M", "d", "yyyy")]
+        orders = [("d", "M", year), ("M", "d", year)]
     time, clock = _time_pattern(match)
     hour = ("h" if match["half"] else "H") if len(match["h"] or "") == 1 else ""
     found: list[_Reading] = []
     for order in orders:
         parts = dict(zip(order, (a, b, c), strict=True))
-        if len(parts["yyyy"]) != 4 or not parts["yyyy"].isdigit() or not parts["d"].isdigit():
+        digits = parts[order[2 if order[0] != "yyyy" else 0]]
+        if len(digits) != len(year) or not digits.isdigit() or not parts["d"].isdigit():
             continue
         month, letters = _month(parts["M"])
-        instant = _instant(parts["yyyy"], str(month), parts["d"], *clock)
+        instant = _instant(_whole_year(digits), str(month), parts["d"], *clock)
         if instant is None:
             continue
         names = [letters if part == "M" else part for part in order]
         short = {part for part in ("d", "M") if len(parts[part]) == 1} | {hour}
-        pattern = f"{names[0]}{match['s']}{names[1]}{match['t']}{names[2]}{time}"
+        pattern = f"{_weekday_pattern(match)}{names[0]}{match['s']}{names[1]}{match['t']}{names[2]}{time}"
         zone = match["zone"]
         found.append(_Reading(pattern, instant, bool(time), zone is not None, frozenset(short), (month, instant.day)))
     return found
+
+
+def _may_have_short_year(match: "re.Match[str]", name: str) -> bool:
+    """Whether three numbers, the last of two digits, are a date: `1.2.10` may be a version, `6/9/17` hardly."""
+    a, b, c = match["a"], match["b"], match["c"]
+    if len(c) != 2:
+        return False
+    padded = len(a) == len(b) == 2 and match["s"] == match["t"]
+    return a.isalpha() or b.isalpha() or match["s"] == match["t"] == "/" or padded or named_as_date(name)
+
+
+def _whole_year(digits: str) -> str:
+    if len(digits) == 4:
+        return digits
+    return str(int(digits) + (1900 if int(digits) >= FIRST_SHORT_YEAR else 2000))
+
+
+def _weekday_pattern(match: "re.Match[str]") -> str:
+    return f"{'EEE' if len(match['w']) == 3 else 'EEEE'}{match['ws']}" if match["w"] else ""
+
+
+def _zone_pattern(text: str) -> str:
+    zone = text.strip()
+    letters = f"'{zone}'" if zone.isalpha() else "xxx" if ":" in zone else "xx"
+    return " " + letters if text.startswith(" ") else letters
 
 
 def _time_pattern(match: "re.Match[str]") -> tuple[str, tuple[str, ...]]:
@@ -155,9 +262,7 @@ def _time_pattern(match: "re.Match[str]") -> tuple[str, tuple[str, ...]]:
     if half:
         pattern += " a" if match["half"].startswith(" ") else "a"
     if match["zone"]:
-        zone = match["zone"].strip()
-        pattern += " " if match["zone"].startswith(" ") else ""
-        pattern += "'Z'" if zone == "Z" else "xxx" if ":" in zone else "xx"
+        pattern += _zone_pattern(match["zone"])
     return pattern, (str(hour), match["m"], match["sec"] or "0")
 
 
@@ -181,20 +286,31 @@ def _instant(*parts: str) -> datetime | None:
         return None
 
 
-def _day_variety(found: list[tuple[_Reading, int]]) -> int:
-    """Days change faster than months: of two readings, the one with more different days is the likelier."""
-    return len({reading.parts[1] for reading, _ in found}) - len({reading.parts[0] for reading, _ in found})
+def _likelihood(pattern: str, found: list[tuple[str, _Reading, int]]) -> tuple[bool, int, bool, bool]:
+    """Of readings that explain as many rows the likelier is the larger. Days change faster than months, so the one with
+    more different days is."""
+    parts = [reading.parts for _, reading, _ in found]
+    variety = len({day for _, day in parts}) - len({month for month, _ in parts})
+    return not pattern, variety, pattern[:1] in ("y", "e"), not pattern.startswith("M/")
 
 
 def _doubt(best: str, rows: Mapping[str, int]) -> str:
-    day_first, month_first = re.match(r"d([-./ ])M", best), re.match(r"M([-./ ])d", best)
-    if day_first and day_first[1] != ".":
-        other, word = f"M{day_first[1]}d{best[3:]}", "month"
+    doubts: list[str] = []
+    day_first, month_first = re.match(r"(d)([-./ ])M", best), re.match(r"(M)([-./ ])d", best)
+    other, word = "", ""
+    if day_first and day_first[2] != ".":
+        other, word = f"M{day_first[2]}d{best[3:]}", "month"
     elif month_first:
-        other, word = f"d{month_first[1]}M{best[3:]}", "day"
-    else:
-        return ""
-    return f"may be {word} first: no day above 12 in the sample" if rows.get(other, 0) == rows[best] else ""
+        other, word = f"d{month_first[2]}M{best[3:]}", "day"
+    elif best in ("MMddyyyy", "ddMMyyyy"):
+        other, word = ("ddMMyyyy", "day") if best == "MMddyyyy" else ("MMddyyyy", "month")
+    if other and rows.get(other, 0) == rows[best]:
+        doubts.append(f"may be {word} first: no day above 12 in the sample")
+    if re.search(r"(?<!y)yy(?!y)", best):
+        doubts.append(
+            f"is the year 1969 to 2068? Two digits are read so: {FIRST_SHORT_YEAR} is 19{FIRST_SHORT_YEAR}, 68 is 2068"
+        )
+    return "; ".join(doubts)
 
 
 def _first(instants: Iterable[datetime]) -> datetime:

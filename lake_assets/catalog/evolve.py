@@ -18,7 +18,7 @@ _NO_FIELD = "_extra_cells"
 
 def new_fields(asset: Asset, extras: Sequence[str]) -> tuple[InferredField, ...]:
     """Optional fields for what the texts of `_extra` hold, which are JSON objects; none for what is always null."""
-    declared = {field.payload_key.lower() for field in asset.fields}
+    declared = {field.payload_key.lower() for field in asset.fields if not field.is_derived}
     try:
         sample = read_sample("\n".join(extras).encode())
     except SampleError:

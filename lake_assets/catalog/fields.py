@@ -64,13 +64,21 @@ def read_field(draft: Draft, at: TreePath) -> tuple[Field, list[Check]] | None:
     elif "primaryKeyPosition" in raw:
         draft.report((*at, "primaryKeyPosition"), "the field has no primaryKey: true; add it, or remove the position.")
     enum, checks = _read_quality(draft, at, Column(name, raw["logicalType"]))
+    readings: dict[str, Any] = {}
+    for place in draft.places(*at, "customProperties"):
+        item = draft.value(*place)
+        if item is not None:
+            if item["property"] in readings:
+                draft.report(place, f"'{item['property']}' stands here twice; keep one.")
+            readings[item["property"]] = item["value"]
+    _check_readings(draft, at, raw, readings)
     field = Field(
         name=name,
         type=type_,
         required=raw.get("required", False),
         description=raw.get("description", ""),
-        # ODCS has no format for it, and one custom property is all that a field can have.
-        format=DECIMAL_COMMA if "customProperties" in raw else options.get("format"),
+        # ODCS has no format for it.
+        format=DECIMAL_COMMA if "decimalSeparator" in readings else options.get("format"),
         enum=enum,
         minimum=_decimal(options.get("minimum")),
         maximum=_decimal(options.get("maximum")),
@@ -79,6 +87,9 @@ def read_field(draft: Draft, at: TreePath) -> tuple[Field, list[Check]] | None:
         pattern=options.get("pattern"),
         classification=raw.get("classification"),
         source="" if raw.get("physicalName", name) == name else raw["physicalName"],
+        nulls=tuple(readings.get("nulls", ())),
+        path=tuple(readings.get("path", ())),
+        join=tuple(readings.get("join", ())),
     )
     return field, checks
 
@@ -130,6 +141,20 @@ def _check_texts(draft: Draft, at: TreePath, type_: FieldType, options: dict[str
         problem = pattern_problem(options["pattern"])
         if problem:
             draft.report((*at, "logicalTypeOptions", "pattern"), f"'{options['pattern'][:60]}' {problem}")
+
+
+def _check_readings(draft: Draft, at: TreePath, raw: dict[str, Any], readings: dict[str, Any]) -> None:
+    """A derived field has no key of its own in the payload, and is no part of the key."""
+    derived = [name for name in ("path", "join") if name in readings]
+    place = (*at, "customProperties")
+    if len(derived) > 1:
+        draft.report(place, "path and join cannot both say where the value is; keep one.")
+    if derived and "physicalName" in raw:
+        draft.report((*at, "physicalName"), f"{derived[0]} says already where the value is; remove one.")
+    if derived and raw.get("primaryKey"):
+        draft.report((*at, "primaryKey"), f"a field with {derived[0]} cannot be part of the key; take another field.")
+    if "join" in readings and "format" not in raw.get("logicalTypeOptions", {}):
+        draft.report(place, "joined texts need a format, such as logicalTypeOptions: {format: yyyy M d}.")
 
 
 def _check_key_field(draft: Draft, at: TreePath, raw: dict[str, Any], type_: FieldType) -> None:

@@ -11,15 +11,18 @@ THOUSANDS = "[. \u00a0\u202f]"
 # For RE2 and for Python. Thousands are set apart only before a comma: without one, 1.234 would be two numbers.
 COMMA_NUMBER = rf"[+-]?(?:[0-9]+(?:,[0-9]+)?|[0-9]{{1,3}}(?:{THOUSANDS}[0-9]{{3}})+,[0-9]+)"
 
+# A year of two digits is one of 1969 to 2068, for POSIX and DuckDB (for Java one of 2000 to 2099).
+FIRST_SHORT_YEAR = 69
+# DuckDB reads no quarters: `Q` is read as a month from 1 to 4, and then moved to the one that the quarter begins with.
 LETTERS: dict[str, str] = {
-    "yyyy": "%Y", "uuuu": "%Y", "MM": "%m", "M": "%-m", "MMM": "%b", "MMMM": "%B", "dd": "%d", "d": "%-d",
+    "yyyy": "%Y", "uuuu": "%Y", "yy": "%y", "Q": "%-m", "MM": "%m", "M": "%-m", "MMM": "%b", "MMMM": "%B",
+    "dd": "%d", "d": "%-d",
     "EEE": "%a", "EEEE": "%A", "HH": "%H", "H": "%-H", "hh": "%I", "h": "%-I", "a": "%p", "mm": "%M", "m": "%-M",
     "ss": "%S", "s": "%-S", "SSS": "%g", "SSSSSS": "%f", "Z": "%z", "x": "%z", "xx": "%z", "xxx": "%z",
 }  # fmt: skip
 _HINTS: dict[str, str] = {
     "YYYY": "the year of a week; the calendar year is 'yyyy'",
     "YY": "the year of a week; the calendar year is 'yyyy'",
-    "yy": "a year of two digits, whose century is a guess",
     "DD": "the day of the year; the day of the month is 'dd'",
     "D": "the day of the year; the day of the month is 'd'",
     "X": "an offset that may also be Z: leave the format out for ISO 8601, else write 'xxx' or a quoted Z",
@@ -51,6 +54,11 @@ def strptime_format(pattern: str) -> str:
     return "".join(result)
 
 
+def has_quarter(pattern: str) -> bool:
+    """Whether values name a quarter, which stands for its first day."""
+    return any(part[2] == "Q" for part in _PART.finditer(pattern))
+
+
 def has_offset(pattern: str) -> bool:
     """Whether values carry their own offset from UTC. Raises UnsupportedFormat."""
     return "%z" in strptime_format(pattern).replace("%%", "")
@@ -65,13 +73,22 @@ def format_problem(pattern: str, *, time: bool) -> str | None:
     except UnsupportedFormat as error:
         return str(error)
     found = {directive.replace("-", "") for directive in directives}
-    if not {"%Y", "%d"} <= found or not found & {"%m", "%b", "%B"}:
-        return f"'{pattern}' must hold a year (yyyy), a month (MM) and a day (dd)."
-    if not time and found & {"%H", "%I", "%M", "%S", "%g", "%f", "%p", "%z"}:
+    if not found & {"%Y", "%y"} or not found & {"%m", "%b", "%B"}:
+        return f"'{pattern}' must hold a year (yyyy), a month (MM) and a day (dd); it may leave out the day."
+    clock = found & {"%H", "%I", "%M", "%S", "%g", "%f", "%p", "%z"}
+    if clock and "%d" not in found:
+        return f"'{pattern}' holds a time of day and must hold a day (dd) too."
+    if has_quarter(pattern) and (found & {"%d", "%b", "%B"} or len(re.findall("[MQ]", _without_texts(pattern))) > 1):
+        return f"'{pattern}' holds a quarter (Q), beside which there can be a year only."
+    if not time and clock:
         return f"'{pattern}' holds a time of day, but the field is a date; make it a timestamp."
     if ("%I" in found) != ("%p" in found):
         return f"'{pattern}' must hold both the hour of a half day (hh) and its half (a), or HH."
     return None
+
+
+def _without_texts(pattern: str) -> str:
+    return "".join(part[0] for part in _PART.finditer(pattern) if part[1] is None)
 
 
 def boolean_words(form: str) -> tuple[str, str]:

@@ -2,14 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import combinations
 
 from lake_assets.catalog.column_types import ColumnType, column_type
 from lake_assets.catalog.csv_dialect import SampleError
+from lake_assets.catalog.date_shapes import date_shape, named_as_date
+from lake_assets.catalog.model import WindowSize
 from lake_assets.catalog.names import FIELD_NAME_LENGTH, field_name
+from lake_assets.catalog.parse import SENT
 from lake_assets.catalog.personal import personal_data
 from lake_assets.catalog.problems import did_you_mean
 from lake_assets.catalog.sample import Cell, Sample
@@ -24,6 +27,16 @@ _EVENT_NAMES = (
                r"(at|on|date|time|timestamp|ts)?_?$"),
     re.compile(r"(^|_)(at|date|datum|time|timestamp|ts|day|on)_?$"),
 )  # fmt: skip
+# What a year, a month and a day are named in columns of their own.
+_PARTS_OF_DATE = (
+    frozenset({"year", "yr", "yyyy", "year_of_date"}),
+    frozenset({"month", "mon", "mo", "mm", "month_of_year"}),
+    frozenset({"day", "dd", "mday", "day_of_month", "dayofmonth", "dom"}),
+)
+# A window costs as much as a thousand rows, but a few days do not show how many rows come in the long run.
+_FEW_ROWS, _FEW_DAYS = 1_000, 31
+_MANY_ROWS, _FEW_HOURS = 20_000, 2
+_TOLERATED = 0.05
 _LATER_NAMES = re.compile(
     r"(^|_)(updated|modified|changed|deleted|closed|ended|end|due|expires|expiry|valid|until|birth|birthday|born|"
     r"processed|loaded|imported|last)(_|$)"
@@ -32,8 +45,9 @@ _LATER_NAMES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class InferredField:
-    """One field as decided. `source` is the payload's key; `values` are the few it holds, a rule when `closed`.
-    `personal` says what of persons it seems to hold, None when nothing."""
+    """One field as decided. `source` is the payload's key, `path` or `join` the keys of one that is derived; `values`
+    are the few it holds, a rule when `closed`. `personal` says what of persons it seems to hold, None when nothing.
+    `empty` counts the rows without it."""
 
     name: str
     source: str
@@ -42,26 +56,34 @@ class InferredField:
     values: tuple[str, ...] = ()
     closed: bool = False
     key_position: int = 0
+    path: tuple[str, ...] = ()
+    join: tuple[str, ...] = ()
     personal: str | None = None
     doubts: tuple[str, ...] = ()
     why: str = ""
+    empty: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """All that a contract needs but names and owners. `notes` say what of the sample it does not hold."""
+    """All that a contract needs but names and owners. `event_time` may be the time of sending, `sent`. `notes` say what
+    of the sample it does not hold."""
 
     fields: tuple[InferredField, ...]
     event_time: str
     event_time_why: str
     start: date
     notes: tuple[str, ...] = field(default=())
+    encoding: str | None = None
+    window: WindowSize = "day"
+    window_why: str = ""
 
 
 def infer(sample: Sample, event_time: str | None = None) -> Inferred:
-    """Decides a contract. `event_time` names the column that windows are cut by, when the choice is not to be left.
+    """Decides a contract. `event_time` names the column that windows are cut by, when the choice is not to be left: a
+    column, the place of a nested value (`meta.ts`) or `sent`.
 
-    Raises SampleError when no column can be the event time, or the one named cannot.
+    Raises SampleError when the column named cannot be the event time.
     """
     columns, notes = _usable_columns(sample)
     if not columns:
@@ -72,20 +94,33 @@ def infer(sample: Sample, event_time: str | None = None) -> Inferred:
         name = _free_name(field_name(source), taken)
         taken.add(name)
         fields.append(_infer_field(name, source, [row[at] for row in sample.rows]))
-    chosen, why = _event_time(fields, sample, event_time)
-    fields = [_as_event_time(one) if one.name == chosen else one for one in fields]
-    key = _key([(one, at) for one, (at, _) in zip(fields, columns, strict=True)], sample)
+    key, near = _key([(one, at) for one, (at, _) in zip(fields, columns, strict=True)], sample)
     fields = [_as_key(one, key.index(one.name) + 1, len(key)) if one.name in key else one for one in fields]
+    fields = [replace(one, doubts=(*one.doubts, near[one.name])) if one.name in near else one for one in fields]
     if not key:
         notes.append("no column tells rows apart: add primaryKey: true where one does, else only deliveries that "
-                     "Kafka doubled are found")  # fmt: skip
+                     f"Kafka doubled are found{_told(near)}")  # fmt: skip
+    chosen, why = _event_time(fields, sample, event_time)
+    if chosen is None:
+        fields = [replace(one, name=_free_name("sent_", taken)) if one.name == SENT else one for one in fields]
+        if event_time is None:
+            notes.append(f"event time: {why}")
+    elif chosen.path or chosen.join:
+        chosen = replace(chosen, name=_free_name(chosen.name, taken))
+        fields.append(chosen)
+    fields = [_as_event_time(one) if chosen and one.name == chosen.name else one for one in fields]
     if personal := ", ".join(one.name for one in fields if one.personal):
         notes.append(f"personal by their looks, so that marts do not see them: {personal}; take the classification out "
                      "where that is wrong, or let marts join and count tokens instead, with customProperties "
                      f"{{property: protection, value: {{tokenise: [{personal}]}}}}")  # fmt: skip
-    first = next(one.type.first for one in fields if one.name == chosen)
-    assert first is not None
-    return Inferred(tuple(fields), chosen, why, date(first.year, 1, 1), tuple(notes))
+    first = chosen.type.first if chosen else None
+    start = date((first or datetime.now(UTC)).year, 1, 1)
+    window, window_why = _window(chosen.type.instants, len(sample.rows)) if chosen else ("day", "")
+    if window_why:
+        notes.append(f"window: {window_why}")
+    return Inferred(
+        tuple(fields), chosen.name if chosen else SENT, why, start, tuple(notes), sample.encoding, window, window_why
+    )
 
 
 def optional_fields(sample: Sample, taken: Collection[str]) -> tuple[InferredField, ...]:
@@ -122,6 +157,9 @@ def _usable_columns(sample: Sample) -> tuple[list[tuple[int, str]], list[str]]:
         notes.append(f"rows with more cells than the header: {sample.long}; the further ones are kept in _extra")
     if sample.unreadable:
         notes.append(f"lines that are no row: {sample.unreadable}; such events go to quarantine")
+    if sample.encoding:
+        notes.append(f"lines that are not UTF-8 are read as {sample.encoding}: write another encoding into the "
+                     "contract if letters look wrong")  # fmt: skip
     if sample.broken:
         notes.append(f"lines with bytes that are not UTF-8: {sample.broken}; such events go to quarantine")
     return usable, notes
@@ -139,7 +177,7 @@ def _free_name(name: str, taken: set[str]) -> str:
 def _infer_field(name: str, source: str, cells: list[Cell | None]) -> InferredField:
     counted = Counter(cell for cell in cells if cell is not None)
     found = column_type(name, counted)
-    empty = len(cells) - sum(counted.values())
+    empty = len(cells) - sum(times for cell, times in counted.items() if cell.text not in found.nulls)
     texts = dict.fromkeys(cell.text for cell in counted)
     personal = personal_data(name, texts) if found.logical == "string" else None
     # Names of persons do not belong into a contract.
@@ -161,6 +199,7 @@ def _infer_field(name: str, source: str, cells: list[Cell | None]) -> InferredFi
         closed=closed,
         personal=personal,
         doubts=tuple(doubts),
+        empty=empty,
         why=f"{why}; {'never empty' if not empty else f'empty in {empty} of {len(cells)} rows'}",
     )
 
@@ -182,29 +221,101 @@ def _few_values(found: ColumnType, counted: Counter[Cell]) -> tuple[tuple[str, .
     return values, total >= 500 and len(values) <= 10 and rarest * 100 >= total
 
 
-def _event_time(fields: list[InferredField], sample: Sample, wanted: str | None) -> tuple[str, str]:
-    """The name of the field that windows are cut by, and why that one."""
-    dated = [one for one in fields if one.type.logical in ("timestamp", "date")]
+def _event_time(fields: list[InferredField], sample: Sample, wanted: str | None) -> tuple[InferredField | None, str]:
+    """The field that windows are cut by, None for the time of sending, and why that one.
+
+    A column that is there in nearly every row comes first, then a nested value, then a year, a month and a day.
+    """
     if wanted is not None:
-        named = next((one for one in fields if wanted in (one.name, one.source)), None)
-        if named is None:
-            names = [one.name for one in fields]
-            raise SampleError(f"--event-time {wanted}: the sample has no such column.{did_you_mean(wanted, names)}")
-        if named not in dated:
-            raise SampleError(
-                f"--event-time {wanted}: that column is no date or time ({', '.join(named.type.doubts) or named.why})."
-            )
-        return named.name, "as you said"
-    if not dated:
-        hint = next((f" ('{one.source}': {one.type.doubts[0]})" for one in fields if one.type.doubts), "")
-        raise SampleError(
-            f"no column reads as a date or time{hint}, and an asset needs one to cut its windows by: "
-            "add a column with the time of the event, for example 2026-01-31T12:00:00Z."
-        )
-    best = max(dated, key=lambda one: (_event_rank(one), -fields.index(one)))
-    others = [one.name for one in dated if one is not best]
+        return _wanted_event_time(fields, sample, wanted), "as you said"
+    dated = [one for one in fields if one.type.first is not None and _is_full(one, len(sample.rows))]
+    derived = () if dated else _nested_times(sample) or _joined_times(fields, sample)
+    if not dated and not derived:
+        return None, f"no column is a date or time of nearly every row{_nearest(fields)}: so it is the time of sending"
+    candidates = [*dated, *derived]
+    best = max(candidates, key=lambda one: (_event_rank(one), -candidates.index(one)))
+    others = [one.source for one in candidates if one is not best]
     why = f"chosen over {', '.join(others[:3])}: name another with --event-time" if others else "the only time"
-    return best.name, why
+    return best, why
+
+
+def _wanted_event_time(fields: list[InferredField], sample: Sample, wanted: str) -> InferredField | None:
+    named = next((one for one in fields if wanted in (one.name, one.source)), None)
+    nested = next((one for one in _nested_times(sample, every=True) if wanted == one.source), None)
+    if named is None and nested is None:
+        if wanted == SENT:
+            return None
+        names = [one.name for one in fields]
+        raise SampleError(
+            f"--event-time {wanted}: the sample has no such column.{did_you_mean(wanted, names)} "
+            "The time of sending is --event-time sent."
+        )
+    if named is not None and named.type.first is None:
+        raise SampleError(f"--event-time {wanted}: that column is no date or time ({_why_no_time(named)}).")
+    return named or nested
+
+
+def _is_full(one: InferredField, rows: int) -> bool:
+    return one.empty <= max(rows * _TOLERATED, 1 if rows >= 3 else 0)
+
+
+def _nested_times(sample: Sample, every: bool = False) -> list[InferredField]:
+    found: list[InferredField] = []
+    for path, cells in sample.nested.items():
+        name = field_name(path[-1])
+        if any(cells):
+            one = _infer_field(name, ".".join(path), list(cells))
+            if one.type.first is not None and (every or _is_full(one, len(cells))):
+                found.append(replace(one, name=field_name("_".join(path)), path=path))
+    return found
+
+
+def _joined_times(fields: list[InferredField], sample: Sample) -> list[InferredField]:
+    """A year, a month and perhaps a day that have columns of their own, as one field."""
+    parts: list[str] = []
+    for names in _PARTS_OF_DATE:
+        part = next((one.source for one in fields if one.name.strip("_") in names and one.required), None)
+        if part is None:
+            break
+        parts.append(part)
+    if len(parts) < 2:
+        return []
+    places = [sample.columns.index(part) for part in parts]
+    texts = Counter(" ".join(str(cell.text) for at in places if (cell := row[at])) for row in sample.rows)
+    shape = date_shape(texts, "date")
+    if shape is None or shape.has_time or shape.format is None or shape.fits < len(sample.rows) * (1 - _TOLERATED):
+        return []
+    kind = ColumnType("date", f"days as {shape.format}", None, shape.format, (), shape.first, instants=shape.instants)
+    return [InferredField("event_time", " ".join(parts), kind, True, join=tuple(parts), why=f"{kind.why} of {parts}")]
+
+
+def _nearest(fields: list[InferredField]) -> str:
+    """The columns that come nearest to a time, and why each is none."""
+    near = [one for one in fields if one.type.near or one.type.first is not None]
+    near = near or [one for one in fields if named_as_date(one.name)]
+    told = [f"'{one.source}': {_why_no_time(one)}" for one in near[:3]]
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def _why_no_time(one: InferredField) -> str:
+    if one.type.first is not None:
+        return f"empty in {one.empty} rows"
+    return one.type.near or one.type.why
+
+
+def _told(near: Mapping[str, str]) -> str:
+    return "".join(f"; {name}: {why}" for name, why in near.items())
+
+
+def _window(instants: Sequence[datetime], rows: int) -> tuple[WindowSize, str]:
+    """The length of windows, by how many rows the sample has in each, and why it is not a day."""
+    days = len({instant.date() for instant in instants})
+    hours = len({(instant.date(), instant.hour) for instant in instants})
+    if days > _FEW_DAYS and rows < days * _FEW_ROWS:
+        return "month", f"a month, since the sample has {rows // days} rows a day on {days} days"
+    if hours > _FEW_HOURS and rows > hours * _MANY_ROWS:
+        return "hour", f"an hour, since the sample has {rows // hours} rows an hour"
+    return "day", ""
 
 
 def _event_rank(one: InferredField) -> tuple[bool, bool, int, bool]:
@@ -224,32 +335,37 @@ def _as_event_time(one: InferredField) -> InferredField:
     return replace(one, type=kind, required=True, doubts=tuple(doubts), why=f"{one.why}; event time")
 
 
-def _key(fields: list[tuple[InferredField, int]], sample: Sample) -> tuple[str, ...]:
-    """Names of the fields that tell rows apart: one column if one does, else two; a few doubled rows are no matter."""
+def _key(fields: list[tuple[InferredField, int]], sample: Sample) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Names of the fields that tell rows apart: one column if one does, else two. Rows that are equal as a whole are
+    deliveries that came twice. Beside it, when there is no key, by field why those that come near are none."""
     rows = list(dict.fromkeys(sample.rows))
-    # Rows that are doubled as a whole are deliveries that came twice; what differs elsewhere may be a correction.
-    most_doubled = max(len(rows) // 50, 1 if len(rows) >= 8 else 0)
 
-    def tells_apart(places: tuple[int, ...]) -> bool:
-        seen = {tuple(row[at] for at in places) for row in rows}
-        return len(rows) - len(seen) <= most_doubled
+    def sharing(places: tuple[int, ...]) -> int:
+        seen = Counter(tuple(row[at] for at in places) for row in rows)
+        return sum(times for times in seen.values() if times > 1)
 
     plain = [
         (one, at) for one, at in fields if one.type.logical in ("string", "integer") and one.required and not one.values
     ]
     named = [(one, at) for one, at in plain if _KEY_NAME.search(one.name)]
-    for one, at in sorted(named, key=lambda pair: pair[0].name not in ("id", "uuid", "guid", "key")):
-        if tells_apart((at,)):
-            return (one.name,)
+    named.sort(key=lambda pair: pair[0].name not in ("id", "uuid", "guid", "key"))
+    shared = {one.name: sharing((at,)) for one, at in named}
+    for name, times in shared.items():
+        if not times:
+            return (name,), {}
     parts = [(one, at) for one, at in plain if _PART_NAME.search(one.name)][:6]
     for (first, at_first), (second, at_second) in combinations(parts, 2):
-        if tells_apart((at_first, at_second)):
-            return (first.name, second.name)
-    return ()
+        if not sharing((at_first, at_second)):
+            return (first.name, second.name), {}
+    near = {name: times for name, times in shared.items() if times * 10 <= len(rows)}
+    return (), {
+        name: f"no key: {times} of {len(rows)} different rows share their {name} with another"
+        for name, times in near.items()
+    }
 
 
 def _as_key(one: InferredField, position: int, parts: int) -> InferredField:
-    doubts = (*one.doubts, "key by its name and because nearly no two rows share it") if parts == 1 else one.doubts
+    doubts = (*one.doubts, "key by its name and because no two rows share it") if parts == 1 else one.doubts
     if parts > 1:
         doubts = (*one.doubts, "part of the key: together they tell rows apart")
     return replace(one, key_position=position if parts > 1 else 1, doubts=doubts, why=f"{one.why}; key")

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Literal
 
 TypeName = Literal["string", "boolean", "integer", "decimal", "double", "date", "timestamp", "json"]
-WindowSize = Literal["hour", "day"]
+WindowSize = Literal["hour", "day", "month"]
 Engine = Literal["duckdb", "spark", "auto"]
 Compatibility = Literal["additive", "none"]
 Protection = Literal["tokenise", "drop"]
@@ -36,7 +36,9 @@ class Field:
     `epoch_seconds`; without one, dates and timestamps are ISO 8601 and a missing offset means UTC. Of a number it is
     `decimal comma`, of a boolean the words for true and false (`yes/no`). `pattern` is a
     regular expression of RE2 that the whole value must match. `source` is the payload's JSON key when that is not the
-    field's name. A `protection` keeps its values out of staging: a token stands there, or nothing."""
+    field's name. `path` leads to a value within a nested object instead, `join` names the keys whose texts are put
+    together with blanks between them. `nulls` are the texts that mean no value. A `protection` keeps its values out of
+    staging: a token stands there, or nothing."""
 
     name: str
     type: FieldType
@@ -52,11 +54,25 @@ class Field:
     classification: str | None = None
     source: str = ""
     protection: Protection | None = None
+    nulls: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    join: tuple[str, ...] = ()
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether it is read from other keys than one of its own, which stay what they are."""
+        return bool(self.path or self.join)
 
     @property
     def payload_key(self) -> str:
-        """The JSON key that holds this field in the payload; for a CSV, the header as it stands in the file."""
+        """The JSON key that holds this field in the payload; for a CSV, the header as it stands in the file. A derived
+        field has none: see `payload_keys`."""
         return self.source or self.name
+
+    @property
+    def payload_keys(self) -> tuple[str, ...]:
+        """The JSON keys of the payload that the field is read from."""
+        return self.path[:1] or self.join or (self.payload_key,)
 
     @property
     def is_confidential(self) -> bool:
@@ -117,9 +133,10 @@ class Asset:
 
     The versions of a `dataset` have their topic and raw table in common, and all after that for themselves.
     `key` names the fields that tell two events apart (the latest of equal ones wins within a window); `event_time`
-    names the timestamp field that windows are cut by; `start` is the first day (UTC) that Dagster offers as a
-    partition. `freshness` is the longest acceptable age of the newest materialization, `frequency` the longest that
-    its topic may go without an event, and `roster` the field whose values are to go on coming (its producers).
+    names the timestamp field that windows are cut by, None for the time of sending; `start` is the first day (UTC)
+    that Dagster offers as a partition. `freshness` is the longest acceptable age of the newest materialization,
+    `frequency` the longest that its topic may go without an event, and `roster` the field whose values are to go on
+    coming (its producers). `encoding` is that of the lines of its files that are not UTF-8.
     """
 
     dataset: str
@@ -129,10 +146,11 @@ class Asset:
     owners: tuple[str, ...]
     fields: tuple[Field, ...]
     key: tuple[str, ...]
-    event_time: str
+    event_time: str | None
     start: date
     window: WindowSize = "day"
     topic: str = ""
+    encoding: str | None = None
     partitions: int = 4
     engine: Engine = "auto"
     entrypoint: str | None = None
@@ -158,6 +176,11 @@ class Asset:
     @property
     def staging_schema(self) -> str:
         return f"{self.dataset}_staging"
+
+    @property
+    def event_time_column(self) -> str:
+        """The column of judged and staging rows that holds the event time."""
+        return self.event_time or "_event_at"
 
     @property
     def has_tokens(self) -> bool:

@@ -18,6 +18,7 @@ from lake_assets.catalog.schema import contract_schema
 from lake_assets.catalog.source import read_source
 
 TABLE: TreePath = ("schema", 0)
+SENT = "sent"
 _ROSTERS = ("string", "integer", "boolean")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
@@ -49,10 +50,11 @@ def parse_contract(text: str, path: PurePath) -> Asset:
         owners=owners,
         fields=fields,
         key=_read_key(draft),
-        event_time=landing["eventTime"],
+        event_time=_event_time(landing["eventTime"], fields),
         start=date.fromisoformat(landing["start"]),
         window=landing.get("window", "day"),
         topic=landing.get("topic", f"{draft.value('domain')}.{draft.value('name')}"),
+        encoding=landing.get("encoding"),
         partitions=landing.get("partitions", 4),
         engine=conform.get("engine", "auto"),
         entrypoint=conform.get("entrypoint"),
@@ -139,12 +141,23 @@ def _check_landing(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> N
         date.fromisoformat(landing["start"])
     except ValueError:
         draft.report((*place, "start"), f"'{landing['start']}' is not a day of the calendar.")
+    if "encoding" in landing and not _is_encoding(landing["encoding"]):
+        draft.report(
+            (*place, "encoding"), f"'{landing['encoding']}' is no encoding whose first 128 letters are those of ASCII."
+        )
     domain = draft.value("domain")
     if "topic" in landing and domain and not landing["topic"].startswith(f"{domain}."):
         draft.report(
             (*place, "topic"),
             f"'{landing['topic']}' must begin with the domain, '{domain}.': its connector reads only those topics.",
         )
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        return b"\n,;{}".decode(name) == "\n,;{}"
+    except (LookupError, ValueError):
+        return False
 
 
 def _check_contract(draft: Draft) -> None:
@@ -190,6 +203,8 @@ def _read_table(draft: Draft) -> tuple[tuple[Field, ...], tuple[Check, ...]]:
         field, of_field = read
         fields.append(field)
         checks.extend(of_field)
+        if field.is_derived:
+            continue
         # The engine that reads the payload does not tell keys apart by case.
         holder = sources.setdefault(field.payload_key.lower(), field.name)
         if holder != field.name:
@@ -197,9 +212,26 @@ def _read_table(draft: Draft) -> tuple[tuple[Field, ...], tuple[Check, ...]]:
         position = draft.value(*place, "primaryKeyPosition")
         if position and positions.setdefault(position, field.name) != field.name:
             draft.report((*place, "primaryKeyPosition"), f"{position} is already the place of '{positions[position]}'.")
+    _check_derived(draft, fields, names)
     checks.extend(_table_checks(draft, {name: str(draft.raw(*at, "logicalType")) for name, at in names.items()}))
     _check_check_names(draft, checks)
     return tuple(fields), tuple(checks)
+
+
+def _check_derived(draft: Draft, fields: Iterable[Field], places: dict[str, TreePath]) -> None:
+    """What a derived field is read from may be declared as well, and then both read it alike."""
+    readers = {field.payload_key.lower(): field for field in fields if not field.is_derived}
+    roots = {field.path[0].lower(): field for field in fields if field.path}
+    for field in fields:
+        for key in field.payload_keys if field.is_derived else ():
+            at = (*places[field.name], "customProperties")
+            other = readers.get(key.lower())
+            nested = bool(field.path)
+            if other and (other.payload_key != key or (other.type.name == "json") != nested):
+                wanted = "an object" if nested else "a plain value"
+                draft.report(at, f"'{key}' is read into '{other.name}' as {other.type}; declare it as {wanted}.")
+            elif not nested and key.lower() in roots:
+                draft.report(at, f"'{key}' is an object to '{roots[key.lower()].name}'; take another key.")
 
 
 def _table_checks(draft: Draft, types: dict[str, str]) -> list[Check]:
@@ -224,6 +256,11 @@ def _check_check_names(draft: Draft, checks: list[Check]) -> None:
         draft.report(TABLE, f"a check is named '{BUDGET}', as the lake's own is; give it another name.")
 
 
+def _event_time(name: str, fields: Iterable[Field]) -> str | None:
+    """The field of that name, else the time of sending, which is None."""
+    return name if name != SENT or any(field.name == SENT for field in fields) else None
+
+
 def _check_event_time(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> None:
     if "landing" not in settings:
         return
@@ -232,7 +269,11 @@ def _check_event_time(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -
     places = {draft.word(*place, "name"): place for place in draft.places(*TABLE, "properties")}
     if name not in places:
         names = [known for known in places if known is not None]
-        draft.report((*at, "eventTime"), f"'{name}' is not a field.{did_you_mean(name, names)}")
+        if name != SENT:
+            draft.report(
+                (*at, "eventTime"),
+                f"'{name}' is not a field.{did_you_mean(name, names) or ' {eventTime: sent} is the time of sending.'}",
+            )
         return
     field = draft.value(*places[name])
     if field is None:

@@ -14,6 +14,8 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0
 def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, owner_is_known: bool, of: str) -> str:
     """The contract's text. `of` says where the sample came from; it stands in the description until one is written."""
     key = [one for one in inferred.fields if one.key_position]
+    encoding = f", encoding: {inferred.encoding}" if inferred.encoding else ""
+    window = f"; window: {inferred.window_why}" if inferred.window_why else ""
     lines = [
         SCHEMA_COMMENT,
         "apiVersion: v3.1.0",
@@ -27,8 +29,9 @@ def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, o
         f"team: {{name: {domain}, members: [{{username: {scalar(owner)}, role: owner}}]}}"
         + ("" if owner_is_known else "  # who answers for this data?"),
         "customProperties:",
-        f"  - {{property: landing, value: {{eventTime: {inferred.event_time}, window: day, start: {inferred.start}, "
-        f"partitions: 4}}}}  # event time: {_comment(inferred.event_time_why)}",
+        f"  - {{property: landing, value: {{eventTime: {inferred.event_time}, window: {inferred.window}, "
+        f"start: {inferred.start}, partitions: 4{encoding}}}}}  # event time: "
+        f"{_comment(inferred.event_time_why)}{window}",
         "schema:",
         f"  - name: {name}",
         "    properties:",
@@ -50,7 +53,7 @@ def field_line(one: InferredField, key_parts: int) -> str:
     parts = [f"name: {one.name}", f"logicalType: {kind.logical}"]
     if kind.physical:
         parts.append(f"physicalType: {scalar(kind.physical)}")
-    if one.source != one.name:
+    if one.source != one.name and not one.path and not one.join:
         parts.append(f"physicalName: {scalar(one.source)}")
     if one.required:
         parts.append("required: true")
@@ -58,9 +61,13 @@ def field_line(one: InferredField, key_parts: int) -> str:
         parts.append("primaryKey: true")
         if key_parts > 1:
             parts.append(f"primaryKeyPosition: {one.key_position}")
-    if kind.format == DECIMAL_COMMA:
-        parts.append("customProperties: [{property: decimalSeparator, value: comma}]")
-    elif kind.format:
+    readings = ["{property: decimalSeparator, value: comma}"] if kind.format == DECIMAL_COMMA else []
+    for name, texts in (("nulls", kind.nulls), ("path", one.path), ("join", one.join)):
+        if texts:
+            readings.append(f"{{property: {name}, value: [{', '.join(map(scalar, texts))}]}}")
+    if readings:
+        parts.append(f"customProperties: [{', '.join(readings)}]")
+    if kind.format and kind.format != DECIMAL_COMMA:
         parts.append(f"logicalTypeOptions: {{format: {scalar(kind.format)}}}")
     if one.personal:
         parts.append("classification: personal")

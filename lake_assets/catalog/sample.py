@@ -2,17 +2,16 @@
 
 import csv
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, cast
 
 from lake_assets.catalog.csv_dialect import SampleError, csv_rows, read_dialect
 
 Kind = Literal["cell", "text", "number", "boolean", "json"]
-_MAGIC = {
-    b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip or Excel file", b"PAR1": "Parquet", b"%PDF": "a PDF", b"BZh": "bzip2",
-    b"\x28\xb5\x2f\xfd": "zstd", b"Obj\x01": "Avro", b"SQLite": "SQLite",
-}  # fmt: skip
+# What text of one byte a letter hardly ever has: what windows-1252 leaves out, and what binary data is full of.
+_IMPLAUSIBLE = frozenset(b"\x81\x8d\x8f\x90\x9d\xfe\xff")
+_DEEPEST, _MOST_NESTED = 4, 200
 _HEAD = 256 * 1024
 
 
@@ -28,7 +27,8 @@ class Sample:
     """`rows` hold a cell per column, None where it is empty (CSV) or absent or null (JSONL).
 
     `unreadable` counts lines that are no row, `broken` those with bytes that are not UTF-8, `long` those with more
-    cells than the header (both read all the same).
+    cells than the header (both read all the same). `encoding` is that of the lines that are not UTF-8, when it can be
+    told. `nested` holds the plain values within nested objects, by the keys that lead to them.
     """
 
     form: Literal["csv", "jsonl"]
@@ -37,18 +37,22 @@ class Sample:
     unreadable: int = 0
     broken: int = 0
     long: int = 0
+    encoding: str | None = None
+    nested: Mapping[tuple[str, ...], tuple[Cell | None, ...]] = field(default_factory=dict[tuple[str, ...], Any])
 
 
 class _Number(str):
     """A JSON number as it was written, so that 12.50 keeps its zero."""
 
 
-def read_sample(data: bytes) -> Sample:
+def read_sample(data: bytes, form: Literal["csv", "jsonl"] | None = None) -> Sample:
     """The rows of a CSV (with a header) or JSONL file. Raises SampleError with what to do.
 
     A single line that is broken is counted, not fatal: conform will judge it when it comes as an event.
     """
-    _check_is_text(data)
+    if b"\x00" in data:
+        raise SampleError("the sample is not a text file: give a CSV or JSONL file.")
+    data, encoding = _as_utf8(data)
     text = data.decode("utf-8-sig", errors="replace")
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
@@ -59,22 +63,30 @@ def read_sample(data: bytes) -> Sample:
             f"{broken} of {len(lines)} lines are not UTF-8: convert the file first, "
             "for example with iconv -f WINDOWS-1252 -t UTF-8 (or -f UTF-16)."
         )
-    if lines[0].lstrip().startswith("["):
-        raise SampleError("the sample is a JSON array: write one object a line first, with jq -c '.[]' FILE.")
     # The first line may be the broken one.
     braces = sum(line.lstrip().startswith("{") for line in lines[:20])
-    is_jsonl = lines[0].lstrip().startswith("{") or braces * 2 > min(len(lines), 20)
-    return _read_jsonl(lines, broken) if is_jsonl else _read_csv(text, broken)
+    is_jsonl = form == "jsonl" or lines[0].lstrip().startswith("{") or braces * 2 > min(len(lines), 20)
+    sample = _read_jsonl(lines, broken) if is_jsonl and form != "csv" else _read_csv(text, broken)
+    return replace(sample, encoding=encoding)
 
 
-def _check_is_text(data: bytes) -> None:
-    for magic, what in _MAGIC.items():
-        if data.startswith(magic):
-            raise SampleError(f"the sample is {what}, not text: unpack or export it as CSV or JSONL first.")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise SampleError("the sample is UTF-16: convert it first, with iconv -f UTF-16 -t UTF-8.")
-    if b"\x00" in data:
-        raise SampleError("the sample is not a text file: give a CSV or JSONL file.")
+def _as_utf8(data: bytes) -> tuple[bytes, str | None]:
+    """The text in UTF-8, and the encoding of the lines that are not, when most lines with letters beyond ASCII are of
+    one byte a letter and plausible. Else such lines are damaged, and stay so."""
+    lines = [line for line in data.split(b"\n") if not line.isascii()]
+    other = [line for line in lines if not _is_utf8(line)]
+    if not other or len(other) * 2 <= len(lines) or any(_IMPLAUSIBLE & set(line) for line in other):
+        return data, None
+    decoded = (line if _is_utf8(line) else line.decode("windows-1252").encode() for line in data.split(b"\n"))
+    return b"\n".join(decoded), "windows-1252"
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _read_csv(text: str, broken: int) -> Sample:
@@ -83,7 +95,7 @@ def _read_csv(text: str, broken: int) -> Sample:
     width = len(dialect.header)
     rows: list[tuple[Cell | None, ...]] = []
     unreadable = long = 0
-    reader = csv_rows(text, dialect.delimiter)
+    reader = csv_rows(text, dialect.delimiter, dialect.spaced)
     next(reader)
     while True:
         try:
@@ -119,7 +131,27 @@ def _read_jsonl(lines: list[str], broken: int) -> Sample:
     if not columns:
         raise SampleError("the sample's objects are all empty: give a file with a few fields.")
     rows = tuple(tuple(_cell(item.get(key)) for key in columns) for item in objects)
-    return Sample("jsonl", columns, rows, len(lines) - len(objects), broken)
+    return Sample("jsonl", columns, rows, len(lines) - len(objects), broken, nested=_nested(objects))
+
+
+def _nested(objects: list[dict[str, Any]]) -> dict[tuple[str, ...], tuple[Cell | None, ...]]:
+    found: dict[tuple[str, ...], list[Cell | None]] = {}
+    for at, item in enumerate(objects):
+        for path, cell in _leaves(item, ()):
+            if path in found or len(found) < _MOST_NESTED:
+                cells = found.setdefault(path, [])
+                cells.extend([None] * (at - len(cells)))
+                cells.append(cell)
+    return {path: (*cells, *[None] * (len(objects) - len(cells))) for path, cells in found.items()}
+
+
+def _leaves(item: dict[str, Any], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Cell]]:
+    for key, value in item.items():
+        if isinstance(value, dict):
+            if len(above) < _DEEPEST and key.strip() and key.isprintable():
+                yield from _leaves(cast("dict[str, Any]", value), (*above, key))
+        elif above and key.strip() and key.isprintable() and (cell := _cell(value)) and cell.kind in ("text", "number"):
+            yield (*above, key), cell
 
 
 def _objects(lines: list[str]) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,15 @@ OPERATORS = (
     "mustBeBetween", "mustNotBeBetween",
 )  # fmt: skip
 
+READINGS: dict[str, JsonSchema] = {
+    "decimalSeparator": as_choice(("comma",), "Numbers are written 12,50 and 1.234,56."),
+    "nulls": as_list({"type": "string", "maxLength": 200}, "Texts that mean no value, such as NA.", most=50),
+    "path": {**as_list(as_text("A key."), "The keys that lead to a value in a nested object.", most=20), "minItems": 2},
+    "join": {**as_list(as_text("A key."), "The keys whose texts are put together, with blanks between.", most=20),
+             "minItems": 2},
+}  # fmt: skip
+_DERIVED = ("nulls", "path", "join")
+
 
 def contract_schema() -> JsonSchema:
     """The profile, without references, in JSON Schema 2020-12. Every contract it takes is valid ODCS 3.1 too.
@@ -84,10 +93,11 @@ def _promise() -> JsonSchema:
 def _custom_properties() -> JsonSchema:
     landing = as_object(
         needs=("eventTime", "start"), about="How events come in.",
-        eventTime=as_text("The timestamp field that windows are cut by."),
+        eventTime=as_text("The timestamp field that windows are cut by; sent is the time of sending."),
         start=as_pattern(r"^\d{4}-\d\d-\d\d$", "a day is written 2026-01-31", "First day (UTC) that can hold events."),
-        window=as_choice(("hour", "day"), "Length of a window; day when left out."),
+        window=as_choice(("hour", "day", "month"), "Length of a window; day when left out."),
         partitions={"type": "integer", "minimum": 1, "maximum": 1000, "description": "Kafka partitions (4)."},
+        encoding=as_text("Of files that are not UTF-8, such as windows-1252; lake produce sends UTF-8."),
         topic=as_pattern(r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$", "a topic is <domain>.<name> in a to z, 0 to 9 and _",
                        "Kafka topic; <domain>.<name> when left out."),
     )  # fmt: skip
@@ -171,11 +181,7 @@ def _field() -> JsonSchema:
         classification=as_choice(CLASSIFICATIONS, "Who may see it: marts hold public and internal fields, and tokens."),
         logicalTypeOptions={"type": "object", "description": "Format and bounds; which ones depends on the type."},
         quality=as_list(_quality(), "Rules and checks of this field."),
-        customProperties=as_list(as_object(
-            needs=("property", "value"), about="How it is written.",
-            property=as_choice(("decimalSeparator",), "What stands before the fraction of a number."),
-            value=as_choice(("comma",), "Numbers are written 12,50 and 1.234,56."),
-        ), "For a number: how it is written, when not as 12.50.", most=1),
+        customProperties=_readings(*READINGS),
     )  # fmt: skip
     never: JsonSchema = {"not": {}}
     count: JsonSchema = {"type": "integer", "minimum": 0, "maximum": 1_000_000_000}
@@ -192,6 +198,11 @@ def _field() -> JsonSchema:
         "format": as_text("Such as dd.MM.yyyy HH:mm, epoch_millis or epoch_seconds; ISO 8601 when left out.")
     }
     words: JsonSchema = {"format": as_text("The words for true and false, such as yes/no.")}
+    plain = _readings("nulls")
+    readings: dict[str, JsonSchema] = {
+        "string": plain, "integer": plain, "number": _readings("decimalSeparator", "nulls"), "boolean": plain,
+        "date": _readings(*_DERIVED), "timestamp": _readings(*_DERIVED), "object": never, "array": never,
+    }  # fmt: skip
     options: dict[str, JsonSchema] = {
         "string": lengths, "integer": bounds, "number": bounds, "boolean": words, "date": format_,
         "timestamp": format_, "object": {}, "array": {},
@@ -202,7 +213,7 @@ def _field() -> JsonSchema:
             "then": {
                 "properties": {
                     "logicalTypeOptions": as_object(needs=(), about="Format and bounds.", **allowed),
-                    **({} if name == "number" else {"customProperties": never}),
+                    "customProperties": readings[name],
                 },
                 **({"required": ["physicalType"]} if name == "number" else {}),
             },
@@ -210,6 +221,16 @@ def _field() -> JsonSchema:
         for name, allowed in options.items()
     ]
     return field
+
+
+def _readings(*names: str) -> JsonSchema:
+    """The custom properties of a field: how its value is read from the payload."""
+    item = as_object(
+        needs=("property", "value"), about="How it is written.",
+        property=as_choice(names, "decimalSeparator, nulls, path or join."), value={},
+    )  # fmt: skip
+    item["allOf"] = [{"if": _is("property", name), "then": {"properties": {"value": READINGS[name]}}} for name in names]
+    return as_list(item, "How the value is read from the payload, where that is not plain.", most=len(names))
 
 
 def _quality() -> JsonSchema:

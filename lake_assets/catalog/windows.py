@@ -1,26 +1,36 @@
-"""Windows: time slices of an asset in UTC, named the way Dagster names its daily and hourly partition keys."""
+"""Windows: time slices of an asset in UTC, named as what of the time tells them apart: 2026-11, 2026-11-22 and
+2026-11-22-15:00."""
 
 from datetime import UTC, datetime, timedelta
 
 from lake_assets.catalog.model import WindowSize
 
-_FORMATS: dict[WindowSize, str] = {"day": "%Y-%m-%d", "hour": "%Y-%m-%d-%H:%M"}
-_LENGTHS: dict[WindowSize, timedelta] = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
+_FORMATS: dict[WindowSize, str] = {"month": "%Y-%m", "day": "%Y-%m-%d", "hour": "%Y-%m-%d-%H:00"}
+_HOUR, _DAY, _MORE_THAN_A_MONTH = timedelta(hours=1), timedelta(days=1), timedelta(days=32)
 
 
 def window_start(key: str, size: WindowSize) -> datetime:
     """The first instant of a window, with time zone UTC. Raises ValueError for a key of another form."""
-    return datetime.strptime(key, _FORMATS[size]).replace(tzinfo=UTC)
+    form = "%Y-%m-%d-%H:%M" if size == "hour" else _FORMATS[size]
+    return datetime.strptime(key, form).replace(tzinfo=UTC)
 
 
 def window_end(key: str, size: WindowSize) -> datetime:
     """The first instant after a window, with time zone UTC."""
-    return window_start(key, size) + _LENGTHS[size]
+    start = window_start(key, size)
+    if size == "month":
+        return (start + _MORE_THAN_A_MONTH).replace(day=1)
+    return start + (_DAY if size == "day" else _HOUR)
 
 
 def window_key(instant: datetime, size: WindowSize) -> str:
     """The window that holds an instant (which must have a time zone)."""
-    return instant.astimezone(UTC).strftime(_FORMATS[size] if size == "day" else "%Y-%m-%d-%H:00")
+    return instant.astimezone(UTC).strftime(_FORMATS[size])
+
+
+def window_form(size: WindowSize) -> str:
+    """How windows are named, for strftime of Python and of DuckDB."""
+    return _FORMATS[size]
 
 
 def window_path(key: str) -> str:
@@ -34,5 +44,5 @@ def windows_between(low: datetime, high: datetime, size: WindowSize) -> list[str
     start = window_start(window_key(low, size), size)
     while start < high:
         found.append(window_key(start, size))
-        start += _LENGTHS[size]
+        start = window_end(found[-1], size)
     return found

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,9 @@ class NewError(LakeError):
 
 @click.command(name="new")
 @click.argument("name")
-@click.option("--from", "sample_file", metavar="FILE", help="A CSV (with header) or JSONL file; - is stdin.")
+@click.option(
+    "--from", "sample_file", metavar="FILE", multiple=True, help="A file, or a pattern of several; - is stdin."
+)
 @click.option("--evolve", is_flag=True, help="Propose what the contract of NAME lacks: fields that its payloads have.")
 @click.option("--domain", default="main", show_default=True, help="Who the data belongs to; the topic is DOMAIN.NAME.")
 @click.option("--owner", metavar="EMAIL", help="Who answers for the data; edit the contract when left out.")
@@ -31,7 +32,7 @@ class NewError(LakeError):
 @click.option("--json", "as_json", is_flag=True, help="Print the decisions as JSON.")
 def command(
     name: str,
-    sample_file: str | None,
+    sample_file: tuple[str, ...],
     evolve: bool,
     domain: str,
     owner: str | None,
@@ -44,9 +45,10 @@ def command(
     \b
     lake new orders --from orders.csv --domain shop --owner shop@example.com
 
-    Types, date formats, required fields, the key and the event time are decided by the sample, and the table says
-    why. What is a guess stands in a comment at the end of the field's line: read those, edit, then `lake apply`.
-    Needs no running stack.
+    The sample is CSV (with header), JSONL, a JSON array, Parquet or Arrow, also packed (gzip, zip with one file, bzip2,
+    xz, zstd), and need not be UTF-8. Types, date formats, required fields, the key and the event time are decided by
+    it, and the table says why. What is a guess stands in a comment at the end of the field's line: read those, edit,
+    then `lake apply`. Needs no running stack.
 
     \b
     lake new orders --evolve
@@ -58,12 +60,13 @@ def command(
     if evolve:
         _evolve(name, sample_file, out, as_json)
         return
-    if sample_file is None:
+    if not sample_file:
         raise NewError("a contract is inferred from a sample: name one with --from FILE.")
     from lake_assets.catalog.infer import infer
     from lake_assets.catalog.parse import parse_contract
     from lake_assets.catalog.render import render_contract
     from lake_assets.catalog.sample import read_sample
+    from lake_assets.landing.inputs import expanded, sample_of
     from lake_assets.settings import load_settings
 
     _check_name("the asset", name)
@@ -71,8 +74,9 @@ def command(
     target = out or load_settings().catalog / "assets" / f"{name}.yaml"
     if target.exists():
         raise NewError(f"{_shown(target)} is there already: edit it, remove it, or write elsewhere with --out.")
-    data, is_whole = _read(sample_file)
-    sample = read_sample(data)
+    files = expanded(sample_file)
+    data, is_whole, form = sample_of(files, _MOST_BYTES)
+    sample = read_sample(data, form)
     inferred = infer(sample, event_time)
     text = render_contract(
         inferred,
@@ -80,7 +84,7 @@ def command(
         domain=domain,
         owner=owner or f"{domain}@example.com",
         owner_is_known=owner is not None,
-        of="a sample" if sample_file == "-" else Path(sample_file).name,
+        of="a sample" if files[0] == "-" else Path(files[0]).name,
     )
     parse_contract(text, target)
     _write(target, text)
@@ -90,10 +94,10 @@ def command(
     which = "" if is_whole else "the first "
     click.echo(f"Read {which}{len(sample.rows):,} rows of {sample.form.upper()}.")
     _print(inferred)
-    click.echo(f"\nWrote {_shown(target)}. Next: lake apply, then lake produce {name} {sample_file}")
+    click.echo(f"\nWrote {_shown(target)}. Next: lake apply, then lake produce {name} {' '.join(sample_file)}")
 
 
-def _evolve(name: str, sample_file: str | None, out: Path | None, as_json: bool) -> None:
+def _evolve(name: str, sample_file: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     import dataclasses
     from difflib import unified_diff
 
@@ -103,7 +107,7 @@ def _evolve(name: str, sample_file: str | None, out: Path | None, as_json: bool)
     from lake_assets.project import read_catalog
     from lake_assets.settings import load_settings
 
-    if sample_file is not None:
+    if sample_file:
         raise NewError("--evolve looks at events that have landed, so leave --from out.")
     if out is not None and out.exists():
         raise NewError(f"{_shown(out)} is there already: remove it, or write elsewhere with --out.")
@@ -142,21 +146,6 @@ def _check_name(what: str, name: str) -> None:
         raise NewError(f"'{name}' cannot be the name of {what}: it {problem}")
 
 
-def _read(sample_file: str) -> tuple[bytes, bool]:
-    """The sample's bytes, up to a limit and then cut after a whole line; and whether that is all of it."""
-    if sample_file == "-":
-        data = sys.stdin.buffer.read(_MOST_BYTES + 1)
-    else:
-        try:
-            with Path(sample_file).open("rb") as file:
-                data = file.read(_MOST_BYTES + 1)
-        except OSError as error:
-            raise NewError(f"{sample_file} cannot be read ({error.strerror}): name a CSV or JSONL file.") from None
-    if len(data) <= _MOST_BYTES:
-        return data, True
-    return data[: data.rfind(b"\n") + 1] or data, False
-
-
 def _write(target: Path, text: str) -> None:
     """Writes the contract, and beside a catalog of one's own the schema that its first line names for editors."""
     from lake_assets.catalog.schema import contract_schema
@@ -176,6 +165,7 @@ def _as_json(inferred: "Inferred", target: Path) -> dict[str, object]:
     return {
         "contract": str(target),
         "event_time": inferred.event_time,
+        "window": inferred.window,
         "fields": [
             {
                 "field": one.name,
@@ -200,7 +190,8 @@ def _print(inferred: "Inferred") -> None:
 
     table = Table(box=box.SIMPLE_HEAD)
     for title in ("field", "type", "required", "why"):
-        table.add_column(title, overflow="fold")
+        # Names and types are copied from here: they stay whole.
+        table.add_column(title, overflow="fold", no_wrap=title != "why")
     for one in inferred.fields:
         kind = one.type.physical or one.type.logical
         guess = f"\n? {'; '.join(one.doubts)}" if one.doubts else ""

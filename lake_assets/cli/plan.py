@@ -44,8 +44,10 @@ def command(as_json: bool, permissions: bool) -> None:
         else:
             click.echo("The target local needs no permissions of a cloud.")
         return
+    # What is wrong with the contracts is not said twice.
+    assets = read_catalog(settings).values()
     try:
-        for missing in lacking(settings, read_catalog(settings).values(), mart_schemas(settings)):
+        for missing in lacking(settings, assets, mart_schemas(settings)):
             click.echo(f"These credentials lack {missing}.", err=True)
     except LakeError as error:
         click.echo(f"What these credentials lack could not be asked: {error}", err=True)

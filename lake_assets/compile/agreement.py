@@ -51,7 +51,7 @@ def staging_columns(metric: Metric, asset: Asset) -> list[str]:
     """The columns of staging that `staging_rows` reads."""
     names = [*(group.name for group in metric.groups), *asset.key, *(f.field for f in metric.filters)]
     names += [str(measure.field) for measure in metric.measures if measure.field]
-    return list(dict.fromkeys([*names, asset.event_time, "_kafka_partition", "_offset"]))
+    return list(dict.fromkeys([*names, asset.event_time_column, "_kafka_partition", "_offset"]))
 
 
 def staging_rows(metric: Metric, asset: Asset, relation: str, low: str, high: str) -> str:
@@ -103,7 +103,7 @@ def _rows(metric: Metric, asset: Asset, relation: str, shard: str, where: str) -
         f" and {identifier(f.field)} in ({', '.join(_value(value) for value in f.values)})" for f in metric.filters
     )
     length = metric.window_ms * 1000
-    window = f"make_timestamptz(epoch_us({identifier(asset.event_time)}) // {length} * {length})"
+    window = f"make_timestamptz(epoch_us({identifier(asset.event_time_column)}) // {length} * {length})"
     columns = ", ".join(part for part in (groups, *keys, values) if part)
     return (
         f"select {columns}, {window} as window_start, {shard} as shard, _offset\nfrom {relation}\nwhere {where}{chosen}"
@@ -111,7 +111,7 @@ def _rows(metric: Metric, asset: Asset, relation: str, shard: str, where: str) -
 
 
 def _within(asset: Asset, low: str, high: str) -> str:
-    time = identifier(asset.event_time)
+    time = identifier(asset.event_time_column)
     return f"{time} >= timestamptz {literal(low)} and {time} < timestamptz {literal(high)}"
 
 

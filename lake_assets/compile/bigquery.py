@@ -66,7 +66,7 @@ class BigQueryTable:
 
     def partition(self, window: str) -> str:
         """The id that stands for one window's partition alone."""
-        form = "%Y%m%d" if self.window == "day" else "%Y%m%d%H"
+        form = {"month": "%Y%m", "day": "%Y%m%d", "hour": "%Y%m%d%H"}[self.window]
         return f"{self.name}${window_start(window, self.window).strftime(form)}"
 
 

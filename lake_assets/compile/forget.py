@@ -17,7 +17,8 @@ def payload_matches(readings: Sequence[Sequence[Wanted]], source: str, columns: 
     Each of `readings` is one contract's for the same person. `unreadable` is true for rows that are no JSON object and
     hold all values somewhere in their text.
     """
-    shape = json.dumps({field.payload_key: "VARCHAR" for wanted in readings for field, _ in wanted})
+    fields = [field for wanted in readings for field, _ in wanted]
+    shape = json.dumps({key: "JSON" if field.path else "VARCHAR" for field in fields for key in field.payload_keys})
     has = " or ".join(f"({_has(wanted)})" for wanted in readings)
     values = {value for wanted in readings for _, value in wanted}
     holds = " and ".join(f"coalesce(contains(_text, {literal(value)}), false)" for value in sorted(values))
@@ -57,4 +58,4 @@ def _has(wanted: Sequence[Wanted]) -> str:
 
 
 def _read(field: Field, value: str) -> str:
-    return f"(select {typed(field)} from (select {{{literal(field.payload_key)}: {literal(value)}}} as _given))"
+    return f"(select {typed(field, '_value')} from (select {literal(value)} as _value))"

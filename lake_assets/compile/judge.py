@@ -7,8 +7,17 @@ Spark's executors batch by batch. Its input relation has the raw table's columns
 
 import json
 
-from lake_assets.catalog.model import Asset, Field
-from lake_assets.compile.rules import Violation, document_violations, given, surely_good, typed, violations
+from lake_assets.catalog.model import Asset, Field, WindowSize
+from lake_assets.compile.rules import (
+    Violation,
+    document_violations,
+    given,
+    payload_text,
+    shape,
+    surely_good,
+    typed,
+    violations,
+)
 from lake_assets.compile.sql import identifier, literal
 
 HIDDEN = "(hidden)"
@@ -21,10 +30,9 @@ def judge_sql(asset: Asset, source: str) -> str:
     Yields the declared fields, `_window _event_at _topic _partition _offset _key _payload _extra _errors`. `_errors` is
     null for a good row, else a list of struct(code, field, value, message); key and payload are kept for bad rows only.
     """
-    shape = json.dumps({f.payload_key: "JSON" if f.type.name == "json" else "VARCHAR" for f in asset.fields})
+    event_at = f"coalesce({identifier(asset.event_time)}, _timestamp)" if asset.event_time else "_timestamp"
     columns = ",\n    ".join(f"{typed(f)} as {identifier(f.name)}" for f in asset.fields)
     names = ",\n  ".join(identifier(f.name) for f in asset.fields)
-    bucket = _BUCKET_US[asset.window]
     return f"""\
 with decoded as (
   select
@@ -35,7 +43,7 @@ with decoded as (
   from {source}
 ),
 extracted as (
-  select *, try(from_json(_text, {literal(shape)})) as _given
+  select *, try(from_json(_text, {literal(shape(asset.fields))})) as _given
   from decoded
 ),
 typed as (
@@ -53,8 +61,8 @@ judged as (
 )
 select
   {names},
-  make_timestamptz(cast(floor(epoch_us(_timestamp) / {bucket}) as bigint) * {bucket}) as _window,
-  coalesce({identifier(asset.event_time)}, _timestamp) as _event_at,
+  {_window(asset.window)} as _window,
+  {event_at} as _event_at,
   _topic, _partition, _offset,
   case when _errors is not null then _key end as _key,
   case when _errors is not null then _payload end as _payload,
@@ -63,11 +71,21 @@ select
 from judged"""
 
 
+def _window(size: WindowSize) -> str:
+    if size == "month":
+        # Of a time without a zone, which is that of UTC, whatever the session's zone is.
+        return "make_timestamptz(epoch_us(date_trunc('month', make_timestamp(epoch_us(_timestamp)))))"
+    bucket = _BUCKET_US[size]
+    return f"make_timestamptz(cast(floor(epoch_us(_timestamp) / {bucket}) as bigint) * {bucket})"
+
+
 def _extra(asset: Asset) -> str:
     # Taking the declared fields out of the document is slow, so it is done only where there are more keys than
     # declared fields with a value.
-    present = " + ".join(f"cast({given(f)} is not null as integer)" for f in asset.fields)
-    removal = json.dumps({f.payload_key: None for f in asset.fields})
+    # What derived fields are read from is not theirs.
+    declared = [f for f in asset.fields if not f.is_derived]
+    removal = json.dumps({f.payload_key: None for f in declared})
+    present = " + ".join(f"cast({payload_text(f)} is not null as integer)" for f in declared) or "0"
     return (
         f"case when len(try(json_keys(_text))) > {present}\n"
         f"      then nullif(cast(json_merge_patch(_text, {literal(removal)}) as varchar), '{{}}') end"

@@ -4,9 +4,18 @@ Error codes are stable: `missing type enum range length pattern inexact` for fie
 invalid_utf8 not_json not_an_object unknown_field` for documents.
 """
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lake_assets.catalog.formats import COMMA_NUMBER, DECIMAL_COMMA, THOUSANDS, boolean_words, strptime_format
+from lake_assets.catalog.formats import (
+    COMMA_NUMBER,
+    DECIMAL_COMMA,
+    THOUSANDS,
+    boolean_words,
+    has_quarter,
+    strptime_format,
+)
 from lake_assets.catalog.model import Field
 from lake_assets.compile.ddl import duckdb_type
 from lake_assets.compile.sql import identifier, literal
@@ -24,14 +33,39 @@ class Violation:
     message: str
 
 
-def given(field: Field) -> str:
+def shape(fields: Iterable[Field]) -> str:
+    """The structure of `_given`, which DuckDB's from_json reads the fields' values into, as JSON."""
+    kinds: dict[str, str] = {}
+    for field in fields:
+        kind = "JSON" if field.type.name == "json" or field.path else "VARCHAR"
+        kinds |= dict.fromkeys(field.payload_keys, kind)
+    return json.dumps(kinds)
+
+
+def payload_text(field: Field) -> str:
     """SQL for the field's text as the payload has it; null when absent or JSON null."""
-    return f"_given.{identifier(field.payload_key)}"
+    if field.path:
+        return f"json_extract_string(_given.{identifier(field.path[0])}, {literal(_json_path(*field.path[1:]))})"
+    return " || ' ' || ".join(f"_given.{identifier(key)}" for key in field.payload_keys)
 
 
-def typed(field: Field) -> str:
-    """SQL for the field's value in its declared type, null when the text is not one. Timestamps are UTC."""
-    text = _with_point(given(field)) if field.format == DECIMAL_COMMA else given(field)
+def given(field: Field) -> str:
+    """SQL for the field's text; null also when the text is one of those that mean no value."""
+    text = payload_text(field)
+    match field.nulls:
+        case ():
+            return f"({text})" if field.join else text
+        case (only,):
+            return f"nullif({text}, {literal(only)})"
+        case _:
+            return f"case when {text} not in ({', '.join(map(literal, field.nulls))}) then {text} end"
+
+
+def typed(field: Field, text: str | None = None) -> str:
+    """SQL for the field's value in its declared type, null when the text is not one. Timestamps are UTC. `text` is SQL
+    of another text than that of the payload."""
+    text = given(field) if text is None else text
+    text = _with_point(text) if field.format == DECIMAL_COMMA else text
     match field.type.name:
         case "string":
             return text
@@ -53,7 +87,7 @@ def typed(field: Field) -> str:
             return f"case when isfinite(try_cast({text} as double)) then try_cast({text} as double) end"
         case "date":
             if field.format:
-                return f"cast(try_strptime({text}, {literal(strptime_format(field.format))}) as date)"
+                return f"cast({_strptime(text, field.format)} as date)"
             iso = "'[0-9]{4}-[0-9]{2}-[0-9]{2}'"
             return f"case when regexp_full_match({text}, {iso}) then try_cast({text} as date) end"
         case "timestamp":
@@ -73,12 +107,20 @@ def _timestamp(text: str, form: str | None) -> str:
             # timestamp would drop the offset.
             return f"case when {text}[11] in ('T', 't', ' ') then try_cast({text} as timestamptz) end"
         case "epoch_millis" | "epoch_seconds":
-            factor, digits = (1_000, 15) if form == "epoch_millis" else (1_000_000, 12)
-            whole = f"regexp_full_match({text}, '-?[0-9]{{1,{digits}}}(\\.0+)?')"
-            return f"case when {whole} then make_timestamptz(try_cast({text} as bigint) * {factor}) end"
+            digits, scale = (15, 3) if form == "epoch_millis" else (12, 6)
+            number = f"regexp_full_match({text}, '-?[0-9]{{1,{digits}}}(\\.[0-9]+)?')"
+            micros = f"cast(try_cast({text} as decimal(22, {scale})) * cast({10**scale} as decimal(7, 0)) as bigint)"
+            return f"case when {number} then make_timestamptz({micros}) end"
         case _:
             # Without an offset in the format it is a plain timestamp, whose microseconds are those of UTC.
-            return f"make_timestamptz(epoch_us(try_strptime({text}, {literal(strptime_format(form))})))"
+            return f"make_timestamptz(epoch_us({_strptime(text, form)}))"
+
+
+def _strptime(text: str, form: str) -> str:
+    read = f"try_strptime({text}, {literal(strptime_format(form))})"
+    if not has_quarter(form):
+        return read
+    return f"case when month({read}) <= 4 then {read} + to_months(2 * (month({read}) - 1)) end"
 
 
 def violations(field: Field) -> list[Violation]:
@@ -155,6 +197,6 @@ def document_violations() -> list[Violation]:
     ]
 
 
-def _json_path(key: str) -> str:
-    escaped = key.replace("\\", "\\\\").replace('"', '\\"')
-    return f'$."{escaped}"'
+def _json_path(*keys: str) -> str:
+    escaped = (key.replace("\\", "\\\\").replace('"', '\\"') for key in keys)
+    return "$" + "".join(f'."{key}"' for key in escaped)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import dropwhile, islice
 from json.encoder import encode_basestring
 
-from lake_assets.catalog.csv_dialect import read_dialect
+from lake_assets.catalog.csv_dialect import CsvDialect, read_dialect
 
 EXTRA_CELLS = "_extra_cells"
 _HEAD_LINES = 200
@@ -31,7 +31,7 @@ def json_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
         return
     dialect = read_dialect("".join(head))
     source.push_back(head)
-    rows = _rows(source, dialect.delimiter)
+    rows = _rows(source, dialect)
     next(rows)
     width = len(dialect.header)
     named = [
@@ -68,26 +68,27 @@ class _Lines(Iterator[str]):
         self._returned.extendleft(reversed(lines))
 
 
-def _rows(source: _Lines, delimiter: str) -> Iterator[list[str] | str]:
+def _rows(source: _Lines, dialect: CsvDialect) -> Iterator[list[str] | str]:
     """Rows as cells, or as their text where they are no CSV. A row ends with its line unless a quote is open."""
     for line in source:
         if '"' not in line:
-            yield line.rstrip("\r\n").split(delimiter)
+            row = line.rstrip("\r\n").split(dialect.delimiter)
+            yield [cell.lstrip(" ") for cell in row] if dialect.spaced else row
             continue
         taken = [line]
-        row = _parse(line, delimiter)
+        row = _parse(line, dialect)
         while row is None and len(taken) < _MOST_LINES_OF_A_ROW and (further := next(source, None)) is not None:
             taken.append(further)
             if '"' in further:
-                row = _parse("".join(taken), delimiter)
+                row = _parse("".join(taken), dialect)
         if row is None:
             source.push_back(taken[1:])
         yield line if row is None else row
 
 
-def _parse(text: str, delimiter: str) -> list[str] | None:
+def _parse(text: str, dialect: CsvDialect) -> list[str] | None:
     """The cells of one complete row, None when the text is not one."""
     try:
-        return next(csv.reader([text], delimiter=delimiter, strict=True), None)
+        return next(csv.reader([text], delimiter=dialect.delimiter, strict=True, skipinitialspace=dialect.spaced), None)
     except csv.Error:
         return None

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from lake_assets.catalog.model import Asset
+from lake_assets.catalog.model import Asset, Field
 from lake_assets.compile.topic import MAX_AGE_MS, MAX_AHEAD_MS
 from lake_assets.landing.event_time import event_time_reader
 
@@ -24,13 +24,15 @@ Envelope = tuple[bytes | None, int, Flaw | None]
 
 
 def envelope_reader(asset: Asset) -> Callable[[bytes], Envelope]:
-    """A function from a line to its envelope; it raises nothing. Only the key and the event time are decoded."""
-    event_time = asset.field(asset.event_time)
-    sources = {"event_time": event_time.payload_key}
+    """A function from a line to its envelope; it raises nothing. Only the key and the event time are decoded. Where
+    the contract takes the time of sending, that is what a record has, and no flaw."""
+    event_time = asset.field(asset.event_time) if asset.event_time else None
+    parts = event_time.payload_keys if event_time else ()
+    sources = {f"time_{number}": key for number, key in enumerate(parts)}
     for number, name in enumerate(asset.key):
         sources[f"key_{number}"] = asset.field(name).payload_key
     decode = _decoder(sources)
-    read_time = event_time_reader(event_time)
+    time_of = _time_reader(event_time) if event_time else None
     key_of = _key_reader(len(asset.key))
     latest, earliest = _latest(), int(time.time() * 1000) - MAX_AGE_MS + _MARGIN_MS
 
@@ -41,9 +43,11 @@ def envelope_reader(asset: Asset) -> Callable[[bytes], Envelope]:
         except (ValueError, RecursionError):
             return None, NOW, "not_json"
         key = key_of(event)
+        if time_of is None:
+            return key, NOW, None
         try:
-            timestamp = read_time(event.event_time)
-        except (ValueError, TypeError, OverflowError):
+            timestamp = time_of(event)
+        except (LookupError, ValueError, TypeError, OverflowError):
             return key, NOW, "no_event_time"
         if timestamp > latest:
             # The clock is only looked at when it matters.
@@ -79,6 +83,32 @@ def _decoder(sources: dict[str, str]) -> Callable[[bytes], Any]:
         gc=False,
     )
     return msgspec.json.Decoder(event).decode
+
+
+def _time_reader(field: Field) -> Callable[[Any], int]:
+    """A function from a decoded event to its event time, as `event_time_reader` reads it from one value."""
+    read = event_time_reader(field)
+    if field.join:
+        attributes = [f"time_{number}" for number in range(len(field.join))]
+        return lambda event: read(" ".join(_text(getattr(event, attribute)) for attribute in attributes))
+    path = field.path[1:]
+    if not path:
+        return lambda event: read(event.time_0)
+
+    def nested(event: Any) -> int:
+        value = event.time_0
+        for key in path:
+            value = value[key]
+        return read(value)
+
+    return nested
+
+
+def _text(value: object) -> str:
+    """A part of a joined text as DuckDB reads it. Raises TypeError for what is no plain value."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError("a part of a joined text is a text or a number")
+    return str(value)
 
 
 def _key_reader(count: int) -> Callable[[Any], bytes | None]:

@@ -1,18 +1,20 @@
 """Reads the event time that a producer wrote, in the format that the contract declares, as Kafka's milliseconds."""
 
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 
-from lake_assets.catalog.formats import strptime_format
+from lake_assets.catalog.formats import FIRST_SHORT_YEAR, has_quarter, strptime_format
 from lake_assets.catalog.model import Field
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _PATTERNS = {
-    "Y": r"(\d{4})", "m": r"(\d{1,2})", "d": r"(\d{1,2})", "b": r"([A-Za-z]{3})", "B": r"([A-Za-z]{3,})",
+    "Y": r"(\d{4})", "y": r"(\d{2})", "m": r"(\d{1,2})", "d": r"(\d{1,2})", "b": r"([A-Za-z]{3})",
+    "B": r"([A-Za-z]{3,})",
     "a": r"[A-Za-z]{3}", "A": r"[A-Za-z]{3,}", "H": r"(\d{1,2})", "I": r"(\d{1,2})", "p": r"([AaPp][Mm])",
     "M": r"(\d{1,2})", "S": r"(\d{1,2})", "g": r"(\d{1,3})", "f": r"(\d{1,6})", "z": r"([+-]\d{2}(?::?\d{2})?|Z)",
 }  # fmt: skip
@@ -31,7 +33,7 @@ def event_time_reader(field: Field) -> Callable[[object], int]:
         case "epoch_seconds":
             return lambda value: _number(value, 1000)
         case pattern:
-            return _pattern_reader(strptime_format(pattern))
+            return _pattern_reader(strptime_format(pattern), has_quarter(pattern))
 
 
 def _iso(value: object) -> int:
@@ -44,16 +46,17 @@ def _iso(value: object) -> int:
 def _number(value: object, factor: int) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError("an epoch time is a number, or the text of one")
-    return int(value if isinstance(value, int) else float(value)) * factor
+    return int(value) * factor if isinstance(value, int) else math.floor(float(value) * factor)
 
 
-def _pattern_reader(form: str) -> Callable[[object], int]:
+def _pattern_reader(form: str, quarters: bool) -> Callable[[object], int]:
     letters: list[str] = []
 
     def translate(part: re.Match[str]) -> str:
         letter = part[1]
         if letter is None:
-            return re.escape(part[0])
+            # DuckDB takes several blanks for one.
+            return re.escape(part[0]).replace("\\ ", " +")
         if letter == "%":
             return "%"
         if "(" in _PATTERNS[letter]:
@@ -68,7 +71,10 @@ def _pattern_reader(form: str) -> Callable[[object], int]:
         found = regex.fullmatch(text)
         if found is None:
             raise ValueError(f"'{text}' does not have the contract's format")
-        return (_instant(dict(zip(letters, found.groups(), strict=True))) - _EPOCH) // _MILLISECOND
+        parts = dict(zip(letters, found.groups(), strict=True))
+        if quarters:
+            parts["m"] = _first_month(int(parts["m"]))
+        return (_instant(parts) - _EPOCH) // _MILLISECOND
 
     def read_value(value: object) -> int:
         if not isinstance(value, str):
@@ -85,9 +91,23 @@ def _instant(parts: dict[str, str]) -> datetime:
         hour = int(parts["I"]) % 12 + (12 if parts["p"].lower() == "pm" else 0)
     microsecond = int(parts["f"].ljust(6, "0")) if "f" in parts else int(parts.get("g", "0").ljust(3, "0")) * 1000
     return datetime(
-        int(parts["Y"]), int(month), int(parts["d"]), hour, int(parts.get("M", 0)), int(parts.get("S", 0)), microsecond,
+        _year(parts), int(month), int(parts.get("d", 1)),
+        hour, int(parts.get("M", 0)), int(parts.get("S", 0)), microsecond,
         tzinfo=_offset(parts["z"]) if "z" in parts else UTC,
     )  # fmt: skip
+
+
+def _first_month(quarter: int) -> str:
+    if not 1 <= quarter <= 4:
+        raise ValueError(f"there is no quarter {quarter}")
+    return str(3 * quarter - 2)
+
+
+def _year(parts: dict[str, str]) -> int:
+    if "Y" in parts:
+        return int(parts["Y"])
+    year = int(parts["y"])
+    return year + (1900 if year >= FIRST_SHORT_YEAR else 2000)
 
 
 def _offset(text: str) -> timezone:

@@ -11,30 +11,43 @@ from lake_assets.landing.csv_lines import json_lines
 Format = Literal["csv", "jsonl"]
 
 _SUFFIXES: dict[str, Format] = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+_UTF8_MARK = b"\xef\xbb\xbf"
 _SNIFFED_LINES = 20
 
 
 class InputError(LakeError):
-    """What was given to produce is neither CSV nor JSONL; the message says how to make it so."""
+    """What was given to produce cannot be read; the message says how to make it so."""
 
 
-def event_lines(lines: Iterable[bytes], name: str, form: Format | None = None) -> Iterator[bytes]:
+def event_lines(
+    lines: Iterable[bytes], name: str, form: Format | None = None, encoding: str | None = None
+) -> Iterator[bytes]:
     """The events in physical lines, one JSON line each: JSONL as it is without line ends and blank lines, CSV as made
-    by `csv_lines`. `name` decides the format by its suffix, else the first lines do. Raises InputError, SampleError.
+    by `csv_lines`. `name` decides the format by its suffix, else the first lines do. Lines that are not UTF-8 are read
+    in the `encoding`, if they can be. Raises SampleError.
     """
-    source = iter(lines)
-    head = list(islice(source, 1))
-    if head and head[0].startswith(_UTF16_MARKS):
-        raise InputError(f"'{name}' is UTF-16: convert it first, with iconv -f UTF-16 -t UTF-8.")
+    source = iter(lines) if encoding is None else (_decoded(line, encoding) for line in lines)
     # The mark belongs to the file, not to its first event.
-    head = [line.removeprefix(_UTF8_MARK) for line in head]
+    head = [line.removeprefix(_UTF8_MARK) for line in islice(source, 1)]
     form = form or _SUFFIXES.get(PurePath(name).suffix.lower())
     if form is None:
         head += islice(source, _SNIFFED_LINES - 1)
-        form = _sniff(head, name)
+        form = _sniff(head)
     everything = chain(head, source)
     return json_lines(everything) if form == "csv" else _stripped(everything)
+
+
+def _decoded(line: bytes, encoding: str) -> bytes:
+    if line.isascii():
+        return line
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        try:
+            return line.decode(encoding).encode()
+        except UnicodeDecodeError:
+            pass
+    return line
 
 
 def _stripped(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -44,8 +57,6 @@ def _stripped(lines: Iterable[bytes]) -> Iterator[bytes]:
             yield event
 
 
-def _sniff(head: list[bytes], name: str) -> Format:
+def _sniff(head: list[bytes]) -> Format:
     texts = [text for line in head if (text := line.strip())]
-    if texts and texts[0].startswith(b"["):
-        raise InputError(f"'{name}' is a JSON array: write one object a line first, with jq -c '.[]' {name}.")
     return "jsonl" if sum(text.startswith(b"{") for text in texts) * 2 > len(texts) or not texts else "csv"

@@ -48,7 +48,7 @@ def ensure_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> list
 
 
 def partition_transform(table: "Table") -> str:
-    """How the table's newest spec cuts windows: `hour`, `day`, or what else somebody made of it."""
+    """How the table's newest spec cuts windows: `hour`, `day`, `month`, or what else somebody made of it."""
     return ", ".join(str(field.transform) for field in table.spec().fields) or "nothing"
 
 
@@ -80,7 +80,7 @@ def _compare(catalog: "MetastoreCatalog", spec: RawTableSpec) -> RawTableReport:
 def _create(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
     from pyiceberg.partitioning import PartitionField, PartitionSpec
     from pyiceberg.schema import Schema
-    from pyiceberg.transforms import DayTransform, HourTransform
+    from pyiceberg.transforms import DayTransform, HourTransform, MonthTransform
     from pyiceberg.types import BinaryType, IntegerType, LongType, NestedField, StringType, TimestamptzType
 
     timestamp = 5
@@ -92,8 +92,8 @@ def _create(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
         NestedField(timestamp, "_timestamp", TimestamptzType()),
         NestedField(6, "_key", BinaryType()),
     )
-    transform = HourTransform() if spec.transform == "hour" else DayTransform()
-    partition = PartitionSpec(PartitionField(timestamp, 1000, transform, f"event_{spec.transform}"))
+    transforms = {"hour": HourTransform(), "day": DayTransform(), "month": MonthTransform()}
+    partition = PartitionSpec(PartitionField(timestamp, 1000, transforms[spec.transform], f"event_{spec.transform}"))
     catalog.create_namespace_if_not_exists(spec.namespace)
     catalog.create_table_if_not_exists(
         spec.identifier, schema, partition_spec=partition, properties=dict(spec.properties)

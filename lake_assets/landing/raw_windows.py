@@ -1,4 +1,4 @@
-"""From an Iceberg partition value to a window: how many hours or days after 1970 (UTC) it begins."""
+"""From an Iceberg partition value to a window: how many hours, days or months after 1970 (UTC) it begins."""
 
 import struct
 from bisect import bisect_left
@@ -13,9 +13,11 @@ from lake_assets.catalog.windows import window_key, window_start
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
-_HOURS = {"hour": 1, "day": 24}
+# None: months are no number of hours. In order of length.
+_HOURS: dict[str, int | None] = {"hour": 1, "day": 24, "month": None}
 # Dates that Python has and writes with four digits, with room for the end of the window.
-_FIRST, _LAST = ((datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // _HOUR for year in (1000, 9999))
+_FIRST_YEAR, _LAST_YEAR = 1000, 9999
+_FIRST, _LAST = ((datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // _HOUR for year in (_FIRST_YEAR, _LAST_YEAR))
 
 
 class Summary(Protocol):
@@ -31,30 +33,40 @@ class Summary(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WindowCut:
-    """Files cut into pieces of `hours` hours, read as windows of `size`."""
+    """Files cut into pieces of `hours` hours, or of a month each when that is None, read as windows of `size`."""
 
-    hours: int
+    hours: int | None
     size: WindowSize
 
     def window(self, partition: int | None) -> str:
         """The window of a partition value. Records without a timestamp count as of time zero: none is forgotten."""
-        return _key((partition or 0) * self.hours, self.size)
+        return _key(self._begins(partition or 0), self.size)
 
     def may_hold(self, summaries: Sequence[Summary] | None, starts: Sequence[int]) -> bool:
         """Whether a manifest may name files of a window whose start is among `starts` (see `window_starts`)."""
         if not summaries or summaries[0].contains_null or not summaries[0].lower_bound or not summaries[0].upper_bound:
             return True
         first, last = (
-            _clamp(struct.unpack("<i", bound)[0] * self.hours)
+            _clamp(self._begins(struct.unpack("<i", bound)[0]))
             for bound in (summaries[0].lower_bound, summaries[0].upper_bound)
         )
-        position = bisect_left(starts, first - first % _HOURS[self.size])
+        position = bisect_left(starts, (window_start(_key(first, self.size), self.size) - _EPOCH) // _HOUR)
         return position < len(starts) and starts[position] <= last
+
+    def _begins(self, partition: int) -> int:
+        """Where a piece begins, in hours after 1970."""
+        if self.hours is not None:
+            return partition * self.hours
+        year, month = divmod(partition, 12)
+        if not _FIRST_YEAR <= 1970 + year < _LAST_YEAR:
+            return _FIRST if year < 0 else _LAST
+        return (datetime(1970 + year, month + 1, 1, tzinfo=UTC) - _EPOCH) // _HOUR
 
 
 def window_cut(transforms: Sequence[str], size: WindowSize) -> WindowCut | None:
     """How a partition spec cuts windows of `size`; None when its pieces are no parts of such windows."""
-    if len(transforms) != 1 or transforms[0] not in _HOURS or _HOURS[transforms[0]] > _HOURS[size]:
+    lengths = list(_HOURS)
+    if len(transforms) != 1 or transforms[0] not in lengths or lengths.index(transforms[0]) > lengths.index(size):
         return None
     return WindowCut(_HOURS[transforms[0]], size)
 

@@ -1,9 +1,10 @@
 """Says in words why a window is as it is. Pure: the sentences follow from what the ledger holds."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from lake_assets.catalog.model import Asset
-from lake_assets.catalog.windows import window_start
+from lake_assets.catalog.windows import window_form, window_start
 from lake_assets.errors import LakeError
 from lake_assets.ledger.forgotten import Unfinished
 from lake_assets.ledger.ledger import HeldBack, Pending, PublishedWindow
@@ -15,7 +16,7 @@ def check_window(asset: Asset, window: str) -> None:
     try:
         window_start(window, asset.window)
     except ValueError:
-        form = "2026-01-31" if asset.window == "day" else "2026-01-31-13:00"
+        form = datetime(2026, 1, 31, 13).strftime(window_form(asset.window))
         raise LakeError(
             f"'{window}' is not a window of {asset.name}, whose windows are a {asset.window} long: write it as {form}."
         ) from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.windows import window_form
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.orchestration.targets import warehouse_for
@@ -163,7 +164,7 @@ def _rules(asset: Asset, quarantined: "pyarrow.Table") -> Generator[duckdb.DuckD
     listed = ", ".join(
         texts.get(name, f'"{name}"') for name in quarantined.column_names if name not in ("_window", "errors")
     )
-    form = "%Y-%m-%d" if asset.window == "day" else "%Y-%m-%d-%H:00"
+    form = window_form(asset.window)
     with duckdb.connect() as session:
         session.execute("set timezone = 'UTC'")
         session.register("quarantined", quarantined)

@@ -43,8 +43,8 @@ def missed(settings: Settings, asset: Asset) -> dict[str, datetime]:
     low = high - REMEMBERED
     session = connect(settings, lake=False)
     try:
-        time, producer = identifier(asset.event_time), identifier(asset.roster)
-        relation = warehouse_for(settings).staging(session, asset, [asset.roster, asset.event_time], low, high)
+        time, producer = identifier(asset.event_time_column), identifier(asset.roster)
+        relation = warehouse_for(settings).staging(session, asset, [asset.roster, asset.event_time_column], low, high)
         span = " and ".join(
             f"{time} {operator} timestamptz {literal(moment.isoformat())}"
             for operator, moment in ((">=", low), ("<", high))

@@ -1,12 +1,14 @@
 """What `lake new` says of a sample is what conform does with it: a row is good unless a comment told otherwise."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 from random import Random
 from typing import Any
 
 import duckdb
+import pytest
 
 from lake_assets.catalog.infer import infer
 from lake_assets.catalog.model import Asset
@@ -15,6 +17,8 @@ from lake_assets.catalog.render import render_contract
 from lake_assets.catalog.sample import read_sample
 from lake_assets.compile.judge import judge_sql
 from lake_assets.landing.csv_lines import json_lines
+from lake_assets.landing.envelope import NOW, envelope_reader
+from lake_assets.landing.lines import event_lines
 
 
 def contract_of(data: bytes) -> Asset:
@@ -59,9 +63,9 @@ def test_of_a_strangers_csv_only_the_rows_told_go_to_quarantine() -> None:
     asset = contract_of(data)
     result = judged(asset, list(json_lines(data.splitlines(keepends=True))))
     assert [(at, codes(row)) for at, row in enumerate(result) if row["_errors"]] == [
-        (7, [("type", "total_amount")]),
         (9, [("invalid_utf8", None)]),
     ]
+    assert result[7]["total_amount"] is None
     assert result[59]["ordered_on"] == datetime(2026, 12, 4, 10, 59, tzinfo=UTC)
     assert (str(result[59]["total_amount"]), result[59]["pieces"], result[8]["pieces"]) == ("59.59", 59, None)
     assert all(row["_extra"] is None for row in result)
@@ -89,6 +93,66 @@ def test_decimal_commas_and_words_are_read_as_the_sample_showed() -> None:
     events = [json.dumps({**good, name.capitalize(): value}).encode() for value, name in unclear]
     assert [codes(row) for row in judged(asset, events)] == [[("type", name)] for _, name in unclear]
     assert codes(judged(asset, [json.dumps(good).encode()])[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "times"),
+    [
+        ("id,d\n1,6/9/17\n2,6/23/17\n", ["2017-06-09", "2017-06-23"]),
+        ("id,d\n1,7-Nov-25\n2,17-Nov-99\n", ["2025-11-07", "1999-11-17"]),
+        ('{"ts":1588205199.82437,"x":1}\n{"ts":1588205199,"x":1}\n',
+         ["2020-04-30 00:06:39.824370", "2020-04-30 00:06:39"]),
+        ("Month,v\n1949-01,112\n1949-12,1\n", ["1949-01-01", "1949-12-01"]),
+        ("q,v\n1974Q1,1\n1974Q4,1\n", ["1974-01-01", "1974-10-01"]),
+        ('{"id":"a","meta":{"ts":"2025-01-01T00:00:00Z"}}', ["2025-01-01"]),
+        ("year,month,day,v\n1994,1,1,5\n1994,12,31,5\n", ["1994-01-01", "1994-12-31"]),
+        ("id,date\n1,2014-7-1\n2,2014-10-12\n", ["2014-07-01", "2014-10-12"]),
+        ("id,Date\n1,10142018\n2,10152018\n", ["2018-10-14", "2018-10-15"]),
+        ("id,Timestamp\n1, 1473387721\n2, 1473387722\n", ["2016-09-09 02:22:01", "2016-09-09 02:22:02"]),
+        ("id,at\n1,2025-01-01 10:00:00 UTC\n", ["2025-01-01 10:00:00"]),
+        ("id,at\n1,Tue Oct 10 13:55:36 +0000 2017\n", ["2017-10-10 13:55:36"]),
+        ("id,at\n1,10/Oct/2000:13:55:36 -0700\n", ["2000-10-10 20:55:36"]),
+        ("id;at\n1;Tue, 10 Oct 2017 13:55:36 +0200\n", ["2017-10-10 11:55:36"]),
+        ("id,d\n1,2025-01-01\n2,NA\n3,2025-01-03\n", ["2025-01-01", None, "2025-01-03"]),
+    ],
+)  # fmt: skip
+def test_a_time_that_a_person_recognises_is_the_event_time_of_record_and_row(
+    data: str, times: list[str | None]
+) -> None:
+    asset = contract_of(data.encode())
+    assert asset.event_time is not None
+    events = list(event_lines(data.encode().splitlines(keepends=True), "-"))
+    expected = [None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC) for text in times]
+    rows = judged(asset, events)
+    assert [row[asset.event_time] for row in rows] == expected
+    assert [codes(row) for row in rows] == [[("missing", asset.event_time)] if at is None else [] for at in expected]
+    assert all(row["_extra"] is None for row in rows)
+    read = envelope_reader(asset)
+    for event, at in zip(events, expected, strict=True):
+        assert read(event)[1:] == (
+            (NOW, "no_event_time") if at is None else (int(at.timestamp() * 1000), None) if at.year > 1970
+            else (NOW, "too_old")
+        )  # fmt: skip
+
+
+def test_the_time_of_sending_is_that_of_the_record() -> None:
+    data = b"id,name\n1,a\n2,b\n"
+    asset = contract_of(data)
+    events = list(json_lines(data.splitlines(keepends=True)))
+    assert {row["_event_at"] for row in judged(asset, events)} == {datetime(2026, 1, 1, tzinfo=UTC)}
+    assert [envelope_reader(asset)(event) for event in events] == [(b"1", NOW, None), (b"2", NOW, None)]
+
+
+def test_keys_that_a_derived_field_is_read_from_stay_what_they_are() -> None:
+    asset = contract_of(b'{"id": "a", "meta": {"ts": "2025-01-01T00:00:00Z", "x": 1}}')
+    undeclared = replace(asset, fields=tuple(field for field in asset.fields if field.name != "meta"))
+    event = b'{"id": "a", "meta": {"ts": "2025-01-01T00:00:00Z", "x": 1}, "other": 2}'
+    (row,) = judged(asset, [event])
+    assert (json.loads(row["meta"])["x"], json.loads(row["_extra"])) == (1, {"other": 2})
+    (row,) = judged(undeclared, [event])
+    assert (row["_errors"], json.loads(row["_extra"])["meta"]["x"]) == (None, 1)
+    broken = [b'{"id": "a", "meta": 5}', b'{"id": "a", "meta": {"ts": {"x": 1}}}', b'{"id": "a"}']
+    assert all("meta_ts" in dict(map(reversed, codes(row))) for row in judged(asset, broken))
 
 
 def test_of_a_jsonl_file_every_row_is_good_and_every_value_kept() -> None:

@@ -77,7 +77,7 @@ def test_a_sample_comes_from_stdin_and_a_contract_goes_elsewhere(sample: Path, t
     assert told["fields"][0] == {
         "field": "order_id", "payload_key": "Order ID", "type": "string", "required": True, "key": True,
         "personal": None, "why": "text; never empty; key",
-        "doubts": ["key by its name and because nearly no two rows share it"],
+        "doubts": ["key by its name and because no two rows share it"],
     }  # fmt: skip
     assert parse_contract(out.read_text("utf-8"), out).domain == "main"
     assert not (tmp_path / "catalog").exists()
@@ -103,7 +103,7 @@ def test_bad_input_is_refused_in_a_sentence_and_nothing_is_written(
 
 
 def test_a_file_that_is_not_there_is_named(sample: Path) -> None:
-    with pytest.raises(LakeError, match=r"nowhere\.csv cannot be read \(No such file or directory\)"):
+    with pytest.raises(LakeError, match=r"'nowhere\.csv' cannot be read \(No such file or directory\)"):
         run("orders", "--from", "nowhere.csv")
 
 

@@ -22,6 +22,22 @@ def events(data: bytes) -> list[dict[str, object]]:
     return [json.loads(line) for line in convert(data)]
 
 
+def test_a_blank_after_each_delimiter_belongs_to_no_cell() -> None:
+    lines = [b"id, name,at\n", b'1, "a, b", 5\n', b"2,, 6\n"]
+    assert [json.loads(line) for line in json_lines(lines)] == [
+        {"id": "1", "name": "a, b", "at": "5"}, {"id": "2", "name": None, "at": "6"},
+    ]  # fmt: skip
+    assert json.loads(next(json_lines([b"id,name\n", b"1, a\n", b"2,b\n"])))["name"] == " a"
+
+
+def test_row_numbers_without_a_name_in_the_header_are_a_column_of_their_own() -> None:
+    lines = [b'"a" "b"\n'.replace(b" ", b","), b'"1",x,5\n', b'"2",y,6\n']
+    assert [json.loads(line) for line in json_lines(lines)] == [
+        {"column_1": "1", "a": "x", "b": "5"}, {"column_1": "2", "a": "y", "b": "6"},
+    ]  # fmt: skip
+    assert json.loads(next(json_lines([b"a,b\n", b"1,x,5\n", b"7,y,6\n"])))["_extra_cells"] == ["5"]
+
+
 def test_a_row_is_an_object_of_strings_and_empty_cells_are_null() -> None:
     assert events(HEADER + b"1,Ada,\n007,,x\n") == [
         {"id": "1", "name": "Ada", "note": None},

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from lake_assets.landing.lines import InputError, event_lines
+from lake_assets.landing.lines import event_lines
 
 
 def lines(data: bytes, name: str = "-", form: str | None = None) -> list[bytes]:
@@ -33,10 +33,3 @@ def test_without_a_suffix_the_first_lines_tell_csv() -> None:
 
 def test_the_given_format_wins_over_the_suffix() -> None:
     assert lines(b"id,name\n1,a\n", "x.csv", "jsonl") == [b"id,name", b"1,a"]
-
-
-def test_a_json_array_and_utf_16_are_refused_with_what_to_do() -> None:
-    with pytest.raises(InputError, match="jq -c"):
-        lines(b'[{"a":1},\n{"a":2}]\n')
-    with pytest.raises(InputError, match="iconv"):
-        lines("id,name\n".encode("utf-16"), "x.csv")

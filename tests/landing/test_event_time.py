@@ -35,6 +35,11 @@ def read(value: object, form: str | None = None) -> int:
         ("2026-11-01 12:00:00.500", "yyyy-MM-dd HH:mm:ss.SSS", NOON + 500),
         ("2026-11-01T13:30:00+0130", "yyyy-MM-dd'T'HH:mm:ssZ", NOON),
         ("2026-11-01T10:00:00-02:00", "yyyy-MM-dd'T'HH:mm:ssxxx", NOON),
+        (f"{NOON // 1000}.5", "epoch_seconds", NOON + 500),
+        (NOON / 1000 + 0.25, "epoch_seconds", NOON + 250),
+        ("1.11.26 12:00", "d.M.yy HH:mm", NOON),
+        ("2026-11", "yyyy-MM", NOON - 12 * 3_600_000),
+        ("2026Q4", "yyyy'Q'Q", NOON - 12 * 3_600_000 - 31 * 86_400_000),
         ("01/11/2026 12:00 AM", "dd/MM/yyyy hh:mm a", NOON - 12 * 3_600_000),
     ],
 )
@@ -55,6 +60,9 @@ def test_a_time_is_read_in_the_format_of_its_contract(value: object, form: str |
         ("2026-11-01 12:00", "dd.MM.yyyy HH:mm"),
         ("01.11.2026 12:00 ", "dd.MM.yyyy HH:mm"),
         (20261101, "yyyyMMdd"),
+        ("2026Q5", "yyyy'Q'Q"),
+        ("2026Q0", "yyyy'Q'Q"),
+        ("1.11.2026", "d.M.yy"),
         ("Foo 01 2026 12:00", "MMM dd yyyy HH:mm"),
     ],
 )

@@ -227,6 +227,41 @@ def test_the_command_says_what_is_wrong(
     assert words in capsys.readouterr().err
 
 
+def test_a_file_without_events_is_bad_input(
+    stack: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ensure_topics(stack, [topic_spec(example_asset("leads"))])
+    for name, data in (("empty.csv", ""), ("header.csv", "lead_id,origin\n"), ("blank.jsonl", "\n\n")):
+        (tmp_path / name).write_text(data, "utf-8")
+        with pytest.raises(SystemExit) as stopped:
+            main(["produce", "leads", str(tmp_path / name)])
+        assert stopped.value.code == 2
+        assert f"nothing was sent: {tmp_path / name} holds no events." in capsys.readouterr().err
+
+
+def test_several_files_are_sent_and_a_foreign_one_is_noticed(
+    stack: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "assets").mkdir()
+    contract = (PROJECT / "lake_assets" / "catalog" / "assets" / "leads.yaml").read_text("utf-8")
+    (tmp_path / "assets" / "leads.yaml").write_text(contract.replace("domain: crm", "domain: several"), "utf-8")
+    monkeypatch.setenv("LAKE_CATALOG", str(tmp_path))
+    asset = example_asset("leads", "several", topic="several.leads")
+    ensure_topics(stack, [topic_spec(asset)])
+    (tmp_path / "a.csv").write_text(f"lead_id,created_at\na,{AT}\n", "utf-8")
+    (tmp_path / "b.json").write_text(f'[{{"lead_id": "b", "created_at": "{AT}"}}]', "utf-8")
+    with pytest.raises(SystemExit) as stopped:
+        main(["produce", "leads", f"{tmp_path}/[ab].*"])
+    assert (stopped.value.code, "field of the contract" in capsys.readouterr().err) == (0, False)
+    assert sorted(record.key or b"" for record in arrived(stack, asset)) == [b"a", b"b"]
+    (tmp_path / "c.jsonl").write_text('{"x": 1, "y": 2}\n', "utf-8")
+    with pytest.raises(SystemExit) as stopped:
+        main(["produce", "leads", str(tmp_path / "c.jsonl")])
+    assert stopped.value.code == 0
+    said = capsys.readouterr().err
+    assert "None of the first 1 events has a field of the contract of leads (they have x, y)" in said
+
+
 def test_the_command_ends_with_3_when_the_broker_is_down(
     stack: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from lake_assets.landing.raw_windows import WindowCut, window_cut, window_starts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY, HOUR, HOURS_OF_DAY = WindowCut(24, "day"), WindowCut(1, "hour"), WindowCut(1, "day")
+MONTH, DAYS_OF_MONTH = WindowCut(None, "month"), WindowCut(24, "month")
 
 
 @dataclass
@@ -30,11 +31,13 @@ def test_partition_values_count_days_or_hours() -> None:
     assert DAY.window(20_779) == "2026-11-22"
     assert HOUR.window(20_779 * 24 + 15) == "2026-11-22-15:00"
     assert HOURS_OF_DAY.window(20_779 * 24 + 15) == "2026-11-22"
+    assert DAYS_OF_MONTH.window(20_779) == "2026-11"
+    assert (MONTH.window(56 * 12 + 10), MONTH.window(-1)) == ("2026-11", "1969-12")
 
 
 @given(st.none() | st.integers(-(2**31), 2**31 - 1))
 def test_no_partition_value_is_without_a_window(value: int | None) -> None:
-    for cut in (DAY, HOUR, HOURS_OF_DAY):
+    for cut in (DAY, HOUR, HOURS_OF_DAY, MONTH, DAYS_OF_MONTH):
         assert len(window_starts([cut.window(value)], cut.size)) == 1
 
 
@@ -51,6 +54,18 @@ def test_other_cuts_are_no_windows(transforms: tuple[str, ...]) -> None:
 def test_days_cannot_be_read_as_hours_but_hours_as_days() -> None:
     assert window_cut(("day",), "hour") is None
     assert window_cut(("hour",), "day") == HOURS_OF_DAY
+    assert window_cut(("month",), "day") is None
+    assert window_cut(("day",), "month") == DAYS_OF_MONTH
+    assert window_cut(("month",), "month") == MONTH
+
+
+@given(st.integers(-12_000, 90_000), st.integers(0, 30), st.integers(-5, 40))
+def test_a_manifest_of_months_is_opened_for_those_it_holds(first: int, length: int, other: int) -> None:
+    wanted = MONTH.window(first + other)
+    held = summary(first, first + length)
+    assert MONTH.may_hold(held, window_starts([wanted], "month")) == (
+        wanted in {MONTH.window(number) for number in range(first, first + length + 1)}
+    )
 
 
 @given(st.sampled_from([DAY, HOUR, HOURS_OF_DAY]), st.integers(0, 500_000), st.integers(0, 500), st.data())

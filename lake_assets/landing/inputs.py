@@ -1,0 +1,307 @@
+"""Files of any kind as lines of CSV or JSONL: what `lake new` takes its sample from is what `lake produce` sends.
+
+Compressed files, zip archives of one file, UTF-16, JSON arrays and documents, Parquet and Arrow become lines. Lines of
+text stay byte for byte.
+"""
+
+import bz2
+import glob
+import gzip
+import io
+import json
+import lzma
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path, PurePath
+from typing import IO, Any, cast
+
+import msgspec
+
+from lake_assets.landing.lines import Format, InputError
+
+_UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+_PACKED: tuple[tuple[bytes, str], ...] = (
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+)
+_REFUSED: tuple[tuple[bytes, str], ...] = (
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook: save the sheet as CSV UTF-8 in Excel, and give that."),
+    (b"%PDF", "a PDF: give the table as CSV."),
+    (b"Obj\x01", "Avro: write it as Parquet or JSONL first."),
+    (b"ORC", "ORC: write it as Parquet first."),
+    (b"SQLite format", "an SQLite database: write a table as CSV first, with sqlite3 -csv -header."),
+    (b"7z\xbc\xaf", "a 7z archive: unpack it first."),
+    (b"Rar!", "a RAR archive: unpack it first."),
+)  # fmt: skip
+_WRAPPERS = frozenset({"records", "features", "data", "results", "rows", "events", "value", "logevents"})
+_ROWS_AT_ONCE = 5_000
+_SNIFFED_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Lines with the name of the file that they are from, without the suffixes of what it was packed in. `form` is set
+    where the content decides it."""
+
+    lines: Iterator[bytes]
+    name: str
+    form: Format | None
+
+
+def expanded(files: Sequence[str]) -> list[str]:
+    """The files that the arguments name, a pattern such as `logs/*.csv` replaced by what it matches, in order."""
+    found: list[str] = []
+    for file in files:
+        is_pattern = glob.has_magic(file) and not Path(file).exists()
+        matches = sorted(glob.glob(file, recursive=True)) if is_pattern else [file]  # noqa: PTH207
+        if not matches:
+            raise InputError(f"'{file}' matches no file.")
+        found += matches
+    return found
+
+
+@contextmanager
+def opened(file: str, form: Format | None = None) -> "Iterator[tuple[Input, IO[bytes]]]":
+    """The lines of a file (- is stdin), and the open file itself, whose position says how far they are read.
+
+    Raises InputError for what cannot be read, with what to do.
+    """
+    if file == "-":
+        yield _read(sys.stdin.buffer, "-", form), sys.stdin.buffer
+        return
+    try:
+        stream = Path(file).open("rb")  # noqa: SIM115
+    except OSError as error:
+        raise InputError(f"'{file}' cannot be read ({error.strerror}): name a file, or - for stdin.") from None
+    with stream:
+        yield _read(stream, file, form), stream
+
+
+def _read(stream: Any, name: str, form: Format | None) -> Input:
+    stream, inner = _unpacked(stream, name)
+    head: bytes = stream.peek(4096)[:4096]
+    for magic, what in _REFUSED:
+        if head.startswith(magic):
+            raise InputError(f"'{name}' is {what}")
+    if head.startswith(b"PAR1"):
+        return Input(_parquet(_seekable(stream), name), inner, "jsonl")
+    if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
+        return Input(_arrow(stream, name, is_file=head.startswith(b"ARROW1")), inner, "jsonl")
+    lines: Iterator[bytes] = iter(stream)
+    if encoding := _utf16(head):
+        text = io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="\n")
+        lines = (line.encode() for line in text)
+        head = head.decode(encoding, errors="replace").encode()
+    if b"\x00" in head:
+        raise InputError(f"'{name}' is not a text file: give CSV, JSON, Parquet or Arrow.")
+    first = head.removeprefix(_UTF8_MARK).lstrip()[:1]
+    if form is None and first in (b"[", b"{") and PurePath(inner).suffix.lower() not in (".csv", ".tsv"):
+        return Input(_json_lines(lines, PurePath(inner).suffix.lower() in (".json", ".geojson")), inner, "jsonl")
+    return Input(lines, inner, form)
+
+
+def _unpacked(stream: Any, name: str) -> tuple[Any, str]:
+    """The stream of what is in a packed file, and the name without the suffixes of the packing."""
+    inner = name
+    stream = stream if hasattr(stream, "peek") else io.BufferedReader(stream)
+    for _ in range(3):
+        head = stream.peek(8)[:8]
+        kind = next((kind for magic, kind in _PACKED if head.startswith(magic)), None)
+        if kind is not None:
+            stream, inner = io.BufferedReader(_opener(kind)(stream)), str(PurePath(inner).with_suffix(""))
+        elif head.startswith(b"PK\x03\x04"):
+            stream, inner = _only_member(_seekable(stream), name)
+        else:
+            break
+    return stream, inner
+
+
+def _opener(kind: str) -> Callable[[Any], Any]:
+    if kind == "zstd":
+        import pyarrow as pa
+
+        return lambda stream: pa.CompressedInputStream(stream, "zstd")
+    openers: dict[str, Callable[[Any], Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+    return openers[kind]
+
+
+def _only_member(stream: Any, name: str) -> tuple[Any, str]:
+    try:
+        archive = zipfile.ZipFile(stream)
+    except zipfile.BadZipFile:
+        raise InputError(f"'{name}' is a damaged zip file: get it again.") from None
+    members = [info for info in archive.infolist() if not info.is_dir() and not info.filename.startswith("__MACOSX/")]
+    names = {info.filename for info in members}
+    if "xl/workbook.xml" in names:
+        raise InputError(f"'{name}' is an Excel workbook: save the sheet as CSV UTF-8 in Excel, and give that.")
+    if "content.xml" in names:
+        raise InputError(f"'{name}' is an OpenDocument file: save the sheet as CSV, and give that.")
+    if len(members) != 1:
+        raise InputError(
+            f"'{name}' is a zip with {len(members)} files: unpack it, and name those that belong together."
+        )
+    if members[0].flag_bits & 1:
+        raise InputError(f"'{name}' is a zip with a password: unpack it first.")
+    return io.BufferedReader(cast(Any, archive.open(members[0]))), members[0].filename
+
+
+def _seekable(stream: Any) -> Any:
+    """The stream, or what is in it, since these formats are read from their end."""
+    return stream if stream.seekable() else io.BytesIO(stream.read())
+
+
+def _utf16(head: bytes) -> str | None:
+    if head.startswith(_UTF16_MARKS):
+        return "utf-16"
+    even, odd = head[:200:2], head[1:200:2]
+    if len(odd) >= 4 and b"\x00" not in even and not any(odd):
+        return "utf-16-le"
+    return "utf-16-be" if len(odd) >= 4 and b"\x00" not in odd and not any(even) else None
+
+
+def _json_lines(lines: Iterator[bytes], is_document: bool) -> Iterator[bytes]:
+    """JSON lines as they are; the elements of an array, or objects of several lines or with nothing between them, as a
+    line each. What is neither is passed on as lines, to be judged. `is_document` says that a lone object may be one
+    that wraps a list."""
+    head = list(islice(lines, _SNIFFED_LINES))
+    texts = [text for line in head if (text := line.removeprefix(_UTF8_MARK).strip())]
+    whole = sum(map(_is_object, texts))
+    if whole and whole * 2 >= len(texts) and not (len(texts) == 1 and is_document):
+        yield from chain(head, lines)
+        return
+    data = b"".join(chain(head, lines)).removeprefix(_UTF8_MARK)
+    documents = _documents(data)
+    if documents is None:
+        yield from io.BytesIO(data)
+        return
+    for document in documents:
+        # Outside of its strings, which have none, a line end means as much as a blank.
+        yield document.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return False
+
+
+def _documents(data: bytes) -> list[bytes] | None:
+    """The elements of a JSON array, or the objects that follow each other, as they are written; None for neither.
+
+    An object that wraps a list of objects, such as the `features` of GeoJSON or the `Records` of CloudTrail, stands for
+    that list.
+    """
+    array = _array(data)
+    if array is not None:
+        return array
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    decoder, found, at = json.JSONDecoder(), list[str](), 0
+    while at < len(text):
+        if text[at] in " \t\r\n,":
+            at += 1
+            continue
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return [*(one.encode() for one in found), *text[at:].encode().splitlines()] if found else None
+        if not isinstance(value, dict):
+            return None
+        found.append(text[at:end])
+        at = end
+    if len(found) == 1:
+        return _listed(found[0].encode()) or [found[0].encode()]
+    return [one.encode() for one in found]
+
+
+def _array(data: bytes) -> list[bytes] | None:
+    try:
+        return [bytes(element) for element in msgspec.json.decode(data, type=list[msgspec.Raw])]
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _listed(document: bytes) -> list[bytes] | None:
+    members = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
+    lists = [array for key in members if key.lower() in _WRAPPERS and (array := _array(bytes(members[key])))]
+    if len(lists) == 1 and all(element.startswith(b"{") for element in lists[0]):
+        return lists[0]
+    return None
+
+
+def _parquet(stream: Any, name: str) -> Iterator[bytes]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        for batch in pq.ParquetFile(stream).iter_batches(_ROWS_AT_ONCE):
+            yield from _rows(pa.Table.from_batches([batch]))
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"'{name}' is Parquet that cannot be read ({str(error).splitlines()[0]}).") from None
+
+
+def _arrow(stream: Any, name: str, *, is_file: bool) -> Iterator[bytes]:
+    import pyarrow as pa
+
+    try:
+        if is_file:
+            reader = pa.ipc.open_file(_seekable(stream))
+            batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+        else:
+            batches = iter(pa.ipc.open_stream(stream))
+        for batch in batches:
+            for at in range(0, batch.num_rows, _ROWS_AT_ONCE):
+                yield from _rows(pa.Table.from_batches([batch.slice(at, _ROWS_AT_ONCE)]))
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"'{name}' is Arrow that cannot be read ({str(error).splitlines()[0]}).") from None
+
+
+def _rows(table: Any) -> Iterator[bytes]:
+    """The rows as JSON objects. Times are ISO 8601, decimals texts unless whole, bytes base64, and NaN is null."""
+    import pyarrow as pa
+
+    columns: list[Any] = []
+    for column in table.columns:
+        kind = column.type
+        if pa.types.is_dictionary(kind):
+            column = column.cast(kind.value_type)
+        elif pa.types.is_timestamp(kind) and kind.unit == "ns":
+            column = column.cast(pa.timestamp("us", kind.tz), safe=False)
+        elif pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision <= 18:
+            column = column.cast(pa.int64())
+        columns.append(column)
+    encode = msgspec.json.Encoder(enc_hook=str).encode
+    for row in pa.table(columns, names=table.column_names).to_pylist():
+        yield encode(row) + b"\n"
+
+
+def sample_of(files: Sequence[str], most: int) -> tuple[bytes, bool, Format | None]:
+    """The first lines of the files, and whether that is all of them. Files after the first add their rows when they are
+    of the same kind, and CSV of the same header."""
+    taken, form = bytearray(), None
+    for number, file in enumerate(files):
+        with opened(file) as (source, _):
+            lines = source.lines
+            if number:
+                header = next(lines, b"")
+                if form != "jsonl" and header.strip() != bytes(taken).split(b"\n", 1)[0].strip():
+                    return bytes(taken), False, form
+                lines = chain([header], lines) if form == "jsonl" else lines
+            else:
+                form = source.form
+            if taken and not taken.endswith(b"\n"):
+                taken += b"\n"
+            for line in lines:
+                if len(taken) + len(line) > most and taken:
+                    return bytes(taken), False, form
+                taken += line
+    return bytes(taken), True, form
