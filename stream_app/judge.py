@@ -11,7 +11,7 @@ import pyarrow as pa
 from lake_assets.catalog.metric import Filter, GroupValue, Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.judge import judge_sql
-from lake_assets.compile.sql import identifier, literal
+from lake_assets.compile.sql import identifier, judged_column, literal
 from stream_app.events import (
     COUNTED,
     NUMBER,
@@ -107,35 +107,35 @@ def _records(payloads: Sequence[bytes | None]) -> pa.Table:
 
 
 def _query(asset: Asset, metric: Metric) -> str:
-    columns = [f"list_transform(_errors, lambda e: e.code) as {_CODES}", f"_offset as {POSITION}"]
-    time = f"epoch_ms({identifier(asset.event_time)})"
+    columns = [f"list_transform(_errors, lambda _e: _e.code) as {_CODES}", f"_offset as {POSITION}"]
+    time = f"epoch_ms({judged_column(asset.event_time)})"
     length = metric.window_ms
     # Also before 1970, where % is negative.
     columns += [f"{time} as {TIME}", f"{time} - ({time} % {length} + {length}) % {length} as {WINDOW}"]
     if metric.transform:
-        columns += [identifier(field.name) for field in asset.fields]
+        columns += [f"{judged_column(field.name)} as {identifier(field.name)}" for field in asset.fields]
     else:
         columns += [f"{_condition(metric.filters)} as {COUNTED}"]
         columns += [
-            f"{identifier(group.name)} as {name}"
+            f"{judged_column(group.name)} as {name}"
             for group, name in zip(metric.groups, group_columns(metric), strict=True)
         ]
         columns += [
-            f"cast({identifier(field)} as decimal(38, {asset.field(field).type.scale or 0})) as {name}"
+            f"cast({judged_column(field)} as decimal(38, {asset.field(field).type.scale or 0})) as {name}"
             for field, name in zip(measured_fields(metric), value_columns(metric), strict=True)
         ]
     # As they come back from the changelog, which is JSON.
     columns += [
-        f"{identifier(key)} as {name}"
+        f"{judged_column(key)} as {name}"
         if asset.field(key).type.name in _PLAIN_KEYS
-        else f"cast({identifier(key)} as varchar) as {name}"
+        else f"cast({judged_column(key)} as varchar) as {name}"
         for key, name in zip(asset.key, key_columns(asset), strict=True)
     ]
     return f"select {', '.join(columns)} from (\n{judge_sql(asset, 'records')}\n)"
 
 
 def _condition(filters: Sequence[Filter]) -> str:
-    parts = [f"{identifier(f.field)} in ({', '.join(map(_literal, f.values))})" for f in filters]
+    parts = [f"{judged_column(f.field)} in ({', '.join(map(_literal, f.values))})" for f in filters]
     return f"coalesce({' and '.join(parts)}, false)" if parts else "true"
 
 

@@ -36,7 +36,8 @@ class Field:
     `epoch_seconds`; without one, dates and timestamps are ISO 8601 and a missing offset means UTC. Of a number it is
     `decimal comma`, of a boolean the words for true and false (`yes/no`). `pattern` is a
     regular expression of RE2 that the whole value must match. `source` is the payload's JSON key when that is not the
-    field's name. A `protection` keeps its values out of staging: a token stands there, or nothing."""
+    field's name. A `protection` keeps its values out of staging: a token stands there, or nothing. A field `has_twin`
+    when the key of a field before it differs from its own by case only, which engines do not tell apart in a struct."""
 
     name: str
     type: FieldType
@@ -52,6 +53,7 @@ class Field:
     classification: str | None = None
     source: str = ""
     protection: Protection | None = None
+    has_twin: bool = False
 
     @property
     def payload_key(self) -> str:

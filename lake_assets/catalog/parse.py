@@ -1,6 +1,7 @@
 """A contract's text to an `Asset`, or to every problem it has."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import PurePath
@@ -177,6 +178,7 @@ def _read_table(draft: Draft) -> tuple[tuple[Field, ...], tuple[Check, ...]]:
     checks: list[Check] = []
     names: dict[str, TreePath] = {}
     sources: dict[str, str] = {}
+    folded: set[str] = set()
     positions: dict[int, str] = {}
     for place in draft.places(*TABLE, "properties"):
         name = draft.word(*place, "name")
@@ -188,10 +190,11 @@ def _read_table(draft: Draft) -> tuple[tuple[Field, ...], tuple[Check, ...]]:
         if read is None:
             continue
         field, of_field = read
+        field = replace(field, has_twin=field.payload_key.lower() in folded)
+        folded.add(field.payload_key.lower())
         fields.append(field)
         checks.extend(of_field)
-        # The engine that reads the payload does not tell keys apart by case.
-        holder = sources.setdefault(field.payload_key.lower(), field.name)
+        holder = sources.setdefault(field.payload_key, field.name)
         if holder != field.name:
             draft.report(place, f"the payload's '{field.payload_key}' is already read into '{holder}'; remove one.")
         position = draft.value(*place, "primaryKeyPosition")

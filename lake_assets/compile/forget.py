@@ -1,7 +1,9 @@
 """Finds the rows of a person: SQL that compares a field with a value as the contract reads it."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from lake_assets.catalog.model import Field
 from lake_assets.compile.rules import given, typed
@@ -17,7 +19,8 @@ def payload_matches(readings: Sequence[Sequence[Wanted]], source: str, columns: 
     Each of `readings` is one contract's for the same person. `unreadable` is true for rows that are no JSON object and
     hold all values somewhere in their text.
     """
-    shape = json.dumps({field.payload_key: "VARCHAR" for wanted in readings for field, _ in wanted})
+    readings = _told_apart(readings)
+    shape = json.dumps({field.payload_key: "VARCHAR" for wanted in readings for field, _ in wanted if not field.has_twin})
     has = " or ".join(f"({_has(wanted)})" for wanted in readings)
     values = {value for wanted in readings for _, value in wanted}
     holds = " and ".join(f"coalesce(contains(_text, {literal(value)}), false)" for value in sorted(values))
@@ -48,6 +51,16 @@ def values_match(values: Mapping[str, str]) -> str:
     return " and ".join(f"coalesce({identifier(name)} = {value}, false)" for name, value in values.items()) or "false"
 
 
+def _told_apart(readings: Sequence[Sequence[Wanted]]) -> list[list[Wanted]]:
+    """The readings, where fields of several contracts may be twins of each other."""
+    keys = {field.payload_key for wanted in readings for field, _ in wanted}
+    counts = Counter(key.lower() for key in keys)
+    return [
+        [(replace(field, has_twin=counts[field.payload_key.lower()] > 1), value) for field, value in wanted]
+        for wanted in readings
+    ]
+
+
 def _has(wanted: Sequence[Wanted]) -> str:
     return " and ".join(
         f"(coalesce({given(field)} = {literal(value)}, false) "
@@ -57,4 +70,7 @@ def _has(wanted: Sequence[Wanted]) -> str:
 
 
 def _read(field: Field, value: str) -> str:
+    if field.has_twin:
+        text = literal(json.dumps({field.payload_key: value}, ensure_ascii=False))
+        return f"(select {typed(field)} from (select {text} as _text))"
     return f"(select {typed(field)} from (select {{{literal(field.payload_key)}: {literal(value)}}} as _given))"

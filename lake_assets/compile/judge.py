@@ -9,7 +9,7 @@ import json
 
 from lake_assets.catalog.model import Asset, Field
 from lake_assets.compile.rules import Violation, document_violations, given, surely_good, typed, violations
-from lake_assets.compile.sql import identifier, literal
+from lake_assets.compile.sql import identifier, judged_column, literal
 
 HIDDEN = "(hidden)"
 _BUCKET_US = {"day": 86_400_000_000, "hour": 3_600_000_000}
@@ -18,15 +18,17 @@ _BUCKET_US = {"day": 86_400_000_000, "hour": 3_600_000_000}
 def judge_sql(asset: Asset, source: str) -> str:
     """DuckDB SQL over `source` (a relation or a subquery in parentheses).
 
-    Yields the declared fields, `_window _event_at _topic _partition _offset _key _payload _extra _errors`. `_errors` is
+    Yields the declared fields (named by `judged_column`), `_window _event_at _topic _partition _offset _key _payload _extra _errors`. `_errors` is
     null for a good row, else a list of struct(code, field, value, message); key and payload are kept for bad rows only.
     """
-    shape = json.dumps({f.payload_key: "JSON" if f.type.name == "json" else "VARCHAR" for f in asset.fields})
+    shape = json.dumps(
+        {f.payload_key: "JSON" if f.type.name == "json" else "VARCHAR" for f in asset.fields if not f.has_twin}
+    )
     columns = ",\n    ".join(f"{typed(f)} as {identifier(f.name)}" for f in asset.fields)
-    names = ",\n  ".join(identifier(f.name) for f in asset.fields)
+    names = ",\n  ".join(f"{identifier(f.name)} as {judged_column(f.name)}" for f in asset.fields)
     bucket = _BUCKET_US[asset.window]
     return f"""\
-with decoded as (
+with _decoded as (
   select
     payload as _payload, _key, _topic, _partition, _offset,
     -- A record without a timestamp lands in the window of time zero.
@@ -34,22 +36,22 @@ with decoded as (
     try(decode(payload)) as _text
   from {source}
 ),
-extracted as (
+_extracted as (
   select *, try(from_json(_text, {literal(shape)})) as _given
-  from decoded
+  from _decoded
 ),
-typed as (
+_typed as (
   select
     {columns},
     {_extra(asset)} as _extra,
     _payload, _key, _topic, _partition, _offset, _timestamp, _text, _given
-  from extracted
+  from _extracted
 ),
-judged as (
+_judged as (
   select
     *,
     {_errors(asset)} as _errors
-  from typed
+  from _typed
 )
 select
   {names},
@@ -60,7 +62,7 @@ select
   case when _errors is not null then _payload end as _payload,
   _extra,
   _errors
-from judged"""
+from _judged"""
 
 
 def _extra(asset: Asset) -> str:
@@ -90,7 +92,7 @@ def _errors(asset: Asset) -> str:
         entries.append(f"case when _extra is not null then {_unknown_field(asset)} end")
     documents = "\n        ".join(f"when {v.condition} then [{_error(v, None)}]" for v in document_violations())
     listed = ",\n          ".join(entries)
-    rules = f"nullif(list_filter([\n          {listed}\n        ], lambda e: e is not null), [])" if entries else "null"
+    rules = f"nullif(list_filter([\n          {listed}\n        ], lambda _e: _e is not null), [])" if entries else "null"
     return f"""case
       when {surely}
         then null

@@ -26,6 +26,11 @@ class Violation:
 
 def given(field: Field) -> str:
     """SQL for the field's text as the payload has it; null when absent or JSON null."""
+    if field.has_twin:
+        path = literal(_json_path(field.payload_key))
+        if field.type.name == "json":
+            return f"try(nullif(cast(json_extract(_text, {path}) as varchar), 'null'))"
+        return f"try(json_extract_string(_text, {path}))"
     return f"_given.{identifier(field.payload_key)}"
 
 

@@ -130,7 +130,7 @@ RULES = [
     ("name: country", "name: _country", "begins with an underscore, as the lake's own columns do"),
     ("name: country", f"name: {'c' * 64}", "longer than 63 characters"),
     ("name: country", "name: order_id", "'order_id' is the name of two fields"),
-    ('physicalName: "Number of Pieces"', "physicalName: ORDER_ID", "'ORDER_ID' is already read into 'order_id'"),
+    ('physicalName: "Number of Pieces"', "physicalName: order_id", "'order_id' is already read into 'order_id'"),
     ("- name: orders", "- name: order_s", "is not the asset's name, 'orders'"),
     ("version: 1.0.0", "version: 1.0", "a version is three numbers, such as 1.0.0"),
     ("version: 1.0.0", "version: 100.0.0", "the first number is at most 99"),
