@@ -25,7 +25,7 @@ _RESERVED_WORDS = """
 """
 RESERVED = frozenset(_RESERVED_WORDS.split())
 # Columns that each table of Postgres has already: legal in staging, and in no mart or metric, which are tables there.
-SYSTEM_COLUMNS = frozenset("cmax cmin ctid tableoid xmax xmin".split())
+SYSTEM_COLUMNS = frozenset(["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"])
 # What DuckDB shows of a row where a table has no such column. It works, but who writes SQL by hand would not see it.
 _HIDING = frozenset({"rowid"})
 

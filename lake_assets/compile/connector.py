@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from lake_assets.compile.topic import control_topic
 
 CATALOG = "raw"
+# The lake's own transform, in connectors/src.
+ENVELOPE = "lake.connect.Envelope"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +82,11 @@ def domain_connector(
 
 
 def _record_as_row() -> dict[str, str]:
-    """Value bytes become `payload`, where the record came from its `_` columns, and key bytes `_key`. A key reaches
-    the value only by way of a header, which no transform of Kafka's own moves there."""
+    """Value bytes become `payload`; key, headers and where the record came from become its `_` columns."""
     return {
-        "transforms": "payload,meta,key,keyToHeader,headerToValue",
-        "transforms.payload.type": "org.apache.kafka.connect.transforms.HoistField$Value",
-        "transforms.payload.field": "payload",
-        "transforms.meta.type": "org.apache.kafka.connect.transforms.InsertField$Value",
-        "transforms.meta.topic.field": "_topic",
-        "transforms.meta.partition.field": "_partition",
-        "transforms.meta.offset.field": "_offset",
-        "transforms.meta.timestamp.field": "_timestamp",
-        "transforms.key.type": "org.apache.kafka.connect.transforms.HoistField$Key",
-        "transforms.key.field": "key",
-        "transforms.keyToHeader.type": "org.apache.kafka.connect.transforms.HeaderFrom$Key",
-        "transforms.keyToHeader.fields": "key",
-        "transforms.keyToHeader.headers": "_key",
-        "transforms.keyToHeader.operation": "copy",
-        "transforms.headerToValue.type": "io.debezium.transforms.HeaderToValue",
-        "transforms.headerToValue.headers": "_key",
-        "transforms.headerToValue.fields": "_key",
-        "transforms.headerToValue.operation": "move",
+        "header.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
+        "transforms": "envelope",
+        "transforms.envelope.type": ENVELOPE,
     }
 
 

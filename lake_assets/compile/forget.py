@@ -20,7 +20,9 @@ def payload_matches(readings: Sequence[Sequence[Wanted]], source: str, columns: 
     hold all values somewhere in their text.
     """
     readings = _told_apart(readings)
-    shape = json.dumps({field.payload_key: "VARCHAR" for wanted in readings for field, _ in wanted if not field.has_twin})
+    shape = json.dumps(
+        {field.payload_key: "VARCHAR" for wanted in readings for field, _ in wanted if not field.has_twin}
+    )
     has = " or ".join(f"({_has(wanted)})" for wanted in readings)
     values = {value for wanted in readings for _, value in wanted}
     holds = " and ".join(f"coalesce(contains(_text, {literal(value)}), false)" for value in sorted(values))

@@ -18,8 +18,9 @@ _BUCKET_US = {"day": 86_400_000_000, "hour": 3_600_000_000}
 def judge_sql(asset: Asset, source: str) -> str:
     """DuckDB SQL over `source` (a relation or a subquery in parentheses).
 
-    Yields the declared fields (named by `judged_column`), `_window _event_at _topic _partition _offset _key _payload _extra _errors`. `_errors` is
-    null for a good row, else a list of struct(code, field, value, message); key and payload are kept for bad rows only.
+    Yields the declared fields (named by `judged_column`), `_window _event_at _topic _partition _offset _key _payload
+    _extra _errors`. `_errors` is null for a good row, else a list of struct(code, field, value, message); key and
+    payload are kept for bad rows only.
     """
     shape = json.dumps(
         {f.payload_key: "JSON" if f.type.name == "json" else "VARCHAR" for f in asset.fields if not f.has_twin}
@@ -92,7 +93,9 @@ def _errors(asset: Asset) -> str:
         entries.append(f"case when _extra is not null then {_unknown_field(asset)} end")
     documents = "\n        ".join(f"when {v.condition} then [{_error(v, None)}]" for v in document_violations())
     listed = ",\n          ".join(entries)
-    rules = f"nullif(list_filter([\n          {listed}\n        ], lambda _e: _e is not null), [])" if entries else "null"
+    rules = (
+        f"nullif(list_filter([\n          {listed}\n        ], lambda _e: _e is not null), [])" if entries else "null"
+    )
     return f"""case
       when {surely}
         then null

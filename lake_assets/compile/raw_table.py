@@ -45,6 +45,8 @@ def raw_table(asset: Asset) -> RawTableSpec:
             # Bounds of bytes help no query, and without them manifests are a third smaller.
             "write.metadata.metrics.column.payload": "none",
             "write.metadata.metrics.column._key": "none",
+            "write.metadata.metrics.column._headers.element.name": "none",
+            "write.metadata.metrics.column._headers.element.value": "none",
             # Each commit adds a manifest of its own, and opening one costs a reader more than its entries do. Merged
             # ones stay small, since what reads the newest commit reads the manifest that it was merged into.
             "commit.manifest.min-count-to-merge": "20",
