@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from lake_assets.catalog.metric import Measure, Metric
 from lake_assets.catalog.model import Asset
-from lake_assets.compile.metric_tables import SCHEMA, late_table, shards_table
+from lake_assets.compile.metric_tables import MOST_GROUP_BYTES, SCHEMA, late_table, shards_table, text_bytes
 from lake_assets.compile.sql import identifier, judged_column, literal
 
 # Finals that can be compared, and where each shard's windows were closed. Temporary tables, made in this order.
@@ -110,6 +110,8 @@ def _rows(
     chosen = "".join(
         f" and {column(f.field)} in ({', '.join(_value(value) for value in f.values)})" for f in metric.filters
     )
+    # The metric refuses rows that the table of it could not hold.
+    chosen += f" and {text_bytes(metric, column)} <= {MOST_GROUP_BYTES}"
     length = metric.window_ms * 1000
     window = f"make_timestamptz(epoch_us({column(asset.event_time)}) // {length} * {length})"
     listed = ", ".join(columns)

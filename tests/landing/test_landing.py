@@ -122,7 +122,7 @@ def test_whatever_bytes_a_record_has_they_land_as_they_are(lake: Settings) -> No
     ]
 
 
-HEADERS: list[tuple[str, bytes | None]] = [
+HEADERS: list[tuple[str, str | bytes | None]] = [
     ("_key", b"abc"), ("_key", b"7"), ("trace", b"\x00\xff"), ("", b"no name"), ("empty", b""), ("null", None),
     ("_topic", b"shop.other"), ("payload", b"{}"), ("Größe", "ü".encode()), ("long", b"x" * 100_000),
 ]  # fmt: skip
@@ -161,7 +161,7 @@ def test_a_raw_table_of_before_gains_the_headers_and_keeps_its_files(lake: Setti
     assert read_headers(lake, asset) == [[], HEADERS]
 
 
-def read_headers(settings: Settings, asset: Asset) -> list[list[tuple[str, bytes | None]]]:
+def read_headers(settings: Settings, asset: Asset) -> list[list[tuple[str, str | bytes | None]]]:
     """The headers of all records, in the order of the topic."""
     found = files(settings, asset, window_rows(settings, asset))
     paths = [file.path for window in found.by_window.values() for file in window]
