@@ -117,11 +117,14 @@ class PartitionState:
         of windows that begin more than an hour from now: they would stay open as long as that. `now` is in ms.
 
         An event with a key that one of its window was counted with is a repeat and adds nothing. An event time ahead
-        of the clock moves the watermark no further than the clock, else one wrong clock would make all others late.
+        of the clock moves the watermark no further than the clock, and one of the future does not move it at all, else
+        one wrong clock would make all others late.
         """
         table, closed = events.table, self.closed_through()
         windows = table[WINDOW].to_numpy()
-        latest = now + MAX_AHEAD_MS
+        latest, newest = now + MAX_AHEAD_MS, events.newest
+        if newest > latest + self.metric.window_ms:
+            newest = int(windows.max(initial=BEFORE_ALL, where=windows <= latest))
         if len(windows) and (windows.min() <= closed or windows.max() > latest):
             is_late = (windows <= closed) | (windows > latest)
             self._take_late(table.filter(pa.array(is_late)), offsets)
@@ -130,7 +133,7 @@ class PartitionState:
             table = self._without_repeats(table, windows)
         if len(table):
             self._add(table)
-        self.watermark = max(self.watermark, min(events.newest, now))
+        self.watermark = max(self.watermark, min(newest, now))
 
     def _take_late(self, table: pa.Table, offsets: Sequence[int]) -> None:
         groups = zip(*(table[name].to_pylist() for name in self._groups), strict=True)

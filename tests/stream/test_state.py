@@ -105,6 +105,7 @@ def test_a_clock_that_runs_ahead_does_not_make_the_others_late() -> None:
     fold(s, (FAR, "ahead", 1), now=200_000)
     fold(s, (100_000, "a", 1), now=200_000)
     assert [late.window for late in s.take_delta(2, 0).late] == [FAR // MINUTE * MINUTE]
+    assert s.watermark == 100_000
 
 
 def test_events_of_the_future_open_no_windows_beyond_the_next_hour() -> None:
