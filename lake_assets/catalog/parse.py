@@ -19,6 +19,7 @@ from lake_assets.catalog.schema import contract_schema
 from lake_assets.catalog.source import read_source
 
 TABLE: TreePath = ("schema", 0)
+_OWN_TOPICS = ("__", "control-", "metric-", "connect-")
 _ROSTERS = ("string", "integer", "boolean")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
@@ -75,6 +76,9 @@ def check_together(assets: Iterable[Asset]) -> None:
     problems: list[Problem] = []
     named: dict[str, Asset] = {}
     sent: dict[str, Asset] = {}
+    raw: dict[tuple[str, str], Asset] = {}
+    assets = list(assets)
+    domains = {asset.domain for asset in assets}
     datasets: dict[str, Asset] = {}
     for asset in assets:
         told: dict[str, str] = {}
@@ -93,6 +97,12 @@ def check_together(assets: Iterable[Asset]) -> None:
             }
         if (other := sent.setdefault(asset.topic, asset)).dataset != asset.dataset:
             told["topic"] = f"'{asset.topic}' is also the topic of {other.path}; change one."
+        elif (other := raw.setdefault(asset.raw_name, asset)).dataset != asset.dataset:
+            table = ".".join(asset.raw_name)
+            told["topic"] = f"the raw table {table} is also that of {other.path}: rename one of the assets."
+        reader = asset.topic.partition(".")[0]
+        if "." in asset.topic and reader != asset.domain and reader in domains:
+            told["topic"] = f"'{asset.topic}' is read by the connector of the domain {reader} too; change the domain."
         problems.extend(Problem(asset.path, 1, what, sentence) for what, sentence in told.items())
     if problems:
         raise ContractError(problems)
@@ -140,11 +150,10 @@ def _check_landing(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> N
         date.fromisoformat(landing["start"])
     except ValueError:
         draft.report((*place, "start"), f"'{landing['start']}' is not a day of the calendar.")
-    domain = draft.value("domain")
-    if "topic" in landing and domain and not landing["topic"].startswith(f"{domain}."):
+    topic: str = landing.get("topic", "")
+    if topic in (".", "..") or topic.startswith(_OWN_TOPICS):
         draft.report(
-            (*place, "topic"),
-            f"'{landing['topic']}' must begin with the domain, '{domain}.': its connector reads only those topics.",
+            (*place, "topic"), f"'{topic}' is no topic for events: Kafka or the lake has such ones of its own."
         )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lake_assets.catalog.model import Asset, WindowSize
-from lake_assets.compile.topic import topic_name
 
 # A commit a second must not leave a metadata file each for ever; a reader needs one for milliseconds.
 KEPT_METADATA_FILES = 100
@@ -25,11 +24,8 @@ class RawTableSpec:
 
 
 def raw_table(asset: Asset) -> RawTableSpec:
-    """The raw table of one asset. It bears the topic's name in lower case, because the sink routes a record to the
-    table that its `_topic` names, lower-cased. Raises ValueError for a topic without a domain in front."""
-    namespace, dot, name = topic_name(asset).lower().rpartition(".")
-    if not dot:
-        raise ValueError(f"topic '{topic_name(asset)}' of asset '{asset.name}' must be named <domain>.<name>")
+    """The raw table of one asset."""
+    namespace, name = asset.raw_name
     return RawTableSpec(
         namespace,
         name,

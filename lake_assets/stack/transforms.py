@@ -16,7 +16,7 @@ SOURCES = PROJECT / "connectors" / "src"
 _SERVICE = "META-INF/services/org.apache.kafka.connect.transforms.Transformation"
 # The oldest Java that the stack runs on, so that a folder of jars serves each of them.
 _RELEASE = "17"
-_NEEDED = ("connect-api-*.jar", "kafka-clients-*.jar")
+_NEEDED = ("connect-api-*.jar", "connect-transforms-*.jar", "kafka-clients-*.jar")
 
 
 class TransformsError(LakeError):
@@ -65,8 +65,10 @@ def _compile(java: str, jars: Path, into: Path) -> None:
     if "jdk.compiler not found" in done.stdout + done.stderr:
         raise TransformsError(f"'{java}' is a Java without a compiler: install a JDK 17, or set JAVA_HOME to one.")
     if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["no reason was given"]
-        raise TransformsError(f"The transforms of Kafka Connect could not be compiled: {said[0]}")
+        said = [line for line in f"{done.stderr}{done.stdout}".splitlines() if not line.startswith("Picked up ")]
+        raise TransformsError(
+            f"The transforms of Kafka Connect could not be compiled: {said[0] if said else 'no reason'}"
+        )
 
 
 def _pack(classes: Path, jar: Path) -> None:

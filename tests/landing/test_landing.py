@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -120,6 +121,30 @@ def test_whatever_bytes_a_record_has_they_land_as_they_are(lake: Settings) -> No
     assert read_raw(lake, asset) == [
         Record(0, offset, payload, key, instant) for offset, (payload, key) in enumerate(records)
     ]
+
+
+def test_topics_of_any_name_land_in_the_table_of_their_dataset(lake: Settings) -> None:
+    assets = [
+        example_asset("dotted", "free", topic="Legacy.Orders.v1-EU"), example_asset("plain", "free", topic="orders"),
+        example_asset("usual", "free"), example_asset("upper", "free", topic="free.Upper_Case"),
+    ]  # fmt: skip
+    apply(lake, *assets, domain="free")
+    producer = Producer(client_config(lake))
+    for asset in assets:
+        producer.produce(asset.topic, asset.name.encode(), timestamp=1_770_000_000_000)
+    assert producer.flush(20) == 0
+    for asset in assets:
+        wait_for_rows(lake, asset, 1)
+        assert [record.payload for record in read_raw(lake, asset)] == [asset.name.encode()]
+    began = time.monotonic()
+    late = example_asset("later", "free", topic="later")
+    apply(lake, *assets, late, domain="free")
+    producer.produce("orders", b"after", timestamp=1_770_000_000_000)
+    producer.produce("later", b"after", timestamp=1_770_000_000_000)
+    assert producer.flush(20) == 0
+    wait_for_rows(lake, assets[1], 2)
+    wait_for_rows(lake, late, 1)
+    print(f"adding a topic of another name cost its domain {time.monotonic() - began:.1f} s")
 
 
 HEADERS: list[tuple[str, str | bytes | None]] = [

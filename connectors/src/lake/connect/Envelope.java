@@ -4,7 +4,9 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Date;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 
 import org.apache.kafka.common.config.ConfigDef;
 import org.apache.kafka.connect.components.Versioned;
@@ -15,6 +17,7 @@ import org.apache.kafka.connect.data.Timestamp;
 import org.apache.kafka.connect.header.Header;
 import org.apache.kafka.connect.sink.SinkRecord;
 import org.apache.kafka.connect.transforms.Transformation;
+import org.apache.kafka.connect.transforms.util.SimpleConfig;
 
 /**
  * Turn a Kafka record into a row of a raw table: value, key and headers as they came, and where the record stood.
@@ -35,7 +38,12 @@ public final class Envelope implements Transformation<SinkRecord>, Versioned {
             .field("_timestamp", Timestamp.builder().optional().build())
             .field("_key", Schema.OPTIONAL_BYTES_SCHEMA)
             .field("_headers", SchemaBuilder.array(HEADER).optional().build())
+            // No column of the table: the sink routes by it, and leaves it out.
+            .field("_table", Schema.STRING_SCHEMA)
             .build();
+    private static final String TABLES = "tables";
+
+    private final Map<String, String> tables = new ConcurrentHashMap<>();
 
     @Override
     public SinkRecord apply(SinkRecord record) {
@@ -46,7 +54,8 @@ public final class Envelope implements Transformation<SinkRecord>, Versioned {
                 .put("_offset", record.kafkaOffset())
                 .put("_timestamp", record.timestamp() == null ? null : new Date(record.timestamp()))
                 .put("_key", bytes(record.key()))
-                .put("_headers", headers(record));
+                .put("_headers", headers(record))
+                .put("_table", tables.computeIfAbsent(record.topic(), topic -> topic.toLowerCase(Locale.ROOT)));
         return record.newRecord(record.topic(), record.kafkaPartition(), record.keySchema(), record.key(), ROW, row,
                 record.timestamp());
     }
@@ -74,11 +83,18 @@ public final class Envelope implements Transformation<SinkRecord>, Versioned {
 
     @Override
     public ConfigDef config() {
-        return new ConfigDef();
+        return new ConfigDef().define(TABLES, ConfigDef.Type.LIST, List.of(), ConfigDef.Importance.LOW,
+                "TOPIC:TABLE for each topic whose table has another name than the topic in lower case");
     }
 
     @Override
-    public void configure(Map<String, ?> configs) {}
+    public void configure(Map<String, ?> configs) {
+        for (String pair : new SimpleConfig(config(), configs).getList(TABLES)) {
+            // Neither a topic's name nor a table's has a colon.
+            int colon = pair.indexOf(':');
+            tables.put(pair.substring(0, colon), pair.substring(colon + 1));
+        }
+    }
 
     @Override
     public void close() {}
