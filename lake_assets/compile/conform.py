@@ -92,10 +92,14 @@ order by all"""
 # The keys that the contract does not declare; only rows that have some are looked at. A producer that makes up keys
 # does not fill the ledger: longer ones than any name are left out, and each window tells of its most frequent ones.
 MOST_UNKNOWN = 100
+# Reading a key costs the memory of its whole document: two events of 250,000 keys took more than 11 GB. In bytes of a
+# document times its keys.
+MOST_READ = 64 << 20
 UNKNOWN = f"""\
 with _further as (
   select _window, _extra from judged
-  where _extra is not null and rowid not in (select _row from dropped)
+  where _extra is not null and strlen(_extra) * len(json_keys(_extra)) <= {MOST_READ}
+    and rowid not in (select _row from dropped)
 ),
 _found as (
   select

@@ -154,7 +154,7 @@ def words() -> list[str]:
     return sorted({*found, *PSEUDO, *SERVING_COLUMNS}, key=lambda word: (word.lower(), word)) + HEADERS
 
 
-def payload(asset: Asset, number: int, **changes: object) -> bytes:
+def payload(asset: Asset, number: int, changes: Mapping[str, object] | None = None) -> bytes:
     event: dict[str, object] = {}
     for place, field in enumerate(asset.fields):
         value: dict[str, object] = {
@@ -163,7 +163,7 @@ def payload(asset: Asset, number: int, **changes: object) -> bytes:
             "timestamp": f"{WINDOW}T10:00:0{number}Z",
         }
         event[field.payload_key] = value.get(field.type.name, f"{place}-{number}")
-    return json.dumps({**event, **changes}, ensure_ascii=False).encode()
+    return json.dumps({**event, **(changes or {})}, ensure_ascii=False).encode()
 
 
 def landed(asset: Asset, folder: Path, payloads: Sequence[bytes]) -> WindowInput:
@@ -175,7 +175,7 @@ def landed(asset: Asset, folder: Path, payloads: Sequence[bytes]) -> WindowInput
 def events(asset: Asset) -> list[bytes]:
     """Three good events, the second of which comes twice, and one without a number."""
     number = next(field for field in asset.fields if field.type.name == "integer")
-    bad = payload(asset, 4, **{number.payload_key: "many"})
+    bad = payload(asset, 4, {number.payload_key: "many"})
     return [payload(asset, 1), payload(asset, 2), payload(asset, 2), payload(asset, 3), bad]
 
 
@@ -201,9 +201,10 @@ def goes_through(settings: Settings, asset: Asset, folder: Path) -> None:
         (asset.name, "type", names[-3], 1)
     ]
     replayed(settings, asset, output, folder)
-    for number, field in enumerate(asset.fields[:-3]):
-        values = forget.staging_values([(field, f"{number}-3")], [None])
-        assert [row.position for row in erasure.staged(asset, values, {})] == [(0, 3)], field.name
+    texts = [(field, f"{number}-3") for number, field in enumerate(asset.fields[:-3])]
+    for wanted in (texts, texts[:1], texts[-1:]):
+        values = forget.staging_values(wanted, [None] * len(wanted))
+        assert [row.position for row in erasure.staged(asset, values, {})] == [(0, 3)]
     positions = {WINDOW: [(0, 3)]}
     assert erasure.partition_rows(asset, [WINDOW]) == {(WINDOW, 0): (3, 1)}
     erasure.remove_rows(asset, positions)
@@ -238,7 +239,7 @@ def test_a_field_may_have_any_word_of_our_sql_for_its_name(target: Settings, tmp
         goes_through(target, asset, tmp_path)
 
 
-def test_numbers_and_event_time_may_have_any_word_for_their_names(lake: Settings, tmp_path: Path) -> None:
+def test_numbers_and_event_time_may_have_any_word_for_their_names(tmp_path: Path) -> None:
     legal = sorted({word if name_problem(word) is None else field_name(word) for word in words()})
     for number, chunk in enumerate(chunks([*legal, "z_one", "z_two"], 3)):
         if len(chunk) == 3:
@@ -250,7 +251,7 @@ def test_numbers_and_event_time_may_have_any_word_for_their_names(lake: Settings
             assert (output.good, output.quarantined, output.duplicates) == (3, 1, 1), chunk
 
 
-def test_speed_and_batch_count_the_same_whatever_fields_are_named(lake: Settings) -> None:
+def test_speed_and_batch_count_the_same_whatever_fields_are_named() -> None:
     """Both sides of the comparison, and the judge of the stream, over the same three events."""
     for chunk in chunks([word for word in words() if word not in SYSTEM_COLUMNS], 80):
         asset = contract([*chunk, "z_number", "z_amount", "z_at"])
@@ -261,8 +262,8 @@ def test_speed_and_batch_count_the_same_whatever_fields_are_named(lake: Settings
         with duckdb.connect() as session:
             session.execute("set timezone = 'UTC'")
             assert differing(session, asset, metric) == []
-            session.execute(f"delete from {agreement.FINAL} where _source_offset = 2")
-            assert len(differing(session, asset, metric, final=False)) == 2
+            session.execute(f"delete from {agreement.FINAL} where m_amount = 225")
+            assert len(differing(session, asset, metric, final=False)) == 1
 
 
 def differing(session: duckdb.DuckDBPyConnection, asset: Asset, metric: Metric, *, final: bool = True) -> list[Any]:
