@@ -1,5 +1,6 @@
 """A batch of judged events, column by column: what the fold adds up."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -46,6 +47,16 @@ def needed_fields(metric: Metric) -> Iterator[str]:
     yield from (group.name for group in metric.groups)
     yield from (condition.field for condition in metric.filters)
     yield from measured_fields(metric)
+
+
+# The bytes of a text up to which a key is held as it is; a longer one is known by its hash.
+KEY_BYTES = 200
+
+
+def short_key(key: str) -> str:
+    """A key of at most `KEY_BYTES`: an event may have one of megabytes, which no record of the changelog could hold."""
+    text = key.encode()
+    return key if len(text) <= KEY_BYTES else f"sha256:{hashlib.sha256(text).hexdigest()}"
 
 
 # A contract's fields begin with a letter, so these names are free.

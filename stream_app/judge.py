@@ -11,9 +11,11 @@ import pyarrow as pa
 from lake_assets.catalog.metric import Filter, GroupValue, Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.judge import judge_sql
-from lake_assets.compile.sql import identifier, literal
+from lake_assets.compile.metric_tables import MOST_GROUP_BYTES, text_bytes
+from lake_assets.compile.sql import identifier, judged_column, literal
 from stream_app.events import (
     COUNTED,
+    KEY_BYTES,
     NUMBER,
     POSITION,
     TIME,
@@ -27,7 +29,9 @@ from stream_app.events import (
 from stream_app.transform import Transformed, load_transform
 
 _CODES = "_codes"
-_PLAIN_KEYS = ("string", "integer", "boolean")
+# What a metric refuses besides the contract's rules.
+LONG_GROUP = "long_group"
+_PLAIN_KEYS = ("integer", "boolean")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,35 +113,44 @@ def _records(payloads: Sequence[bytes | None], times: Sequence[int] | None = Non
 
 
 def _query(asset: Asset, metric: Metric) -> str:
-    columns = [f"list_transform(_errors, lambda e: e.code) as {_CODES}", f"_offset as {POSITION}"]
-    time = f"epoch_ms({identifier(asset.event_time_column)})"
+    codes = "list_transform(_errors, lambda _e: _e.code)"
+    if not metric.transform:
+        length = text_bytes(metric, judged_column)
+        codes = f"case when _errors is null and {length} > {MOST_GROUP_BYTES} then ['{LONG_GROUP}'] else {codes} end"
+    columns = [f"{codes} as {_CODES}", f"_offset as {POSITION}"]
+    time = f"epoch_ms({judged_column(asset.event_time_column)})"
     length = metric.window_ms
     # Also before 1970, where % is negative.
     columns += [f"{time} as {TIME}", f"{time} - ({time} % {length} + {length}) % {length} as {WINDOW}"]
     if metric.transform:
-        columns += [identifier(field.name) for field in asset.fields]
+        columns += [f"{judged_column(field.name)} as {identifier(field.name)}" for field in asset.fields]
     else:
         columns += [f"{_condition(metric.filters)} as {COUNTED}"]
         columns += [
-            f"{identifier(group.name)} as {name}"
+            f"{judged_column(group.name)} as {name}"
             for group, name in zip(metric.groups, group_columns(metric), strict=True)
         ]
         columns += [
-            f"cast({identifier(field)} as decimal(38, {asset.field(field).type.scale or 0})) as {name}"
+            f"cast({judged_column(field)} as decimal(38, {asset.field(field).type.scale or 0})) as {name}"
             for field, name in zip(measured_fields(metric), value_columns(metric), strict=True)
         ]
     # As they come back from the changelog, which is JSON.
     columns += [
-        f"{identifier(key)} as {name}"
-        if asset.field(key).type.name in _PLAIN_KEYS
-        else f"cast({identifier(key)} as varchar) as {name}"
+        f"{_key(judged_column(key), asset.field(key).type.name)} as {name}"
         for key, name in zip(asset.key, key_columns(asset), strict=True)
     ]
     return f"select {', '.join(columns)} from (\n{judge_sql(asset, 'records')}\n)"
 
 
+def _key(column: str, kind: str) -> str:
+    if kind not in ("string", "json"):
+        return column if kind in _PLAIN_KEYS else f"cast({column} as varchar)"
+    # `short_key`, as SQL.
+    return f"case when strlen({column}) > {KEY_BYTES} then 'sha256:' || sha256({column}) else {column} end"
+
+
 def _condition(filters: Sequence[Filter]) -> str:
-    parts = [f"{identifier(f.field)} in ({', '.join(map(_literal, f.values))})" for f in filters]
+    parts = [f"{judged_column(f.field)} in ({', '.join(map(_literal, f.values))})" for f in filters]
     return f"coalesce({' and '.join(parts)}, false)" if parts else "true"
 
 

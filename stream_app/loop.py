@@ -34,6 +34,8 @@ BATCH = 20_000
 COMMIT_SECONDS = 0.1
 # A partition that had nothing more to read for this long does not hold its windows open any longer.
 IDLE_SECONDS = 10.0
+# A refused event is set aside with its key and value up to this length each, without them beyond.
+_KEPT_BYTES = 512 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,14 +206,19 @@ class Loop:
         self.status.events += end - start
 
     def _refuse(self, message: Message, codes: Sequence[str]) -> None:
+        """Sets a record aside, without what is large: raw and quarantine have it whole."""
+        key, value = message.key() or None, message.value()
         headers = [("partition", str(message.partition()).encode()), ("offset", str(message.offset()).encode())]
         headers += [("error", code.encode()) for code in codes]
+        for part, content in (("key", key), ("value", value)):
+            if content is not None and len(content) > _KEPT_BYTES:
+                headers.append((f"bytes of {part}", str(len(content)).encode()))
         self._extra.append(
             Record(
                 self._metric.undecodable,
                 message.partition() or 0,
-                message.key() or None,
-                message.value(),
+                key if key is None or len(key) <= _KEPT_BYTES else None,
+                value if value is None or len(value) <= _KEPT_BYTES else None,
                 time.time_ns() // 1_000_000,
                 headers,
             )

@@ -14,7 +14,7 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from lake_assets.catalog.metric import Measure, Metric
 from lake_assets.catalog.model import Asset
+from lake_assets.compile.topic import MAX_AHEAD_MS
 from stream_app.events import (
     POSITION,
     WINDOW,
@@ -30,11 +31,14 @@ from stream_app.events import (
     group_columns,
     key_columns,
     measured_fields,
+    short_key,
     value_columns,
 )
 
 Cell = tuple[int, GroupKey]
 BEFORE_ALL = -(2**62)
+# What one record of keys may be, in bytes of JSON: a burst of events has more of them than a message can hold.
+_RECORD_BYTES = 256 << 10
 _encode = msgspec.json.encode
 _decode = msgspec.json.Decoder().decode
 
@@ -109,22 +113,27 @@ class PartitionState:
         return self.watermark - self.metric.lateness_ms - self.metric.window_ms
 
     def fold(self, events: Events, offsets: Sequence[int], now: int) -> None:
-        """Adds a batch, whose positions `offsets` knows the offsets of. Late events are kept apart. `now` is in ms.
+        """Adds a batch, whose positions `offsets` knows the offsets of. Late events are kept apart, and with them those
+        of windows that begin more than an hour from now: they would stay open as long as that. `now` is in ms.
 
         An event with a key that one of its window was counted with is a repeat and adds nothing. An event time ahead
-        of the clock moves the watermark no further than the clock, else one wrong clock would make all others late.
+        of the clock moves the watermark no further than the clock, and one of the future does not move it at all, else
+        one wrong clock would make all others late.
         """
         table, closed = events.table, self.closed_through()
         windows = table[WINDOW].to_numpy()
-        if len(windows) and windows.min() <= closed:
-            is_late = windows <= closed
+        latest, newest = now + MAX_AHEAD_MS, events.newest
+        if newest > latest + self.metric.window_ms:
+            newest = int(windows.max(initial=BEFORE_ALL, where=windows <= latest))
+        if len(windows) and (windows.min() <= closed or windows.max() > latest):
+            is_late = (windows <= closed) | (windows > latest)
             self._take_late(table.filter(pa.array(is_late)), offsets)
             table, windows = table.filter(pa.array(~is_late)), windows[~is_late]
         if self._keys:
             table = self._without_repeats(table, windows)
         if len(table):
             self._add(table)
-        self.watermark = max(self.watermark, min(events.newest, now))
+        self.watermark = max(self.watermark, min(newest, now))
 
     def _take_late(self, table: pa.Table, offsets: Sequence[int]) -> None:
         groups = zip(*(table[name].to_pylist() for name in self._groups), strict=True)
@@ -200,8 +209,9 @@ class PartitionState:
             delta.rows.append(Row(window, group, tuple(row[1:]), row[0], False))
             delta.changelog.append((_encode(["row", window, *group]), _encode(row)))
         for window, keys in self._new_keys.items():
-            delta.changelog.append((_encode(["keys", window, self._key_records[window]]), _encode(keys)))
-            self._key_records[window] += 1
+            for piece in _pieces(keys):
+                delta.changelog.append((_encode(["keys", window, self._key_records[window]]), piece))
+                self._key_records[window] += 1
         delta.changelog.append((_encode(["position"]), _encode([position, self.watermark, self.late_events])))
         self.position = position
         self._dirty, self._late, self._new_keys = set(), [], defaultdict(list)
@@ -240,7 +250,7 @@ class PartitionState:
             self._key_records.pop(window, None)
             return
         self._written.setdefault(window, time)
-        self._seen.setdefault(window, set()).update(tuple(k) if isinstance(k, list) else k for k in _read(value))
+        self._seen.setdefault(window, set()).update(map(_as_counted, _read(value)))
         self._key_records[window] = max(self._key_records[window], number + 1)
 
     def _restore_row(self, window: int, group: GroupKey, value: bytes | None, time: int) -> None:
@@ -257,6 +267,24 @@ class PartitionState:
             if not self.windows[window]:
                 del self.windows[window]
                 self._written.pop(window, None)
+
+
+def _as_counted(key: Any) -> Hashable:
+    """A key as events have it. Records of earlier versions hold long ones in full."""
+    if isinstance(key, list):
+        return tuple(map(_as_counted, cast("list[Any]", key)))
+    return short_key(key) if isinstance(key, str) else key
+
+
+def _pieces(keys: list[Hashable]) -> Iterator[bytes]:
+    """The keys as JSON lists, none of which is longer than a record may be."""
+    text = _encode(keys)
+    if len(text) <= _RECORD_BYTES or len(keys) == 1:
+        yield text
+        return
+    step = max(1, len(keys) * _RECORD_BYTES // (len(text) + len(text) // 8))
+    for first in range(0, len(keys), step):
+        yield from _pieces(keys[first : first + step])
 
 
 def _read(text: bytes) -> list[Any]:

@@ -7,8 +7,10 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from lake_assets.compile.topic import MAX_RECORD_BYTES
 from lake_assets.landing.broker import broker_options
 from lake_assets.settings import Settings
+from stream_app.errors import Refusal
 
 # The broker ends a transaction after this long without its producer; readers of committed records wait until then.
 TRANSACTION_TIMEOUT_MS = 10_000
@@ -44,13 +46,16 @@ class Transactions:
             "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
             "linger.ms": 5,
             "compression.type": "lz4",
+            # Of one record; librdkafka's own limit is an eighth of the topics'.
+            "message.max.bytes": MAX_RECORD_BYTES,
             "queue.buffering.max.messages": 1_000_000,
             "queue.buffering.max.kbytes": 262_144,
         }
         self._producer: Producer | None = None
 
     def commit(self, records: Iterable[Record], offsets: list[TopicPartition], consumer: Consumer) -> None:
-        """Writes the records and the offsets, both or neither. Raises TransactionFailed."""
+        """Writes the records and the offsets, both or neither. Raises TransactionFailed, and Refusal for a record that
+        no broker takes: to try that again would be in vain."""
         try:
             producer = self._started()
             producer.begin_transaction()
@@ -141,3 +146,11 @@ def _produce(producer: Producer, record: Record) -> None:
             return
         except BufferError:
             producer.poll(0.1)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
+                raise
+            size = len(record.key or b"") + len(record.value or b"")
+            raise Refusal(
+                f"a record of {size:,} bytes for {record.topic}[{record.partition}] is larger than a message may be, "
+                "so nothing is counted any more: see which group or key of the metric's source has such values."
+            ) from error

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
+from lake_assets.compile.metric_tables import MOST_GROUP_BYTES
 from stream_app.events import (
     COUNTED,
     NUMBER,
@@ -86,6 +87,8 @@ class Transformed:
         groups = [pa.scalar(changed[name], kind).as_py() for name, kind in self._groups]
         if None in groups:
             raise TypeError("a group is missing")
+        if sum(len(group.encode()) for group in groups if isinstance(group, str)) > MOST_GROUP_BYTES:
+            raise ValueError("the groups are longer than a row of the metric may have them")
         return (*groups, *(_last_digits(changed[name], self._scales[name]) for name in self._measured))
 
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -35,16 +34,14 @@ class CsvDialect:
 def read_dialect(head: str) -> CsvDialect:
     """The dialect of a CSV from its first rows (text without a byte order mark, whole lines).
 
-    Quotes are double quotes, doubled within. Raises SampleError: no header, two columns of one name.
+    Quotes are double quotes, doubled within. Of two columns of one name the second is numbered: `name_2`.
+    Raises SampleError when there is no header.
     """
     delimiter = max(_DELIMITERS, key=lambda candidate: _fit(head, candidate))
     first: list[str] = next(csv_rows(head, delimiter), list[str]())
-    header = tuple(name.strip() for name in first)
+    header = _numbered([name.strip() for name in first])
     if not any(header):
         raise SampleError("the sample has no header: its first line must name the columns.")
-    doubled = next((name for name, times in Counter(header).items() if name and times > 1), None)
-    if doubled:
-        raise SampleError(f"two columns are named '{doubled}': rename one in the header, so that both are kept.")
     values = [name for name in header if _DATA.fullmatch(name)]
     if values:
         raise SampleError(
@@ -54,6 +51,19 @@ def read_dialect(head: str) -> CsvDialect:
     if _has_labels(head, delimiter, len(header)):
         header = ("", *header)
     return CsvDialect(delimiter, header, _is_spaced(head, delimiter))
+
+
+def _numbered(names: list[str]) -> tuple[str, ...]:
+    """The names, where each that stood there before has a number that makes it free."""
+    taken, header = set(names), list[str]()
+    for name in names:
+        number, free = 1, name
+        while name and free in header:
+            number += 1
+            free = name if (numbered := f"{name}_{number}") in taken else numbered
+        taken.add(free)
+        header.append(free)
+    return tuple(header)
 
 
 def csv_rows(text: str, delimiter: str, spaced: bool = False) -> Iterator[list[str]]:

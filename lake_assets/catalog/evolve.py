@@ -18,15 +18,14 @@ _NO_FIELD = "_extra_cells"
 
 def new_fields(asset: Asset, extras: Sequence[str]) -> tuple[InferredField, ...]:
     """Optional fields for what the texts of `_extra` hold, which are JSON objects; none for what is always null."""
-    declared = {field.payload_key.lower() for field in asset.fields if not field.is_derived}
+    declared = {field.payload_key for field in asset.fields if not field.is_derived}
     try:
         sample = read_sample("\n".join(extras).encode())
     except SampleError:
         # Not one value in it.
         return ()
     found = optional_fields(sample, {field.name for field in asset.fields})
-    # The engine does not tell keys apart by case, so one that differs by case alone is declared already.
-    return tuple(one for one in found if one.source != _NO_FIELD and one.source.lower() not in declared)
+    return tuple(one for one in found if one.source != _NO_FIELD and one.source not in declared)
 
 
 def evolved(text: str, asset: Asset, fields: Sequence[InferredField]) -> str:

@@ -139,15 +139,11 @@ def optional_fields(sample: Sample, taken: Collection[str]) -> tuple[InferredFie
 def _usable_columns(sample: Sample) -> tuple[list[tuple[int, str]], list[str]]:
     """The columns that can be declared, with their place in the rows, and notes about the others."""
     usable: list[tuple[int, str]] = []
-    folded: dict[str, str] = {}
     odd: list[str] = []
     for at, source in enumerate(sample.columns):
         if not source.isprintable() or not source.strip() or len(source) > _LONGEST_KEY or len(usable) == _MOST_FIELDS:
             odd.append(ascii(source)[:40])
-        elif source.lower() in folded:
-            odd.append(f"'{source}' (differs from '{folded[source.lower()]}' by case only)")
         else:
-            folded[source.lower()] = source
             usable.append((at, source))
     notes: list[str] = []
     if odd:

@@ -10,7 +10,7 @@ from lake_assets.catalog.draft import Draft
 from lake_assets.catalog.metric import Filter, Group, GroupValue, Measure, Metric
 from lake_assets.catalog.metric_schema import METRIC_NAME_LENGTH, metric_schema
 from lake_assets.catalog.model import Asset, Field
-from lake_assets.catalog.names import FIELD_NAME_LENGTH, name_problem
+from lake_assets.catalog.names import FIELD_NAME_LENGTH, SYSTEM_COLUMNS, name_problem
 from lake_assets.catalog.problems import ContractError, Problem, TreePath, did_you_mean
 from lake_assets.catalog.source import read_source
 
@@ -169,6 +169,8 @@ def _check_columns(draft: Draft) -> None:
             continue
         if name in taken:
             draft.report(place, f"'{name}' is already a column of the metric; take another name.")
+        elif name in SYSTEM_COLUMNS:
+            draft.report(place, f"'{name}' is a column that Postgres gives to every table; take another name.")
         taken.add(name)
         problem = name_problem(name, FIELD_NAME_LENGTH)
         if problem:

@@ -1,10 +1,13 @@
 """The catalog's vocabulary: what one contract says, as frozen values that everything else is compiled from."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import PurePath
 from typing import Literal
+
+from lake_assets.catalog.names import NAME_PATTERN
 
 TypeName = Literal["string", "boolean", "integer", "decimal", "double", "date", "timestamp", "json"]
 WindowSize = Literal["hour", "day", "month"]
@@ -38,7 +41,8 @@ class Field:
     regular expression of RE2 that the whole value must match. `source` is the payload's JSON key when that is not the
     field's name. `path` leads to a value within a nested object instead, `join` names the keys whose texts are put
     together with blanks between them. `nulls` are the texts that mean no value. A `protection` keeps its values out of
-    staging: a token stands there, or nothing."""
+    staging: a token stands there, or nothing. A field `has_twin` when the key of a field before it differs from its own
+    by case only, which engines do not tell apart in a struct."""
 
     name: str
     type: FieldType
@@ -57,6 +61,7 @@ class Field:
     nulls: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
     join: tuple[str, ...] = ()
+    has_twin: bool = False
 
     @property
     def is_derived(self) -> bool:
@@ -172,6 +177,18 @@ class Asset:
     def name(self) -> str:
         """Its own name, and that of its staging table: the dataset's, with the major version from the second one on."""
         return self.dataset if self.major <= 1 else f"{self.dataset}_v{self.major}"
+
+    @property
+    def routes_itself(self) -> bool:
+        """Whether the raw table is the topic's namesake, as for every topic that is named <domain>.<name>."""
+        domain, _, name = self.topic.partition(".")
+        return not self.topic or (domain == self.domain and bool(re.fullmatch(NAME_PATTERN[1:-1], name)))
+
+    @property
+    def raw_name(self) -> tuple[str, str]:
+        """Namespace and name of the raw table: the topic's, or those of the dataset when the topic has no such name."""
+        name = self.topic.partition(".")[2] if self.topic and self.routes_itself else self.dataset
+        return self.domain, name
 
     @property
     def staging_schema(self) -> str:

@@ -24,6 +24,10 @@ _RESERVED_WORDS = """
     unnest unpack unpivot user using values variadic verbose when where window with within
 """
 RESERVED = frozenset(_RESERVED_WORDS.split())
+# Columns that each table of Postgres has already: legal in staging, and in no mart or metric, which are tables there.
+SYSTEM_COLUMNS = frozenset(["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"])
+# What DuckDB shows of a row where a table has no such column. It works, but who writes SQL by hand would not see it.
+_HIDING = frozenset({"rowid"})
 
 
 def name_problem(name: str, longest: int = FIELD_NAME_LENGTH) -> str | None:
@@ -52,4 +56,4 @@ def field_name(header: str) -> str:
     if not name[0].isalpha():
         name = f"n_{name}"
     name = name[:FIELD_NAME_LENGTH].rstrip("_")
-    return f"{name}_" if name in RESERVED else name
+    return f"{name}_" if name in RESERVED | SYSTEM_COLUMNS | _HIDING else name

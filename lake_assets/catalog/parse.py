@@ -1,6 +1,7 @@
 """A contract's text to an `Asset`, or to every problem it has."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import PurePath
@@ -19,6 +20,7 @@ from lake_assets.catalog.source import read_source
 
 TABLE: TreePath = ("schema", 0)
 SENT = "sent"
+_OWN_TOPICS = ("__", "control-", "metric-", "connect-")
 _ROSTERS = ("string", "integer", "boolean")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
@@ -76,6 +78,9 @@ def check_together(assets: Iterable[Asset]) -> None:
     problems: list[Problem] = []
     named: dict[str, Asset] = {}
     sent: dict[str, Asset] = {}
+    raw: dict[tuple[str, str], Asset] = {}
+    assets = list(assets)
+    domains = {asset.domain for asset in assets}
     datasets: dict[str, Asset] = {}
     for asset in assets:
         told: dict[str, str] = {}
@@ -94,6 +99,12 @@ def check_together(assets: Iterable[Asset]) -> None:
             }
         if (other := sent.setdefault(asset.topic, asset)).dataset != asset.dataset:
             told["topic"] = f"'{asset.topic}' is also the topic of {other.path}; change one."
+        elif (other := raw.setdefault(asset.raw_name, asset)).dataset != asset.dataset:
+            table = ".".join(asset.raw_name)
+            told["topic"] = f"the raw table {table} is also that of {other.path}: rename one of the assets."
+        reader = asset.topic.partition(".")[0]
+        if "." in asset.topic and reader != asset.domain and reader in domains:
+            told["topic"] = f"'{asset.topic}' is read by the connector of the domain {reader} too; change the domain."
         problems.extend(Problem(asset.path, 1, what, sentence) for what, sentence in told.items())
     if problems:
         raise ContractError(problems)
@@ -145,11 +156,10 @@ def _check_landing(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> N
         draft.report(
             (*place, "encoding"), f"'{landing['encoding']}' is no encoding whose first 128 letters are those of ASCII."
         )
-    domain = draft.value("domain")
-    if "topic" in landing and domain and not landing["topic"].startswith(f"{domain}."):
+    topic: str = landing.get("topic", "")
+    if topic in (".", "..") or topic.startswith(_OWN_TOPICS):
         draft.report(
-            (*place, "topic"),
-            f"'{landing['topic']}' must begin with the domain, '{domain}.': its connector reads only those topics.",
+            (*place, "topic"), f"'{topic}' is no topic for events: Kafka or the lake has such ones of its own."
         )
 
 
@@ -190,6 +200,7 @@ def _read_table(draft: Draft) -> tuple[tuple[Field, ...], tuple[Check, ...]]:
     checks: list[Check] = []
     names: dict[str, TreePath] = {}
     sources: dict[str, str] = {}
+    folded: set[str] = set()
     positions: dict[int, str] = {}
     for place in draft.places(*TABLE, "properties"):
         name = draft.word(*place, "name")
@@ -201,12 +212,14 @@ def _read_table(draft: Draft) -> tuple[tuple[Field, ...], tuple[Check, ...]]:
         if read is None:
             continue
         field, of_field = read
+        if not field.is_derived:
+            field = replace(field, has_twin=field.payload_key.lower() in folded)
+            folded.add(field.payload_key.lower())
         fields.append(field)
         checks.extend(of_field)
         if field.is_derived:
             continue
-        # The engine that reads the payload does not tell keys apart by case.
-        holder = sources.setdefault(field.payload_key.lower(), field.name)
+        holder = sources.setdefault(field.payload_key, field.name)
         if holder != field.name:
             draft.report(place, f"the payload's '{field.payload_key}' is already read into '{holder}'; remove one.")
         position = draft.value(*place, "primaryKeyPosition")
@@ -222,6 +235,7 @@ def _check_derived(draft: Draft, fields: Iterable[Field], places: dict[str, Tree
     """What a derived field is read from may be declared as well, and then both read it alike."""
     readers = {field.payload_key.lower(): field for field in fields if not field.is_derived}
     roots = {field.path[0].lower(): field for field in fields if field.path}
+    spelled: dict[str, str] = {}
     for field in fields:
         for key in field.payload_keys if field.is_derived else ():
             at = (*places[field.name], "customProperties")
@@ -230,6 +244,8 @@ def _check_derived(draft: Draft, fields: Iterable[Field], places: dict[str, Tree
             if other and (other.payload_key != key or (other.type.name == "json") != nested):
                 wanted = "an object" if nested else "a plain value"
                 draft.report(at, f"'{key}' is read into '{other.name}' as {other.type}; declare it as {wanted}.")
+            elif spelled.setdefault(key.lower(), key) != key:
+                draft.report(at, f"'{key}' and '{spelled[key.lower()]}' differ by case only; read one of them.")
             elif not nested and key.lower() in roots:
                 draft.report(at, f"'{key}' is an object to '{roots[key.lower()].name}'; take another key.")
 

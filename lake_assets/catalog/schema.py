@@ -98,8 +98,8 @@ def _custom_properties() -> JsonSchema:
         window=as_choice(("hour", "day", "month"), "Length of a window; day when left out."),
         partitions={"type": "integer", "minimum": 1, "maximum": 1000, "description": "Kafka partitions (4)."},
         encoding=as_text("Of files that are not UTF-8, such as windows-1252; lake produce sends UTF-8."),
-        topic=as_pattern(r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$", "a topic is <domain>.<name> in a to z, 0 to 9 and _",
-                       "Kafka topic; <domain>.<name> when left out."),
+        topic=as_pattern(r"^[A-Za-z0-9._-]{1,249}$", "Kafka names topics in letters, digits, '.', '_' and '-'",
+                       "Kafka topic, of any name; <domain>.<name> when left out."),
     )  # fmt: skip
     conform = as_object(
         needs=(), about="How events become rows.",

@@ -4,12 +4,12 @@ Both sides are cut at the same place: a final row counts its shard's events up t
 takes rows of that Kafka partition below it, without those that the metric has set aside as late.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from lake_assets.catalog.metric import Measure, Metric
 from lake_assets.catalog.model import Asset
-from lake_assets.compile.metric_tables import SCHEMA, late_table, shards_table
-from lake_assets.compile.sql import identifier, literal
+from lake_assets.compile.metric_tables import MOST_GROUP_BYTES, SCHEMA, late_table, shards_table, text_bytes
+from lake_assets.compile.sql import identifier, judged_column, literal
 
 # Finals that can be compared, and where each shard's windows were closed. Temporary tables, made in this order.
 FINAL, CLOSED, LATE = "final_rows", "closed_windows", "late_rows"
@@ -26,11 +26,13 @@ def final_tables(metric: Metric, low: str, high: str, left_out: str, covered: Ma
     span = f"window_start >= timestamptz {literal(low)} and window_start < timestamptz {literal(high)}"
     known = " or ".join(f"(shard = {shard} and source_offset <= {offset})" for shard, offset in covered.items())
     return [
-        f"create or replace temp table {FINAL} as select * from {table}\n"
+        f"create or replace temp table {FINAL} as\n"
+        f"select *, window_start as _window_start, shard as _shard, source_offset as _source_offset from {table}\n"
         f"where is_final and {span} and not ({left_out}) and ({known or 'false'})",
         f"create or replace temp table {CLOSED} as\n"
-        f"select shard, window_start, max(source_offset) as source_offset from {FINAL} group by all",
-        f"create or replace temp table {LATE} as select shard, source_offset from {late} where {span}",
+        f"select _shard, _window_start, max(_source_offset) as _source_offset from {FINAL} group by all",
+        f"create or replace temp table {LATE} as\n"
+        f"select shard as _shard, source_offset as _source_offset from {late} where {span}",
     ]
 
 
@@ -61,69 +63,78 @@ def staging_rows(metric: Metric, asset: Asset, relation: str, low: str, high: st
 
 def judged_rows(metric: Metric, asset: Asset, low: str, high: str) -> str:
     """The good rows of `judged` (raw, judged again), of equal keys the one that the metric saw first."""
-    rows = _rows(metric, asset, "judged", "_partition", f"_errors is null and {_within(asset, low, high)}")
+    good = f"_errors is null and {_within(asset, low, high, judged_column)}"
+    rows = _rows(metric, asset, "judged", "_partition", good, judged_column)
     if not asset.key:
         return rows
-    keys = ", ".join(identifier(name) for name in asset.key)
-    return f"{rows}\nqualify row_number() over (partition by {keys}, window_start, shard order by _offset) = 1"
+    keys = ", ".join(judged_column(name) for name in asset.key)
+    return f"{rows}\nqualify row_number() over (partition by {keys}, _window_start, _shard order by _offset) = 1"
 
 
 def differences(metric: Metric, rows: str, cells: str = "true") -> str:
-    """One line per cell whose numbers differ: groups, window_start, shard, then the metric's and the batch's numbers
-    (null where a side has no row). `cells` is SQL on groups, window_start and shard."""
-    by = ", ".join([*(identifier(group.name) for group in metric.groups), "window_start", "shard"])
+    """One line per cell whose numbers differ: groups, start of window, shard, then the metric's and the batch's numbers
+    (null where a side has no row). `cells` is SQL on groups, `_window_start` and `_shard`."""
+    by = ", ".join([*(identifier(group.name) for group in metric.groups), "_window_start", "_shard"])
     names = [identifier(measure.name) for measure in metric.measures]
     totals = ", ".join(f"{_total(measure)} as {identifier(measure.name)}" for measure in metric.measures)
-    both = ", ".join([*(f"f.{name}" for name in names), *(f"b.{name}" for name in names)])
-    differ = " or ".join(f"f.{name} is distinct from b.{name}" for name in names)
+    both = ", ".join([*(f"_f.{name}" for name in names), *(f"_b.{name}" for name in names)])
+    differ = " or ".join(f"_f.{name} is distinct from _b.{name}" for name in names)
     return f"""\
-with source as (
+with _source as (
 {rows}
 ),
-counted as (
+_counted as (
   -- A window without a final row of its own was closed when a later one was.
-  select s.* from source s asof join {CLOSED} c on s.shard = c.shard and s.window_start <= c.window_start
-  where s._offset < c.source_offset
-    and not exists (select 1 from {LATE} l where l.shard = s.shard and l.source_offset = s._offset)
+  select _s.* from _source as _s
+  asof join {CLOSED} as _c on _s._shard = _c._shard and _s._window_start <= _c._window_start
+  where _s._offset < _c._source_offset
+    and not exists (select 1 from {LATE} as _l where _l._shard = _s._shard and _l._source_offset = _s._offset)
 ),
-batch as (
-  select {by}, {totals} from counted group by {by}
+_batch as (
+  select {by}, {totals} from _counted group by {by}
 )
 select {by}, {both}
-from (select * from {FINAL} where {cells}) f full join (select * from batch where {cells}) b using ({by})
+from (select * from {FINAL} where {cells}) as _f full join (select * from _batch where {cells}) as _b using ({by})
 where {differ}
-order by window_start, shard"""
+order by _window_start, _shard"""
 
 
-def _rows(metric: Metric, asset: Asset, relation: str, shard: str, where: str) -> str:
-    groups = ", ".join(identifier(group.name) for group in metric.groups)
-    keys = [identifier(name) for name in asset.key if name not in {group.name for group in metric.groups}]
-    values = ", ".join(f"{_minor_units(m)} as {identifier(f'value_{m.name}')}" for m in metric.measures if m.field)
+def _rows(
+    metric: Metric, asset: Asset, relation: str, shard: str, where: str, column: Callable[[str], str] = identifier
+) -> str:
+    groups = [group.name for group in metric.groups]
+    named = [*groups, *(name for name in asset.key if name not in groups)]
+    columns = [f"{column(name)} as {identifier(name)}" if column(name) != identifier(name) else column(name)
+               for name in named]  # fmt: skip
+    columns += [f"{_minor_units(m, column)} as {identifier(f'_value_{m.name}')}" for m in metric.measures if m.field]
     chosen = "".join(
-        f" and {identifier(f.field)} in ({', '.join(_value(value) for value in f.values)})" for f in metric.filters
+        f" and {column(f.field)} in ({', '.join(_value(value) for value in f.values)})" for f in metric.filters
     )
+    # The metric refuses rows that the table of it could not hold.
+    chosen += f" and {text_bytes(metric, column)} <= {MOST_GROUP_BYTES}"
     length = metric.window_ms * 1000
-    window = f"make_timestamptz(epoch_us({identifier(asset.event_time_column)}) // {length} * {length})"
-    columns = ", ".join(part for part in (groups, *keys, values) if part)
+    window = f"make_timestamptz(epoch_us({column(asset.event_time_column)}) // {length} * {length})"
+    listed = ", ".join(columns)
     return (
-        f"select {columns}, {window} as window_start, {shard} as shard, _offset\nfrom {relation}\nwhere {where}{chosen}"
+        f"select {listed}, {window} as _window_start, {shard} as _shard, _offset\nfrom {relation}\n"
+        f"where {where}{chosen}"
     )
 
 
-def _within(asset: Asset, low: str, high: str) -> str:
-    time = identifier(asset.event_time_column)
+def _within(asset: Asset, low: str, high: str, column: Callable[[str], str] = identifier) -> str:
+    time = column(asset.event_time_column)
     return f"{time} >= timestamptz {literal(low)} and {time} < timestamptz {literal(high)}"
 
 
-def _minor_units(measure: Measure) -> str:
-    name = identifier(str(measure.field))
+def _minor_units(measure: Measure, column: Callable[[str], str]) -> str:
+    name = column(str(measure.field))
     return f"cast({name} * 1{'0' * measure.scale} as hugeint)" if measure.scale else f"cast({name} as hugeint)"
 
 
 def _total(measure: Measure) -> str:
     if measure.function == "count":
         return "count(*)"
-    return f"{measure.function}({identifier(f'value_{measure.name}')})"
+    return f"{measure.function}({identifier(f'_value_{measure.name}')})"
 
 
 def _value(value: str | int | bool) -> str:

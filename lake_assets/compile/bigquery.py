@@ -273,8 +273,8 @@ def rows_by_window(tables: Sequence[BigQueryTable], windows: Sequence[str] | Non
 def rows_by_partition(tables: Sequence[BigQueryTable], windows: Sequence[str]) -> str:
     """For each table, by its place in `tables`, each of these windows and each Kafka partition: how many rows."""
     return "\nunion all\n".join(
-        f"select {place} as place, {WINDOW}, {_position(table)[0]} as kafka_partition, count(*) as row_count "
-        f"from {table.sql} where {_in(table, windows)} group by {WINDOW}, kafka_partition"
+        f"select {place} as place, {WINDOW}, {_position(table)[0]}, count(*) as row_count "
+        f"from {table.sql} where {_in(table, windows)} group by {WINDOW}, {_position(table)[0]}"
         for place, table in enumerate(tables)
     )
 

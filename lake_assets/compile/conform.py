@@ -6,7 +6,7 @@ Statements run in this order on one DuckDB connection; `judged` and `dropped` ar
 from lake_assets.catalog.model import Asset, Field
 from lake_assets.compile.ddl import ERRORS_TYPE, duckdb_type
 from lake_assets.compile.judge import judge_sql
-from lake_assets.compile.sql import identifier, indent, literal
+from lake_assets.compile.sql import identifier, indent, judged_column, literal
 
 # What stands for raw rows where there are none: a window whose rows were all forgotten has no file.
 NO_RAW = """\
@@ -30,59 +30,61 @@ def dropped_table(asset: Asset) -> str:
     """
     transport = _repeats("_topic, _partition, _offset", "judged", "rowid")
     if not asset.key:
-        return f"create or replace temp table dropped as\nselect row_id, true as redelivered from (\n{transport}\n)"
-    keys = ", ".join(identifier(name) for name in asset.key)
+        return f"create or replace temp table dropped as\nselect _row, true as _redelivered from (\n{transport}\n)"
+    keys = ", ".join(judged_column(name) for name in asset.key)
     business = _repeats(
         f"_window, {keys}",
         "(\n    select rowid, * from judged\n"
-        "    where _errors is null and rowid not in (select row_id from transport)\n  )",
+        "    where _errors is null and rowid not in (select _row from _transport)\n  )",
         "_event_at desc, _partition desc, _offset desc",
     )
     return f"""\
 create or replace temp table dropped as
-with transport as (
+with _transport as (
   {indent(transport, 2)}
 ),
-business as (
+_business as (
   {indent(business, 2)}
 )
-select row_id, true as redelivered from transport
+select _row, true as _redelivered from _transport
 union all
-select row_id, false as redelivered from business"""
+select _row, false as _redelivered from _business"""
 
 
 def _repeats(columns: str, relation: str, order: str) -> str:
     return f"""\
-select row_id from (
-  select rowid as row_id, row_number() over (partition by {columns} order by {order}) as place
+select _row from (
+  select rowid as _row, row_number() over (partition by {columns} order by {order}) as _place
   from {relation}
   where hash({columns}) in (
-    select h from (select hash({columns}) as h from {relation}) group by h having count(*) > 1
+    select _hash from (select hash({columns}) as _hash from {relation}) group by _hash having count(*) > 1
   )
 )
-where place > 1"""
+where _place > 1"""
 
 
 GOOD_VIEW = """\
 create or replace temp view good as
 select * from judged
-where _errors is null and rowid not in (select row_id from dropped)"""
+where _errors is null and rowid not in (select _row from dropped)"""
 
 # One row per window and Kafka partition; the numbers of the ledger.
 COUNTS = """\
-with marked as (
-  select judged.*, row_id is not null as _duplicate, coalesce(redelivered, false) as _redelivered
-  from judged left join dropped on judged.rowid = row_id
+with _marked as (
+  select
+    _window, _topic, _partition, _offset, _errors,
+    _row is not null as _is_duplicate, coalesce(_redelivered, false) as _is_redelivered
+  from judged as _judged left join dropped as _dropped on _judged.rowid = _dropped._row
 )
 select
   _window, _topic, _partition,
   count(*) as raw,
-  count(*) filter (where _errors is null and not _duplicate) as good,
-  count(*) filter (where _errors is not null and not _duplicate) as quarantined,
-  count(*) filter (where _duplicate) as duplicates,
-  count(*) filter (where _redelivered) as redelivered,
+  count(*) filter (where _errors is null and not _is_duplicate) as good,
+  count(*) filter (where _errors is not null and not _is_duplicate) as quarantined,
+  count(*) filter (where _is_duplicate) as duplicates,
+  count(*) filter (where _is_redelivered) as redelivered,
   min(_offset) as min_offset, max(_offset) as max_offset
-from marked
+from _marked
 group by all
 order by all"""
 
@@ -90,23 +92,31 @@ order by all"""
 # The keys that the contract does not declare; only rows that have some are looked at. A producer that makes up keys
 # does not fill the ledger: longer ones than any name are left out, and each window tells of its most frequent ones.
 MOST_UNKNOWN = 100
+# Reading a key costs the memory of its whole document: two events of 250,000 keys took more than 11 GB. In bytes of a
+# document times its keys.
+MOST_READ = 64 << 20
 UNKNOWN = f"""\
-with found as (
+with _further as (
+  select _window, _extra from judged
+  where _extra is not null and strlen(_extra) * len(json_keys(_extra)) <= {MOST_READ}
+    and rowid not in (select _row from dropped)
+),
+_found as (
   select
-    _window, key as name,
+    _window, _member.key as _name,
     case
-      when type = 'VARCHAR' then 'string'
-      when type in ('BIGINT', 'UBIGINT') then 'integer'
-      when type = 'DOUBLE' then 'number'
-      else lower(type)
-    end as kind,
-    count(*) as rows
-  from judged, json_each(_extra)
-  where _extra is not null and judged.rowid not in (select row_id from dropped) and length(key) <= 200
+      when _member.type = 'VARCHAR' then 'string'
+      when _member.type in ('BIGINT', 'UBIGINT') then 'integer'
+      when _member.type = 'DOUBLE' then 'number'
+      else lower(_member.type)
+    end as _kind,
+    count(*) as _rows
+  from _further, json_each(_extra) as _member
+  where length(_member.key) <= 200
   group by all
 )
-select _window, name, kind, rows from found
-qualify row_number() over (partition by _window order by rows desc, name, kind) <= {MOST_UNKNOWN}
+select _window, _name, _kind, _rows from _found
+qualify row_number() over (partition by _window order by _rows desc, _name, _kind) <= {MOST_UNKNOWN}
 order by all"""
 
 
@@ -126,17 +136,16 @@ from good"""
 def _staged(field: Field) -> str:
     """A field as staging has it. A token is the HMAC of the value (RFC 2104, SHA-256) as 64 hexadecimal digits; the
     key's two pads are variables of the session, so that no text of a statement has them."""
-    name = identifier(field.name)
+    name, column = identifier(field.name), judged_column(field.name)
     match field.protection:
         case "tokenise":
-            inner = f"unhex(sha256(getvariable({literal(INNER_PAD)}) || encode({name})))"
-            return (
-                f"case when {name} is not null then sha256(getvariable({literal(OUTER_PAD)}) || {inner}) end as {name}"
-            )
+            inner = f"unhex(sha256(getvariable({literal(INNER_PAD)}) || encode({column})))"
+            token = f"sha256(getvariable({literal(OUTER_PAD)}) || {inner})"
+            return f"case when {column} is not null then {token} end as {name}"
         case "drop":
             return f"cast(null as {duckdb_type(field.type)}) as {name}"
         case None:
-            return name
+            return column if column == name else f"{column} as {name}"
 
 
 def quarantine_select(asset: Asset, run_id: str, loaded_at: str) -> str:
@@ -154,4 +163,4 @@ select
   {literal(run_id)} as run_id,
   timestamptz {literal(loaded_at)} as first_seen
 from judged
-where _errors is not null and rowid not in (select row_id from dropped)"""
+where _errors is not null and rowid not in (select _row from dropped)"""

@@ -1,4 +1,4 @@
-"""Domain -> its one Kafka Connect connector: every topic of the domain into the raw table of the same name."""
+"""Domain -> its one Kafka Connect connector: every topic of the domain into its raw table."""
 
 import re
 from collections.abc import Mapping
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from lake_assets.compile.topic import control_topic
 
 CATALOG = "raw"
+# The lake's own transform, in connectors/src.
+ENVELOPE = "lake.connect.Envelope"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,10 @@ def domain_connector(
     commit_interval_ms: int,
     tasks: int,
     kafka: Mapping[str, str],
+    tables: Mapping[str, str],
 ) -> ConnectorSpec:
-    """The connector of one domain. It names no asset, so a new asset changes no connector.
+    """The connector of one domain. It names no asset whose topic is <domain>.<name>, so that such a one changes no
+    connector; `tables` are the raw tables by topic of those that have other topics.
 
     `catalog` and `bucket` are the sink's properties for the raw catalog and for that kind of bucket, `warehouse` the
     URL of raw in it, such as `file:///…/raw`. `kafka` is what a client in Java is told of the broker's security: the
@@ -64,10 +68,10 @@ def domain_connector(
         {
             "connector.class": "org.apache.iceberg.connect.IcebergSinkConnector",
             "tasks.max": str(tasks),
-            "topics.regex": re.escape(domain) + r"\..*",
+            "topics.regex": "|".join([re.escape(domain) + r"\..*", *map(re.escape, sorted(tables))]),
             "key.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
             "value.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
-            **_record_as_row(),
+            **_record_as_row(tables),
             **_tables(),
             "iceberg.catalog": CATALOG,
             **catalog,
@@ -79,28 +83,13 @@ def domain_connector(
     )
 
 
-def _record_as_row() -> dict[str, str]:
-    """Value bytes become `payload`, where the record came from its `_` columns, and key bytes `_key`. A key reaches
-    the value only by way of a header, which no transform of Kafka's own moves there."""
+def _record_as_row(tables: Mapping[str, str]) -> dict[str, str]:
+    """Value bytes become `payload`; key, headers and where the record came from become its `_` columns."""
     return {
-        "transforms": "payload,meta,key,keyToHeader,headerToValue",
-        "transforms.payload.type": "org.apache.kafka.connect.transforms.HoistField$Value",
-        "transforms.payload.field": "payload",
-        "transforms.meta.type": "org.apache.kafka.connect.transforms.InsertField$Value",
-        "transforms.meta.topic.field": "_topic",
-        "transforms.meta.partition.field": "_partition",
-        "transforms.meta.offset.field": "_offset",
-        "transforms.meta.timestamp.field": "_timestamp",
-        "transforms.key.type": "org.apache.kafka.connect.transforms.HoistField$Key",
-        "transforms.key.field": "key",
-        "transforms.keyToHeader.type": "org.apache.kafka.connect.transforms.HeaderFrom$Key",
-        "transforms.keyToHeader.fields": "key",
-        "transforms.keyToHeader.headers": "_key",
-        "transforms.keyToHeader.operation": "copy",
-        "transforms.headerToValue.type": "io.debezium.transforms.HeaderToValue",
-        "transforms.headerToValue.headers": "_key",
-        "transforms.headerToValue.fields": "_key",
-        "transforms.headerToValue.operation": "move",
+        "header.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
+        "transforms": "envelope",
+        "transforms.envelope.type": ENVELOPE,
+        "transforms.envelope.tables": ",".join(f"{topic}:{tables[topic]}" for topic in sorted(tables)),
     }
 
 
@@ -108,7 +97,7 @@ def _tables() -> dict[str, str]:
     """Records for a table that does not exist are dropped in silence; auto-create is the net under `lake apply`."""
     return {
         "iceberg.tables.dynamic-enabled": "true",
-        "iceberg.tables.route-field": "_topic",
+        "iceberg.tables.route-field": "_table",
         "iceberg.tables.auto-create-enabled": "true",
         "iceberg.tables.default-partition-by": "days(_timestamp)",
     }

@@ -1,7 +1,9 @@
 """Finds the rows of a person: SQL that compares a field with a value as the contract reads it."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from lake_assets.catalog.model import Field
 from lake_assets.compile.rules import given, typed
@@ -17,7 +19,8 @@ def payload_matches(readings: Sequence[Sequence[Wanted]], source: str, columns: 
     Each of `readings` is one contract's for the same person. `unreadable` is true for rows that are no JSON object and
     hold all values somewhere in their text.
     """
-    fields = [field for wanted in readings for field, _ in wanted]
+    readings = _told_apart(readings)
+    fields = [field for wanted in readings for field, _ in wanted if not field.has_twin]
     shape = json.dumps({key: "JSON" if field.path else "VARCHAR" for field in fields for key in field.payload_keys})
     has = " or ".join(f"({_has(wanted)})" for wanted in readings)
     values = {value for wanted in readings for _, value in wanted}
@@ -47,6 +50,17 @@ def staging_values(wanted: Sequence[Wanted], tokens: Sequence[str | None]) -> Ma
 def values_match(values: Mapping[str, str]) -> str:
     """A condition over the staging table: it has all these values; never true when none is given."""
     return " and ".join(f"coalesce({identifier(name)} = {value}, false)" for name, value in values.items()) or "false"
+
+
+def _told_apart(readings: Sequence[Sequence[Wanted]]) -> list[list[Wanted]]:
+    """The readings, where fields of several contracts may be twins of each other."""
+    keys = {key for wanted in readings for field, _ in wanted for key in field.payload_keys}
+    counts = Counter(key.lower() for key in keys)
+    return [
+        [(replace(field, has_twin=any(counts[key.lower()] > 1 for key in field.payload_keys)), value)
+         for field, value in wanted]
+        for wanted in readings
+    ]  # fmt: skip
 
 
 def _has(wanted: Sequence[Wanted]) -> str:

@@ -18,7 +18,7 @@ from lake_assets.compile.rules import (
     typed,
     violations,
 )
-from lake_assets.compile.sql import identifier, literal
+from lake_assets.compile.sql import identifier, judged_column, literal
 
 HIDDEN = "(hidden)"
 _BUCKET_US = {"day": 86_400_000_000, "hour": 3_600_000_000}
@@ -27,14 +27,15 @@ _BUCKET_US = {"day": 86_400_000_000, "hour": 3_600_000_000}
 def judge_sql(asset: Asset, source: str) -> str:
     """DuckDB SQL over `source` (a relation or a subquery in parentheses).
 
-    Yields the declared fields, `_window _event_at _topic _partition _offset _key _payload _extra _errors`. `_errors` is
-    null for a good row, else a list of struct(code, field, value, message); key and payload are kept for bad rows only.
+    Yields the declared fields (named by `judged_column`), `_window _event_at _topic _partition _offset _key _payload
+    _extra _errors`. `_errors` is null for a good row, else a list of struct(code, field, value, message); key and
+    payload are kept for bad rows only.
     """
     event_at = f"coalesce({identifier(asset.event_time)}, _timestamp)" if asset.event_time else "_timestamp"
     columns = ",\n    ".join(f"{typed(f)} as {identifier(f.name)}" for f in asset.fields)
-    names = ",\n  ".join(identifier(f.name) for f in asset.fields)
+    names = ",\n  ".join(f"{identifier(f.name)} as {judged_column(f.name)}" for f in asset.fields)
     return f"""\
-with decoded as (
+with _decoded as (
   select
     payload as _payload, _key, _topic, _partition, _offset,
     -- A record without a timestamp lands in the window of time zero.
@@ -42,22 +43,22 @@ with decoded as (
     try(decode(payload)) as _text
   from {source}
 ),
-extracted as (
+_extracted as (
   select *, try(from_json(_text, {literal(shape(asset.fields))})) as _given
-  from decoded
+  from _decoded
 ),
-typed as (
+_typed as (
   select
     {columns},
     {_extra(asset)} as _extra,
     _payload, _key, _topic, _partition, _offset, _timestamp, _text, _given
-  from extracted
+  from _extracted
 ),
-judged as (
+_judged as (
   select
     *,
     {_errors(asset)} as _errors
-  from typed
+  from _typed
 )
 select
   {names},
@@ -68,7 +69,7 @@ select
   case when _errors is not null then _payload end as _payload,
   _extra,
   _errors
-from judged"""
+from _judged"""
 
 
 def _window(size: WindowSize) -> str:
@@ -94,7 +95,11 @@ def _extra(asset: Asset) -> str:
 
 def _errors(asset: Asset) -> str:
     """First a test that good rows pass quickly, then, for the others, every rule with its sentence."""
-    surely = "\n        and ".join(test for test in map(surely_good, asset.fields) if test)
+    tests = [test for test in map(surely_good, asset.fields) if test]
+    if any(field.type.name == "string" for field in asset.fields):
+        # U+0000 gets into a JSON text as this alone; few texts have it, and their fields are looked at one by one.
+        tests.append("not contains(_text, '\\u0000')")
+    surely = "\n        and ".join(tests)
     if not any(field.required for field in asset.fields):
         # A required field with a value proves that the payload is an object; without one it must be asked.
         surely = "\n        and ".join(
@@ -108,7 +113,9 @@ def _errors(asset: Asset) -> str:
         entries.append(f"case when _extra is not null then {_unknown_field(asset)} end")
     documents = "\n        ".join(f"when {v.condition} then [{_error(v, None)}]" for v in document_violations())
     listed = ",\n          ".join(entries)
-    rules = f"nullif(list_filter([\n          {listed}\n        ], lambda e: e is not null), [])" if entries else "null"
+    rules = (
+        f"nullif(list_filter([\n          {listed}\n        ], lambda _e: _e is not null), [])" if entries else "null"
+    )
     return f"""case
       when {surely}
         then null

@@ -5,7 +5,7 @@ The relations have the columns of the quarantine table and of the staging table.
 
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.conform import good_select
-from lake_assets.compile.sql import identifier, literal
+from lake_assets.compile.sql import identifier, judged_column, literal
 
 
 def kept_payloads(quarantined: str) -> str:
@@ -18,7 +18,7 @@ def kept_payloads(quarantined: str) -> str:
 
 def kept_good(asset: Asset, good: str) -> str:
     """Adds good rows to `judged` as they are."""
-    names = "".join(f"{identifier(field.name)}, " for field in asset.fields)
+    names = "".join(f"{identifier(field.name)} as {judged_column(field.name)}, " for field in asset.fields)
     return f"""\
 insert into judged by name
 select
@@ -29,15 +29,15 @@ from {good}"""
 def kept_select(asset: Asset, loaded_at: str, good: str) -> str:
     """The rows for staging; those that were good before keep when they were loaded, and by which version."""
     return f"""\
-select passed.* replace (
-  coalesce(earlier.loaded_at, passed._loaded_at) as _loaded_at,
-  coalesce(earlier.version, passed._contract_version) as _contract_version
+select _passed.* replace (
+  coalesce(_earlier._at, _passed._loaded_at) as _loaded_at,
+  coalesce(_earlier._version, _passed._contract_version) as _contract_version
 )
 from (
 {good_select(asset, loaded_at)}
-) as passed
+) as _passed
 left join (
-  select _kafka_partition as partition, _offset as position, _loaded_at as loaded_at, _contract_version as version
+  select _kafka_partition as _of, _offset as _position, _loaded_at as _at, _contract_version as _version
   from {good}
-) as earlier
-  on _kafka_partition = earlier.partition and _offset = earlier.position"""
+) as _earlier
+  on _kafka_partition = _earlier._of and _offset = _earlier._position"""

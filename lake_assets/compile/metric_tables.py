@@ -4,10 +4,14 @@ The table of shards has one row for each group, window and shard (the source's K
 instances count side by side; the view adds the shards up. Events that came too late have a table of their own.
 """
 
+from collections.abc import Callable
+
 from lake_assets.catalog.metric import Measure, Metric
 from lake_assets.compile.sql import identifier, literal
 
 SCHEMA = "metrics"
+# The bytes that the texts of a row's groups may have together. An entry of a Postgres index has 2,704 at most.
+MOST_GROUP_BYTES = 2_000
 COLUMN_TYPES = {"string": "text", "integer": "bigint", "boolean": "boolean"}
 
 # A sink that was away may bring rows again that are older than those already there.
@@ -36,6 +40,12 @@ def shard_keys(metric: Metric) -> list[str]:
 
 
 LATE_KEYS = ["shard", "source_offset"]
+
+
+def text_bytes(metric: Metric, column: Callable[[str], str]) -> str:
+    """DuckDB SQL for the bytes of a row's groups that are texts; `column` gives a field's column."""
+    texts = (group.name for group in metric.groups if group.type.name == "string")
+    return " + ".join(f"strlen({column(name)})" for name in texts) or "0"
 
 
 def metric_statements(metric: Metric) -> list[str]:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lake_assets.catalog.model import Asset, WindowSize
-from lake_assets.compile.topic import topic_name
 
 # A commit a second must not leave a metadata file each for ever; a reader needs one for milliseconds.
 KEPT_METADATA_FILES = 100
@@ -25,11 +24,8 @@ class RawTableSpec:
 
 
 def raw_table(asset: Asset) -> RawTableSpec:
-    """The raw table of one asset. It bears the topic's name in lower case, because the sink routes a record to the
-    table that its `_topic` names, lower-cased. Raises ValueError for a topic without a domain in front."""
-    namespace, dot, name = topic_name(asset).lower().rpartition(".")
-    if not dot:
-        raise ValueError(f"topic '{topic_name(asset)}' of asset '{asset.name}' must be named <domain>.<name>")
+    """The raw table of one asset."""
+    namespace, name = asset.raw_name
     return RawTableSpec(
         namespace,
         name,
@@ -45,6 +41,8 @@ def raw_table(asset: Asset) -> RawTableSpec:
             # Bounds of bytes help no query, and without them manifests are a third smaller.
             "write.metadata.metrics.column.payload": "none",
             "write.metadata.metrics.column._key": "none",
+            "write.metadata.metrics.column._headers.element.name": "none",
+            "write.metadata.metrics.column._headers.element.value": "none",
             # Each commit adds a manifest of its own, and opening one costs a reader more than its entries do. Merged
             # ones stay small, since what reads the newest commit reads the manifest that it was merged into.
             "commit.manifest.min-count-to-merge": "20",

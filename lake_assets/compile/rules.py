@@ -24,6 +24,13 @@ from lake_assets.compile.sql import identifier, literal
 _EXACT_DIGITS = 15
 
 
+# What each target's tables can hold; DuckDB reads more.
+_BOUNDS = {
+    "date": ("date '0001-01-01'", "date '9999-12-31'"),
+    "timestamp": ("timestamptz '0001-01-01 00:00:00+00'", "timestamptz '9999-12-31 23:59:59.999999+00'"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """`condition` is SQL that is true when a row breaks the rule, and never null."""
@@ -37,6 +44,8 @@ def shape(fields: Iterable[Field]) -> str:
     """The structure of `_given`, which DuckDB's from_json reads the fields' values into, as JSON."""
     kinds: dict[str, str] = {}
     for field in fields:
+        if field.has_twin:
+            continue
         kind = "JSON" if field.type.name == "json" or field.path else "VARCHAR"
         kinds |= dict.fromkeys(field.payload_keys, kind)
     return json.dumps(kinds)
@@ -44,6 +53,13 @@ def shape(fields: Iterable[Field]) -> str:
 
 def payload_text(field: Field) -> str:
     """SQL for the field's text as the payload has it; null when absent or JSON null."""
+    if field.has_twin:
+        if field.join:
+            return " || ' ' || ".join(f"try(json_extract_string(_text, {literal(_json_path(k))}))" for k in field.join)
+        path = literal(_json_path(*(field.path or (field.payload_key,))))
+        if field.type.name == "json" and not field.path:
+            return f"try(nullif(cast(json_extract(_text, {path}) as varchar), 'null'))"
+        return f"try(json_extract_string(_text, {path}))"
     if field.path:
         return f"json_extract_string(_given.{identifier(field.path[0])}, {literal(_json_path(*field.path[1:]))})"
     return " || ' ' || ".join(f"_given.{identifier(key)}" for key in field.payload_keys)
@@ -141,6 +157,12 @@ def violations(field: Field) -> list[Violation]:
         found.append(
             Violation("inexact", condition, "has more digits than a JSON number keeps exactly: send it as a string")
         )
+    if field.type.name == "string":
+        found.append(Violation("type", f"coalesce(contains({value}, chr(0)), false)", "holds U+0000, as no table may"))
+    if field.type.name in _BOUNDS:
+        low, high = _BOUNDS[field.type.name]
+        condition = f"coalesce({value} not between {low} and {high}, false)"
+        found.append(Violation("range", condition, "is not of the years 1 to 9999"))
     if field.enum:
         members = ", ".join(literal(member) for member in field.enum)
         found.append(Violation("enum", f"coalesce({value} not in ({members}), false)", "is not an allowed value"))
@@ -177,6 +199,9 @@ def surely_good(field: Field) -> str:
         tests.append(f"length({value}) between {field.min_length or 0} and {field.max_length or 2**31 - 1}")
     if field.pattern is not None:
         tests.append(f"regexp_full_match({value}, {literal(field.pattern)})")
+    if field.type.name in _BOUNDS:
+        low, high = _BOUNDS[field.type.name]
+        tests.append(f"{value} between {low} and {high}")
     if not tests and (field.required or field.type.name not in ("string", "json")):
         tests.append(f"{value} is not null")
     if field.type.name == "decimal":

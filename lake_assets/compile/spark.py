@@ -6,7 +6,7 @@ from lake_assets.catalog.model import Asset, FieldType
 from lake_assets.catalog.windows import window_start
 from lake_assets.compile.ddl import Column, staging_columns
 from lake_assets.compile.judge import judge_sql
-from lake_assets.compile.sql import identifier, literal
+from lake_assets.compile.sql import judged_column, literal
 
 # The raw table's columns, for every asset.
 RAW_SCHEMA = (
@@ -45,7 +45,7 @@ def judged_schema(asset: Asset) -> str:
 
     All are nullable: told that `_errors` never is null, Spark's optimiser would drop every good row.
     """
-    declared = [f"{_quoted(field.name)} {spark_type(field.type)}" for field in asset.fields]
+    declared = [f"{_quoted(judged_column(field.name)[1:-1])} {spark_type(field.type)}" for field in asset.fields]
     return ", ".join(
         [
             *declared,
@@ -65,7 +65,7 @@ def spread_sql(asset: Asset, source: str, buckets: Mapping[str, int]) -> str:
     which finds equal what DuckDB finds equal.
     """
     offset = "hash(_partition, _offset)"
-    key = f"hash({', '.join(map(identifier, asset.key))})" if asset.key else offset
+    key = f"hash({', '.join(map(judged_column, asset.key))})" if asset.key else offset
     cut = {window: count for window, count in buckets.items() if count > 1}
     if not cut:
         place = "0"

@@ -160,11 +160,16 @@ def _row_groups(table: "StaticTable", files: "Sequence[DataFile]") -> "Iterator[
     gathered = 0
     for file, content in zip(files, _contents(files), strict=True):
         for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches(_BATCH_ROWS):
-            if sorted(batch.schema.names) != sorted(schema.names):
+            # A file may be older than the newest columns.
+            if set(batch.schema.names) - set(schema.names):
                 raise RawTableError(
                     f"{file.file_path} has the columns {', '.join(batch.schema.names)} and its table others: it stays."
                 )
-            rows = pa.Table.from_batches([batch]).select(schema.names).cast(schema)
+            rows = pa.Table.from_batches([batch])
+            for name in schema.names:
+                if name not in batch.schema.names:
+                    rows = rows.append_column(name, pa.nulls(batch.num_rows, schema.field(name).type))
+            rows = rows.select(schema.names).cast(schema)
             batches.append(rows)
             gathered += rows.nbytes
             if gathered >= _GROUP_BYTES:

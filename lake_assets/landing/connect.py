@@ -2,12 +2,13 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 from urllib.parse import quote
 
 from lake_assets.access import check_ca, read_password
+from lake_assets.catalog.model import Asset
 from lake_assets.compile.connector import ConnectorSpec, domain_connector
 from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.landing.raw_catalog import sink_catalog
@@ -71,8 +72,9 @@ class ConnectorStatus:
         return None
 
 
-def connector_for(settings: Settings, domain: str) -> ConnectorSpec:
-    """The connector of a domain in this lake."""
+def connector_for(settings: Settings, domain: str, assets: Iterable[Asset] = ()) -> ConnectorSpec:
+    """The connector of a domain with these assets in this lake; others' may be among them."""
+    own = [asset for asset in assets if asset.domain == domain and not asset.routes_itself]
     return domain_connector(
         domain,
         sink_catalog(settings),
@@ -81,6 +83,7 @@ def connector_for(settings: Settings, domain: str) -> ConnectorSpec:
         settings.commit_seconds * 1000,
         _TASKS[settings.target],
         settings.kafka_for_java,
+        {asset.topic: ".".join(asset.raw_name) for asset in own},
     )
 
 

@@ -11,6 +11,7 @@ from lake_assets.settings import Settings
 if TYPE_CHECKING:
     from pyiceberg.catalog import MetastoreCatalog
     from pyiceberg.table import Table
+    from pyiceberg.types import ListType
 
 # Field ids are Iceberg's names for columns; the statistics in manifests go by them.
 PARTITION_ID, OFFSET_ID = 3, 4
@@ -34,16 +35,18 @@ def compare_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> lis
 
 
 def ensure_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> list[RawTableReport]:
-    """Make missing tables and set properties that differ; other windows than the table was made with are only
-    reported, because the files that it has stay as they were cut. Raises Unavailable."""
+    """Make missing tables, add columns that are new since, and set properties that differ.
+
+    Other windows than the table was made with are only reported, because the files that it has stay as they were cut.
+    Raises Unavailable.
+    """
     with raw_catalog(settings) as catalog:
         reports = [_compare(catalog, spec) for spec in specs]
         for spec, report in zip(specs, reports, strict=True):
             if report.outcome == "created":
                 _create(catalog, spec)
             elif report.outcome == "updated":
-                with catalog.load_table(spec.identifier).transaction() as transaction:
-                    transaction.set_properties(dict(_settable(spec)))
+                _update(catalog.load_table(spec.identifier), spec)
     return reports
 
 
@@ -69,12 +72,31 @@ def _compare(catalog: "MetastoreCatalog", spec: RawTableSpec) -> RawTableReport:
         for key, value in _settable(spec).items()
         if table.properties.get(key) != value
     )
+    if "_headers" not in table.schema().column_names:
+        changed = ("it has no column _headers yet", *changed)
     cut = partition_transform(table)
     if cut != spec.transform:
         return RawTableReport(
             spec.identifier, "differs", (f"it is cut by {cut}, not by {spec.transform}: windows stay as made", *changed)
         )
     return RawTableReport(spec.identifier, "updated" if changed else "unchanged", changed)
+
+
+def _headers(first: int) -> "ListType":
+    """The headers of a record in their order; `first` and the ids after it are free."""
+    from pyiceberg.types import BinaryType, ListType, NestedField, StringType, StructType
+
+    name = NestedField(first + 1, "name", StringType(), required=True)
+    value = NestedField(first + 2, "value", BinaryType())
+    return ListType(first, StructType(name, value), element_required=True)
+
+
+def _update(table: "Table", spec: RawTableSpec) -> None:
+    with table.transaction() as transaction:
+        if "_headers" not in table.schema().column_names:
+            with transaction.update_schema() as schema:
+                schema.add_column("_headers", _headers(1))
+        transaction.set_properties(dict(_settable(spec)))
 
 
 def _create(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
@@ -84,6 +106,7 @@ def _create(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
     from pyiceberg.types import BinaryType, IntegerType, LongType, NestedField, StringType, TimestamptzType
 
     timestamp = 5
+    # The further fields of a header have the ids 8 to 10, in the order in which Iceberg gives them out.
     schema = Schema(
         NestedField(1, "payload", BinaryType()),
         NestedField(2, "_topic", StringType()),
@@ -91,6 +114,7 @@ def _create(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
         NestedField(OFFSET_ID, "_offset", LongType()),
         NestedField(timestamp, "_timestamp", TimestamptzType()),
         NestedField(6, "_key", BinaryType()),
+        NestedField(7, "_headers", _headers(8)),
     )
     transforms = {"hour": HourTransform(), "day": DayTransform(), "month": MonthTransform()}
     partition = PartitionSpec(PartitionField(timestamp, 1000, transforms[spec.transform], f"event_{spec.transform}"))

@@ -184,7 +184,7 @@ def _again_from_raw(
         connection.execute(judged_table(asset, f"(select {columns} from read_parquet([{paths}]))"))
         low = max(bounds[0], window_start(window, asset.window)).isoformat()
         high = min(bounds[1], window_end(window, asset.window)).isoformat()
-        span = f"window_start >= timestamptz {literal(low)} and window_start < timestamptz {literal(high)}"
+        span = f"_window_start >= timestamptz {literal(low)} and _window_start < timestamptz {literal(high)}"
         query = differences(metric, judged_rows(metric, asset, low, high), span)
         left += connection.execute(query).fetchmany(10_000)
     return left

@@ -232,7 +232,7 @@ def _domains(assets: Mapping[str, Asset]) -> list[str]:
 
 
 def _connectors(settings: Settings, assets: Mapping[str, Asset]) -> list[ConnectorSpec]:
-    return [connector_for(settings, domain) for domain in _domains(assets)]
+    return [connector_for(settings, domain, assets.values()) for domain in _domains(assets)]
 
 
 def _topics(assets: Mapping[str, Asset]) -> list[TopicSpec]:

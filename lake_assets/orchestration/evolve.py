@@ -34,8 +34,8 @@ def propose(settings: Settings, asset: Asset) -> Proposal:
     with Ledger(settings) as ledger:
         reported = ledger.unknown_fields(asset) if ledger.exists() else []
     # Windows that were made before a field was declared still have it in `_extra`.
-    declared = {field.payload_key.lower() for field in asset.fields if not field.is_derived}
-    unknown = tuple(key for key in reported if key.name.lower() not in declared)
+    declared = {field.payload_key for field in asset.fields if not field.is_derived}
+    unknown = tuple(key for key in reported if key.name not in declared)
     windows = sorted({key.last for key in unknown})
     found = warehouse_for(settings).rows(asset, "staging", windows, ("_extra",)) if windows else None
     extras = [value for value in found.column(0).to_pylist() if value is not None] if found else []

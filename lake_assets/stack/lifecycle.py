@@ -21,6 +21,7 @@ from lake_assets.stack.logs import last_error, last_start
 from lake_assets.stack.starting import PartFailed, Progress, Start
 from lake_assets.stack.stream import PREFIX
 from lake_assets.stack.supervisor import Supervisor, end_processes, orphans, owned_processes
+from lake_assets.stack.transforms import compile_transforms
 from lake_assets.stores import scheme
 
 RESTART_SECONDS = 60.0
@@ -61,6 +62,7 @@ def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = Non
     if missing(jars_folder(), needed_by(needs, read_lock())):
         on_progress("fetching jars, about 200 MB")
     jars = complete_jars(java, needs=needs)
+    compile_transforms(java, jars)
     layout.create()
     with _alone(layout):
         if not Supervisor(layout).is_running() and (leftovers := owned_processes(layout)):

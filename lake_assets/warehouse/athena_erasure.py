@@ -41,7 +41,7 @@ class AthenaErasure:
 
     def staged(self, asset: Asset, values: Mapping[str, str], at: Positions) -> list[HeldRow]:
         def matching(rows: str) -> str:
-            return f"{_places('staging', rows)} where {values_match(values)}"
+            return _places("staging", f"{rows} where {values_match(values)}")
 
         return self._held(asset, "staging", matching, at)
 
@@ -108,12 +108,12 @@ class AthenaErasure:
         for value, described in old.items():
             window = partition_window(value, asset.window)
             paths = listed_files(described["StorageDescriptor"]["Location"])
-            source = f"read_parquet([{', '.join(map(literal, paths))}], filename = true)"
+            source = f"read_parquet([{', '.join(map(literal, paths))}], filename = '_file')"
             condition = f"(_window, {partition}, {offset}) in (select (_window, partition, position) from gone)"
             hits = session.execute(
-                "select filename, count(*), count(*) filter (is_gone), list(place order by place) filter (is_gone) "
-                f"from (select filename, ({partition}, {offset}) as place, {condition} as is_gone from {source}) "
-                "group by filename"
+                "select _file, count(*), count(*) filter (_is_gone), list(_place order by _place) filter (_is_gone) "
+                f"from (select _file, ({partition}, {offset}) as _place, {condition} as _is_gone from {source}) "
+                "group by _file"
             ).fetchall()
             hit = {path: (rows == gone, places) for path, rows, gone, places in hits if gone}
             if not hit:
@@ -195,7 +195,8 @@ class AthenaErasure:
 
 def _places(table: Table, rows: str) -> str:
     partition, offset = map(identifier, _POSITION[table])
-    return f'select _window, {partition} as partition, {offset} as "position" from {rows}'
+    held = f"select _window, {partition} as _of, {offset} as _at from {rows}"
+    return f'select _window, _of as partition, _at as "position" from ({held}) as _held'
 
 
 def _write_without(session: duckdb.DuckDBPyConnection, path: str, condition: str, url: str) -> None:

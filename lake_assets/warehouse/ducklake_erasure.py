@@ -27,7 +27,7 @@ class DuckLakeErasure:
         self._settings = settings
 
     def staged(self, asset: Asset, values: Mapping[str, str], at: Positions) -> list[HeldRow]:
-        return self._held(asset, "staging", lambda _: f"{_places(asset, 'staging')} where {values_match(values)}", at)
+        return self._held(asset, "staging", lambda _: _places(asset, "staging", values_match(values)), at)
 
     def quarantined(self, asset: Asset, matching: Callable[[str], str], at: Positions) -> list[HeldRow]:
         return self._held(asset, "quarantine", matching, at)
@@ -146,9 +146,11 @@ def _tables(session: duckdb.DuckDBPyConnection, asset: Asset) -> list[Table]:
     return [table for table in _POSITION if (_name(asset, table),) in found]
 
 
-def _places(asset: Asset, table: Table) -> str:
+def _places(asset: Asset, table: Table, condition: str = "true") -> str:
     partition, offset = _POSITION[table]
-    return f"select _window, {partition} as partition, {offset} as position from {_qualified(asset, table)}"
+    # The condition names a contract's fields: in its scope no other name may be one.
+    held = f"select _window, {partition} as _of, {offset} as _at from {_qualified(asset, table)} where {condition}"
+    return f"select _window, _of as partition, _at as position from ({held}) as _held"
 
 
 def _qualified(asset: Asset, table: Table) -> str:

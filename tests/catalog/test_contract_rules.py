@@ -130,7 +130,7 @@ RULES = [
     ("name: country", "name: _country", "begins with an underscore, as the lake's own columns do"),
     ("name: country", f"name: {'c' * 64}", "longer than 63 characters"),
     ("name: country", "name: order_id", "'order_id' is the name of two fields"),
-    ('physicalName: "Number of Pieces"', "physicalName: ORDER_ID", "'ORDER_ID' is already read into 'order_id'"),
+    ('physicalName: "Number of Pieces"', "physicalName: order_id", "'order_id' is already read into 'order_id'"),
     ("- name: orders", "- name: order_s", "is not the asset's name, 'orders'"),
     ("version: 1.0.0", "version: 1.0", "a version is three numbers, such as 1.0.0"),
     ("version: 1.0.0", "version: 100.0.0", "the first number is at most 99"),
@@ -138,7 +138,7 @@ RULES = [
     ("start: 2026-01-01", "start: 01.01.2026", "a day is written 2026-01-31"),
     ("partitions: 4", "partitions: 0", "the number 0 is too small; 1 is the least"),
     ("partitions: 4", "partitions: four", "expected a whole number, found 'four'"),
-    ("partitions: 4", "partitions: 4, topic: crm.orders", "must begin with the domain, 'shop.'"),
+    ("partitions: 4", "partitions: 4, topic: metric-orders", "'metric-orders' is no topic for events"),
     ("minimum: 0,", "minimum: 3,", "minimum is more than maximum"),
     ("maximum: 0.5", "maximum: 10000000000", "maximum 10000000000 is not a value of decimal(12,2)"),
     ("maximum: 0.5", "maximum: 0.005", "maximum 0.005 is not a value of decimal(12,2)"),
@@ -217,6 +217,29 @@ def test_two_assets_of_one_name_or_one_topic_are_refused() -> None:
     assert [problem.path for problem in caught.value.problems] == ["topic"]
     assert "is also the topic of assets/orders.yaml" in str(caught.value)
     check_together([first])
+
+
+@pytest.mark.parametrize(
+    ("topic", "domain", "told"),
+    [("Orders", "shop", None), ("a.b-C", "shop", None), ("a.b", "crm", None), ("shop.orders_2", "shop", None),
+     ("shop.x", "crm", "is read by the connector of the domain shop too"),
+     ("crm.returns", "crm", None)],
+)  # fmt: skip
+def test_a_topic_may_have_any_name_that_no_other_domain_reads(topic: str, domain: str, told: str | None) -> None:
+    first = parse()
+    other = replace(first, dataset="returns", topic=topic, domain=domain)
+    if told is None:
+        check_together([first, other])
+        return
+    with pytest.raises(ContractError, match=told):
+        check_together([first, other])
+
+
+def test_two_topics_of_one_raw_table_are_refused() -> None:
+    first = parse()
+    other = replace(first, dataset="orders_old", topic="shop.returns")
+    with pytest.raises(ContractError, match=r"the raw table shop\.returns is also that of"):
+        check_together([first, other, replace(first, dataset="returns", topic="Returns")])
 
 
 def test_the_catalog_tells_the_problems_of_all_contracts_together(

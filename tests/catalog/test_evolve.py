@@ -33,8 +33,9 @@ def test_fields_are_typed_by_their_values_and_never_required() -> None:
     assert "amount" not in found
 
 
-def test_a_key_that_differs_by_case_alone_or_holds_further_cells_is_no_field() -> None:
-    assert new_fields(ASSET, ['{"AMOUNT": 1, "_extra_cells": ["x"]}']) == ()
+def test_a_key_that_differs_by_case_alone_is_a_field_and_further_cells_are_none() -> None:
+    [found] = new_fields(ASSET, ['{"AMOUNT": 1, "_extra_cells": ["x"]}'])
+    assert (found.name, found.source) == ("amount_2", "AMOUNT")
 
 
 def test_the_text_gains_one_line_a_field_and_the_next_minor_version_and_nothing_else() -> None:

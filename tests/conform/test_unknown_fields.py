@@ -32,6 +32,15 @@ def test_rows_that_are_refused_for_it_count_and_repeated_deliveries_do_not(confo
     assert result.outputs[0].unknown == (UnknownField("note", "string", 1),)
 
 
+def test_documents_of_very_many_keys_are_kept_and_cost_no_memory(conform_records: Conform) -> None:
+    """Regression guard: of these, whole documents were held once for each key."""
+    wide = {f"f{number:06}": 1 for number in range(250_000)}
+    deep = {**{f"f{number}": 1 for number in range(900)}, "big": "x" * 7_000_000}
+    result = conform_records([order("wide", **wide), order("deep", **deep), order("usual", new=1)])
+    assert [field.name for field in result.outputs[0].unknown] == ["new"]
+    assert [len(json.loads(row["_extra"] or "{}")) for row in result.good] == [250_000, 901, 1]
+
+
 @on_both_engines
 def test_a_producer_that_makes_up_keys_does_not_fill_the_ledger(conform_records: Conform) -> None:
     many = [order(f"o{n}", **{f"k{n}": 1, "often": 1, "x" * 201: 1}) for n in range(150)]

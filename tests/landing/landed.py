@@ -33,7 +33,7 @@ def apply(settings: Settings, *assets: Asset, domain: str | None = None) -> None
     ensure_topics(settings, [topic_spec(asset) for asset in assets])
     if domain:
         ensure_topics(settings, [control_topic(domain)])
-        ensure_connector(settings, connector_for(settings, domain))
+        ensure_connector(settings, connector_for(settings, domain, assets))
 
 
 def wait_for_rows(settings: Settings, asset: Asset, count: int) -> None:

@@ -61,7 +61,15 @@ def test_raw_tables_are_made_once_and_their_properties_mended(stack: Settings) -
     with raw_catalog(stack) as catalog:
         table = catalog.load_table(spec.identifier)
     assert table.metadata.format_version == 2
-    assert table.schema().column_names == ["payload", "_topic", "_partition", "_offset", "_timestamp", "_key"]
+    assert table.schema().column_names == [
+        "payload",
+        "_topic",
+        "_partition",
+        "_offset",
+        "_timestamp",
+        "_key",
+        "_headers",
+    ]
 
 
 def test_another_window_than_the_table_s_is_only_reported(stack: Settings) -> None:

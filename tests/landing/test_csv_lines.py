@@ -4,11 +4,9 @@ import csv
 import io
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake_assets.errors import LakeError
 from lake_assets.landing.csv_lines import json_lines
 
 HEADER = b"id,name,note\n"
@@ -87,9 +85,8 @@ def test_blank_rows_are_no_events() -> None:
     assert convert(b"") == convert(b"\n\n") == []
 
 
-def test_a_header_with_a_doubled_name_is_refused() -> None:
-    with pytest.raises(LakeError, match="two columns are named 'id'"):
-        convert(b"id,id\n1,2\n")
+def test_columns_of_one_name_are_numbered_and_none_takes_a_name_there_is() -> None:
+    assert convert(b"id,id,id_2,id,\n1,2,3,4,\n") == [b'{"id": "1", "id_3": "2", "id_2": "3", "id_4": "4"}']
 
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=20)

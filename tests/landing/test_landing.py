@@ -4,20 +4,26 @@ import json
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import duckdb
 import pytest
 from confluent_kafka import Producer
 
 from lake_assets.catalog.model import Asset
+from lake_assets.compile.raw_table import raw_table
 from lake_assets.demo.generator import generate
 from lake_assets.landing.broker import client_config
 from lake_assets.landing.changes import RawChanges, changes
-from lake_assets.landing.connect import config_differences, connector_for, connector_status
+from lake_assets.landing.connect import config_differences, connector_for, connector_status, ensure_connector
 from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.produce import produce_lines
+from lake_assets.landing.raw_catalog import raw_catalog
+from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.landing.topics import offsets
 from lake_assets.settings import Settings
 from lake_assets.stack.lifecycle import status
@@ -114,6 +120,80 @@ def test_whatever_bytes_a_record_has_they_land_as_they_are(lake: Settings) -> No
     wait_for_rows(lake, asset, len(records))
     assert read_raw(lake, asset) == [
         Record(0, offset, payload, key, instant) for offset, (payload, key) in enumerate(records)
+    ]
+
+
+def test_topics_of_any_name_land_in_the_table_of_their_dataset(lake: Settings) -> None:
+    assets = [
+        example_asset("dotted", "free", topic="Legacy.Orders.v1-EU"), example_asset("plain", "free", topic="orders"),
+        example_asset("usual", "free"), example_asset("upper", "free", topic="free.Upper_Case"),
+    ]  # fmt: skip
+    apply(lake, *assets, domain="free")
+    producer = Producer(client_config(lake))
+    for asset in assets:
+        producer.produce(asset.topic, asset.name.encode(), timestamp=1_770_000_000_000)
+    assert producer.flush(20) == 0
+    for asset in assets:
+        wait_for_rows(lake, asset, 1)
+        assert [record.payload for record in read_raw(lake, asset)] == [asset.name.encode()]
+    began = time.monotonic()
+    late = example_asset("later", "free", topic="later")
+    apply(lake, *assets, late, domain="free")
+    producer.produce("orders", b"after", timestamp=1_770_000_000_000)
+    producer.produce("later", b"after", timestamp=1_770_000_000_000)
+    assert producer.flush(20) == 0
+    wait_for_rows(lake, assets[1], 2)
+    wait_for_rows(lake, late, 1)
+    print(f"adding a topic of another name cost its domain {time.monotonic() - began:.1f} s")
+
+
+HEADERS: list[tuple[str, str | bytes | None]] = [
+    ("_key", b"abc"), ("_key", b"7"), ("trace", b"\x00\xff"), ("", b"no name"), ("empty", b""), ("null", None),
+    ("_topic", b"shop.other"), ("payload", b"{}"), ("Größe", "ü".encode()), ("long", b"x" * 100_000),
+]  # fmt: skip
+
+
+@pytest.mark.fault("headers that are named as columns are", "they land in their order, byte for byte")
+def test_all_headers_land_in_their_order_whatever_they_are_named(lake: Settings) -> None:
+    asset = example_asset("headed", topic="crm.headed", partitions=1)
+    apply(lake, asset)
+    producer = Producer(client_config(lake))
+    for number, headers in enumerate([HEADERS, [], HEADERS[::-1]]):
+        producer.produce(asset.topic, b'{"id": "a"}', b"key", headers=headers, timestamp=1_770_000_000_000 + number)
+    assert producer.flush(20) == 0
+    wait_for_rows(lake, asset, 3)
+    assert {(record.payload, record.key) for record in read_raw(lake, asset)} == {(b'{"id": "a"}', b"key")}
+    assert read_headers(lake, asset) == [HEADERS, [], HEADERS[::-1]]
+
+
+def test_a_raw_table_of_before_gains_the_headers_and_keeps_its_files(lake: Settings) -> None:
+    asset = example_asset("older", topic="crm.older", partitions=1)
+    apply(lake, asset)
+    with raw_catalog(lake) as catalog, catalog.load_table(("crm", "older")).update_schema() as schema:
+        schema.delete_column("_headers")
+    spec = connector_for(lake, "crm")
+    ensure_connector(lake, replace(spec, config={**spec.config, "iceberg.control.commit.interval-ms": "1100"}))
+    producer = Producer(client_config(lake))
+    for number in range(2):
+        producer.produce(asset.topic, b"%d" % number, None, headers=HEADERS, timestamp=1_770_000_000_000)
+        assert producer.flush(20) == 0
+        wait_for_rows(lake, asset, number + 1)
+        if number == 0:
+            assert [report.outcome for report in ensure_raw_tables(lake, [raw_table(asset)])] == ["updated"]
+            assert [report.outcome for report in ensure_raw_tables(lake, [raw_table(asset)])] == ["unchanged"]
+            ensure_connector(lake, spec)
+    assert [record.payload for record in read_raw(lake, asset)] == [b"0", b"1"]
+    assert read_headers(lake, asset) == [[], HEADERS]
+
+
+def read_headers(settings: Settings, asset: Asset) -> list[list[tuple[str, str | bytes | None]]]:
+    """The headers of all records, in the order of the topic."""
+    found = files(settings, asset, window_rows(settings, asset))
+    paths = [file.path for window in found.by_window.values() for file in window]
+    rows = duckdb.execute("from read_parquet($1, union_by_name = true) order by _partition, _offset", [paths])
+    return [
+        [(header["name"], header["value"]) for header in row["_headers"] or ()]
+        for row in rows.to_arrow_table().to_pylist()
     ]
 
 

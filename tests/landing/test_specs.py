@@ -1,6 +1,7 @@
 """What an asset's landing is compiled to."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,9 +14,9 @@ from tests.landing.examples import example_asset
 PASSWORD = "${file:/secrets/connect/postgres.properties:password}"
 
 
-def connector(domain: str) -> ConnectorSpec:
+def connector(domain: str, tables: Mapping[str, str] | None = None) -> ConnectorSpec:
     catalog = jdbc_catalog("jdbc:postgresql://127.0.0.1:5432/lake", "connect", PASSWORD)
-    return domain_connector(domain, catalog, "file:///raw", {}, 1000, 2, {})
+    return domain_connector(domain, catalog, "file:///raw", {}, 1000, 2, {}, tables or {})
 
 
 def test_a_topic_keeps_events_until_they_are_read_however_old_they_are() -> None:
@@ -36,11 +37,13 @@ def test_a_topic_refuses_times_that_no_sink_can_write() -> None:
     assert int(config["max.message.bytes"]) == 8 << 20
 
 
-def test_the_raw_table_is_named_as_the_sink_routes_to_it() -> None:
-    assert raw_table(example_asset("leads")).identifier == ("crm", "leads")
-    assert raw_table(example_asset("leads", topic="crm.EU.Leads")).identifier == ("crm.eu", "leads")
-    with pytest.raises(ValueError, match="must be named <domain>"):
-        raw_table(example_asset("leads", topic="leads"))
+@pytest.mark.parametrize(
+    ("topic", "table"),
+    [("crm.leads", "leads"), ("crm.other", "other"), ("crm.EU.Leads", "leads"), ("leads", "leads"),
+     ("A-b_c.d", "leads"), ("shop.leads", "leads"), ("crm.", "leads")],
+)  # fmt: skip
+def test_the_raw_table_has_a_name_that_every_catalog_takes(topic: str, table: str) -> None:
+    assert raw_table(example_asset("leads", topic=topic)).identifier == ("crm", table)
 
 
 def test_the_raw_table_is_cut_by_the_asset_s_window() -> None:
@@ -54,6 +57,13 @@ def test_a_connector_reads_all_topics_of_its_domain_and_no_others() -> None:
     assert not re.fullmatch(regex, "crmx.leads")
     assert not re.fullmatch(regex, "control-crm")
     assert not re.fullmatch(regex, "shop.crm.leads")
+
+
+def test_a_connector_reads_topics_of_other_names_by_their_list() -> None:
+    config = connector("crm", {"Leads.v1": "crm.leads", "a-b": "crm.b"}).config
+    assert [name for name in ("crm.x", "Leads.v1", "a-b", "Leads-v1", "Leads.v12", "ab", "a-b.c")
+            if re.fullmatch(config["topics.regex"], name)] == ["crm.x", "Leads.v1", "a-b"]  # fmt: skip
+    assert config["transforms.envelope.tables"] == "Leads.v1:crm.leads,a-b:crm.b"
 
 
 def test_connectors_of_two_domains_share_neither_name_nor_control_topic() -> None:

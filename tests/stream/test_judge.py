@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream_app.events import short_key
 from stream_app.judge import Judge, Judged
 from tests.stream.examples import CONTRACT, METRIC, metric, orders
 
@@ -144,3 +145,34 @@ def test_every_record_is_good_or_refused_and_neighbours_change_nothing(payloads:
         judged = JUDGE.judge([alone])
         assert rows(judged).get(0) == rows(together).get(position)
         assert codes(judged).get(0) == codes(together).get(position)
+
+
+def test_groups_that_no_index_takes_are_refused_and_their_batch_is_not() -> None:
+    contract = CONTRACT.replace(
+        ", quality: [{metric: invalidValues, arguments: {validValues: [north, south]}, mustBe: 0}]", ""
+    )
+    asset = orders(contract)
+    judged = Judge(asset, metric(asset)).judge([payload(region="ü" * 1_001), payload(region="ü" * 1_000)])
+    assert codes(judged) == {0: ("long_group",)}
+    assert rows(judged)[1]["_g0"] == "ü" * 1_000
+
+
+def test_a_key_of_megabytes_is_known_by_its_hash() -> None:
+    asset = orders(CONTRACT.replace(", logicalTypeOptions: {minLength: 1, maxLength: 12}", ""))
+    judged = Judge(asset, metric(asset)).judge(
+        [payload(order_id=key) for key in ("x" * 3_000_000, "ü" * 100, "ü" * 101)]
+    )
+    assert [row["_k0"] for row in rows(judged).values()] == [
+        short_key("x" * 3_000_000), "ü" * 100, short_key("ü" * 101),
+    ]  # fmt: skip
+    assert max(len(row["_k0"].encode()) for row in rows(judged).values()) == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [({"note": "a\0b"}, "type"), ({"note": "\\u0000"}, None), ({"ordered_at": "2026-03-01 (BC) 10:00:00"}, "range"),
+     ({"ordered_at": "0000-12-31T23:59:59Z"}, "range"), ({"ordered_at": "9999-12-31T23:59:59-00:01"}, "range"),
+     ({"ordered_at": "0001-01-01T00:00:00Z"}, None), ({"due": "0000-12-31"}, "range"), ({"Unknown": "a\0b"}, None)],
+)  # fmt: skip
+def test_what_a_table_cannot_hold_is_refused_by_its_rule(changes: dict[str, Any], code: str | None) -> None:
+    assert codes(JUDGE.judge([payload(**changes), payload()])) == ({0: (code,)} if code else {})

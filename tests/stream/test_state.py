@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_app.events import NUMBER, Events
+from stream_app.events import NUMBER, Events, short_key
 from stream_app.state import Delta, LateRow, NotOurs, PartitionState, Row, late_as_json, rows_as_json
 from tests.stream.examples import metric, orders
 
@@ -104,7 +104,37 @@ def test_a_clock_that_runs_ahead_does_not_make_the_others_late() -> None:
     s = state()
     fold(s, (FAR, "ahead", 1), now=200_000)
     fold(s, (100_000, "a", 1), now=200_000)
-    assert s.late_events == 0
+    assert [late.window for late in s.take_delta(2, 0).late] == [FAR // MINUTE * MINUTE]
+    assert s.watermark == 100_000
+
+
+def test_events_of_the_future_open_no_windows_beyond_the_next_hour() -> None:
+    s = state()
+    fold(s, *((minute * MINUTE, f"k{minute}", 1) for minute in range(10_000)), now=0)
+    assert (s.open_rows, s.late_events) == (61, 10_000 - 61)
+
+
+def test_a_burst_of_long_keys_is_written_in_records_that_a_message_can_hold() -> None:
+    s = state()
+    keys = [f"{number:0200}" for number in range(20_000)]
+    fold(s, *((0, key, 1) for key in keys))
+    delta = s.take_delta(len(keys), 0)
+    sizes = [len(value) for _, value in delta.changelog if value]
+    assert sum(sizes) > 4_000_000
+    assert max(sizes) <= 256 << 10
+    again = restored(delta)
+    fold(again, *((0, key, 1) for key in keys))
+    assert again.take_delta(2 * len(keys), 0).rows == []
+    fold(again, (600_000, "later", 1))
+    ended = {key for key, value in again.take_delta(2 * len(keys) + 1, 0).changelog if value is None}
+    assert {key for key, _ in delta.changelog if key.startswith(b'["keys"')} <= ended
+
+
+def test_a_long_key_of_an_older_changelog_is_the_one_that_events_have_now() -> None:
+    s = state()
+    s.apply(b'["keys",0,0]', msgspec.json.encode(["k" * 500]), 0)
+    fold(s, (0, short_key("k" * 500), 1))
+    assert s.take_delta(1, 0).rows == []
 
 
 def test_after_all_windows_are_closed_a_restart_has_nothing_to_read_but_the_position() -> None:
