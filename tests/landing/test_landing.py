@@ -126,7 +126,7 @@ def test_whatever_bytes_a_record_has_they_land_as_they_are(lake: Settings) -> No
 def test_topics_of_any_name_land_in_the_table_of_their_dataset(lake: Settings) -> None:
     assets = [
         example_asset("dotted", "free", topic="Legacy.Orders.v1-EU"), example_asset("plain", "free", topic="orders"),
-        example_asset("usual", "free"), example_asset("upper", "free", topic="free.Upper_Case"),
+        example_asset("usual", "free", topic="free.usual"), example_asset("upper", "free", topic="free.Upper_Case"),
     ]  # fmt: skip
     apply(lake, *assets, domain="free")
     producer = Producer(client_config(lake))
