@@ -11,7 +11,7 @@ import pytest
 from lake_assets.catalog.accounting import WindowOutput
 from lake_assets.catalog.model import Asset
 from lake_assets.errors import LakeError
-from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.ledger import Landed, Ledger
 from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, staging_key
 from lake_assets.orchestration.refresh import observe
@@ -76,6 +76,31 @@ def test_what_landed_after_the_snapshot_that_was_read_stays_queued(visits: Visit
         ledger.dequeue(visits.asset, DAYS, first)
         left = ledger.pending([visits.asset.name])
     assert [(entry.window, entry.sequence) for entry in left] == [(DAYS[0], first + 1)]
+
+
+def test_snapshot_that_a_run_has_published_is_not_queued_again(visits: Visits) -> None:
+    """A run may read a snapshot before the sensor has seen it."""
+    visits.refresh()
+    name = visits.asset.name
+    with Ledger(visits.settings) as ledger:
+        [known] = {entry.sequence for entry in ledger.windows(visits.asset)}
+        ledger.record_landed({}, {name: [Landed(DAYS[0], known, 1, 1, 1, 0, 0)]})
+        assert ledger.pending([name]) == []
+        ledger.record_landed({}, {name: [Landed(DAYS[0], known + 1, 1, 1, 1, 0, 0)]})
+        assert [entry.window for entry in ledger.pending([name])] == [DAYS[0]]
+
+
+def test_window_that_passes_its_checks_is_held_back_no_longer(visits: Visits) -> None:
+    check = "    quality: [{metric: rowCount, mustBeLessThan: 1}]\n    properties:"
+    visits.apply("    properties:", check)
+    assert [output.window for output in visits.refresh().held_back] == list(DAYS)
+    visits.apply("mustBeLessThan: 1}", "mustBeLessThan: 9}")
+    with Ledger(visits.settings) as ledger:
+        assert [held.window for held in ledger.held_back(visits.asset)] == list(DAYS)
+    visits.land(visit(4, 1))
+    visits.refresh()
+    with Ledger(visits.settings) as ledger:
+        assert [held.window for held in ledger.held_back(visits.asset)] == [DAYS[1]]
 
 
 def test_run_of_the_queue_makes_no_window_that_is_not_queued(visits: Visits) -> None:

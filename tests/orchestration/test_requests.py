@@ -6,10 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from lake_assets.catalog.model import Asset, Field, FieldType
-from lake_assets.ledger.ledger import Pending
+from lake_assets.ledger.ledger import Landed, Pending
 from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition
 from lake_assets.orchestration.keys import staging_key
-from lake_assets.orchestration.sensors import RETRY_AFTER, Graph, due, raw_windows_sensor, request_for
+from lake_assets.orchestration.sensors import RETRY_AFTER, Graph, due, raw_events, raw_windows_sensor, request_for
 from lake_assets.settings import load_settings
 
 LEADS = Asset(
@@ -78,3 +78,13 @@ def test_a_window_is_requested_again_when_its_run_did_not_make_it() -> None:
     assert due(entries, now, now - timedelta(minutes=3)) == [new, failed, lost]
     assert due(entries, now, now - timedelta(minutes=1)) == [new, failed]
     assert due(entries, now, None) == entries
+
+
+def test_raw_windows_are_reported_by_a_version_that_knew_the_table() -> None:
+    """To the other version all of raw is new, and Dagster would take old windows for ones that were added to."""
+    newer = replace(LEADS, version="2.0.0")
+    assets = {LEADS.name: LEADS, newer.name: newer}
+    old, new = (Landed(window, sequence, 1, 1, 1, 0, 0) for sequence, window in enumerate(("2026-01-01", "2026-01-02")))
+    landed = {LEADS.name: [old, new], newer.name: [new]}
+    assert [event.partition for event in raw_events(assets, landed, {newer.name})] == ["2026-01-02"]
+    assert [event.partition for event in raw_events(assets, landed, {LEADS.name})] == ["2026-01-01", "2026-01-02"]
