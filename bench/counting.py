@@ -37,7 +37,7 @@ def counting(behind: str) -> "Generator[tuple[str, Callable[[], Passed]]]":
     try:
         yield address, lambda: Passed(**requests.get(address + _COUNTED, timeout=60).json())
     finally:
-        process.terminate()
+        process.kill()
         process.join()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -22,11 +23,16 @@ SERVERS = ("postgres", "kafka", "connect", "dbt")
 JVM = "-XX:TieredStopAtLevel=1"
 
 
+# As a shell in the foreground gives them: one that starts the tests in the background has SIGINT ignored, and what runs
+# a container ignores both. Processes that tests start inherit them, and would never end.
+SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+
 # A process that is killed loses nothing by it, only a machine that loses its power.
 POSTGRES = "fsync = off\n"
 
 
 def pytest_configure() -> None:
+    restore_signals()
     os.environ.setdefault("JAVA_TOOL_OPTIONS", JVM)
     postgres.CONFIG += POSTGRES
 
@@ -40,8 +46,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         longest_first(items)
 
 
+def restore_signals() -> None:
+    for number, handler in SIGNALS.items():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    restore_signals()
     if item.get_closest_marker("server"):
         return (yield)
     with no_servers():

@@ -175,8 +175,9 @@ def _execute(
 
 
 def _instance(settings: Settings) -> dg.DagsterInstance:
-    os.environ.setdefault("DAGSTER_HOME", str(settings.home / "dagster"))
-    return dg.DagsterInstance.get()
+    if "DAGSTER_HOME" in os.environ:
+        return dg.DagsterInstance.get()
+    return dg.DagsterInstance.from_config(str(settings.home / "dagster"))
 
 
 @cache

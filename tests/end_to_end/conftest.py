@@ -70,6 +70,11 @@ class Lake:
         """
         return replace(self, warm=False)
 
+    def changes(self, command: str = "plan") -> list[dict[str, Any]]:
+        """The steps of `lake plan` or `lake apply`, but for those about contracts that other tests have taken away."""
+        steps = self.ok(command, "--json").json
+        return [step for step in steps if (step["kind"], step["action"]) != ("contract", "keep")]
+
     def contract(self, asset: str) -> Path:
         return self.folder / "catalog" / "assets" / f"{asset}.yaml"
 

@@ -17,6 +17,7 @@ from lake_assets.cli.demo import LIVE_SALES
 from lake_assets.demo.generator import Expected, expected
 from lake_assets.demo.tour import SEED, Volume
 from tests.stack.offline import Answer, Offline
+from tests.stack.servers import starts_server
 
 SALES, DAYS = 3_000, 4
 NAMES = ("leads", "contracts", "sales")
@@ -37,6 +38,7 @@ class Demo:
 
 
 @pytest.fixture(scope="module")
+@starts_server
 def demo() -> Generator[Demo]:
     home = Path(tempfile.mkdtemp(prefix="lake-"))
     with Offline({**os.environ, "LAKE_HOME": str(home)}) as offline:

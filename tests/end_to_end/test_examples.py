@@ -96,8 +96,8 @@ def test_running_again_with_nothing_new_makes_nothing(filled: Lake) -> None:
 
 
 def test_plan_after_apply_is_empty(filled: Lake) -> None:
-    assert filled.ok("plan", "--json").json == []
-    assert filled.ok("apply", "--json").json == []
+    assert filled.changes() == []
+    assert filled.changes("apply") == []
 
 
 def test_a_contract_whose_file_is_gone_is_told_with_the_marts_that_read_its_table(filled: Lake) -> None:

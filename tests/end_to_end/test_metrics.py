@@ -136,7 +136,7 @@ def test_a_change_of_what_the_numbers_mean_is_refused_and_a_new_major_version_st
     names = {step["name"] for step in counting.ok("plan", "--json").json}
     assert {"metrics.leads_by_origin_v2", "metric-leads_by_origin_v2", "metric-leads_by_origin_v2-changelog"} <= names
     path.write_text(BY_ORIGIN, "utf-8")
-    assert counting.ok("plan", "--json").json == []
+    assert counting.changes() == []
 
 
 def test_a_row_with_a_lower_revision_does_not_come_back(counting: Lake) -> None:

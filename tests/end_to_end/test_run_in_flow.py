@@ -4,11 +4,13 @@ import json
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from confluent_kafka import Producer
 
 from tests.end_to_end.conftest import Lake
 
+AT = datetime(2026, 3, 1, 10, tzinfo=UTC)
 CONTRACT = """\
 apiVersion: v3.1.0
 kind: DataContract
@@ -35,7 +37,8 @@ def flowing(lake: Lake) -> Generator[None]:
 
     def send() -> None:
         while not over.wait(0.02):
-            producer.produce("shop.pulses", json.dumps({"felt_at": "2026-03-01T10:00:00Z"}).encode())
+            event = json.dumps({"felt_at": AT.isoformat()}).encode()
+            producer.produce("shop.pulses", event, timestamp=int(AT.timestamp() * 1000))
             producer.poll(0)
 
     sending = threading.Thread(target=send)

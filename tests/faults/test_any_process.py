@@ -24,6 +24,7 @@ from tests.faults.killing import COMMANDS, PARTS, RUN, CommandKiller, PartKiller
 from tests.faults.onlooking import MartReader, StagingReader
 from tests.faults.traffic import TAPS_SQL, TAPS_YAML, Sender, taps_contract
 from tests.stack.conditions import wait_until
+from tests.stack.servers import starts_server
 
 SECONDS = float(os.environ.get("KILL_SECONDS", "90"))
 SEED = int(os.environ.get("KILL_SEED", Random().randrange(1_000_000)))
@@ -36,6 +37,7 @@ LOOKS, STATES = 50, 500
 
 
 @pytest.fixture
+@starts_server
 def lake(tmp_path: Path) -> Generator[Lake]:
     """A stack of its own with every part: sales with a metric, and taps with a mart of their own; both have rows."""
     home = Path(tempfile.mkdtemp(prefix="lake-"))
