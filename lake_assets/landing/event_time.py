@@ -1,6 +1,5 @@
 """Reads the event time that a producer wrote, in the format that the contract declares, as Kafka's milliseconds."""
 
-import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -46,7 +45,10 @@ def _iso(value: object) -> int:
 def _number(value: object, factor: int) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError("an epoch time is a number, or the text of one")
-    return int(value) * factor if isinstance(value, int) else math.floor(float(value) * factor)
+    if isinstance(value, int):
+        return value * factor
+    # By way of microseconds, as DuckDB reads it: 0.002 s are 1.99… ms in binary.
+    return round(float(value) * factor * 1000) // 1000
 
 
 def _pattern_reader(form: str, quarters: bool) -> Callable[[object], int]:

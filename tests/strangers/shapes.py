@@ -161,6 +161,4 @@ SHAPES: tuple[Shape, ...] = (
           refused="the sample has a header but no rows: give a file with a few."),
     Shape("no header", "data.csv", b"1,2026-01-05\n2,2026-01-06\n",
           refused="the first line looks like data ('1'), not like a header: add a first line that names the columns."),
-    Shape("the same name twice", "twice.csv", b"a,b,a\n1,2,3\n",
-          refused="two columns are named 'a': rename one in the header, so that both are kept."),
 )  # fmt: skip
