@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 import requests
 
-from lake_assets.catalog.parse import parse_contract
-from lake_assets.landing.produce import produce_lines
 from lake_assets.stack.layout import Layout
 from lake_assets.stack.supervisor import Supervisor
 from tests.end_to_end.conftest import Lake
@@ -67,10 +65,6 @@ def orders(lake: Lake, day: str) -> int:
     return int(lake.mart(query)[0][0])
 
 
-def counted(lake: Lake) -> int:
-    return int(lake.mart("select coalesce(sum(orders), 0) from metrics.sales_by_region where region = 'west'")[0][0])
-
-
 def test_an_event_reaches_the_mart_and_nobody_asked(watched: Lake, record_property: Callable[..., None]) -> None:
     lines = [sale(f"by-itself-{day}", f"{day}T10:00:00Z") for day in DAYS]
     watched.ok("produce", "sales", "-", "--format", "jsonl", stdin=b"\n".join(lines))
@@ -79,18 +73,6 @@ def test_an_event_reaches_the_mart_and_nobody_asked(watched: Lake, record_proper
     # Now that the mart is there and every part has started.
     watched.ok("produce", "sales", "-", "--format", "jsonl", stdin=sale("once-more", f"{DAYS[0]}T11:00:00Z"))
     record_property("in the mart", wait_until(lambda: orders(watched, DAYS[0]) == 2, PROMISED_SECONDS))
-
-
-def test_an_event_is_in_the_metric_a_second_later(watched: Lake, record_property: Callable[..., None]) -> None:
-    """The best of five, as this machine has other things to do."""
-    asset = parse_contract(watched.contract("sales").read_text("utf-8"), watched.contract("sales"))
-    before, seconds = counted(watched), list[float]()
-    for number in range(1, 6):
-        now = datetime.now(UTC).isoformat()
-        produce_lines(watched.settings, asset, [sale(f"counted at {now}", now)])
-        seconds.append(wait_until(lambda n=number: counted(watched) == before + n, PROMISED_SECONDS, every=0.05))
-    record_property("in the metric", min(seconds))
-    assert min(seconds) < 5
 
 
 def test_a_backfill_from_the_ui_makes_its_windows_again_and_no_other(watched: Lake) -> None:

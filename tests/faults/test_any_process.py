@@ -33,7 +33,7 @@ FIRST_ROUND_SECONDS = 180
 # For a part to answer again, and for what was sent when the last one was killed to be in the mart.
 ANSWER_SECONDS, MART_SECONDS = 90.0, 180.0
 # What a reader must at least have seen, to have seen anything.
-LOOKS, STATES = 50, 500
+LOOKS, STATES = 50, 100
 
 
 @pytest.fixture
