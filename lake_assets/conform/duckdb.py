@@ -13,6 +13,7 @@ from lake_assets.compile.conform import NO_RAW, judged_table
 from lake_assets.compile.sql import literal
 from lake_assets.conform.settle import Order, Settled, judge_checks, merged, settle
 from lake_assets.conform.tokens import let_tokenise
+from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError
 
 
@@ -51,10 +52,7 @@ def conform(
     LakeError when the numbers of a window do not add up.
     """
     order = Order(asset, out, run_id, datetime.now(UTC).isoformat(timespec="microseconds"))
-    with duckdb.connect() as session:
-        session.execute(
-            f"set timezone = 'UTC'; set enable_progress_bar = false; set temp_directory = {literal(str(scratch))}"
-        )
+    with duckdb_session(scratch) as session:
         let_tokenise(session, asset)
         let_read(session, next((path for window in windows for path in window.paths), ""))
         paths = ", ".join(literal(path) for window in windows for path in window.paths)

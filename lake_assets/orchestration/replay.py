@@ -9,6 +9,7 @@ import duckdb
 
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.windows import window_form
+from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.orchestration.targets import warehouse_for
@@ -101,7 +102,7 @@ def replay(
         held = {entry.window: tuple(entry.checks) for entry in ledger.held_back(asset) if entry.window in windows}
     after = warehouse.rows(asset, "quarantine", windows, _VERDICT)
     good = warehouse.rows(asset, "staging", windows, ("_window", "_kafka_partition", "_offset"))
-    with duckdb.connect() as session:
+    with duckdb_session() as session:
         for name, table in (("before", before), ("after", after), ("good", good)):
             session.register(name, table)
         # What landed in the meantime was not in quarantine before, and is not told of.
@@ -165,8 +166,7 @@ def _rules(asset: Asset, quarantined: "pyarrow.Table") -> Generator[duckdb.DuckD
         texts.get(name, f'"{name}"') for name in quarantined.column_names if name not in ("_window", "errors")
     )
     form = window_form(asset.window)
-    with duckdb.connect() as session:
-        session.execute("set timezone = 'UTC'")
+    with duckdb_session() as session:
         session.register("quarantined", quarantined)
         session.execute(
             f"create temp table broken as select strftime(_window, '{form}') as _window, {listed}, unnest(error) "
