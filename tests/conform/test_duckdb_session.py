@@ -4,7 +4,6 @@ from pathlib import Path
 
 from lake_assets.duckdb_session import duckdb_session
 
-
 _DRAWS = """
 from lake_assets.duckdb_session import duckdb_session
 with duckdb_session() as session:
