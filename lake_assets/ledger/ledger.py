@@ -4,6 +4,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Literal
 
 import psycopg
 from psycopg.rows import class_row
@@ -167,7 +168,28 @@ class Ledger:
 
     def contracts(self) -> dict[str, str]:
         """The applied contract texts by asset."""
-        return dict(self._connection.execute("select asset, text from ledger.contract").fetchall())
+        return self._texts("contract", "asset")
+
+    def metrics(self) -> dict[str, str]:
+        """The applied metric texts by name."""
+        return self._texts("metric", "metric")
+
+    def _texts(self, table: Literal["contract", "metric"], name: Literal["asset", "metric"]) -> dict[str, str]:
+        """Empty where the table is missing: nothing is applied yet, or was by a lake of before."""
+        found = self._connection.execute("select to_regclass(%s) is not null", (f"ledger.{table}",)).fetchone()
+        if not (found and found[0]):
+            return {}
+        return dict(self._connection.execute(f"select {name}, text from ledger.{table}").fetchall())
+
+    def save_metrics(self, texts: Mapping[str, str]) -> None:
+        """Remembers these metrics as applied, and no others."""
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute("delete from ledger.metric where metric <> all(%s)", (list(texts),))
+            cursor.executemany(
+                "insert into ledger.metric (metric, text) values (%s, %s) on conflict (metric) do update "
+                "set text = excluded.text, applied_at = now() where ledger.metric.text <> excluded.text",
+                list(texts.items()),
+            )
 
     def save_contract(self, asset: Asset, text: str) -> None:
         """Remembers a contract as applied."""

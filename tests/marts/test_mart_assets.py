@@ -240,11 +240,11 @@ def test_neither_loading_nor_building_marts_imports_dbt(built: Settings) -> None
 import sys
 import dagster as dg
 from lake_assets.orchestration.marts import mart_definitions
-from lake_assets.project import read_catalog
+from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 
 settings = load_settings()
-marts = mart_definitions(settings, read_catalog(settings))
+marts = mart_definitions(settings, read_files(settings).assets)
 loaded = [name for name in ("dbt", "dbt.version", "dbt_common", "boto3") if name in sys.modules]
 result = dg.materialize(list(marts.assets), resources=marts.resources)
 print("loaded", loaded, "built", result.success, "dbt" in sys.modules)
