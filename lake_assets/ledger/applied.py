@@ -2,7 +2,7 @@
 
 from pathlib import PurePath
 
-from lake_assets.catalog.texts import Catalog, read_texts
+from lake_assets.catalog.texts import NOTHING, Catalog, read_texts
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.settings import Settings
 
@@ -15,6 +15,8 @@ def applied_catalog(settings: Settings) -> Catalog:
 
 def read_applied(ledger: Ledger) -> Catalog:
     """Return what is applied, in two statements. A text that cannot be used any more is left out."""
+    if not ledger.exists():
+        return NOTHING
     contracts, metrics = ledger.contracts(), ledger.metrics()
     return read_texts(
         {PurePath(f"applied/{name}.yaml"): contracts[name] for name in sorted(contracts)},

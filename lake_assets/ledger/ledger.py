@@ -4,7 +4,6 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Literal
 
 import psycopg
 from psycopg.rows import class_row
@@ -168,18 +167,14 @@ class Ledger:
 
     def contracts(self) -> dict[str, str]:
         """The applied contract texts by asset."""
-        return self._texts("contract", "asset")
+        return dict(self._connection.execute("select asset, text from ledger.contract").fetchall())
 
     def metrics(self) -> dict[str, str]:
-        """The applied metric texts by name."""
-        return self._texts("metric", "metric")
-
-    def _texts(self, table: Literal["contract", "metric"], name: Literal["asset", "metric"]) -> dict[str, str]:
-        """Empty where the table is missing: nothing is applied yet, or was by a lake of before."""
-        found = self._connection.execute("select to_regclass(%s) is not null", (f"ledger.{table}",)).fetchone()
+        """The applied metric texts by name; none where only an older lake has applied anything, which kept none."""
+        found = self._connection.execute("select to_regclass('ledger.metric') is not null").fetchone()
         if not (found and found[0]):
             return {}
-        return dict(self._connection.execute(f"select {name}, text from ledger.{table}").fetchall())
+        return dict(self._connection.execute("select metric, text from ledger.metric").fetchall())
 
     def save_metrics(self, texts: Mapping[str, str]) -> None:
         """Remembers these metrics as applied, and no others."""

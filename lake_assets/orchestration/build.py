@@ -30,7 +30,7 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
     landing = [node for asset in newest for node in landing_definitions(settings, asset)]
     conforming = [conforming_definition(settings, asset) for asset in assets.values()]
     marts = mart_definitions(settings, assets)
-    sensor = raw_windows_sensor(settings, assets, mart_graph(marts.assets), [*conforming, *marts.assets])
+    graph = mart_graph(marts.assets)
     counted = [(metric, assets[metric.source]) for metric in metrics.values()]
     expected = [asset for asset in assets.values() if asset.frequency]
     reapers = [reaper_asset(settings)] if makes_clusters(settings) else []
@@ -53,7 +53,7 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
             *silence_checks(settings, expected),
         ],
         sensors=[
-            sensor,
+            *([raw_windows_sensor(settings, assets, graph, [*conforming, *marts.assets])] if assets else []),
             connectors_sensor(settings),
             *marts.sensors,
             *([metrics_sensor(settings, metrics, assets)] if metrics else []),

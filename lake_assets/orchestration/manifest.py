@@ -100,7 +100,11 @@ def _parse(settings: Settings, path: Path) -> None:
     stamp.touch()
     copy = path.parent / "projects" / "parsing"
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(settings.dbt_project, copy, ignore=_NOT_COPIED, ignore_dangling_symlinks=True)
+    try:
+        shutil.copytree(settings.dbt_project, copy, ignore=_NOT_COPIED, ignore_dangling_symlinks=True)
+    except OSError as error:
+        _publish(_told(settings, path, f"cannot be read: {error}"), _failure(path), stamp)
+        return
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DBT_")}
     environment.pop(OWN_SCHEMA, None)
     environment |= {
@@ -122,8 +126,7 @@ def _parse(settings: Settings, path: Path) -> None:
     )
     if done.returncode != 0:
         said = " ".join(done.stdout.split()).replace(str(copy), str(settings.dbt_project))
-        goes_on = " Its last state that could be parsed runs on." if path.exists() else " No mart is made."
-        _publish(f"the dbt project in {settings.dbt_project} cannot be parsed: {said}{goes_on}", _failure(path), stamp)
+        _publish(_told(settings, path, f"cannot be parsed: {said}"), _failure(path), stamp)
         return
     shutil.copyfile(work / PARTIAL_PARSE, path.with_name(PARTIAL_PARSE))
     manifest = (work / "manifest.json").read_text("utf-8")
@@ -133,6 +136,11 @@ def _parse(settings: Settings, path: Path) -> None:
     for old in copy.parent.iterdir():
         if time.time() - old.stat().st_ctime > _KEEP_SECONDS and old != parsed_project(settings, json.loads(manifest)):
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _told(settings: Settings, path: Path, problem: str) -> str:
+    goes_on = "Its last state that could be parsed runs on." if path.exists() else "No mart is made."
+    return f"the dbt project in {settings.dbt_project} {problem} {goes_on}"
 
 
 def _publish(text: str, path: Path, stamp: Path) -> None:
