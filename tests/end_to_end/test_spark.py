@@ -51,7 +51,7 @@ def visits(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Generator[La
     lake.contract("visits").write_text(yaml.safe_dump(contract, sort_keys=False), "utf-8")
     with_spark.ok("apply")
     yield with_spark
-    lake.contract("visits").unlink()
+    lake.take_away("visits")
 
 
 def _change(lake: Lake, **conform: str) -> None:

@@ -112,12 +112,14 @@ def test_a_mart_without_its_staging_table_in_the_catalog_is_left_out(
     assert mart_definitions(built, {}).assets == []
 
 
-def test_a_mart_that_fails_a_test_is_made_and_has_a_failed_check(marts: Marts, sales_sql: Path) -> None:
+def test_a_mart_that_fails_a_test_is_made_and_has_a_failed_check(
+    built: Settings, catalog: Mapping[str, Asset], sales_sql: Path
+) -> None:
     doubled = sales_sql.read_text("utf-8").replace(
         "select * from final", "select * from final union all select * from final"
     )
     sales_sql.write_text(doubled, "utf-8")
-    result = build(marts)
+    result = build(mart_definitions(built, catalog))
     assert result.success
     assert made(result) == {SALES, FUNNEL}
     assert [e.check_name for e in result.get_asset_check_evaluations() if not e.passed] == ["grain_sales_region__day"]
@@ -128,15 +130,15 @@ def test_a_mart_that_fails_a_test_is_made_and_has_a_failed_check(marts: Marts, s
     ("broken", "column"), [(SALES, "sum(quantity)"), (FUNNEL, "count(closings.closed_at)")], ids=["sales", "funnel"]
 )
 def test_a_mart_that_cannot_be_made_fails_the_run_with_dbts_words_and_the_others_are_made(
-    marts: Marts, lake: Settings, broken: dg.AssetKey, column: str
+    built: Settings, catalog: Mapping[str, Asset], broken: dg.AssetKey, column: str
 ) -> None:
     """Regression: two models were written at once, and what failed the one took the other's connection with it."""
-    path = lake.dbt_project / "models" / "marts" / broken.path[0] / f"{broken.path[1]}.sql"
+    path = built.dbt_project / "models" / "marts" / broken.path[0] / f"{broken.path[1]}.sql"
     text = path.read_text("utf-8")
     assert column in text
     path.write_text(text.replace(column, column.replace(")", "t)")), "utf-8")
     try:
-        result = build(marts)
+        result = build(mart_definitions(built, catalog))
     finally:
         path.write_text(text, "utf-8")
     assert not result.success

@@ -1,6 +1,6 @@
 """Silence on a real topic: the checks turn red and green by themselves, and say what is the matter."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,7 +47,7 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture(scope="module")
-def beats(stack: Settings) -> Asset:
+def beats(stack: Settings) -> Generator[Asset]:
     """Applied, but for the connector: what is produced does not land."""
     asset = parse_contract(CONTRACT, Path("beats.yaml"))
     apply(stack, asset)
@@ -55,7 +55,10 @@ def beats(stack: Settings) -> Asset:
     with Ledger(stack) as ledger:
         ledger.ensure()
         ledger.save_contract(asset, CONTRACT)
-    return asset
+    yield asset
+    # Other tests run all that is applied.
+    with Ledger(stack) as ledger:
+        ledger.connection.execute("delete from ledger.contract where asset = 'beats'")
 
 
 def beat(settings: Settings, asset: Asset) -> None:
