@@ -49,10 +49,10 @@ def command(as_json: bool, permissions: bool) -> None:
         else:
             click.echo("The target local needs no permissions of a cloud.")
         return
-    applied = applied_catalog(settings)
-    assets = read_files(settings, applied).assets
     try:
-        for missing in lacking(settings, assets.values(), mart_schemas(settings)):
+        # Before Postgres is needed, so of the files alone.
+        assets = read_files(settings).assets.values() if settings.target != "local" else ()
+        for missing in lacking(settings, assets, mart_schemas(settings)):
             click.echo(f"These credentials lack {missing}.", err=True)
     except LakeError as error:
         click.echo(f"What these credentials lack could not be asked: {error}", err=True)
@@ -64,4 +64,4 @@ def command(as_json: bool, permissions: bool) -> None:
     else:
         show(("what", "name", "action", "detail"), [(s.kind, s.name, s.action, s.detail) for s in steps])
         click.echo("Nothing was changed. Make it so with: lake apply")
-    refuse_broken(settings, applied)
+    refuse_broken(settings, applied_catalog(settings))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from lake_assets.orchestration.apply import Step
 from lake_assets.orchestration.manifest import newest_change
 from lake_assets.settings import Settings
-from lake_assets.stack.applied_files import stream_catalog
+from lake_assets.stack.applied_files import read_copy
 from lake_assets.stack.lifecycle import reload_definitions, restart, status, up
 from lake_assets.stack.stream import PREFIX, stream_parts
 
@@ -42,5 +42,5 @@ def _counting(settings: Settings, assets: Collection[str]) -> list[str]:
     """The parts that count events of these assets."""
     if not assets:
         return []
-    metrics = stream_catalog(settings).metrics.values()
+    metrics = read_copy(settings).metrics.values()
     return [f"{PREFIX}{metric.table}" for metric in metrics if metric.source in assets]

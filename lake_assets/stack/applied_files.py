@@ -1,4 +1,4 @@
-"""A copy of the applied catalog in the lake's folder, for processes that know no Postgres: those of the metrics."""
+"""A copy of the applied catalog in the lake's folder, for what needs Kafka only: metrics' processes, `lake produce`."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,8 +21,8 @@ def write_applied(settings: Settings, catalog: Catalog) -> None:
     _write(folder / "metrics", {name: catalog.text(metric) for name, metric in catalog.metrics.items()})
 
 
-def stream_catalog(settings: Settings) -> Catalog:
-    """Return what the metrics' processes judge by; before `lake up` made a copy, the files."""
+def read_copy(settings: Settings) -> Catalog:
+    """Return what was applied from this folder; where there is no copy, as in a container, the files."""
     folder = applied_folder(settings)
     return read_files(replace(settings, catalog=folder) if folder.is_dir() else settings)
 

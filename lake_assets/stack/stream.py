@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from lake_assets.settings import PROJECT, Settings
-from lake_assets.stack.applied_files import applied_folder, stream_catalog
+from lake_assets.stack.applied_files import applied_folder, read_copy
 from lake_assets.stack.dagster import lake_environment
 from lake_assets.stack.layout import Layout
 from lake_assets.stack.programs import Program
@@ -18,7 +18,7 @@ SILENT_SECONDS = 15.0  # it tells its numbers once a second
 
 def stream_parts(settings: Settings) -> dict[str, str]:
     """The metrics' names, by part."""
-    return {f"{PREFIX}{metric.table}": name for name, metric in stream_catalog(settings).metrics.items()}
+    return {f"{PREFIX}{metric.table}": name for name, metric in read_copy(settings).metrics.items()}
 
 
 def stream_programs(settings: Settings, layout: Layout) -> list[Program]:
