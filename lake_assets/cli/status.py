@@ -22,7 +22,7 @@ def command(as_json: bool) -> None:
     Says so when the disk of the lake's folder is nearly full.
 
     It also names what is in files only and therefore changes nothing: contracts, metrics and models that cannot be
-    used, with what is wrong, those that are not applied, and applied contracts whose file is missing.
+    used, with what is wrong, those that are not applied, and those that are applied and whose file is missing.
 
     Exit code 0 when all parts answer, 3 when one does not or the disk is nearly full.
 

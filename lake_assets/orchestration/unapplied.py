@@ -17,7 +17,7 @@ from lake_assets.warehouse.dbt_environment import manifest_path
 @dataclass(frozen=True, slots=True)
 class Unapplied:
     """`broken` holds a sentence for each file that cannot be used and each model that is left out. By name: `new` and
-    `changed` contracts and metrics, whose file is not applied; `missing` contracts, which run without a file."""
+    `changed` contracts and metrics, whose file is not applied; `missing` ones, which run without a file."""
 
     broken: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class Unapplied:
                 "See the change with `lake plan`, apply it with `lake apply`."
             )
         if self.missing:
-            yield f"The contract's file is missing, what is applied runs on: {', '.join(self.missing)}."
+            yield f"The file is missing, what is applied runs on: {', '.join(self.missing)}."
 
 
 def unapplied(settings: Settings, applied: Catalog) -> Unapplied:
@@ -54,7 +54,8 @@ def unapplied(settings: Settings, applied: Catalog) -> Unapplied:
         new += [name for name in now if name not in before]
         changed += [name for name in now if name in before and applied.text(before[name]) != wanted.text(now[name])]
     broken = [*(_sentence(problem, wanted, applied) for problem in wanted.problems), *map(str, applied.problems)]
-    return Unapplied((*broken, *models), tuple(new), tuple(changed), tuple(wanted.without_file(applied)))
+    missing = [*wanted.without_file(applied), *(name for name in applied.metrics if name not in wanted.metrics)]
+    return Unapplied((*broken, *models), tuple(new), tuple(changed), tuple(missing))
 
 
 def edited(settings: Settings, applied: Catalog, name: str) -> str | None:

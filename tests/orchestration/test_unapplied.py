@@ -80,7 +80,9 @@ def test_each_file_that_is_not_in_force_is_reported_with_its_reason(settings: Se
     assert "What is applied of sales_by_region runs on." in broken
     said = "\n".join(found.sentences)
     assert "Not applied, so nothing of it runs: clients. Apply with `lake apply`." in said
-    assert "The contract's file is missing, what is applied runs on: contracts." in said
+    assert "The file is missing, what is applied runs on: contracts." in said
+    (settings.catalog / "metrics" / "sales_by_region.yaml").unlink()
+    assert unapplied(settings, applied).missing == ("contracts", "sales_by_region")
     assert edited(settings, applied, "sales") is not None
     assert edited(settings, applied, "leads") is None
 
