@@ -10,6 +10,9 @@ def command(as_json: bool) -> None:
 
     Dagster loads changed contracts and dbt models; a mart that is new or whose SQL changed is then made by itself.
 
+    A contract, metric or model that cannot be used leaves out itself only, and what is applied of it runs on: it is
+    named on stderr with what is wrong, and the exit code is 2 after all else is applied.
+
     It can be run again at any time; what is there already is left alone, and nothing is ever deleted. A breaking
     change of a contract is refused: it belongs in a copy with a new major version.
 
@@ -21,8 +24,10 @@ def command(as_json: bool) -> None:
     import dataclasses
 
     from lake_assets.cli.tables import show, show_json
+    from lake_assets.ledger.applied import applied_catalog
     from lake_assets.orchestration.apply import apply
     from lake_assets.orchestration.reload import reload_code
+    from lake_assets.orchestration.unapplied import refuse_broken
     from lake_assets.settings import load_settings
 
     settings = load_settings()
@@ -38,3 +43,4 @@ def command(as_json: bool) -> None:
         )
     else:
         show(("what", "name", "action", "detail"), [(s.kind, s.name, s.action, s.detail) for s in steps])
+    refuse_broken(settings, applied_catalog(settings))

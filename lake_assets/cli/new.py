@@ -104,7 +104,7 @@ def _evolve(name: str, sample_file: tuple[str, ...], out: Path | None, as_json: 
     from lake_assets.cli.names import find
     from lake_assets.cli.tables import show, show_json
     from lake_assets.orchestration.evolve import propose
-    from lake_assets.project import read_catalog
+    from lake_assets.project import read_files
     from lake_assets.settings import load_settings
 
     if sample_file:
@@ -112,7 +112,7 @@ def _evolve(name: str, sample_file: tuple[str, ...], out: Path | None, as_json: 
     if out is not None and out.exists():
         raise NewError(f"{_shown(out)} is there already: remove it, or write elsewhere with --out.")
     settings = load_settings()
-    asset = find(read_catalog(settings), name)
+    asset = find(read_files(settings).assets, name)
     proposal = propose(settings, asset)
     path = _shown(Path(asset.path))
     before, after = (text.splitlines(keepends=True) for text in (proposal.before, proposal.after))

@@ -11,7 +11,7 @@ def command(as_json: bool) -> None:
     """Turn everything landed so far into staging tables and marts, once, and return when that is done.
 
     It first waits until what was produced before it started has landed. With `lake up` the same happens by itself, so
-    this is for CI, cron and the impatient.
+    this is for CI, cron and the impatient. It runs what is applied, and names on stderr what is in files only.
 
     Exit code 0 when all is up to date, 1 when a window was held back by a check, a step failed, or records that were
     produced have not landed.
@@ -28,6 +28,8 @@ def command(as_json: bool) -> None:
     from lake_assets.settings import load_settings
 
     report = run_once(load_settings(), lambda step: click.echo(f"  {step}", err=True))
+    for sentence in report.unapplied.sentences:
+        click.echo(sentence, err=True)
     if as_json:
         show_json(dataclasses.asdict(report))
     else:

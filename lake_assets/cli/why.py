@@ -21,15 +21,15 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
 
     from lake_assets.cli.names import find
     from lake_assets.cli.tables import show, show_json
+    from lake_assets.ledger.applied import applied_catalog
     from lake_assets.ledger.forgotten import unfinished
     from lake_assets.ledger.ledger import Ledger
     from lake_assets.ledger.removals import NOTHING, removed
     from lake_assets.ledger.why import check_window, verdict
-    from lake_assets.project import read_catalog
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    found = find(read_catalog(settings), asset)
+    found = find(applied_catalog(settings).assets, asset, settings.catalog)
     if window is not None:
         check_window(found, window)
     with Ledger(settings) as ledger:

@@ -169,6 +169,23 @@ class Ledger:
         """The applied contract texts by asset."""
         return dict(self._connection.execute("select asset, text from ledger.contract").fetchall())
 
+    def metrics(self) -> dict[str, str]:
+        """The applied metric texts by name; none where only an older lake has applied anything, which kept none."""
+        found = self._connection.execute("select to_regclass('ledger.metric') is not null").fetchone()
+        if not (found and found[0]):
+            return {}
+        return dict(self._connection.execute("select metric, text from ledger.metric").fetchall())
+
+    def save_metrics(self, texts: Mapping[str, str]) -> None:
+        """Remembers these metrics as applied, and no others."""
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute("delete from ledger.metric where metric <> all(%s)", (list(texts),))
+            cursor.executemany(
+                "insert into ledger.metric (metric, text) values (%s, %s) on conflict (metric) do update "
+                "set text = excluded.text, applied_at = now() where ledger.metric.text <> excluded.text",
+                list(texts.items()),
+            )
+
     def save_contract(self, asset: Asset, text: str) -> None:
         """Remembers a contract as applied."""
         self._connection.execute(

@@ -12,6 +12,13 @@ create table if not exists ledger.contract (
   primary key (asset)
 );
 
+-- The text of each metric as it was last applied.
+create table if not exists ledger.metric (
+  metric text primary key,
+  text text not null,
+  applied_at timestamptz not null default now()
+);
+
 -- How far the raw table of each asset has been looked at; the cursor is landing's own.
 create table if not exists ledger.raw_cursor (
   asset text primary key,

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from lake_assets.catalog.compare import Change, compare
 from lake_assets.catalog.model import Asset
-from lake_assets.catalog.parse import parse_contract
-from lake_assets.catalog.versions import applied_versions
+from lake_assets.catalog.texts import Catalog
+from lake_assets.catalog.versions import by_dataset
 from lake_assets.compile.connector import ConnectorSpec
 from lake_assets.compile.dbt_sources import dbt_files
 from lake_assets.compile.raw_table import RawTableSpec, raw_table
@@ -18,13 +17,15 @@ from lake_assets.errors import LakeError
 from lake_assets.landing.connect import config_differences, connector_for, ensure_connector, failures
 from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
 from lake_assets.landing.topics import compare_topics, ensure_topics
+from lake_assets.ledger.applied import read_applied
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.apply_metrics import apply_metrics, metric_steps
 from lake_assets.orchestration.manifest import Manifest, load_manifest
 from lake_assets.orchestration.readers import readers
 from lake_assets.orchestration.targets import mart_access_for, warehouse_for
-from lake_assets.project import contract_text, read_catalog, read_metrics
+from lake_assets.project import read_files
 from lake_assets.settings import Settings
+from lake_assets.stack.applied_files import write_applied
 from lake_assets.warehouse.marts import mart_schemas, write_dbt_sources
 
 
@@ -52,14 +53,15 @@ class BreakingChange(LakeError):
 def plan(settings: Settings) -> list[Step]:
     """Every step that `apply` would take, in order; empty when all is applied. Changes nothing.
 
-    Raises ContractError, BreakingChange, Unavailable.
+    A file that cannot be used is left out of it, see `unapplied`. Raises ContractError, BreakingChange, Unavailable.
     """
-    assets = read_catalog(settings)
     with Ledger(settings) as ledger:
-        contracts = ledger.contracts() if ledger.exists() else {}
-        changes = contract_changes(settings, assets, contracts)
-        steps = list(_contract_steps(settings, assets, contracts, changes))
-        remade = {name: _windows_to_remake(ledger, assets[name], changes.get(name), contracts) for name in assets}
+        applied = read_applied(ledger)
+        wanted = read_files(settings, applied)
+        assets = wanted.assets
+        changes = contract_changes(settings, wanted, applied)
+        steps = list(_contract_steps(settings, wanted, applied, changes))
+        remade = {name: _windows_to_remake(ledger, assets[name], changes.get(name), applied) for name in assets}
     connectors = _connectors(settings, assets)
     warehouse = warehouse_for(settings)
     steps += _raw_table_steps(settings, assets)
@@ -84,10 +86,7 @@ def plan(settings: Settings) -> list[Step]:
                 steps.append(Step("dbt", str(relative), "write"))
     closed = mart_access_for(settings).missing(mart_schemas(settings))
     steps += [Step("grant", schema, "grant", "analysts may read it") for schema in closed]
-    steps += [
-        Step(step.kind, step.name, step.action, step.detail)
-        for step in metric_steps(settings, read_metrics(settings, assets), assets)
-    ]
+    steps += [Step(step.kind, step.name, step.action, step.detail) for step in metric_steps(settings, wanted, applied)]
     steps += [
         Step("windows", name, "remake", f"{len(windows)} windows, {windows[0]} to {windows[-1]}")
         for name, windows in remade.items()
@@ -108,13 +107,14 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         ledger.ensure()
     if not steps:
         return []
-    assets = read_catalog(settings)
     warehouse = warehouse_for(settings)
     with Ledger(settings) as ledger, ledger.locked("apply"):
-        contracts = ledger.contracts()
-        changes = contract_changes(settings, assets, contracts)
-        remade = {name: _windows_to_remake(ledger, assets[name], changes.get(name), contracts) for name in assets}
-        ensure_token_key(assets.values(), (parse_contract(contracts[name], PurePath(name)) for name in contracts))
+        applied = read_applied(ledger)
+        wanted = read_files(settings, applied)
+        assets = wanted.assets
+        changes = contract_changes(settings, wanted, applied)
+        remade = {name: _windows_to_remake(ledger, assets[name], changes.get(name), applied) for name in assets}
+        ensure_token_key(assets.values(), applied.assets.values())
         on_progress("raw tables")
         ensure_raw_tables(settings, _raw_tables(assets))
         on_progress("topics")
@@ -131,23 +131,19 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         on_progress("dbt sources and grants")
         write_dbt_sources(settings, assets.values())
         mart_access_for(settings).ensure(mart_schemas(settings))
-        apply_metrics(settings, read_metrics(settings, assets), assets, on_progress)
+        apply_metrics(settings, wanted.metrics, assets, on_progress)
         for name, asset in assets.items():
             ledger.request(asset, remade[name])
-            ledger.save_contract(asset, contract_text(asset))
+            ledger.save_contract(asset, wanted.text(asset))
+        ledger.save_metrics({name: wanted.text(metric) for name, metric in wanted.metrics.items()})
+        write_applied(settings, wanted)
     return steps
 
 
-def contract_changes(
-    settings: Settings, assets: Mapping[str, Asset], contracts: Mapping[str, str]
-) -> dict[str, Change]:
+def contract_changes(settings: Settings, wanted: Catalog, applied: Catalog) -> dict[str, Change]:
     """How each applied asset's contract changed. Raises BreakingChange, with every sentence that explains it."""
-    changes: dict[str, Change] = {}
-    before: dict[str, Asset] = {}
-    for name, asset in assets.items():
-        if name in contracts:
-            old = parse_contract(contracts[name], PurePath(f"applied/{name}.yaml"))
-            changes[name], before[name] = compare(old, asset), old
+    assets, before = wanted.assets, applied.assets
+    changes = {name: compare(before[name], asset) for name, asset in assets.items() if name in before}
     refused = {name: change for name, change in changes.items() if not change.allowed}
     if refused:
         reasons = "; ".join(
@@ -155,9 +151,7 @@ def contract_changes(
             for name, change in refused.items()
         )
         broken = [
-            reader
-            for name, change in refused.items()
-            for reader in _readers(settings, {**assets, name: before[name]}, before[name], change)
+            reader for name, change in refused.items() for reader in _readers(settings, applied, before[name], change)
         ]
         raise BreakingChange(
             f"the change would break those who read the tables ({reasons}): undo it, and make it in a copy of the file "
@@ -178,46 +172,46 @@ def _next_versions(assets: Mapping[str, Asset], refused: Iterable[str]) -> str:
     return "; ".join(told)
 
 
-def _readers(settings: Settings, assets: Mapping[str, Asset], old: Asset, change: Change) -> list[str]:
+def _readers(settings: Settings, applied: Catalog, old: Asset, change: Change) -> list[str]:
     """Who would notice: of changed fields those that name them, of any other change all that read the asset."""
     paths = [difference.path.split(".") for difference in change.differences if difference.kind == "breaking"]
     fields = {path[1] for path in paths if path[0] == "fields"} if all(p[0] == "fields" for p in paths) else set[str]()
-    return readers(old, fields, load_manifest(settings), read_metrics(settings, assets).values())
+    return readers(old, fields, load_manifest(settings), applied.metrics.values())
 
 
 def _contract_steps(
-    settings: Settings, assets: Mapping[str, Asset], contracts: Mapping[str, str], changes: Mapping[str, Change]
+    settings: Settings, wanted: Catalog, applied: Catalog, changes: Mapping[str, Change]
 ) -> Iterator[Step]:
-    for name, asset in assets.items():
-        if name not in contracts:
-            beside = " and ".join(one.name for one in applied_versions(contracts, asset.dataset))
+    versions = by_dataset(applied.assets.values())
+    for name, asset in wanted.assets.items():
+        if name not in applied.assets:
+            beside = " and ".join(one.name for one in versions.get(asset.dataset, ()))
             told = f"version {asset.version}, {len(asset.fields)} fields"
             yield Step("contract", name, "create", f"{told}, beside {beside}" if beside else told)
-        elif contracts[name] != contract_text(asset):
+        elif applied.text(applied.assets[name]) != wanted.text(asset):
             change = changes[name]
             detail = "; ".join(d.sentence for d in change.differences) or "nothing about the data"
             yield Step("contract", name, "change", f"{change.kind}: {detail}")
-    gone = sorted(contracts.keys() - assets.keys())
+    missing = wanted.without_file(applied)
     manifest: Manifest | None = None
-    # Who reads the tables is worth a word, and a model with a mistake in it is no reason to apply nothing.
+    # Readers are worth a word; a dbt project that cannot be parsed is no reason to apply nothing.
     with suppress(LakeError):
-        manifest = load_manifest(settings) if gone else None
-    for name in gone:
-        old = parse_contract(contracts[name], PurePath(f"applied/{name}.yaml"))
-        reading = readers(old, (), manifest, ()) if manifest else []
+        manifest = load_manifest(settings) if missing else None
+    for name in missing:
+        reading = readers(applied.assets[name], (), manifest, ()) if manifest else []
         told = f"; it is read by {', '.join(reading)}" if reading else ""
-        detail = f"its file is gone: nothing is deleted, but it is no longer refreshed{told}"
-        yield Step("contract", name, "keep", detail)
+        yield Step("contract", name, "keep", f"its file is missing: it runs on as it was applied{told}")
 
 
-def _windows_to_remake(ledger: Ledger, asset: Asset, change: Change | None, contracts: Mapping[str, str]) -> list[str]:
+def _windows_to_remake(ledger: Ledger, asset: Asset, change: Change | None, applied: Catalog) -> list[str]:
     """Windows that a changed contract may judge otherwise.
 
     With a new major version all that the one before it has; after a breaking change that the contract allows, all that
     there are; otherwise those with rows in quarantine and those held back.
     """
     if change is None:
-        older = [one for one in applied_versions(contracts, asset.dataset) if one.major < asset.major]
+        versions = by_dataset(applied.assets.values()).get(asset.dataset, ())
+        older = [one for one in versions if one.major < asset.major]
         return [published.window for published in ledger.windows(older[-1])] if older else []
     if change.kind == "none":
         return []

@@ -33,16 +33,14 @@ class Backlog:
 
 
 def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
-    """The backlog of every applied asset, in order. Raises Unavailable when broker or Postgres do not answer."""
+    """The backlog of these assets, in order. Raises Unavailable when broker or Postgres do not answer."""
     with Ledger(settings) as ledger:
         if not ledger.exists():
             return []
-        applied = set(ledger.contracts())
-        chosen = [asset for asset in assets if asset.name in applied]
         # In this order what lands meanwhile is rather told twice than not at all: it is under way first, then queued.
-        behind = lags(settings, chosen, known_offsets(ledger, chosen))
-        observe(settings, ledger, chosen, ledger.cursors())
-        silent = silences(settings, chosen)
+        behind = lags(settings, assets, known_offsets(ledger, assets))
+        observe(settings, ledger, assets, ledger.cursors())
+        silent = silences(settings, assets)
         begun = {one.dataset: f"{one}; unless a process is at it: {one.command}" for one in unfinished(ledger)}
         queued = {(entry.asset, entry.window) for entry in ledger.pending()}
         return [
@@ -54,7 +52,7 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
                 silent.get(asset.name),
                 begun.get(asset.dataset),
             )
-            for asset, lag in zip(chosen, behind, strict=True)
+            for asset, lag in zip(assets, behind, strict=True)
         ]
 
 

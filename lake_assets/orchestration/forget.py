@@ -46,7 +46,6 @@ from lake_assets.ledger.removals import add_leftover_files, removed
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.retention import expire, settle_removals
 from lake_assets.orchestration.targets import erasure_for, warehouse_for
-from lake_assets.project import contract_text
 from lake_assets.settings import Settings
 from lake_assets.stores import scheme
 from lake_assets.warehouse.erasure import Erasure, HeldRow, Position, Positions
@@ -123,8 +122,6 @@ def wanted_fields(asset: Asset, keys: Sequence[str]) -> tuple[Wanted, ...]:
 
 def plan(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wanted]) -> Plan:
     """What the asset has of it now. Removes nothing. Raises LakeError, Unavailable."""
-    if ledger.contracts().get(asset.name) != contract_text(asset):
-        raise LakeError(f"the contract of {asset.name} is not the one that is applied: run 'lake apply' first.")
     with ledger.locked(f"dataset:{asset.dataset}"):
         settle_removals(settings, ledger, warehouse_for(settings), asset)
         return _plan(settings, ledger, asset, wanted)

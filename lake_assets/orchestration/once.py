@@ -18,6 +18,7 @@ from lake_assets.errors import LakeError
 from lake_assets.landing.connect import connector_status
 from lake_assets.landing.lag import lags
 from lake_assets.landing.topics import offsets
+from lake_assets.ledger.applied import applied_catalog, read_applied
 from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.orchestration.audit import audit
@@ -28,7 +29,7 @@ from lake_assets.orchestration.partitions import add_windows
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.sensors import Graph, raw_events, request_for
 from lake_assets.orchestration.targets import mart_access_for
-from lake_assets.project import read_catalog
+from lake_assets.orchestration.unapplied import Unapplied, unapplied
 from lake_assets.settings import Settings
 from lake_assets.warehouse.marts import mart_schemas
 
@@ -43,7 +44,7 @@ _STALLED_SECONDS = 60.0
 @dataclass(slots=True)
 class RunReport:
     """What one `lake run` did. Windows are by asset name; `failed` holds the steps that failed, by name, `closed` the
-    marts' schemas that analysts may not read yet."""
+    marts' schemas that analysts may not read yet, `unapplied` what is in files only."""
 
     waited_seconds: float = 0.0
     under_way: int = 0
@@ -52,6 +53,7 @@ class RunReport:
     marts: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    unapplied: Unapplied = field(default_factory=Unapplied)
 
 
 def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunReport:
@@ -59,11 +61,12 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
 
     Raises LakeError when nothing is applied, Unavailable when a part does not answer.
     """
-    assets = read_catalog(settings)
     report = RunReport()
     with Ledger(settings) as ledger:
         if not ledger.exists():
             raise LakeError("nothing is applied yet: run 'lake apply' first.")
+        applied = read_applied(ledger)
+        assets = applied.assets
         report.under_way, report.waited_seconds = _wait_until_landed(settings, ledger, assets, on_progress)
         before = ledger.cursors()
         landed, _ = observe(settings, ledger, list(assets.values()), before)
@@ -79,6 +82,7 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
         _make_stale_marts(settings, instance, assets, report, on_progress)
     if report.marts:
         report.closed = mart_access_for(settings).missing(mart_schemas(settings))
+    report.unapplied = unapplied(settings, applied)
     with Ledger(settings) as ledger:
         left = {(entry.asset, entry.window) for entry in ledger.pending(list(assets))}
         # A window that changed for two reasons is in the queue twice.
@@ -182,7 +186,7 @@ def _instance(settings: Settings) -> dg.DagsterInstance:
 
 @cache
 def _definitions(settings: Settings) -> dg.Definitions:
-    return build_definitions(settings)
+    return build_definitions(settings, applied_catalog(settings))
 
 
 def _graph(settings: Settings) -> Graph:

@@ -13,7 +13,6 @@ from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.orchestration.targets import warehouse_for
-from lake_assets.project import contract_text
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -65,13 +64,11 @@ def select(settings: Settings, asset: Asset, code: str | None, window: str | Non
     """The windows with rows in quarantine that match all that is given, as of now. Changes nothing.
 
     `where` is a condition in SQL, see `matching`. Without `code` and `where`, windows that are held back belong to it.
-    Raises LakeError when the contract is not the applied one or `where` is no condition, Unavailable.
+    Raises LakeError when `where` is no condition, Unavailable.
     """
     with Ledger(settings) as ledger:
         if not ledger.exists():
             raise LakeError("nothing is applied yet: run 'lake apply' first.")
-        if ledger.contracts().get(asset.name) != contract_text(asset):
-            raise LakeError(f"the contract of {asset.name} is not the one that is applied: run 'lake apply' first.")
         known = [entry.window for entry in ledger.windows(asset, window) if entry.quarantined]
         held = {entry.window for entry in ledger.held_back(asset) if window in (None, entry.window)}
     quarantined = warehouse_for(settings).rows(

@@ -17,7 +17,7 @@ from lake_assets.compile.agreement import differences, staging_rows
 from lake_assets.compile.metric_sink import Database, metric_sinks
 from lake_assets.compile.metric_tables import metric_statements
 from lake_assets.compile.metric_topics import metric_topics
-from lake_assets.project import read_catalog, read_metrics
+from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, load_settings
 from tests.stream.examples import METRIC, metric, orders
 
@@ -33,7 +33,7 @@ def problems(text: str) -> str:
 
 def test_the_example_metric_of_the_project_is_read() -> None:
     settings = load_settings()
-    found = read_metrics(settings, read_catalog(settings))["sales_by_region"]
+    found = read_files(settings).metrics["sales_by_region"]
     assert (found.window, found.lateness) == (timedelta(minutes=1), timedelta(minutes=2))
     assert [(m.name, m.function, m.scale) for m in found.measures] == [
         ("orders", "count", 0), ("quantity", "sum", 0), ("amount", "sum", 2),

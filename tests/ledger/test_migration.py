@@ -60,6 +60,8 @@ def test_versions_that_a_column_told_apart_get_names_of_their_own(stack: Setting
             session.execute(NAME_VERSIONS)
             session.execute(LEDGER_DDL)
             assert sorted(ledger.contracts()) == ["a", "a_v2", "b"]
+            session.execute("drop table ledger.metric")
+            assert ledger.metrics() == {}
             assert _all(session, "select asset from ledger.window order by 1") == [("a",), ("a_v2",), ("b",)]
             assert _all(session, "select asset from ledger.window_partition") == [("a_v2",)]
             assert [entry.asset for entry in ledger.pending()] == ["a_v2", "b"]

@@ -421,7 +421,7 @@ def test_it_is_done_each_night_and_the_event_says_what(visits: Visits) -> None:
 def test_the_command_says_what_it_wrote_together_and_asks_no_checksum_for_it(
     visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LAKE_CATALOG", str(visits.path.parent.parent))
+    visits.alone()
     found = CliRunner().invoke(command, [], catch_exceptions=False)
     assert f"{visits.asset.name}: {MIN_FILES} small files of 1 windows are 1 now, of " in found.stderr
     assert "There is nothing to remove." in found.stdout

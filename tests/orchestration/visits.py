@@ -90,6 +90,17 @@ class Visits:
         with Ledger(self.settings) as ledger:
             ledger.save_contract(self.asset, self.path.read_text("utf-8"))
 
+    def take_away(self) -> None:
+        """Remove what is applied of it: commands for all assets are about others from now on."""
+        with Ledger(self.settings) as ledger:
+            ledger.connection.execute("delete from ledger.contract where asset = %s", (self.asset.name,))
+
+    def alone(self) -> "Visits":
+        """Remove what other tests have applied on this lake."""
+        with Ledger(self.settings) as ledger:
+            ledger.connection.execute("delete from ledger.contract where asset <> %s", (self.asset.name,))
+        return self
+
     def beside(self, old: str = "", new: str = "") -> "Visits":
         """The next major version of the contract, changed, as an asset on the same raw table; applied."""
         following = self.asset.major + 1
