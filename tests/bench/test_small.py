@@ -32,7 +32,7 @@ def figures_of(name: str, path: Path, *more: str) -> list[Figures]:
 def scripts() -> set[str]:
     """The modules of bench/ that can be run, without the one that runs all."""
     paths = (PROJECT / "bench").glob("*.py")
-    return {path.stem for path in paths if "def main(" in path.read_text("utf-8")} - {"all", "stream_faults"}
+    return {path.stem for path in paths if "def main(" in path.read_text("utf-8")} - {"all"}
 
 
 def test_every_bench_has_a_full_and_a_small_size() -> None:
