@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from bench import repair
 from bench.all import FULL, SMALL, document
 from bench.figures import Figures, in_turns, read_figures
 from bench.sales import Outcome, OutputsDiffer, require_equal
 from lake_assets.settings import PROJECT, Settings
+from tests.stack.warm import run_lake
 from tests.stack.worker import remove_connectors
 
 # Those that need Dagster, or the marts of the examples, and are measured where tests have them.
@@ -22,6 +24,12 @@ ALONE = {"publish", "spark"}
 def servers(stack: Settings) -> Generator[Settings]:
     yield stack
     remove_connectors(stack, "raw-bench", "metric-bench")
+
+
+@pytest.fixture(autouse=True)
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long a command of so few rows takes to start says nothing."""
+    monkeypatch.setattr(repair, "start", run_lake)
 
 
 def figures_of(name: str, path: Path, *more: str) -> list[Figures]:
