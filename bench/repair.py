@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -48,11 +48,15 @@ def events(count: int, days: int) -> list[bytes]:
     return [json.dumps({"reading": n, "read_at": times[n % days]}).encode() for n in range(count)]
 
 
+def start(args: Sequence[str], environment: Mapping[str, str]) -> "subprocess.CompletedProcess[bytes]":
+    line = [str(Path(sys.executable).parent / "lake"), *args]
+    return subprocess.run(line, capture_output=True, check=False, env=environment)
+
+
 def command(*args: str) -> tuple[float, str]:
     """Seconds and output of a `lake` command, which must succeed."""
     began = time.perf_counter()
-    line = [str(Path(sys.executable).parent / "lake"), *args]
-    done = subprocess.run(line, capture_output=True, check=False, env=os.environ)
+    done = start(args, os.environ)
     took = time.perf_counter() - began
     assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
     return took, done.stdout.decode()

@@ -13,6 +13,7 @@ from lake_assets.settings import Settings, load_settings
 from lake_assets.stack import postgres
 from lake_assets.stack.lifecycle import down, up
 from tests.results.seconds import longest_first
+from tests.stack import spark_archive
 from tests.stack.servers import needs_server, no_servers, starts_server
 from tests.stack.worker import CREDENTIALS, SMOKE
 
@@ -35,6 +36,7 @@ def pytest_configure() -> None:
     restore_signals()
     os.environ.setdefault("JAVA_TOOL_OPTIONS", JVM)
     postgres.CONFIG += POSTGRES
+    spark_archive.use()
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` is looked at

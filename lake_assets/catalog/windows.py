@@ -39,10 +39,10 @@ def window_path(key: str) -> str:
 
 
 def windows_between(low: datetime, high: datetime, size: WindowSize) -> list[str]:
-    """The windows that hold an instant of `low` <= instant < `high`, in order of time."""
+    """Return the windows that hold an instant of `low` <= instant < `high`, in order; none when no instant is."""
     found: list[str] = []
     start = window_start(window_key(low, size), size)
-    while start < high:
+    while low < high and start < high:
         found.append(window_key(start, size))
         start = window_end(found[-1], size)
     return found

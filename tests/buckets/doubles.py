@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +40,7 @@ def s3(at: Path, seconds: float = 0.0) -> Generator[Bucket]:
     """moto's server, whose objects are in its memory, and which takes so long to think about each request."""
     address = f"http://127.0.0.1:{(port := free_port())}"
     command = (sys.executable, "-m", "tests.buckets.slow_moto", str(seconds), "-H", "127.0.0.1", "-p", str(port))
-    with server(at, command):
-        answers(f"{address}/moto-api/")
+    with server(at, command, lambda _: answers(f"{address}/moto-api/")):
         requests.put(f"{address}/lake", timeout=60).raise_for_status()
         yield Bucket("s3://lake", {"AWS_ENDPOINT_URL_S3": address, "AWS_REGION": "us-east-1", **CREDENTIALS})
 
@@ -56,8 +55,7 @@ def gs(at: Path) -> Generator[Bucket]:
         *("-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-public-host", f"127.0.0.1:{port}"),
         *("-external-url", address, "-backend", "filesystem", "-filesystem-root", str(at / "objects")),
     )
-    with server(at, (str(binary), *options)):
-        answers(f"{address}/storage/v1/b")
+    with server(at, (str(binary), *options), lambda _: answers(f"{address}/storage/v1/b")):
         requests.post(f"{address}/storage/v1/b", json={"name": "lake"}, timeout=60).raise_for_status()
         yield Bucket("gs://lake", {"STORAGE_EMULATOR_HOST": address, "GOOGLE_CLOUD_PROJECT": "double"})
 
@@ -69,14 +67,13 @@ def hdfs(at: Path) -> Generator[Bucket]:
     classes = os.pathsep.join(f"{jars / part}/*" for part in ("doubles/hdfs", "plugins/iceberg"))
     main, port = Path(__file__).with_name("Hdfs.java"), free_port()
     command = (find_java(), "-Xmx256m", "-cp", classes, str(main), str(at / "blocks"), str(port))
-    with server(at, command) as log:
-        wait_until(lambda: "ready" in log.read_text("utf-8"))
+    with server(at, command, lambda log: "ready" in log.read_text("utf-8")):
         yield Bucket(f"hdfs://127.0.0.1:{port}/lake", {})
 
 
 @contextmanager
-def server(at: Path, command: Sequence[str]) -> Generator[Path]:
-    """Runs it and yields its log; ended afterwards."""
+def server(at: Path, command: Sequence[str], is_ready: Callable[[Path], bool]) -> Generator[None]:
+    """Run it until the block ends, which begins when it is ready. Fail at once when it ends before."""
     at.mkdir(parents=True, exist_ok=True)
     log = at / "log"
     with log.open("wb") as sink:
@@ -84,20 +81,19 @@ def server(at: Path, command: Sequence[str]) -> Generator[Path]:
             command, stdout=sink, stderr=subprocess.STDOUT, env={**os.environ, **CREDENTIALS}, cwd=PROJECT
         )
     try:
-        yield log
+        wait_until(lambda: process.poll() is not None or is_ready(log))
+        assert process.poll() is None, log.read_text("utf-8")[-2000:]
+        yield
     finally:
         process.kill()
         process.wait()
 
 
-def answers(url: str) -> None:
-    def answered() -> bool:
-        try:
-            return requests.get(url, timeout=60).ok
-        except requests.ConnectionError:
-            return False
-
-    wait_until(answered)
+def answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=60).ok
+    except requests.ConnectionError:
+        return False
 
 
 def free_port() -> int:

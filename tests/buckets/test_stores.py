@@ -32,7 +32,9 @@ def test_s3_without_a_region_says_which_variable_to_set(monkeypatch: pytest.Monk
         store_of("s3://lake")
 
 
-@pytest.mark.parametrize("scheme", DOUBLES)
+@pytest.mark.parametrize(
+    "scheme", [pytest.param(scheme, marks=[pytest.mark.server] if scheme == "hdfs" else []) for scheme in DOUBLES]
+)
 def test_files_are_written_read_and_removed_in_every_bucket(
     scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from lake_assets.catalog.csv_dialect import SampleError
+from lake_assets.catalog.date_shapes import date_shape
 from lake_assets.catalog.infer import Inferred, infer
 from lake_assets.catalog.model import Asset, Field
 from lake_assets.catalog.parse import parse_contract
@@ -248,6 +249,22 @@ def test_numbers_are_dates_only_where_name_or_range_says_so(name: str, value: in
     assert column([value, value], name)[0].format == format_
 
 
+def test_compact_days_that_may_be_months_are_told() -> None:
+    assert "may be day first" in column([10112018, 10122018], "order_date")[1]
+    assert "first:" not in column([10112018, 10142018], "order_date")[1]
+
+
+def test_twelve_in_the_morning_is_midnight() -> None:
+    assert instant_at("12:30 AM") == datetime(2026, 1, 13, 0, 30, tzinfo=UTC)
+    assert instant_at("12:30 PM") == datetime(2026, 1, 13, 12, 30, tzinfo=UTC)
+
+
+def instant_at(clock: str) -> datetime | None:
+    """The instant of this time of the 13th of January 2026."""
+    shape = date_shape({f"1/13/2026 {clock}": 1}, "at")
+    return shape and shape.first
+
+
 @pytest.mark.parametrize(
     "values", [["1.2.10", "1.3.12"], ["10-11-2", "10-11-12"], ["2012-13", "2013-14"], ["4.11", "5.12"]]
 )
@@ -306,6 +323,7 @@ def test_the_time_of_sending_is_proposed_where_a_file_has_no_time() -> None:
         (timedelta(days=1), 40, "month", "; window: a month, since the sample has 1 rows a day on 40 days"),
         (timedelta(days=1), 31, "day", ""),
         (timedelta(minutes=5), 11_520, "month", "; window: a month, since the sample has 288 rows a day on 40 days"),
+        (timedelta(seconds=86), 32_100, "day", ""),
         (timedelta(milliseconds=120), 61_000, "hour", "; window: an hour, since the sample has 20333 rows an hour"),
     ],
 )
@@ -401,6 +419,8 @@ def test_the_event_time_is_when_it_happened_and_not_a_later_change() -> None:
     data = "updated_at,birth_date,created_at\n" + "2026-02-01T00:00:00Z,1980-01-01,2026-01-01T00:00:00Z\n" * 3
     assert inferred_asset(data)[0].event_time == "created_at"
     assert inferred_asset(data, "updated_at")[0].event_time == "updated_at"
+    # Where both names say as little of an event, too.
+    assert inferred_asset(data.replace("created_at", "read_at"))[0].event_time == "read_at"
 
 
 def test_days_serve_as_event_time_when_there_is_nothing_finer() -> None:

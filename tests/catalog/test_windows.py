@@ -17,6 +17,7 @@ MOMENT = timedelta(microseconds=1)
         (DAY, DAY + timedelta(days=2) + MOMENT, ["2026-02-01", "2026-02-02", "2026-02-03"]),
         (DAY - MOMENT, DAY, ["2026-01-31"]),
         (DAY, DAY, []),
+        (DAY + MOMENT, DAY + MOMENT, []),
     ],
 )
 def test_a_span_ends_before_its_upper_bound(low: datetime, high: datetime, windows: list[str]) -> None:

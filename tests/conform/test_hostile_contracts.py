@@ -67,7 +67,7 @@ def judged(asset: Asset, key: str, values: list[str], folder: Path) -> tuple[lis
     return [door for (door,) in good], bad
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(allowed="'; drop table judged; --", key="'], 'x')--", description="{{ env_var('HOME') }}")
 @example(allowed="a', 'b", key='door"}', description="*/ {% raw %}")
 @given(allowed=TEXTS, key=TEXTS, description=TEXTS)

@@ -170,7 +170,7 @@ def _untimed(row: dict[str, Any]) -> str:
     "each row is good, quarantined or a duplicate, the same on both",
 )
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )  # fmt: skip
 @given(case=cases())
 def test_both_engines_make_the_same_of_any_payloads_under_any_contract(

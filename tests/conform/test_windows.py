@@ -179,7 +179,7 @@ HOSTILE = st.one_of(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(HOSTILE, min_size=1, max_size=20))
 def test_whatever_arrives_every_row_is_good_quarantined_or_a_duplicate(
     conform_records: Conform, payloads: list[bytes | None]

@@ -66,7 +66,7 @@ class Lake:
     def cold(self) -> "Lake":
         """The same lake whose commands are started as its user starts them, imports and all.
 
-        That takes seconds: the commands of `test_own_file.py`, `lake status` and `lake up` are started so.
+        That takes seconds: `test_own_file.py` starts its commands so, and `test_changes.py` compares the two.
         """
         return replace(self, warm=False)
 

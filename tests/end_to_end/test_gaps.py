@@ -78,3 +78,13 @@ def test_transaction_markers_and_aborted_records_are_no_gaps(lake: Lake) -> None
     (partition,) = audit["partitions"]
     # Six committed records; three aborted ones and two markers lie below the last of them.
     assert (partition["landed"], partition["no_record"], partition["under_way"]) == (6, 5, 0)
+    # What stands in an open transaction may still become records: it is not noted as empty.
+    producer.begin_transaction()
+    for place in range(3):
+        producer.produce("plant.signals", reading(9 + place), timestamp=1772359200000)
+    producer.flush()
+    assert lake.audit("signals")["partitions"] == [{**partition, "end": partition["end"] + 3}]
+    producer.commit_transaction()
+    lake.ok("run")
+    (after,) = lake.audit("signals")["partitions"]
+    assert (after["landed"], after["no_record"], after["under_way"], after["gaps"]) == (9, 6, 0, [])

@@ -11,7 +11,7 @@ import pytest
 from lake_assets.demo.generator import generate
 from lake_assets.settings import PROJECT
 from tests.end_to_end.conftest import Lake
-from tests.stack.conditions import wait_until
+from tests.stack.conditions import COMMAND_SECONDS, wait_until
 from tests.stack.worker import remove_connectors
 
 END = datetime(2026, 7, 1, tzinfo=UTC)
@@ -66,7 +66,7 @@ def agreed(lake: Lake, asset: str) -> dict[str, object]:
     def found() -> dict[str, object]:
         return lake("audit", asset, "--json").json[0]["metrics"][0]
 
-    wait_until(lambda: not found()["waiting"] and arrived(lake))
+    wait_until(lambda: not found()["waiting"] and arrived(lake), every=COMMAND_SECONDS)
     return found()
 
 

@@ -18,6 +18,8 @@ from tests.faults.exactness import Prefixes
 from tests.faults.traffic import PARTITIONS, SALES, TAPS
 
 _PAUSE_SECONDS = 0.2
+# To read all of staging takes a core for a moment.
+_STAGING_PAUSE_SECONDS = 0.5
 _STAGING = """\
 select 'ASSET', _window, _kafka_partition, count(*), max(_offset), sum(NUMBER)::bigint, 0, -1
 from lake.ASSET_staging.ASSET group by all
@@ -88,11 +90,11 @@ class Onlooker:
         """Connect, and look again and again."""
         raise NotImplementedError
 
-    def _each(self, look: Callable[[], None]) -> None:
+    def _each(self, look: Callable[[], None], pause: float = _PAUSE_SECONDS) -> None:
         while not self._over.is_set():
             look()
             self.looks += 1
-            self._over.wait(_PAUSE_SECONDS)
+            self._over.wait(pause)
 
     def unexplained(self, outages: Iterable[tuple[float, float]]) -> list[str]:
         """The errors that came while the server was there."""
@@ -111,7 +113,7 @@ class StagingReader(Onlooker):
 
     def _session(self) -> None:
         with connect(self._settings, read_only=True, serving=False) as session:
-            self._each(lambda: self._look(session))
+            self._each(lambda: self._look(session), _STAGING_PAUSE_SECONDS)
 
     def _look(self, session: duckdb.DuckDBPyConnection) -> None:
         for asset, number in ((SALES, "quantity"), (TAPS, "step")):

@@ -26,7 +26,7 @@ from tests.faults.traffic import TAPS_SQL, TAPS_YAML, Sender, taps_contract
 from tests.stack.conditions import wait_until
 from tests.stack.servers import starts_server
 
-SECONDS = float(os.environ.get("KILL_SECONDS", "90"))
+SECONDS = float(os.environ.get("KILL_SECONDS", "60"))
 SEED = int(os.environ.get("KILL_SEED", Random().randrange(1_000_000)))
 # Until every part and every command was killed once, on a machine that has other things to do.
 FIRST_ROUND_SECONDS = 180

@@ -15,7 +15,7 @@ from tests.buckets.conftest import copy_contracts
 from tests.end_to_end.conftest import Lake
 from tests.faults.folders import small
 from tests.faults.sales import landed, send
-from tests.stack.conditions import wait_until
+from tests.stack.conditions import COMMAND_SECONDS, wait_until
 from tests.stack.servers import starts_server
 
 
@@ -71,7 +71,7 @@ def test_a_disk_full_of_logs_stops_everything_and_costs_nothing(lake: Lake) -> N
     log.unlink()
     wait_until(lambda: [part for part in status() if part.health] == [])
     send(lake, (f"after{n}" for n in range(500)))
-    wait_until(lambda: lake("run").code == 0)
+    wait_until(lambda: lake("run").code == 0, every=COMMAND_SECONDS)
     landed(lake)
     orders = "select count(distinct order_id) as n from sales_staging.sales"
     assert lake.staging(orders) == [{"n": 1_000}]

@@ -21,8 +21,8 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 SALES, TAPS = "sales", "taps"
 TOPICS = {SALES: "shop.sales", TAPS: "web.taps"}
 # Events a second, and the seconds of event time between two: a day of sales takes 30 s, an hour of taps 4 s.
-RATES = {SALES: 1_200, TAPS: 800}
-_STEPS = {SALES: timedelta(seconds=2.4), TAPS: timedelta(seconds=1.125)}
+RATES = {SALES: 600, TAPS: 400}
+_STEPS = {SALES: timedelta(seconds=4.8), TAPS: timedelta(seconds=2.25)}
 # What a late event is behind those beside it; the sales' metric has closed a window after half a day.
 _LATE = {SALES: timedelta(days=2), TAPS: timedelta(hours=3)}
 WINDOWS = {SALES: timedelta(days=1), TAPS: timedelta(hours=1)}

@@ -37,7 +37,13 @@ def apply(settings: Settings, *assets: Asset, domain: str | None = None) -> None
 
 
 def wait_for_rows(settings: Settings, asset: Asset, count: int) -> None:
-    wait_until(lambda: sum(window_rows(settings, asset).values()) >= count)
+    """Return when so many rows are in raw; fail when there are more."""
+    wait_until(lambda: row_count(settings, asset) >= count)
+    assert row_count(settings, asset) == count
+
+
+def row_count(settings: Settings, asset: Asset) -> int:
+    return sum(window_rows(settings, asset).values())
 
 
 def read_raw(settings: Settings, asset: Asset) -> list[Record]:

@@ -69,6 +69,15 @@ def test_a_time_that_the_broker_or_connect_refuses_is_replaced_by_now() -> None:
     assert read(at(datetime(1990, 1, 1, tzinfo=UTC)))[2] is None
 
 
+def test_what_was_in_the_future_is_taken_once_its_time_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    long_running = envelope_reader(example_asset("leads"))
+    event = at(datetime.now(UTC) + timedelta(hours=2))
+    assert long_running(event)[2] == "in_future"
+    later = time.time() + 2 * 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert long_running(event)[2] is None
+
+
 def test_a_broken_byte_beside_key_and_time_does_not_matter() -> None:
     assert read(b'{"id": "a", "x": "\xff\xfe", "at": "' + AT.encode() + b'"}') == (b"a", AT_MS, None)
 

@@ -94,6 +94,9 @@ def test_a_lone_event_with_a_list_stays_one(tmp_path: Path) -> None:
         assert events_of(tmp_path / name) == [event]
     (tmp_path / "x.jsonl").write_bytes(b'{"data": [{"a": 1}, {"a": 2}]}\n')
     assert len(events_of(tmp_path / "x.jsonl")) == 1
+    # Which of two lists has the events, nobody can say.
+    (tmp_path / "x.json").write_bytes(b'{"data": [{"a": 1}], "rows": [{"b": 1}]}')
+    assert values_of(tmp_path / "x.json") == [{"data": [{"a": 1}], "rows": [{"b": 1}]}]
 
 
 def test_broken_json_lines_are_passed_on_to_be_judged(tmp_path: Path) -> None:
@@ -109,6 +112,7 @@ def table() -> pa.Table:
         {
             "id": pa.array([Decimal(1), Decimal(2)], pa.decimal128(10, 0)),
             "price": pa.array([Decimal("1.50"), None], pa.decimal128(38, 2)),
+            "fee": pa.array([Decimal("0.25"), Decimal(1)], pa.decimal128(10, 2)),
             "at": pa.array([1_000_000_001, None], pa.timestamp("ns")),
             "kind": pa.array(["a", "b"]).dictionary_encode(),
             "x": pa.array([float("nan"), 0.1]),
@@ -130,8 +134,16 @@ def test_rows_of_parquet_and_arrow_are_events(tmp_path: Path, kind: str) -> None
             writer.write_table(table())
         path.write_bytes(gzip.compress(sink.getvalue()) if kind.endswith("gz") else sink.getvalue())
     assert values_of(path) == [
-        {"id": 1, "price": "1.50", "at": "1970-01-01T00:00:01", "kind": "a", "x": None, "nested": {"y": [1]}},
-        {"id": 2, "price": None, "at": None, "kind": "b", "x": 0.1, "nested": None},
+        {
+            "id": 1,
+            "price": "1.50",
+            "fee": "0.25",
+            "at": "1970-01-01T00:00:01",
+            "kind": "a",
+            "x": None,
+            "nested": {"y": [1]},
+        },
+        {"id": 2, "price": None, "fee": "1.00", "at": None, "kind": "b", "x": 0.1, "nested": None},
     ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pyarrow.parquet as pq
 import pytest
-from pyarrow.fs import FileSelector
+from pyarrow.fs import FileInfo, FileSelector
 
 from lake_assets.bucket import opened
 from lake_assets.landing.files import files, window_rows
@@ -20,7 +20,7 @@ from lake_assets.orchestration.forget import Plan, forget, plan, wanted_fields
 from lake_assets.orchestration.retention import settle_removals
 from lake_assets.orchestration.targets import erasure_for
 from lake_assets.settings import Settings
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.orchestration.visits import State, Visits, make_visits, visit
 
 # Where a process may die, and whether before the step or after it: what is the same on every target, and what is not.
 STEPS = [("rewrite_without", True), ("rewrite_without", False), ("expire", True), ("set_counts", False)]
@@ -34,6 +34,7 @@ class Killed(BaseException):
 def with_a_person(settings: Settings, folder: Path) -> Visits:
     """The person has a good event and a repeat of it on the first, and one in quarantine on the second."""
     made = make_visits(settings, folder)
+    made.older = states(settings.bucket)
     who = person(made)
     made.land(visit(1, 1), visit(who, 1), visit(2, 1, "south"), visit(3, 2), visit(who, 2, "south"), visit(4, 3))
     made.land(visit(who, 1, minute=5), visit(5, 1))
@@ -84,12 +85,22 @@ def problems(visits: Visits) -> list[str]:
     return [problem for one in audited(visits).values() for problem in one.problems]
 
 
-def files_holding(bucket: str, text: str) -> list[str]:
-    """Every file of a bucket that has the text in a value or in a footer."""
+def states(bucket: str) -> frozenset[State]:
+    """The files of a bucket as they are."""
+    system, root = opened(bucket)
+    return frozenset(map(_state, system.get_file_info(FileSelector(root, recursive=True))))
+
+
+def _state(file: FileInfo) -> State:
+    return file.path, file.mtime_ns, file.size
+
+
+def files_holding(bucket: str, text: str, older: frozenset[State] = frozenset()) -> list[str]:
+    """Every file of a bucket that has the text in a value or in a footer; of those only that are not `older`."""
     system, root = opened(bucket)
     found: list[str] = []
     for file in system.get_file_info(FileSelector(root, recursive=True)):
-        if file.is_file:
+        if file.is_file and _state(file) not in older:
             with system.open_input_stream(file.path) as stream:
                 content = stream.read()
             rows = pq.ParquetFile(BytesIO(content)).read().to_pylist() if content.startswith(b"PAR1") else []
@@ -99,8 +110,8 @@ def files_holding(bucket: str, text: str) -> list[str]:
 
 
 def holding(visits: Visits, text: str) -> list[str]:
-    """Every file of the bucket that has the text, and every table of the warehouse and of the lake's Postgres."""
-    found = files_holding(visits.settings.bucket, text)
+    """Every file that has the text and came since the test began, and every table of the warehouse and of Postgres."""
+    found = files_holding(visits.settings.bucket, text, visits.older)
     found += [table for table in ("staging", "quarantine") if text in str(visits.rows("*", table == "quarantine"))]
     with psycopg.connect(visits.settings.postgres.conninfo("lake")) as connection:
         tables = connection.execute(

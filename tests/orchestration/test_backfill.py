@@ -92,6 +92,14 @@ def test_a_window_that_fails_a_check_is_held_back_and_the_others_go_on(visits: V
     assert loaded(visits) == before
 
 
+def test_what_is_published_after_a_backfill_has_ended_is_no_part_of_it(visits: Visits) -> None:
+    visits.apply("    properties:", "    quality: [{metric: rowCount, mustBeLessThan: 2}]\n    properties:")
+    assert list(run(visits).held_back) == ["2026-02-01"]
+    visits.apply("mustBeLessThan: 2", "mustBeLessThan: 20")
+    assert [output.window for output in visits.remake("2026-02-01").published] == ["2026-02-01"]
+    assert plan_undo(visits.settings, visits.asset) == Undo(("2026-02-02", "2026-02-03"), {})
+
+
 @pytest.mark.fault("a backfill is killed in the middle", "started again, it makes what is left")
 def test_killed_in_the_middle_and_started_again_it_makes_what_is_left(visits: Visits) -> None:
     judge_strictly(visits)

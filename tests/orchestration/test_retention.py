@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,7 +18,7 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removals import Removed, removed
 from lake_assets.ledger.why import verdict
 from lake_assets.orchestration import retention
-from lake_assets.orchestration.retention import Plan, expire, maintain, plan
+from lake_assets.orchestration.retention import Plan, expire, maintain, plan, settle_removals
 from lake_assets.settings import Settings
 from lake_assets.warehouse.ducklake import DuckLake
 from tests.orchestration.visits import Visits, make_visits, visit
@@ -224,6 +225,30 @@ def test_a_process_that_dies_between_two_steps_leaves_the_accounts_right(
     confirm(visits)
     assert window_rows(visits.settings, visits.asset) == {"2026-02-15": 2}
     assert len(raw_files(visits)) == 1
+    assert problems(visits) == []
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_process_that_dies_at_a_tables_removal_leaves_the_accounts_right(
+    visits: Visits, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    keep(visits, "staging")
+    real = DuckLake.remove_windows
+
+    def die(*args: Any) -> None:
+        if not before:
+            real(*args)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DuckLake, "remove_windows", die)
+        with pytest.raises(Killed):
+            confirm(visits)
+    with Ledger(visits.settings) as ledger:
+        settle_removals(visits.settings, ledger, DuckLake(visits.settings), visits.asset)
+    assert problems(visits) == []
+    confirm(visits)
+    assert visits.staged() == ["v150"]
     assert problems(visits) == []
 
 

@@ -64,13 +64,19 @@ def visit(number: int, day: int, door: str = "north", guests: object = 1, minute
     return json.dumps({"visit_id": f"v{number}", "door": door, "guests": guests, "came_at": came_at}).encode()
 
 
+# A file's path, when it was written (in nanoseconds) and its size.
+State = tuple[str, int | None, int | None]
+
+
 @dataclass
 class Visits:
-    """One asset with its tables, and raw rows that are put there by hand instead of by Kafka Connect."""
+    """One asset with its tables, and raw rows that are put there by hand instead of by Kafka Connect. `older` are files
+    of the bucket that were there before its own, where a test has looked."""
 
     settings: Settings
     path: Path
     landed: int = 0
+    older: frozenset[State] = frozenset()
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property

@@ -136,7 +136,7 @@ def hostile(draw: st.DrawFn) -> bytes | None:
     return encoded
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(hostile(), max_size=12))
 def test_every_record_is_good_or_refused_and_neighbours_change_nothing(payloads: Sequence[bytes | None]) -> None:
     together = JUDGE.judge(payloads)

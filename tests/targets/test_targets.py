@@ -17,7 +17,7 @@ from tests.buckets.doubles import Bucket
 from tests.end_to_end.conftest import Lake
 from tests.marts.cloud_lakes import CLOUDS
 from tests.orchestration.forgetting import files_holding
-from tests.stack.conditions import wait_until
+from tests.stack.conditions import COMMAND_SECONDS, wait_until
 from tests.stack.worker import SMOKE, ask
 from tests.targets.account import in_account
 
@@ -164,10 +164,10 @@ def test_a_metric_equals_staging_also_of_events_that_were_sent_again_after_their
     command = [sys.executable, "-m", "stream_app", name]
     with subprocess.Popen(command, env=dict(lake.environment), cwd=PROJECT) as counting:
         try:
-            wait_until(lambda: not agreement()["waiting"])
+            wait_until(lambda: not agreement()["waiting"], every=COMMAND_SECONDS)
             send(lake, "sales", b"\n".join(generate("sales", ROWS["sales"], SEED, END, DAYS)))
             lake.ok("run")
-            wait_until(lambda: not agreement()["waiting"])
+            wait_until(lambda: not agreement()["waiting"], every=COMMAND_SECONDS)
             found = agreement()
         finally:
             counting.kill()
