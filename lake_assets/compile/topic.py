@@ -11,6 +11,11 @@ MAX_AHEAD_MS = 3_600_000
 # 55 years. Kafka takes time stamps before 1970, but Kafka Connect fails at the first one, and with it the whole domain;
 # this refuses it at the producer instead.
 MAX_AGE_MS = 1_750_000_000_000
+# An event that is older has the time of sending as its time stamp and its own time in this header, in milliseconds
+# after 1970 as a decimal text. Raw tables are cut by it, as Envelope.java reads it.
+EVENT_TIME_HEADER = "lake-event-time"
+# 0001-01-01: no engine and no window has a time before it.
+YEAR_ONE_MS = -62_135_596_800_000
 
 
 @dataclass(frozen=True, slots=True)

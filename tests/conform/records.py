@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,6 @@ ORDERS = Asset(
     ),
     key=("order_id",),
     event_time="ordered_at",
-    start=date(2026, 1, 1),
     topic="shop.orders",
 )
 
