@@ -108,7 +108,8 @@ class Visits:
             pieces: dict[int, list[Record]] = {}
             for payload in payloads:
                 at = datetime.fromisoformat(json.loads(payload)["came_at"]).replace(tzinfo=UTC)
-                record = Record(payload, self.landed % 2, self.landed // 2, at)
+                headers = (("number", b"%d" % self.landed), ("", None))[: self.landed % 3]
+                record = Record(payload, self.landed % 2, self.landed // 2, at, headers=headers)
                 pieces.setdefault((at - _EPOCH) // timedelta(hours=hours), []).append(record)
                 self.landed += 1
             files: list[DataFile] = []
