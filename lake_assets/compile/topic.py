@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from lake_assets.catalog.model import Asset
 
 MAX_RECORD_BYTES = 8 << 20
+# One record of the control topic names all files that a task wrote of one table since the last commit, 600 bytes a
+# window: 1 MiB, the usual limit, would end the task at 1,700 windows. Less than a producer's buffer of 32 MiB.
+MAX_CONTROL_BYTES = 24 << 20
 # A clock that runs ahead would open windows in the future.
 MAX_AHEAD_MS = 3_600_000
 # 55 years. Kafka takes time stamps before 1970, but Kafka Connect fails at the first one, and with it the whole domain;
@@ -65,5 +68,6 @@ def control_topic(domain: str) -> TopicSpec:
             "retention.ms": "-1",
             "retention.bytes": str(1 << 30),
             "segment.bytes": str(64 << 20),
+            "max.message.bytes": str(MAX_CONTROL_BYTES),
         },
     )

@@ -84,7 +84,9 @@ def raw_time(message: Message) -> int:
         headers = message.headers()
     except UnicodeDecodeError:
         return own
-    said = [value for name, value in headers or () if name == EVENT_TIME_HEADER]
+    if not headers:
+        return own
+    said = [value for name, value in headers if name == EVENT_TIME_HEADER]
     if not said or not isinstance(said[-1], bytes) or not _MILLIS.fullmatch(said[-1]):
         return own
     return earlier if YEAR_ONE_MS <= (earlier := int(said[-1])) < own else own
