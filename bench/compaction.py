@@ -32,7 +32,7 @@ domain: bench
 description: {purpose: "One row per tick."}
 team: {name: bench, members: [{username: bench@example.com, role: owner}]}
 customProperties:
-  - {property: landing, value: {eventTime: ticked_at, window: day, start: 2025-01-01, partitions: 2}}
+  - {property: landing, value: {eventTime: ticked_at, window: day, partitions: 2}}
 schema:
   - name: bench_ticks
     properties:

@@ -25,7 +25,7 @@ domain: bench
 description: {{purpose: "One row per reading."}}
 team: {{name: bench, members: [{{username: bench@example.com, role: owner}}]}}
 customProperties:
-  - {{property: landing, value: {{eventTime: read_at, window: day, start: 2025-01-01, partitions: 1}}}}
+  - {{property: landing, value: {{eventTime: read_at, window: day, partitions: 1}}}}
 schema:
   - name: {name}
     properties:

@@ -31,7 +31,7 @@ domain: bench
 description: {{purpose: "One row per reading."}}
 team: {{name: bench, members: [{{username: bench@example.com, role: owner}}]}}
 customProperties:
-  - {{property: landing, value: {{eventTime: read_at, window: day, start: 2020-01-01, partitions: 2}}}}
+  - {{property: landing, value: {{eventTime: read_at, window: day, partitions: 2}}}}
 schema:
   - name: {name}
     properties:

@@ -43,7 +43,7 @@ description: {{purpose: "One row per order."}}
 team: {{name: bench, members: [{{username: bench@example.com, role: owner}}]}}
 customProperties:
   - property: landing
-    value: {{eventTime: ordered_at, start: 2026-01-01, partitions: 4, topic: bench.{topic}}}
+    value: {{eventTime: ordered_at, partitions: 4, topic: bench.{topic}}}
 schema:
   - name: {name}
     properties:

@@ -52,7 +52,6 @@ def compare(old: Asset, new: Asset) -> Change:
     | protection | breaking |
     | classification; checks; entrypoint; quarantine budget | additive |
     | partitions: more / fewer | additive / breaking |
-    | start: earlier / later | additive / breaking |
     | unknownFields: keep / reject | additive / breaking |
     | name, domain, topic, key, event time, window; a lower major version | breaking |
 
@@ -75,7 +74,6 @@ def _asset_differences(old: Asset, new: Asset) -> Iterator[Difference]:
         ("breaking", "window", lambda asset: asset.window),
         ("breaking" if new.major < old.major else "none", "version", lambda asset: asset.version),
         ("breaking" if new.partitions < old.partitions else "additive", "partitions", lambda asset: asset.partitions),
-        ("breaking" if new.start > old.start else "additive", "start", lambda asset: asset.start),
         ("breaking" if new.unknown_fields == "reject" else "additive", "unknownFields", lambda a: a.unknown_fields),
         ("additive", "entrypoint", lambda asset: asset.entrypoint),
         ("additive", "quarantine", lambda asset: asset.quarantine),

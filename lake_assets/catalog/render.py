@@ -30,8 +30,7 @@ def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, o
         + ("" if owner_is_known else "  # who answers for this data?"),
         "customProperties:",
         f"  - {{property: landing, value: {{eventTime: {inferred.event_time}, window: {inferred.window}, "
-        f"start: {inferred.start}, partitions: 4{encoding}}}}}  # event time: "
-        f"{_comment(inferred.event_time_why)}{window}",
+        f"partitions: 4{encoding}}}}}  # event time: {_comment(inferred.event_time_why)}{window}",
         "schema:",
         f"  - name: {name}",
         "    properties:",

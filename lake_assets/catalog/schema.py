@@ -92,9 +92,9 @@ def _promise() -> JsonSchema:
 
 def _custom_properties() -> JsonSchema:
     landing = as_object(
-        needs=("eventTime", "start"), about="How events come in.",
+        needs=("eventTime",), about="How events come in.",
         eventTime=as_text("The timestamp field that windows are cut by; sent is the time of sending."),
-        start=as_pattern(r"^\d{4}-\d\d-\d\d$", "a day is written 2026-01-31", "First day (UTC) that can hold events."),
+        start=as_pattern(r"^\d{4}-\d\d-\d\d$", "a day is written 2026-01-31", "Has no effect."),
         window=as_choice(("hour", "day", "month"), "Length of a window; day when left out."),
         partitions={"type": "integer", "minimum": 1, "maximum": 1000, "description": "Kafka partitions (4)."},
         encoding=as_text("Of files that are not UTF-8, such as windows-1252; lake produce sends UTF-8."),

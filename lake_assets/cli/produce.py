@@ -25,7 +25,6 @@ _FLAWS = {
     "not_json": "no JSON object, sent as it is for conform to quarantine",
     "no_event_time": "no event time that can be read, kept in today's window",
     "in_future": "a time in the future, kept in today's window",
-    "too_old": "a time of 55 or more years ago, kept in today's window",
 }
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lake_assets.compile.topic import control_topic
+from lake_assets.compile.topic import MAX_CONTROL_BYTES, control_topic
 
 CATALOG = "raw"
 # The lake's own transform, in connectors/src.
@@ -116,6 +116,7 @@ def _delivery(domain: str, commit_interval_ms: int) -> dict[str, str]:
         "iceberg.kafka.session.timeout.ms": "6000",
         "iceberg.kafka.heartbeat.interval.ms": "1500",
         "iceberg.kafka.transaction.timeout.ms": "8000",
+        "iceberg.kafka.max.request.size": str(MAX_CONTROL_BYTES),
         "consumer.override.auto.offset.reset": "earliest",
         "consumer.override.session.timeout.ms": "6000",
         "consumer.override.heartbeat.interval.ms": "1500",

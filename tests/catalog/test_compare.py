@@ -1,7 +1,7 @@
 """What a changed contract means, row by row of the table in `compare`."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -60,7 +60,6 @@ CHANGES: list[tuple[str, Asset, str, str]] = [
      "additive", "additive"),
     ("entrypoint", replace(ORDERS, entrypoint="orders:transform"), "additive", "additive"),
     ("partitions", replace(ORDERS, partitions=8), "additive", "breaking"),
-    ("start", replace(ORDERS, start=date(2025, 1, 1)), "additive", "breaking"),
     ("unknownFields", replace(ORDERS, unknown_fields="reject"), "breaking", "additive"),
     ("quarantine", replace(ORDERS, quarantine=QuarantineBudget(5)), "additive", "additive"),
     ("name", replace(ORDERS, dataset="sales"), "breaking", "breaking"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path, PurePath
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -135,6 +136,18 @@ def test_texts_of_a_metric_cannot_leave_their_quotes() -> None:
         found, staging_rows(found, ASSET, "staged", "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00")
     )
     assert "'o''clock'" in query
+
+
+@pytest.mark.parametrize(
+    ("at", "window"), [("1969-12-31 23:59:30", -60), ("1970-01-01 00:00:00", 0), ("1970-01-01 00:01:59", 60)]
+)
+def test_batch_side_cuts_events_of_before_1970_into_the_metric_s_windows(at: str, window: int) -> None:
+    staged = (
+        "(select 'a' as order_id, 'north' as region, 1 as shop, true as paid, 1 as quantity, 1.0 as amount, "
+        f"timestamptz '{at}+00' as ordered_at, 0 as _kafka_partition, 0 as _offset)"
+    )
+    rows = staging_rows(GOOD, ASSET, staged, "1960-01-01T00:00:00+00:00", "2026-01-01T00:00:00+00:00")
+    assert duckdb.execute(f"select epoch(_window_start) from ({rows})").fetchall() == [(window,)]
 
 
 def test_committed_metrics_name_their_schema_for_editors() -> None:

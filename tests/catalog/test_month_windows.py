@@ -13,7 +13,7 @@ from lake_assets.compile.judge import judge_sql
 from tests.catalog.contract_text import changed, parse
 
 SIZES: tuple[WindowSize, ...] = ("hour", "day", "month")
-INSTANTS = st.datetimes(datetime(1000, 2, 1), datetime(9998, 12, 31), timezones=st.just(UTC))
+INSTANTS = st.datetimes(datetime(1, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC))
 
 
 @given(INSTANTS, st.sampled_from(SIZES))

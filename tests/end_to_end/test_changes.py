@@ -19,7 +19,7 @@ domain: ops
 description: {purpose: One row per support ticket.}
 team: {name: ops, members: [{username: ops@example.com, role: owner}]}
 customProperties:
-  - {property: landing, value: {eventTime: opened_at, window: day, start: 2026-01-01, partitions: 2}}
+  - {property: landing, value: {eventTime: opened_at, window: day, partitions: 2}}
 schema:
   - name: tickets
     properties:
@@ -118,7 +118,7 @@ def test_a_failed_check_leaves_what_was_published_in_place_and_the_audit_says_so
     ("args", "stdin", "code"),
     [
         (("sql", "select ticket_id from tickets_staging.tickets order by all"), None, 0),
-        (("new", "nothing", "--from", "-"), "no,time\n", 2),
+        (("new", "nothing", "--from", "-"), "", 2),
         (("run",), None, 1),
     ],
     ids=["good", "bad input", "finding"],

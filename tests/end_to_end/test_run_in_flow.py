@@ -22,7 +22,7 @@ domain: shop
 description: {purpose: One row per pulse.}
 team: {name: ops, members: [{username: ops@example.com, role: owner}]}
 customProperties:
-  - {property: landing, value: {eventTime: felt_at, window: day, start: 2026-01-01, partitions: 2}}
+  - {property: landing, value: {eventTime: felt_at, window: day, partitions: 2}}
 schema:
   - name: pulses
     properties:

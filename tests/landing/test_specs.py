@@ -27,6 +27,11 @@ def test_a_topic_keeps_events_until_they_are_read_however_old_they_are() -> None
     assert control_topic("crm").partitions == 1
 
 
+def test_a_commit_of_thousands_of_windows_fits_into_one_record_of_the_control_topic() -> None:
+    taken, sent = control_topic("crm").config["max.message.bytes"], connector("crm").config
+    assert 20_000 * 600 < int(taken) == int(sent["iceberg.kafka.max.request.size"]) < 32 << 20
+
+
 def test_a_topic_refuses_times_that_no_sink_can_write() -> None:
     """Kafka Connect fails at the first record before 1970, and with it the whole domain."""
     config = topic_spec(example_asset("leads")).config

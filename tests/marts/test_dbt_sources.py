@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -92,7 +91,7 @@ def keyed_by(*key: str) -> Asset:
     columns = (Field("id", FieldType("string")), Field("value", FieldType("integer")))
     return Asset(
         dataset="thing", domain="test", version="1.0.0", description="A thing.", owners=("team:test",), fields=columns,
-        key=key, event_time="at", start=date(2026, 1, 1),
+        key=key, event_time="at",
     )  # fmt: skip
 
 

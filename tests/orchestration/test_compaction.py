@@ -57,10 +57,10 @@ def compacted(visits: Visits, *newer: Visits, now: datetime = NOW) -> list[tuple
 
 
 def raw_rows(visits: Visits) -> list[dict[str, Any]]:
-    """Every column of every row that raw has."""
+    """Every column of every row that raw has. Files of before headers were kept have no column of them."""
     held = files(visits.settings, visits.asset, window_rows(visits.settings, visits.asset)).by_window.values()
     rows = [row for listed in held for file in listed for row in pq.ParquetFile(file.path).read().to_pylist()]
-    return sorted(rows, key=lambda row: (row["_partition"], row["_offset"]))
+    return sorted(({"_headers": None, **row} for row in rows), key=lambda row: (row["_partition"], row["_offset"]))
 
 
 def file_count(visits: Visits) -> dict[str, int]:

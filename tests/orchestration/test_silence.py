@@ -35,7 +35,7 @@ description: {purpose: One row per heartbeat.}
 team: {name: watch, members: [{username: watch@example.com, role: owner}]}
 slaProperties: [{property: frequency, value: 10, unit: m}]
 customProperties:
-  - {property: landing, value: {eventTime: beat_at, start: 2026-01-01, partitions: 2}}
+  - {property: landing, value: {eventTime: beat_at, partitions: 2}}
   - {property: roster, value: {field: store}}
 schema:
   - name: beats

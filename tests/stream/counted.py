@@ -115,6 +115,12 @@ class Counted:
         ((late,),) = self.query(f"select coalesce(sum(late_events), 0) from metrics.{self.metric.table}")
         return int(late)
 
+    def late_rows(self) -> int:
+        """Events that are set aside as late; analysts may not read them."""
+        text = f"select count(*) from metrics.{self.metric.table}_late"
+        ((late,),) = self._query(text, self.settings.postgres.conninfo("lake"))
+        return int(late)
+
     def wait_for(self, orders: int) -> None:
         wait_until(lambda: self.orders() >= orders)
 
