@@ -132,7 +132,8 @@ def _integer(name: str, values: Mapping[str, int], cells: Mapping[Cell, int]) ->
 
 
 def _number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
-    if _is_code(name, values):
+    # 1.10 is a later version than 1.9.
+    if _is_code(name, values) or name.endswith("version"):
         return []
     plain = {value: match for value in values if (match := _NUMBER.fullmatch(value))}
     scale = max((len(match[2] or "") for match in plain.values()), default=0)

@@ -131,7 +131,7 @@ def _readings(text: str, name: str) -> list[_Reading]:
 def _number_readings(text: str, name: str) -> list[_Reading]:
     named = named_as_date(name)
     found: list[_Reading] = []
-    if named if len(text) != 6 else _MONTH_NAME.search(name):
+    if named or (len(text) == 6 and _MONTH_NAME.search(name)):
         for pattern, *places in _COMPACT.get(len(text), ()):
             parts = [text[place[0] : place[1]] if place else "1" for place in places]
             instant = _instant(*parts, *(text[at : at + 2] for at in range(8, len(text), 2)))

@@ -31,7 +31,7 @@ _EVENT_NAMES = (
 _PARTS_OF_DATE = (
     frozenset({"year", "yr", "yyyy", "year_of_date"}),
     frozenset({"month", "mon", "mo", "mm", "month_of_year"}),
-    frozenset({"day", "dd", "mday", "day_of_month", "dayofmonth", "dom"}),
+    frozenset({"day", "dd", "mday", "day_of_month", "dayofmonth", "date_of_month", "dom"}),
 )
 # A window costs as much as a thousand rows, but a few days do not show how many rows come in the long run.
 _FEW_ROWS, _FEW_DAYS = 1_000, 31

@@ -92,6 +92,11 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
             ],
         )
         for found in audits:
+            if conflicts := sum(w.conflicts for w in found.windows):
+                click.echo(
+                    f"{found.asset}: {conflicts:,} of the duplicates differ from the row of their key that stayed, the "
+                    "latest: they are in raw only. Unless they are earlier states of the same thing, the key is wrong."
+                )
             shown = [window for window in found.windows if windows or window.problems]
             if shown:
                 show(

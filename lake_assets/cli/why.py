@@ -87,7 +87,9 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
         )
         click.echo(
             f"Rows    {entry.raw_rows} raw = {entry.good} good + {entry.quarantined} quarantined "
-            f"+ {entry.duplicates} duplicates\n"
+            f"+ {entry.duplicates} duplicates"
+            + (f", {entry.conflicts} of which differ from the row of their key that stayed" if entry.conflicts else "")
+            + "\n"
         )
         show(
             ("topic", "partition", "offsets", "raw", "good", "quarantined", "duplicates"),

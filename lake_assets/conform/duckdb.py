@@ -72,6 +72,7 @@ def conform(
                 bytes=window.bytes,
                 checks=judge_checks(session, asset, found.good_files),
                 unknown=found.unknown,
+                conflicts=found.conflicts,
             )
             if (imbalance := output.imbalance()) is not None:
                 raise LakeError(f"{imbalance}. Run 'lake audit'.")

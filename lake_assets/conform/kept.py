@@ -72,6 +72,7 @@ def conform_kept(asset: Asset, kept: Kept, out: str, scratch: Path, run_id: str,
             bytes=kept.bytes,
             checks=judge_checks(session, asset, found.good_files),
             unknown=found.unknown,
+            conflicts=found.conflicts,
         )
     if (imbalance := output.imbalance()) is not None:
         raise LakeError(f"its raw rows are gone, and of those that were kept {imbalance}. Run 'lake audit'.")

@@ -69,6 +69,7 @@ class PublishedWindow:
     raw_bytes: int
     seconds: float
     published_at: datetime
+    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,11 +297,11 @@ class Ledger:
             cursor.execute('delete from ledger.window where asset = %s and "window" = any(%s)', (asset.name, names))
             cursor.executemany(
                 'insert into ledger.window (asset, "window", sequence, contract_version, run_id, engine, '
-                "raw_rows, good, quarantined, duplicates, raw_bytes, seconds, output) "
-                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                "raw_rows, good, quarantined, duplicates, raw_bytes, seconds, output, conflicts) "
+                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 [
                     (asset.name, o.window, sequence, asset.version, run_id, engine, o.raw_rows, o.good, o.quarantined,
-                     o.duplicates, o.bytes, seconds / len(outputs), _kept(o))
+                     o.duplicates, o.bytes, seconds / len(outputs), _kept(o), o.conflicts)
                     for o in outputs
                 ],
             )  # fmt: skip
@@ -365,7 +366,7 @@ class Ledger:
         with self._connection.cursor(row_factory=class_row(PublishedWindow)) as cursor:
             return cursor.execute(
                 'select asset, "window", sequence, contract_version, run_id, engine, raw_rows, good, '
-                "quarantined, duplicates, raw_bytes, seconds, published_at from ledger.window "
+                "quarantined, duplicates, raw_bytes, seconds, published_at, conflicts from ledger.window "
                 'where asset = %(asset)s and (%(window)s::text is null or "window" = %(window)s) order by "window"',
                 {"asset": asset.name, "window": window},
             ).fetchall()

@@ -64,6 +64,8 @@ create table if not exists ledger.window (
 );
 -- What the warehouse was given for it, as JSON: the files, which stay in the bucket, and their counts.
 alter table ledger.window add column if not exists output text;
+-- Of its duplicates those whose key a row has that differs from them in another field.
+alter table ledger.window add column if not exists conflicts bigint not null default 0;
 
 create table if not exists ledger.window_partition (
   asset text not null,

@@ -34,6 +34,7 @@ from lake_assets.settings import Settings
 from lake_assets.warehouse.marts import mart_schemas
 
 _POLL_SECONDS = 0.5
+_SHOWN = 12
 # Without progress for this long, somebody should look why.
 _SUSPICIOUS_SECONDS = 10.0
 # Besides the time between two commits: a connector whose worker was killed needs 22 s before its first commit, and more
@@ -151,10 +152,19 @@ def _make(
     if request is None:
         return
     keys = request.run.asset_selection or ()
-    on_progress(", ".join(sorted(".".join(key.path) for key in keys)))
+    on_progress(_shown(keys, assets))
     with Ledger(settings) as ledger:
         ledger.mark_requested(request.entries)
     _execute(settings, instance, assets, keys, request.run.tags, report)
+
+
+def _shown(keys: Sequence[dg.AssetKey], assets: Mapping[str, Asset]) -> str:
+    """Return the datasets and marts that a run makes, the first few by name, without the tables of each."""
+    tables = {key: name for name, asset in assets.items() for key in (staging_key(asset), quarantine_key(asset))}
+    tables |= {conformed_key(asset): name for name, asset in assets.items()}
+    names = sorted({tables.get(key) or ".".join(key.path) for key in keys})
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
 
 
 def _execute(
