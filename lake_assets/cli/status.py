@@ -7,7 +7,10 @@ import click
 
 @click.command()
 @click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object: parts, assets, metrics, why a lag is unknown, disk."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON object: parts, assets, metrics, missing contracts, why a lag is unknown, disk.",
 )
 def command(as_json: bool) -> None:
     """Show each part's health and last error, and how far each asset is behind.
@@ -16,7 +19,8 @@ def command(as_json: bool) -> None:
     landed, windows that are queued, windows that a check holds back, and a sentence when events do not come as often as
     its contract says or when a removal of a person is not finished. For each metric: events per second, records that
     are not counted yet, the watermark (how far its event time is), windows that are not final, and events set aside.
-    Says so when the disk of the lake's folder is nearly full.
+    Names assets that are applied and whose contract's file is missing, and removals that are unfinished. Says so when
+    the disk of the lake's folder is nearly full.
 
     Exit code 0 when all parts answer, 3 when one does not or the disk is nearly full.
 
@@ -29,6 +33,8 @@ def command(as_json: bool) -> None:
 
     from lake_assets.cli.tables import show, show_json
     from lake_assets.errors import LakeError
+    from lake_assets.ledger.ledger import Ledger
+    from lake_assets.ledger.removed_assets import missing_files
     from lake_assets.orchestration.backlog import Backlog, MetricBacklog, backlog, metric_backlog
     from lake_assets.project import read_catalog, read_metrics
     from lake_assets.settings import lake_home, load_settings
@@ -40,9 +46,12 @@ def command(as_json: bool) -> None:
     assets: list[Backlog] = []
     metrics: list[MetricBacklog] = []
     unknown: str | None = None
+    missing: list[str] = []
     try:
         settings = load_settings()
         catalog = read_catalog(settings)
+        with Ledger(settings) as ledger:
+            missing = missing_files(ledger, catalog) if ledger.exists() else []
         assets = backlog(settings, list(catalog.values()))
         metrics = metric_backlog(settings, read_metrics(settings, catalog), catalog)
     except LakeError as error:
@@ -54,6 +63,7 @@ def command(as_json: bool) -> None:
                 "parts": [dataclasses.asdict(part) for part in parts],
                 "assets": [dataclasses.asdict(asset) for asset in assets],
                 "metrics": [dataclasses.asdict(metric) for metric in metrics],
+                "missing_contracts": missing,
                 "lag_unknown": unknown,
                 "disk": disk,
             }
@@ -81,6 +91,8 @@ def command(as_json: bool) -> None:
             for asset in assets:
                 for sentence in filter(None, (asset.silence, asset.forgetting)):
                     click.echo(f"{asset.asset}: {sentence}")
+        for sentence in missing:
+            click.echo(sentence)
         if metrics:
             show(
                 ("metric", "events/s", "to count", "watermark", "open windows", "late", "undecodable", "transaction"),

@@ -48,6 +48,20 @@ def removed_assets(ledger: Ledger) -> dict[str, RemovedAsset]:
     return {one.asset: one for one in rows}
 
 
+def missing_files(ledger: Ledger, assets: Collection[str]) -> list[str]:
+    """Return a sentence for each asset that is applied and has no contract's file, or whose removal is unfinished."""
+    sentences = [
+        f"{name} is applied, and the file of its contract is missing: put it back, or see `lake remove {name}`."
+        for name in sorted(ledger.contracts().keys() - set(assets))
+    ]
+    return sentences + [
+        f"{one.asset} is being removed, and unless a process is at it that is unfinished: "
+        f"`lake remove {one.asset} --confirm {one.checksum}`."
+        for one in removed_assets(ledger).values()
+        if one.done_at is None
+    ]
+
+
 def check_removals(ledger: Ledger, assets: Iterable[Asset]) -> None:
     """Raise LakeError for an asset of which a removal is unfinished, or whose tables an earlier one has kept."""
     rows = removed_assets(ledger)
