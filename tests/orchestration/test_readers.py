@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
 from lake_assets.catalog.metric import Filter, Group, Measure, Metric
 from lake_assets.catalog.model import FieldType
+from lake_assets.catalog.parse import parse_contract
 from lake_assets.orchestration.apply import BreakingChange, contract_changes
 from lake_assets.orchestration.readers import readers
 from lake_assets.project import contract_text, read_catalog
@@ -75,3 +76,14 @@ def test_a_refused_change_names_who_reads_the_field_in_this_project(
     assert str(caught.value).endswith(
         "It is read by model sales_data_mart.sales (region), metric sales_by_region (region)."
     )
+    # Empty tables may change in any way, but not while something reads them.
+    with pytest.raises(BreakingChange):
+        contract_changes(settings, {**assets, "sales": replace(assets["sales"], fields=left)}, applied, {"sales"})
+    text = contract_text(assets["leads"]).replace("leads", "unread")
+    old = parse_contract(text, PurePath("unread.yaml"))
+    changed = {**assets, "unread": replace(old, fields=old.fields[:-1], checks=(), key=())}
+    with pytest.raises(BreakingChange, match="unread: "):
+        contract_changes(settings, changed, {**applied, "unread": text})
+    assert contract_changes(settings, changed, {**applied, "unread": text}, {"unread"})["unread"].allowed
+    with pytest.raises(BreakingChange, match=r"sales cannot become a draft, because it is read by model .*metric"):
+        contract_changes(settings, {**assets, "sales": replace(assets["sales"], status="draft")}, applied)
