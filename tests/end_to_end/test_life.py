@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from psycopg.sql import SQL, Identifier
 
 from lake_assets.bucket import local_path
 from lake_assets.catalog.parse import parse_contract
@@ -123,11 +124,9 @@ def rows_of_the_ledger(lake: Lake, name: str) -> dict[str, int]:
             "select table_name::text from information_schema.columns where table_schema = 'ledger' "
             "and column_name = 'asset' and table_name <> 'removed_asset'"
         ).fetchall()
+        query = SQL("select count(*) from ledger.{} where asset = %s")
         counts = {
-            table: ledger.connection.execute(
-                f"select count(*) from ledger.{table} where asset = %s", (name,)
-            ).fetchone()  # pyright: ignore[reportArgumentType]
-            for (table,) in tables
+            table: ledger.connection.execute(query.format(Identifier(table)), (name,)).fetchone() for (table,) in tables
         }
     return {table: row[0] for table, row in counts.items() if row and row[0]}
 
