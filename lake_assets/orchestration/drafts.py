@@ -26,11 +26,7 @@ class NotRebuilt(LakeError):
 def empty_assets(ledger: Ledger, assets: Mapping[str, Asset], contracts: Mapping[str, str]) -> set[str]:
     """Return those of the changed assets whose tables have never had a row, or have none now."""
     changed = [asset for name, asset in assets.items() if name in contracts and contracts[name] != contract_text(asset)]
-    return {
-        asset.name
-        for asset in changed
-        if not any(window.good or window.quarantined for window in ledger.windows(asset))
-    }
+    return {asset.name for asset in changed if _is_empty(ledger, asset)}
 
 
 def rebuilt_from_raw(
@@ -44,11 +40,10 @@ def rebuilt_from_raw(
 
     Raises NotRebuilt for a change that concerns raw itself, or when raw no longer has all events.
     """
-    empty = empty_assets(ledger, assets, contracts)
     rebuilt: dict[str, list[str]] = {}
-    for name, change in changes.items():
+    for name in (name for name, change in changes.items() if change.kind == "breaking"):
         old, new = parse_contract(contracts[name], PurePath(f"applied/{name}.yaml")), assets[name]
-        if change.kind == "breaking" and ("draft" in (old.status, new.status) or name in empty):
+        if "draft" in (old.status, new.status) or _is_empty(ledger, new):
             _check(ledger, old, new)
             rebuilt[name] = _raw_windows(settings, new)
     return rebuilt
@@ -86,6 +81,10 @@ def offer_windows(settings: Settings, ledger: Ledger, asset: Asset, windows: Seq
     with open_instance(settings) as instance:
         forget_windows(instance, asset)
         add_windows(instance, ledger, asset, windows)
+
+
+def _is_empty(ledger: Ledger, asset: Asset) -> bool:
+    return not any(window.good or window.quarantined for window in ledger.windows(asset))
 
 
 def _check(ledger: Ledger, old: Asset, new: Asset) -> None:
