@@ -30,10 +30,10 @@ def measure(count: int, windows: int, rounds: int, running: bool) -> Figures:
         from lake_assets.landing.produce import produce_lines
         from lake_assets.orchestration.apply import apply
         from lake_assets.orchestration.once import run_once
-        from lake_assets.project import read_catalog
+        from lake_assets.project import read_files
 
         apply(settings, quiet)
-        assets = read_catalog(settings)
+        assets = read_files(settings).assets
         whole: list[float] = []
         waited: list[float] = []
         for place in range(rounds):

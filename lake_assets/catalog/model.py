@@ -13,6 +13,7 @@ TypeName = Literal["string", "boolean", "integer", "decimal", "double", "date", 
 WindowSize = Literal["hour", "day", "month"]
 Engine = Literal["duckdb", "spark", "auto"]
 Compatibility = Literal["additive", "none"]
+Status = Literal["draft", "active", "deprecated"]
 Protection = Literal["tokenise", "drop"]
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "between", "not between"]
 
@@ -141,7 +142,7 @@ class Asset:
     names the timestamp field that windows are cut by, None for the time of sending. `freshness` is the longest
     acceptable age of the newest materialization, `frequency` the longest that its topic may go without an event, and
     `roster` the field whose values are to go on coming (its producers). `encoding` is that of the lines of its files
-    that are not UTF-8.
+    that are not UTF-8. With `status` draft the contract may change in any way.
     """
 
     dataset: str
@@ -160,6 +161,7 @@ class Asset:
     entrypoint: str | None = None
     unknown_fields: Literal["keep", "reject"] = "keep"
     compatibility: Compatibility = "additive"
+    status: Status = "active"
     freshness: timedelta | None = None
     frequency: timedelta | None = None
     roster: str | None = None

@@ -61,6 +61,7 @@ def parse_contract(text: str, path: PurePath) -> Asset:
         entrypoint=conform.get("entrypoint"),
         unknown_fields=conform.get("unknownFields", "keep"),
         compatibility=settings["compatibility"][1] if "compatibility" in settings else "additive",
+        status=draft.value("status"),
         freshness=promises.get("freshness"),
         frequency=promises.get("frequency"),
         roster=settings["roster"][1]["field"] if "roster" in settings else None,

@@ -23,7 +23,7 @@ def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, o
         f"id: {domain}.{name}",
         f"name: {name}",
         "version: 1.0.0",
-        "status: active",
+        "status: draft  # any change may be applied; active holds it to compatibility",
         f"domain: {domain}",
         f"description: {{purpose: {scalar(f'Events of {name}, as in {of}.')}}}  # say what one row is",
         f"team: {{name: {domain}, members: [{{username: {scalar(owner)}, role: owner}}]}}"

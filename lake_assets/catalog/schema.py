@@ -45,7 +45,9 @@ def contract_schema() -> JsonSchema:
             name=as_name("Name of the asset, and of its tables.", ASSET_NAME_LENGTH),
             version=as_pattern(r"^(0|[1-9]\d*)\.\d+\.\d+$", "a version is three numbers, such as 1.0.0",
                              "Raise the first number for a breaking change: it makes new tables beside the old ones."),
-            status=as_choice(("active", "deprecated"), "Every contract in this folder is applied."),
+            status=as_choice(("draft", "active", "deprecated"),
+                             "draft: any change may be applied, its tables are then made again from raw. "
+                             "active: a breaking change is refused. deprecated: as active."),
             domain=as_name("Who the data belongs to; the topic is <domain>.<name>.", ASSET_NAME_LENGTH),
             description=as_object(
                 needs=("purpose",), about="What the dataset is, for readers of the catalog.",

@@ -50,6 +50,9 @@ def command(
     it, and the table says why. What is a guess stands in a comment at the end of the field's line: read those, edit,
     then `lake apply`. Needs no running stack.
 
+    The contract is a draft: whatever you change later is applied, and its tables are made again from raw. Set
+    `status: active` when others rely on it.
+
     \b
     lake new orders --evolve
 

@@ -10,7 +10,7 @@ import click
     "--json",
     "as_json",
     is_flag=True,
-    help="One JSON object: parts, assets, metrics, unapplied files, why a lag is unknown, disk.",
+    help="One JSON object: parts, assets, metrics, unapplied files, removals, why a lag is unknown, disk.",
 )
 def command(as_json: bool) -> None:
     """Show each part's health and last error, and how far each asset is behind.
@@ -19,7 +19,7 @@ def command(as_json: bool) -> None:
     landed, windows that are queued, windows that a check holds back, and a sentence when events do not come as often as
     its contract says or when a removal of a person is not finished. For each metric: events per second, records that
     are not counted yet, the watermark (how far its event time is), windows that are not final, and events set aside.
-    Says so when the disk of the lake's folder is nearly full.
+    Names removals of assets that are unfinished. Says so when the disk of the lake's folder is nearly full.
 
     It also names what is in files only and therefore changes nothing: contracts, metrics and models that cannot be
     used, with what is wrong, those that are not applied, and those that are applied and whose file is missing.
@@ -35,7 +35,9 @@ def command(as_json: bool) -> None:
 
     from lake_assets.cli.tables import show, show_json
     from lake_assets.errors import LakeError
-    from lake_assets.ledger.applied import applied_catalog
+    from lake_assets.ledger.applied import read_applied
+    from lake_assets.ledger.ledger import Ledger
+    from lake_assets.ledger.removed_assets import unfinished_removals
     from lake_assets.orchestration.backlog import Backlog, MetricBacklog, backlog, metric_backlog
     from lake_assets.orchestration.unapplied import Unapplied, unapplied
     from lake_assets.settings import lake_home, load_settings
@@ -48,9 +50,12 @@ def command(as_json: bool) -> None:
     metrics: list[MetricBacklog] = []
     files = Unapplied()
     unknown: str | None = None
+    removals: list[str] = []
     try:
         settings = load_settings()
-        applied = applied_catalog(settings)
+        with Ledger(settings) as ledger:
+            applied = read_applied(ledger)
+            removals = unfinished_removals(ledger) if ledger.exists() else []
         files = unapplied(settings, applied)
         assets = backlog(settings, list(applied.assets.values()))
         metrics = metric_backlog(settings, applied.metrics, applied.assets)
@@ -64,6 +69,7 @@ def command(as_json: bool) -> None:
                 "assets": [dataclasses.asdict(asset) for asset in assets],
                 "metrics": [dataclasses.asdict(metric) for metric in metrics],
                 "unapplied": dataclasses.asdict(files),
+                "removals": removals,
                 "lag_unknown": unknown,
                 "disk": disk,
             }
@@ -91,6 +97,8 @@ def command(as_json: bool) -> None:
             for asset in assets:
                 for sentence in filter(None, (asset.silence, asset.forgetting)):
                     click.echo(f"{asset.asset}: {sentence}")
+        for sentence in removals:
+            click.echo(sentence)
         if metrics:
             show(
                 ("metric", "events/s", "to count", "watermark", "open windows", "late", "undecodable", "transaction"),

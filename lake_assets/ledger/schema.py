@@ -236,4 +236,19 @@ create table if not exists ledger.forgotten_offsets (
   primary key (receipt, "window", topic, partition, first),
   check (first <= last)
 );
+
+-- Assets that `lake remove` has taken out, or is taking out while `done_at` is null, with the parts that were `kept`.
+-- `text` is the contract as it was applied. The connector of the domain leaves `topic` out until a contract that names
+-- it is applied; null while another version of the dataset needs it.
+create table if not exists ledger.removed_asset (
+  asset text primary key,
+  domain text not null,
+  topic text,
+  text text not null,
+  raw_location text,
+  kept text[] not null,
+  checksum text not null,
+  decided_at timestamptz not null default now(),
+  done_at timestamptz
+);
 """

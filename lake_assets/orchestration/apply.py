@@ -1,8 +1,8 @@
 """`lake plan` and `lake apply`: what the contracts ask for, against what is there."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lake_assets.catalog.compare import Change, compare
 from lake_assets.catalog.model import Asset
@@ -15,11 +15,14 @@ from lake_assets.compile.topic import TopicSpec, control_topic, topic_spec
 from lake_assets.conform.tokens import ensure_token_key
 from lake_assets.errors import LakeError
 from lake_assets.landing.connect import config_differences, connector_for, ensure_connector, failures
+from lake_assets.landing.files import window_rows
 from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
 from lake_assets.landing.topics import compare_topics, ensure_topics
 from lake_assets.ledger.applied import read_applied
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.removed_assets import check_removals, forget_removed, left_out, removed_assets
 from lake_assets.orchestration.apply_metrics import apply_metrics, metric_steps
+from lake_assets.orchestration.drafts import empty_assets, offer_windows, rebuild_tables, rebuilt_from_raw, recut_raw
 from lake_assets.orchestration.manifest import Manifest, load_manifest
 from lake_assets.orchestration.readers import readers
 from lake_assets.orchestration.targets import mart_access_for, warehouse_for
@@ -59,10 +62,12 @@ def plan(settings: Settings) -> list[Step]:
         applied = read_applied(ledger)
         wanted = read_files(settings, applied)
         assets = wanted.assets
-        changes = contract_changes(settings, wanted, applied)
-        steps = list(_contract_steps(settings, wanted, applied, changes))
-        remade = {name: _windows_to_remake(ledger, assets[name], changes.get(name), applied) for name in assets}
-    connectors = _connectors(settings, assets)
+        check_removals(ledger, assets.values())
+        changes = contract_changes(settings, wanted, applied, empty_assets(ledger, wanted, applied))
+        rebuilt = rebuilt_from_raw(settings, ledger, wanted, applied, changes)
+        steps = list(_contract_steps(settings, wanted, applied, changes, rebuilt))
+        remade = _windows_to_remake(settings, ledger, wanted, applied, changes, rebuilt)
+        connectors = _connectors(settings, ledger, assets)
     warehouse = warehouse_for(settings)
     steps += _raw_table_steps(settings, assets)
     steps += _topic_steps(settings, assets)
@@ -76,7 +81,7 @@ def plan(settings: Settings) -> list[Step]:
         elif spec.name in failed:
             steps.append(Step("connector", spec.name, "restart", failed[spec.name]))
     for asset in assets.values():
-        for sentence in warehouse.missing(asset):
+        for sentence in () if asset.name in rebuilt else warehouse.missing(asset):
             action, _, what = sentence.partition(" ")
             steps.append(Step("staging", asset.name, action, what))
     for asset in assets.values():
@@ -112,17 +117,24 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         applied = read_applied(ledger)
         wanted = read_files(settings, applied)
         assets = wanted.assets
-        changes = contract_changes(settings, wanted, applied)
-        remade = {name: _windows_to_remake(ledger, assets[name], changes.get(name), applied) for name in assets}
+        check_removals(ledger, assets.values())
+        changes = contract_changes(settings, wanted, applied, empty_assets(ledger, wanted, applied))
+        rebuilt = rebuilt_from_raw(settings, ledger, wanted, applied, changes)
+        remade = _windows_to_remake(settings, ledger, wanted, applied, changes, rebuilt)
         ensure_token_key(assets.values(), applied.assets.values())
         on_progress("raw tables")
+        for name in rebuilt:
+            recut_raw(settings, assets[name])
         ensure_raw_tables(settings, _raw_tables(assets))
         on_progress("topics")
         ensure_topics(settings, _topics(assets))
-        for spec in _connectors(settings, assets):
+        for spec in _connectors(settings, ledger, assets):
             on_progress(f"connector {spec.name}")
             ensure_connector(settings, spec)
         on_progress("staging and quarantine tables")
+        for name, windows in rebuilt.items():
+            with ledger.locked(f"dataset:{assets[name].dataset}"):
+                rebuild_tables(settings, ledger, warehouse, applied.assets[name], wanted, name, windows)
         for asset in assets.values():
             if warehouse.missing(asset):
                 # Not while a run publishes: what it adds to a table that changes would have the old columns.
@@ -132,18 +144,40 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         write_dbt_sources(settings, assets.values())
         mart_access_for(settings).ensure(mart_schemas(settings))
         apply_metrics(settings, wanted.metrics, assets, on_progress)
+        kept_raw = [name for name, one in removed_assets(ledger).items() if "raw" in one.kept]
         for name, asset in assets.items():
-            ledger.request(asset, remade[name])
+            if name not in rebuilt:
+                ledger.request(asset, remade[name])
+            if name in kept_raw and name not in applied.assets:
+                offer_windows(settings, ledger, asset, remade[name])
             ledger.save_contract(asset, wanted.text(asset))
         ledger.save_metrics({name: wanted.text(metric) for name, metric in wanted.metrics.items()})
+        forget_removed(ledger, list(assets.values()))
         write_applied(settings, wanted)
     return steps
 
 
-def contract_changes(settings: Settings, wanted: Catalog, applied: Catalog) -> dict[str, Change]:
-    """How each applied asset's contract changed. Raises BreakingChange, with every sentence that explains it."""
+def contract_changes(
+    settings: Settings, wanted: Catalog, applied: Catalog, empty: Collection[str] = ()
+) -> dict[str, Change]:
+    """How each applied asset's contract changed. Raises BreakingChange, with every sentence that explains it.
+
+    Tables that are `empty` and that nothing reads may change in any way; what something reads does not become a draft.
+    """
     assets, before = wanted.assets, applied.assets
-    changes = {name: compare(before[name], asset) for name, asset in assets.items() if name in before}
+    changes: dict[str, Change] = {}
+    for name, asset in assets.items():
+        if name in before:
+            changes[name] = compare(before[name], asset)
+            to_draft = asset.status == "draft" and before[name].status != "draft"
+            if to_draft or (name in empty and not changes[name].allowed):
+                reading = _readers(settings, applied, before[name], None)
+                if to_draft and reading:
+                    raise BreakingChange(
+                        f"{name} cannot become a draft, because it is read by {', '.join(reading)}: leave it "
+                        f"`status: {before[name].status}`, or remove what reads it first."
+                    )
+                changes[name] = replace(changes[name], allowed=changes[name].allowed or not reading)
     refused = {name: change for name, change in changes.items() if not change.allowed}
     if refused:
         reasons = "; ".join(
@@ -172,15 +206,20 @@ def _next_versions(assets: Mapping[str, Asset], refused: Iterable[str]) -> str:
     return "; ".join(told)
 
 
-def _readers(settings: Settings, applied: Catalog, old: Asset, change: Change) -> list[str]:
+def _readers(settings: Settings, applied: Catalog, old: Asset, change: Change | None) -> list[str]:
     """Who would notice: of changed fields those that name them, of any other change all that read the asset."""
-    paths = [difference.path.split(".") for difference in change.differences if difference.kind == "breaking"]
+    differences = change.differences if change else ()
+    paths = [difference.path.split(".") for difference in differences if difference.kind == "breaking"]
     fields = {path[1] for path in paths if path[0] == "fields"} if all(p[0] == "fields" for p in paths) else set[str]()
     return readers(old, fields, load_manifest(settings), applied.metrics.values())
 
 
 def _contract_steps(
-    settings: Settings, wanted: Catalog, applied: Catalog, changes: Mapping[str, Change]
+    settings: Settings,
+    wanted: Catalog,
+    applied: Catalog,
+    changes: Mapping[str, Change],
+    rebuilt: Collection[str],
 ) -> Iterator[Step]:
     versions = by_dataset(applied.assets.values())
     for name, asset in wanted.assets.items():
@@ -192,6 +231,10 @@ def _contract_steps(
             change = changes[name]
             detail = "; ".join(d.sentence for d in change.differences) or "nothing about the data"
             yield Step("contract", name, "change", f"{change.kind}: {detail}")
+            if name in rebuilt:
+                is_draft = "draft" in (applied.assets[name].status, asset.status)
+                why = "it is a draft" if is_draft else "they are empty"
+                yield Step("staging", name, "rebuild", f"new tables, made again from raw, because {why}")
     missing = wanted.without_file(applied)
     manifest: Manifest | None = None
     # Readers are worth a word; a dbt project that cannot be parsed is no reason to apply nothing.
@@ -200,10 +243,33 @@ def _contract_steps(
     for name in missing:
         reading = readers(applied.assets[name], (), manifest, ()) if manifest else []
         told = f"; it is read by {', '.join(reading)}" if reading else ""
-        yield Step("contract", name, "keep", f"its file is missing: it runs on as it was applied{told}")
+        yield Step(
+            "contract", name, "keep", f"its file is missing: it runs on as it was applied{told}; see `lake remove`"
+        )
 
 
-def _windows_to_remake(ledger: Ledger, asset: Asset, change: Change | None, applied: Catalog) -> list[str]:
+def _windows_to_remake(
+    settings: Settings,
+    ledger: Ledger,
+    wanted: Catalog,
+    applied: Catalog,
+    changes: Mapping[str, Change],
+    rebuilt: Mapping[str, Sequence[str]],
+) -> dict[str, Sequence[str]]:
+    """By asset the windows that its contract may judge otherwise; all of raw for a rebuilt one, or one whose raw table
+    an earlier removal kept."""
+    assets = wanted.assets
+    kept = [name for name, one in removed_assets(ledger).items() if "raw" in one.kept and name in assets]
+    of_raw = {name: list(window_rows(settings, assets[name])) for name in kept if name not in applied.assets}
+    return {
+        name: rebuilt[name]
+        if name in rebuilt
+        else of_raw.get(name) or _windows_judged_otherwise(ledger, asset, changes.get(name), applied)
+        for name, asset in assets.items()
+    }
+
+
+def _windows_judged_otherwise(ledger: Ledger, asset: Asset, change: Change | None, applied: Catalog) -> list[str]:
     """Windows that a changed contract may judge otherwise.
 
     With a new major version all that the one before it has; after a breaking change that the contract allows, all that
@@ -225,8 +291,9 @@ def _domains(assets: Mapping[str, Asset]) -> list[str]:
     return sorted({asset.domain for asset in assets.values()})
 
 
-def _connectors(settings: Settings, assets: Mapping[str, Asset]) -> list[ConnectorSpec]:
-    return [connector_for(settings, domain, assets.values()) for domain in _domains(assets)]
+def _connectors(settings: Settings, ledger: Ledger, assets: Mapping[str, Asset]) -> list[ConnectorSpec]:
+    topics = left_out(ledger, assets.values())
+    return [connector_for(settings, name, assets.values(), topics.get(name, ())) for name in _domains(assets)]
 
 
 def _topics(assets: Mapping[str, Asset]) -> list[TopicSpec]:

@@ -1,6 +1,5 @@
 """`lake run`: once and in this process what sensor and automation do continuously."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.orchestration.audit import audit
 from lake_assets.orchestration.build import build_definitions, mart_graph
+from lake_assets.orchestration.instance import open_instance
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, staging_key
 from lake_assets.orchestration.metadata import window_metadata
 from lake_assets.orchestration.partitions import add_windows
@@ -72,7 +72,7 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
         before = ledger.cursors()
         landed, _ = observe(settings, ledger, list(assets.values()), before)
         pending = ledger.pending(list(assets))
-    with _instance(settings) as instance:
+    with open_instance(settings) as instance:
         with Ledger(settings) as ledger:
             for name, windows in landed.items():
                 add_windows(instance, ledger, assets[name], [window.window for window in windows])
@@ -101,14 +101,14 @@ def make_windows(
 ) -> RunReport:
     """Brings these entries of the queue and the marts behind them up to date; only `marts` and `failed` are told."""
     report = RunReport()
-    with _instance(settings) as instance:
+    with open_instance(settings) as instance:
         _make(settings, instance, assets, pending, report, on_progress)
     return report
 
 
 def tell_published(settings: Settings, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
     """Tells Dagster of windows that were published without a run, so that the marts behind them are due."""
-    with _instance(settings) as instance:
+    with open_instance(settings) as instance:
         for output in outputs:
             for key in (conformed_key(asset), staging_key(asset), quarantine_key(asset)):
                 numbers = window_metadata(output, held_back=False)
@@ -122,7 +122,7 @@ def build_stale_marts(
 ) -> Mapping[str, str]:
     """Builds the marts that are older than what they are made of; by step why it could not be done."""
     report = RunReport()
-    with _instance(settings) as instance:
+    with open_instance(settings) as instance:
         _make_stale_marts(settings, instance, assets, report, on_progress)
     return report.failed
 
@@ -188,12 +188,6 @@ def _execute(
     _collect(report, result, assets)
 
 
-def _instance(settings: Settings) -> dg.DagsterInstance:
-    if "DAGSTER_HOME" in os.environ:
-        return dg.DagsterInstance.get()
-    return dg.DagsterInstance.from_config(str(settings.home / "dagster"))
-
-
 @cache
 def _definitions(settings: Settings) -> dg.Definitions:
     return build_definitions(settings, applied_catalog(settings))
@@ -225,7 +219,7 @@ def stale_marts(instance: dg.DagsterInstance, graph: Graph) -> list[dg.AssetKey]
 def marts_behind(settings: Settings) -> list[dg.AssetKey]:
     """The marts that are older than a staging table behind them or than their own SQL, in build order."""
     graph = _graph(settings)
-    with _instance(settings) as instance:
+    with open_instance(settings) as instance:
         return stale_marts(instance, graph)
 
 

@@ -38,7 +38,10 @@ class Unapplied:
                 "See the change with `lake plan`, apply it with `lake apply`."
             )
         if self.missing:
-            yield f"The file is missing, what is applied runs on: {', '.join(self.missing)}."
+            yield (
+                f"The file is missing, what is applied runs on: {', '.join(self.missing)}. "
+                "Put it back, or see `lake remove`."
+            )
 
 
 def unapplied(settings: Settings, applied: Catalog) -> Unapplied:

@@ -88,6 +88,13 @@ class Athena:
                 found.append(f"tag {asset.staging_schema} by layer and classification")
             return found
 
+    def drop(self, asset: Asset) -> None:
+        """As `Warehouse` says. Database and rule set stay: they cost nothing, and `ensure` takes them again."""
+        with _refusals(f"AWS Glue, asked to drop the tables of {asset.name},"):
+            for table in self._tables(asset):
+                with suppress(self._glue.exceptions.EntityNotFoundException):
+                    self._glue.delete_table(DatabaseName=table.table.database, Name=table.table.name)
+
     def replace_windows(self, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
         if not outputs:
             return

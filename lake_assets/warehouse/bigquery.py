@@ -100,6 +100,12 @@ class BigQuery:
                 found += differences(self._described(table) if dataset else None, table)
             return found
 
+    def drop(self, asset: Asset) -> None:
+        """As `Warehouse` says. The dataset stays, with whom it is open to."""
+        with _asked(asset):
+            for table in self._tables(asset):
+                self._client.delete_table(table.title, not_found_ok=True, retry=patience())
+
     def replace_windows(self, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
         if not outputs:
             return

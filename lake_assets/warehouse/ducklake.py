@@ -45,6 +45,16 @@ class DuckLake:
         with self._session() as session:
             return [sentence for sentence, _ in _differences(session, asset)]
 
+    def drop(self, asset: Asset) -> None:
+        schema = asset.staging_schema
+        with self._session() as session, _transaction(session):
+            for table in (asset.name, asset.quarantine_table):
+                session.execute(f"drop table if exists {_qualified(asset, table)}")
+            # Other versions of the dataset have their tables there, too.
+            left = "database_name = 'lake' and schema_name = " + literal(schema)
+            if not session.execute(f"select 1 from duckdb_tables() where {left}").fetchall():
+                session.execute(f"drop schema if exists lake.{identifier(schema)}")
+
     def replace_windows(self, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
         starts = _starts(asset, [output.window for output in outputs])
         staging, quarantine = _qualified(asset, asset.name), _qualified(asset, asset.quarantine_table)

@@ -30,6 +30,7 @@ CHANGES: list[tuple[str, Asset, str, str]] = [
     ("roster", replace(ORDERS, roster="country"), "none", "none"),
     ("engine", replace(ORDERS, engine="spark"), "none", "none"),
     ("compatibility", replace(ORDERS, compatibility="none"), "none", "none"),
+    ("status", replace(ORDERS, status="draft"), "none", "none"),
     ("version", replace(ORDERS, version="1.1.0"), "none", "none"),
     ("version", replace(ORDERS, version="2.0.0"), "none", "breaking"),
     ("fields", replace(ORDERS, fields=ORDERS.fields[::-1]), "none", "none"),
@@ -93,6 +94,15 @@ def test_a_breaking_change_is_allowed_with_a_new_major_version_or_no_compatibili
     assert compare(ORDERS, replace(broken, version="2.0.0")).allowed
     assert not compare(ORDERS, replace(broken, version="1.9.0")).allowed
     assert compare(ORDERS, replace(broken, compatibility="none")).allowed
+
+
+def test_a_draft_may_change_in_any_way_and_an_active_one_may_not() -> None:
+    draft = replace(ORDERS, status="draft")
+    for _, changed, there, _ in CHANGES:
+        assert compare(draft, replace(changed, status="draft")).allowed
+        # The change that activates it is the draft's last.
+        assert compare(draft, changed).allowed
+        assert compare(ORDERS, replace(changed, status="draft")).allowed == (there != "breaking")
 
 
 assets = st.lists(st.sampled_from([changed for _, changed, _, _ in CHANGES]), max_size=2).map(

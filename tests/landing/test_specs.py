@@ -71,6 +71,22 @@ def test_a_connector_reads_topics_of_other_names_by_their_list() -> None:
     assert config["transforms.envelope.tables"] == "Leads.v1:crm.leads,a-b:crm.b"
 
 
+def test_a_connector_leaves_out_topics_of_removed_assets_and_no_others() -> None:
+    catalog = jdbc_catalog("jdbc:postgresql://127.0.0.1:5432/lake", "connect", PASSWORD)
+    left_out = ["crm.leads", "crm.a.b", "Leads.v1"]
+    regex = domain_connector("crm", catalog, "file:///raw", {}, 1000, 2, {}, {"a-b": "crm.b"}, left_out).config[
+        "topics.regex"
+    ]
+    named = ("crm.leads", "crm.a.b", "crm.leads2", "crm.lead", "crm.aXb", "crm.x", "a-b", "Leads.v1", "shop.x")
+    assert [name for name in named if re.fullmatch(regex, name)] == [
+        "crm.leads2",
+        "crm.lead",
+        "crm.aXb",
+        "crm.x",
+        "a-b",
+    ]
+
+
 def test_connectors_of_two_domains_share_neither_name_nor_control_topic() -> None:
     one, two = connector("crm"), connector("shop")
     assert one.name != two.name
