@@ -140,8 +140,8 @@ class Ledger:
         self._connection.execute(LEDGER_DDL)
 
     def exists(self) -> bool:
-        """Whether `ensure` has run on this database."""
-        row = self._connection.execute("select to_regclass('ledger.superseded_file') is not null").fetchone()
+        """Whether `ensure` has run on this database, as this version of the project has it."""
+        row = self._connection.execute("select to_regclass('ledger.failure') is not null").fetchone()
         return bool(row and row[0])
 
     @contextmanager
@@ -316,11 +316,15 @@ class Ledger:
             )
 
     def dequeue(self, asset: Asset, windows: Sequence[str], sequence: int) -> None:
-        """Takes windows off the queue, as far as a snapshot of that sequence number knew them."""
-        self._connection.execute(
-            'delete from ledger.pending where asset = %s and "window" = any(%s) and sequence <= %s',
-            (asset.name, list(windows), sequence),
-        )
+        """Takes windows off the queue, as far as a snapshot of that sequence number knew them, with their failures."""
+        with self._connection.transaction():
+            self._connection.execute(
+                'delete from ledger.pending where asset = %s and "window" = any(%s) and sequence <= %s',
+                (asset.name, list(windows), sequence),
+            )
+            self._connection.execute(
+                'delete from ledger.failure where asset = %s and "window" = any(%s)', (asset.name, list(windows))
+            )
 
     def hold_back(
         self, asset: Asset, run_id: str, outputs: Sequence[WindowOutput], sentences: Mapping[str, str]
