@@ -141,19 +141,28 @@ class Trouble:
 
 def troubles(failures: Sequence[Failure], queued: Collection[tuple[str, str]]) -> list[Trouble]:
     """Group the failures of queued windows (asset and window) by asset and cause."""
-    whole = {failure.asset: failure for failure in failures if failure.window == ALL}
+    assets = {asset for asset, _ in queued}
+    whole = {failure.asset: failure for failure in failures if failure.window == ALL and failure.asset in assets}
+    found = [_trouble([failure]) for failure in whole.values()]
     groups: dict[tuple[str, str], list[Failure]] = {}
     for failure in failures:
         key = (failure.asset, kind(failure.cause))
-        if failure.window == ALL:
-            groups[key] = [failure, *groups.get(key, [])]
-        elif (failure.asset, failure.window) in queued:
+        told = failure.asset in whole and kind(whole[failure.asset].cause) == key[1]
+        if (failure.asset, failure.window) in queued and not told:
             groups.setdefault(key, []).append(failure)
-    found: list[Trouble] = []
-    for (asset, cause), group in sorted(groups.items()):
-        if asset in whole and kind(whole[asset].cause) == cause:
-            group = [whole[asset]]
-        first = min(group, key=lambda one: (one.next_try is None, one.next_try or one.failed_at))
-        windows = tuple(sorted(one.window for one in group if one.window != ALL))
-        found.append(Trouble(asset, windows, first.cause, first.tries, first.failed_at, first.next_try))
-    return found
+    return sorted([*found, *map(_trouble, groups.values())], key=lambda one: (one.asset, one.windows))
+
+
+def trouble_of(asset: str, window: str, failures: Sequence[Failure]) -> Trouble | None:
+    """Return why a queued window cannot be made; None when nothing is known against it."""
+    own = [failure for failure in failures if failure.asset == asset and failure.window == window]
+    whole = [failure for failure in failures if failure.asset == asset and failure.window == ALL]
+    # What holds for all windows is why this one is not tried, unless it is set aside for itself.
+    chosen = [one for one in own if one.next_try is None] or whole or own
+    return _trouble(chosen[:1]) if chosen else None
+
+
+def _trouble(failures: Sequence[Failure]) -> Trouble:
+    first = min(failures, key=lambda one: (one.next_try is None, one.next_try or one.failed_at))
+    windows = tuple(sorted(failure.window for failure in failures if failure.window != ALL))
+    return Trouble(first.asset, windows, first.cause, first.tries, first.failed_at, first.next_try)

@@ -18,6 +18,7 @@ from lake_assets.errors import LakeError
 from lake_assets.landing.connect import config_differences, connector_for, ensure_connector, failures
 from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
 from lake_assets.landing.topics import compare_topics, ensure_topics
+from lake_assets.ledger.failures import try_now
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.apply_metrics import apply_metrics, metric_steps
 from lake_assets.orchestration.manifest import Manifest, load_manifest
@@ -106,9 +107,11 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
     with Ledger(settings) as ledger:
         # Also when nothing changes: a newer lake may keep more in its ledger.
         ledger.ensure()
-    if not steps:
-        return []
     assets = read_catalog(settings)
+    if not steps:
+        with Ledger(settings) as ledger:
+            try_now(ledger, assets, set_aside=True)
+        return []
     warehouse = warehouse_for(settings)
     with Ledger(settings) as ledger, ledger.locked("apply"):
         contracts = ledger.contracts()
@@ -135,6 +138,8 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         for name, asset in assets.items():
             ledger.request(asset, remade[name])
             ledger.save_contract(asset, contract_text(asset))
+        # What could not be made before, the contracts as they are now may let through.
+        try_now(ledger, assets, set_aside=True)
     return steps
 
 
