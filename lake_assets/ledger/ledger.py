@@ -140,9 +140,15 @@ class Ledger:
         self._connection.execute(LEDGER_DDL)
 
     def exists(self) -> bool:
-        """Whether `ensure` has run on this database, as this version of the project has it."""
-        row = self._connection.execute("select to_regclass('ledger.failure') is not null").fetchone()
-        return bool(row and row[0])
+        """Whether `ensure` has run on this database. The ledger of an older lake is brought up to date then."""
+        row = self._connection.execute(
+            "select to_regclass('ledger.superseded_file') is not null, to_regclass('ledger.failure') is not null"
+        ).fetchone()
+        exists, is_newest = row or (False, False)
+        if exists and not is_newest:
+            with self.locked("ledger"):
+                self.ensure()
+        return exists
 
     @contextmanager
     def locked(self, name: str) -> Generator[None]:

@@ -14,7 +14,7 @@ from lake_assets.settings import PROJECT, Settings
 from tests.stack.worker import remove_connectors
 
 # Those that need Dagster, or the marts of the examples, and are measured where tests have them.
-ELSEWHERE = {"dbt", "freshness"}
+ELSEWHERE = {"dbt", "freshness", "failing"}
 ALONE = {"publish", "spark"}
 
 
