@@ -15,7 +15,7 @@ from lake_assets.landing.files import files
 from lake_assets.ledger.failures import known_failures, try_now
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.retries import ALL, Failure, Lane
-from lake_assets.orchestration.assets import QUEUED_ONLY
+from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition
 from lake_assets.orchestration.refresh import Refresh, observe, refresh, windows_of_lane
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
 from lake_assets.settings import Settings
@@ -162,12 +162,14 @@ def test_failing_asset_is_tried_beside_the_runs_of_others(visits: Visits, tmp_pa
     run(visits, "fresh")
     ask_again(visits)
     assets = {one.asset.name: one.asset for one in (visits, good)}
-    sensor = raw_windows_sensor(visits.settings, assets, Graph({}, {}), [])
+    steps = [conforming_definition(visits.settings, asset) for asset in assets.values()]
+    sensor = raw_windows_sensor(visits.settings, assets, Graph({}, {}), steps)
+    definitions = dg.Definitions(assets=steps, sensors=[sensor])
 
     def tick(instance: dg.DagsterInstance) -> dict[str, set[str]]:
         """The schemas of the tables that each requested run makes, by lane."""
         good.land(visit(1, 1))
-        with dg.build_sensor_context(instance) as context:
+        with dg.build_sensor_context(instance, definitions=definitions) as context:
             requests = sensor.evaluate_tick(context).run_requests or ()
         for request in requests:
             instance.add_run(dg.DagsterRun("made", tags=request.tags, status=dg.DagsterRunStatus.STARTED))
