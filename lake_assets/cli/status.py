@@ -15,9 +15,11 @@ import click
 def command(as_json: bool) -> None:
     """Show each part's health and last error, and how far each asset is behind.
 
-    Each part is asked a real question, which takes 3 s at most. For each asset: records that are produced and have not
+    Each part is asked a real question, which takes 3 s at most. Errors of a part that answers are those of the last
+    five minutes; what a user was refused is none. For each asset: records that are produced and have not
     landed, windows that are queued, windows that a check holds back, and a sentence when events do not come as often as
-    its contract says or when a removal of a person is not finished. For each metric: events per second, records that
+    its contract says, when a removal of a person is not finished, or when windows cannot be made: why, how often that
+    was tried, when it is tried next and what to do. For each metric: events per second, records that
     are not counted yet, the watermark (how far its event time is), windows that are not final, and events set aside.
     Names removals of assets that are unfinished. Says so when the disk of the lake's folder is nearly full.
 
@@ -97,6 +99,8 @@ def command(as_json: bool) -> None:
             for asset in assets:
                 for sentence in filter(None, (asset.silence, asset.forgetting)):
                     click.echo(f"{asset.asset}: {sentence}")
+                for trouble in asset.troubles:
+                    click.echo(str(trouble))
         for sentence in removals:
             click.echo(sentence)
         if metrics:

@@ -26,7 +26,7 @@ from lake_assets.compile.conform import (
 )
 from lake_assets.compile.ddl import staging_columns
 from lake_assets.compile.sql import identifier, literal
-from lake_assets.errors import LakeError
+from lake_assets.errors import Incurable, LakeError
 
 if TYPE_CHECKING:
     import duckdb
@@ -201,11 +201,18 @@ def _judge(session: "duckdb.DuckDBPyConnection", check: Check) -> CheckOutcome:
         row = session.execute(check.query).fetchone()
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        raise LakeError(
-            f"the query of check '{check.name}' cannot run: {reason}. Correct it in the contract."
-        ) from None
+        refusal = Incurable if is_of_sql(error) else LakeError
+        raise refusal(f"the query of check '{check.name}' cannot run: {reason}. Correct it in the contract.") from None
     value = None if row is None or row[0] is None else Decimal(str(row[0]))
     return CheckOutcome(check.name, value, value is not None and _holds(value, check), check.blocking)
+
+
+def is_of_sql(error: "duckdb.Error") -> bool:
+    """Whether DuckDB refuses the statement itself, which no other data and no later try can change."""
+    import duckdb
+
+    refused = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.SyntaxException)
+    return isinstance(error, refused)
 
 
 def _holds(value: Decimal, check: Check) -> bool:

@@ -141,9 +141,15 @@ class Ledger:
         self._connection.execute(LEDGER_DDL)
 
     def exists(self) -> bool:
-        """Whether `ensure` has run on this database."""
-        row = self._connection.execute("select to_regclass('ledger.superseded_file') is not null").fetchone()
-        return bool(row and row[0])
+        """Whether `ensure` has run on this database. The ledger of an older lake is brought up to date then."""
+        row = self._connection.execute(
+            "select to_regclass('ledger.superseded_file') is not null, to_regclass('ledger.failure') is not null"
+        ).fetchone()
+        exists, is_newest = row or (False, False)
+        if exists and not is_newest:
+            with self.locked("ledger"):
+                self.ensure()
+        return exists
 
     @contextmanager
     def locked(self, name: str) -> Generator[None]:
@@ -334,11 +340,15 @@ class Ledger:
             )
 
     def dequeue(self, asset: Asset, windows: Sequence[str], sequence: int) -> None:
-        """Takes windows off the queue, as far as a snapshot of that sequence number knew them."""
-        self._connection.execute(
-            'delete from ledger.pending where asset = %s and "window" = any(%s) and sequence <= %s',
-            (asset.name, list(windows), sequence),
-        )
+        """Takes windows off the queue, as far as a snapshot of that sequence number knew them, with their failures."""
+        with self._connection.transaction():
+            self._connection.execute(
+                'delete from ledger.pending where asset = %s and "window" = any(%s) and sequence <= %s',
+                (asset.name, list(windows), sequence),
+            )
+            self._connection.execute(
+                'delete from ledger.failure where asset = %s and "window" = any(%s)', (asset.name, list(windows))
+            )
 
     def hold_back(
         self, asset: Asset, run_id: str, outputs: Sequence[WindowOutput], sentences: Mapping[str, str]

@@ -126,6 +126,19 @@ create table if not exists ledger.held_back (
 -- What a person should know of it, when the names of the checks do not say it.
 alter table ledger.held_back add column if not exists sentence text;
 
+-- Windows that could not be made, each with its cause; the window '' stands for all of the asset's. Trying again cannot
+-- help where `next_try` is null. `requested_at` is when a run was requested for the next try.
+create table if not exists ledger.failure (
+  asset text not null,
+  "window" text not null,
+  cause text not null,
+  tries integer not null,
+  failed_at timestamptz not null,
+  next_try timestamptz,
+  requested_at timestamptz,
+  primary key (asset, "window")
+);
+
 -- The last backfill of each asset. `ended_at` is null while windows of it are left.
 create table if not exists ledger.backfill (
   asset text not null,

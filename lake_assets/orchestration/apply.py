@@ -19,6 +19,7 @@ from lake_assets.landing.files import window_rows
 from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
 from lake_assets.landing.topics import compare_topics, ensure_topics
 from lake_assets.ledger.applied import read_applied
+from lake_assets.ledger.failures import try_now
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removed_assets import check_removals, forget_removed, left_out, removed_assets
 from lake_assets.orchestration.apply_metrics import apply_metrics, metric_steps
@@ -111,6 +112,8 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         # Also when nothing changes: a newer lake may keep more in its ledger.
         ledger.ensure()
     if not steps:
+        with Ledger(settings) as ledger:
+            try_now(ledger, read_applied(ledger).assets, set_aside=True)
         return []
     warehouse = warehouse_for(settings)
     with Ledger(settings) as ledger, ledger.locked("apply"):
@@ -153,6 +156,8 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
             ledger.save_contract(asset, wanted.text(asset))
         ledger.save_metrics({name: wanted.text(metric) for name, metric in wanted.metrics.items()})
         forget_removed(ledger, list(assets.values()))
+        # What could not be made before, the contracts as they are now may let through.
+        try_now(ledger, assets, set_aside=True)
         write_applied(settings, wanted)
     return steps
 

@@ -8,9 +8,11 @@ from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.landing.lag import lags
 from lake_assets.landing.topics import offsets
+from lake_assets.ledger.failures import known_failures
 from lake_assets.ledger.forgotten import unfinished
 from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.retries import Trouble, troubles
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.silence import silences
 from lake_assets.settings import Settings
@@ -22,7 +24,7 @@ from lake_assets.stack.stream import PREFIX, stream_numbers
 class Backlog:
     """`under_way` are records that have not landed, `queued` and `held_back` are windows. `silence` says in a sentence
     how arrivals break the contract's frequency, `forgetting` which removal of a person is not finished, and what
-    finishes it."""
+    finishes it. `troubles` are the causes for which windows cannot be made, and when they are tried again."""
 
     asset: str
     under_way: int
@@ -30,6 +32,7 @@ class Backlog:
     held_back: int
     silence: str | None
     forgetting: str | None
+    troubles: list[Trouble]
 
 
 def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
@@ -43,6 +46,7 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
         silent = silences(settings, assets)
         begun = {one.dataset: f"{one}; unless a process is at it: {one.command}" for one in unfinished(ledger)}
         queued = {(entry.asset, entry.window) for entry in ledger.pending()}
+        failing = troubles(known_failures(ledger), queued)
         return [
             Backlog(
                 asset.name,
@@ -51,6 +55,7 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
                 len(ledger.held_back(asset)),
                 silent.get(asset.name),
                 begun.get(asset.dataset),
+                [trouble for trouble in failing if trouble.asset == asset.name],
             )
             for asset, lag in zip(assets, behind, strict=True)
         ]

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 
 import dagster as dg
@@ -18,8 +19,11 @@ from lake_assets.landing.connect import connector_status
 from lake_assets.landing.lag import lags
 from lake_assets.landing.topics import offsets
 from lake_assets.ledger.applied import applied_catalog, read_applied
+from lake_assets.ledger.failures import known_failures, try_now
 from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger, Pending
+from lake_assets.ledger.retries import Trouble, select, troubles
+from lake_assets.orchestration.assets import EVERY_WINDOW_MADE
 from lake_assets.orchestration.audit import audit
 from lake_assets.orchestration.build import build_definitions, mart_graph
 from lake_assets.orchestration.instance import open_instance
@@ -44,8 +48,9 @@ _STALLED_SECONDS = 60.0
 
 @dataclass(slots=True)
 class RunReport:
-    """What one `lake run` did. Windows are by asset name; `failed` holds the steps that failed, by name, `closed` the
-    marts' schemas that analysts may not read yet, `unapplied` what is in files only."""
+    """What one `lake run` did. Windows are by asset name; `failed` holds the steps that failed, by name, `troubles` why
+    windows cannot be made, also those that it did not try, `closed` the marts' schemas that analysts may not read yet,
+    `unapplied` what is in files only."""
 
     waited_seconds: float = 0.0
     under_way: int = 0
@@ -55,11 +60,13 @@ class RunReport:
     closed: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     unapplied: Unapplied = field(default_factory=Unapplied)
+    troubles: list[Trouble] = field(default_factory=list)
 
 
-def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunReport:
+def run_once(settings: Settings, on_progress: Callable[[str], None], only: Asset | None = None) -> RunReport:
     """Waits until what was produced so far has landed, then brings every queued window and its marts up to date.
 
+    Windows that failed are tried again without a pause, those that are set aside when their asset is the `only` one.
     Raises LakeError when nothing is applied, Unavailable when a part does not answer.
     """
     report = RunReport()
@@ -67,11 +74,12 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
         if not ledger.exists():
             raise LakeError("nothing is applied yet: run 'lake apply' first.")
         applied = read_applied(ledger)
-        assets = applied.assets
+        assets = applied.assets if only is None else {only.name: only}
         report.under_way, report.waited_seconds = _wait_until_landed(settings, ledger, assets, on_progress)
         before = ledger.cursors()
         landed, _ = observe(settings, ledger, list(assets.values()), before)
-        pending = ledger.pending(list(assets))
+        try_now(ledger, list(assets), set_aside=only is not None)
+        pending, _ = select("both", ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC))
     with open_instance(settings) as instance:
         with Ledger(settings) as ledger:
             for name, windows in landed.items():
@@ -86,6 +94,7 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
     report.unapplied = unapplied(settings, applied)
     with Ledger(settings) as ledger:
         left = {(entry.asset, entry.window) for entry in ledger.pending(list(assets))}
+        report.troubles = troubles(known_failures(ledger, list(assets)), left)
         # A window that changed for two reasons is in the queue twice.
         for name, window in dict.fromkeys((entry.asset, entry.window) for entry in pending):
             if (name, window) not in left:
@@ -101,6 +110,9 @@ def make_windows(
 ) -> RunReport:
     """Brings these entries of the queue and the marts behind them up to date; only `marts` and `failed` are told."""
     report = RunReport()
+    with Ledger(settings) as ledger:
+        # Somebody asked for them.
+        try_now(ledger, {entry.asset for entry in pending}, set_aside=True)
     with open_instance(settings) as instance:
         _make(settings, instance, assets, pending, report, on_progress)
     return report
@@ -148,7 +160,7 @@ def _make(
     on_progress: Callable[[str], None],
 ) -> None:
     """Execute the run that the sensor would ask for, in this process."""
-    request = request_for(pending, assets, _graph(settings))
+    request = request_for(pending, assets, _graph(settings), "both")
     if request is None:
         return
     keys = request.run.asset_selection or ()
@@ -229,6 +241,10 @@ def _collect(report: RunReport, result: dg.ExecuteInProcessResult, assets: Mappi
         key = event.asset_key
         if key is not None and key.path[0] not in staging:
             report.marts.append(".".join(key.path))
+    for evaluation in result.get_asset_check_evaluations():
+        if evaluation.check_name == EVERY_WINDOW_MADE and not evaluation.passed:
+            # By the name of its step.
+            report.failed[f"conform_{evaluation.asset_key.path[-1]}"] = evaluation.description or "failed"
     for event in result.get_step_failure_events():
         error = event.step_failure_data.error
         cause = error.cause or error if error else None
