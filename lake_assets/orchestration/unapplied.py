@@ -1,6 +1,6 @@
 """Differences between the catalog's files and what is applied: nothing of them is in force, and each is reported."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -12,6 +12,8 @@ from lake_assets.orchestration.mart_reads import refused_models, stored_manifest
 from lake_assets.project import read_files
 from lake_assets.settings import Settings
 from lake_assets.warehouse.dbt_environment import manifest_path
+
+_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +33,22 @@ class Unapplied:
     def _sentences(self) -> Iterator[str]:
         yield from self.broken
         if self.new:
-            yield f"Not applied, so nothing of it runs: {', '.join(self.new)}. Apply with `lake apply`."
+            yield f"Not applied, so nothing of it runs: {_shown(self.new)}. Apply with `lake apply`."
         if self.changed:
             yield (
-                f"The file differs from what is applied, which runs on: {', '.join(self.changed)}. "
+                f"The file differs from what is applied, which runs on: {_shown(self.changed)}. "
                 "See the change with `lake plan`, apply it with `lake apply`."
             )
         if self.missing:
             yield (
-                f"The file is missing, what is applied runs on: {', '.join(self.missing)}. "
+                f"The file is missing, what is applied runs on: {_shown(self.missing)}. "
                 "Put it back, or see `lake remove`."
             )
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def unapplied(settings: Settings, applied: Catalog) -> Unapplied:
