@@ -64,7 +64,13 @@ def test_records_that_the_sink_skipped_are_named_by_topic_partition_and_offsets(
 
 def test_transaction_markers_and_aborted_records_are_no_gaps(lake: Lake) -> None:
     make(lake, "plant", "signals")
-    producer = Producer({"bootstrap.servers": lake.settings.kafka, "transactional.id": "test-signals"})
+    producer = Producer(
+        {
+            "bootstrap.servers": lake.settings.kafka,
+            "transactional.id": "test-signals",
+            "transaction.timeout.ms": 300_000,
+        }
+    )
     producer.init_transactions()
     for number, commit in enumerate((True, False, True)):
         producer.begin_transaction()
