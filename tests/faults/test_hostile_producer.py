@@ -100,7 +100,7 @@ HEADERS: list[tuple[str, str | bytes | None]] = [
     ("lake-event-time", b"\xff"),
 ]  # fmt: skip
 # So many records of one burst say of themselves that they belong to windows of their own, from the year 1 on.
-WINDOWS = min(int(100 * SECONDS), 3_000)
+WINDOWS = min(int(100 * SECONDS), 1_000)
 YEAR_ONE, A_DAY = -62_135_596_800_000, 86_400_000
 Headers = list[tuple[str, str | bytes | None]]
 
