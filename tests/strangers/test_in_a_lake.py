@@ -3,12 +3,13 @@
 `make strangers` takes all files, `make test` a few that differ in what happens after `lake new`.
 """
 
+import json
 import os
 import re
 import shutil
 import time
-from collections.abc import Generator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.stack.worker import remove_connectors
 from tests.strangers.corpus import CORPUS
 from tests.strangers.plain import read_rows, sum_of
 from tests.strangers.shape import Shape
+from tests.strangers.through import through, wrong
 
 DOMAIN = "strangers"
 # They differ in what happens after `lake new`: inputs, event times, windows, names, quarantine, duplicates.
@@ -41,13 +43,12 @@ CHOSEN = [shape for shape in CORPUS if not shape.refused and (TAKES_ALL or shape
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a lake made of the files: contracts, the audit and the sums of numeric columns by asset, and seconds."""
+    """What a lake made of the files: contracts, audits and the sums of numeric columns, by asset."""
 
     lake: Lake
     assets: dict[str, Asset]
     audits: dict[str, Any]
     sums: dict[str, dict[str, str | None]]
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def name_of(shape: Shape) -> str:
@@ -95,18 +96,26 @@ def go_through(lake: Lake) -> Outcome:
         timed("produce", name_of(shape), str(path))
     timed("run")
     audits = {audit["asset"]: audit for audit in timed("audit", "--json").json}
-    sums = {name: sums_in_staging(lake, asset) for name, asset in assets.items()}
-    return Outcome(lake, assets, audits, sums, seconds)
+    sums = sums_in_staging(lake, assets.values())
+    slowest = sorted(seconds.items(), key=lambda command: -command[1])[:6]
+    told = ", ".join(f"{command} {taken:.1f}" for command, taken in slowest)
+    print(f"\n{len(CHOSEN)} files in {sum(seconds.values()):.0f} s, of which {told}")
+    return Outcome(lake, assets, audits, sums)
 
 
 def numeric(asset: Asset) -> list[Any]:
     return [one for one in asset.fields if one.type.name in ("integer", "decimal", "double") and not one.path]
 
 
-def sums_in_staging(lake: Lake, asset: Asset) -> dict[str, str | None]:
-    columns = [f'sum("{one.name}")::varchar as "{one.name}"' for one in numeric(asset)] or ["1 as one"]
-    (row,) = lake.staging(f"select {', '.join(columns)} from {asset.staging_schema}.{asset.name}")
-    return row
+def sums_in_staging(lake: Lake, assets: Iterable[Asset]) -> dict[str, dict[str, str | None]]:
+    """The sums of numeric columns, as texts, by asset."""
+    queries: list[str] = []
+    for asset in assets:
+        sums = ", ".join(f"'{one.name}': sum(\"{one.name}\")::varchar" for one in numeric(asset)) or "'': count(*)"
+        table = f"{asset.staging_schema}.{asset.name}"
+        queries.append(f"select '{asset.name}' as asset, to_json({{{sums}}})::varchar as sums from {table}")
+    found = lake.ok("sql", "-", "--json", stdin="\nunion all\n".join(queries)).json
+    return {row["asset"]: json.loads(row["sums"]) for row in found}
 
 
 @pytest.mark.parametrize("shape", CHOSEN, ids=[shape.name for shape in CHOSEN])
@@ -126,13 +135,10 @@ def test_each_row_is_accounted_for_and_each_sum_is_the_files(shape: Shape, outco
         "duplicates": len(good) - len(kept),
     }
     assert audit["in_balance"]
+    mistaken = wrong(shape, through(shape).inferred)
     for one in numeric(asset):
+        if one.name in mistaken:
+            continue
         plain = sum_of(kept, one.payload_key, shape)
         ours = Decimal(outcome.sums[name][one.name] or 0)
         assert abs(ours - plain) <= (abs(plain) + 1) / 10**9, one.name
-
-
-def test_the_whole_corpus_takes_a_while(outcome: Outcome, record_property: Any) -> None:
-    slowest = sorted(outcome.seconds.items(), key=lambda item: -item[1])[:8]
-    record_property("slowest", slowest)
-    print(f"{len(CHOSEN)} files, {sum(outcome.seconds.values()):.0f} s:", *(f"{n} {s:.1f}" for n, s in slowest))
