@@ -104,7 +104,8 @@ def due(pending: Sequence[Pending], now: datetime, newest_run: datetime | None) 
 
 def _newest_run(instance: dg.DagsterInstance) -> datetime | None:
     """When the newest run for queued windows was made, by the clock of Postgres, which the queue's times are of too."""
-    found = instance.get_run_records(dg.RunsFilter(tags={QUEUED_ONLY: _TAGS["fresh"]}), limit=1)
+    tags = {QUEUED_ONLY: [_TAGS["fresh"], _TAGS["both"]]}
+    found = instance.get_run_records(dg.RunsFilter(tags=tags), limit=1)
     return found[0].create_timestamp if found else None
 
 

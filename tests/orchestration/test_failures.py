@@ -15,7 +15,7 @@ from lake_assets.landing.files import files
 from lake_assets.ledger.failures import known_failures, try_now
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.retries import ALL, Failure, Lane
-from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition
+from lake_assets.orchestration.assets import EVERY_WINDOW_MADE, QUEUED_ONLY, conforming_definition
 from lake_assets.orchestration.refresh import Refresh, observe, refresh, windows_of_lane
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
 from lake_assets.settings import Settings
@@ -185,3 +185,18 @@ def test_failing_asset_is_tried_beside_the_runs_of_others(visits: Visits, tmp_pa
         (fresh,) = [run for run in instance.get_runs() if run.tags[QUEUED_ONLY] == "true"]
         instance.delete_run(fresh.run_id)
         assert tick(instance) == {"true": {"conformed", good.asset.staging_schema}}
+
+
+def test_run_that_makes_no_window_materializes_nothing(visits: Visits) -> None:
+    """It succeeds, for a run that failed would be retried at once; the check is red."""
+    visits.apply("properties:", WRONG)
+    with Ledger(visits.settings) as ledger:
+        observe(visits.settings, ledger, [visits.asset], ledger.cursors())
+    step = conforming_definition(visits.settings, visits.asset)
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.materialize([step], instance=instance, tags={QUEUED_ONLY: "true"}, raise_on_error=False)
+    assert done.success
+    assert done.get_asset_materialization_events() == []
+    (check,) = done.get_asset_check_evaluations()
+    assert (check.check_name, check.passed) == (EVERY_WINDOW_MADE, False)
+    assert "no_such_column" in str(check.description)
