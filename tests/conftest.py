@@ -7,7 +7,9 @@ import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack import postgres
@@ -19,6 +21,8 @@ from tests.stack.worker import CREDENTIALS, SMOKE
 
 # dbt too: without the resident one, each `lake run` and each changed project starts a dbt of its own.
 SERVERS = ("postgres", "kafka", "connect", "dbt")
+
+EXAMPLES = ["contracts", "leads", "sales", "sales_by_region"]
 
 # A JVM of the tests lives for minutes: what the second compiler would save later is less than what it takes.
 JVM = "-XX:TieredStopAtLevel=1"
@@ -63,6 +67,22 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
+_STACKS: list[Settings] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_what_is_applied() -> Generator[None]:
+    """End what a test file has applied to the session's stack, but for the examples: all later runs would make it."""
+    yield
+    for settings in _STACKS:
+        with psycopg.connect(settings.postgres.conninfo("lake")) as session:
+            for table, name in (("contract", "asset"), ("metric", "metric")):
+                there = session.execute("select to_regclass(%s)", [f"ledger.{table}"]).fetchone()
+                if there and there[0]:
+                    statement = SQL("delete from ledger.{} where not {} = any(%s)")
+                    session.execute(statement.format(Identifier(table), Identifier(name)), [EXAMPLES])
+
+
 @pytest.fixture(scope="session")
 @starts_server
 def stack() -> Generator[Settings]:
@@ -79,8 +99,11 @@ def stack() -> Generator[Settings]:
                 for name, value in CREDENTIALS.items():
                     patch.setenv(name, value)
             up(parts=SERVERS)
-        yield load_settings()
+        settings = load_settings()
+        _STACKS.append(settings)
+        yield settings
     finally:
+        _STACKS.clear()
         os.environ["LAKE_HOME"] = str(home)
         down()
         shutil.rmtree(home, ignore_errors=True)
