@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup jars jars-lock up down demo spark-dist test test-quick smoke bench check clean
+.PHONY: help setup jars jars-lock up down demo spark-dist test test-quick strangers smoke bench check clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -49,6 +49,10 @@ test: setup ## Run the tests: TEST_WORKERS (3) processes at once.
 
 test-quick: setup ## Run the tests that need no server and no JVM.
 	@$(PYTEST) -n 2 -m "not server"
+
+strangers: setup ## Take all files of strangers through a lake, and compare docs/strangers.md with what comes out.
+	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
+	@LAKE_STRANGERS=all $(PYTEST) -s tests/strangers
 
 smoke: setup ## Run the example in a real account: LAKE_TARGET, LAKE_BUCKET and its credentials say which.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests

@@ -32,7 +32,7 @@ domain: bench
 description: {purpose: "One row per tick."}
 team: {name: bench, members: [{username: bench@example.com, role: owner}]}
 customProperties:
-  - {property: landing, value: {eventTime: ticked_at, window: day, start: 2025-01-01, partitions: 2}}
+  - {property: landing, value: {eventTime: ticked_at, window: day, partitions: 2}}
 schema:
   - name: bench_ticks
     properties:
@@ -104,10 +104,10 @@ def measure(wanted: int, rows: int, rounds: int, running: bool) -> Figures:
         from lake_assets.orchestration.apply import apply
         from lake_assets.orchestration.cleaning import clean
         from lake_assets.orchestration.once import run_once
-        from lake_assets.project import read_catalog
+        from lake_assets.project import read_files
 
         apply(settings, quiet)
-        asset = read_catalog(settings)["bench_ticks"]
+        asset = read_files(settings).assets["bench_ticks"]
         sent = fill(settings, asset, wanted, rows)
         assert run_once(settings, quiet).published == {asset.name: [WINDOW]}
         files, held = size(settings, asset)

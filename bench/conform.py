@@ -23,7 +23,7 @@ from bench.sales import DATA, Outcome, good_rows, require_equal, write_raw
 from lake_assets.catalog.accounting import WindowInput
 from lake_assets.catalog.model import Asset
 from lake_assets.conform.duckdb import conform
-from lake_assets.project import read_catalog
+from lake_assets.project import read_files
 from lake_assets.settings import Settings
 
 BY_HAND = """\
@@ -83,7 +83,7 @@ def measure(settings: Settings, rows: int, data: str, rounds: int, folder: Path)
     from lake_assets.warehouse.ducklake import DuckLake
 
     # Under another name, so that a lake that runs keeps its own sales.
-    asset: Asset = replace(read_catalog(settings)["sales"], dataset="bench_sales")
+    asset: Asset = replace(read_files(settings).assets["sales"], dataset="bench_sales")
     [raw] = write_raw(folder, rows, data)
     window = WindowInput("2026-01-01", (raw,), rows, Path(raw).stat().st_size)
     warehouse = DuckLake(settings)

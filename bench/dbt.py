@@ -17,7 +17,7 @@ from bench.figures import Figures, in_turns, options
 from bench.lake import lake
 from lake_assets.orchestration.manifest import dbt_executable, load_manifest
 from lake_assets.orchestration.marts import BUILD, QUICK
-from lake_assets.project import read_catalog
+from lake_assets.project import read_files
 from lake_assets.settings import Settings
 from lake_assets.warehouse.connection import connect
 from lake_assets.warehouse.dbt_environment import dbt_environment
@@ -58,7 +58,7 @@ def dagster_build(settings: Settings) -> tuple[Callable[[], object], Callable[[]
 
     from lake_assets.orchestration.marts import mart_definitions
 
-    marts = mart_definitions(settings, read_catalog(settings))
+    marts = mart_definitions(settings, read_files(settings).assets)
     instance = dg.DagsterInstance.ephemeral()
 
     def build() -> None:
@@ -83,7 +83,7 @@ def run(command: list[str], environment: dict[str, str]) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     given = options(__doc__, rounds=5).parse_args(arguments)
     with lake(["postgres", "dbt"]) as (settings, _):
-        fill_staging(settings, read_catalog(settings).values())
+        fill_staging(settings, read_files(settings).assets.values())
         PostgresMarts(settings).ensure(mart_schemas(settings))
         load_manifest(settings)
         measure(settings, given.rounds).show(given.figures)

@@ -24,7 +24,7 @@ from lake_assets.landing.produce import produce_lines
 from lake_assets.landing.snapshots import read_table
 from lake_assets.orchestration.apply import apply
 from lake_assets.orchestration.assets import QUEUED_ONLY
-from lake_assets.project import read_catalog
+from lake_assets.project import read_files
 from lake_assets.settings import Settings
 
 STAGES = ("commit", "sensor", "launch", "conform", "dbt", "other", "whole")
@@ -78,7 +78,7 @@ def _seconds(step: object, seen: float) -> float:
 
 
 def measure(settings: Settings, rounds: int) -> Figures:
-    sales = read_catalog(settings)["sales"]
+    sales = read_files(settings).assets["sales"]
     with (
         mock.patch.dict(os.environ, {"DAGSTER_HOME": str(settings.home / "dagster")}),
         dg.DagsterInstance.get() as instance,

@@ -25,7 +25,7 @@ domain: bench
 description: {{purpose: "One row per reading."}}
 team: {{name: bench, members: [{{username: bench@example.com, role: owner}}]}}
 customProperties:
-  - {{property: landing, value: {{eventTime: read_at, window: day, start: 2025-01-01, partitions: 1}}}}
+  - {{property: landing, value: {{eventTime: read_at, window: day, partitions: 1}}}}
 schema:
   - name: {name}
     properties:
@@ -45,10 +45,10 @@ def measure(windows: dict[str, int], rounds: int, running: bool) -> Figures:
         from lake_assets.landing.produce import produce_lines
         from lake_assets.orchestration.apply import apply
         from lake_assets.orchestration.once import run_once
-        from lake_assets.project import read_catalog
+        from lake_assets.project import read_files
 
         apply(settings, quiet)
-        assets = read_catalog(settings)
+        assets = read_files(settings).assets
         for name, count in windows.items():
             lines = (event(number, FIRST + timedelta(days=number)) for number in range(count))
             produce_lines(settings, assets[name], lines)

@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from confluent_kafka import Producer
@@ -30,7 +30,7 @@ def asset(name: str) -> Asset:
     text = FieldType("string")
     fields = (Field("lead_id", text), Field("origin", text), Field("created_at", FieldType("timestamp")))
     return Asset(
-        name, "bench", "1.0.0", "", ("bench@example.com",), fields, ("lead_id",), "created_at", date(2026, 1, 1),
+        name, "bench", "1.0.0", "", ("bench@example.com",), fields, ("lead_id",), "created_at",
         topic=f"bench.{name}",
     )  # fmt: skip
 

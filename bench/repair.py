@@ -31,7 +31,7 @@ domain: bench
 description: {{purpose: "One row per reading."}}
 team: {{name: bench, members: [{{username: bench@example.com, role: owner}}]}}
 customProperties:
-  - {{property: landing, value: {{eventTime: read_at, window: day, start: 2020-01-01, partitions: 2}}}}
+  - {{property: landing, value: {{eventTime: read_at, window: day, partitions: 2}}}}
 schema:
   - name: {name}
     properties:
@@ -69,10 +69,10 @@ def measure(windows: int, rows: int, rounds: int, running: bool) -> list[Figures
     with lake(["kafka", "connect", "postgres"], contracts, running=running) as (settings, _):
         from lake_assets.landing.produce import produce_lines
         from lake_assets.orchestration.apply import apply
-        from lake_assets.project import read_catalog
+        from lake_assets.project import read_files
 
         apply(settings, quiet)
-        assets = read_catalog(settings)
+        assets = read_files(settings).assets
         produce_lines(settings, assets["bench_audited"], events(windows, windows))
         made, _ = command("run")
         results = in_turns(

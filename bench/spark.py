@@ -33,7 +33,7 @@ from lake_assets.catalog.wire import from_json, to_json
 from lake_assets.conform.request import Answer, Request
 from lake_assets.conform.runner import SparkJob, run_to_end
 from lake_assets.conform.runners.local import Local
-from lake_assets.project import read_catalog
+from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, load_settings
 
 _UNSET = (
@@ -199,7 +199,7 @@ def span(events: Iterator[dict[str, Any]]) -> tuple[float, float]:
 
 
 def measure(rows: int, data: str, files: int, engines: list[str], memory: str, rounds: int) -> Figures:
-    asset = read_catalog(load_settings())["sales"]
+    asset = read_files(load_settings()).assets["sales"]
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         paths = write_raw(folder, rows, data, files)

@@ -43,7 +43,7 @@ description: {{purpose: "One row per order."}}
 team: {{name: bench, members: [{{username: bench@example.com, role: owner}}]}}
 customProperties:
   - property: landing
-    value: {{eventTime: ordered_at, start: 2026-01-01, partitions: 4, topic: bench.{topic}}}
+    value: {{eventTime: ordered_at, partitions: 4, topic: bench.{topic}}}
 schema:
   - name: {name}
     properties:
@@ -126,10 +126,10 @@ def measure(count: int, rounds: int, peers: bool, running: bool) -> Iterator[Fig
         from lake_assets.compile.topic import topic_spec
         from lake_assets.landing.produce import produce_lines
         from lake_assets.landing.topics import ensure_topics
-        from lake_assets.project import read_catalog, read_metrics
+        from lake_assets.project import read_files
 
-        assets = read_catalog(settings)
-        read = read_metrics(settings, assets)
+        catalog = read_files(settings)
+        assets, read = catalog.assets, catalog.metrics
         plain = assets["bench_plain"]
         ensure_topics(settings, [topic_spec(plain)])
         produce_lines(settings, plain, events(count))

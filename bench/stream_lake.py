@@ -56,10 +56,10 @@ def stream_lake(contract: str, metric: str, parts: Sequence[str], running: bool 
         from lake_assets.compile.topic import topic_spec
         from lake_assets.landing.topics import ensure_topics
         from lake_assets.orchestration.apply_metrics import apply_metrics
-        from lake_assets.project import read_catalog, read_metrics
+        from lake_assets.project import read_files
 
-        assets = read_catalog(settings)
-        metrics = read_metrics(settings, assets)
+        catalog = read_files(settings)
+        assets, metrics = catalog.assets, catalog.metrics
         [asset], [chosen] = assets.values(), metrics.values()
         ensure_topics(settings, [topic_spec(asset), *metric_topics(chosen, asset)])
         if "postgres" in parts:

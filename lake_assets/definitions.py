@@ -1,8 +1,13 @@
-"""The Dagster code location: every contract and every mart in one lineage graph."""
+"""The Dagster code location: every applied contract and every mart in one lineage graph."""
 
 import dagster as dg
 
+from lake_assets.ledger.applied import applied_catalog
 from lake_assets.orchestration.build import build_definitions
+from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 
-defs: dg.Definitions = build_definitions(load_settings())
+_settings = load_settings()
+# Without a database nothing can be applied, and nothing runs: the files are a look at what would be.
+_catalog = applied_catalog(_settings) if _settings.postgres.port else read_files(_settings)
+defs: dg.Definitions = build_definitions(_settings, _catalog)

@@ -7,6 +7,10 @@ class LakeError(Exception):
     exit_code = 2
 
 
+class Incurable(LakeError):
+    """Trying again cannot help: the contract or the data must change first."""
+
+
 class Unavailable(LakeError):
     """A part of the stack does not answer; the message names it and the command that starts it."""
 

@@ -1,60 +1,29 @@
-"""Reads the catalog folder from disk; the parsing itself is pure and lives in `catalog`."""
+"""Reads the catalog folder from disk, for what writes or applies contracts; runs judge by the applied texts."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from lake_assets.catalog.metric import Metric
-from lake_assets.catalog.metric_parse import check_metrics_together, parse_metric
-from lake_assets.catalog.model import Asset
-from lake_assets.catalog.parse import check_together, parse_contract
-from lake_assets.catalog.problems import ContractError, Problem
+from lake_assets.catalog.problems import Problem
+from lake_assets.catalog.texts import NOTHING, Catalog, read_texts
 from lake_assets.settings import Settings
 
 
-def read_catalog(settings: Settings) -> dict[str, Asset]:
-    """All assets by name, in name order. Raises ContractError, which lists every problem of every contract."""
-    assets: list[Asset] = []
-    problems: list[Problem] = []
-    for path in sorted((settings.catalog / "assets").glob("*.yaml")):
+def read_files(settings: Settings, applied: Catalog = NOTHING) -> Catalog:
+    """Return the catalog as its files have it, laid over what is applied: see `read_texts`."""
+    unreadable: list[Problem] = []
+    contracts = _read_folder(settings.catalog / "assets", unreadable)
+    metrics = _read_folder(settings.catalog / "metrics", unreadable)
+    return read_texts(contracts, metrics, applied, unreadable)
+
+
+def _read_folder(folder: Path, unreadable: list[Problem]) -> Mapping[PurePath, str]:
+    texts: dict[PurePath, str] = {}
+    for path in sorted(folder.glob("*.yaml")):
         try:
-            assets.append(parse_contract(_read_text(path), path))
-        except ContractError as error:
-            problems.extend(error.problems)
-    try:
-        check_together(assets)
-    except ContractError as error:
-        problems.extend(error.problems)
-    if problems:
-        raise ContractError(problems)
-    return {asset.name: asset for asset in sorted(assets, key=lambda asset: asset.name)}
-
-
-def read_metrics(settings: Settings, assets: Mapping[str, Asset]) -> dict[str, Metric]:
-    """All metrics by name, in name order. Raises ContractError, which lists every problem of every metric."""
-    metrics: list[Metric] = []
-    problems: list[Problem] = []
-    for path in sorted((settings.catalog / "metrics").glob("*.yaml")):
-        try:
-            metrics.append(parse_metric(_read_text(path), path, assets))
-        except ContractError as error:
-            problems.extend(error.problems)
-    try:
-        check_metrics_together(metrics)
-    except ContractError as error:
-        problems.extend(error.problems)
-    if problems:
-        raise ContractError(problems)
-    return {metric.name: metric for metric in sorted(metrics, key=lambda metric: metric.name)}
-
-
-def contract_text(asset: Asset) -> str:
-    """The text of the file that an asset was read from."""
-    return Path(asset.path).read_text("utf-8")
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise ContractError([Problem(path, line, "", "holds bytes that are not UTF-8; save it as UTF-8.")]) from None
+            texts[path] = path.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            line = path.read_bytes()[: error.start].count(b"\n") + 1
+            unreadable.append(Problem(path, line, "", "holds bytes that are not UTF-8; save it as UTF-8."))
+        except OSError as error:
+            unreadable.append(Problem(path, 1, "", f"cannot be read ({error.strerror}); mend that."))
+    return texts

@@ -149,7 +149,8 @@ def _session() -> "Iterator[duckdb.DuckDBPyConnection]":
     folder = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0] or None
     with tempfile.TemporaryDirectory(dir=folder) as scratch, duckdb.connect() as session:
         # One thread, because Spark runs one task on each core.
-        session.execute(f"set threads = 1; set timezone = 'UTC'; set temp_directory = {literal(scratch)}")
+        session.execute("set threads = 1; set timezone = 'UTC'; set enable_progress_bar = false")
+        session.execute("set temp_directory = $1", [scratch])
         yield session
 
 

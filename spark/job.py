@@ -75,6 +75,7 @@ def _output(window: WindowInput, found: Settled | None, checks: tuple[CheckOutco
         window.bytes,
         checks,
         found.unknown,
+        found.conflicts,
     )
 
 

@@ -15,7 +15,7 @@ from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.landing.topics import partition_counts
-from lake_assets.project import read_catalog, read_metrics
+from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
 from stream_app.errors import Refusal
 from stream_app.loop import Loop
@@ -64,12 +64,15 @@ def status_file(settings: Settings, metric: Metric, instance: str) -> Path:
 
 
 def _find(settings: Settings, name: str) -> tuple[Metric, Asset]:
-    assets = read_catalog(settings)
-    metrics = read_metrics(settings, assets)
+    catalog = read_files(settings)
+    metrics = catalog.metrics
     if name not in metrics:
         known = ", ".join(metrics) or "none"
-        raise LakeError(f"there is no metric '{name}' in {settings.catalog / 'metrics'}: the metrics are {known}.")
-    return metrics[name], assets[metrics[name].source]
+        broken = "".join(f"\n  {problem}" for problem in catalog.problems)
+        raise LakeError(
+            f"there is no metric '{name}' in {settings.catalog / 'metrics'}: the metrics are {known}.{broken}"
+        )
+    return metrics[name], catalog.assets[metrics[name].source]
 
 
 def _wait_for_topics(settings: Settings, metric: Metric, source: Asset, path: Path, status: Status) -> int:

@@ -72,7 +72,7 @@ class Judge:
         self._records = _Records()
         self._session = duckdb.connect()
         # Instances are the way to use more cores; a batch is too small to be divided.
-        self._session.execute("set threads = 1; set TimeZone = 'UTC'")
+        self._session.execute("set threads = 1; set TimeZone = 'UTC'; set enable_progress_bar = false")
         self._session.register("records", self._records)
         # Prepared, because planning the contract's rules takes longer than judging a small batch.
         self._session.execute(f"prepare judge as {_query(asset, metric)}")

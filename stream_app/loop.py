@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.landing.broker import broker_options
+from lake_assets.landing.envelope import raw_time
 from lake_assets.settings import Settings
 from stream_app.errors import Refusal
 from stream_app.events import POSITION, events_of
@@ -171,7 +172,7 @@ class Loop:
         return _Batch(ordered, spans, self._worker.submit(self._judge_all, ordered))
 
     def _judge_all(self, messages: list[Message]) -> Judged:
-        times = [message.timestamp()[1] for message in messages] if self._asset.event_time is None else None
+        times = list(map(raw_time, messages)) if self._asset.event_time is None else None
         return self._judge.judge([message.value() for message in messages], times)
 
     def _end(self, message: Message, of_partition: Sequence[Message]) -> None:

@@ -54,7 +54,10 @@ class UnknownField:
 
 @dataclass(frozen=True, slots=True)
 class WindowOutput:
-    """What conform made of one window: files that nothing reads yet, and the numbers to judge them by."""
+    """What conform made of one window: files that nothing reads yet, and the numbers to judge them by.
+
+    `conflicts` counts the duplicates by key that differ in another field from the row that stayed.
+    """
 
     window: str
     raw_rows: int
@@ -64,6 +67,7 @@ class WindowOutput:
     bytes: int
     checks: tuple[CheckOutcome, ...]
     unknown: tuple[UnknownField, ...] = ()
+    conflicts: int = 0
 
     @property
     def good(self) -> int:

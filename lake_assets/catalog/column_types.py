@@ -31,16 +31,14 @@ _TOLERATED = 0.05
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """`why` says how the type was found, `doubts` what about it is a guess. `first` is set for dates and times, and
-    `instants` are theirs, each once. `nulls`
-    are the texts that mean no value; `near` says of a text why it is no date, when some of it reads as one."""
+    """`why` says how the type was found, `doubts` what about it is a guess. Dates and times have `instants`, each once.
+    `nulls` are the texts that mean no value; `near` says of a text why it is no date, when some of it reads as one."""
 
     logical: str
     why: str
     physical: str | None = None
     format: str | None = None
     doubts: tuple[str, ...] = ()
-    first: datetime | None = None
     nulls: tuple[str, ...] = ()
     near: str = ""
     instants: tuple[datetime, ...] = ()
@@ -120,7 +118,7 @@ def _date(name: str, values: Mapping[str, int]) -> list[_Candidate]:
     if shape.has_time and not shape.has_offset:
         doubts.append("no offset: read as UTC")
     why = f"{'times' if shape.has_time else 'days'} as {shape.format or 'ISO 8601'}"
-    found = ColumnType(logical, why, None, shape.format, tuple(doubts), shape.first, instants=shape.instants)
+    found = ColumnType(logical, why, None, shape.format, tuple(doubts), instants=shape.instants)
     return [_Candidate(found, f"{logical}s", shape.fits, shape.fit)]
 
 
@@ -134,7 +132,8 @@ def _integer(name: str, values: Mapping[str, int], cells: Mapping[Cell, int]) ->
 
 
 def _number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
-    if _is_code(name, values):
+    # 1.10 is a later version than 1.9.
+    if _is_code(name, values) or name.endswith("version"):
         return []
     plain = {value: match for value in values if (match := _NUMBER.fullmatch(value))}
     scale = max((len(match[2] or "") for match in plain.values()), default=0)
@@ -189,7 +188,7 @@ def _words(cells: Mapping[Cell, int], values: Mapping[str, int]) -> list[_Candid
 
 def _string(name: str, values: Mapping[str, int], candidates: list[_Candidate]) -> ColumnType:
     total = sum(values.values())
-    dates = next((one for one in candidates if one.type.first is not None), None)
+    dates = next((one for one in candidates if one.type.instants), None)
     if dates is not None:
         near = f"{dates.rows} of {total} values are {dates.type.why}, but not all{_such_as(values, dates).rstrip(',')}"
         return replace(_text(name, values, candidates), near=near)

@@ -24,8 +24,8 @@ class Difference:
 class Change:
     """All that changed, worst first. `kind` is the worst kind of all, `none` when nothing about the data changed.
 
-    `allowed` is False when the change is breaking and neither was the major version raised (which makes another
-    asset, with tables beside the old ones) nor does the contract say `compatibility: none`.
+    `allowed` is False when the change is breaking and the applied contract is no draft, unless the major version was
+    raised (which makes another asset, with tables beside the old ones) or the contract says `compatibility: none`.
     """
 
     kind: Kind
@@ -39,7 +39,7 @@ def compare(old: Asset, new: Asset) -> Change:
     | changed | kind |
     |---|---|
     | description, owners, freshness, frequency, roster, engine, compatibility, version, order of fields | none |
-    | retention, encoding | none |
+    | status, retention, encoding | none |
     | new field: optional / required | additive / breaking |
     | field removed or renamed | breaking |
     | decimal with more digits before the point and the same scale | additive |
@@ -52,7 +52,6 @@ def compare(old: Asset, new: Asset) -> Change:
     | protection | breaking |
     | classification; checks; entrypoint; quarantine budget | additive |
     | partitions: more / fewer | additive / breaking |
-    | start: earlier / later | additive / breaking |
     | unknownFields: keep / reject | additive / breaking |
     | name, domain, topic, key, event time, window; a lower major version | breaking |
 
@@ -61,7 +60,8 @@ def compare(old: Asset, new: Asset) -> Change:
     found = [*_asset_differences(old, new), *_field_differences(old, new), *_check_differences(old, new)]
     found.sort(key=lambda difference: -_RANK[difference.kind])
     kind: Kind = found[0].kind if found else "none"
-    allowed = kind != "breaking" or (new.major > old.major and new.name != old.name) or new.compatibility == "none"
+    beside = new.major > old.major and new.name != old.name
+    allowed = kind != "breaking" or old.status == "draft" or beside or new.compatibility == "none"
     return Change(kind, tuple(found), allowed)
 
 
@@ -75,10 +75,10 @@ def _asset_differences(old: Asset, new: Asset) -> Iterator[Difference]:
         ("breaking", "window", lambda asset: asset.window),
         ("breaking" if new.major < old.major else "none", "version", lambda asset: asset.version),
         ("breaking" if new.partitions < old.partitions else "additive", "partitions", lambda asset: asset.partitions),
-        ("breaking" if new.start > old.start else "additive", "start", lambda asset: asset.start),
         ("breaking" if new.unknown_fields == "reject" else "additive", "unknownFields", lambda a: a.unknown_fields),
         ("additive", "entrypoint", lambda asset: asset.entrypoint),
         ("additive", "quarantine", lambda asset: asset.quarantine),
+        ("none", "status", lambda asset: asset.status),
         ("none", "encoding", lambda asset: asset.encoding),
         ("none", "engine", lambda asset: asset.engine),
         ("none", "compatibility", lambda asset: asset.compatibility),

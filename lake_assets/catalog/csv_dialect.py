@@ -3,7 +3,8 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -15,6 +16,10 @@ _SNIFFED_ROWS = 200
 _DATA = re.compile(
     r"[-+]?\d+([.,]\d+)*|\d{1,4}[-./]\d{1,2}[-./]\d{1,4}([T ].*)?|[^@\s]+@[^@\s]+\.\w+|(?i:true|false|null)"
 )
+_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}")
+_YEAR = re.compile(r"(?:1[89]|20)\d\d")
+_FEWEST_DATES = 3
+_NEARLY_ALL = 0.8
 
 
 class SampleError(LakeError):
@@ -42,8 +47,13 @@ def read_dialect(head: str) -> CsvDialect:
     header = _numbered([name.strip() for name in first])
     if not any(header):
         raise SampleError("the sample has no header: its first line must name the columns.")
+    if above := _lines_above(head, len(header)):
+        raise SampleError(
+            f"{above} line{'s stand' if above > 1 else ' stands'} above the one that names the columns: "
+            f"remove {'them' if above > 1 else 'it'}, for example with tail -n +{above + 1} FILE."
+        )
     values = [name for name in header if _DATA.fullmatch(name)]
-    if values:
+    if values and not _names_periods(header, values, head, delimiter):
         raise SampleError(
             f"the first line looks like data ('{values[0][:40]}'), not like a header: "
             "add a first line that names the columns."
@@ -51,6 +61,32 @@ def read_dialect(head: str) -> CsvDialect:
     if _has_labels(head, delimiter, len(header)):
         header = ("", *header)
     return CsvDialect(delimiter, header, _is_spaced(head, delimiter))
+
+
+def _lines_above(head: str, width: int) -> int:
+    """The number of lines before the table, when the first line is a title: it has one cell, and nearly all lines have
+    as many as each other."""
+    if width != 1:
+        return 0
+    lines = head.splitlines()[:_SNIFFED_ROWS]
+    for delimiter in _DELIMITERS:
+        widths = [line.count(delimiter) + 1 for line in lines]
+        ((common, times),) = Counter(widths).most_common(1)
+        filled = sum(bool(line.strip()) for line in lines)
+        if common > 1 and times > 1 and times >= (filled - 2) * _NEARLY_ALL:
+            return widths.index(common)
+    return 0
+
+
+def _names_periods(header: Sequence[str], values: Sequence[str], head: str, delimiter: str) -> bool:
+    """Whether what looks like data in the header are the days or years that a wide table has as columns."""
+    if len(values) < _FEWEST_DATES or len(set(values)) < len(values) or len(values) == len(header):
+        return False
+    if all(map(_YEAR.fullmatch, values)):
+        years = [int(value) for value in values]
+        return years == list(range(years[0], years[0] + len(years)))
+    rows = islice(csv_rows(head, delimiter), 1, _SNIFFED_ROWS)
+    return all(map(_DATE.fullmatch, values)) and not any(_DATE.fullmatch(cell) for row in rows for cell in row)
 
 
 def _numbered(names: list[str]) -> tuple[str, ...]:

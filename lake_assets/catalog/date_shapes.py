@@ -1,7 +1,7 @@
 """Which date format a column is written in, decided by evidence over all of its values."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -48,15 +48,14 @@ _SURE_FROM, _SURE_TO = datetime(2015, 1, 1, tzinfo=UTC), datetime(2035, 1, 1, tz
 class DateShape:
     """A format and how many rows have it. `format` is None for ISO 8601, which needs none.
 
-    `first` is the earliest instant; `doubt` says what the format might be instead, and why that cannot be known; `fit`
-    are the values that have it, `instants` what they stand for.
+    `doubt` says what the format might be instead, and why that cannot be known; `fit` are the values that have it,
+    `instants` what they stand for.
     """
 
     format: str | None
     has_time: bool
     has_offset: bool
     fits: int
-    first: datetime
     doubt: str = ""
     fit: frozenset[str] = frozenset()
     instants: tuple[datetime, ...] = ()
@@ -96,7 +95,6 @@ def date_shape(values: Mapping[str, int], name: str) -> DateShape | None:
         has_time=chosen[0].has_time,
         has_offset=chosen[0].has_offset,
         fits=rows[best],
-        first=_first(reading.instant for reading in chosen),
         doubt=_doubt(best, rows),
         fit=frozenset(text for text, *_ in readings[best]),
         instants=tuple(reading.instant for reading in chosen),
@@ -133,7 +131,7 @@ def _readings(text: str, name: str) -> list[_Reading]:
 def _number_readings(text: str, name: str) -> list[_Reading]:
     named = named_as_date(name)
     found: list[_Reading] = []
-    if named if len(text) != 6 else _MONTH_NAME.search(name):
+    if named or (len(text) == 6 and _MONTH_NAME.search(name)):
         for pattern, *places in _COMPACT.get(len(text), ()):
             parts = [text[place[0] : place[1]] if place else "1" for place in places]
             instant = _instant(*parts, *(text[at : at + 2] for at in range(8, len(text), 2)))
@@ -311,10 +309,3 @@ def _doubt(best: str, rows: Mapping[str, int]) -> str:
             f"is the year 1969 to 2068? Two digits are read so: {FIRST_SHORT_YEAR} is 19{FIRST_SHORT_YEAR}, 68 is 2068"
         )
     return "; ".join(doubts)
-
-
-def _first(instants: Iterable[datetime]) -> datetime:
-    """The earliest instant that belongs to the others: one that lies ten years before most is a mistake."""
-    ordered = sorted(instants)
-    middle = ordered[len(ordered) // 2]
-    return next(instant for instant in ordered if instant > middle - timedelta(days=3650))

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import datetime
 from itertools import combinations
 
 from lake_assets.catalog.column_types import ColumnType, column_type
@@ -31,7 +31,7 @@ _EVENT_NAMES = (
 _PARTS_OF_DATE = (
     frozenset({"year", "yr", "yyyy", "year_of_date"}),
     frozenset({"month", "mon", "mo", "mm", "month_of_year"}),
-    frozenset({"day", "dd", "mday", "day_of_month", "dayofmonth", "dom"}),
+    frozenset({"day", "dd", "mday", "day_of_month", "dayofmonth", "date_of_month", "dom"}),
 )
 # A window costs as much as a thousand rows, but a few days do not show how many rows come in the long run.
 _FEW_ROWS, _FEW_DAYS = 1_000, 31
@@ -72,7 +72,6 @@ class Inferred:
     fields: tuple[InferredField, ...]
     event_time: str
     event_time_why: str
-    start: date
     notes: tuple[str, ...] = field(default=())
     encoding: str | None = None
     window: WindowSize = "day"
@@ -113,13 +112,11 @@ def infer(sample: Sample, event_time: str | None = None) -> Inferred:
         notes.append(f"personal by their looks, so that marts do not see them: {personal}; take the classification out "
                      "where that is wrong, or let marts join and count tokens instead, with customProperties "
                      f"{{property: protection, value: {{tokenise: [{personal}]}}}}")  # fmt: skip
-    first = chosen.type.first if chosen else None
-    start = date((first or datetime.now(UTC)).year, 1, 1)
     window, window_why = _window(chosen.type.instants, len(sample.rows)) if chosen else ("day", "")
     if window_why:
         notes.append(f"window: {window_why}")
     return Inferred(
-        tuple(fields), chosen.name if chosen else SENT, why, start, tuple(notes), sample.encoding, window, window_why
+        tuple(fields), chosen.name if chosen else SENT, why, tuple(notes), sample.encoding, window, window_why
     )
 
 
@@ -224,7 +221,7 @@ def _event_time(fields: list[InferredField], sample: Sample, wanted: str | None)
     """
     if wanted is not None:
         return _wanted_event_time(fields, sample, wanted), "as you said"
-    dated = [one for one in fields if one.type.first is not None and _is_full(one, len(sample.rows))]
+    dated = [one for one in fields if one.type.instants and _is_full(one, len(sample.rows))]
     derived = () if dated else _nested_times(sample) or _joined_times(fields, sample)
     if not dated and not derived:
         return None, f"no column is a date or time of nearly every row{_nearest(fields)}: so it is the time of sending"
@@ -246,7 +243,7 @@ def _wanted_event_time(fields: list[InferredField], sample: Sample, wanted: str)
             f"--event-time {wanted}: the sample has no such column.{did_you_mean(wanted, names)} "
             "The time of sending is --event-time sent."
         )
-    if named is not None and named.type.first is None:
+    if named is not None and not named.type.instants:
         raise SampleError(f"--event-time {wanted}: that column is no date or time ({_why_no_time(named)}).")
     return named or nested
 
@@ -261,7 +258,7 @@ def _nested_times(sample: Sample, every: bool = False) -> list[InferredField]:
         name = field_name(path[-1])
         if any(cells):
             one = _infer_field(name, ".".join(path), list(cells))
-            if one.type.first is not None and (every or _is_full(one, len(cells))):
+            if one.type.instants and (every or _is_full(one, len(cells))):
                 found.append(replace(one, name=field_name("_".join(path)), path=path))
     return found
 
@@ -281,20 +278,20 @@ def _joined_times(fields: list[InferredField], sample: Sample) -> list[InferredF
     shape = date_shape(texts, "date")
     if shape is None or shape.has_time or shape.format is None or shape.fits < len(sample.rows) * (1 - _TOLERATED):
         return []
-    kind = ColumnType("date", f"days as {shape.format}", None, shape.format, (), shape.first, instants=shape.instants)
+    kind = ColumnType("date", f"days as {shape.format}", None, shape.format, (), instants=shape.instants)
     return [InferredField("event_time", " ".join(parts), kind, True, join=tuple(parts), why=f"{kind.why} of {parts}")]
 
 
 def _nearest(fields: list[InferredField]) -> str:
     """The columns that come nearest to a time, and why each is none."""
-    near = [one for one in fields if one.type.near or one.type.first is not None]
+    near = [one for one in fields if one.type.near or one.type.instants]
     near = near or [one for one in fields if named_as_date(one.name)]
     told = [f"'{one.source}': {_why_no_time(one)}" for one in near[:3]]
     return f" ({'; '.join(told)})" if told else ""
 
 
 def _why_no_time(one: InferredField) -> str:
-    if one.type.first is not None:
+    if one.type.instants:
         return f"empty in {one.empty} rows"
     return one.type.near or one.type.why
 

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import PurePath
 from typing import Literal
@@ -13,6 +13,7 @@ TypeName = Literal["string", "boolean", "integer", "decimal", "double", "date", 
 WindowSize = Literal["hour", "day", "month"]
 Engine = Literal["duckdb", "spark", "auto"]
 Compatibility = Literal["additive", "none"]
+Status = Literal["draft", "active", "deprecated"]
 Protection = Literal["tokenise", "drop"]
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "between", "not between"]
 
@@ -138,10 +139,10 @@ class Asset:
 
     The versions of a `dataset` have their topic and raw table in common, and all after that for themselves.
     `key` names the fields that tell two events apart (the latest of equal ones wins within a window); `event_time`
-    names the timestamp field that windows are cut by, None for the time of sending; `start` is the first day (UTC)
-    that Dagster offers as a partition. `freshness` is the longest acceptable age of the newest materialization,
-    `frequency` the longest that its topic may go without an event, and `roster` the field whose values are to go on
-    coming (its producers). `encoding` is that of the lines of its files that are not UTF-8.
+    names the timestamp field that windows are cut by, None for the time of sending. `freshness` is the longest
+    acceptable age of the newest materialization, `frequency` the longest that its topic may go without an event, and
+    `roster` the field whose values are to go on coming (its producers). `encoding` is that of the lines of its files
+    that are not UTF-8. With `status` draft the contract may change in any way.
     """
 
     dataset: str
@@ -152,7 +153,6 @@ class Asset:
     fields: tuple[Field, ...]
     key: tuple[str, ...]
     event_time: str | None
-    start: date
     window: WindowSize = "day"
     topic: str = ""
     encoding: str | None = None
@@ -161,6 +161,7 @@ class Asset:
     entrypoint: str | None = None
     unknown_fields: Literal["keep", "reject"] = "keep"
     compatibility: Compatibility = "additive"
+    status: Status = "active"
     freshness: timedelta | None = None
     frequency: timedelta | None = None
     roster: str | None = None

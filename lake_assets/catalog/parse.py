@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import PurePath
 from typing import Any
@@ -53,7 +53,6 @@ def parse_contract(text: str, path: PurePath) -> Asset:
         fields=fields,
         key=_read_key(draft),
         event_time=_event_time(landing["eventTime"], fields),
-        start=date.fromisoformat(landing["start"]),
         window=landing.get("window", "day"),
         topic=landing.get("topic", f"{draft.value('domain')}.{draft.value('name')}"),
         encoding=landing.get("encoding"),
@@ -62,6 +61,7 @@ def parse_contract(text: str, path: PurePath) -> Asset:
         entrypoint=conform.get("entrypoint"),
         unknown_fields=conform.get("unknownFields", "keep"),
         compatibility=settings["compatibility"][1] if "compatibility" in settings else "additive",
+        status=draft.value("status"),
         freshness=promises.get("freshness"),
         frequency=promises.get("frequency"),
         roster=settings["roster"][1]["field"] if "roster" in settings else None,
@@ -126,7 +126,7 @@ def _read_settings(draft: Draft) -> dict[str, tuple[TreePath, Any]]:
     if isinstance(draft.raw("customProperties"), list) and "landing" not in named:
         draft.report(
             ("customProperties",),
-            "'landing' is missing; write {property: landing, value: {eventTime: FIELD, start: 2026-01-01}}.",
+            "'landing' is missing; write {property: landing, value: {eventTime: FIELD}}.",
         )
     _check_landing(draft, settings)
     if "conform" in settings:
@@ -148,10 +148,6 @@ def _check_landing(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> N
     if "landing" not in settings:
         return
     place, landing = settings["landing"]
-    try:
-        date.fromisoformat(landing["start"])
-    except ValueError:
-        draft.report((*place, "start"), f"'{landing['start']}' is not a day of the calendar.")
     if "encoding" in landing and not _is_encoding(landing["encoding"]):
         draft.report(
             (*place, "encoding"), f"'{landing['encoding']}' is no encoding whose first 128 letters are those of ASCII."

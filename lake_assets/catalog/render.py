@@ -23,15 +23,14 @@ def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, o
         f"id: {domain}.{name}",
         f"name: {name}",
         "version: 1.0.0",
-        "status: active",
+        "status: draft  # any change may be applied; active holds it to compatibility",
         f"domain: {domain}",
         f"description: {{purpose: {scalar(f'Events of {name}, as in {of}.')}}}  # say what one row is",
         f"team: {{name: {domain}, members: [{{username: {scalar(owner)}, role: owner}}]}}"
         + ("" if owner_is_known else "  # who answers for this data?"),
         "customProperties:",
         f"  - {{property: landing, value: {{eventTime: {inferred.event_time}, window: {inferred.window}, "
-        f"start: {inferred.start}, partitions: 4{encoding}}}}}  # event time: "
-        f"{_comment(inferred.event_time_why)}{window}",
+        f"partitions: 4{encoding}}}}}  # event time: {_comment(inferred.event_time_why)}{window}",
         "schema:",
         f"  - name: {name}",
         "    properties:",

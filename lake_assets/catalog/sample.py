@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, cast
 
 from lake_assets.catalog.csv_dialect import SampleError, csv_rows, read_dialect
+from lake_assets.catalog.encodings import guess_encoding
 
 Kind = Literal["cell", "text", "number", "boolean", "json"]
-# What text of one byte a letter hardly ever has: what windows-1252 leaves out, and what binary data is full of.
-_IMPLAUSIBLE = frozenset(b"\x81\x8d\x8f\x90\x9d\xfe\xff")
 _DEEPEST, _MOST_NESTED = 4, 200
 _HEAD = 256 * 1024
 
@@ -71,14 +70,22 @@ def read_sample(data: bytes, form: Literal["csv", "jsonl"] | None = None) -> Sam
 
 
 def _as_utf8(data: bytes) -> tuple[bytes, str | None]:
-    """The text in UTF-8, and the encoding of the lines that are not, when most lines with letters beyond ASCII are of
-    one byte a letter and plausible. Else such lines are damaged, and stay so."""
+    """The text in UTF-8, and the encoding of the lines that are not, when most lines with letters beyond ASCII are not
+    and an encoding explains them. Else such lines are damaged, and stay so."""
     lines = [line for line in data.split(b"\n") if not line.isascii()]
     other = [line for line in lines if not _is_utf8(line)]
-    if not other or len(other) * 2 <= len(lines) or any(_IMPLAUSIBLE & set(line) for line in other):
+    encoding = guess_encoding(other) if len(other) * 2 > len(lines) else None
+    if encoding is None:
         return data, None
-    decoded = (line if _is_utf8(line) else line.decode("windows-1252").encode() for line in data.split(b"\n"))
-    return b"\n".join(decoded), "windows-1252"
+    decoded = (line if _is_utf8(line) else _recoded(line, encoding) for line in data.split(b"\n"))
+    return b"\n".join(decoded), encoding
+
+
+def _recoded(line: bytes, encoding: str) -> bytes:
+    try:
+        return line.decode(encoding).encode()
+    except UnicodeDecodeError:
+        return line
 
 
 def _is_utf8(line: bytes) -> bool:

@@ -45,7 +45,9 @@ def contract_schema() -> JsonSchema:
             name=as_name("Name of the asset, and of its tables.", ASSET_NAME_LENGTH),
             version=as_pattern(r"^(0|[1-9]\d*)\.\d+\.\d+$", "a version is three numbers, such as 1.0.0",
                              "Raise the first number for a breaking change: it makes new tables beside the old ones."),
-            status=as_choice(("active", "deprecated"), "Every contract in this folder is applied."),
+            status=as_choice(("draft", "active", "deprecated"),
+                             "draft: any change may be applied, its tables are then made again from raw. "
+                             "active: a breaking change is refused. deprecated: as active."),
             domain=as_name("Who the data belongs to; the topic is <domain>.<name>.", ASSET_NAME_LENGTH),
             description=as_object(
                 needs=("purpose",), about="What the dataset is, for readers of the catalog.",
@@ -92,9 +94,9 @@ def _promise() -> JsonSchema:
 
 def _custom_properties() -> JsonSchema:
     landing = as_object(
-        needs=("eventTime", "start"), about="How events come in.",
+        needs=("eventTime",), about="How events come in.",
         eventTime=as_text("The timestamp field that windows are cut by; sent is the time of sending."),
-        start=as_pattern(r"^\d{4}-\d\d-\d\d$", "a day is written 2026-01-31", "First day (UTC) that can hold events."),
+        start=as_pattern(r"^\d{4}-\d\d-\d\d$", "a day is written 2026-01-31", "Has no effect."),
         window=as_choice(("hour", "day", "month"), "Length of a window; day when left out."),
         partitions={"type": "integer", "minimum": 1, "maximum": 1000, "description": "Kafka partitions (4)."},
         encoding=as_text("Of files that are not UTF-8, such as windows-1252; lake produce sends UTF-8."),

@@ -25,7 +25,9 @@ def window_end(key: str, size: WindowSize) -> datetime:
 
 def window_key(instant: datetime, size: WindowSize) -> str:
     """The window that holds an instant (which must have a time zone)."""
-    return instant.astimezone(UTC).strftime(_FORMATS[size])
+    # Not by strftime, which leaves out the zeros of years before 1000.
+    text = instant.astimezone(UTC).isoformat()
+    return {"month": text[:7], "day": text[:10], "hour": f"{text[:10]}-{text[11:13]}:00"}[size]
 
 
 def window_form(size: WindowSize) -> str:

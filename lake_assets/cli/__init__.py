@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backfill": ("backfill", "Make windows anew from raw, a few at a time, or undo that."),
     "maintain": ("maintain", "Tidy raw tables, and remove what is too old, in two steps."),
     "forget": ("forget", "Remove a person's events everywhere, in two steps, and keep a receipt."),
+    "remove": ("remove", "Take an asset out of the lake, in two steps, with all or a part of its data."),
     "sql": ("sql", "Run one query, as the engineer or as an analyst."),
 }
 

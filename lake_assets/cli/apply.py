@@ -10,8 +10,13 @@ def command(as_json: bool) -> None:
 
     Dagster loads changed contracts and dbt models; a mart that is new or whose SQL changed is then made by itself.
 
-    It can be run again at any time; what is there already is left alone, and nothing is ever deleted. A breaking
-    change of a contract is refused: it belongs in a copy with a new major version.
+    A contract, metric or model that cannot be used leaves out itself only, and what is applied of it runs on: it is
+    named on stderr with what is wrong, and the exit code is 2 after all else is applied.
+
+    It can be run again at any time; what is there already is left alone, and no event is ever deleted. A contract with
+    `status: draft` may change in any way: after a breaking change its tables are made again from raw. One with
+    `status: active` is held to compatibility: a breaking change is refused and belongs in a copy with a new major
+    version, unless its tables are empty and nothing reads them. What is read does not become a draft again.
 
     \b
     Examples:
@@ -21,8 +26,10 @@ def command(as_json: bool) -> None:
     import dataclasses
 
     from lake_assets.cli.tables import show, show_json
+    from lake_assets.ledger.applied import applied_catalog
     from lake_assets.orchestration.apply import apply
     from lake_assets.orchestration.reload import reload_code
+    from lake_assets.orchestration.unapplied import refuse_broken
     from lake_assets.settings import load_settings
 
     settings = load_settings()
@@ -38,3 +45,11 @@ def command(as_json: bool) -> None:
         )
     else:
         show(("what", "name", "action", "detail"), [(s.kind, s.name, s.action, s.detail) for s in steps])
+        changed = {step.name for step in steps if step.kind == "contract"}
+        for asset in applied_catalog(settings).assets.values():
+            if asset.status == "draft" and asset.name in changed:
+                click.echo(
+                    f"{asset.name} is a draft: any change may be applied, and its tables are then made again from raw. "
+                    f"When others rely on it, set `status: active` in its contract and run `lake apply`."
+                )
+    refuse_broken(settings, applied_catalog(settings))

@@ -30,18 +30,18 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
 
     from lake_assets.cli.names import chosen
     from lake_assets.cli.tables import show, show_json
+    from lake_assets.ledger.applied import applied_catalog
     from lake_assets.orchestration.agreement import agreement
     from lake_assets.orchestration.audit import audit
-    from lake_assets.project import read_catalog, read_metrics
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    catalog = read_catalog(settings)
-    audited = chosen(catalog, asset)
+    catalog = applied_catalog(settings)
+    audited = chosen(catalog.assets, asset, settings.catalog)
     audits = audit(settings, audited)
     names = {one.name for one in audited}
-    metrics = [metric for metric in read_metrics(settings, catalog).values() if metric.source in names]
-    agreements = {metric: agreement(settings, metric, catalog[metric.source]) for metric in metrics}
+    metrics = [metric for metric in catalog.metrics.values() if metric.source in names]
+    agreements = {metric: agreement(settings, metric, catalog.assets[metric.source]) for metric in metrics}
     if as_json:
         show_json(
             [
@@ -92,6 +92,11 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
             ],
         )
         for found in audits:
+            if conflicts := sum(w.conflicts for w in found.windows):
+                click.echo(
+                    f"{found.asset}: {conflicts:,} of the duplicates differ from the row of their key that stayed, the "
+                    "latest: they are in raw only. Unless they are earlier states of the same thing, the key is wrong."
+                )
             shown = [window for window in found.windows if windows or window.problems]
             if shown:
                 show(

@@ -43,13 +43,17 @@ def command(asset: str, first: str | None, last: str | None, undoing: bool, yes:
     """
     from lake_assets.cli.names import find
     from lake_assets.errors import LakeError
+    from lake_assets.ledger.applied import applied_catalog
     from lake_assets.ledger.why import check_window
-    from lake_assets.project import read_catalog
+    from lake_assets.orchestration.unapplied import edited
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    assets = read_catalog(settings)
-    found = find(assets, asset)
+    applied = applied_catalog(settings)
+    assets = applied.assets
+    found = find(assets, asset, settings.catalog)
+    if sentence := edited(settings, applied, found.name):
+        click.echo(sentence, err=True)
     if undoing:
         if first or last:
             raise LakeError("--undo takes the windows of the last backfill: leave out --from and --to.")

@@ -42,12 +42,12 @@ def command(sales: int, days: int, stream: bool) -> None:
 
     from lake_assets.cli.tables import show
     from lake_assets.demo.tour import Volume, follow, one_more, send
+    from lake_assets.ledger.applied import applied_catalog
     from lake_assets.orchestration.agreement import agreement
     from lake_assets.orchestration.apply import apply
     from lake_assets.orchestration.audit import audit
     from lake_assets.orchestration.reload import reload_code
     from lake_assets.orchestration.targets import ask_marts, warehouse_for
-    from lake_assets.project import read_catalog, read_metrics
     from lake_assets.settings import load_settings
     from lake_assets.stack.lifecycle import up
 
@@ -60,7 +60,8 @@ def command(sales: int, days: int, stream: bool) -> None:
     settings = load_settings()
     click.echo("2. The contracts become topics, tables, connectors and grants")
     reload_code(settings, apply(settings, say), say)
-    assets = read_catalog(settings)
+    applied = applied_catalog(settings)
+    assets = applied.assets
     if stream:
         sys.exit(0 if _stream(settings, assets["sales"], sales, say) else 1)
     click.echo("3. Events")
@@ -114,7 +115,7 @@ def command(sales: int, days: int, stream: bool) -> None:
         ],
         "Audit: lake audit",
     )
-    agreed = [agreement(settings, metric, assets[metric.source]) for metric in read_metrics(settings, assets).values()]
+    agreed = [agreement(settings, metric, assets[metric.source]) for metric in applied.metrics.values()]
     postgres = settings.postgres
     click.echo(f"From the last event to the metric {counted.seconds:.2f} s")
     click.echo(f"From the last event to the mart   {latency:.1f} s")
@@ -144,8 +145,8 @@ def _stream(settings: Settings, sales: Asset, count: int, say: Callable[[str], N
 
     from lake_assets.cli.tables import show
     from lake_assets.demo.tour import follow
+    from lake_assets.ledger.applied import applied_catalog
     from lake_assets.orchestration.agreement import agreement
-    from lake_assets.project import read_catalog, read_metrics
     from lake_assets.stack.lifecycle import status
 
     click.echo(f"3. {count:,} sales of this moment, {STREAM_RATE} a second. Kill what you like: kill -9 PID")
@@ -166,7 +167,7 @@ def _stream(settings: Settings, sales: Asset, count: int, say: Callable[[str], N
     )
     click.echo("4. The same sales on the batch path")
     follow(settings, [sales], say)
-    metric = read_metrics(settings, read_catalog(settings))["sales_by_region"]
+    metric = applied_catalog(settings).metrics["sales_by_region"]
     found = agreement(settings, metric, sales, timedelta(days=1))
     click.echo(f"What was sent and the metric: {'equal' if counted.equal else 'DIFFERENT'}")
     click.echo(f"Speed and batch, {found.metric}: {found.sentence}")

@@ -48,15 +48,15 @@ def command(asset: str, keys: tuple[str, ...], confirm: str | None, even_so: boo
     from lake_assets.cli.names import find
     from lake_assets.cli.tables import show_json
     from lake_assets.errors import LakeError
+    from lake_assets.ledger.applied import applied_catalog
     from lake_assets.ledger.ledger import Ledger
     from lake_assets.orchestration.forget import begun, forget, out_of_reach, plan, wanted_fields
     from lake_assets.orchestration.once import make_windows
-    from lake_assets.project import read_catalog
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    assets = read_catalog(settings)
-    found = find(assets, asset)
+    assets = applied_catalog(settings).assets
+    found = find(assets, asset, settings.catalog)
 
     def make(pending: "Sequence[Pending]") -> "Mapping[str, str]":
         return make_windows(settings, assets, pending, lambda step: click.echo(f"  {step}", err=True)).failed

@@ -29,15 +29,15 @@ def command(confirm: str | None, as_json: bool) -> None:
 
     from lake_assets.cli.tables import show, show_json
     from lake_assets.errors import LakeError
+    from lake_assets.ledger.applied import applied_catalog
     from lake_assets.ledger.ledger import Ledger
     from lake_assets.orchestration.cleaning import clean
     from lake_assets.orchestration.retention import maintain, plan
     from lake_assets.orchestration.targets import warehouse_for
-    from lake_assets.project import read_catalog
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    assets, now = list(read_catalog(settings).values()), datetime.now(UTC)
+    assets, now = list(applied_catalog(settings).assets.values()), datetime.now(UTC)
     warehouse = warehouse_for(settings)
     with Ledger(settings) as ledger:
         if not ledger.exists():

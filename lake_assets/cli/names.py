@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
+from pathlib import Path
 
 from lake_assets.catalog.model import Asset
 from lake_assets.errors import LakeError
@@ -9,15 +10,18 @@ from lake_assets.errors import LakeError
 _SHOWN = 8
 
 
-def find(assets: Mapping[str, Asset], name: str) -> Asset:
+def find(assets: Mapping[str, Asset], name: str, catalog: Path | None = None) -> Asset:
     """The asset of that name, or the newest version of that dataset when the name is no asset's any more.
 
-    Raises LakeError, with the nearest name, when there is none.
+    Raises LakeError, with the nearest name, when there is none; with the folder of a catalog in which the name has a
+    file, it says that the file is not applied.
     """
     if name in assets:
         return assets[name]
     if versions := [asset for asset in assets.values() if asset.dataset == name]:
         return max(versions, key=lambda asset: asset.major)
+    if catalog is not None and (catalog / "assets" / f"{name}.yaml").is_file():
+        raise LakeError(f"the contract of '{name}' is not applied: see why with `lake plan`, or run `lake apply`.")
     near = difflib.get_close_matches(name, assets, n=1)
     more = f" and {len(assets) - _SHOWN} more" if len(assets) > _SHOWN else ""
     known = ", ".join(difflib.get_close_matches(name, assets, n=_SHOWN, cutoff=0.0))
@@ -25,6 +29,6 @@ def find(assets: Mapping[str, Asset], name: str) -> Asset:
     raise LakeError(f"there is no asset '{name}': {hint}")
 
 
-def chosen(assets: Mapping[str, Asset], name: str | None) -> list[Asset]:
+def chosen(assets: Mapping[str, Asset], name: str | None, catalog: Path | None = None) -> list[Asset]:
     """The named asset, or all of them."""
-    return [find(assets, name)] if name else list(assets.values())
+    return [find(assets, name, catalog)] if name else list(assets.values())

@@ -50,6 +50,9 @@ def command(
     it, and the table says why. What is a guess stands in a comment at the end of the field's line: read those, edit,
     then `lake apply`. Needs no running stack.
 
+    The contract is a draft: whatever you change later is applied, and its tables are made again from raw. Set
+    `status: active` when others rely on it.
+
     \b
     lake new orders --evolve
 
@@ -104,7 +107,7 @@ def _evolve(name: str, sample_file: tuple[str, ...], out: Path | None, as_json: 
     from lake_assets.cli.names import find
     from lake_assets.cli.tables import show, show_json
     from lake_assets.orchestration.evolve import propose
-    from lake_assets.project import read_catalog
+    from lake_assets.project import read_files
     from lake_assets.settings import load_settings
 
     if sample_file:
@@ -112,7 +115,7 @@ def _evolve(name: str, sample_file: tuple[str, ...], out: Path | None, as_json: 
     if out is not None and out.exists():
         raise NewError(f"{_shown(out)} is there already: remove it, or write elsewhere with --out.")
     settings = load_settings()
-    asset = find(read_catalog(settings), name)
+    asset = find(read_files(settings).assets, name)
     proposal = propose(settings, asset)
     path = _shown(Path(asset.path))
     before, after = (text.splitlines(keepends=True) for text in (proposal.before, proposal.after))

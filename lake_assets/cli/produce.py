@@ -25,7 +25,6 @@ _FLAWS = {
     "not_json": "no JSON object, sent as it is for conform to quarantine",
     "no_event_time": "no event time that can be read, kept in today's window",
     "in_future": "a time in the future, kept in today's window",
-    "too_old": "a time of 55 or more years ago, kept in today's window",
 }
 
 
@@ -54,11 +53,11 @@ def command(
     from lake_assets.cli.names import find
     from lake_assets.landing.inputs import expanded, opened
     from lake_assets.landing.produce import produce_lines
-    from lake_assets.project import read_catalog
     from lake_assets.settings import load_settings
+    from lake_assets.stack.applied_files import read_copy
 
     settings = load_settings()
-    chosen = find(read_catalog(settings), asset)
+    chosen = find(read_copy(settings).assets, asset, settings.catalog)
     named = expanded(files)
     for file in named:
         if file != "-":

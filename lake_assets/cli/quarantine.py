@@ -18,12 +18,12 @@ def command(asset: str | None, as_json: bool) -> None:
     """
     from lake_assets.cli.names import chosen
     from lake_assets.cli.tables import show, show_json
+    from lake_assets.ledger.applied import applied_catalog
     from lake_assets.orchestration.targets import warehouse_for
-    from lake_assets.project import read_catalog
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    found = warehouse_for(settings).reasons(chosen(read_catalog(settings), asset))
+    found = warehouse_for(settings).reasons(chosen(applied_catalog(settings).assets, asset, settings.catalog))
     if as_json:
         import dataclasses
 

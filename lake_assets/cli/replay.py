@@ -42,15 +42,19 @@ def command(asset: str, code: str | None, window: str | None, where: str | None,
 
     from lake_assets.cli.names import find
     from lake_assets.cli.tables import show_json
+    from lake_assets.ledger.applied import applied_catalog
     from lake_assets.ledger.why import check_window
     from lake_assets.orchestration.once import make_windows
     from lake_assets.orchestration.replay import replay, select
-    from lake_assets.project import read_catalog
+    from lake_assets.orchestration.unapplied import edited
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    assets = read_catalog(settings)
-    found = find(assets, asset)
+    applied = applied_catalog(settings)
+    assets = applied.assets
+    found = find(assets, asset, settings.catalog)
+    if sentence := edited(settings, applied, found.name):
+        click.echo(sentence, err=True)
     if window is not None:
         check_window(found, window)
     selection = select(settings, found, code, window, where)

@@ -7,16 +7,24 @@ import click
 
 @click.command()
 @click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object: parts, assets, metrics, why a lag is unknown, disk."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON object: parts, assets, metrics, unapplied files, removals, why a lag is unknown, disk.",
 )
 def command(as_json: bool) -> None:
     """Show each part's health and last error, and how far each asset is behind.
 
-    Each part is asked a real question, which takes 3 s at most. For each asset: records that are produced and have not
+    Each part is asked a real question, which takes 3 s at most. Errors of a part that answers are those of the last
+    five minutes; what a user was refused is none. For each asset: records that are produced and have not
     landed, windows that are queued, windows that a check holds back, and a sentence when events do not come as often as
-    its contract says or when a removal of a person is not finished. For each metric: events per second, records that
+    its contract says, when a removal of a person is not finished, or when windows cannot be made: why, how often that
+    was tried, when it is tried next and what to do. For each metric: events per second, records that
     are not counted yet, the watermark (how far its event time is), windows that are not final, and events set aside.
-    Says so when the disk of the lake's folder is nearly full.
+    Names removals of assets that are unfinished. Says so when the disk of the lake's folder is nearly full.
+
+    It also names what is in files only and therefore changes nothing: contracts, metrics and models that cannot be
+    used, with what is wrong, those that are not applied, and those that are applied and whose file is missing.
 
     Exit code 0 when all parts answer, 3 when one does not or the disk is nearly full.
 
@@ -29,8 +37,11 @@ def command(as_json: bool) -> None:
 
     from lake_assets.cli.tables import show, show_json
     from lake_assets.errors import LakeError
+    from lake_assets.ledger.applied import read_applied
+    from lake_assets.ledger.ledger import Ledger
+    from lake_assets.ledger.removed_assets import unfinished_removals
     from lake_assets.orchestration.backlog import Backlog, MetricBacklog, backlog, metric_backlog
-    from lake_assets.project import read_catalog, read_metrics
+    from lake_assets.orchestration.unapplied import Unapplied, unapplied
     from lake_assets.settings import lake_home, load_settings
     from lake_assets.stack.health import check_disk
     from lake_assets.stack.lifecycle import status
@@ -39,14 +50,19 @@ def command(as_json: bool) -> None:
     disk = check_disk(lake_home())
     assets: list[Backlog] = []
     metrics: list[MetricBacklog] = []
+    files = Unapplied()
     unknown: str | None = None
+    removals: list[str] = []
     try:
         settings = load_settings()
-        catalog = read_catalog(settings)
-        assets = backlog(settings, list(catalog.values()))
-        metrics = metric_backlog(settings, read_metrics(settings, catalog), catalog)
+        with Ledger(settings) as ledger:
+            applied = read_applied(ledger)
+            removals = unfinished_removals(ledger) if ledger.exists() else []
+        files = unapplied(settings, applied)
+        assets = backlog(settings, list(applied.assets.values()))
+        metrics = metric_backlog(settings, applied.metrics, applied.assets)
     except LakeError as error:
-        # A broken contract or a part that is down must not hide the health of the others.
+        # A part that is down must not hide the health of the others.
         unknown = str(error)
     if as_json:
         show_json(
@@ -54,6 +70,8 @@ def command(as_json: bool) -> None:
                 "parts": [dataclasses.asdict(part) for part in parts],
                 "assets": [dataclasses.asdict(asset) for asset in assets],
                 "metrics": [dataclasses.asdict(metric) for metric in metrics],
+                "unapplied": dataclasses.asdict(files),
+                "removals": removals,
                 "lag_unknown": unknown,
                 "disk": disk,
             }
@@ -81,6 +99,10 @@ def command(as_json: bool) -> None:
             for asset in assets:
                 for sentence in filter(None, (asset.silence, asset.forgetting)):
                     click.echo(f"{asset.asset}: {sentence}")
+                for trouble in asset.troubles:
+                    click.echo(str(trouble))
+        for sentence in removals:
+            click.echo(sentence)
         if metrics:
             show(
                 ("metric", "events/s", "to count", "watermark", "open windows", "late", "undecodable", "transaction"),
@@ -98,6 +120,8 @@ def command(as_json: bool) -> None:
                     for metric in metrics
                 ],
             )
+        for sentence in files.sentences:
+            click.echo(sentence)
         if unknown:
             click.echo(f"The lag is unknown: {unknown}")
         if disk:

@@ -21,15 +21,17 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
 
     from lake_assets.cli.names import find
     from lake_assets.cli.tables import show, show_json
+    from lake_assets.ledger.applied import applied_catalog
+    from lake_assets.ledger.failures import known_failures
     from lake_assets.ledger.forgotten import unfinished
     from lake_assets.ledger.ledger import Ledger
     from lake_assets.ledger.removals import NOTHING, removed
+    from lake_assets.ledger.retries import trouble_of
     from lake_assets.ledger.why import check_window, verdict
-    from lake_assets.project import read_catalog
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    found = find(read_catalog(settings), asset)
+    found = find(applied_catalog(settings).assets, asset, settings.catalog)
     if window is not None:
         check_window(found, window)
     with Ledger(settings) as ledger:
@@ -39,6 +41,7 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
         gone = removed(ledger, found)
         begun = {name: one for one in unfinished(ledger) if one.dataset == found.dataset for name in one.windows}
         counts = [count for _, count in ledger.partitions(found, window)] if window else []
+        failures = known_failures(ledger, [found.name])
     names = [window] if window else sorted({*published, *held, *(entry.window for entry in pending), *begun})
     verdicts = {
         name: verdict(
@@ -48,6 +51,7 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
             held.get(name),
             gone.get(name, NOTHING),
             begun.get(name),
+            trouble_of(found.name, name, failures),
         )
         for name in names
     }
@@ -87,7 +91,9 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
         )
         click.echo(
             f"Rows    {entry.raw_rows} raw = {entry.good} good + {entry.quarantined} quarantined "
-            f"+ {entry.duplicates} duplicates\n"
+            f"+ {entry.duplicates} duplicates"
+            + (f", {entry.conflicts} of which differ from the row of their key that stayed" if entry.conflicts else "")
+            + "\n"
         )
         show(
             ("topic", "partition", "offsets", "raw", "good", "quarantined", "duplicates"),

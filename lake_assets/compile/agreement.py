@@ -113,7 +113,9 @@ def _rows(
     # The metric refuses rows that the table of it could not hold.
     chosen += f" and {text_bytes(metric, column)} <= {MOST_GROUP_BYTES}"
     length = metric.window_ms * 1000
-    window = f"make_timestamptz(epoch_us({column(asset.event_time_column)}) // {length} * {length})"
+    time = f"epoch_us({column(asset.event_time_column)})"
+    # Also before 1970, where % is negative.
+    window = f"make_timestamptz({time} - ({time} % {length} + {length}) % {length})"
     listed = ", ".join(columns)
     return (
         f"select {listed}, {window} as _window_start, {shard} as _shard, _offset\nfrom {relation}\n"

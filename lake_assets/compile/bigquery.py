@@ -66,8 +66,8 @@ class BigQueryTable:
 
     def partition(self, window: str) -> str:
         """The id that stands for one window's partition alone."""
-        form = {"month": "%Y%m", "day": "%Y%m%d", "hour": "%Y%m%d%H"}[self.window]
-        return f"{self.name}${window_start(window, self.window).strftime(form)}"
+        digits = "".join(filter(str.isdigit, window_start(window, self.window).isoformat()))
+        return f"{self.name}${digits[: {'month': 6, 'day': 8, 'hour': 10}[self.window]]}"
 
 
 def bigquery_tables(asset: Asset, policy_tags: Mapping[str, str]) -> tuple[BigQueryTable, BigQueryTable]:
@@ -332,5 +332,5 @@ def _position(table: BigQueryTable) -> tuple[str, str]:
 
 def _in(table: BigQueryTable, windows: Sequence[str]) -> str:
     """Literals, because only constants choose partitions. A table has at most 10,000, so the text stays below 1 MB."""
-    starts = (window_start(window, table.window).strftime("timestamp '%Y-%m-%d %H:%M:%S+00'") for window in windows)
+    starts = (f"timestamp '{window_start(window, table.window).isoformat(' ')[:19]}+00'" for window in windows)
     return f"{WINDOW} in ({', '.join(starts)})"

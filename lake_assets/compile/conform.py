@@ -89,6 +89,25 @@ group by all
 order by all"""
 
 
+def conflicts(asset: Asset) -> str:
+    """Counts, by window, the duplicates whose key a good row has that differs from them in another field."""
+    keys = ", ".join(("_window", *(judged_column(name) for name in asset.key)))
+    content = ", ".join((*(judged_column(field.name) for field in asset.fields), "_extra"))
+    return f"""\
+with _lost as (
+  select {keys}, hash({content}) as _content
+  from judged as _judged join dropped as _dropped on _judged.rowid = _dropped._row
+  where not _redelivered
+),
+_stayed as (
+  select {keys}, hash({content}) as _content from good
+  where hash({keys}) in (select hash({keys}) from _lost)
+)
+select _window, count(*) from _lost join _stayed using ({keys})
+where _lost._content <> _stayed._content
+group by all"""
+
+
 # The keys that the contract does not declare; only rows that have some are looked at. A producer that makes up keys
 # does not fill the ledger: longer ones than any name are left out, and each window tells of its most frequent ones.
 MOST_UNKNOWN = 100

@@ -1,10 +1,10 @@
 """Domain -> its one Kafka Connect connector: every topic of the domain into its raw table."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from lake_assets.compile.topic import control_topic
+from lake_assets.compile.topic import MAX_CONTROL_BYTES, control_topic
 
 CATALOG = "raw"
 # The lake's own transform, in connectors/src.
@@ -55,9 +55,11 @@ def domain_connector(
     tasks: int,
     kafka: Mapping[str, str],
     tables: Mapping[str, str],
+    left_out: Collection[str] = (),
 ) -> ConnectorSpec:
     """The connector of one domain. It names no asset whose topic is <domain>.<name>, so that such a one changes no
-    connector; `tables` are the raw tables by topic of those that have other topics.
+    connector; `tables` are the raw tables by topic of those that have other topics. `left_out` are topics of assets
+    that were removed: it does not read them although their names begin with the domain's.
 
     `catalog` and `bucket` are the sink's properties for the raw catalog and for that kind of bucket, `warehouse` the
     URL of raw in it, such as `file:///…/raw`. `kafka` is what a client in Java is told of the broker's security: the
@@ -68,7 +70,7 @@ def domain_connector(
         {
             "connector.class": "org.apache.iceberg.connect.IcebergSinkConnector",
             "tasks.max": str(tasks),
-            "topics.regex": "|".join([re.escape(domain) + r"\..*", *map(re.escape, sorted(tables))]),
+            "topics.regex": "|".join([_own_topics(domain, left_out), *map(re.escape, sorted(tables))]),
             "key.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
             "value.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
             **_record_as_row(tables),
@@ -81,6 +83,13 @@ def domain_connector(
             **{f"iceberg.kafka.{key}": value for key, value in kafka.items()},
         },
     )
+
+
+def _own_topics(domain: str, left_out: Collection[str]) -> str:
+    """The topics that are named <domain>.<name>, as Java's regular expression."""
+    own = re.escape(domain) + r"\..*"
+    names = sorted(re.escape(topic) for topic in left_out if topic.partition(".")[0] == domain)
+    return f"(?!(?:{'|'.join(names)})$){own}" if names else own
 
 
 def _record_as_row(tables: Mapping[str, str]) -> dict[str, str]:
@@ -116,6 +125,7 @@ def _delivery(domain: str, commit_interval_ms: int) -> dict[str, str]:
         "iceberg.kafka.session.timeout.ms": "6000",
         "iceberg.kafka.heartbeat.interval.ms": "1500",
         "iceberg.kafka.transaction.timeout.ms": "8000",
+        "iceberg.kafka.max.request.size": str(MAX_CONTROL_BYTES),
         "consumer.override.auto.offset.reset": "earliest",
         "consumer.override.session.timeout.ms": "6000",
         "consumer.override.heartbeat.interval.ms": "1500",

@@ -9,6 +9,7 @@ import re
 from pathlib import PurePosixPath
 
 from lake_assets.catalog.model import Asset, Field
+from lake_assets.catalog.render import scalar
 
 _HEADER = "Generated from the contract of {name} by `lake apply`: edit the contract, not this file."
 
@@ -71,7 +72,7 @@ def source_yaml(asset: Asset) -> str:
         f"    schema: {asset.staging_schema}",
         "    database: \"{{ 'lake' if target.type == 'duckdb' else target.database }}\"",
         "    tables:",
-        f"      - name: {asset.name}",
+        f"      - name: {scalar(asset.name)}",
         f"        description: {description}",
         "        config:",
         "          meta:",
@@ -93,7 +94,7 @@ def _columns(fields: tuple[Field, ...], spaces: int, *, with_types: bool) -> lis
     margin = " " * spaces
     lines: list[str] = []
     for field in fields:
-        lines.append(f"{margin}- name: {field.name}")
+        lines.append(f"{margin}- name: {scalar(field.name)}")
         if with_types:
             lines.append(f"{margin}  data_type: {_quoted(str(field.type))}")
         if field.description:

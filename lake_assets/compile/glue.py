@@ -117,7 +117,7 @@ def retyped(existing: Described, table: GlueTable) -> bool:
 
 def partition_value(window: str, size: WindowSize) -> str:
     """A window as the value of the partition key, UTC."""
-    return window_start(window, size).strftime("%Y-%m-%d %H:%M:%S")
+    return window_start(window, size).replace(tzinfo=None).isoformat(" ")
 
 
 def partition_window(value: str, size: WindowSize) -> str:

@@ -6,11 +6,19 @@ from dataclasses import dataclass
 from lake_assets.catalog.model import Asset
 
 MAX_RECORD_BYTES = 8 << 20
+# One record of the control topic names all files that a task wrote of one table since the last commit, 600 bytes a
+# window: 1 MiB, the usual limit, would end the task at 1,700 windows. Less than a producer's buffer of 32 MiB.
+MAX_CONTROL_BYTES = 24 << 20
 # A clock that runs ahead would open windows in the future.
 MAX_AHEAD_MS = 3_600_000
 # 55 years. Kafka takes time stamps before 1970, but Kafka Connect fails at the first one, and with it the whole domain;
 # this refuses it at the producer instead.
 MAX_AGE_MS = 1_750_000_000_000
+# An event that is older has the time of sending as its time stamp and its own time in this header, in milliseconds
+# after 1970 as a decimal text. Raw tables are cut by it, as Envelope.java reads it.
+EVENT_TIME_HEADER = "lake-event-time"
+# 0001-01-01: no engine and no window has a time before it.
+YEAR_ONE_MS = -62_135_596_800_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +68,6 @@ def control_topic(domain: str) -> TopicSpec:
             "retention.ms": "-1",
             "retention.bytes": str(1 << 30),
             "segment.bytes": str(64 << 20),
+            "max.message.bytes": str(MAX_CONTROL_BYTES),
         },
     )

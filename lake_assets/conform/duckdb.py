@@ -1,6 +1,6 @@
 """Runs a compiled conform on DuckDB, in this process: windows in, unpublished Parquet and numbers out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,37 +8,45 @@ import duckdb
 
 from lake_assets.bucket import let_read
 from lake_assets.catalog.accounting import WindowInput, WindowOutput
+from lake_assets.catalog.failure import Cause
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.conform import NO_RAW, judged_table
 from lake_assets.compile.sql import literal
-from lake_assets.conform.settle import Order, Settled, judge_checks, merged, settle
+from lake_assets.conform.isolate import Failed, Patience, isolate
+from lake_assets.conform.settle import Order, Settled, is_of_sql, judge_checks, merged, settle
 from lake_assets.conform.tokens import let_tokenise
-from lake_assets.errors import LakeError
+from lake_assets.duckdb_session import duckdb_session
+from lake_assets.errors import Incurable, LakeError
 
 
 def conform_apart(
-    asset: Asset, windows: Sequence[WindowInput], out: str, scratch: Path, run_id: str, name: str
-) -> tuple[tuple[WindowOutput, ...], dict[str, str]]:
+    asset: Asset,
+    windows: Sequence[WindowInput],
+    out: str,
+    scratch: Path,
+    run_id: str,
+    name: str,
+    patience: Patience,
+) -> tuple[tuple[WindowOutput, ...], dict[str, Cause]]:
     """`conform` of the windows together, which is fast; where something is wrong with one of them, such as a damaged
-    file, of each alone, so that it does not hold back the others. Gives the outputs, and by window why it has none."""
-    try:
-        return conform(asset, windows, out, scratch, run_id, name), {}
-    except (LakeError, duckdb.Error) as error:
-        if len(windows) == 1:
-            return (), {windows[0].window: _reason(error)}
-    outputs: list[WindowOutput] = []
-    failed: dict[str, str] = {}
-    for window in windows:
-        made, reasons = conform_apart(asset, [window], out, scratch, run_id, name)
-        outputs += made
-        failed |= reasons
-    return tuple(outputs), failed
+    file, without it, so that it does not hold back the others. Gives the outputs, and by window why it has none."""
+    by_name = {window.window: window for window in windows}
+
+    def attempt(names: Collection[str]) -> tuple[WindowOutput, ...]:
+        try:
+            return conform(asset, [by_name[one] for one in names], out, scratch, run_id, name)
+        except (LakeError, duckdb.Error) as error:
+            raise Failed(_cause(error)) from error
+
+    made = isolate(list(by_name), attempt, patience)
+    return tuple(sorted(made.results, key=lambda output: output.window)), made.failed
 
 
-def _reason(error: Exception) -> str:
+def _cause(error: LakeError | duckdb.Error) -> Cause:
     if isinstance(error, LakeError):
-        return str(error)
-    return f"DuckDB says of its raw files: {str(error).splitlines()[0]}"
+        return Cause(str(error), curable=not isinstance(error, Incurable))
+    sentence = f"DuckDB says of its raw files: {str(error).splitlines()[0]}"
+    return Cause(sentence, curable=not is_of_sql(error))
 
 
 def conform(
@@ -51,10 +59,7 @@ def conform(
     LakeError when the numbers of a window do not add up.
     """
     order = Order(asset, out, run_id, datetime.now(UTC).isoformat(timespec="microseconds"))
-    with duckdb.connect() as session:
-        session.execute(
-            f"set timezone = 'UTC'; set enable_progress_bar = false; set temp_directory = {literal(str(scratch))}"
-        )
+    with duckdb_session(scratch) as session:
         let_tokenise(session, asset)
         let_read(session, next((path for window in windows for path in window.paths), ""))
         paths = ", ".join(literal(path) for window in windows for path in window.paths)
@@ -74,6 +79,7 @@ def conform(
                 bytes=window.bytes,
                 checks=judge_checks(session, asset, found.good_files),
                 unknown=found.unknown,
+                conflicts=found.conflicts,
             )
             if (imbalance := output.imbalance()) is not None:
                 raise LakeError(f"{imbalance}. Run 'lake audit'.")

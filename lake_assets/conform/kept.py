@@ -6,15 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import duckdb
-
 from lake_assets.catalog.accounting import PartitionCount, WindowOutput
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.conform import judged_table
 from lake_assets.compile.ddl import QUARANTINE, staging_columns
 from lake_assets.compile.kept import kept_good, kept_payloads, kept_select
-from lake_assets.compile.sql import literal
 from lake_assets.conform.settle import Order, Settled, judge_checks, merged, settle
+from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError
 
 if TYPE_CHECKING:
@@ -57,10 +55,7 @@ def conform_kept(asset: Asset, kept: Kept, out: str, scratch: Path, run_id: str,
             "its raw rows are gone, and quarantine keeps no payloads where fields are protected: it stays as it is."
         )
     order = Order(asset, out, run_id, datetime.now(UTC).isoformat(timespec="microseconds"))
-    with duckdb.connect() as session:
-        session.execute(
-            f"set timezone = 'UTC'; set enable_progress_bar = false; set temp_directory = {literal(str(scratch))}"
-        )
+    with duckdb_session(scratch) as session:
         session.register("kept_good", kept.good)
         session.register("kept_quarantine", kept.quarantined)
         session.execute(judged_table(asset, kept_payloads("kept_quarantine")))
@@ -77,6 +72,7 @@ def conform_kept(asset: Asset, kept: Kept, out: str, scratch: Path, run_id: str,
             bytes=kept.bytes,
             checks=judge_checks(session, asset, found.good_files),
             unknown=found.unknown,
+            conflicts=found.conflicts,
         )
     if (imbalance := output.imbalance()) is not None:
         raise LakeError(f"its raw rows are gone, and of those that were kept {imbalance}. Run 'lake audit'.")

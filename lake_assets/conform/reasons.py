@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-import duckdb
-
 from lake_assets.bucket import let_read
 from lake_assets.compile.sql import literal
+from lake_assets.duckdb_session import duckdb_session
 
 
 def broken_rules(files: Sequence[str]) -> list[tuple[str, str | None, int]]:
@@ -13,7 +12,7 @@ def broken_rules(files: Sequence[str]) -> list[tuple[str, str | None, int]]:
     if not files:
         return []
     listed = ", ".join(literal(path) for path in files)
-    with duckdb.connect() as session:
+    with duckdb_session() as session:
         let_read(session, files[0])
         return session.execute(
             "select error.code, error.field, count(*) as rows "

@@ -19,13 +19,14 @@ from lake_assets.compile.conform import (
     GOOD_VIEW,
     MOST_UNKNOWN,
     UNKNOWN,
+    conflicts,
     dropped_table,
     good_select,
     quarantine_select,
 )
 from lake_assets.compile.ddl import staging_columns
 from lake_assets.compile.sql import identifier, literal
-from lake_assets.errors import LakeError
+from lake_assets.errors import Incurable, LakeError
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,6 +53,7 @@ class Settled:
     good_files: tuple[str, ...]
     quarantine_files: tuple[str, ...]
     unknown: tuple[UnknownField, ...] = ()
+    conflicts: int = 0
 
 
 def settle(
@@ -71,6 +73,10 @@ def settle(
     unknown: defaultdict[str, list[UnknownField]] = defaultdict(list)
     for start, *told in session.execute(UNKNOWN).fetchall():
         unknown[window_key(start, asset.window)].append(UnknownField(*told))
+    conflicting: dict[str, int] = {}
+    if asset.key and any(c.duplicates > c.redelivered for found in counts.values() for c in found):
+        for start, number in session.execute(conflicts(asset)).fetchall():
+            conflicting[window_key(start, asset.window)] = number
     complete: list[str] = []
     try:
         for window, partitions in counts.items():
@@ -82,7 +88,9 @@ def settle(
             complete += good_files
             bad_files = copy(session, bad, bad_file) if any(p.quarantined for p in partitions) else ()
             complete += bad_files
-            yield Settled(window, tuple(partitions), good_files, bad_files, tuple(unknown[window]))
+            yield Settled(
+                window, tuple(partitions), good_files, bad_files, tuple(unknown[window]), conflicting.get(window, 0)
+            )
     except Exception:
         # Nobody will name them, and in a bucket that is full they would take the room of the next attempt.
         for url in complete:
@@ -154,6 +162,7 @@ def _merge(window: str, parts: list[Settled]) -> Settled:
         tuple(sorted(path for part in parts for path in part.good_files)),
         tuple(sorted(path for part in parts for path in part.quarantine_files)),
         tuple(UnknownField(*field, rows) for field, rows in sorted(most)),
+        sum(part.conflicts for part in parts),
     )
 
 
@@ -192,11 +201,18 @@ def _judge(session: "duckdb.DuckDBPyConnection", check: Check) -> CheckOutcome:
         row = session.execute(check.query).fetchone()
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        raise LakeError(
-            f"the query of check '{check.name}' cannot run: {reason}. Correct it in the contract."
-        ) from None
+        refusal = Incurable if is_of_sql(error) else LakeError
+        raise refusal(f"the query of check '{check.name}' cannot run: {reason}. Correct it in the contract.") from None
     value = None if row is None or row[0] is None else Decimal(str(row[0]))
     return CheckOutcome(check.name, value, value is not None and _holds(value, check), check.blocking)
+
+
+def is_of_sql(error: "duckdb.Error") -> bool:
+    """Whether DuckDB refuses the statement itself, which no other data and no later try can change."""
+    import duckdb
+
+    refused = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.SyntaxException)
+    return isinstance(error, refused)
 
 
 def _holds(value: Decimal, check: Check) -> bool:

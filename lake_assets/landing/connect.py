@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 from urllib.parse import quote
@@ -72,8 +72,11 @@ class ConnectorStatus:
         return None
 
 
-def connector_for(settings: Settings, domain: str, assets: Iterable[Asset] = ()) -> ConnectorSpec:
-    """The connector of a domain with these assets in this lake; others' may be among them."""
+def connector_for(
+    settings: Settings, domain: str, assets: Iterable[Asset] = (), left_out: Collection[str] = ()
+) -> ConnectorSpec:
+    """The connector of a domain with these assets in this lake; others' may be among them. It does not read topics that
+    are `left_out`."""
     own = [asset for asset in assets if asset.domain == domain and not asset.routes_itself]
     return domain_connector(
         domain,
@@ -84,6 +87,7 @@ def connector_for(settings: Settings, domain: str, assets: Iterable[Asset] = ())
         _TASKS[settings.target],
         settings.kafka_for_java,
         {asset.topic: ".".join(asset.raw_name) for asset in own},
+        left_out,
     )
 
 
@@ -122,6 +126,11 @@ def ensure_connector(settings: Settings, spec: ConnectorSpec, deadline_seconds: 
         restart_failed(settings, spec.name)
     _wait_until_running(settings, spec, deadline)
     return "created" if differences is None else "updated" if differences else "unchanged"
+
+
+def delete_connector(settings: Settings, name: str) -> None:
+    """Delete the connector if it exists. Raises Unavailable."""
+    _request(settings, "DELETE", f"/connectors/{quote(name)}")
 
 
 def connector_status(settings: Settings, name: str) -> ConnectorStatus | None:

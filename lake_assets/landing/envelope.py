@@ -1,26 +1,30 @@
 """From a line to its Kafka envelope: key and timestamp are read out of it, the line itself is never touched."""
 
+import re
 import time
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
+from confluent_kafka import Message
 
 from lake_assets.catalog.model import Asset, Field
-from lake_assets.compile.topic import MAX_AGE_MS, MAX_AHEAD_MS
+from lake_assets.compile.topic import EVENT_TIME_HEADER, MAX_AGE_MS, MAX_AHEAD_MS, YEAR_ONE_MS
 from lake_assets.landing.event_time import event_time_reader
 
-Flaw = Literal["not_json", "no_event_time", "in_future", "too_old"]
+Flaw = Literal["not_json", "no_event_time", "in_future"]
 
 # librdkafka's word for the time at which the record is sent.
-NOW = 0
+_NOW = 0
 # The broker's clock need not be ours.
 _MARGIN_MS = 60_000
 
-# Key, timestamp and flaw. The timestamp is in milliseconds since 1970 UTC, or NOW when the line has none that Kafka
-# takes: then the flaw says why, and the event belongs to today's window.
-Envelope = tuple[bytes | None, int, Flaw | None]
+# Key, event time and flaw. The time is in milliseconds after 1970 UTC; None is the time of sending, for a line that has
+# no other: then the flaw says why, and the event belongs to today's window.
+Envelope = tuple[bytes | None, int | None, Flaw | None]
+_MILLIS = re.compile(rb"-?[0-9]{1,15}")
+Headers = list[tuple[str, str | bytes | None]]
 
 
 def envelope_reader(asset: Asset) -> Callable[[bytes], Envelope]:
@@ -34,31 +38,58 @@ def envelope_reader(asset: Asset) -> Callable[[bytes], Envelope]:
     decode = _decoder(sources)
     time_of = _time_reader(event_time) if event_time else None
     key_of = _key_reader(len(asset.key))
-    latest, earliest = _latest(), int(time.time() * 1000) - MAX_AGE_MS + _MARGIN_MS
+    latest = _latest()
 
     def read(line: bytes) -> Envelope:
         nonlocal latest
         try:
             event = decode(line)
         except (ValueError, RecursionError):
-            return None, NOW, "not_json"
+            return None, None, "not_json"
         key = key_of(event)
         if time_of is None:
-            return key, NOW, None
+            return key, None, None
         try:
             timestamp = time_of(event)
         except (LookupError, ValueError, TypeError, OverflowError):
-            return key, NOW, "no_event_time"
+            return key, None, "no_event_time"
         if timestamp > latest:
             # The clock is only looked at when it matters.
             latest = _latest()
             if timestamp > latest:
-                return key, NOW, "in_future"
-        if timestamp < earliest:
-            return key, NOW, "too_old"
+                return key, None, "in_future"
+        if timestamp < YEAR_ONE_MS:
+            return key, None, "no_event_time"
         return key, timestamp, None
 
     return read
+
+
+def stamper() -> Callable[[int | None], tuple[int, Headers | None]]:
+    """A function from an event time to the timestamp that Kafka takes, and the header of an event that is too old."""
+    earliest = int(time.time() * 1000) - MAX_AGE_MS + _MARGIN_MS
+
+    def stamp(at: int | None) -> tuple[int, Headers | None]:
+        if at is None:
+            return _NOW, None
+        return (at, None) if at >= earliest else (_NOW, [(EVENT_TIME_HEADER, str(at))])
+
+    return stamp
+
+
+def raw_time(message: Message) -> int:
+    """Return the time that raw has for a record: of its header when that says an earlier one, as Envelope.java does."""
+    own = message.timestamp()[1]
+    try:
+        headers = message.headers()
+    except UnicodeDecodeError:
+        return own
+    if not headers:
+        return own
+    said = [value for name, value in headers if name == EVENT_TIME_HEADER]
+    if not said or not isinstance(said[-1], bytes) or not _MILLIS.fullmatch(said[-1]):
+        return own
+    return earlier if YEAR_ONE_MS <= (earlier := int(said[-1])) < own else own
 
 
 def _latest() -> int:

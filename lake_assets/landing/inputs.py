@@ -38,7 +38,13 @@ _REFUSED: tuple[tuple[bytes, str], ...] = (
     (b"SQLite format", "an SQLite database: write a table as CSV first, with sqlite3 -csv -header."),
     (b"7z\xbc\xaf", "a 7z archive: unpack it first."),
     (b"Rar!", "a RAR archive: unpack it first."),
+    (b"#separator ", "a log of Zeek: have it written as JSON (LogAscii::use_json=T), or as CSV with zeek-cut."),
 )  # fmt: skip
+_MARKUP: tuple[tuple[bytes, str], ...] = (
+    (b"<!doctype html", "a web page: download the data that it shows, as CSV or JSON."),
+    (b"<html", "a web page: download the data that it shows, as CSV or JSON."),
+    (b"<?xml", "XML: write its rows as CSV or JSONL first."),
+)
 _WRAPPERS = frozenset({"records", "features", "data", "results", "rows", "events", "value", "logevents"})
 _ROWS_AT_ONCE = 5_000
 _SNIFFED_LINES = 20
@@ -100,7 +106,11 @@ def _read(stream: Any, name: str, form: Format | None) -> Input:
         head = head.decode(encoding, errors="replace").encode()
     if b"\x00" in head:
         raise InputError(f"'{name}' is not a text file: give CSV, JSON, Parquet or Arrow.")
-    first = head.removeprefix(_UTF8_MARK).lstrip()[:1]
+    start = head.removeprefix(_UTF8_MARK).lstrip()
+    for markup, what in _MARKUP:
+        if start[: len(markup)].lower() == markup:
+            raise InputError(f"'{name}' is {what}")
+    first = start[:1]
     if form is None and first in (b"[", b"{") and PurePath(inner).suffix.lower() not in (".csv", ".tsv"):
         return Input(_json_lines(lines, PurePath(inner).suffix.lower() in (".json", ".geojson")), inner, "jsonl")
     return Input(lines, inner, form)
@@ -219,6 +229,7 @@ def _documents(data: bytes) -> list[bytes] | None:
         found.append(text[at:end])
         at = end
     if len(found) == 1:
+        _refuse_columns(found[0].encode())
         return _listed(found[0].encode()) or [found[0].encode()]
     return [one.encode() for one in found]
 
@@ -228,6 +239,20 @@ def _array(data: bytes) -> list[bytes] | None:
         return [bytes(element) for element in msgspec.json.decode(data, type=list[msgspec.Raw])]
     except (msgspec.DecodeError, RecursionError):
         return None
+
+
+def _refuse_columns(document: bytes) -> None:
+    """Raise InputError for an object of columns instead of rows, each of which is a list or has the rows' numbers."""
+    columns = list(cast("dict[str, Any]", json.loads(document)).values())
+    if len(columns) < 2:
+        return
+    keys = [set(column) for column in columns if isinstance(column, dict)]
+    lists = [len(column) for column in columns if isinstance(column, list)]
+    same = len(set(map(frozenset, keys))) == 1 and keys[0] >= {"0", "1"} if len(keys) == len(columns) else False
+    if same or (len(lists) == len(columns) and len(set(lists)) == 1 and lists[0] > 1):
+        raise InputError(
+            "the file is one JSON object of columns: write a list of rows, in pandas with to_json(orient='records')."
+        )
 
 
 def _listed(document: bytes) -> list[bytes] | None:

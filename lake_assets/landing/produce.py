@@ -13,7 +13,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.compile.topic import MAX_RECORD_BYTES, topic_name
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.landing.broker import DEADLINE_SECONDS, broker_error, client_config, error_of, quiet
-from lake_assets.landing.envelope import envelope_reader
+from lake_assets.landing.envelope import envelope_reader, stamper
 from lake_assets.settings import Settings
 
 # A broker that is restarted is back within this time; an idempotent producer then goes on where it was.
@@ -47,7 +47,7 @@ class ProduceError(LakeError):
 @dataclass(slots=True)
 class ProduceReport:
     """What the broker confirmed. `flaws` counts lines that were sent as they are but with the present time as
-    timestamp: `not_json`, `no_event_time`, `in_future`, `too_old`. Bytes are those of the events, without keys."""
+    timestamp: `not_json`, `no_event_time`, `in_future`. Bytes are those of the events, without keys."""
 
     topic: str
     records: int = 0
@@ -98,7 +98,7 @@ class _Sender:
         self._settings = settings
         self._topic = topic_name(asset)
         self.report = ProduceReport(self._topic)
-        self._read = envelope_reader(asset)
+        self._read, self._stamp = envelope_reader(asset), stamper()
         self._failed = 0
         self._failure: KafkaError | None = None
         self._producer = Producer(
@@ -120,14 +120,16 @@ class _Sender:
             self._failure = self._failure or error
 
     def send(self, lines: Iterable[bytes]) -> None:
-        produce, topic, read, report = self._producer.produce, self._topic, self._read, self.report
+        produce, topic, report = self._producer.produce, self._topic, self.report
+        read, stamp = self._read, self._stamp
         for line in lines:
-            key, timestamp, flaw = read(line)
+            key, at, flaw = read(line)
+            timestamp, headers = stamp(at)
             if flaw:
                 report.flaws[flaw] += 1
             while True:
                 try:
-                    produce(topic, line, key, timestamp=timestamp)
+                    produce(topic, line, key, timestamp=timestamp, headers=headers)
                     break
                 except BufferError:
                     self.wait(0.1)

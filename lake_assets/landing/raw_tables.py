@@ -1,6 +1,7 @@
 """Making the raw Iceberg tables as compiled."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -48,6 +49,31 @@ def ensure_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> list
             elif report.outcome == "updated":
                 _update(catalog.load_table(spec.identifier), spec)
     return reports
+
+
+def raw_location(settings: Settings, spec: RawTableSpec) -> str | None:
+    """Return the folder of a raw table's files; None when there is no table. Raises Unavailable."""
+    from pyiceberg.exceptions import NoSuchTableError
+
+    with raw_catalog(settings) as catalog:
+        try:
+            return catalog.load_table(spec.identifier).location()
+        except NoSuchTableError:
+            return None
+
+
+def drop_raw_table(settings: Settings, spec: RawTableSpec) -> bool:
+    """Take the table out of the catalog if it is there; its files stay. Return whether its domain has other tables.
+
+    Raises Unavailable.
+    """
+    from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+
+    with raw_catalog(settings) as catalog, suppress(NoSuchNamespaceError):
+        with suppress(NoSuchTableError):
+            catalog.drop_table(spec.identifier)
+        return bool(catalog.list_tables(spec.namespace))
+    return False
 
 
 def partition_transform(table: "Table") -> str:

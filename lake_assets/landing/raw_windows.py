@@ -15,8 +15,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
 # None: months are no number of hours. In order of length.
 _HOURS: dict[str, int | None] = {"hour": 1, "day": 24, "month": None}
-# Dates that Python has and writes with four digits, with room for the end of the window.
-_FIRST_YEAR, _LAST_YEAR = 1000, 9999
+# Dates that Python has, with room for the end of the window.
+_FIRST_YEAR, _LAST_YEAR = 1, 9999
 _FIRST, _LAST = ((datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // _HOUR for year in (_FIRST_YEAR, _LAST_YEAR))
 
 

@@ -3,11 +3,12 @@
 # confluent_kafka documents these names in `admin` without exporting them.
 # pyright: reportPrivateImportUsage=false
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -18,10 +19,12 @@ from confluent_kafka.admin import (
 )
 
 from lake_assets.compile.topic import TopicSpec
-from lake_assets.landing.broker import DEADLINE_SECONDS, admin, broker_error, error_of
+from lake_assets.errors import Unavailable
+from lake_assets.landing.broker import DEADLINE_SECONDS, admin, broker_error, client_config, error_of, quiet
 from lake_assets.settings import Settings
 
 Outcome = Literal["created", "updated", "unchanged", "differs"]
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,56 @@ def offsets(settings: Settings, topics: Collection[str]) -> dict[str, dict[int, 
     for (topic, partition), begin in begins.items():
         found[topic][partition] = (begin, ends[topic, partition])
     return found
+
+
+def delete_topics(settings: Settings, names: Sequence[str]) -> None:
+    """Delete those of the topics that exist, and wait until the broker does not know them any more.
+
+    The broker forgets how far consumer groups have read them, too. Raises Unavailable, or LakeError with its reason.
+    """
+    client = admin(settings)
+    try:
+        there = [name for name in names if name in _partitions(client)]
+        futures = client.delete_topics(there, operation_timeout=DEADLINE_SECONDS) if there else {}
+        for future in futures.values():
+            try:
+                future.result()
+            except KafkaException as exception:
+                if error_of(exception).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise
+        # `lake apply` takes a topic that is still known for the one it wants.
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while there and not _partitions(client).keys().isdisjoint(there):
+            if time.monotonic() > deadline:
+                raise Unavailable(f"Kafka is still deleting {', '.join(there)}: say this again.")
+            time.sleep(_POLL_SECONDS)
+    except KafkaException as exception:
+        raise broker_error(settings, error_of(exception), "delete topics") from exception
+
+
+def read_from_beginning(settings: Settings, group: str, topic: str) -> None:
+    """Make a consumer group read the topic from its first record when it reads it next.
+
+    Its members may go on with other topics: a transaction commits offsets for a group without being one of them.
+    Raises Unavailable, or LakeError with the broker's reason.
+    """
+    begins = {partition: begin for partition, (begin, _) in offsets(settings, [topic]).get(topic, {}).items()}
+    if not begins:
+        return
+    config = client_config(settings)
+    try:
+        consumer = Consumer({**config, "group.id": group}, logger=quiet())
+        producer = Producer({**config, "transactional.id": f"lake-offsets-{group}"}, logger=quiet())
+        try:
+            producer.init_transactions(DEADLINE_SECONDS)
+            producer.begin_transaction()
+            positions = [TopicPartition(topic, partition, begin) for partition, begin in begins.items()]
+            producer.send_offsets_to_transaction(positions, consumer.consumer_group_metadata(), DEADLINE_SECONDS)
+            producer.commit_transaction(DEADLINE_SECONDS)
+        finally:
+            consumer.close()
+    except KafkaException as exception:
+        raise broker_error(settings, error_of(exception), f"set the offsets of {group}") from exception
 
 
 def _partitions(client: AdminClient) -> dict[str, int]:

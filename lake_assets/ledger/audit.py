@@ -32,7 +32,8 @@ class WindowAudit:
 
     A window that a check holds back is neither published nor lost: `held_back` says so. `removed` are the raw rows
     that retention took, `late` those that landed for the window since. `forgotten` are raw rows of persons
-    who were forgotten; while that is under way, the window is not compared.
+    who were forgotten; while that is under way, the window is not compared. `conflicts` are the duplicates that differ
+    from the row of their key that stayed.
     """
 
     window: str
@@ -46,6 +47,7 @@ class WindowAudit:
     removed: int = 0
     late: int = 0
     forgotten: int = 0
+    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ def audit_windows(
                 gone.raw_rows,
                 max(late, 0),
                 without.raw_rows,
+                entry.conflicts if entry else 0,
             )
         )
     return tuple(audits)

@@ -69,6 +69,7 @@ class PublishedWindow:
     raw_bytes: int
     seconds: float
     published_at: datetime
+    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +141,15 @@ class Ledger:
         self._connection.execute(LEDGER_DDL)
 
     def exists(self) -> bool:
-        """Whether `ensure` has run on this database."""
-        row = self._connection.execute("select to_regclass('ledger.superseded_file') is not null").fetchone()
-        return bool(row and row[0])
+        """Whether `ensure` has run on this database. The ledger of an older lake is brought up to date then."""
+        row = self._connection.execute(
+            "select to_regclass('ledger.superseded_file') is not null, to_regclass('ledger.failure') is not null"
+        ).fetchone()
+        exists, is_newest = row or (False, False)
+        if exists and not is_newest:
+            with self.locked("ledger"):
+                self.ensure()
+        return exists
 
     @contextmanager
     def locked(self, name: str) -> Generator[None]:
@@ -168,6 +175,23 @@ class Ledger:
     def contracts(self) -> dict[str, str]:
         """The applied contract texts by asset."""
         return dict(self._connection.execute("select asset, text from ledger.contract").fetchall())
+
+    def metrics(self) -> dict[str, str]:
+        """The applied metric texts by name; none where only an older lake has applied anything, which kept none."""
+        found = self._connection.execute("select to_regclass('ledger.metric') is not null").fetchone()
+        if not (found and found[0]):
+            return {}
+        return dict(self._connection.execute("select metric, text from ledger.metric").fetchall())
+
+    def save_metrics(self, texts: Mapping[str, str]) -> None:
+        """Remembers these metrics as applied, and no others."""
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute("delete from ledger.metric where metric <> all(%s)", (list(texts),))
+            cursor.executemany(
+                "insert into ledger.metric (metric, text) values (%s, %s) on conflict (metric) do update "
+                "set text = excluded.text, applied_at = now() where ledger.metric.text <> excluded.text",
+                list(texts.items()),
+            )
 
     def save_contract(self, asset: Asset, text: str) -> None:
         """Remembers a contract as applied."""
@@ -279,11 +303,11 @@ class Ledger:
             cursor.execute('delete from ledger.window where asset = %s and "window" = any(%s)', (asset.name, names))
             cursor.executemany(
                 'insert into ledger.window (asset, "window", sequence, contract_version, run_id, engine, '
-                "raw_rows, good, quarantined, duplicates, raw_bytes, seconds, output) "
-                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                "raw_rows, good, quarantined, duplicates, raw_bytes, seconds, output, conflicts) "
+                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 [
                     (asset.name, o.window, sequence, asset.version, run_id, engine, o.raw_rows, o.good, o.quarantined,
-                     o.duplicates, o.bytes, seconds / len(outputs), _kept(o))
+                     o.duplicates, o.bytes, seconds / len(outputs), _kept(o), o.conflicts)
                     for o in outputs
                 ],
             )  # fmt: skip
@@ -316,11 +340,15 @@ class Ledger:
             )
 
     def dequeue(self, asset: Asset, windows: Sequence[str], sequence: int) -> None:
-        """Takes windows off the queue, as far as a snapshot of that sequence number knew them."""
-        self._connection.execute(
-            'delete from ledger.pending where asset = %s and "window" = any(%s) and sequence <= %s',
-            (asset.name, list(windows), sequence),
-        )
+        """Takes windows off the queue, as far as a snapshot of that sequence number knew them, with their failures."""
+        with self._connection.transaction():
+            self._connection.execute(
+                'delete from ledger.pending where asset = %s and "window" = any(%s) and sequence <= %s',
+                (asset.name, list(windows), sequence),
+            )
+            self._connection.execute(
+                'delete from ledger.failure where asset = %s and "window" = any(%s)', (asset.name, list(windows))
+            )
 
     def hold_back(
         self, asset: Asset, run_id: str, outputs: Sequence[WindowOutput], sentences: Mapping[str, str]
@@ -348,7 +376,7 @@ class Ledger:
         with self._connection.cursor(row_factory=class_row(PublishedWindow)) as cursor:
             return cursor.execute(
                 'select asset, "window", sequence, contract_version, run_id, engine, raw_rows, good, '
-                "quarantined, duplicates, raw_bytes, seconds, published_at from ledger.window "
+                "quarantined, duplicates, raw_bytes, seconds, published_at, conflicts from ledger.window "
                 'where asset = %(asset)s and (%(window)s::text is null or "window" = %(window)s) order by "window"',
                 {"asset": asset.name, "window": window},
             ).fetchall()

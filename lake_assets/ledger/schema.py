@@ -12,6 +12,13 @@ create table if not exists ledger.contract (
   primary key (asset)
 );
 
+-- The text of each metric as it was last applied.
+create table if not exists ledger.metric (
+  metric text primary key,
+  text text not null,
+  applied_at timestamptz not null default now()
+);
+
 -- How far the raw table of each asset has been looked at; the cursor is landing's own.
 create table if not exists ledger.raw_cursor (
   asset text primary key,
@@ -57,6 +64,8 @@ create table if not exists ledger.window (
 );
 -- What the warehouse was given for it, as JSON: the files, which stay in the bucket, and their counts.
 alter table ledger.window add column if not exists output text;
+-- Of its duplicates those whose key a row has that differs from them in another field.
+alter table ledger.window add column if not exists conflicts bigint not null default 0;
 
 create table if not exists ledger.window_partition (
   asset text not null,
@@ -116,6 +125,19 @@ create table if not exists ledger.held_back (
 );
 -- What a person should know of it, when the names of the checks do not say it.
 alter table ledger.held_back add column if not exists sentence text;
+
+-- Windows that could not be made, each with its cause; the window '' stands for all of the asset's. Trying again cannot
+-- help where `next_try` is null. `requested_at` is when a run was requested for the next try.
+create table if not exists ledger.failure (
+  asset text not null,
+  "window" text not null,
+  cause text not null,
+  tries integer not null,
+  failed_at timestamptz not null,
+  next_try timestamptz,
+  requested_at timestamptz,
+  primary key (asset, "window")
+);
 
 -- The last backfill of each asset. `ended_at` is null while windows of it are left.
 create table if not exists ledger.backfill (
@@ -226,5 +248,20 @@ create table if not exists ledger.forgotten_offsets (
   in_raw boolean not null,
   primary key (receipt, "window", topic, partition, first),
   check (first <= last)
+);
+
+-- Assets that `lake remove` has taken out, or is taking out while `done_at` is null, with the parts that were `kept`.
+-- `text` is the contract as it was applied. The connector of the domain leaves `topic` out until a contract that names
+-- it is applied; null while another version of the dataset needs it.
+create table if not exists ledger.removed_asset (
+  asset text primary key,
+  domain text not null,
+  topic text,
+  text text not null,
+  raw_location text,
+  kept text[] not null,
+  checksum text not null,
+  decided_at timestamptz not null default now(),
+  done_at timestamptz
 );
 """

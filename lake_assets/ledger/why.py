@@ -9,6 +9,7 @@ from lake_assets.errors import LakeError
 from lake_assets.ledger.forgotten import Unfinished
 from lake_assets.ledger.ledger import HeldBack, Pending, PublishedWindow
 from lake_assets.ledger.removals import NOTHING, Removed
+from lake_assets.ledger.retries import Trouble
 
 
 def check_window(asset: Asset, window: str) -> None:
@@ -29,10 +30,11 @@ def verdict(
     held: HeldBack | None,
     gone: Removed = NOTHING,
     begun: Unfinished | None = None,
+    trouble: Trouble | None = None,
 ) -> tuple[str, str]:
     """What is the matter with one window, and what to do next. `gone` is what retention took of it, `begun` a removal
-    of a person that has rows in it."""
-    state, following = _verdict(asset, published, pending, held)
+    of a person that has rows in it, `trouble` why it cannot be made."""
+    state, following = _verdict(asset, published, pending, held, trouble)
     if begun:
         told = str(begun)
         return f"{told[0].upper()}{told[1:]}. {state}", f"Unless a process is at it: {begun.command}"
@@ -46,9 +48,18 @@ def verdict(
 
 
 def _verdict(
-    asset: Asset, published: PublishedWindow | None, pending: Sequence[Pending], held: HeldBack | None
+    asset: Asset,
+    published: PublishedWindow | None,
+    pending: Sequence[Pending],
+    held: HeldBack | None,
+    trouble: Trouble | None,
 ) -> tuple[str, str]:
     rows = sum(entry.rows for entry in pending)
+    if trouble is not None and pending:
+        subject = "this window" if trouble.windows else "all windows of the asset"
+        seen = "what was published before" if published else "nothing"
+        state = f"Failed, for {subject}: {trouble.cause.rstrip('.')}. {trouble.history} Readers still see {seen}."
+        return state, trouble.remedy
     if held is not None:
         state = (
             f"Held back on {held.held_at:%Y-%m-%d %H:%M} UTC: {', '.join(held.checks)} failed, "

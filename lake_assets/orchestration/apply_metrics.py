@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.texts import Catalog
 from lake_assets.compile.metric_sink import metric_sinks
 from lake_assets.compile.metric_topics import metric_topics
 from lake_assets.compile.topic import TopicSpec
@@ -29,10 +30,9 @@ class MetricStep:
     detail: str = ""
 
 
-def metric_steps(
-    settings: Settings, metrics: Mapping[str, Metric], assets: Mapping[str, Asset]
-) -> Iterator[MetricStep]:
-    """Every step that `apply_metrics` would take; changes nothing. Raises MetricChanged, Unavailable."""
+def metric_steps(settings: Settings, wanted: Catalog, before: Catalog) -> Iterator[MetricStep]:
+    """Every step that `apply` would take for metrics; changes nothing. Raises MetricChanged, Unavailable."""
+    metrics, assets = wanted.metrics, wanted.assets
     applied = applied_definitions(settings, metrics.values())
     _refuse_changes(metrics, applied)
     for report in compare_topics(settings, _topics(metrics, assets)):
@@ -46,12 +46,18 @@ def metric_steps(
         if metric.table not in applied:
             detail = f"from {metric.source}, by {', '.join(group.name for group in metric.groups)}"
             yield MetricStep("metric", f"metrics.{metric.table}", "create", detail)
+        elif metric.name not in before.metrics or before.text(before.metrics[metric.name]) != wanted.text(metric):
+            yield MetricStep("metric", f"metrics.{metric.table}", "change", "its text, and nothing that is counted")
         for sink in metric_sinks(metric, sink_database(settings)):
             differences = config_differences(settings, sink)
             if differences is None:
                 yield MetricStep("connector", sink.name, "create", f"into {sink.config['collection.name.format']}")
             elif differences:
                 yield MetricStep("connector", sink.name, "change", ", ".join(differences))
+    for name, metric in before.metrics.items():
+        if name not in metrics:
+            detail = "its file is missing: nothing is deleted, but it is no longer counted"
+            yield MetricStep("metric", f"metrics.{metric.table}", "end", detail)
 
 
 def apply_metrics(

@@ -1,6 +1,7 @@
 """Contracts as Dagster assets: topic, raw, conformed, staging and quarantine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -8,20 +9,23 @@ from dagster import MetadataValue
 
 from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.budget import BUDGET
+from lake_assets.catalog.failure import Cause
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.ddl import QUARANTINE, staging_columns
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.retries import Lane
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key, topic_key
 from lake_assets.orchestration.metadata import Metadata, column_schema, contract_columns, window_metadata
 from lake_assets.orchestration.partitions import add_windows, window_partitions
-from lake_assets.orchestration.refresh import Made, Refresh, queued_windows, refresh
+from lake_assets.orchestration.refresh import Made, Refresh, refresh, windows_of_lane
 from lake_assets.orchestration.spark import conform_on_spark, spark_details
 from lake_assets.orchestration.targets import runner_for, warehouse_for
 from lake_assets.settings import Settings
 
-# A run that the queue asked for, not a person.
+# A run that the queue asked for, not a person; its value is the lane, see `Lane`.
 QUEUED_ONLY = "lake/queued_only"
+EVERY_WINDOW_MADE = "every_window_made"
 ROWS_MATCH = "rows_match_ledger"
 
 
@@ -130,6 +134,11 @@ def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefiniti
             asset=keys["staging"],
             description="The published tables hold as many rows as the ledger says were good and quarantined.",
         ),
+        dg.AssetCheckSpec(
+            EVERY_WINDOW_MADE,
+            asset=keys["staging"],
+            description="No window of the run failed. One that did is tried again after a pause: see `lake status`.",
+        ),
         *_budget_spec(asset),
         *(dg.AssetCheckSpec(one.name, asset=keys["staging"], description=one.description) for one in asset.checks),
     ]
@@ -138,32 +147,39 @@ def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefiniti
     @dg.op(
         name=f"{asset.name}_windows",
         ins={"landed": dg.In(dg.Nothing)},
-        out={output: dg.Out(dg.Nothing if output in keys else dg.Any) for output in outputs},
+        out={output: dg.Out(dg.Nothing if output in keys else dg.Any, is_required=False) for output in outputs},
         tags={"lake/asset": asset.name},
     )
     def make_windows(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
         named = context.has_partition_key or context.has_partition_key_range
         windows = set(context.partition_keys) if named else set[str]()
         with Ledger(settings) as ledger:
+            probes: list[str] = []
 
             def choose() -> set[str]:
-                return windows if named else set(queued_windows(ledger, asset))
+                if named:
+                    return windows
+                chosen, probe = windows_of_lane(ledger, asset, lane_of(context.run.tags))
+                probes.extend(probe)
+                return chosen
 
             warehouse = warehouse_for(settings)
 
             def on_spark(inputs: Sequence[WindowInput]) -> Made:
                 made = conform_on_spark(context, settings, runner_for(settings), asset, inputs)
-                return Made(made.answer.outputs, made.answer.failed, spark_details(made))
+                failed = {window: Cause(reason) for window, reason in made.answer.failed.items()}
+                return Made(made.answer.outputs, failed, spark_details(made))
 
             run_id, log = context.run.run_id, context.log.info
             try:
-                result = refresh(settings, ledger, warehouse, asset, choose, run_id, log, on_spark)
+                probe = partial(next, iter(probes), None)
+                result = refresh(settings, ledger, warehouse, asset, choose, run_id, log, on_spark, probe)
             except LakeError as error:
                 raise dg.Failure(str(error)) from error
             counted = warehouse.window_rows(asset, [output.window for output in result.published])
             made = [*result.published, *result.held_back]
             # Dagster calls every partition that a run names materialized, unless the run fails.
-            whole = not result.failed and not (named and result.left)
+            whole = not named or (not result.causes and not result.left)
             add_windows(context.instance, ledger, asset, [output.window for output in made])
             for output in made:
                 numbers = window_metadata(output, held_back=bool(output.blocked_by))
@@ -176,10 +192,19 @@ def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefiniti
             if not whole:
                 ledger.dequeue(asset, done, result.sequence)
                 raise dg.Failure(_failures(asset, result))
-            totals = _totals(result)
-            for output in keys:
-                yield dg.Output(None, output, metadata=totals)
-            yield from _check_results(asset, result, counted)
+            # What lies behind an asset of which nothing could be made has nothing new to read.
+            if made or not result.causes:
+                totals = _totals(result)
+                for output in keys:
+                    yield dg.Output(None, output, metadata=totals)
+                yield from _check_results(asset, result, counted)
+            yield dg.AssetCheckResult(
+                asset_key=keys["staging"],
+                check_name=EVERY_WINDOW_MADE,
+                passed=not result.causes,
+                description=_failures(asset, result) if result.causes else None,
+                metadata={"failed_windows": len(result.causes)},
+            )
             # Only now that the events are stored: a run that dies before leaves its windows queued, and the next one
             # makes them again, so that the marts behind them hear of it.
             ledger.dequeue(asset, done, result.sequence)
@@ -206,6 +231,11 @@ def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefiniti
     return definition.map_asset_specs(lambda spec: by_key[spec.key].replace_attributes(partitions_def=partitions))
 
 
+def lane_of(tags: Mapping[str, str]) -> Lane:
+    """The lane of a run of the queue, as its tag says; runs of older lakes are `true`."""
+    return "retry" if tags.get(QUEUED_ONLY) == "retry" else "both" if tags.get(QUEUED_ONLY) == "both" else "fresh"
+
+
 def _budget_spec(asset: Asset) -> Iterator[dg.AssetCheckSpec]:
     if asset.quarantine:
         what = f"At most {asset.quarantine} of a window are in quarantine; a window with more is not published."
@@ -213,9 +243,12 @@ def _budget_spec(asset: Asset) -> Iterator[dg.AssetCheckSpec]:
 
 
 def _failures(asset: Asset, result: Refresh) -> str:
-    reasons = result.failed or dict.fromkeys(result.left, "retention took the rows that it was made of, so it stays")
-    (window, reason), *others = sorted(reasons.items())
-    rest = f" {len(others)} more windows failed: {', '.join(name for name, _ in others[:10])}." if others else ""
+    # First those that were tried; the others wait for them.
+    reasons = {w: c.sentence for w, c in result.causes.items() if c.tried} or result.failed
+    reasons = reasons or dict.fromkeys(result.left, "retention took the rows that it was made of, so it stays")
+    window, reason = min(reasons.items())
+    others = sorted({*result.causes, *reasons} - {window})
+    rest = f" {len(others)} more windows failed: {', '.join(others[:10])}." if others else ""
     return f"{asset.name} {window} was not published: {reason}{rest}"
 
 

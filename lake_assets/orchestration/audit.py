@@ -9,6 +9,7 @@ from lake_assets.bucket import let_read
 from lake_assets.catalog.accounting import PartitionCount
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.sql import literal
+from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError
 from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.records import record_offsets
@@ -145,7 +146,7 @@ def _query(paths: Sequence[str], query: str) -> list[tuple]:
         return []
     listed = ", ".join(literal(path) for path in paths)
     try:
-        with duckdb.connect() as session:
+        with duckdb_session() as session:
             let_read(session, paths[0])
             return session.execute(query.format(files=f"read_parquet([{listed}], filename = true)")).fetchall()
     except duckdb.Error as error:

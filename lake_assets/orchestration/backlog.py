@@ -8,9 +8,11 @@ from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.landing.lag import lags
 from lake_assets.landing.topics import offsets
+from lake_assets.ledger.failures import known_failures
 from lake_assets.ledger.forgotten import unfinished
 from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.retries import Trouble, troubles
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.silence import silences
 from lake_assets.settings import Settings
@@ -22,7 +24,7 @@ from lake_assets.stack.stream import PREFIX, stream_numbers
 class Backlog:
     """`under_way` are records that have not landed, `queued` and `held_back` are windows. `silence` says in a sentence
     how arrivals break the contract's frequency, `forgetting` which removal of a person is not finished, and what
-    finishes it."""
+    finishes it. `troubles` are the causes for which windows cannot be made, and when they are tried again."""
 
     asset: str
     under_way: int
@@ -30,21 +32,21 @@ class Backlog:
     held_back: int
     silence: str | None
     forgetting: str | None
+    troubles: list[Trouble]
 
 
 def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
-    """The backlog of every applied asset, in order. Raises Unavailable when broker or Postgres do not answer."""
+    """The backlog of these assets, in order. Raises Unavailable when broker or Postgres do not answer."""
     with Ledger(settings) as ledger:
         if not ledger.exists():
             return []
-        applied = set(ledger.contracts())
-        chosen = [asset for asset in assets if asset.name in applied]
         # In this order what lands meanwhile is rather told twice than not at all: it is under way first, then queued.
-        behind = lags(settings, chosen, known_offsets(ledger, chosen))
-        observe(settings, ledger, chosen, ledger.cursors())
-        silent = silences(settings, chosen)
+        behind = lags(settings, assets, known_offsets(ledger, assets))
+        observe(settings, ledger, assets, ledger.cursors())
+        silent = silences(settings, assets)
         begun = {one.dataset: f"{one}; unless a process is at it: {one.command}" for one in unfinished(ledger)}
         queued = {(entry.asset, entry.window) for entry in ledger.pending()}
+        failing = troubles(known_failures(ledger), queued)
         return [
             Backlog(
                 asset.name,
@@ -53,8 +55,9 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
                 len(ledger.held_back(asset)),
                 silent.get(asset.name),
                 begun.get(asset.dataset),
+                [trouble for trouble in failing if trouble.asset == asset.name],
             )
-            for asset, lag in zip(chosen, behind, strict=True)
+            for asset, lag in zip(assets, behind, strict=True)
         ]
 
 

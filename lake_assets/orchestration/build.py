@@ -1,9 +1,11 @@
 """Puts the parts together: assets of every contract, marts, metrics, sensors, checks."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
+from lake_assets.catalog.texts import Catalog
 from lake_assets.catalog.versions import by_dataset
 from lake_assets.orchestration.assets import conforming_definition, landing_definitions
 from lake_assets.orchestration.connectors import connectors_sensor
@@ -14,23 +16,29 @@ from lake_assets.orchestration.reaper import reaper_asset, reaper_schedule
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
 from lake_assets.orchestration.silence_checks import silence_checks, silence_sensor
 from lake_assets.orchestration.targets import makes_clusters
-from lake_assets.project import read_catalog, read_metrics
+from lake_assets.orchestration.unapplied import unapplied
 from lake_assets.settings import Settings
 
+_log = logging.getLogger("lake_assets")
 
-def build_definitions(settings: Settings) -> dg.Definitions:
-    """The code location of one lake. Raises ContractError when a contract is wrong."""
-    assets = read_catalog(settings)
+
+def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
+    """The code location of one lake, as it is applied. What files hold otherwise is logged, and shown with the code
+    location."""
+    assets, metrics = applied.assets, applied.metrics
     newest = [versions[-1] for versions in by_dataset(assets.values()).values()]
     landing = [node for asset in newest for node in landing_definitions(settings, asset)]
     conforming = [conforming_definition(settings, asset) for asset in assets.values()]
     marts = mart_definitions(settings, assets)
-    sensor = raw_windows_sensor(settings, assets, mart_graph(marts.assets), [*conforming, *marts.assets])
-    metrics = read_metrics(settings, assets)
+    graph = mart_graph(marts.assets)
     counted = [(metric, assets[metric.source]) for metric in metrics.values()]
     expected = [asset for asset in assets.values() if asset.frequency]
     reapers = [reaper_asset(settings)] if makes_clusters(settings) else []
     leftovers = leftovers_asset(settings, list(assets.values()))
+    # After the marts, which parse the dbt project when it has changed.
+    notes = unapplied(settings, applied).sentences
+    for note in notes:
+        _log.warning("%s", note)
     return dg.Definitions(
         assets=[
             *landing,
@@ -45,7 +53,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *silence_checks(settings, expected),
         ],
         sensors=[
-            sensor,
+            *([raw_windows_sensor(settings, assets, graph, [*conforming, *marts.assets])] if assets else []),
             connectors_sensor(settings),
             *marts.sensors,
             *([metrics_sensor(settings, metrics, assets)] if metrics else []),
@@ -53,6 +61,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ],
         schedules=[*(reaper_schedule(reaper) for reaper in reapers), leftovers_schedule(leftovers)],
         resources=dict(marts.resources),
+        metadata={"not applied": dg.MetadataValue.md("\n".join(f"- {note}" for note in notes))} if notes else {},
         executor=dg.in_process_executor,
     )
 

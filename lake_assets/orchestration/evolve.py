@@ -1,13 +1,13 @@
 """`lake new --evolve`: what payloads hold beyond their contract, and the contract that would declare it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from lake_assets.catalog.evolve import evolved, new_fields
 from lake_assets.catalog.infer import InferredField
 from lake_assets.catalog.model import Asset
 from lake_assets.ledger.ledger import Ledger, UnknownKey
 from lake_assets.orchestration.targets import warehouse_for
-from lake_assets.project import contract_text
 from lake_assets.settings import Settings
 
 # Types are read off so many rows.
@@ -30,7 +30,7 @@ def propose(settings: Settings, asset: Asset) -> Proposal:
 
     Raises LakeError, Unavailable.
     """
-    text = contract_text(asset)
+    text = Path(asset.path).read_text("utf-8")
     with Ledger(settings) as ledger:
         reported = ledger.unknown_fields(asset) if ledger.exists() else []
     # Windows that were made before a field was declared still have it in `_extra`.

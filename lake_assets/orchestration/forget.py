@@ -13,8 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
-import duckdb
-
 from lake_assets.bucket import let_read
 from lake_assets.catalog.accounting import PartitionCount
 from lake_assets.catalog.model import Asset
@@ -23,6 +21,7 @@ from lake_assets.catalog.windows import window_end, window_key, window_start, wi
 from lake_assets.compile.forget import Wanted, payload_matches, staging_values
 from lake_assets.compile.sql import literal
 from lake_assets.conform.tokens import new_salt, sealed, token
+from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.rewriting import rewrite_without
@@ -47,7 +46,6 @@ from lake_assets.ledger.removals import add_leftover_files, removed
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.retention import expire, settle_removals
 from lake_assets.orchestration.targets import erasure_for, warehouse_for
-from lake_assets.project import contract_text
 from lake_assets.settings import Settings
 from lake_assets.stores import scheme
 from lake_assets.warehouse.erasure import Erasure, HeldRow, Position, Positions
@@ -124,8 +122,6 @@ def wanted_fields(asset: Asset, keys: Sequence[str]) -> tuple[Wanted, ...]:
 
 def plan(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wanted]) -> Plan:
     """What the asset has of it now. Removes nothing. Raises LakeError, Unavailable."""
-    if ledger.contracts().get(asset.name) != contract_text(asset):
-        raise LakeError(f"the contract of {asset.name} is not the one that is applied: run 'lake apply' first.")
     with ledger.locked(f"dataset:{asset.dataset}"):
         settle_removals(settings, ledger, warehouse_for(settings), asset)
         return _plan(settings, ledger, asset, wanted)
@@ -370,7 +366,7 @@ def _reading(paths: Mapping[str, str]) -> str:
 
 
 def _raw_rows(paths: Mapping[str, str], query: str) -> list[tuple[str, str, Position, bool]]:
-    with duckdb.connect() as session:
+    with duckdb_session() as session:
         let_read(session, next(iter(paths), ""))
         found = session.execute(query).fetchall()
     return [(path, topic, (partition, offset), unreadable) for path, topic, partition, offset, unreadable in found]

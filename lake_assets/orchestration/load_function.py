@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from lake_assets.catalog.model import Asset
 from lake_assets.errors import LakeError
-from lake_assets.project import read_catalog
+from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
 from lake_assets.warehouse.bigquery import BigQuery
 from lake_assets.warehouse.publication import Publication, announced, is_publication
@@ -59,7 +59,7 @@ def application() -> "Starlette":
     from starlette.routing import Route
 
     settings = load_settings()
-    assets = read_catalog(settings)
+    assets = read_files(settings).assets
 
     async def loads(request: "Request") -> "Response":
         try:

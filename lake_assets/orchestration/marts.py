@@ -1,11 +1,10 @@
 """The dbt project's marts as Dagster assets, built by `dbt build` in the resident dbt."""
 
 import importlib.metadata
-import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,6 @@ import dagster as dg
 from packaging.version import Version
 
 from lake_assets.catalog.model import Asset
-from lake_assets.compile.dbt_sources import staging_model
 from lake_assets.orchestration.dbt_light import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
@@ -30,7 +28,9 @@ from lake_assets.orchestration.manifest import (
     dbt_executable,
     load_manifest,
     locked,
+    parsed_project,
 )
+from lake_assets.orchestration.mart_reads import refused_models
 from lake_assets.settings import Settings
 from lake_assets.warehouse.dbt_environment import dbt_state, manifest_path
 
@@ -41,8 +41,6 @@ QUICK = ["--no-write-json", "--log-level-file", "none", "--no-populate-cache"]
 BUILD = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure"]
 # How often a mart is made again because its staging tables changed while it was being made.
 ROUNDS = 3
-# A staging table in SQL, outside of dbt's own calls, in which the name stands in quotes and no dot follows.
-_BY_HAND = re.compile(r'\b[a-z][a-z0-9_]*_staging["`]?\."?[a-z_][a-z0-9_]*', re.IGNORECASE)
 KEEP_SECONDS = 7 * 86_400
 
 
@@ -56,14 +54,22 @@ class Marts:
 
 
 def mart_definitions(settings: Settings, assets: Mapping[str, Asset]) -> Marts:
-    """The marts whose staging tables are all in the catalog. Raises DbtProjectError.
+    """The marts whose staging tables are all in the catalog; none of a project that could never be parsed.
 
-    A mart on other tables (the examples' marts, in a catalog without the examples) is left out of graph and runs.
+    A mart on other tables (the examples' marts, in a catalog without the examples) is left out of graph and runs, and
+    so is one that reads staging tables in a way that marts may not, with all that is behind it.
     """
-    manifest = load_manifest(settings)
-    _check_reads(manifest, assets.values())
+    try:
+        manifest = load_manifest(settings)
+    except DbtProjectError:
+        return Marts([], [], {})
+    refused = refused_models(manifest, assets.values())
     known = {staging_key(asset) for asset in assets.values()}
-    left_out = [name for name in _models(manifest) if not _sources(manifest, name) <= known]
+    left_out = [
+        name
+        for name in _models(manifest)
+        if not _sources(manifest, name) <= known or _is_behind(manifest, name, refused)
+    ]
     shown = _without(manifest, left_out)
     if not any(_is_mart(node) for node in shown["nodes"].values()):
         return Marts([], [], {})
@@ -76,7 +82,7 @@ def mart_definitions(settings: Settings, assets: Mapping[str, Asset]) -> Marts:
         emit_backfills=False,
         description="Makes marts whose staging tables changed without them, for example in a backfill.",
     )
-    return Marts([definition], [sensor], {"dbt": _dbt(settings)})
+    return Marts([definition], [sensor], {"dbt": _dbt(settings, manifest)})
 
 
 def mart_condition() -> dg.AutomationCondition:
@@ -211,34 +217,14 @@ def _work_folder(settings: Settings, run_id: str) -> Path:
     return work
 
 
-def _dbt(settings: Settings) -> ResidentDbt:
+def _dbt(settings: Settings, manifest: Manifest) -> ResidentDbt:
+    project = str(parsed_project(settings, manifest))
     return ResidentDbt(
-        project_dir=str(settings.dbt_project),
-        profiles_dir=str(settings.dbt_project),
+        project_dir=project,
+        profiles_dir=project,
         dbt_executable=dbt_executable(),
         global_config_flags=QUICK,
     )
-
-
-def _check_reads(manifest: Manifest, assets: Iterable[Asset]) -> None:
-    """Models of people's own get to confidential fields by no way around the `stg_` models, which leave them out."""
-    closed = {staging_key(asset): asset for asset in assets if not all(field.is_shown for field in asset.fields)}
-    for node in manifest["nodes"].values():
-        if node["resource_type"] != "model" or node["path"].startswith("staging/"):
-            continue
-        if found := _BY_HAND.search(node["raw_code"]):
-            raise DbtProjectError(
-                f"the model {node['name']} names {found[0]} by hand: write ref('stg_…') or source(…), so that it is "
-                "made again when the table changes, and shows what marts may show."
-            )
-        for parent in node["depends_on"]["nodes"]:
-            asset = closed.get(_asset_key(manifest["sources"][parent])) if parent in manifest["sources"] else None
-            if asset is not None:
-                raise DbtProjectError(
-                    f"the model {node['name']} reads the staging table of {asset.name}, which has confidential fields "
-                    f"({', '.join(field.name for field in asset.fields if not field.is_shown)}): write "
-                    f"ref('{staging_model(asset)}'), which leaves them out."
-                )
 
 
 def _asset_key(node: Mapping[str, Any]) -> dg.AssetKey:
@@ -261,6 +247,13 @@ def _sources(manifest: Manifest, name: str) -> set[dg.AssetKey]:
     node = manifest["nodes"].get(name)
     parents = node["depends_on"]["nodes"] if node else []
     return {key for parent in parents for key in _sources(manifest, parent)}
+
+
+def _is_behind(manifest: Manifest, name: str, models: Collection[str]) -> bool:
+    """Whether it is one of these models, or reads one through whatever lies between."""
+    node = manifest["nodes"].get(name)
+    parents = node["depends_on"]["nodes"] if node else []
+    return name in models or any(_is_behind(manifest, parent, models) for parent in parents)
 
 
 def _without(manifest: Manifest, models: Sequence[str]) -> dict[str, Any]:

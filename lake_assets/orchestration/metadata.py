@@ -22,6 +22,7 @@ def window_metadata(output: WindowOutput, held_back: bool) -> dict[str, Metadata
         "good": MetadataValue.int(output.good),
         "quarantined": MetadataValue.int(output.quarantined),
         "duplicates": MetadataValue.int(output.duplicates),
+        "conflicting_duplicates": MetadataValue.int(output.conflicts),
         "bytes": MetadataValue.int(output.bytes),
         "offsets": MetadataValue.json(offsets),
         "unknown_fields": MetadataValue.json({f"{u.name} ({u.type})": u.rows for u in output.unknown}),

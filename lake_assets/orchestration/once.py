@@ -1,11 +1,11 @@
 """`lake run`: once and in this process what sensor and automation do continuously."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 
 import dagster as dg
@@ -18,21 +18,27 @@ from lake_assets.errors import LakeError
 from lake_assets.landing.connect import connector_status
 from lake_assets.landing.lag import lags
 from lake_assets.landing.topics import offsets
+from lake_assets.ledger.applied import applied_catalog, read_applied
+from lake_assets.ledger.failures import known_failures, try_now
 from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger, Pending
+from lake_assets.ledger.retries import Trouble, select, troubles
+from lake_assets.orchestration.assets import EVERY_WINDOW_MADE
 from lake_assets.orchestration.audit import audit
 from lake_assets.orchestration.build import build_definitions, mart_graph
+from lake_assets.orchestration.instance import open_instance
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, staging_key
 from lake_assets.orchestration.metadata import window_metadata
 from lake_assets.orchestration.partitions import add_windows
 from lake_assets.orchestration.refresh import observe
 from lake_assets.orchestration.sensors import Graph, raw_events, request_for
 from lake_assets.orchestration.targets import mart_access_for
-from lake_assets.project import read_catalog
+from lake_assets.orchestration.unapplied import Unapplied, unapplied
 from lake_assets.settings import Settings
 from lake_assets.warehouse.marts import mart_schemas
 
 _POLL_SECONDS = 0.5
+_SHOWN = 12
 # Without progress for this long, somebody should look why.
 _SUSPICIOUS_SECONDS = 10.0
 # Besides the time between two commits: a connector whose worker was killed needs 22 s before its first commit, and more
@@ -42,8 +48,9 @@ _STALLED_SECONDS = 60.0
 
 @dataclass(slots=True)
 class RunReport:
-    """What one `lake run` did. Windows are by asset name; `failed` holds the steps that failed, by name, `closed` the
-    marts' schemas that analysts may not read yet."""
+    """What one `lake run` did. Windows are by asset name; `failed` holds the steps that failed, by name, `troubles` why
+    windows cannot be made, also those that it did not try, `closed` the marts' schemas that analysts may not read yet,
+    `unapplied` what is in files only."""
 
     waited_seconds: float = 0.0
     under_way: int = 0
@@ -52,23 +59,28 @@ class RunReport:
     marts: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    unapplied: Unapplied = field(default_factory=Unapplied)
+    troubles: list[Trouble] = field(default_factory=list)
 
 
-def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunReport:
+def run_once(settings: Settings, on_progress: Callable[[str], None], only: Asset | None = None) -> RunReport:
     """Waits until what was produced so far has landed, then brings every queued window and its marts up to date.
 
+    Windows that failed are tried again without a pause, those that are set aside when their asset is the `only` one.
     Raises LakeError when nothing is applied, Unavailable when a part does not answer.
     """
-    assets = read_catalog(settings)
     report = RunReport()
     with Ledger(settings) as ledger:
         if not ledger.exists():
             raise LakeError("nothing is applied yet: run 'lake apply' first.")
+        applied = read_applied(ledger)
+        assets = applied.assets if only is None else {only.name: only}
         report.under_way, report.waited_seconds = _wait_until_landed(settings, ledger, assets, on_progress)
         before = ledger.cursors()
         landed, _ = observe(settings, ledger, list(assets.values()), before)
-        pending = ledger.pending(list(assets))
-    with _instance(settings) as instance:
+        try_now(ledger, list(assets), set_aside=only is not None)
+        pending, _ = select("both", ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC))
+    with open_instance(settings) as instance:
         with Ledger(settings) as ledger:
             for name, windows in landed.items():
                 add_windows(instance, ledger, assets[name], [window.window for window in windows])
@@ -79,8 +91,10 @@ def run_once(settings: Settings, on_progress: Callable[[str], None]) -> RunRepor
         _make_stale_marts(settings, instance, assets, report, on_progress)
     if report.marts:
         report.closed = mart_access_for(settings).missing(mart_schemas(settings))
+    report.unapplied = unapplied(settings, applied)
     with Ledger(settings) as ledger:
         left = {(entry.asset, entry.window) for entry in ledger.pending(list(assets))}
+        report.troubles = troubles(known_failures(ledger, list(assets)), left)
         # A window that changed for two reasons is in the queue twice.
         for name, window in dict.fromkeys((entry.asset, entry.window) for entry in pending):
             if (name, window) not in left:
@@ -96,14 +110,17 @@ def make_windows(
 ) -> RunReport:
     """Brings these entries of the queue and the marts behind them up to date; only `marts` and `failed` are told."""
     report = RunReport()
-    with _instance(settings) as instance:
+    with Ledger(settings) as ledger:
+        # Somebody asked for them.
+        try_now(ledger, {entry.asset for entry in pending}, set_aside=True)
+    with open_instance(settings) as instance:
         _make(settings, instance, assets, pending, report, on_progress)
     return report
 
 
 def tell_published(settings: Settings, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
     """Tells Dagster of windows that were published without a run, so that the marts behind them are due."""
-    with _instance(settings) as instance:
+    with open_instance(settings) as instance:
         for output in outputs:
             for key in (conformed_key(asset), staging_key(asset), quarantine_key(asset)):
                 numbers = window_metadata(output, held_back=False)
@@ -117,7 +134,7 @@ def build_stale_marts(
 ) -> Mapping[str, str]:
     """Builds the marts that are older than what they are made of; by step why it could not be done."""
     report = RunReport()
-    with _instance(settings) as instance:
+    with open_instance(settings) as instance:
         _make_stale_marts(settings, instance, assets, report, on_progress)
     return report.failed
 
@@ -143,14 +160,23 @@ def _make(
     on_progress: Callable[[str], None],
 ) -> None:
     """Execute the run that the sensor would ask for, in this process."""
-    request = request_for(pending, assets, _graph(settings))
+    request = request_for(pending, assets, _graph(settings), "both")
     if request is None:
         return
     keys = request.run.asset_selection or ()
-    on_progress(", ".join(sorted(".".join(key.path) for key in keys)))
+    on_progress(_shown(keys, assets))
     with Ledger(settings) as ledger:
         ledger.mark_requested(request.entries)
     _execute(settings, instance, assets, keys, request.run.tags, report)
+
+
+def _shown(keys: Sequence[dg.AssetKey], assets: Mapping[str, Asset]) -> str:
+    """Return the datasets and marts that a run makes, the first few by name, without the tables of each."""
+    tables = {key: name for name, asset in assets.items() for key in (staging_key(asset), quarantine_key(asset))}
+    tables |= {conformed_key(asset): name for name, asset in assets.items()}
+    names = sorted({tables.get(key) or ".".join(key.path) for key in keys})
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
 
 
 def _execute(
@@ -174,15 +200,9 @@ def _execute(
     _collect(report, result, assets)
 
 
-def _instance(settings: Settings) -> dg.DagsterInstance:
-    if "DAGSTER_HOME" in os.environ:
-        return dg.DagsterInstance.get()
-    return dg.DagsterInstance.from_config(str(settings.home / "dagster"))
-
-
 @cache
 def _definitions(settings: Settings) -> dg.Definitions:
-    return build_definitions(settings)
+    return build_definitions(settings, applied_catalog(settings))
 
 
 def _graph(settings: Settings) -> Graph:
@@ -211,7 +231,7 @@ def stale_marts(instance: dg.DagsterInstance, graph: Graph) -> list[dg.AssetKey]
 def marts_behind(settings: Settings) -> list[dg.AssetKey]:
     """The marts that are older than a staging table behind them or than their own SQL, in build order."""
     graph = _graph(settings)
-    with _instance(settings) as instance:
+    with open_instance(settings) as instance:
         return stale_marts(instance, graph)
 
 
@@ -221,6 +241,10 @@ def _collect(report: RunReport, result: dg.ExecuteInProcessResult, assets: Mappi
         key = event.asset_key
         if key is not None and key.path[0] not in staging:
             report.marts.append(".".join(key.path))
+    for evaluation in result.get_asset_check_evaluations():
+        if evaluation.check_name == EVERY_WINDOW_MADE and not evaluation.passed:
+            # By the name of its step.
+            report.failed[f"conform_{evaluation.asset_key.path[-1]}"] = evaluation.description or "failed"
     for event in result.get_step_failure_events():
         error = event.step_failure_data.error
         cause = error.cause or error if error else None

@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Sequence
 
 from lake_assets.orchestration.apply import Step
 from lake_assets.orchestration.manifest import newest_change
-from lake_assets.project import read_catalog, read_metrics
 from lake_assets.settings import Settings
+from lake_assets.stack.applied_files import read_copy
 from lake_assets.stack.lifecycle import reload_definitions, restart, status, up
-from lake_assets.stack.stream import stream_parts
+from lake_assets.stack.stream import PREFIX, stream_parts
 
 
 def reload_code(settings: Settings, applied: Sequence[Step], on_progress: Callable[[str], None]) -> bool:
@@ -23,8 +23,10 @@ def reload_code(settings: Settings, applied: Sequence[Step], on_progress: Callab
     code = parts.get("code")
     if code is None or not code.pid or code.uptime is None:
         return False
-    if idle := [name for name in stream_parts(settings) if not parts[name].pid]:
-        up(on_progress, idle)
+    counting = stream_parts(settings)
+    idle = [name for name in counting if not parts[name].pid]
+    if idle or any(step.action == "end" for step in applied):
+        up(on_progress, idle or ["code"])
     for name in _counting(settings, contracts):
         if name not in idle:
             on_progress(f"restarting {name}")
@@ -40,5 +42,5 @@ def _counting(settings: Settings, assets: Collection[str]) -> list[str]:
     """The parts that count events of these assets."""
     if not assets:
         return []
-    metrics = read_metrics(settings, read_catalog(settings))
-    return [part for part, name in stream_parts(settings).items() if metrics[name].source in assets]
+    metrics = read_copy(settings).metrics.values()
+    return [f"{PREFIX}{metric.table}" for metric in metrics if metric.source in assets]

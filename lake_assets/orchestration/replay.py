@@ -9,10 +9,10 @@ import duckdb
 
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.windows import window_form
+from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.orchestration.targets import warehouse_for
-from lake_assets.project import contract_text
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,13 +64,11 @@ def select(settings: Settings, asset: Asset, code: str | None, window: str | Non
     """The windows with rows in quarantine that match all that is given, as of now. Changes nothing.
 
     `where` is a condition in SQL, see `matching`. Without `code` and `where`, windows that are held back belong to it.
-    Raises LakeError when the contract is not the applied one or `where` is no condition, Unavailable.
+    Raises LakeError when `where` is no condition, Unavailable.
     """
     with Ledger(settings) as ledger:
         if not ledger.exists():
             raise LakeError("nothing is applied yet: run 'lake apply' first.")
-        if ledger.contracts().get(asset.name) != contract_text(asset):
-            raise LakeError(f"the contract of {asset.name} is not the one that is applied: run 'lake apply' first.")
         known = [entry.window for entry in ledger.windows(asset, window) if entry.quarantined]
         held = {entry.window for entry in ledger.held_back(asset) if window in (None, entry.window)}
     quarantined = warehouse_for(settings).rows(
@@ -101,7 +99,7 @@ def replay(
         held = {entry.window: tuple(entry.checks) for entry in ledger.held_back(asset) if entry.window in windows}
     after = warehouse.rows(asset, "quarantine", windows, _VERDICT)
     good = warehouse.rows(asset, "staging", windows, ("_window", "_kafka_partition", "_offset"))
-    with duckdb.connect() as session:
+    with duckdb_session() as session:
         for name, table in (("before", before), ("after", after), ("good", good)):
             session.register(name, table)
         # What landed in the meantime was not in quarantine before, and is not told of.
@@ -165,8 +163,7 @@ def _rules(asset: Asset, quarantined: "pyarrow.Table") -> Generator[duckdb.DuckD
         texts.get(name, f'"{name}"') for name in quarantined.column_names if name not in ("_window", "errors")
     )
     form = window_form(asset.window)
-    with duckdb.connect() as session:
-        session.execute("set timezone = 'UTC'")
+    with duckdb_session() as session:
         session.register("quarantined", quarantined)
         session.execute(
             f"create temp table broken as select strftime(_window, '{form}') as _window, {listed}, unnest(error) "

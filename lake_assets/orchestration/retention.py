@@ -11,13 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
-import duckdb
-
 from lake_assets.bucket import let_read
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.versions import by_dataset
 from lake_assets.catalog.windows import window_end
 from lake_assets.compile.sql import literal
+from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError
 from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.removal import expire_snapshots, remove_unnamed, remove_windows, windows_until
@@ -242,7 +241,7 @@ def _offsets(paths: Mapping[str, Collection[str]]) -> dict[str, list[Offsets]]:
     """The offsets that raw files hold, by window, as ranges without holes. Reads two columns of the files."""
     listed = [(path, window) for window, held in paths.items() for path in held]
     holds = ", ".join(f"({literal(path)}, {literal(window)})" for path, window in listed)
-    with duckdb.connect() as session:
+    with duckdb_session() as session:
         let_read(session, listed[0][0])
         rows = session.execute(f"""\
 with held as (

@@ -9,7 +9,9 @@ import dagster as dg
 
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.versions import by_dataset
+from lake_assets.ledger.failures import known_failures, mark_tries_requested
 from lake_assets.ledger.ledger import Landed, Ledger, Pending
+from lake_assets.ledger.retries import Lane, requestable, select
 from lake_assets.orchestration.assets import QUEUED_ONLY
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key
 from lake_assets.orchestration.metadata import landed_metadata
@@ -55,21 +57,30 @@ def raw_windows_sensor(
     def raw_windows(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         since: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
         request: Request | None = None
+        retry: Request | None = None
         with Ledger(settings) as ledger:
             if not ledger.exists():
                 return dg.SkipReason("Nothing is applied yet: run `lake apply`.")
             landed, cursors = observe(settings, ledger, list(assets.values()), since)
+            pending, failures, now = ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC)
+            pending, failures, now = ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC)
             # One run at a time: what lands meanwhile is taken by the next one, together.
-            if not _running(context.instance):
-                entries = due(ledger.pending(list(assets)), datetime.now(UTC), _newest_run(context.instance))
-                request = request_for(entries, assets, graph)
+            if not _running(context.instance, "fresh"):
+                entries, _ = select("fresh", pending, failures, now)
+                request = request_for(due(entries, now, _newest_run(context.instance)), assets, graph)
+            # Windows that failed are tried again beside it, so that no other one waits for them.
+            if not _running(context.instance, "retry"):
+                entries, _ = select("retry", pending, requestable(failures, now), now)
+                retry = request_for(entries, assets, graph, "retry")
             if request is not None:
                 ledger.mark_requested(request.entries)
+            if retry is not None:
+                mark_tries_requested(ledger, {entry.asset for entry in retry.entries})
             for name, windows in landed.items():
                 add_windows(context.instance, ledger, assets[name], [window.window for window in windows])
         return dg.SensorResult(
             asset_events=list(raw_events(assets, landed, since)),
-            run_requests=[request.run] if request else [],
+            run_requests=[one.run for one in (request, retry) if one],
             cursor=json.dumps(cursors),
         )
 
@@ -93,13 +104,18 @@ def due(pending: Sequence[Pending], now: datetime, newest_run: datetime | None) 
 
 def _newest_run(instance: dg.DagsterInstance) -> datetime | None:
     """When the newest run for queued windows was made, by the clock of Postgres, which the queue's times are of too."""
-    found = instance.get_run_records(dg.RunsFilter(tags={QUEUED_ONLY: "true"}), limit=1)
+    tags = {QUEUED_ONLY: [_TAGS["fresh"], _TAGS["both"]]}
+    found = instance.get_run_records(dg.RunsFilter(tags=tags), limit=1)
     return found[0].create_timestamp if found else None
 
 
-def _running(instance: dg.DagsterInstance) -> bool:
-    unfinished = dg.RunsFilter(tags={QUEUED_ONLY: "true"}, statuses=_UNFINISHED)
+def _running(instance: dg.DagsterInstance, lane: Lane) -> bool:
+    unfinished = dg.RunsFilter(tags={QUEUED_ONLY: [_TAGS[lane], _TAGS["both"]]}, statuses=_UNFINISHED)
     return bool(instance.get_run_records(unfinished, limit=1))
+
+
+# The value of a run's tag by lane.
+_TAGS: Mapping[Lane, str] = {"fresh": "true", "retry": "retry", "both": "both"}
 
 
 _UNFINISHED = [
@@ -138,15 +154,19 @@ class Request:
     entries: Sequence[Pending]
 
 
-def request_for(pending: Sequence[Pending], assets: Mapping[str, Asset], graph: Graph) -> Request | None:
+def request_for(
+    pending: Sequence[Pending], assets: Mapping[str, Asset], graph: Graph, lane: Lane = "fresh"
+) -> Request | None:
     """Return the run that brings the queued windows up to date; None when nothing is queued.
 
-    It holds the marts behind the assets it changes, so that a mart joined from two of them is built once. It names no
-    partitions: which windows an asset has in the queue, its step asks the ledger.
+    It holds the marts behind the assets it changes, so that a mart joined from two of them is built once; a run of
+    windows that failed before leaves them to their own automation. It names no partitions: which windows an asset has
+    in the queue, its step asks the ledger.
     """
     names = sorted({entry.asset for entry in pending})
     if not names:
         return None
     staging = [staging_key(assets[name]) for name in names]
     made = [key(assets[name]) for name in names for key in (conformed_key, staging_key, quarantine_key)]
-    return Request(dg.RunRequest(asset_selection=[*made, *graph.behind(staging)], tags={QUEUED_ONLY: "true"}), pending)
+    marts = [] if lane == "retry" else graph.behind(staging)
+    return Request(dg.RunRequest(asset_selection=[*made, *marts], tags={QUEUED_ONLY: _TAGS[lane]}), pending)

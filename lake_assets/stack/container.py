@@ -28,8 +28,10 @@ from secrets import token_urlsafe
 from lake_assets.access import java_properties
 from lake_assets.conform.tokens import NAME, make_token_key
 from lake_assets.errors import LakeError, SettingsError
+from lake_assets.project import read_files
 from lake_assets.settings import Settings, lake_home, load_settings
 from lake_assets.stack.addresses import write_addresses
+from lake_assets.stack.applied_files import write_applied
 from lake_assets.stack.connect import connect_program, prepare_connect
 from lake_assets.stack.dagster import dagster_programs, prepare_dagster
 from lake_assets.stack.health import checks
@@ -134,6 +136,9 @@ def programs_of(parts: Sequence[str], settings: Settings, layout: Layout) -> lis
     # The code server is in the container of the daemon; others find it under its name.
     code_host = os.environ.get("LAKE_CODE_HOST", "127.0.0.1")
     prepare_dagster(settings, layout, code_port, code_host)
+    if "stream" in parts:
+        # An image's catalog is what its metrics judge by; a home that outlives the image may hold another's.
+        write_applied(settings, read_files(settings))
     found = [
         *dagster_programs(layout, code_port, int(PORTS["dagster_port"]), EVERYWHERE),
         *stream_programs(settings, layout),

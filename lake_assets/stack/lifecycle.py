@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.util import find_spec
 
 from lake_assets.bucket import check
@@ -17,7 +18,7 @@ from lake_assets.stack.jar_lock import needed_by, read_lock
 from lake_assets.stack.jars import complete_jars, jars_folder, missing
 from lake_assets.stack.java import find_java
 from lake_assets.stack.layout import Layout, remove_sockets
-from lake_assets.stack.logs import last_error, last_start
+from lake_assets.stack.logs import last_error_now, last_start
 from lake_assets.stack.starting import PartFailed, Progress, Start
 from lake_assets.stack.stream import PREFIX
 from lake_assets.stack.supervisor import Supervisor, end_processes, orphans, owned_processes
@@ -36,7 +37,7 @@ class PartStatus:
     `state` is supervisor's word in lower case, `external` for a Postgres of somebody else's, `unsupervised` when it
     answers although its supervisor is gone (`lake up` mends that). `uptime` is in seconds. `health` is None when the
     part answered a real question, else why it did not. `last_error` is the last line of its log that reports one
-    since the stack was started.
+    since the stack was started; of a part that answers, since its own process was, in the last minutes.
     """
 
     name: str
@@ -105,6 +106,7 @@ def status() -> list[PartStatus]:
             health = by_part[part](float(process.get("start", 0)))
             if part == "connect" and health is None:
                 health = failed_connectors(settings)
+        started = datetime.fromtimestamp(float(process["start"]) if pid else 0, UTC) if health is None else None
         state = process.get("statename", "STOPPED" if health else "UNSUPERVISED").lower()
         if part == "postgres" and addresses.get("postgres") == "external":
             state = "external"
@@ -114,7 +116,7 @@ def status() -> list[PartStatus]:
             pid=pid,
             uptime=time.time() - process["start"] if pid else None,
             health=health,
-            last_error=last_error(layout.log(part), last_start(layout)),
+            last_error=last_error_now(layout.log(part), last_start(layout), started, datetime.now(UTC)),
         )
 
     parts = [part for part in by_part if _exists(part)]

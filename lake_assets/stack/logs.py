@@ -1,7 +1,7 @@
 """Reads what a part's log says about its last trouble."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lake_assets.stack.layout import Layout
@@ -13,6 +13,14 @@ TAIL_BYTES = 64 * 1024
 TROUBLE = re.compile(r"\b(ERROR|FATAL|PANIC|CRITICAL)\b(?!=)|^Exception in thread|^(lake|stream_app): ")
 # The last line of a Python stack trace, which has no level: its frames above it are indented.
 RAISED = re.compile(r"^[\w.]+(Error|Exception|Exit|Interrupt)\b")
+# Postgres's lines have user and SQLSTATE (`log_line_prefix`). What it does not do for a user is an answer, which the
+# client reports; its own errors are of these classes: resources, intervention, system, configuration, internal.
+OF_USER = re.compile(r" \S+@\S* ([0-9A-Z]{5}) (ERROR|FATAL|PANIC): ")
+OF_POSTGRES = ("53", "57", "58", "F0", "XX")
+# A statement cancelled, a session ended, Postgres stopping or starting: what somebody asked for.
+AS_ASKED = ("57014", "57P01", "57P03", "57P05")
+# An error of a part that answers, and that was not reported again for so long, is mended.
+MENDED_AFTER = timedelta(minutes=5)
 TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 LONGEST = 300
 
@@ -22,12 +30,23 @@ def last_start(layout: Layout) -> datetime:
     return datetime.fromtimestamp(layout.started.stat().st_mtime if layout.started.exists() else 0, UTC)
 
 
+def last_error_now(log: Path, brought_up: datetime, started: datetime | None, now: datetime) -> str | None:
+    """The last error of a part as it is now.
+
+    `started` is when the process was started of a part that answers: what the one before it said is mended then, and so
+    is what was not reported again for minutes. Of a part that does not answer it is None.
+    """
+    return last_error(log, max(brought_up, started, now - MENDED_AFTER) if started else brought_up)
+
+
 def last_error(log: Path, since: datetime) -> str | None:
     """The last line in the log's last 64 KB that reports an error, shortened; None when there is none since `since`.
 
     The logs' times are UTC. A line without one, such as the end of a stack trace, is as old as the last line above it
-    that has one.
+    that has one, or as the log.
     """
+    if log.exists() and log.stat().st_mtime < since.timestamp():
+        return None
     lines = _tail(log)
     oldest = since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
     found: str | None = None
@@ -35,11 +54,17 @@ def last_error(log: Path, since: datetime) -> str | None:
         time = TIME.search(line)
         if time and time[0] < oldest:
             return None
-        if found is None and (TROUBLE.search(line) or (RAISED.match(line) and above.startswith("  "))):
+        if found is None and (_is_trouble(line) or (RAISED.match(line) and above.startswith("  "))):
             found = COLOUR.sub("", line).strip()[:LONGEST]
         if found and time:
             return found
     return found
+
+
+def _is_trouble(line: str) -> bool:
+    if state := OF_USER.search(line):
+        return state[1].startswith(OF_POSTGRES) and state[1] not in AS_ASKED
+    return bool(TROUBLE.search(line))
 
 
 def last_line(log: Path) -> str | None:

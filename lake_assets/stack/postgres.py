@@ -22,7 +22,7 @@ password_encryption = 'scram-sha-256'
 max_connections = 200
 shared_buffers = '256MB'
 wal_compression = on
-log_line_prefix = '%m %u@%d '
+log_line_prefix = '%m %u@%d %e '
 timezone = 'UTC'
 log_timezone = 'UTC'
 """

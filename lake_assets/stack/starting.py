@@ -8,8 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from lake_assets.errors import LakeError, Unavailable
+from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.addresses import THIS_MACHINE, choose_ports, read_addresses, write_addresses
+from lake_assets.stack.applied_files import applied_folder, write_applied
 from lake_assets.stack.connect import connect_program, prepare_connect
 from lake_assets.stack.dagster import dagster_programs, prepare_dagster
 from lake_assets.stack.health import checks
@@ -62,6 +64,9 @@ class Start:
         addresses = self._addresses()
         settings = load_settings()
         passwords = keep_passwords(self._layout, settings.postgres.host, settings.postgres.port)
+        if not applied_folder(settings).is_dir():
+            # Until `lake apply` says what is applied: their metrics wait for topics, which it makes.
+            write_applied(settings, read_files(settings))
         programs = self._programs(settings, addresses)
         wanted = _with_needs(programs, parts)
         self._prepare(settings, addresses, passwords["lake_admin"], wanted)

@@ -1,13 +1,12 @@
-"""One process of stream_app for each metric of the catalog."""
+"""One process of stream_app for each applied metric."""
 
 import json
 import sys
 import time
 from pathlib import Path
 
-from lake_assets.errors import LakeError
-from lake_assets.project import read_catalog, read_metrics
 from lake_assets.settings import PROJECT, Settings
+from lake_assets.stack.applied_files import applied_folder, read_copy
 from lake_assets.stack.dagster import lake_environment
 from lake_assets.stack.layout import Layout
 from lake_assets.stack.programs import Program
@@ -18,17 +17,13 @@ SILENT_SECONDS = 15.0  # it tells its numbers once a second
 
 
 def stream_parts(settings: Settings) -> dict[str, str]:
-    """The metrics' views and names, by part; empty when a contract or metric is wrong, which `lake plan` explains."""
-    try:
-        metrics = read_metrics(settings, read_catalog(settings))
-    except LakeError:
-        return {}
-    return {f"{PREFIX}{metric.table}": name for name, metric in metrics.items()}
+    """The metrics' names, by part."""
+    return {f"{PREFIX}{metric.table}": name for name, metric in read_copy(settings).metrics.items()}
 
 
 def stream_programs(settings: Settings, layout: Layout) -> list[Program]:
     """One program for each metric; it waits by itself until the metric is applied."""
-    environment = lake_environment(layout)
+    environment = {**lake_environment(layout), "LAKE_CATALOG": str(applied_folder(settings))}
     return [
         Program(
             part,

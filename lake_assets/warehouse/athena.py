@@ -26,6 +26,7 @@ from lake_assets.compile.glue import (
 from lake_assets.compile.lake_formation import classification_tag, layer_tag, staging_tags
 from lake_assets.compile.reasons import reasons
 from lake_assets.compile.sql import identifier, literal
+from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.settings import Settings
 from lake_assets.warehouse.answers import Answer, QueryError, Reason, answer
@@ -86,6 +87,13 @@ class Athena:
             if self._settings.analysts and LakeFormation().untagged(staging_tags(asset)):
                 found.append(f"tag {asset.staging_schema} by layer and classification")
             return found
+
+    def drop(self, asset: Asset) -> None:
+        """As `Warehouse` says. Database and rule set stay: they cost nothing, and `ensure` takes them again."""
+        with _refusals(f"AWS Glue, asked to drop the tables of {asset.name},"):
+            for table in self._tables(asset):
+                with suppress(self._glue.exceptions.EntityNotFoundException):
+                    self._glue.delete_table(DatabaseName=table.table.database, Name=table.table.name)
 
     def replace_windows(self, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
         if not outputs:
@@ -155,15 +163,13 @@ class Athena:
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
         """As `Warehouse` says, read from the windows' files without Athena."""
-        import duckdb
 
         staging, quarantine = self._tables(asset)
         catalogued = staging if table == "staging" else quarantine
-        with _refusals(f"AWS Glue, asked for the rows of {asset.name},"), duckdb.connect() as session:
+        with _refusals(f"AWS Glue, asked for the rows of {asset.name},"), duckdb_session() as session:
             found = catalogued.partitions([partition_value(window, asset.window) for window in windows])
             lists = [partition["StorageDescriptor"]["Location"] for partition in found.values()]
             paths = [path for place in lists for path in listed_files(place)]
-            session.execute("set timezone = 'UTC'")
             let_read(session, self._settings.bucket)
             everything = reading(session, asset, table, paths)
             query = f"select {', '.join(map(identifier, columns))} from {everything}"
@@ -235,13 +241,11 @@ def _listed(
 
 def _with_first_seen(files: Sequence[str], before: str, folder: str) -> str:
     """A copy of quarantine files in which a row that the list at `before` has too keeps the time it was first seen."""
-    import duckdb
 
     known = listed_files(before)
     url = f"{folder}/{digest([*files, before])}.parquet"
-    with duckdb.connect() as session, written(url) as path:
+    with duckdb_session() as session, written(url) as path:
         let_read(session, url)
-        session.execute("set timezone = 'UTC'")
         session.execute(f"""\
 copy (
   select bad.* replace (coalesce(known.first_seen, bad.first_seen) as first_seen)

@@ -18,6 +18,7 @@ from lake_assets.catalog.windows import window_key, window_path
 from lake_assets.compile.forget import values_match
 from lake_assets.compile.glue import partition_input, partition_value, partition_window
 from lake_assets.compile.sql import identifier, literal
+from lake_assets.duckdb_session import duckdb_session
 from lake_assets.settings import Settings
 from lake_assets.warehouse.athena import LIST, catalogued_tables, digest, listed_files, reading
 from lake_assets.warehouse.erasure import HeldRow, Positions, listed_positions, remove_below, remove_conformed
@@ -185,8 +186,7 @@ class AthenaErasure:
     @contextmanager
     def _session(self, asset: Asset, at: Positions) -> Iterator[duckdb.DuckDBPyConnection]:
         """A session that may read the bucket, with the temporary table `gone`."""
-        with duckdb.connect() as session:
-            session.execute("set timezone = 'UTC'")
+        with duckdb_session() as session:
             let_read(session, self._settings.bucket)
             session.register("listed", listed_positions(asset, at))
             session.execute("create temp table gone as select * from listed")

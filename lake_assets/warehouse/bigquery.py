@@ -32,6 +32,7 @@ from lake_assets.compile.bigquery import (
 )
 from lake_assets.compile.reasons import reasons
 from lake_assets.compile.sql import literal
+from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.gcp import bigquery_client, bigquery_refusals, passing, patience, unless_missing
 from lake_assets.settings import Settings
@@ -98,6 +99,12 @@ class BigQuery:
             for table in self._tables(asset):
                 found += differences(self._described(table) if dataset else None, table)
             return found
+
+    def drop(self, asset: Asset) -> None:
+        """As `Warehouse` says. The dataset stays, with whom it is open to."""
+        with _asked(asset):
+            for table in self._tables(asset):
+                self._client.delete_table(table.title, not_found_ok=True, retry=patience())
 
     def replace_windows(self, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
         if not outputs:
@@ -326,12 +333,10 @@ class BigQuery:
 
 def _with_first_seen(quarantine_files: Sequence[str], name: str, known: "pyarrow.Table") -> str:
     """The URL of a copy of a window's quarantine files in which known rows keep the time they were first seen."""
-    import duckdb
 
     url = f"{quarantine_files[0].rpartition('/')[0]}/{name}.parquet"
-    with duckdb.connect() as session, written(url) as path:
+    with duckdb_session() as session, written(url) as path:
         let_read(session, url)
-        session.execute("set timezone = 'UTC'")
         session.register("known", known)
         session.execute(f"""\
 copy (

@@ -9,8 +9,6 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.windows import window_key
 from lake_assets.compile.bigquery import (
@@ -24,6 +22,7 @@ from lake_assets.compile.bigquery import (
     rows_where,
     values_equal,
 )
+from lake_assets.duckdb_session import duckdb_session
 from lake_assets.gcp import bigquery_client, bigquery_refusals, patience, unless_missing
 from lake_assets.settings import Settings
 from lake_assets.warehouse.bigquery import BigQuery
@@ -57,8 +56,7 @@ class BigQueryErasure:
             if table is None:
                 return []
             found = self._at(asset, table, at)
-            with duckdb.connect() as session:
-                session.execute("set timezone = 'UTC'")
+            with duckdb_session() as session:
                 read = session.execute(f"select {', '.join(values.values()) or 'null'}").fetchall()[0]
             # What the contract cannot read as the field's type, no row has.
             if None not in read:
@@ -73,8 +71,7 @@ class BigQueryErasure:
             found = self._at(asset, table, at)
             for windows in self._batches(asset, table):
                 rows = self._warehouse.rows(asset, "quarantine", windows, ("_window", "partition", "offset", "payload"))
-                with duckdb.connect() as session:
-                    session.execute("set timezone = 'UTC'")
+                with duckdb_session() as session:
                     session.register("quarantined", rows)
                     found |= _rows(asset, session.execute(matching("quarantined")).fetchall())
             return sorted(found, key=_order)

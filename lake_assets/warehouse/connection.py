@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 from lake_assets.bucket import let_read
+from lake_assets.duckdb_session import SILENT
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.settings import Settings
 from lake_assets.stores import store_of
@@ -33,6 +34,7 @@ def connect(
     try:
         # As a statement: in the connect config it would be applied before the extension that knows it is loaded.
         connection.execute("set TimeZone = 'UTC'")
+        connection.execute(SILENT)
         if lake:
             attach(connection, settings, read_only=read_only)
         if serving:

@@ -33,6 +33,10 @@ class Warehouse(Protocol):
         """The sentences that `ensure` would return, without changing anything."""
         ...
 
+    def drop(self, asset: Asset) -> None:
+        """Drop the asset's staging and quarantine tables, as far as they exist. Conformed files stay in the bucket."""
+        ...
+
     def replace_windows(self, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
         """Swaps the windows' staging and quarantine rows for those of the outputs' files, all in one step."""
         ...

@@ -16,7 +16,7 @@ from tests.stack.warm import run_lake
 from tests.stack.worker import remove_connectors
 
 # Those that need Dagster, or the marts of the examples, and are measured where tests have them.
-ELSEWHERE = {"dbt", "freshness"}
+ELSEWHERE = {"dbt", "freshness", "failing"}
 ALONE = {"publish", "spark"}
 
 

@@ -1,7 +1,7 @@
 """What a changed contract means, row by row of the table in `compare`."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -30,6 +30,7 @@ CHANGES: list[tuple[str, Asset, str, str]] = [
     ("roster", replace(ORDERS, roster="country"), "none", "none"),
     ("engine", replace(ORDERS, engine="spark"), "none", "none"),
     ("compatibility", replace(ORDERS, compatibility="none"), "none", "none"),
+    ("status", replace(ORDERS, status="draft"), "none", "none"),
     ("version", replace(ORDERS, version="1.1.0"), "none", "none"),
     ("version", replace(ORDERS, version="2.0.0"), "none", "breaking"),
     ("fields", replace(ORDERS, fields=ORDERS.fields[::-1]), "none", "none"),
@@ -60,7 +61,6 @@ CHANGES: list[tuple[str, Asset, str, str]] = [
      "additive", "additive"),
     ("entrypoint", replace(ORDERS, entrypoint="orders:transform"), "additive", "additive"),
     ("partitions", replace(ORDERS, partitions=8), "additive", "breaking"),
-    ("start", replace(ORDERS, start=date(2025, 1, 1)), "additive", "breaking"),
     ("unknownFields", replace(ORDERS, unknown_fields="reject"), "breaking", "additive"),
     ("quarantine", replace(ORDERS, quarantine=QuarantineBudget(5)), "additive", "additive"),
     ("name", replace(ORDERS, dataset="sales"), "breaking", "breaking"),
@@ -94,6 +94,15 @@ def test_a_breaking_change_is_allowed_with_a_new_major_version_or_no_compatibili
     assert compare(ORDERS, replace(broken, version="2.0.0")).allowed
     assert not compare(ORDERS, replace(broken, version="1.9.0")).allowed
     assert compare(ORDERS, replace(broken, compatibility="none")).allowed
+
+
+def test_a_draft_may_change_in_any_way_and_an_active_one_may_not() -> None:
+    draft = replace(ORDERS, status="draft")
+    for _, changed, there, _ in CHANGES:
+        assert compare(draft, replace(changed, status="draft")).allowed
+        # The change that activates it is the draft's last.
+        assert compare(draft, changed).allowed
+        assert compare(ORDERS, replace(changed, status="draft")).allowed == (there != "breaking")
 
 
 assets = st.lists(st.sampled_from([changed for _, changed, _, _ in CHANGES]), max_size=2).map(

@@ -1,7 +1,7 @@
 """What a contract says when it is sound, and which word it names when it is not."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path, PurePath
 
@@ -10,7 +10,7 @@ import pytest
 from lake_assets.catalog.model import Check, Field, FieldType
 from lake_assets.catalog.parse import check_together, parse_contract
 from lake_assets.catalog.problems import ContractError
-from lake_assets.project import read_catalog
+from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 from tests.catalog.contract_text import CONTRACT, FILE, changed, parse, problems
 
@@ -19,7 +19,7 @@ def test_a_sound_contract_becomes_the_asset_it_describes() -> None:
     asset = parse()
     assert (asset.name, asset.domain, asset.version, asset.topic) == ("orders", "shop", "1.0.0", "shop.orders")
     assert (asset.description, asset.owners) == ("One row per order.", ("shop@example.com",))
-    assert (asset.key, asset.event_time, asset.start) == (("order_id",), "ordered_at", date(2026, 1, 1))
+    assert (asset.key, asset.event_time) == (("order_id",), "ordered_at")
     assert (asset.window, asset.partitions, asset.engine, asset.unknown_fields) == ("day", 4, "auto", "keep")
     assert (asset.freshness, asset.compatibility, asset.path) == (timedelta(hours=2), "additive", FILE)
     assert [str(field.type) for field in asset.fields] == [
@@ -51,10 +51,14 @@ def test_what_is_left_out_has_the_documented_default() -> None:
     for line in text.splitlines():
         if any(word in line for word in ("slaProperties", "property: conform", "property: compatibility")):
             text = text.replace(line + "\n", "")
-    asset = parse(text.replace("window: day, start: 2026-01-01, partitions: 4", "start: 2026-01-01"))
+    asset = parse(text.replace("window: day, partitions: 4", "partitions: 4"))
     assert (asset.window, asset.partitions, asset.topic) == ("day", 4, "shop.orders")
     assert (asset.engine, asset.entrypoint, asset.unknown_fields) == ("auto", None, "keep")
     assert (asset.compatibility, asset.freshness) == ("additive", None)
+
+
+def test_a_contract_with_a_start_is_the_same_as_one_without() -> None:
+    assert parse(changed("window: day", "window: day, start: 2026-01-01")) == parse(CONTRACT)
 
 
 def test_the_key_follows_primary_key_positions() -> None:
@@ -67,7 +71,7 @@ def test_the_key_follows_primary_key_positions() -> None:
 
 def test_the_example_contracts_are_sound_and_each_field_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LAKE_CATALOG", raising=False)
-    catalog = read_catalog(load_settings())
+    catalog = read_files(load_settings()).assets
     assert list(catalog) == ["contracts", "leads", "sales"]
     for asset in catalog.values():
         assert all(field.description for field in asset.fields), asset.name
@@ -134,8 +138,7 @@ RULES = [
     ("- name: orders", "- name: order_s", "is not the asset's name, 'orders'"),
     ("version: 1.0.0", "version: 1.0", "a version is three numbers, such as 1.0.0"),
     ("version: 1.0.0", "version: 100.0.0", "the first number is at most 99"),
-    ("start: 2026-01-01", "start: 2026-02-30", "is not a day of the calendar"),
-    ("start: 2026-01-01", "start: 01.01.2026", "a day is written 2026-01-31"),
+    ("window: day", "window: day, start: 01.01.2026", "a day is written 2026-01-31"),
     ("partitions: 4", "partitions: 0", "the number 0 is too small; 1 is the least"),
     ("partitions: 4", "partitions: four", "expected a whole number, found 'four'"),
     ("partitions: 4", "partitions: 4, topic: metric-orders", "'metric-orders' is no topic for events"),
@@ -242,7 +245,7 @@ def test_two_topics_of_one_raw_table_are_refused() -> None:
         check_together([first, other, replace(first, dataset="returns", topic="Returns")])
 
 
-def test_the_catalog_tells_the_problems_of_all_contracts_together(
+def test_contracts_that_cannot_be_used_leave_out_themselves_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "assets"
@@ -252,7 +255,7 @@ def test_the_catalog_tells_the_problems_of_all_contracts_together(
     (folder / "c.yaml").write_text(CONTRACT, "utf-8")
     (folder / "d.yaml").write_text(CONTRACT, "utf-8")
     monkeypatch.setenv("LAKE_CATALOG", str(tmp_path))
-    with pytest.raises(ContractError) as caught:
-        read_catalog(load_settings())
-    told = [(problem.file.name, problem.line, problem.path) for problem in caught.value.problems]
+    read = read_files(load_settings())
+    told = [(problem.file.name, problem.line, problem.path) for problem in read.problems]
     assert told == [("a.yaml", 7, "status"), ("b.yaml", 9, ""), ("d.yaml", 1, "name")]
+    assert [asset.path.name for asset in read.assets.values()] == ["c.yaml"]

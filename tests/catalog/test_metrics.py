@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path, PurePath
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from lake_assets.compile.agreement import differences, staging_rows
 from lake_assets.compile.metric_sink import Database, metric_sinks
 from lake_assets.compile.metric_tables import metric_statements
 from lake_assets.compile.metric_topics import metric_topics
-from lake_assets.project import read_catalog, read_metrics
+from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, load_settings
 from tests.stream.examples import METRIC, metric, orders
 
@@ -33,7 +34,7 @@ def problems(text: str) -> str:
 
 def test_the_example_metric_of_the_project_is_read() -> None:
     settings = load_settings()
-    found = read_metrics(settings, read_catalog(settings))["sales_by_region"]
+    found = read_files(settings).metrics["sales_by_region"]
     assert (found.window, found.lateness) == (timedelta(minutes=1), timedelta(minutes=2))
     assert [(m.name, m.function, m.scale) for m in found.measures] == [
         ("orders", "count", 0), ("quantity", "sum", 0), ("amount", "sum", 2),
@@ -135,6 +136,18 @@ def test_texts_of_a_metric_cannot_leave_their_quotes() -> None:
         found, staging_rows(found, ASSET, "staged", "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00")
     )
     assert "'o''clock'" in query
+
+
+@pytest.mark.parametrize(
+    ("at", "window"), [("1969-12-31 23:59:30", -60), ("1970-01-01 00:00:00", 0), ("1970-01-01 00:01:59", 60)]
+)
+def test_batch_side_cuts_events_of_before_1970_into_the_metric_s_windows(at: str, window: int) -> None:
+    staged = (
+        "(select 'a' as order_id, 'north' as region, 1 as shop, true as paid, 1 as quantity, 1.0 as amount, "
+        f"timestamptz '{at}+00' as ordered_at, 0 as _kafka_partition, 0 as _offset)"
+    )
+    rows = staging_rows(GOOD, ASSET, staged, "1960-01-01T00:00:00+00:00", "2026-01-01T00:00:00+00:00")
+    assert duckdb.execute(f"select epoch(_window_start) from ({rows})").fetchall() == [(window,)]
 
 
 def test_committed_metrics_name_their_schema_for_editors() -> None:

@@ -1,5 +1,6 @@
 """Windows of a month: their names, and that judge and calendar cut them alike."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -9,11 +10,13 @@ from hypothesis import strategies as st
 
 from lake_assets.catalog.model import WindowSize
 from lake_assets.catalog.windows import window_end, window_form, window_key, window_start, windows_between
+from lake_assets.compile.bigquery import bigquery_tables
+from lake_assets.compile.glue import partition_value, partition_window
 from lake_assets.compile.judge import judge_sql
 from tests.catalog.contract_text import changed, parse
 
 SIZES: tuple[WindowSize, ...] = ("hour", "day", "month")
-INSTANTS = st.datetimes(datetime(1000, 2, 1), datetime(9998, 12, 31), timezones=st.just(UTC))
+INSTANTS = st.datetimes(datetime(1, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC))
 
 
 @given(INSTANTS, st.sampled_from(SIZES))
@@ -44,6 +47,18 @@ def test_the_judge_puts_a_record_into_the_window_of_its_time(instant: datetime, 
     assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros) == window_start(
         window_key(instant, size), size
     )
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "digits", "value"),
+    [("hour", "0912-04-15-02:00", "0912041502", "0912-04-15 02:00:00"),
+     ("day", "1912-04-15", "19120415", "1912-04-15 00:00:00"), ("month", "0001-02", "000102", "0001-02-01 00:00:00")],
+)  # fmt: skip
+def test_clouds_name_the_partition_of_a_window_in_full(size: WindowSize, window: str, digits: str, value: str) -> None:
+    staging, _ = bigquery_tables(replace(parse(), window=size), {})
+    assert staging.partition(window) == f"{staging.name}${digits}"
+    assert partition_value(window, size) == value
+    assert partition_window(value, size) == window
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -36,6 +36,7 @@ def test_the_contract_is_written_and_every_decision_is_shown(sample: Path, tmp_p
     written = tmp_path / "catalog" / "assets" / "orders.yaml"
     asset = parse_contract(written.read_text("utf-8"), written)
     assert (asset.name, asset.topic, asset.owners) == ("orders", "shop.orders", ("shop@example.com",))
+    assert asset.status == "draft"
     for word in ("Read 2 rows of CSV.", "order_id", "decimal(12,2)", "timestamp", "never empty", "event time"):
         assert word in result.output
     assert f"Next: lake apply, then lake produce orders {sample}" in result.output

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lake_assets.catalog.accounting import CheckOutcome, PartitionCount, WindowInput, WindowOutput
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.wire import from_json, to_json
-from lake_assets.project import read_catalog
+from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 from tests.conform.records import ORDERS
 
@@ -27,7 +27,7 @@ def test_what_was_written_is_read_back_equal(kind: type, data: st.DataObject) ->
 
 
 def test_every_example_contract_is_read_back_equal() -> None:
-    for asset in (ORDERS, *read_catalog(load_settings()).values()):
+    for asset in (ORDERS, *read_files(load_settings()).assets.values()):
         assert from_json(Asset, to_json(asset)) == asset
 
 

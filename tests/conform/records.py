@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,6 @@ ORDERS = Asset(
     ),
     key=("order_id",),
     event_time="ordered_at",
-    start=date(2026, 1, 1),
     topic="shop.orders",
 )
 
@@ -51,6 +50,7 @@ class Record:
     offset: int | None = None
     timestamp: datetime | None = NOON
     key: bytes | None = None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,11 @@ class Conformed:
     quarantined: list[dict[str, Any]]
 
 
+_HEADERS = pa.list_(pa.struct([("name", pa.string()), ("value", pa.binary())]))
+
+
 def write_raw(path: Path, records: Sequence[Record], topic: str = "shop.orders") -> None:
+    """A raw file as the sink writes it; without any headers as older sinks did, which had no column for them."""
     offsets = [i if r.offset is None else r.offset for i, r in enumerate(records)]
     table = pa.table(
         {
@@ -74,4 +78,7 @@ def write_raw(path: Path, records: Sequence[Record], topic: str = "shop.orders")
             "_key": pa.array([r.key for r in records], pa.binary()),
         }
     )
+    headers = [[{"name": name, "value": value} for name, value in r.headers] or None for r in records]
+    if any(headers):
+        table = table.append_column("_headers", pa.array(headers, _HEADERS))
     pq.write_table(table, path)

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from lake_assets.catalog.model import Field, FieldType
-from tests.conform.conftest import Conform
+from tests.conform.conftest import Conform, on_both_engines
 from tests.conform.records import NOON, ORDERS, Record
 
 
@@ -38,3 +38,19 @@ def test_a_json_number_of_more_digits_than_it_keeps_is_inexact(conform_records: 
         [number % b"1234567890123.45", number.replace(b'"a"', b'"b"') % b'"12345678901234.56"'], asset
     )
     assert [str(row["total"]) for row in kept.good] == ["1234567890123.45", "12345678901234.56"]
+
+
+@on_both_engines
+def test_a_duplicate_that_differs_from_its_keys_row_is_a_conflict(conform_records: Conform) -> None:
+    """Of `a` the second row is equal to the one that stays, of `b` none is; `c` differs in a field that is unknown."""
+    changed = [order("b", quantity=1), order("b"), order("b", quantity=3)]
+    unknown = [order("c", note="x"), order("c", note="y")]
+    rows = [order("a", quantity=1), order("a", quantity=1), *changed, *unknown]
+    result = conform_records([Record(row, 0, at) for at, row in enumerate([*rows, rows[-1]])])
+    (output,) = result.outputs
+    assert (len(result.good), output.duplicates, output.conflicts) == (3, 5, 3)
+
+
+def test_a_record_delivered_twice_is_no_conflict(conform_records: Conform) -> None:
+    result = conform_records([Record(order("a", quantity=1), 0, 7), Record(order("a", quantity=1), 0, 7)])
+    assert (result.outputs[0].duplicates, result.outputs[0].conflicts) == (1, 0)

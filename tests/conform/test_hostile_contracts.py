@@ -23,7 +23,7 @@ TREE: dict[str, Any] = {
     "apiVersion": "v3.1.0", "kind": "DataContract", "id": "ops.visits", "name": "visits", "version": "1.0.0",
     "status": "active", "domain": "ops", "description": {"purpose": "Visits."},
     "team": {"name": "ops", "members": [{"username": "ops@example.com", "role": "owner"}]},
-    "customProperties": [{"property": "landing", "value": {"eventTime": "came_at", "start": "2026-01-01"}}],
+    "customProperties": [{"property": "landing", "value": {"eventTime": "came_at"}}],
     "schema": [{"name": "visits", "properties": [
         {"name": "visit_id", "logicalType": "string", "required": True, "primaryKey": True},
         {"name": "door", "logicalType": "string"},

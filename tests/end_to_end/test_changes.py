@@ -1,6 +1,7 @@
 """A contract changes: the additive goes through, the breaking is refused, what was quarantined comes back."""
 
 import json
+import shutil
 
 import pytest
 
@@ -18,7 +19,7 @@ domain: ops
 description: {purpose: One row per support ticket.}
 team: {name: ops, members: [{username: ops@example.com, role: owner}]}
 customProperties:
-  - {property: landing, value: {eventTime: opened_at, window: day, start: 2026-01-01, partitions: 2}}
+  - {property: landing, value: {eventTime: opened_at, window: day, partitions: 2}}
 schema:
   - name: tickets
     properties:
@@ -28,6 +29,12 @@ schema:
     quality:
       - {name: few_rows, type: sql, query: "select count(*) from conformed", mustBeLessThan: 5}
 """  # noqa: E501
+
+
+MART = """\
+{{ config(contract={'enforced': false}) }}
+select severity, count(*) as tickets from {{ ref('stg_tickets') }} group by severity
+"""
 
 
 def ticket(number: int, severity: str, day: str) -> str:
@@ -111,7 +118,7 @@ def test_a_failed_check_leaves_what_was_published_in_place_and_the_audit_says_so
     ("args", "stdin", "code"),
     [
         (("sql", "select ticket_id from tickets_staging.tickets order by all"), None, 0),
-        (("new", "nothing", "--from", "-"), "no,time\n1,2\n", 2),
+        (("new", "nothing", "--from", "-"), "", 2),
         (("run",), None, 1),
     ],
     ids=["good", "bad input", "finding"],
@@ -176,16 +183,47 @@ def test_versions_that_do_not_agree_on_their_topic_are_refused(tickets: Lake) ->
     assert "partitions: 3, but 2 in" in answer.err
 
 
-def test_a_version_whose_contract_is_gone_keeps_its_table_and_is_not_refreshed(tickets: Lake) -> None:
+def test_a_version_without_a_file_runs_on_and_is_named(tickets: Lake) -> None:
     text = tickets.contract("tickets").read_text("utf-8")
     tickets.contract("tickets").unlink()
     (step,) = (step for step in tickets.ok("plan", "--json").json if step["name"].startswith("tickets"))
     assert (step["kind"], step["name"], step["action"]) == ("contract", "tickets", "keep")
-    # The name of a dataset goes on to mean its newest version.
+    assert tickets("status", "--json").json["unapplied"]["missing"] == ["tickets"]
     send(tickets, ticket(40, "high", "2026-02-05"))
-    assert tickets.ok("run", "--json").json["published"] == {"tickets_v2": ["2026-02-05"]}
-    assert rows(tickets, "2026-02-05") == []
-    assert tickets.audit("tickets_v2")["in_balance"]
+    assert tickets.ok("run", "--json").json["published"] == {"tickets": ["2026-02-05"], "tickets_v2": ["2026-02-05"]}
     tickets.contract("tickets").write_text(text, "utf-8")
-    assert tickets.ok("run", "--json").json["published"] == {"tickets": ["2026-02-05"]}
     assert rows(tickets, "2026-02-05") == ["t40"]
+
+
+def test_files_that_are_broken_or_not_applied_change_nothing_and_stop_nobody(tickets: Lake) -> None:
+    """The contract, a model of the same dbt project and an asset that nobody has applied, all at once."""
+    path, mart = tickets.contract("tickets"), tickets.folder / "dbt" / "models" / "marts" / "tickets_data_mart"
+    text = path.read_text("utf-8")
+    mart.mkdir()
+    (mart / "severities.sql").write_text(MART, "utf-8")
+    tickets.ok("apply")
+    tickets.ok("run")
+    path.write_text(text.replace("logicalType: string", "logicalTyp: string", 1), "utf-8")
+    other = text.replace("tickets", "tokens")
+    tickets.contract("tokens").write_text(other, "utf-8")
+    (mart / "wrong.sql").write_text("select * from {{ ref('stg_nobody') }}", "utf-8")
+    try:
+        send(tickets, ticket(50, "low", "2026-02-06"))
+        ran = tickets.ok("run", "--json")
+        assert ran.json["published"]["tickets"] == ["2026-02-06"]
+        assert ran.json["marts"] == ["tickets_data_mart.severities"]
+        for said in (ran.err, tickets("status").out, tickets("plan").err):
+            assert "logicalTyp" in said
+            assert "stg_nobody" in said
+        assert "Not applied, so nothing of it runs: tokens. Apply with `lake apply`." in ran.err
+        applied = tickets("apply")
+        assert applied.code == 2
+        assert "What is applied of tickets runs on." in applied.err
+        assert tickets("status", "--json").json["unapplied"]["new"] == []
+        tickets.ok("produce", "tokens", "-", "--format", "jsonl", stdin=ticket(1, "low", "2026-02-06"))
+        assert tickets.ok("run", "--json").json["published"] == {"tokens": ["2026-02-06"]}
+    finally:
+        path.write_text(text, "utf-8")
+        shutil.rmtree(mart)
+        tickets.take_away("tokens")
+    assert tickets.changes() == []

@@ -36,7 +36,7 @@ domain: ops
 description: {purpose: One row per ping.}
 team: {name: ops, members: [{username: ops@example.com, role: owner}]}
 customProperties:
-  - {property: landing, value: {eventTime: sent_at, window: day, start: 2026-01-01, partitions: 2}}
+  - {property: landing, value: {eventTime: sent_at, window: day, partitions: 2}}
 schema:
   - name: pings
     properties:

@@ -100,14 +100,14 @@ def test_plan_after_apply_is_empty(filled: Lake) -> None:
     assert filled.changes("apply") == []
 
 
-def test_a_contract_whose_file_is_gone_is_told_with_the_marts_that_read_its_table(filled: Lake) -> None:
+def test_a_contract_without_a_file_is_reported_with_the_marts_behind_it(filled: Lake) -> None:
     text = filled.contract("contracts").read_text("utf-8")
     filled.contract("contracts").unlink()
     steps = filled.ok("plan", "--json").json
     filled.contract("contracts").write_text(text, "utf-8")
     [step] = [one for one in steps if (one["kind"], one["name"]) == ("contract", "contracts")]
     assert step["action"] == "keep"
-    assert "no longer refreshed; it is read by model funnel_data_mart.funnel" in step["detail"]
+    assert "it runs on as it was applied; it is read by model funnel_data_mart.funnel" in step["detail"]
 
 
 def test_status_says_how_far_each_asset_is_behind(filled: Lake) -> None:

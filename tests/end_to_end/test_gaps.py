@@ -20,7 +20,7 @@ domain: {domain}
 description: {{purpose: One row per reading.}}
 team: {{name: ops, members: [{{username: ops@example.com, role: owner}}]}}
 customProperties:
-  - {{property: landing, value: {{eventTime: taken_at, window: day, start: 2026-01-01, partitions: 1}}}}
+  - {{property: landing, value: {{eventTime: taken_at, window: day, partitions: 1}}}}
 schema:
   - name: {name}
     properties:

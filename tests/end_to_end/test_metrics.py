@@ -49,6 +49,8 @@ def counting(lake: Lake) -> Generator[Lake]:
         process.kill()
         process.wait(10)
     path.unlink()
+    assert ("metrics.leads_by_origin", "end") in {(step["name"], step["action"]) for step in lake.changes("apply")}
+    assert lake.changes() == []
     remove_connectors(lake.settings, "metric-leads_by_origin")
 
 

@@ -17,7 +17,7 @@ domain: ops
 description: {purpose: One row per visit.}
 team: {name: ops, members: [{username: ops@example.com, role: owner}]}
 customProperties:
-  - {property: landing, value: {eventTime: came_at, window: day, start: 2026-01-01, partitions: 2}}
+  - {property: landing, value: {eventTime: came_at, window: day, partitions: 2}}
 schema:
   - name: stays
     properties:

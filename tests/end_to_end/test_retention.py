@@ -20,7 +20,7 @@ description: {purpose: One row per call.}
 team: {name: ops, members: [{username: ops@example.com, role: owner}]}
 slaProperties: [{property: retention, element: raw, value: 30, unit: d}]
 customProperties:
-  - {property: landing, value: {eventTime: called_at, window: day, start: 2026-01-01, partitions: 2}}
+  - {property: landing, value: {eventTime: called_at, window: day, partitions: 2}}
 schema:
   - name: calls
     properties:

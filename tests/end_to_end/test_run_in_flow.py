@@ -22,7 +22,7 @@ domain: shop
 description: {purpose: One row per pulse.}
 team: {name: ops, members: [{username: ops@example.com, role: owner}]}
 customProperties:
-  - {property: landing, value: {eventTime: felt_at, window: day, start: 2026-01-01, partitions: 2}}
+  - {property: landing, value: {eventTime: felt_at, window: day, partitions: 2}}
 schema:
   - name: pulses
     properties:
@@ -59,7 +59,7 @@ def test_run_waits_for_what_was_there_when_it_began(lake: Lake) -> None:
         with flowing(lake):
             report = lake.ok("run", "--json").json
     finally:
-        lake.contract("pulses").unlink()
+        lake.take_away("pulses")
     assert report["published"]["pulses"] == ["2026-03-01"]
     assert report["under_way"] == 0
     assert report["waited_seconds"] < 45

@@ -16,7 +16,7 @@ from lake_assets.landing.files import files, window_rows
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.refresh import Made, refresh
 from lake_assets.orchestration.targets import warehouse_for
-from lake_assets.project import read_catalog
+from lake_assets.project import read_files
 from lake_assets.settings import PROJECT
 from tests.end_to_end.conftest import Lake
 from tests.orchestration.forgetting import files_holding
@@ -51,7 +51,7 @@ def visits(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Generator[La
     lake.contract("visits").write_text(yaml.safe_dump(contract, sort_keys=False), "utf-8")
     with_spark.ok("apply")
     yield with_spark
-    lake.contract("visits").unlink()
+    lake.take_away("visits")
 
 
 def _change(lake: Lake, **conform: str) -> None:
@@ -87,7 +87,7 @@ def test_what_is_wrong_with_one_window_does_not_hold_back_another(visits: Lake) 
     ]
     visits.ok("produce", "visits", "-", stdin="\n".join(lines))
     settings = replace(visits.settings, catalog=visits.folder / "catalog")
-    asset = read_catalog(settings)["visits"]
+    asset = read_files(settings).assets["visits"]
     wait_until(lambda: sum(window_rows(settings, asset).values()) == len(lines))
     file = Path(files(settings, asset, windows).by_window[windows[1]][0].path)
     content = file.read_bytes()
@@ -96,8 +96,12 @@ def test_what_is_wrong_with_one_window_does_not_hold_back_another(visits: Lake) 
     file.write_bytes(content)
     assert answer.code != 0
     told = answer.out + answer.err
-    assert "visits 2026-02-11 was not published: counted:transform was given 4 rows and returned 3" in told
-    assert "1 more windows failed: 2026-02-12" in told
+    assert "visits: window 2026-02-11 cannot be made: counted:transform was given 4 rows and returned 3" in told
+    assert "visits: window 2026-02-12 cannot be made: " in told
+    why = visits.ok("why", "visits", "2026-02-11").out
+    assert "Failed, for this window: counted:transform was given 4 rows" in why
+    assert "lake run visits" in why
+    assert "visits: window 2026-02-11 cannot be made: counted:transform was given 4 rows" in visits("status").out
     query = "select visit_id, session_id from visits_staging.visits order by visit_id"
     assert visits.staging(query) == [{"visit_id": "v31", "session_id": None}]
 
@@ -119,7 +123,7 @@ def test_what_is_wrong_with_one_window_does_not_hold_back_another(visits: Lake) 
 def test_auto_leaves_to_spark_what_is_larger_than_the_threshold(visits: Lake) -> None:
     _change(visits, engine="auto")
     settings = replace(visits.settings, catalog=visits.folder / "catalog")
-    asset = read_catalog(settings)["visits"]
+    asset = read_files(settings).assets["visits"]
     asked: list[str] = []
 
     def on_spark(windows: Sequence[WindowInput]) -> Made:

@@ -13,13 +13,14 @@ from tests.orchestration.visits import Visits, make_visits, visit
 
 
 @pytest.fixture
-def visits(stack: Settings, tmp_path: Path) -> Visits:
+def visits(stack: Settings, tmp_path: Path) -> Generator[Visits]:
     """What is published and what is due stands in `tests.faults.reading`, beside a row for the quarantine."""
     made = make_visits(stack, tmp_path)
     made.land(visit(1, 1), visit(2, 1))
     made.refresh()
     made.land(visit(1, 1, guests=9, minute=1), visit(3, 1), visit(4, 2), visit(5, 2, "nowhere"))
-    return made
+    yield made
+    made.take_away()
 
 
 @pytest.fixture(scope="session")

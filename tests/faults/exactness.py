@@ -11,7 +11,7 @@ import duckdb
 import psycopg
 
 from lake_assets.landing.files import files, window_rows
-from lake_assets.project import read_catalog
+from lake_assets.project import read_files
 from lake_assets.settings import Settings
 from lake_assets.warehouse.connection import connect
 from tests.faults.traffic import SALES, TAPS, TOPICS, Event, Sent, event_of
@@ -108,7 +108,7 @@ class Prefixes:
 def of_raw(settings: Settings, topics: Topics) -> list[str]:
     """What raw lacks of the topics, has twice or has besides."""
     found: list[str] = []
-    for name, asset in read_catalog(settings).items():
+    for name, asset in read_files(settings).assets.items():
         paths = [
             f.path for held in files(settings, asset, window_rows(settings, asset)).by_window.values() for f in held
         ]

@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 
-from lake_assets.project import read_catalog
+from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, load_settings
 from lake_assets.stack.lifecycle import down, up
 from lake_assets.warehouse.marts import write_dbt_sources
@@ -57,7 +57,7 @@ def lake(tmp_path: Path) -> Generator[Lake]:
         patch.setenv("LAKE_CATALOG", str(catalog))
         patch.setenv("LAKE_DBT_PROJECT", str(tmp_path / "dbt"))
         # Before the definitions are loaded, which hold a mart of what they say.
-        write_dbt_sources(load_settings(), read_catalog(load_settings()).values())
+        write_dbt_sources(load_settings(), read_files(load_settings()).assets.values())
         try:
             up()
             made = Lake(load_settings(), tmp_path, dict(os.environ))

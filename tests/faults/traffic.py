@@ -42,7 +42,7 @@ domain: web
 description: {purpose: "One row per tap. It has no key: two equal taps are two."}
 team: {name: web, members: [{username: web@example.com, role: owner}]}
 customProperties:
-  - {property: landing, value: {eventTime: tapped_at, window: hour, start: 2026-01-01, partitions: 4}}
+  - {property: landing, value: {eventTime: tapped_at, window: hour, partitions: 4}}
 schema:
   - name: taps
     properties:

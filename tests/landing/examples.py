@@ -1,7 +1,5 @@
 """Assets made by hand, so that landing is tested apart from the reading of contracts."""
 
-from datetime import date
-
 from lake_assets.catalog.model import Asset, Field, FieldType, WindowSize
 
 
@@ -24,6 +22,6 @@ def example_asset(
         Field("at", FieldType("timestamp"), format=time_format, source=time_source),
     )
     return Asset(
-        name, domain, "1.0.0", "An example.", ("owner@example.com",), fields, key, "at", date(2026, 1, 1),
+        name, domain, "1.0.0", "An example.", ("owner@example.com",), fields, key, "at",
         window=window, partitions=partitions, topic=topic,
     )  # fmt: skip

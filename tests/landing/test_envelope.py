@@ -5,10 +5,11 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake_assets.landing.envelope import NOW, envelope_reader
+from lake_assets.landing.envelope import envelope_reader, raw_time, stamper
 from tests.landing.examples import example_asset
 
 AT = "2026-11-01T12:00:00Z"
@@ -51,22 +52,53 @@ def test_without_a_contract_key_the_kafka_key_is_null() -> None:
 
 @pytest.mark.parametrize("line", [b"", b"nope", b"[1]", b"null", b'{"id": "a"', b'{"id": "\xff"}', b'{"id": "a"} x'])
 def test_a_line_that_is_no_json_object_has_neither_key_nor_time(line: bytes) -> None:
-    assert read(line) == (None, NOW, "not_json")
+    assert read(line) == (None, None, "not_json")
 
 
 @pytest.mark.parametrize("value", ["null", '"soon"', "17", "[]"])
 def test_without_a_readable_event_time_the_key_stays(value: str) -> None:
-    assert read(f'{{"id": "a", "at": {value}}}'.encode()) == (b"a", NOW, "no_event_time")
-    assert read(b'{"id": "a"}') == (b"a", NOW, "no_event_time")
+    assert read(f'{{"id": "a", "at": {value}}}'.encode()) == (b"a", None, "no_event_time")
+    assert read(b'{"id": "a"}') == (b"a", None, "no_event_time")
 
 
-def test_a_time_that_the_broker_or_connect_refuses_is_replaced_by_now() -> None:
+def test_a_time_that_no_window_can_have_is_replaced_by_now() -> None:
     now = datetime.now(UTC)
-    assert read(at(now + timedelta(hours=2))) == (b"a", NOW, "in_future")
+    assert read(at(now + timedelta(hours=2))) == (b"a", None, "in_future")
     assert read(at(now + timedelta(minutes=50)))[2] is None
-    assert read(at(datetime(1969, 12, 31, tzinfo=UTC))) == (b"a", NOW, "too_old")
-    assert read(at(datetime(1, 1, 1, tzinfo=UTC))) == (b"a", NOW, "too_old")
-    assert read(at(datetime(1990, 1, 1, tzinfo=UTC)))[2] is None
+    millis = envelope_reader(example_asset("leads", time_format="epoch_millis"))
+    assert millis(b'{"id": "a", "at": -62135596800000}') == (b"a", -62_135_596_800_000, None)
+    assert millis(b'{"id": "a", "at": -62135596800001}') == (b"a", None, "no_event_time")
+
+
+@pytest.mark.parametrize(
+    ("instant", "millis"),
+    [("1990-01-01T00:00:00Z", 631_152_000_000), ("1970-01-01T00:00:00Z", 0), ("1969-12-31T23:59:59Z", -1000),
+     ("0001-01-01T00:00:00Z", -62_135_596_800_000)],
+)  # fmt: skip
+def test_a_time_that_kafka_connect_refuses_goes_into_a_header(instant: str, millis: int) -> None:
+    event = json.dumps({"id": "a", "at": instant}).encode()
+    assert read(event) == (b"a", millis, None)
+    old = [("lake-event-time", str(millis))]
+    assert stamper()(millis) == ((millis, None) if instant > "1980" else (0, old))
+
+
+def test_an_event_without_a_time_has_that_of_sending_and_no_header() -> None:
+    assert stamper()(None) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "at"),
+    [([], AT_MS), ([("lake-event-time", b"-1000")], -1000), ([("other", b"-1000")], AT_MS),
+     ([("lake-event-time", b"-1"), ("lake-event-time", b"0")], 0), ([("lake-event-time", None)], AT_MS),
+     ([("lake-event-time", b"%d" % AT_MS)], AT_MS), ([("lake-event-time", b"%d" % (AT_MS + 1))], AT_MS),
+     ([("lake-event-time", b"-62135596800000")], -62_135_596_800_000),
+     ([("lake-event-time", b"-62135596800001")], AT_MS), ([("lake-event-time", b"1_0")], AT_MS),
+     ([("lake-event-time", b"-" + b"9" * 400)], AT_MS), ([("lake-event-time", "\u0661".encode())], AT_MS)],
+)  # fmt: skip
+def test_a_header_says_an_earlier_time_than_the_record_and_no_later_one(
+    headers: list[tuple[str, str | bytes | None]], at: int
+) -> None:
+    assert raw_time(Message(topic="t", value=b"", headers=headers, timestamp=(1, AT_MS))) == at
 
 
 def test_what_was_in_the_future_is_taken_once_its_time_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +121,7 @@ def test_a_broken_byte_beside_key_and_time_does_not_matter() -> None:
 )
 def test_no_line_raises(line: bytes) -> None:
     key, timestamp, flaw = read(line)
-    assert (timestamp == NOW) == (flaw is not None)
+    assert (timestamp is None) == (flaw is not None)
     assert key is None or isinstance(key, bytes)
 
 
@@ -102,5 +134,6 @@ JSON = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["id", "at", "part", "x"]), JSON))
 def test_no_json_object_raises(event: dict[str, object]) -> None:
-    _, timestamp, _ = read(json.dumps(event).encode())
+    _, at, _ = read(json.dumps(event).encode())
+    timestamp, _ = stamper()(at)
     assert 0 <= timestamp < time.time() * 1000 + 3_600_000

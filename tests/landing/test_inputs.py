@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lake_assets.catalog.csv_dialect import SampleError
 from lake_assets.catalog.sample import read_sample
 from lake_assets.landing import inputs
 from lake_assets.landing.inputs import expanded, opened, sample_of
@@ -208,15 +209,57 @@ def test_lines_that_are_not_utf_8_are_read_in_the_contracts_encoding(tmp_path: P
     assert b"\x81" in events[2]
 
 
+WESTERN = (
+    "Zoë",
+    "Größe",
+    "crème brûlée",
+    "naïve",
+    "señor",
+    "20 °C",
+    "5 €",
+    "don\u2019t",
+    "œuvre",
+    "Ærøskøbing",
+    "½ l",
+    "«oui»",
+)
+
+
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.text(st.characters(codec="windows-1252", exclude_characters="\n\r\xfe\xff")), min_size=1))
-def test_a_file_in_windows_1252_is_recognised_and_read_as_its_utf_8(texts: list[str]) -> None:
-    lines = [json.dumps({"x": text + "é é"}, ensure_ascii=False) + "\n" for text in texts]
-    sample = read_sample("".join(lines).encode("windows-1252"))
-    assert sample.encoding == "windows-1252"
-    assert [cell.text for row in sample.rows for cell in row if cell] == [text + "é é" for text in texts]
-    sent = event_lines([line.encode("windows-1252") for line in lines], "x.jsonl", None, sample.encoding)
-    assert [json.loads(event)["x"] for event in sent] == [text + "é é" for text in texts]
+@given(st.lists(st.lists(st.sampled_from(WESTERN), min_size=1), min_size=1))
+def test_a_western_file_is_recognised_and_read_as_its_utf_8(rows: list[list[str]]) -> None:
+    reads_as_its_utf_8([" ".join(words) for words in rows], "windows-1252", "windows-1252")
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "proposed"),
+    [
+        ("Zażółć gęślą jaźń, a w Szczebrzeszynie chrząszcz brzmi w trzcinie", "windows-1250", "windows-1250"),
+        ("Příliš žluťoučký kůň úpěl ďábelské ódy", "windows-1250", "windows-1250"),
+        ("Съешь же ещё этих мягких французских булок", "windows-1251", "windows-1251"),
+        ("Съешь же ещё этих мягких французских булок", "koi8-r", "koi8_r"),
+        ("Ξεσκεπάζω την ψυχοφθόρα βδελυγμία", "windows-1253", "windows-1253"),
+        ("いろはにほへと ちりぬるを", "shift_jis", "cp932"),
+        ("中文测试数据 北京市", "gbk", "gb18030"),
+        ("안녕하세요 서울특별시", "euc-kr", "cp949"),
+    ],
+)
+def test_a_file_of_another_script_is_read_as_its_utf_8(text: str, encoding: str, proposed: str) -> None:
+    reads_as_its_utf_8([f"{text} {number}" for number in range(30)], encoding, proposed)
+
+
+def reads_as_its_utf_8(texts: list[str], encoding: str, proposed: str) -> None:
+    lines = [json.dumps({"x": text}, ensure_ascii=False).encode(encoding) + b"\n" for text in texts]
+    sample = read_sample(b"".join(lines))
+    assert sample.encoding == proposed
+    assert [cell.text for row in sample.rows for cell in row if cell] == texts
+    assert [json.loads(event)["x"] for event in event_lines(lines, "x.jsonl", None, sample.encoding)] == texts
+
+
+def test_damaged_bytes_are_no_encoding() -> None:
+    assert read_sample(b'{"a": "x"}\n' * 9 + b'{"a": "Br\xffken"}\n').encoding is None
+    with pytest.raises(SampleError, match="not UTF-8"):
+        read_sample(b'{"a": "Br\xffken"}\n' * 9)
 
 
 def test_a_damaged_line_of_a_utf_8_file_stays_damaged() -> None:

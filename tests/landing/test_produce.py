@@ -4,15 +4,16 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.parse import parse_contract
 from lake_assets.cli import main
 from lake_assets.compile.topic import MAX_RECORD_BYTES, topic_spec
 from lake_assets.errors import Unavailable
@@ -20,6 +21,7 @@ from lake_assets.landing.broker import client_config
 from lake_assets.landing.produce import PRODUCER_CONFIG, ProduceError, ProduceReport, produce_lines
 from lake_assets.landing.topics import ensure_topics, offsets
 from lake_assets.settings import PROJECT, Settings
+from lake_assets.stack.applied_files import applied_folder
 from lake_assets.stack.lifecycle import restart, status
 from tests.landing.examples import example_asset
 from tests.stack.processes import freeze
@@ -33,6 +35,7 @@ class Sent:
     key: bytes | None
     timestamp: int
     partition: int
+    headers: list[tuple[str, str | bytes | None]]
 
 
 def topic_of(settings: Settings, name: str, partitions: int = 1) -> Asset:
@@ -52,7 +55,15 @@ def arrived(settings: Settings, asset: Asset) -> list[Sent]:
         assert time.monotonic() < deadline
         for message in consumer.consume(5000, 1.0):
             assert message.error() is None
-            found.append(Sent(message.value(), message.key(), message.timestamp()[1], message.partition() or 0))
+            found.append(
+                Sent(
+                    message.value(),
+                    message.key(),
+                    message.timestamp()[1],
+                    message.partition() or 0,
+                    message.headers() or [],
+                )
+            )
     consumer.close()
     return found
 
@@ -74,13 +85,14 @@ def test_lines_arrive_byte_for_byte_with_key_and_event_time(stack: Settings) -> 
     ]
     before = int(time.time() * 1000)
     report = produce_lines(stack, asset, lines)
-    assert report.flaws == {"not_json": 1, "no_event_time": 1, "in_future": 1, "too_old": 1}
+    assert report.flaws == {"not_json": 1, "no_event_time": 1, "in_future": 1}
     assert (report.records, report.bytes) == (6, sum(map(len, lines)))
     sent = arrived(stack, asset)
     assert [record.value for record in sent] == lines
     assert [record.key for record in sent] == ["Zoë".encode(), None, None, b"b", b"c", b"d"]
     assert [record.timestamp for record in sent[:2]] == [AT_MS, AT_MS]
     assert all(before <= record.timestamp <= time.time() * 1000 + 1000 for record in sent[2:])
+    assert [record.headers for record in sent] == [[], [], [], [], [], [("lake-event-time", b"-3786825600000")]]
 
 
 def test_a_key_goes_to_the_partition_that_java_producers_choose(stack: Settings) -> None:
@@ -183,6 +195,24 @@ def test_a_broker_that_restarts_in_the_middle_loses_and_doubles_nothing(stack: S
     assert sorted(record.value or b"" for record in sent) == sorted(events)
 
 
+@pytest.fixture
+def applied(stack: Settings) -> Iterator[Callable[[str], Asset]]:
+    """Makes an asset like `leads`, of the domain `produce`, with its topic and its applied contract, for the test."""
+    made: list[Asset] = []
+
+    def make(name: str) -> Asset:
+        text = (PROJECT / "lake_assets" / "catalog" / "assets" / "leads.yaml").read_text("utf-8")
+        text = text.replace("name: leads", f"name: {name}").replace("domain: crm", "domain: produce")
+        made.append(parse_contract(text, PurePath(f"{name}.yaml")))
+        ensure_topics(stack, [topic_spec(made[-1])])
+        (applied_folder(stack) / "assets" / f"{name}.yaml").write_text(text, "utf-8")
+        return made[-1]
+
+    yield make
+    for asset in made:
+        (applied_folder(stack) / "assets" / f"{asset.name}.yaml").unlink()
+
+
 def leads(folder: Path) -> Path:
     path = folder / "leads.csv"
     path.write_text(f"lead_id,origin,created_at\nL1,web,{AT}\nL2,web,soon\n", "utf-8")
@@ -190,21 +220,16 @@ def leads(folder: Path) -> Path:
 
 
 def test_the_command_says_what_was_sent(
-    stack: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    applied: Callable[[str], Asset], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Of a domain of its own: other tests count what is in the examples' topics.
-    (tmp_path / "assets").mkdir()
-    contract = (PROJECT / "lake_assets" / "catalog" / "assets" / "leads.yaml").read_text("utf-8")
-    (tmp_path / "assets" / "leads.yaml").write_text(contract.replace("domain: crm", "domain: produce"), "utf-8")
-    monkeypatch.setenv("LAKE_CATALOG", str(tmp_path))
-    ensure_topics(stack, [topic_spec(example_asset("leads", "produce"))])
+    applied("leads_sent")
     with pytest.raises(SystemExit) as stopped:
-        main(["produce", "leads", str(leads(tmp_path)), "--json"])
+        main(["produce", "leads_sent", str(leads(tmp_path)), "--json"])
     assert stopped.value.code == 0
     said = json.loads(capsys.readouterr().out)
-    assert (said["topic"], said["records"], said["flaws"]["no_event_time"]) == ("produce.leads", 2, 1)
+    assert (said["topic"], said["records"], said["flaws"]["no_event_time"]) == ("produce.leads_sent", 2, 1)
     with pytest.raises(SystemExit):
-        main(["produce", "leads", str(leads(tmp_path))])
+        main(["produce", "leads_sent", str(leads(tmp_path))])
     said = capsys.readouterr().out
     assert "1 line: no event time that can be read, kept in today's window." in said
     assert "Sent 2 events" in said
@@ -213,14 +238,19 @@ def test_the_command_says_what_was_sent(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["produce", "leeds", "x.csv"], 2, "did you mean 'leads'"),
-        (["produce", "leads", "nothing.csv"], 2, "nothing.csv"),
-        (["produce", "leads", "x.csv", "--rate", "0"], 2, "rate"),
+        (["produce", "leeds_named", "x.csv"], 2, "did you mean 'leads_named'"),
+        (["produce", "leads_named", "nothing.csv"], 2, "nothing.csv"),
+        (["produce", "leads_named", "x.csv", "--rate", "0"], 2, "rate"),
     ],
 )
 def test_the_command_says_what_is_wrong(
-    stack: Settings, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: str
+    applied: Callable[[str], Asset],
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    words: str,
 ) -> None:
+    applied("leads_named")
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == code
@@ -228,46 +258,45 @@ def test_the_command_says_what_is_wrong(
 
 
 def test_a_file_without_events_is_bad_input(
-    stack: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    applied: Callable[[str], Asset], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ensure_topics(stack, [topic_spec(example_asset("leads"))])
+    applied("leads_empty")
     for name, data in (("empty.csv", ""), ("header.csv", "lead_id,origin\n"), ("blank.jsonl", "\n\n")):
         (tmp_path / name).write_text(data, "utf-8")
         with pytest.raises(SystemExit) as stopped:
-            main(["produce", "leads", str(tmp_path / name)])
+            main(["produce", "leads_empty", str(tmp_path / name)])
         assert stopped.value.code == 2
         assert f"nothing was sent: {tmp_path / name} holds no events." in capsys.readouterr().err
 
 
 def test_several_files_are_sent_and_a_foreign_one_is_noticed(
-    stack: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    stack: Settings, applied: Callable[[str], Asset], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "assets").mkdir()
-    contract = (PROJECT / "lake_assets" / "catalog" / "assets" / "leads.yaml").read_text("utf-8")
-    (tmp_path / "assets" / "leads.yaml").write_text(contract.replace("domain: crm", "domain: several"), "utf-8")
-    monkeypatch.setenv("LAKE_CATALOG", str(tmp_path))
-    asset = example_asset("leads", "several", topic="several.leads")
-    ensure_topics(stack, [topic_spec(asset)])
+    asset = applied("leads_several")
     (tmp_path / "a.csv").write_text(f"lead_id,created_at\na,{AT}\n", "utf-8")
     (tmp_path / "b.json").write_text(f'[{{"lead_id": "b", "created_at": "{AT}"}}]', "utf-8")
     with pytest.raises(SystemExit) as stopped:
-        main(["produce", "leads", f"{tmp_path}/[ab].*"])
+        main(["produce", "leads_several", f"{tmp_path}/[ab].*"])
     assert (stopped.value.code, "field of the contract" in capsys.readouterr().err) == (0, False)
     assert sorted(record.key or b"" for record in arrived(stack, asset)) == [b"a", b"b"]
     (tmp_path / "c.jsonl").write_text('{"x": 1, "y": 2}\n', "utf-8")
     with pytest.raises(SystemExit) as stopped:
-        main(["produce", "leads", str(tmp_path / "c.jsonl")])
+        main(["produce", "leads_several", str(tmp_path / "c.jsonl")])
     assert stopped.value.code == 0
     said = capsys.readouterr().err
-    assert "None of the first 1 events has a field of the contract of leads (they have x, y)" in said
+    assert "None of the first 1 events has a field of the contract of leads_several (they have x, y)" in said
 
 
 def test_the_command_ends_with_3_when_the_broker_is_down(
-    stack: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    applied: Callable[[str], Asset],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    applied("leads_unsent")
     monkeypatch.setenv("LAKE_KAFKA", "127.0.0.1:1")
     with pytest.raises(SystemExit) as stopped:
-        main(["produce", "leads", str(leads(tmp_path))])
+        main(["produce", "leads_unsent", str(leads(tmp_path))])
     assert stopped.value.code == 3
     assert "lake up" in capsys.readouterr().err
 

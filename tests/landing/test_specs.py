@@ -27,6 +27,11 @@ def test_a_topic_keeps_events_until_they_are_read_however_old_they_are() -> None
     assert control_topic("crm").partitions == 1
 
 
+def test_a_commit_of_thousands_of_windows_fits_into_one_record_of_the_control_topic() -> None:
+    taken, sent = control_topic("crm").config["max.message.bytes"], connector("crm").config
+    assert 20_000 * 600 < int(taken) == int(sent["iceberg.kafka.max.request.size"]) < 32 << 20
+
+
 def test_a_topic_refuses_times_that_no_sink_can_write() -> None:
     """Kafka Connect fails at the first record before 1970, and with it the whole domain."""
     config = topic_spec(example_asset("leads")).config
@@ -64,6 +69,22 @@ def test_a_connector_reads_topics_of_other_names_by_their_list() -> None:
     assert [name for name in ("crm.x", "Leads.v1", "a-b", "Leads-v1", "Leads.v12", "ab", "a-b.c")
             if re.fullmatch(config["topics.regex"], name)] == ["crm.x", "Leads.v1", "a-b"]  # fmt: skip
     assert config["transforms.envelope.tables"] == "Leads.v1:crm.leads,a-b:crm.b"
+
+
+def test_a_connector_leaves_out_topics_of_removed_assets_and_no_others() -> None:
+    catalog = jdbc_catalog("jdbc:postgresql://127.0.0.1:5432/lake", "connect", PASSWORD)
+    left_out = ["crm.leads", "crm.a.b", "Leads.v1"]
+    regex = domain_connector("crm", catalog, "file:///raw", {}, 1000, 2, {}, {"a-b": "crm.b"}, left_out).config[
+        "topics.regex"
+    ]
+    named = ("crm.leads", "crm.a.b", "crm.leads2", "crm.lead", "crm.aXb", "crm.x", "a-b", "Leads.v1", "shop.x")
+    assert [name for name in named if re.fullmatch(regex, name)] == [
+        "crm.leads2",
+        "crm.lead",
+        "crm.aXb",
+        "crm.x",
+        "a-b",
+    ]
 
 
 def test_connectors_of_two_domains_share_neither_name_nor_control_topic() -> None:

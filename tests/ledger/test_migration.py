@@ -2,6 +2,7 @@
 
 import psycopg
 
+from lake_assets.ledger.failures import known_failures
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.migration import NAME_VERSIONS
 from lake_assets.ledger.schema import LEDGER_DDL
@@ -60,6 +61,8 @@ def test_versions_that_a_column_told_apart_get_names_of_their_own(stack: Setting
             session.execute(NAME_VERSIONS)
             session.execute(LEDGER_DDL)
             assert sorted(ledger.contracts()) == ["a", "a_v2", "b"]
+            session.execute("drop table ledger.metric")
+            assert ledger.metrics() == {}
             assert _all(session, "select asset from ledger.window order by 1") == [("a",), ("a_v2",), ("b",)]
             assert _all(session, "select asset from ledger.window_partition") == [("a_v2",)]
             assert [entry.asset for entry in ledger.pending()] == ["a_v2", "b"]
@@ -70,3 +73,15 @@ def test_versions_that_a_column_told_apart_get_names_of_their_own(stack: Setting
             ]
             session.execute("delete from ledger.window where asset = 'a_v2'")
             assert _all(session, "select asset from ledger.window_partition") == []
+
+
+def test_ledger_of_an_older_lake_gets_the_tables_it_lacks(stack: Settings) -> None:
+    with Ledger(stack) as ledger:
+        ledger.ensure()
+        session = ledger.connection
+        with session.transaction(force_rollback=True):
+            session.execute("drop table ledger.failure")
+            assert ledger.exists()
+            assert known_failures(ledger) == []
+            session.execute("drop schema ledger cascade")
+            assert not ledger.exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lake_assets.catalog.model import Asset
-from lake_assets.project import read_catalog
+from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, Settings, load_settings
 from lake_assets.stack.lifecycle import down, up
 from lake_assets.warehouse.marts import mart_schemas, write_dbt_sources
@@ -21,7 +21,7 @@ from tests.stack.servers import starts_server
 
 @pytest.fixture(scope="session")
 def catalog() -> Mapping[str, Asset]:
-    return read_catalog(load_settings())
+    return read_files(load_settings()).assets
 
 
 @pytest.fixture(scope="session")

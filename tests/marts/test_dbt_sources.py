@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -65,6 +64,16 @@ def test_a_description_is_text_whatever_is_in_it(description: str) -> None:
     assert shown.replace("{ ", "{") == description.replace("{ ", "{")
 
 
+@pytest.mark.parametrize("word", ["yes", "no", "on", "off", "true", "null", "y"])
+def test_a_name_that_is_a_value_in_yaml_stays_a_name(word: str) -> None:
+    asset = replace(keyed_by("id"), dataset=word)
+    asset = replace(asset, fields=(*asset.fields, replace(asset.fields[0], name=word)))
+    read = yaml.safe_load(source_yaml(asset))
+    (table,) = read["sources"][0]["tables"]
+    assert (table["name"], table["columns"][-1]["name"]) == (word, word)
+    assert read["models"][0]["columns"][-1]["name"] == word
+
+
 def test_only_changed_files_are_written(
     catalog: Mapping[str, Asset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,7 +101,7 @@ def keyed_by(*key: str) -> Asset:
     columns = (Field("id", FieldType("string")), Field("value", FieldType("integer")))
     return Asset(
         dataset="thing", domain="test", version="1.0.0", description="A thing.", owners=("team:test",), fields=columns,
-        key=key, event_time="at", start=date(2026, 1, 1),
+        key=key, event_time="at",
     )  # fmt: skip
 
 

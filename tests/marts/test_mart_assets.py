@@ -1,9 +1,12 @@
 """The dbt project as Dagster sees and builds it."""
 
+import re
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 
 from lake_assets.catalog.model import Asset
 from lake_assets.orchestration.build import mart_graph
-from lake_assets.orchestration.manifest import DbtProjectError, load_manifest, locked
+from lake_assets.orchestration.manifest import load_manifest, locked, project_problem
 from lake_assets.orchestration.marts import ROUNDS, Marts, ResidentDbt, mart_definitions
 from lake_assets.orchestration.once import stale_marts
 from lake_assets.settings import Settings, load_settings
@@ -109,12 +112,14 @@ def test_a_mart_without_its_staging_table_in_the_catalog_is_left_out(
     assert mart_definitions(built, {}).assets == []
 
 
-def test_a_mart_that_fails_a_test_is_made_and_has_a_failed_check(marts: Marts, sales_sql: Path) -> None:
+def test_a_mart_that_fails_a_test_is_made_and_has_a_failed_check(
+    built: Settings, catalog: Mapping[str, Asset], sales_sql: Path
+) -> None:
     doubled = sales_sql.read_text("utf-8").replace(
         "select * from final", "select * from final union all select * from final"
     )
     sales_sql.write_text(doubled, "utf-8")
-    result = build(marts)
+    result = build(mart_definitions(built, catalog))
     assert result.success
     assert made(result) == {SALES, FUNNEL}
     assert [e.check_name for e in result.get_asset_check_evaluations() if not e.passed] == ["grain_sales_region__day"]
@@ -125,15 +130,15 @@ def test_a_mart_that_fails_a_test_is_made_and_has_a_failed_check(marts: Marts, s
     ("broken", "column"), [(SALES, "sum(quantity)"), (FUNNEL, "count(closings.closed_at)")], ids=["sales", "funnel"]
 )
 def test_a_mart_that_cannot_be_made_fails_the_run_with_dbts_words_and_the_others_are_made(
-    marts: Marts, lake: Settings, broken: dg.AssetKey, column: str
+    built: Settings, catalog: Mapping[str, Asset], broken: dg.AssetKey, column: str
 ) -> None:
     """Regression: two models were written at once, and what failed the one took the other's connection with it."""
-    path = lake.dbt_project / "models" / "marts" / broken.path[0] / f"{broken.path[1]}.sql"
+    path = built.dbt_project / "models" / "marts" / broken.path[0] / f"{broken.path[1]}.sql"
     text = path.read_text("utf-8")
     assert column in text
     path.write_text(text.replace(column, column.replace(")", "t)")), "utf-8")
     try:
-        result = build(marts)
+        result = build(mart_definitions(built, catalog))
     finally:
         path.write_text(text, "utf-8")
     assert not result.success
@@ -240,11 +245,11 @@ def test_neither_loading_nor_building_marts_imports_dbt(built: Settings) -> None
 import sys
 import dagster as dg
 from lake_assets.orchestration.marts import mart_definitions
-from lake_assets.project import read_catalog
+from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 
 settings = load_settings()
-marts = mart_definitions(settings, read_catalog(settings))
+marts = mart_definitions(settings, read_files(settings).assets)
 loaded = [name for name in ("dbt", "dbt.version", "dbt_common", "boto3") if name in sys.modules]
 result = dg.materialize(list(marts.assets), resources=marts.resources)
 print("loaded", loaded, "built", result.success, "dbt" in sys.modules)
@@ -274,7 +279,33 @@ def test_the_manifest_is_made_again_when_the_project_changed_and_only_then(built
     assert "model.lake.extra" not in load_manifest(built)["nodes"]
 
 
-def test_a_project_that_cannot_be_parsed_says_what_dbt_says(built: Settings, sales_sql: Path) -> None:
+def test_a_model_that_cannot_be_parsed_leaves_the_last_state_running(
+    built: Settings, catalog: Mapping[str, Asset], sales_sql: Path
+) -> None:
+    before = load_manifest(built)
     sales_sql.write_text("select * from {{ ref('stg_salez') }}", "utf-8")
-    with pytest.raises(DbtProjectError, match=r"cannot be parsed: .*stg_salez"):
-        load_manifest(built)
+    assert load_manifest(built) == before
+    assert re.search(r"cannot be parsed: .*stg_salez.* Its last state that could be parsed runs on", problem(built))
+    looked_at = manifest_path(built).with_suffix(".failed").stat().st_mtime_ns
+    assert build(mart_definitions(built, catalog)).success
+    assert manifest_path(built).with_suffix(".failed").stat().st_mtime_ns == looked_at, "dbt was asked again"
+
+
+def test_a_mended_project_is_the_one_that_runs(built: Settings) -> None:
+    load_manifest(built)
+    assert problem(built) == ""
+
+
+def test_a_project_that_never_could_be_parsed_has_no_marts(
+    built: Settings, catalog: Mapping[str, Asset], sales_sql: Path, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(built.dbt_project, project)
+    (project / sales_sql.relative_to(built.dbt_project)).write_text("{{ ref('stg_salez') }}", "utf-8")
+    fresh = replace(built, home=tmp_path / "lake", dbt_project=project)
+    assert mart_definitions(fresh, catalog).assets == []
+    assert re.search(r"stg_salez.* No mart is made", problem(fresh))
+
+
+def problem(settings: Settings) -> str:
+    return project_problem(settings) or ""

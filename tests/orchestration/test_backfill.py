@@ -80,12 +80,6 @@ def test_rows_are_judged_anew_by_the_contract_as_it_is(visits: Visits) -> None:
     assert visits.in_balance()
 
 
-def test_a_contract_that_is_not_applied_is_refused(visits: Visits) -> None:
-    visits.path.write_text(visits.path.read_text("utf-8").replace("maximum: 10", "maximum: 5"), "utf-8")
-    with pytest.raises(LakeError, match="is not the one that is applied: run 'lake apply' first"):
-        run(visits)
-
-
 def test_a_window_that_fails_a_check_is_held_back_and_the_others_go_on(visits: Visits) -> None:
     before = loaded(visits)
     visits.apply("    properties:", "    quality: [{metric: rowCount, mustBeLessThan: 2}]\n    properties:")

@@ -57,10 +57,10 @@ def compacted(visits: Visits, *newer: Visits, now: datetime = NOW) -> list[tuple
 
 
 def raw_rows(visits: Visits) -> list[dict[str, Any]]:
-    """Every column of every row that raw has."""
+    """Every column of every row that raw has. Files of before headers were kept have no column of them."""
     held = files(visits.settings, visits.asset, window_rows(visits.settings, visits.asset)).by_window.values()
     rows = [row for listed in held for file in listed for row in pq.ParquetFile(file.path).read().to_pylist()]
-    return sorted(rows, key=lambda row: (row["_partition"], row["_offset"]))
+    return sorted(({"_headers": None, **row} for row in rows), key=lambda row: (row["_partition"], row["_offset"]))
 
 
 def file_count(visits: Visits) -> dict[str, int]:
@@ -421,7 +421,7 @@ def test_it_is_done_each_night_and_the_event_says_what(visits: Visits) -> None:
 def test_the_command_says_what_it_wrote_together_and_asks_no_checksum_for_it(
     visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LAKE_CATALOG", str(visits.path.parent.parent))
+    visits.alone()
     found = CliRunner().invoke(command, [], catch_exceptions=False)
     assert f"{visits.asset.name}: {MIN_FILES} small files of 1 windows are 1 now, of " in found.stderr
     assert "There is nothing to remove." in found.stdout

@@ -12,6 +12,7 @@ from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.orchestration import cleaning
 from lake_assets.orchestration.build import build_definitions
 from lake_assets.orchestration.cleaning import KEPT, clean
+from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
 from tests.orchestration.visits import Visits, make_visits, visit
 
@@ -64,7 +65,7 @@ def test_what_fails_for_one_asset_is_told_after_the_others_were_done(
 
 def test_it_runs_each_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_HOME", str(tmp_path))
-    definitions = build_definitions(load_settings())
+    definitions = build_definitions(load_settings(), read_files(load_settings()))
     (schedule,) = [one for one in definitions.schedules or () if one.name == "leftovers_hourly"]
     assert isinstance(schedule, dg.ScheduleDefinition)
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING

@@ -5,15 +5,15 @@ import dagster as dg
 from lake_assets.orchestration.build import build_definitions
 from lake_assets.orchestration.keys import metric_key, topic_key
 from lake_assets.orchestration.metrics import AGREES, INTERVAL_SECONDS
-from lake_assets.project import read_catalog, read_metrics
+from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 
 
 def test_a_metric_stands_behind_its_topic_beside_its_batch_twin_with_columns_and_the_check() -> None:
     settings = load_settings()
-    assets = read_catalog(settings)
-    metric = read_metrics(settings, assets)["sales_by_region"]
-    graph = build_definitions(settings).resolve_asset_graph()
+    catalog = read_files(settings)
+    assets, metric = catalog.assets, catalog.metrics["sales_by_region"]
+    graph = build_definitions(settings, catalog).resolve_asset_graph()
     node = graph.get(metric_key(metric))
     topic = topic_key(assets["sales"])
     assert node.parent_keys == {topic}
@@ -25,6 +25,6 @@ def test_a_metric_stands_behind_its_topic_beside_its_batch_twin_with_columns_and
 
 
 def test_the_code_location_compares_metrics_by_itself() -> None:
-    sensor = build_definitions(load_settings()).get_sensor_def("metrics")
+    sensor = build_definitions(load_settings(), read_files(load_settings())).get_sensor_def("metrics")
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
     assert sensor.minimum_interval_seconds == INTERVAL_SECONDS

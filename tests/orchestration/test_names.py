@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,6 @@ def contract(names: Sequence[str], key: Sequence[str] = (), dataset: str = "name
         fields=tuple(fields),
         key=tuple(key) or tuple(taken[:-3]),
         event_time=taken[-1],
-        start=date(2026, 1, 1),
         topic=f"ops.{dataset}",
     )
 

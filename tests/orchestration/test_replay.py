@@ -12,7 +12,6 @@ from click.testing import CliRunner
 from lake_assets.catalog.budget import BUDGET
 from lake_assets.catalog.parse import parse_contract
 from lake_assets.cli.new import command as new
-from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.why import verdict
 from lake_assets.orchestration.evolve import propose
@@ -48,12 +47,6 @@ def test_looking_at_what_would_be_judged_changes_nothing(visits: Visits) -> None
     assert visits.kept() == before
     with Ledger(visits.settings) as ledger:
         assert ledger.pending([visits.asset.name]) == []
-
-
-def test_a_contract_that_is_not_applied_is_no_fix_yet(visits: Visits) -> None:
-    visits.path.write_text(visits.path.read_text("utf-8").replace("[north]", "[north, south]"), "utf-8")
-    with pytest.raises(LakeError, match="is not the one that is applied: run 'lake apply' first"):
-        select(visits.settings, visits.asset, None, None, None)
 
 
 def test_events_that_pass_now_enter_their_window_and_the_others_keep_their_history(visits: Visits) -> None:

@@ -292,7 +292,7 @@ def test_the_command_removes_only_with_the_checksum_that_it_has_shown(
     visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(visits, "raw", days=(datetime.now(UTC) - datetime(2026, 2, 10, tzinfo=UTC)).days)
-    monkeypatch.setenv("LAKE_CATALOG", str(visits.path.parent.parent))
+    visits.alone()
     shown = CliRunner().invoke(command, [], catch_exceptions=False).output
     assert "Nothing was removed. To remove this: lake maintain --confirm " in shown
     assert visits.in_balance()

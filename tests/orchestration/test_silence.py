@@ -1,6 +1,6 @@
 """Silence on a real topic: the checks turn red and green by themselves, and say what is the matter."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from lake_assets.orchestration.build import build_definitions
 from lake_assets.orchestration.keys import staging_key, topic_key
 from lake_assets.orchestration.silence import missed, silences
 from lake_assets.orchestration.silence_checks import FREQUENCY, ROSTER, silence_checks, silence_sensor
+from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
 from lake_assets.warehouse.connection import connect
 from lake_assets.warehouse.ducklake import DuckLake
@@ -34,7 +35,7 @@ description: {purpose: One row per heartbeat.}
 team: {name: watch, members: [{username: watch@example.com, role: owner}]}
 slaProperties: [{property: frequency, value: 10, unit: m}]
 customProperties:
-  - {property: landing, value: {eventTime: beat_at, start: 2026-01-01, partitions: 2}}
+  - {property: landing, value: {eventTime: beat_at, partitions: 2}}
   - {property: roster, value: {field: store}}
 schema:
   - name: beats
@@ -46,7 +47,7 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture(scope="module")
-def beats(stack: Settings) -> Asset:
+def beats(stack: Settings) -> Generator[Asset]:
     """Applied, but for the connector: what is produced does not land."""
     asset = parse_contract(CONTRACT, Path("beats.yaml"))
     apply(stack, asset)
@@ -54,7 +55,10 @@ def beats(stack: Settings) -> Asset:
     with Ledger(stack) as ledger:
         ledger.ensure()
         ledger.save_contract(asset, CONTRACT)
-    return asset
+    yield asset
+    # Other tests run all that is applied.
+    with Ledger(stack) as ledger:
+        ledger.connection.execute("delete from ledger.contract where asset = 'beats'")
 
 
 def beat(settings: Settings, asset: Asset) -> None:
@@ -141,7 +145,7 @@ def test_checks_and_sensor_stand_in_the_code_location(tmp_path: Path, monkeypatc
     (tmp_path / "assets" / "beats.yaml").write_text(CONTRACT, "utf-8")
     monkeypatch.setenv("LAKE_CATALOG", str(tmp_path))
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "lake"))
-    definitions = build_definitions(load_settings())
+    definitions = build_definitions(load_settings(), read_files(load_settings()))
     keys = definitions.resolve_asset_graph().asset_check_keys
     beats = parse_contract(CONTRACT, Path("beats.yaml"))
     assert dg.AssetCheckKey(topic_key(beats), FREQUENCY) in keys

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import pytest
 
 from lake_assets.orchestration.build import build_definitions
+from lake_assets.project import read_files
 from lake_assets.settings import TARGETS, SettingsError, load_settings
 
 BUCKETS = {"local": "", "gcp": "gs://lake", "aws": "s3://lake"}
@@ -20,7 +21,7 @@ def graph_on(target: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setenv("LAKE_GCP_LOCATION", "EU")
     if BUCKETS[target]:
         monkeypatch.setenv("LAKE_BUCKET", BUCKETS[target])
-    graph = build_definitions(load_settings()).resolve_asset_graph()
+    graph = build_definitions(load_settings(), read_files(load_settings())).resolve_asset_graph()
     return {str(key) for key in graph.get_all_asset_keys()} | {str(key) for key in graph.asset_check_keys}
 
 

@@ -21,6 +21,7 @@ from lake_assets.orchestration.keys import raw_key, staging_key
 from lake_assets.orchestration.retention import Plan, maintain, plan
 from lake_assets.orchestration.sensors import raw_events
 from lake_assets.orchestration.silence_checks import evaluations
+from lake_assets.project import read_files
 from lake_assets.settings import Settings
 from lake_assets.warehouse.ducklake import DuckLake
 from tests.orchestration.visits import Visits, make_visits, visit
@@ -154,7 +155,7 @@ def test_both_stand_in_the_graph_behind_one_topic_and_one_raw_table(visits: Visi
     visits.apply("customProperties:", expected)
     newer = visits.beside()
     settings = replace(visits.settings, catalog=visits.path.parent.parent)
-    definitions = build_definitions(settings)
+    definitions = build_definitions(settings, read_files(settings))
     graph = definitions.resolve_asset_graph()
     staging = {staging_key(one.asset) for one in (visits, newer)}
     assert staging <= graph.materializable_asset_keys

@@ -46,7 +46,7 @@ domain: ops
 description: {purpose: One row per visit.}
 team: {name: ops, members: [{username: ops@example.com, role: owner}]}
 customProperties:
-  - {property: landing, value: {eventTime: came_at, window: day, start: 2026-01-01, partitions: 2}}
+  - {property: landing, value: {eventTime: came_at, window: day, partitions: 2}}
 schema:
   - name: NAME
     properties:
@@ -96,6 +96,17 @@ class Visits:
         with Ledger(self.settings) as ledger:
             ledger.save_contract(self.asset, self.path.read_text("utf-8"))
 
+    def take_away(self) -> None:
+        """Remove what is applied of it: commands for all assets are about others from now on."""
+        with Ledger(self.settings) as ledger:
+            ledger.connection.execute("delete from ledger.contract where asset = %s", (self.asset.name,))
+
+    def alone(self) -> "Visits":
+        """Remove what other tests have applied on this lake."""
+        with Ledger(self.settings) as ledger:
+            ledger.connection.execute("delete from ledger.contract where asset <> %s", (self.asset.name,))
+        return self
+
     def beside(self, old: str = "", new: str = "") -> "Visits":
         """The next major version of the contract, changed, as an asset on the same raw table; applied."""
         following = self.asset.major + 1
@@ -114,7 +125,8 @@ class Visits:
             pieces: dict[int, list[Record]] = {}
             for payload in payloads:
                 at = datetime.fromisoformat(json.loads(payload)["came_at"]).replace(tzinfo=UTC)
-                record = Record(payload, self.landed % 2, self.landed // 2, at)
+                headers = (("number", b"%d" % self.landed), ("", None))[: self.landed % 3]
+                record = Record(payload, self.landed % 2, self.landed // 2, at, headers=headers)
                 pieces.setdefault((at - _EPOCH) // timedelta(hours=hours), []).append(record)
                 self.landed += 1
             files: list[DataFile] = []

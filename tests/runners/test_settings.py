@@ -9,6 +9,7 @@ from lake_assets.conform.runners.code import Code
 from lake_assets.errors import LakeError, SettingsError
 from lake_assets.orchestration.build import build_definitions
 from lake_assets.orchestration.targets import runner_for
+from lake_assets.project import read_files
 from lake_assets.settings import Runner, Settings, load_settings
 from tests.runners.places import environment
 
@@ -111,5 +112,5 @@ def test_the_reaper_is_there_for_places_that_can_leave_clusters(
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "lake"))
     for runner, there in (("emr-serverless", False), ("emr", True)):
         monkeypatch.setenv("LAKE_SPARK_RUNNER", runner)
-        graph = build_definitions(load_settings()).resolve_asset_graph()
+        graph = build_definitions(load_settings(), read_files(load_settings())).resolve_asset_graph()
         assert any(key.path == ["spark_orphans"] for key in graph.get_all_asset_keys()) is there

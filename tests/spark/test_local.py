@@ -21,7 +21,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.conform.runner import JobFailed, JobStatus, SparkJob, fresh_name, run_to_end
 from lake_assets.conform.runners.local import Local
 from lake_assets.orchestration.spark import SparkAnswer, conform_on_spark
-from lake_assets.project import read_catalog
+from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, Settings, load_settings
 from tests.buckets.doubles import s3
 from tests.stack.conditions import wait_until
@@ -92,7 +92,7 @@ def work(tmp_path: Path) -> tuple[Settings, Asset, WindowInput]:
     duckdb.execute(RAW.replace("ROWS", str(ROWS)).replace("FILE", str(raw)))
     settings = replace(load_settings(), home=tmp_path / "home", bucket=f"file://{tmp_path}/bucket")
     window = WindowInput("2026-01-01", (str(raw),), ROWS, raw.stat().st_size)
-    return settings, read_catalog(settings)["sales"], window
+    return settings, read_files(settings).assets["sales"], window
 
 
 def conform(settings: Settings, asset: Asset, *windows: WindowInput) -> SparkAnswer:

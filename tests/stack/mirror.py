@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
+
 if __name__ == "__main__":
     program = [sys.executable, "-Ec", "import os; print(dict(os.environ))"]
     seen = {
@@ -15,6 +17,7 @@ if __name__ == "__main__":
         "environment": dict(os.environ),
         "environment of its processes": subprocess.check_output(program, text=True),
         "stdin": sys.stdin.read(),
+        "progress": duckdb.connect().execute("select current_setting('enable_progress_bar')").fetchall(),
         "signals": [str(signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)],
     }
     print(json.dumps(seen, indent=1))

@@ -4,14 +4,14 @@ import json
 import shlex
 import socket
 import stat
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from lake_assets.stack.addresses import INTERNAL, PUBLISHED, PortTaken, choose_ports, read_addresses, write_addresses
 from lake_assets.stack.layout import SOCKET_PATH_LIMIT, Layout, LayoutError, socket_path
-from lake_assets.stack.logs import last_error
+from lake_assets.stack.logs import MENDED_AFTER, last_error, last_error_now
 from lake_assets.stack.passwords import ROLES, keep_passwords, read_passwords
 from lake_assets.stack.programs import Program, render_config
 
@@ -136,6 +136,47 @@ def test_the_last_error_is_one_line_and_of_this_start(tmp_path: Path, more: str,
     log = tmp_path / "part.log"
     log.write_text(LOG + more, "utf-8")
     assert last_error(log, datetime(2026, 1, 2, 10, 30, tzinfo=UTC)) == found
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("analyst@lake 42501 ERROR:  permission denied for schema leads_staging", False),
+        ("analyst@lake 28P01 FATAL:  password authentication failed for user", False),
+        ("analyst@lake 57014 ERROR:  canceling statement due to user request", False),
+        ("lake@lake 57P03 FATAL:  the database system is starting up", False),
+        ("lake@lake 40001 ERROR:  could not serialize access", False),
+        ("analyst@lake 53100 ERROR:  could not extend file: No space left on device", True),
+        ("lake@lake XX001 ERROR:  invalid page in block 1", True),
+        ("@ 42501 FATAL:  could not open file", True),
+    ],
+)
+def test_what_postgres_refuses_a_user_is_no_error_of_postgres(tmp_path: Path, line: str, shown: bool) -> None:
+    log = tmp_path / "postgres.log"
+    log.write_text(f"2026-01-02 11:00:00.000 UTC {line}\n", "utf-8")
+    assert (last_error(log, datetime(2026, 1, 2, 10, 30, tzinfo=UTC)) is not None) == shown
+
+
+def test_error_of_a_part_that_answers_again_is_not_shown(tmp_path: Path) -> None:
+    up, failed = datetime(2026, 1, 2, 10, tzinfo=UTC), datetime(2026, 1, 2, 11, tzinfo=UTC)
+    log = tmp_path / "part.log"
+    log.write_text("2026-01-02 11:00:00,000 ERROR Task - it broke\n", "utf-8")
+    soon, second = failed + MENDED_AFTER / 2, timedelta(seconds=1)
+
+    def is_shown(started: datetime | None, now: datetime) -> bool:
+        return last_error_now(log, up, started, now) is not None
+
+    assert is_shown(up, soon)
+    assert not is_shown(failed + second, soon)
+    assert not is_shown(up, failed + MENDED_AFTER + second)
+    assert is_shown(None, failed + MENDED_AFTER + second)
+
+
+def test_log_that_is_older_than_the_start_has_no_error(tmp_path: Path) -> None:
+    log = tmp_path / "part.log"
+    log.write_text("lake: without a time\n", "utf-8")
+    assert last_error(log, datetime.now(UTC) - timedelta(minutes=1)) is not None
+    assert last_error(log, datetime.now(UTC) + timedelta(minutes=1)) is None
 
 
 def test_stack_json_is_readable_by_people(tmp_path: Path) -> None:

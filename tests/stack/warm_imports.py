@@ -3,8 +3,8 @@
 import gc
 import importlib
 import pkgutil
+import sys
 
-import duckdb
 import psutil
 
 import lake_assets
@@ -24,13 +24,15 @@ LATE = (
     "upath.implementations.local",
 )
 
+# DuckDB looks when it is imported: a main module without a file is an interactive one, to which it shows its progress.
+sys.modules["__main__"].__file__ = __file__
 for name in LATE:
     importlib.import_module(name)
 for module in pkgutil.walk_packages(lake_assets.__path__, "lake_assets."):
     if module.name not in NOT_IMPORTED:
         importlib.import_module(module.name)
 # Importing duckdb opens a database for its module-level functions, which has a thread. Nothing here uses it.
-duckdb.default_connection().close()
+importlib.import_module("duckdb").default_connection().close()
 if (threads := psutil.Process().num_threads()) > 1:
     raise RuntimeError(f"the server has {threads} threads, which would not survive a fork")
 gc.collect()

@@ -21,7 +21,7 @@ from lake_assets.errors import LakeError
 from lake_assets.landing.topics import ensure_topics, offsets
 from lake_assets.orchestration.apply_metrics import apply_metrics
 from lake_assets.orchestration.connectors import connectors_sensor
-from lake_assets.project import read_catalog, read_metrics
+from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, Settings
 from tests.stack.conditions import wait_until
 from tests.stream.examples import CONTRACT, METRIC
@@ -115,6 +115,12 @@ class Counted:
         ((late,),) = self.query(f"select coalesce(sum(late_events), 0) from metrics.{self.metric.table}")
         return int(late)
 
+    def late_rows(self) -> int:
+        """Events that are set aside as late; analysts may not read them."""
+        text = f"select count(*) from metrics.{self.metric.table}_late"
+        ((late,),) = self._query(text, self.settings.postgres.conninfo("lake"))
+        return int(late)
+
     def wait_for(self, orders: int) -> None:
         wait_until(lambda: self.orders() >= orders)
 
@@ -191,8 +197,8 @@ def make_counted(
     text = text.replace("[region, shop, paid]", f"[{', '.join(groups)}]").replace("2m", lateness)
     (catalog / "metrics" / f"{name}.yaml").write_text(text, "utf-8")
     settings = replace(settings, catalog=catalog)
-    assets = read_catalog(settings)
-    metrics = read_metrics(settings, assets)
+    found = read_files(settings)
+    assets, metrics = found.assets, found.metrics
     ensure_topics(settings, [topic_spec(asset) for asset in assets.values()])
     apply_metrics(settings, metrics, assets, lambda _: None)
     metric = metrics[f"{name}_by_region"]

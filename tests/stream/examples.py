@@ -18,7 +18,7 @@ domain: test
 description: {purpose: "One row per order."}
 team: {name: test, members: [{username: test@example.com, role: owner}]}
 customProperties:
-  - {property: landing, value: {eventTime: ordered_at, window: day, start: 2020-01-01, partitions: 2}}
+  - {property: landing, value: {eventTime: ordered_at, window: day, partitions: 2}}
 schema:
   - name: orders
     properties:

@@ -206,7 +206,7 @@ def test_an_event_from_the_future_makes_no_other_late(counted: Callable[..., Cou
     made.wait_for(1)
     assert made.late() == 0
     # Set aside, because its window would stay open for a century.
-    wait_until(lambda: made.query(f"select count(*) from metrics.{made.metric.table}_late") == [(1,)])
+    wait_until(lambda: made.late_rows() == 1)
 
 
 def test_a_partition_without_new_events_does_not_hold_the_windows_of_the_others_open(

@@ -7,6 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from lake_assets.catalog.accounting import WindowOutput
+from lake_assets.catalog.texts import Catalog
 from lake_assets.errors import LakeError
 from lake_assets.orchestration import load_function
 from lake_assets.orchestration.load_function import application, load_published
@@ -133,7 +134,7 @@ def test_a_function_with_an_older_catalog_says_so(announcing: Lake) -> None:
 
 def test_the_application_answers_in_the_ways_of_the_web(announcing: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load_function, "load_settings", lambda: announcing.settings)
-    monkeypatch.setattr(load_function, "read_catalog", lambda _: ASSETS)
+    monkeypatch.setattr(load_function, "read_files", lambda _: Catalog(ASSETS))
     name = announcing.settings.bucket.removeprefix("gs://")
     announcing.publish(announcing.made(DAY, [good("a")]))
     with TestClient(application()) as client:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from lake_assets.cli.plan import command as plan
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.orchestration.permissions import lacking, role_needs
-from lake_assets.project import read_catalog
+from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 from lake_assets.warehouse.permissions_gcp import PROJECTS, STORAGE
 from tests.deploy.test_terraform import called
@@ -38,7 +38,7 @@ def on(target: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("LAKE_TARGET", target)
     monkeypatch.setenv("LAKE_BUCKET", {"aws": "s3://lake", "gcp": "gs://lake", "local": "file:///lake"}[target])
     settings = load_settings()
-    return lacking(settings, read_catalog(settings).values(), ["funnel_data_mart"])
+    return lacking(settings, read_files(settings).assets.values(), ["funnel_data_mart"])
 
 
 def test_on_aws_each_action_is_named_with_its_resource(double: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,14 @@
 package lake.connect;
 
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Date;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.regex.Pattern;
 
 import org.apache.kafka.common.config.ConfigDef;
 import org.apache.kafka.connect.components.Versioned;
@@ -22,8 +24,8 @@ import org.apache.kafka.connect.transforms.util.SimpleConfig;
 /**
  * Turn a Kafka record into a row of a raw table: value, key and headers as they came, and where the record stood.
  *
- * <p>Key, value and headers must come through the ByteArrayConverter. Nothing moves by way of a header, so no header
- * of a producer can take the place of anything.
+ * <p>Key, value and headers must come through the ByteArrayConverter. One header means something: the event time of an
+ * event that is older than the timestamps that Kafka Connect takes. No other can take the place of anything.
  */
 public final class Envelope implements Transformation<SinkRecord>, Versioned {
     private static final Schema HEADER = SchemaBuilder.struct()
@@ -42,6 +44,10 @@ public final class Envelope implements Transformation<SinkRecord>, Versioned {
             .field("_table", Schema.STRING_SCHEMA)
             .build();
     private static final String TABLES = "tables";
+    /** In milliseconds after 1970, as a decimal text. */
+    private static final String EVENT_TIME = "lake-event-time";
+    private static final Pattern MILLIS = Pattern.compile("-?[0-9]{1,15}");
+    private static final long YEAR_ONE = -62_135_596_800_000L;
 
     private final Map<String, String> tables = new ConcurrentHashMap<>();
 
@@ -52,12 +58,28 @@ public final class Envelope implements Transformation<SinkRecord>, Versioned {
                 .put("_topic", record.topic())
                 .put("_partition", record.kafkaPartition())
                 .put("_offset", record.kafkaOffset())
-                .put("_timestamp", record.timestamp() == null ? null : new Date(record.timestamp()))
+                .put("_timestamp", timestamp(record))
                 .put("_key", bytes(record.key()))
                 .put("_headers", headers(record))
                 .put("_table", tables.computeIfAbsent(record.topic(), topic -> topic.toLowerCase(Locale.ROOT)));
         return record.newRecord(record.topic(), record.kafkaPartition(), record.keySchema(), record.key(), ROW, row,
                 record.timestamp());
+    }
+
+    /** Return the event time: a header can say an earlier one than the record has, and no later one. */
+    private static Date timestamp(SinkRecord record) {
+        Long own = record.timestamp();
+        Header header = record.headers().lastWithName(EVENT_TIME);
+        if (header != null && header.value() instanceof byte[] value) {
+            String text = new String(value, StandardCharsets.ISO_8859_1);
+            if (MILLIS.matcher(text).matches()) {
+                long earlier = Long.parseLong(text);
+                if (earlier >= YEAR_ONE && (own == null || earlier < own)) {
+                    return new Date(earlier);
+                }
+            }
+        }
+        return own == null ? null : new Date(own);
     }
 
     /** Return the headers in their order, null when there are none: a column of nulls costs nothing. */

@@ -1,0 +1,96 @@
+"""How fresh an asset is beside one whose windows all fail, and alone.
+
+    python -m bench.failing [--windows 1000] [--rounds 10]
+
+Seconds from the call that sends an event of the good asset until its window is published with it, by the running stack.
+The other asset has so many daily windows, and a check whose query fails on the data, so that its windows are tried
+again and again; each round sends an event to both. The event that is sent together with all those windows is a figure
+of its own: nobody knows then that they fail.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from bench.figures import Figures, options
+from bench.lake import add_running, lake, quiet
+from bench.repair import CONTRACT, FIRST, TAKEN
+from lake_assets.catalog.model import Asset
+from lake_assets.ledger.failures import known_failures
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.settings import Settings
+
+GOOD, BAD = "bench_good", "bench_failing"
+QUERY = "select cast(max(reading) || 'x' as integer) from conformed"
+CHECK = f"    quality: [{{type: sql, name: odd, query: {QUERY}, mustBe: 0}}]"
+DEADLINE_SECONDS = 300.0
+
+
+def contracts() -> dict[str, str]:
+    made = {name: CONTRACT.format(name=name, most=TAKEN) for name in (GOOD, BAD)}
+    return {**made, BAD: made[BAD].replace("    properties:", f"{CHECK}\n    properties:")}
+
+
+def follow(settings: Settings, good: Asset, sent: Sequence[tuple[Asset, Sequence[bytes]]]) -> float:
+    """Seconds until one more row of the good asset is published, from the call that sends these events."""
+    from lake_assets.landing.produce import produce_lines
+
+    with Ledger(settings) as ledger:
+
+        def rows() -> int:
+            return sum(window.raw_rows for window in ledger.windows(good))
+
+        before, began = rows(), time.monotonic()
+        for asset, lines in sent:
+            produce_lines(settings, asset, lines)
+        while rows() == before:
+            if time.monotonic() - began > DEADLINE_SECONDS:
+                raise SystemExit("the event was not published in five minutes: look at `lake status`")
+            time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def measure(windows: int, rounds: int, running: bool) -> Figures:
+    with lake(None, contracts(), running=running) as (settings, _):
+        from lake_assets.orchestration.apply import apply
+        from lake_assets.orchestration.reload import reload_code
+        from lake_assets.project import read_files
+
+        reload_code(settings, apply(settings, quiet), quiet)
+        assets = read_files(settings).assets
+        good, bad = assets[GOOD], assets[BAD]
+        numbers = iter(range(TAKEN))
+
+        def event(days: int = 0) -> bytes:
+            at = FIRST + timedelta(days=days)
+            return json.dumps({"reading": next(numbers), "read_at": at.isoformat()}).encode()
+
+        alone = [follow(settings, good, [(good, [event()])]) for _ in range(rounds + 1)][1:]
+        together = follow(settings, good, [(bad, [event(day) for day in range(windows)]), (good, [event()])])
+        with Ledger(settings) as ledger:
+            while not known_failures(ledger, [BAD]):
+                time.sleep(0.5)
+        began = datetime.now(UTC)
+        beside = [follow(settings, good, [(bad, [event(day)]), (good, [event()])]) for day in range(rounds)]
+        with Ledger(settings) as ledger:
+            (failure,) = [one for one in known_failures(ledger, [BAD]) if not one.window]
+    figures = Figures("bench.failing", f"one event at a time, beside an asset with {windows:,} failing windows")
+    ours = figures.add("to staging, beside it", beside)
+    figures.add_rival("to staging, alone", alone, ours)
+    figures.add("to staging, sent with all these windows", [together])
+    figures.add("tries of the failing asset meanwhile", [float(failure.tries)], "")
+    figures.add("of so many seconds", [(datetime.now(UTC) - began).total_seconds()])
+    return figures
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser: argparse.ArgumentParser = add_running(options(__doc__, rounds=10))
+    parser.add_argument("--windows", type=int, default=1000)
+    given = parser.parse_args(arguments)
+    measure(given.windows, given.rounds, given.running).show(given.figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Causes of failure: why a window could not be made, and whether trying again can help."""
+
+import re
+from dataclasses import dataclass
+
+# Names, places and numbers differ from window to window where the cause is the same.
+_PARTICULAR = re.compile(r"""'[^']*'|"[^"]*"|[\w.:+-]*/\S+|\d+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a window could not be made, as one sentence. Trying again cannot help when it is not `curable`.
+
+    A window that was not `tried` itself waits, because others of its asset failed of this.
+    """
+
+    sentence: str
+    curable: bool = True
+    tried: bool = True
+
+    @property
+    def kind(self) -> str:
+        """The sentence without what is particular to one window; equal for windows that fail of the same cause."""
+        return kind(self.sentence)
+
+
+def kind(sentence: str) -> str:
+    """Return the sentence without its names, places and numbers."""
+    return _PARTICULAR.sub("…", sentence)

@@ -1,0 +1,131 @@
+"""Contracts and metrics from their texts. A text that cannot be used leaves out itself only."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+from typing import TypeVar
+
+from lake_assets.catalog.metric import Metric
+from lake_assets.catalog.metric_parse import check_metrics_together, parse_metric
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.parse import check_together, parse_contract
+from lake_assets.catalog.problems import ContractError, Problem
+
+T = TypeVar("T", Asset, Metric)
+_NAME = re.compile(r"^name:[ \t]*['\"]?(\w+)", re.MULTILINE)
+_MAJOR = re.compile(r"^version:[ \t]*['\"]?(\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Assets and metrics by name, in name order, and the text of each by its path. `problems` are those of the texts
+    that are left out; `left_out` holds the likely name of each by its path."""
+
+    assets: Mapping[str, Asset] = field(default_factory=dict[str, Asset])
+    metrics: Mapping[str, Metric] = field(default_factory=dict[str, Metric])
+    texts: Mapping[PurePath, str] = field(default_factory=dict[PurePath, str])
+    problems: tuple[Problem, ...] = ()
+    left_out: Mapping[PurePath, str] = field(default_factory=dict[PurePath, str])
+
+    def text(self, of: Asset | Metric) -> str:
+        """Return the text that an asset or a metric was read from."""
+        return self.texts[of.path]
+
+    def without_file(self, applied: "Catalog") -> list[str]:
+        """Return the assets of this catalog that are there because they are applied, and have no file, not even one
+        that cannot be used."""
+        kept = {name for name, asset in self.assets.items() if asset is applied.assets.get(name)}
+        return sorted(kept - set(self.left_out.values()))
+
+
+NOTHING = Catalog()
+
+
+def read_texts(
+    contracts: Mapping[PurePath, str],
+    metrics: Mapping[PurePath, str],
+    applied: Catalog = NOTHING,
+    unreadable: Sequence[Problem] = (),
+) -> Catalog:
+    """Return the catalog of these texts, laid over the one that is applied.
+
+    An applied contract stays where its file is missing or cannot be used, an applied metric where its file cannot be
+    used. Texts that are applied already are not parsed again. Raises ContractError when a contract changed so that an
+    applied metric cannot be counted any more.
+    """
+    problems = list(unreadable)
+    assets = _assets(contracts, applied, problems)
+    found, wrong = _metrics(metrics, assets)
+    problems += wrong
+    left_out = {
+        problem.file: _likely_name(problem.file, {**contracts, **metrics}.get(problem.file, "")) for problem in problems
+    }
+    for name, metric in applied.metrics.items():
+        if name not in found and name in left_out.values():
+            try:
+                found[name] = parse_metric(applied.text(metric), metric.path, assets)
+            except ContractError as error:
+                own = [problem for problem in wrong if left_out[problem.file] == name]
+                raise ContractError(own or error.problems) from None
+    return Catalog(
+        assets,
+        dict(sorted(found.items())),
+        {**applied.texts, **contracts, **metrics},
+        tuple(sorted(set(problems))),
+        left_out,
+    )
+
+
+def _assets(contracts: Mapping[PurePath, str], applied: Catalog, problems: list[Problem]) -> dict[str, Asset]:
+    known = {applied.text(asset): asset for asset in applied.assets.values()}
+    files: list[Asset] = []
+    for path, text in contracts.items():
+        try:
+            files.append(replace(known[text], path=path) if text in known else parse_contract(text, path))
+        except ContractError as error:
+            problems += error.problems
+    while True:
+        named = {asset.name for asset in files}
+        # Of two that exclude each other the one stays that was there before.
+        kept = [asset for asset in applied.assets.values() if asset.name not in named]
+        files.sort(key=lambda asset: asset.name not in applied.assets)
+        try:
+            check_together([*kept, *files])
+        except ContractError as error:
+            remaining = _without(files, error.problems)
+            if len(remaining) == len(files):
+                raise
+            problems += error.problems
+            files = remaining
+        else:
+            return {asset.name: asset for asset in sorted([*kept, *files], key=lambda asset: asset.name)}
+
+
+def _metrics(texts: Mapping[PurePath, str], assets: Mapping[str, Asset]) -> tuple[dict[str, Metric], list[Problem]]:
+    metrics: list[Metric] = []
+    problems: list[Problem] = []
+    for path, text in texts.items():
+        try:
+            metrics.append(parse_metric(text, path, assets))
+        except ContractError as error:
+            problems += error.problems
+    try:
+        check_metrics_together(metrics)
+    except ContractError as error:
+        problems += error.problems
+        metrics = _without(metrics, error.problems)
+    return {metric.name: metric for metric in metrics}, problems
+
+
+def _without(found: Iterable[T], problems: Iterable[Problem]) -> list[T]:
+    wrong = {problem.file for problem in problems}
+    return [one for one in found if one.path not in wrong]
+
+
+def _likely_name(path: PurePath, text: str) -> str:
+    """Return the name that a text seems to give itself, else that of its file."""
+    name, major = _NAME.search(text), _MAJOR.search(text)
+    if name is None:
+        return path.stem
+    return f"{name[1]}_v{int(major[1])}" if major and int(major[1]) > 1 else name[1]

@@ -1,0 +1,118 @@
+"""Find the windows that fail among many, and a cause that is common to all of them, in few attempts. Pure."""
+
+import random
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from lake_assets.catalog.failure import Cause
+
+# If so many windows, chosen at random, fail of the same cause, the others are not tried.
+SAMPLE = 3
+# A run spends so long on attempts that isolate failures; the windows that are left then wait like failed ones.
+SECONDS = 20.0
+
+Result = TypeVar("Result")
+
+
+class Failed(Exception):
+    """An attempt failed; the cause says why."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.sentence)
+        self.cause = cause
+
+
+@dataclass
+class Patience:
+    """The seconds that one run may still spend on isolating failures."""
+
+    seconds: float = SECONDS
+    clock: Callable[[], float] = time.monotonic
+
+    def spend(self, since: float) -> None:
+        self.seconds -= self.clock() - since
+
+    @property
+    def is_over(self) -> bool:
+        return self.seconds <= 0
+
+
+@dataclass
+class Isolated(Generic[Result]):
+    """Results of the windows that could be made, and the cause of each other one."""
+
+    results: list[Result] = field(default_factory=list)
+    failed: dict[str, Cause] = field(default_factory=dict)
+
+
+def isolate(
+    windows: Sequence[str], attempt: Callable[[Collection[str]], Sequence[Result]], patience: Patience
+) -> Isolated[Result]:
+    """Attempt all windows together; when that fails, find those that can be made without the others.
+
+    `attempt` raises Failed. One attempt and three more find a cause that is common to all windows.
+    """
+    found = Isolated[Result]()
+    if cause := _tried(found, windows, attempt):
+        began = patience.clock()
+        chosen = sample(windows)
+        causes = [_tried(found, [window], attempt) for window in chosen] if len(windows) > 1 else [cause]
+        patience.spend(began)
+        rest = [window for window in windows if window not in chosen]
+        if shared := common(causes):
+            found.failed |= waiting(rest, shared)
+        else:
+            _halve(found, rest, attempt, patience, cause)
+    return found
+
+
+def sample(windows: Sequence[str]) -> list[str]:
+    """Return some of the windows at random: never the same ones that happen to fail, while others would not."""
+    return random.sample(windows, min(SAMPLE, len(windows)))
+
+
+def common(causes: Sequence[Cause | None]) -> Cause | None:
+    """Return the cause when all attempts failed of the same one."""
+    first = causes[0] if causes else None
+    return first if first and all(one and one.kind == first.kind for one in causes) else None
+
+
+def waiting(windows: Sequence[str], cause: Cause) -> dict[str, Cause]:
+    """Return the windows as failed of a cause without having been tried themselves."""
+    return dict.fromkeys(windows, Cause(cause.sentence, cause.curable, tried=False))
+
+
+def _tried(
+    found: Isolated[Result], windows: Sequence[str], attempt: Callable[[Collection[str]], Sequence[Result]]
+) -> Cause | None:
+    try:
+        found.results += attempt(windows)
+    except Failed as failed:
+        if len(windows) == 1:
+            found.failed[windows[0]] = failed.cause
+        return failed.cause
+    return None
+
+
+def _halve(
+    found: Isolated[Result],
+    windows: Sequence[str],
+    attempt: Callable[[Collection[str]], Sequence[Result]],
+    patience: Patience,
+    last: Cause,
+) -> None:
+    if not windows:
+        return
+    if patience.is_over:
+        # Other windows fail of it, not necessarily these.
+        found.failed |= waiting(windows, Cause(f"not tried yet, because of others: {last.sentence}"))
+        return
+    began = patience.clock()
+    cause = _tried(found, windows, attempt)
+    patience.spend(began)
+    if cause and len(windows) > 1:
+        middle = len(windows) // 2
+        for half in (windows[:middle], windows[middle:]):
+            _halve(found, half, attempt, patience, cause)

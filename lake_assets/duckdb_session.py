@@ -1,0 +1,26 @@
+"""Sessions of DuckDB that know no database: for Parquet in the bucket and tables of Arrow."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+# Where Python has no main file, a query of more than two seconds draws a bar on standard output.
+SILENT = "set enable_progress_bar = false"
+
+
+@contextmanager
+def duckdb_session(scratch: Path | None = None) -> "Iterator[duckdb.DuckDBPyConnection]":
+    """An in-memory session in UTC. What it spills goes into a folder of its own, which nobody else may read: below
+    `scratch`, a folder that exists, or the machine's folder for temporary files. Both end with it."""
+    import duckdb
+
+    with tempfile.TemporaryDirectory(prefix="duckdb-", dir=scratch) as folder, duckdb.connect() as session:
+        session.execute("set timezone = 'UTC'")
+        session.execute(SILENT)
+        session.execute("set temp_directory = $1", [folder])
+        yield session

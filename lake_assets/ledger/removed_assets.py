@@ -1,0 +1,174 @@
+"""Assets that `lake remove` has taken out of the lake, and what of their rows in the ledger goes with them."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+from psycopg.sql import SQL, Identifier
+
+from lake_assets.catalog.model import Asset
+from lake_assets.errors import LakeError
+from lake_assets.ledger.ledger import Ledger
+
+# Rows that are the dataset's, whose versions share raw; all others have the asset's name.
+_OF_DATASET = ("removal", "leftover_file", "receipt")
+_RECORDS = ("removed_asset", "contract")
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedAsset:
+    """A removal, which is unfinished while `done_at` is None. `text` is the contract as it was applied.
+
+    The domain's connector leaves `topic` out until a contract that names it is applied; None while another version of
+    the dataset needs it. `raw_location` is the folder of the raw table, None when there was none.
+    """
+
+    asset: str
+    domain: str
+    topic: str | None
+    text: str
+    raw_location: str | None
+    kept: list[str]
+    checksum: str
+    decided_at: datetime
+    done_at: datetime | None
+
+
+def removed_assets(ledger: Ledger) -> dict[str, RemovedAsset]:
+    """Return the removals by asset; none where the ledger is an older lake's that has no table for them yet."""
+    row = ledger.connection.execute("select to_regclass('ledger.removed_asset') is null").fetchone()
+    if row and row[0]:
+        return {}
+    with ledger.connection.cursor(row_factory=class_row(RemovedAsset)) as cursor:
+        rows = cursor.execute(
+            "select asset, domain, topic, text, raw_location, kept, checksum, decided_at, done_at "
+            "from ledger.removed_asset order by asset"
+        ).fetchall()
+    return {one.asset: one for one in rows}
+
+
+def unfinished_removals(ledger: Ledger) -> list[str]:
+    """Return a sentence for each removal that is unfinished."""
+    return [
+        f"{one.asset} is being removed, and unless a process is at it that is unfinished: "
+        f"`lake remove {one.asset} --confirm {one.checksum}`."
+        for one in removed_assets(ledger).values()
+        if one.done_at is None
+    ]
+
+
+def check_removals(ledger: Ledger, assets: Iterable[Asset]) -> None:
+    """Raise LakeError for an asset of which a removal is unfinished, or whose tables an earlier one has kept."""
+    rows = removed_assets(ledger)
+    for asset in assets:
+        for one in rows.values():
+            if one.done_at is None and (one.asset == asset.name or one.topic == asset.topic):
+                raise LakeError(
+                    f"{one.asset} is being removed, and that is unfinished: finish it with `lake remove {one.asset} "
+                    f"--confirm {one.checksum}`, then run `lake apply`."
+                )
+        if asset.name in rows and "tables" in rows[asset.name].kept:
+            raise LakeError(
+                f"the tables of an asset {asset.name} are there, which `lake remove` has kept: drop them with "
+                f"`lake remove {asset.name}`, or give the new asset another name."
+            )
+
+
+def left_out(ledger: Ledger, assets: Iterable[Asset]) -> dict[str, list[str]]:
+    """Return by domain the topics of removed assets that none of these assets has."""
+    own = {asset.topic for asset in assets}
+    topics: dict[str, list[str]] = {}
+    for one in removed_assets(ledger).values():
+        if one.topic is not None and one.topic not in own:
+            topics.setdefault(one.domain, []).append(one.topic)
+    return topics
+
+
+def decide_to_remove(
+    ledger: Ledger, asset: Asset, text: str, topic: str | None, raw_location: str | None, kept: list[str], checksum: str
+) -> None:
+    """Record that the asset is about to be removed; from now on it is not applied."""
+    with ledger.connection.transaction():
+        ledger.connection.execute(
+            "insert into ledger.removed_asset (asset, domain, topic, text, raw_location, kept, checksum) "
+            "values (%s, %s, %s, %s, %s, %s, %s) on conflict (asset) do update set domain = excluded.domain, "
+            "topic = excluded.topic, text = excluded.text, raw_location = excluded.raw_location, "
+            "kept = excluded.kept, checksum = excluded.checksum, decided_at = now(), done_at = null",
+            (asset.name, asset.domain, topic, text, raw_location, kept, checksum),
+        )
+        ledger.connection.execute("delete from ledger.contract where asset = %s", (asset.name,))
+
+
+def set_removed(ledger: Ledger, asset: Asset) -> None:
+    """Record that the removal is done."""
+    ledger.connection.execute("update ledger.removed_asset set done_at = now() where asset = %s", (asset.name,))
+
+
+def subscribe_again(ledger: Ledger, domain: str) -> None:
+    """Forget which topics of the domain's removed assets its connector leaves out, when there is no connector."""
+    ledger.connection.execute(
+        "update ledger.removed_asset set topic = null where domain = %s and not 'topic' = any(kept)", (domain,)
+    )
+
+
+def forget_removed(ledger: Ledger, assets: Collection[Asset]) -> None:
+    """Forget removals of assets that are applied again, by name or by topic."""
+    ledger.connection.execute(
+        "delete from ledger.removed_asset where asset = any(%s) or topic = any(%s)",
+        ([asset.name for asset in assets], [asset.topic for asset in assets]),
+    )
+
+
+def delete_asset_rows(ledger: Ledger, asset: Asset) -> None:
+    """Delete all that the ledger knows of the asset's windows, in whatever table; its published files are superseded.
+
+    What it knows of raw, which the versions of a dataset share, stays.
+    """
+    with ledger.connection.transaction():
+        ledger.connection.execute(
+            "insert into ledger.superseded_file (asset, url) select asset, url from ledger.window cross join "
+            "jsonb_array_elements_text((output::jsonb -> 'good_files') || (output::jsonb -> 'quarantine_files')) "
+            "as url where asset = %s and output is not null on conflict do nothing",
+            (asset.name,),
+        )
+        ledger.connection.execute(
+            "delete from ledger.removal where asset = %s and element <> 'raw'",
+            (asset.name,),
+        )
+        tables = ledger.connection.execute(
+            "select table_name::text from information_schema.columns where table_schema = 'ledger' "
+            "and column_name = 'asset' and table_name <> all(%s)",
+            ([*_OF_DATASET, *_RECORDS, "superseded_file"],),
+        ).fetchall()
+        for (table,) in tables:
+            ledger.connection.execute(
+                SQL("delete from ledger.{} where asset = %s").format(Identifier(table)), (asset.name,)
+            )
+
+
+def superseded_files(ledger: Ledger, asset: Asset) -> list[str]:
+    """Return all conformed files of the asset that no table shows."""
+    rows = ledger.connection.execute(
+        "select url from ledger.superseded_file where asset = %s order by url", (asset.name,)
+    ).fetchall()
+    return [url for (url,) in rows]
+
+
+def delete_dataset_rows(ledger: Ledger, asset: Asset) -> None:
+    """Delete what the ledger knows of the dataset's raw table: removals, receipts of erasures, orphaned files."""
+    receipts = "(select id from ledger.receipt where asset = %s)"
+    with ledger.connection.transaction():
+        for table in ("forgotten_offsets", "forgotten_window"):
+            ledger.connection.execute(
+                SQL("delete from ledger.{} where receipt in " + receipts).format(Identifier(table)), (asset.dataset,)
+            )
+        for table in _OF_DATASET:
+            ledger.connection.execute(
+                SQL("delete from ledger.{} where asset = %s").format(Identifier(table)), (asset.dataset,)
+            )
+
+
+def delete_topic_rows(ledger: Ledger, topic: str) -> None:
+    """Delete what the ledger knows of the topic's offsets."""
+    ledger.connection.execute("delete from ledger.no_record where topic = %s", (topic,))

@@ -1,0 +1,122 @@
+"""Contracts that may change in any way, because they are drafts or nothing is in their tables yet."""
+
+from collections.abc import Mapping, Sequence
+
+from lake_assets.catalog.compare import Change
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.texts import Catalog
+from lake_assets.compile.raw_table import raw_table
+from lake_assets.errors import LakeError
+from lake_assets.landing.files import window_rows
+from lake_assets.landing.raw_tables import compare_raw_tables, drop_raw_table, raw_location
+from lake_assets.landing.snapshots import RawTableError
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.removals import removed
+from lake_assets.ledger.removed_assets import delete_asset_rows
+from lake_assets.settings import Settings
+from lake_assets.warehouse.protocol import Warehouse
+
+
+class NotRebuilt(LakeError):
+    """A change of a draft that its tables cannot follow from raw; the message says what to do instead."""
+
+
+def empty_assets(ledger: Ledger, wanted: Catalog, applied: Catalog) -> set[str]:
+    """Return those of the changed assets whose tables have never had a row, or have none now."""
+    changed = [
+        asset
+        for name, asset in wanted.assets.items()
+        if name in applied.assets and applied.text(applied.assets[name]) != wanted.text(asset)
+    ]
+    return {asset.name for asset in changed if _is_empty(ledger, asset)}
+
+
+def rebuilt_from_raw(
+    settings: Settings, ledger: Ledger, wanted: Catalog, applied: Catalog, changes: Mapping[str, Change]
+) -> dict[str, list[str]]:
+    """Return by asset the windows to make again from raw, in new tables, after a breaking change of a draft.
+
+    Raises NotRebuilt for a change that concerns raw itself, or when raw no longer has all events.
+    """
+    rebuilt: dict[str, list[str]] = {}
+    for name in (name for name, change in changes.items() if change.kind == "breaking"):
+        old, new = applied.assets[name], wanted.assets[name]
+        if "draft" in (old.status, new.status) or _is_empty(ledger, new):
+            _check(ledger, old, new)
+            rebuilt[name] = _raw_windows(settings, new)
+    return rebuilt
+
+
+def recut_raw(settings: Settings, asset: Asset) -> None:
+    """Drop a raw table that is empty and cut for other windows, so that it is made for these. Raises Unavailable."""
+    (report,) = compare_raw_tables(settings, [raw_table(asset)])
+    if report.outcome == "differs" and not window_rows(settings, asset):
+        drop_raw_table(settings, raw_table(asset))
+
+
+def rebuild_tables(
+    settings: Settings,
+    ledger: Ledger,
+    warehouse: Warehouse,
+    old: Asset,
+    wanted: Catalog,
+    name: str,
+    windows: Sequence[str],
+) -> None:
+    """Make new, empty tables by the new contract, queue the windows, and record it as applied.
+
+    The caller holds the dataset's lock. Until the contract is recorded, `lake apply` does all of it again.
+    """
+    new = wanted.assets[name]
+    warehouse.drop(old)
+    delete_asset_rows(ledger, new)
+    warehouse.ensure(new)
+    ledger.request(new, windows)
+    if old.window != new.window:
+        offer_windows(settings, ledger, new, windows)
+    ledger.save_contract(new, wanted.text(new))
+
+
+def offer_windows(settings: Settings, ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
+    """Make these windows, and no others, Dagster's partitions of the asset's dataset."""
+    # Few calls of `lake apply` need Dagster, and loading it takes longer than they do.
+    from lake_assets.orchestration.instance import open_instance
+    from lake_assets.orchestration.partitions import add_windows, forget_windows
+
+    with open_instance(settings) as instance:
+        forget_windows(instance, asset)
+        add_windows(instance, ledger, asset, windows)
+
+
+def _is_empty(ledger: Ledger, asset: Asset) -> bool:
+    return not any(window.good or window.quarantined for window in ledger.windows(asset))
+
+
+def _check(ledger: Ledger, old: Asset, new: Asset) -> None:
+    moved = [
+        name
+        for name, before, after in (("domain", old.domain, new.domain), ("topic", old.topic, new.topic))
+        if before != after
+    ]
+    if moved:
+        raise NotRebuilt(
+            f"the {' and the '.join(moved)} of {new.name} cannot change, because its events stay in the topic "
+            f"{old.topic} and its raw table: take it out with `lake remove {new.name}`, then run `lake apply`."
+        )
+    lost = [window for window, one in removed(ledger, old).items() if "raw" in one.at]
+    if lost:
+        raise NotRebuilt(
+            f"{new.name} cannot be made again from raw, where retention has removed {len(lost)} windows: undo the "
+            f"change, or make it in a copy with a new major version ({new.dataset}_v{max(new.major, 1) + 1}.yaml)."
+        )
+
+
+def _raw_windows(settings: Settings, asset: Asset) -> list[str]:
+    if raw_location(settings, raw_table(asset)) is None:
+        return []
+    try:
+        return list(window_rows(settings, asset))
+    except RawTableError as error:
+        raise NotRebuilt(
+            f"{error} Or let `lake apply` read its topic again after `lake remove {asset.name} --keep topic`."
+        ) from error

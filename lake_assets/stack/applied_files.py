@@ -1,0 +1,41 @@
+"""A copy of the applied catalog in the lake's folder, for what needs Kafka only: metrics' processes, `lake produce`."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from lake_assets.catalog.texts import Catalog
+from lake_assets.project import read_files
+from lake_assets.settings import Settings
+
+
+def applied_folder(settings: Settings) -> Path:
+    """A folder as `LAKE_CATALOG` names one."""
+    return settings.home / "applied"
+
+
+def write_applied(settings: Settings, catalog: Catalog) -> None:
+    """Make the copy hold these contracts and metrics, and no others; each file is replaced in one step."""
+    folder = applied_folder(settings)
+    _write(folder / "assets", {name: catalog.text(asset) for name, asset in catalog.assets.items()})
+    _write(folder / "metrics", {name: catalog.text(metric) for name, metric in catalog.metrics.items()})
+
+
+def read_copy(settings: Settings) -> Catalog:
+    """Return what was applied from this folder; where there is no copy, as in a container, the files."""
+    folder = applied_folder(settings)
+    return read_files(replace(settings, catalog=folder) if folder.is_dir() else settings)
+
+
+def _write(folder: Path, texts: Mapping[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        path = folder / f"{name}.yaml"
+        if path.exists() and path.read_text("utf-8") == text:
+            continue
+        aside = path.with_suffix(".new")
+        aside.write_text(text, "utf-8")
+        aside.replace(path)
+    for path in folder.glob("*.yaml"):
+        if path.stem not in texts:
+            path.unlink()

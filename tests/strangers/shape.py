@@ -1,0 +1,27 @@
+"""A file as its owner has it, and how a reader of plain Python reads it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A file, and what becomes of it.
+
+    `bad` are the rows that belong into quarantine, `refused` is the sentence that refuses the file. `source` and
+    `licence` are those of an excerpt of real data. The rest tells the plain reader what a person sees at once: the
+    encoding, the separator, the decimal sign, the texts that mean no value, and the member that holds the rows.
+    """
+
+    name: str
+    file: str
+    data: bytes
+    bad: tuple[int, ...] = ()
+    refused: str = ""
+    source: str = ""
+    licence: str = ""
+    encoding: str = "utf-8-sig"
+    separator: str = ","
+    decimal: str = "."
+    missing: tuple[str, ...] = ("",)
+    within: str = ""
+    labels: bool = False
