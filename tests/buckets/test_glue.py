@@ -56,7 +56,7 @@ def rows(settings: Settings, asset: Asset) -> list[dict[str, Any]]:
 
 
 def test_what_lands_is_found_by_glue(on_aws: Settings) -> None:
-    assets = [example_asset(name, topic=f"glued.{name}", partitions=1) for name in ("meters", "readings")]
+    assets = [example_asset(name, "glued", partitions=1) for name in ("meters", "readings")]
     assert changes(on_aws, assets, {}).windows == {}
     tables = [raw_table(asset) for asset in assets]
     assert [report.outcome for report in ensure_raw_tables(on_aws, tables)] == ["created", "created"]
@@ -83,7 +83,7 @@ def test_what_lands_is_found_by_glue(on_aws: Settings) -> None:
 def test_small_files_are_written_together_in_a_table_of_glue(on_aws: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table and its connector are those of the test above."""
     monkeypatch.setattr("lake_assets.landing.compaction.MIN_FILES", 2)
-    asset, window = example_asset("meters", topic="glued.meters", partitions=1), "2026-03-01"
+    asset, window = example_asset("meters", "glued", partitions=1), "2026-03-01"
     for number in (10, 12):
         land(on_aws, asset, [number])
         wait_for_rows(on_aws, asset, 4 if number == 10 else 5)

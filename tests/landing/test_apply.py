@@ -61,7 +61,7 @@ def test_raw_tables_are_made_once_and_their_properties_mended(stack: Settings) -
     with raw_catalog(stack) as catalog:
         table = catalog.load_table(spec.identifier)
     assert table.metadata.format_version == 2
-    assert table.schema().column_names == [
+    assert [field.name for field in table.schema().fields] == [
         "payload",
         "_topic",
         "_partition",

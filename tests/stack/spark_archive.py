@@ -38,7 +38,8 @@ FOLDER = jars_folder() / "spark"
 def make() -> None:
     """Make the archive of this Spark and this Java unless it is there.
 
-    A JVM that is given half of one crashes, so it appears in one step.
+    A JVM that is given half of one crashes, so it appears in one step. Spark starts without one too, so nothing here is
+    a reason to fail.
     """
     java = hashlib.sha256(java_version(find_java()).encode()).hexdigest()[:12]
     to = FOLDER / f"{version('pyspark')}-{java}.jsa"
@@ -58,7 +59,9 @@ def make() -> None:
             **os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_SUBMIT_OPTS": options,
         }  # fmt: skip
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
+        if done.returncode != 0 or not made.exists():
+            print(f"Spark starts as before: {done.stderr[-1000:]}")
+            return
         for other in FOLDER.glob("*.jsa"):
             other.unlink()
         made.replace(to)
