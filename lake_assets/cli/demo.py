@@ -73,7 +73,7 @@ def command(sales: int, days: int, stream: bool) -> None:
     click.echo("5. Sales of this moment, counted per region and minute in the database while they come")
     counted = _live(settings, assets["sales"], LIVE_RATE, LIVE_SALES, say)
     click.echo("6. One more sale, seen by an analyst")
-    latency = one_more(settings, assets["sales"])
+    latency = one_more(settings, assets["sales"], say)
     say(f"from the event to the mart: {latency:.1f} s")
 
     click.echo("")

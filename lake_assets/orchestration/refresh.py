@@ -7,7 +7,6 @@ the window in the queue, so that the next run makes it again with the same resul
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -139,9 +138,13 @@ def refresh(
         try:
             _refresh(settings, ledger, warehouse, asset, windows, first, result, run_id, log, on_spark)
         except Exception as error:
-            # Of a ledger that cannot be written to, the error itself tells.
-            with suppress(psycopg.Error):
-                record_failed_run(ledger, asset, Cause(_sentence(error)))
+            if not ledger.connection.closed:
+                try:
+                    record_failed_run(ledger, asset, Cause(_sentence(error)))
+                except psycopg.Error:
+                    # Of a Postgres that has gone, `Ledger` tells, instead of what follows from it.
+                    if ledger.connection.broken:
+                        raise
             raise
         made = [*(output.window for output in (*result.published, *result.held_back)), *result.left]
         record_failures(ledger, asset, made, result.causes, probed=first is not None)

@@ -63,7 +63,6 @@ def raw_windows_sensor(
                 return dg.SkipReason("Nothing is applied yet: run `lake apply`.")
             landed, cursors = observe(settings, ledger, list(assets.values()), since)
             pending, failures, now = ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC)
-            pending, failures, now = ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC)
             # One run at a time: what lands meanwhile is taken by the next one, together.
             if not _running(context.instance, "fresh"):
                 entries, _ = select("fresh", pending, failures, now)

@@ -96,7 +96,7 @@ def test_run_whose_postgres_dies_says_so_in_one_sentence(lake: Lake, stack: Sett
     command = [str(Path(sys.executable).parent / "lake"), "run"]
     with output.open("wb") as said:
         run = subprocess.Popen(command, env=dict(lake.environment), stdout=said, stderr=subprocess.STDOUT)
-    wait_until(lambda: "conformed.sales" in output.read_text("utf-8"))
+    wait_until(lambda: "sales_data_mart.sales" in output.read_text("utf-8"))
     kill_part(stack, "postgres")
     assert run.wait(240) in (1, 3)
     assert "Traceback" not in output.read_text("utf-8")
