@@ -206,8 +206,13 @@ def _definitions(settings: Settings) -> dg.Definitions:
 
 
 def _graph(settings: Settings) -> Graph:
-    nodes = [node for node in _definitions(settings).assets or () if isinstance(node, dg.AssetsDefinition)]
-    return mart_graph([node for node in nodes if not node.partitions_def])
+    return graph_of_marts(_definitions(settings))
+
+
+def graph_of_marts(definitions: dg.Definitions) -> Graph:
+    """Return the graph of the marts among all assets: those that have a version, of their SQL, and no windows."""
+    nodes = [node for node in definitions.assets or () if isinstance(node, dg.AssetsDefinition)]
+    return mart_graph([n for n in nodes if not n.partitions_def and any(n.code_versions_by_key.values())])
 
 
 def stale_marts(instance: dg.DagsterInstance, graph: Graph) -> list[dg.AssetKey]:

@@ -12,6 +12,7 @@ from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.orchestration import cleaning
 from lake_assets.orchestration.build import build_definitions
 from lake_assets.orchestration.cleaning import KEPT, clean
+from lake_assets.orchestration.once import graph_of_marts
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
 from tests.orchestration.visits import Visits, make_visits, visit
@@ -70,3 +71,9 @@ def test_it_runs_each_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert isinstance(schedule, dg.ScheduleDefinition)
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
     assert dg.AssetKey("leftovers") in definitions.resolve_asset_graph().get_all_asset_keys()
+
+
+def test_it_is_no_mart_that_is_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path))
+    definitions = build_definitions(load_settings(), read_files(load_settings()))
+    assert dg.AssetKey("leftovers") not in graph_of_marts(definitions).marts
