@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from lake_assets.settings import PROJECT, Settings
+from tests.conftest import EXAMPLES
 from tests.stack.warm import LAKE, SECONDS, run_lake
 
 
@@ -97,6 +98,19 @@ class Lake:
         return self("audit", asset, "--json").json[0]
 
 
+_FOLDERS: list[Path] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _remove_contracts() -> Generator[None]:
+    """Remove the contracts that a test file has left: nothing of them is applied after it."""
+    yield
+    for folder in _FOLDERS:
+        for path in (folder / "catalog" / "assets").glob("*.yaml"):
+            if path.stem not in EXAMPLES:
+                path.unlink()
+
+
 @pytest.fixture(scope="session")
 def lake(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """The session's lake, applied. Its contracts and its dbt project are copies, which tests may change."""
@@ -112,4 +126,5 @@ def lake(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     }
     made = Lake(stack, folder, environment)
     made.ok("apply")
+    _FOLDERS.append(folder)
     return made

@@ -74,9 +74,9 @@ def test_the_sales_mart_equals_a_fold_of_the_events(filled: Lake) -> None:
 
 
 def test_the_funnel_counts_every_good_lead_and_every_good_contract(filled: Lake) -> None:
-    ((leads, contracts),) = filled.mart(
-        f"select sum(leads), sum(contracts) from funnel_data_mart.funnel where month {OWN}"
-    )
+    # A lead of another file's may have the name of one that is signed: that contract is in its month.
+    ((leads,),) = filled.mart(f"select sum(leads) from funnel_data_mart.funnel where month {OWN}")
+    ((contracts,),) = filled.mart("select sum(contracts) from funnel_data_mart.funnel")
     assert leads == expected("leads", ROWS["leads"], SEED, END, DAYS).good
     assert contracts == expected("contracts", ROWS["contracts"], SEED, END, DAYS).good
 
