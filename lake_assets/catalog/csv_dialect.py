@@ -79,7 +79,7 @@ def _lines_above(head: str, width: int) -> int:
 
 
 def _names_periods(header: Sequence[str], values: Sequence[str], head: str, delimiter: str) -> bool:
-    """Whether what looks like data in the header are the days or years that a wide table has as columns."""
+    """Return whether what looks like data in the header are the days or years that a wide table has as columns."""
     if len(values) < _FEWEST_DATES or len(set(values)) < len(values) or len(values) == len(header):
         return False
     if all(map(_YEAR.fullmatch, values)):
@@ -108,7 +108,7 @@ def csv_rows(text: str, delimiter: str, spaced: bool = False) -> Iterator[list[s
 
 
 def _has_labels(head: str, delimiter: str, width: int) -> bool:
-    """Whether each row begins with its number, for which the header has no name: R writes tables so."""
+    """Return whether each row begins with its number, for which the header has no name: R writes tables so."""
     try:
         rows = list(islice(filter(None, csv_rows(head, delimiter)), 1, _SNIFFED_ROWS))
     except csv.Error:
@@ -119,7 +119,7 @@ def _has_labels(head: str, delimiter: str, width: int) -> bool:
 
 
 def _is_spaced(head: str, delimiter: str) -> bool:
-    """Whether a blank stands before every cell but the first of each of the first rows below the header."""
+    """Return whether a blank stands before every cell but the first of each of the first rows below the header."""
     found = False
     try:
         for row in islice(csv_rows(head, delimiter), 1, _SNIFFED_ROWS):

@@ -102,7 +102,7 @@ def date_shape(values: Mapping[str, int], name: str) -> DateShape | None:
 
 
 def named_as_date(name: str) -> bool:
-    """Whether a field's name says that it holds dates or times."""
+    """Return whether a field's name says that it holds dates or times."""
     return bool(_DATE_NAME.search(name))
 
 
@@ -220,7 +220,7 @@ def _pattern_readings(match: "re.Match[str]", name: str) -> list[_Reading]:
 
 
 def _may_have_short_year(match: "re.Match[str]", name: str) -> bool:
-    """Whether three numbers, the last of two digits, are a date: `1.2.10` may be a version, `6/9/17` hardly."""
+    """Return whether three numbers, the last of two digits, are a date: `1.2.10` may be a version, `6/9/17` hardly."""
     a, b, c = match["a"], match["b"], match["c"]
     if len(c) != 2:
         return False

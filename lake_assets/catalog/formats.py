@@ -55,7 +55,7 @@ def strptime_format(pattern: str) -> str:
 
 
 def has_quarter(pattern: str) -> bool:
-    """Whether values name a quarter, which stands for its first day."""
+    """Return whether values name a quarter, which stands for its first day."""
     return any(part[2] == "Q" for part in _PART.finditer(pattern))
 
 

@@ -66,7 +66,7 @@ class Field:
 
     @property
     def is_derived(self) -> bool:
-        """Whether it is read from other keys than one of its own, which stay what they are."""
+        """Return whether it is read from other keys than one of its own, which stay what they are."""
         return bool(self.path or self.join)
 
     @property
@@ -181,7 +181,7 @@ class Asset:
 
     @property
     def routes_itself(self) -> bool:
-        """Whether the raw table is the topic's namesake, as for every topic that is named <domain>.<name>."""
+        """Return whether the raw table is the topic's namesake, as for every topic that is named <domain>.<name>."""
         domain, _, name = self.topic.partition(".")
         return not self.topic or (domain == self.domain and bool(re.fullmatch(NAME_PATTERN[1:-1], name)))
 

@@ -208,7 +208,7 @@ def _judge(session: "duckdb.DuckDBPyConnection", check: Check) -> CheckOutcome:
 
 
 def is_of_sql(error: "duckdb.Error") -> bool:
-    """Whether DuckDB refuses the statement itself, which no other data and no later try can change."""
+    """Return whether DuckDB refuses the statement itself, which no other data and no later try can change."""
     import duckdb
 
     refused = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.SyntaxException)

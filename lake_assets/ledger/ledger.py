@@ -141,7 +141,7 @@ class Ledger:
         self._connection.execute(LEDGER_DDL)
 
     def exists(self) -> bool:
-        """Whether `ensure` has run on this database. The ledger of an older lake is brought up to date then."""
+        """Return whether `ensure` has run on this database. The ledger of an older lake is brought up to date then."""
         row = self._connection.execute(
             "select to_regclass('ledger.superseded_file') is not null, to_regclass('ledger.failure') is not null"
         ).fetchone()

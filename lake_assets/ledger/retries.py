@@ -40,7 +40,7 @@ class Failure:
         return self.next_try is not None and self.next_try <= now
 
     def is_requested(self, now: datetime) -> bool:
-        """Whether a run for this try is on its way."""
+        """Return whether a run for this try is on its way."""
         return self.requested_at is not None and now - self.requested_at < GIVEN_UP_AFTER
 
 

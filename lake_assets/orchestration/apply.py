@@ -60,12 +60,8 @@ def plan(settings: Settings) -> list[Step]:
     A file that cannot be used is left out of it, see `unapplied`. Raises ContractError, BreakingChange, Unavailable.
     """
     with Ledger(settings) as ledger:
-        applied = read_applied(ledger)
-        wanted = read_files(settings, applied)
+        applied, wanted, changes, rebuilt = _compared(settings, ledger)
         assets = wanted.assets
-        check_removals(ledger, assets.values())
-        changes = contract_changes(settings, wanted, applied, empty_assets(ledger, wanted, applied))
-        rebuilt = rebuilt_from_raw(settings, ledger, wanted, applied, changes)
         steps = list(_contract_steps(settings, wanted, applied, changes, rebuilt))
         remade = _windows_to_remake(settings, ledger, wanted, applied, changes, rebuilt)
         connectors = _connectors(settings, ledger, assets)
@@ -117,12 +113,8 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         return []
     warehouse = warehouse_for(settings)
     with Ledger(settings) as ledger, ledger.locked("apply"):
-        applied = read_applied(ledger)
-        wanted = read_files(settings, applied)
+        applied, wanted, changes, rebuilt = _compared(settings, ledger)
         assets = wanted.assets
-        check_removals(ledger, assets.values())
-        changes = contract_changes(settings, wanted, applied, empty_assets(ledger, wanted, applied))
-        rebuilt = rebuilt_from_raw(settings, ledger, wanted, applied, changes)
         remade = _windows_to_remake(settings, ledger, wanted, applied, changes, rebuilt)
         ensure_token_key(assets.values(), applied.assets.values())
         on_progress("raw tables")
@@ -160,6 +152,17 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         try_now(ledger, assets, set_aside=True)
         write_applied(settings, wanted)
     return steps
+
+
+def _compared(
+    settings: Settings, ledger: Ledger
+) -> tuple[Catalog, Catalog, Mapping[str, Change], Mapping[str, Sequence[str]]]:
+    """Return what is applied, what the files want, the changes by asset, and the windows of rebuilt assets."""
+    applied = read_applied(ledger)
+    wanted = read_files(settings, applied)
+    check_removals(ledger, wanted.assets.values())
+    changes = contract_changes(settings, wanted, applied, empty_assets(ledger, wanted, applied))
+    return applied, wanted, changes, rebuilt_from_raw(settings, ledger, wanted, applied, changes)
 
 
 def contract_changes(

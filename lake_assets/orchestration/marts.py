@@ -250,7 +250,7 @@ def _sources(manifest: Manifest, name: str) -> set[dg.AssetKey]:
 
 
 def _is_behind(manifest: Manifest, name: str, models: Collection[str]) -> bool:
-    """Whether it is one of these models, or reads one through whatever lies between."""
+    """Return whether it is one of these models, or reads one through whatever lies between."""
     node = manifest["nodes"].get(name)
     parents = node["depends_on"]["nodes"] if node else []
     return name in models or any(_is_behind(manifest, parent, models) for parent in parents)

@@ -217,6 +217,7 @@ def _refresh(
         outputs = [replace(o, checks=(*o.checks, *budget_outcome(asset, o))) for o in made.outputs]
         passed = [output for output in outputs if not output.blocked_by]
         blocked = [output for output in outputs if output.blocked_by]
+        before = len(result.published)
         for first in range(0, len(passed), BATCH_WINDOWS):
             swapped = {output.window: output for output in passed[first : first + BATCH_WINDOWS]}
 
@@ -241,9 +242,9 @@ def _refresh(
                 ledger.publish(asset, raw.sequence, run_id, engine, outputs, seconds)
                 return outputs
 
-            published = isolate(list(swapped), publish, patience)
-            result.published += published.results
-            result.causes |= published.failed
+            isolated = isolate(list(swapped), publish, patience)
+            result.published += isolated.results
+            result.causes |= isolated.failed
         if blocked:
             sentences = {
                 output.window: over_budget(asset, output, broken_rules(output.quarantine_files))
@@ -258,10 +259,10 @@ def _refresh(
         result.details |= made.details
         result.conform_seconds += conformed - started
         result.publish_seconds += time.monotonic() - conformed
-        rows = sum(output.raw_rows for output in made.outputs)
+        rows, published = sum(output.raw_rows for output in made.outputs), len(result.published) - before
         log(
             f"{asset.name}: batch {number}, {batch[0].window} to {batch[-1].window}, {rows} rows, "
-            f"{len(passed)} windows published, {len(blocked)} held back, {len(made.failed)} failed"
+            f"{published} windows published, {len(blocked)} held back, {len(batch) - published - len(blocked)} failed"
         )
         if probes and all(window not in [left.window for left in queue] for window in probes):
             if cause := common([result.causes.get(window) for window in probes]):
