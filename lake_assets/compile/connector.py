@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from lake_assets.compile.topic import MAX_CONTROL_BYTES, control_topic
 
 CATALOG = "raw"
+# SQLSTATE class 57P0x of Postgres: it ends, has crashed, starts. None of them can follow a commit, so asking again
+# through a new connection is safe; without them a connection from before a restart of Postgres fails the task.
+_AWAY = "57P01,57P02,57P03"
 # The lake's own transform, in connectors/src.
 ENVELOPE = "lake.connect.Envelope"
 
@@ -37,6 +40,7 @@ def jdbc_catalog(url: str, user: str, password: str) -> dict[str, str]:
         "iceberg.catalog.jdbc.user": user,
         "iceberg.catalog.jdbc.password": password,
         "iceberg.catalog.jdbc.schema-version": "V1",
+        "iceberg.catalog.retryable_status_codes": _AWAY,
     }
 
 

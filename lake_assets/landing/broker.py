@@ -25,6 +25,23 @@ _SILENT = frozenset(
         KafkaError.REQUEST_TIMED_OUT,
     }
 )
+# For a moment after a broker has started, clients know its partitions as they were before.
+_MOVING = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.STALE_BROKER_EPOCH,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+    }
+)
 _REFUSED = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
 # What OpenSSL says when the broker gives a reason in TLS's own words.
 _ALERT = "SSL alert number"
@@ -160,6 +177,11 @@ def broker_error(settings: Settings, error: KafkaError, doing: str) -> LakeError
         return Unavailable(
             f"the Kafka broker at {settings.kafka} does not answer ({error.str()}): start it with `lake up`, "
             f"or see what `lake status` says about it."
+        )
+    if error.code() in _MOVING:
+        return Unavailable(
+            f"the Kafka broker at {settings.kafka} has just started or moved and is not ready to {doing} "
+            f"({error.str()}): try again in a moment."
         )
     return LakeError(f"Kafka refused to {doing}: {error.str()}.")
 

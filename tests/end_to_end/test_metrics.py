@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Generator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import psycopg
@@ -36,22 +37,22 @@ measures:
 def counting(lake: Lake) -> Generator[Lake]:
     """The session's lake with a second metric, while an instance of each metric runs."""
     path = lake.folder / "catalog" / "metrics" / "leads_by_origin.yaml"
-    path.write_text(BY_ORIGIN, "utf-8")
-    lake.ok("apply")
-    processes = [
-        subprocess.Popen([sys.executable, "-m", "stream_app", name], env=dict(lake.environment), cwd=PROJECT)
-        for name in ("sales_by_region", "leads_by_origin")
-    ]
-    send(lake)
-    lake.ok("run")
-    yield lake
-    for process in processes:
-        process.kill()
-        process.wait(10)
-    path.unlink()
-    assert ("metrics.leads_by_origin", "end") in {(step["name"], step["action"]) for step in lake.changes("apply")}
-    assert lake.changes() == []
-    remove_connectors(lake.settings, "metric-leads_by_origin")
+    with ExitStack() as after:
+        after.callback(remove_connectors, lake.settings, "metric-leads_by_origin")
+        after.callback(path.unlink, missing_ok=True)
+        path.write_text(BY_ORIGIN, "utf-8")
+        lake.ok("apply")
+        for name in ("sales_by_region", "leads_by_origin"):
+            command = [sys.executable, "-m", "stream_app", name]
+            process = subprocess.Popen(command, env=dict(lake.environment), cwd=PROJECT)
+            after.callback(process.wait, 10)
+            after.callback(process.kill)
+        send(lake)
+        lake.ok("run")
+        yield lake
+        path.unlink()
+        assert ("metrics.leads_by_origin", "end") in {(step["name"], step["action"]) for step in lake.changes("apply")}
+        assert lake.changes() == []
 
 
 def send(lake: Lake) -> None:

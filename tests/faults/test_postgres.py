@@ -107,6 +107,20 @@ def test_run_whose_postgres_dies_says_so_in_one_sentence(lake: Lake, stack: Sett
 
 
 @pytest.mark.fault(
+    "Postgres is killed -9 while nothing happens",
+    "the sinks take what comes next: no task fails for the connection that it had before",
+)
+def test_sinks_go_on_after_a_postgres_that_died_while_they_were_idle(lake: Lake, stack: Settings) -> None:
+    send(lake, ["before it dies"])
+    lake.ok("run")
+    before = landed(lake)
+    kill_part(stack, "postgres")
+    send(lake, ["after it died"])
+    lake.ok("run")
+    assert landed(lake) == before + 1
+
+
+@pytest.mark.fault(
     "Postgres is killed -9 amid the transaction that changes the tables, or that changes the ledger",
     "old rows or new ones, whole; one sentence says so, and the next run makes it good",
 )

@@ -4,11 +4,13 @@ import time
 from dataclasses import replace
 
 import pytest
+from confluent_kafka import KafkaError
 
 from lake_assets.compile.connector import ConnectorSpec
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.compile.topic import TopicSpec, topic_spec
 from lake_assets.errors import LakeError, SettingsError, Unavailable
+from lake_assets.landing.broker import broker_error
 from lake_assets.landing.changes import changes
 from lake_assets.landing.connect import (
     ConnectorFailed,
@@ -129,8 +131,6 @@ def test_a_refused_config_is_shown_with_connect_s_own_words(stack: Settings) -> 
 
 
 def test_parts_that_do_not_answer_are_named_in_time() -> None:
-    from lake_assets.settings import load_settings
-
     nowhere = load_settings()
     none_yet = replace(
         nowhere, kafka="127.0.0.1:0", connect="http://127.0.0.1:0", postgres=replace(nowhere.postgres, port=0)
@@ -150,6 +150,14 @@ def test_parts_that_do_not_answer_are_named_in_time() -> None:
         with pytest.raises(Unavailable, match=f"Postgres.*{words}.*lake up"):
             compare_raw_tables(settings, [raw_table(asset)])
         assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("code", [KafkaError.FENCED_LEADER_EPOCH, KafkaError.NOT_LEADER_FOR_PARTITION])
+def test_a_broker_that_has_just_started_is_asked_again_and_does_not_refuse(code: int) -> None:
+    """`lake run` ended as if what it asked were wrong, when the broker was killed while it asked."""
+    error = broker_error(load_settings(), KafkaError(code), "list offsets")
+    assert isinstance(error, Unavailable)
+    assert "try again in a moment" in str(error)
 
 
 def test_how_often_a_sink_commits_is_a_setting_with_a_default_for_each_target(monkeypatch: pytest.MonkeyPatch) -> None:
