@@ -86,8 +86,8 @@ def size(settings: "Settings", asset: "Asset") -> tuple[int, int]:
 def rebuild(settings: "Settings", asset: "Asset", rounds: int) -> list[float]:
     """Seconds that it takes to rebuild the window."""
     from lake_assets.ledger.ledger import Ledger
-    from lake_assets.orchestration.audit import audit
-    from lake_assets.orchestration.once import run_once
+    from lake_assets.operations.audit import audit
+    from lake_assets.orchestration.in_process import run_once
 
     found: list[float] = []
     with Ledger(settings) as ledger:
@@ -101,9 +101,9 @@ def rebuild(settings: "Settings", asset: "Asset", rounds: int) -> list[float]:
 
 def measure(wanted: int, rows: int, rounds: int, running: bool) -> Figures:
     with lake(["kafka", "connect", "postgres"], {"bench_ticks": CONTRACT}, running=running) as (settings, _):
-        from lake_assets.orchestration.apply import apply
-        from lake_assets.orchestration.cleaning import clean
-        from lake_assets.orchestration.once import run_once
+        from lake_assets.operations.apply import apply
+        from lake_assets.operations.housekeeping import clean
+        from lake_assets.orchestration.in_process import run_once
         from lake_assets.project import read_files
 
         apply(settings, quiet)

@@ -20,8 +20,8 @@ import duckdb
 from bench.figures import Figures, in_turns, options
 from bench.lake import add_running, lake
 from bench.sales import DATA, Outcome, good_rows, require_equal, write_raw
-from lake_assets.catalog.accounting import WindowInput
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowInput
 from lake_assets.conform.duckdb import conform
 from lake_assets.project import read_files
 from lake_assets.settings import Settings
@@ -80,7 +80,7 @@ class Timed:
 
 
 def measure(settings: Settings, rows: int, data: str, rounds: int, folder: Path) -> Figures:
-    from lake_assets.warehouse.ducklake import DuckLake
+    from lake_assets.warehouse.local.ducklake import DuckLake
 
     # Under another name, so that a lake that runs keeps its own sales.
     asset: Asset = replace(read_files(settings).assets["sales"], dataset="bench_sales")

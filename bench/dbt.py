@@ -15,14 +15,14 @@ from pathlib import Path
 
 from bench.figures import Figures, in_turns, options
 from bench.lake import lake
-from lake_assets.orchestration.manifest import dbt_executable, load_manifest
+from lake_assets.dbt.environment import dbt_environment
+from lake_assets.dbt.manifest import dbt_executable, load_manifest
 from lake_assets.orchestration.marts import BUILD, QUICK
 from lake_assets.project import read_files
 from lake_assets.settings import Settings
-from lake_assets.warehouse.connection import connect
-from lake_assets.warehouse.dbt_environment import dbt_environment
+from lake_assets.warehouse.local.connection import connect
+from lake_assets.warehouse.local.postgres_marts import PostgresMarts
 from lake_assets.warehouse.marts import mart_schemas
-from lake_assets.warehouse.postgres_marts import PostgresMarts
 from tests.marts.mart_lake import fill_staging
 
 

@@ -54,8 +54,8 @@ def follow(settings: Settings, good: Asset, sent: Sequence[tuple[Asset, Sequence
 
 def measure(windows: int, rounds: int, running: bool) -> Figures:
     with lake(None, contracts(), running=running) as (settings, _):
-        from lake_assets.orchestration.apply import apply
-        from lake_assets.orchestration.reload import reload_code
+        from lake_assets.cli.reload import reload_code
+        from lake_assets.operations.apply import apply
         from lake_assets.project import read_files
 
         reload_code(settings, apply(settings, quiet), quiet)

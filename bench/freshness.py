@@ -22,7 +22,7 @@ from bench.lake import add_running, lake, quiet
 from lake_assets.catalog.model import Asset
 from lake_assets.landing.produce import produce_lines
 from lake_assets.landing.snapshots import read_table
-from lake_assets.orchestration.apply import apply
+from lake_assets.operations.apply import apply
 from lake_assets.orchestration.assets import QUEUED_ONLY
 from lake_assets.project import read_files
 from lake_assets.settings import Settings

@@ -43,8 +43,8 @@ def measure(windows: dict[str, int], rounds: int, running: bool) -> Figures:
     contracts = {name: CONTRACT.format(name=name) for name in windows}
     with lake(["kafka", "connect", "postgres"], contracts, running=running) as (settings, _):
         from lake_assets.landing.produce import produce_lines
-        from lake_assets.orchestration.apply import apply
-        from lake_assets.orchestration.once import run_once
+        from lake_assets.operations.apply import apply
+        from lake_assets.orchestration.in_process import run_once
         from lake_assets.project import read_files
 
         apply(settings, quiet)

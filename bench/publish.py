@@ -25,10 +25,10 @@ from uuid import uuid4
 from bench.counting import Passed, counting
 from bench.figures import Figures, options
 from lake_assets.bucket import written
-from lake_assets.catalog.accounting import WindowInput, WindowOutput
+from lake_assets.catalog.window_results import WindowInput, WindowOutput
 from lake_assets.catalog.windows import window_key
 from lake_assets.conform.duckdb import conform
-from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.operations.adapters import warehouse_for
 from lake_assets.settings import Gcp, Settings, load_settings
 from lake_assets.warehouse.protocol import Warehouse
 from tests.buckets.doubles import gs, s3

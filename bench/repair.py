@@ -68,7 +68,7 @@ def measure(windows: int, rows: int, rounds: int, running: bool) -> list[Figures
     contracts["bench_audited"] = CONTRACT.format(name="bench_audited", most=TAKEN)
     with lake(["kafka", "connect", "postgres"], contracts, running=running) as (settings, _):
         from lake_assets.landing.produce import produce_lines
-        from lake_assets.orchestration.apply import apply
+        from lake_assets.operations.apply import apply
         from lake_assets.project import read_files
 
         apply(settings, quiet)

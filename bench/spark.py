@@ -28,8 +28,8 @@ from dagster_pipes import encode_param
 
 from bench.figures import Figures, in_turns, options
 from bench.sales import DATA, Outcome, good_rows, require_equal, write_raw
-from lake_assets.catalog.accounting import WindowInput, WindowOutput
-from lake_assets.catalog.wire import from_json, to_json
+from lake_assets.catalog.json_codec import from_json, to_json
+from lake_assets.catalog.window_results import WindowInput, WindowOutput
 from lake_assets.conform.request import Answer, Request
 from lake_assets.conform.runner import SparkJob, run_to_end
 from lake_assets.conform.runners.local import Local
@@ -46,7 +46,7 @@ NOW = "2026-02-01T00:00:00+00:00"
 DUCKDB = """\
 import json, sys, time
 from pathlib import Path
-from lake_assets.catalog.wire import from_json, to_json
+from lake_assets.catalog.json_codec import from_json, to_json
 from lake_assets.conform.duckdb import conform
 from lake_assets.conform.request import Answer, Request
 given = from_json(Request, Path(sys.argv[1]).read_text())

@@ -55,7 +55,7 @@ def stream_lake(contract: str, metric: str, parts: Sequence[str], running: bool 
         from lake_assets.compile.metric_topics import metric_topics
         from lake_assets.compile.topic import topic_spec
         from lake_assets.landing.topics import ensure_topics
-        from lake_assets.orchestration.apply_metrics import apply_metrics
+        from lake_assets.operations.apply_metrics import apply_metrics
         from lake_assets.project import read_files
 
         catalog = read_files(settings)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lake_assets.errors import Unavailable
-from lake_assets.stores import scheme, store_of
+from lake_assets.object_stores import scheme, store_of
 
 if TYPE_CHECKING:
     import duckdb

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from lake_assets.ledger.applied import applied_catalog
-from lake_assets.orchestration.build import build_definitions
+from lake_assets.orchestration.definitions import build_definitions
 from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 

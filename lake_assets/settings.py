@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 from urllib.parse import quote, urlsplit
 
-from lake_assets.access import (
+from lake_assets.catalog.model import CLASSIFICATIONS
+from lake_assets.errors import LakeError, SettingsError, Unavailable
+from lake_assets.kafka_security import (
     MECHANISMS,
     PROTOCOLS,
     ConnectAccess,
@@ -18,8 +20,6 @@ from lake_assets.access import (
     TokenEndpoint,
     java_options,
 )
-from lake_assets.catalog.model import CLASSIFICATIONS
-from lake_assets.errors import LakeError, SettingsError, Unavailable
 
 Target = Literal["local", "gcp", "aws"]
 TARGETS: tuple[Target, ...] = get_args(Target)

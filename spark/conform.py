@@ -13,7 +13,7 @@ from messages import BucketMessageWriter
 from pyspark.sql import SparkSession
 
 from lake_assets.bucket import read
-from lake_assets.catalog.wire import from_json, to_json
+from lake_assets.catalog.json_codec import from_json, to_json
 from lake_assets.conform.request import Request
 
 

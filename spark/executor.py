@@ -11,13 +11,13 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lake_assets.bucket import opened
+from lake_assets.catalog.json_codec import to_json
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.windows import window_key
-from lake_assets.catalog.wire import to_json
 from lake_assets.compile.ddl import staging_columns
 from lake_assets.compile.spark import spread_sql
 from lake_assets.compile.sql import identifier, literal
-from lake_assets.conform.settle import Order, copy, judge_checks, settle, window_folder
+from lake_assets.conform.write_windows import Order, copy, judge_checks, settle, window_folder
 from lake_assets.errors import LakeError
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lake_assets.bucket import remove
-from lake_assets.catalog.accounting import CheckOutcome, WindowInput, WindowOutput
+from lake_assets.catalog.json_codec import from_json
 from lake_assets.catalog.model import Asset
-from lake_assets.catalog.wire import from_json
+from lake_assets.catalog.window_results import CheckOutcome, WindowInput, WindowOutput
 from lake_assets.compile.spark import BUCKET, RAW_SCHEMA, good_schema, judged_schema
 from lake_assets.conform.request import Answer, Request, Stage
-from lake_assets.conform.settle import Order, Settled, merged
-from lake_assets.stores import scheme
+from lake_assets.conform.write_windows import Order, Settled, merged
+from lake_assets.object_stores import scheme
 
 # The same for every session, given or made: what the rows mean hangs on them.
 SESSION = {

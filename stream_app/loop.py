@@ -20,16 +20,16 @@ from lake_assets.catalog.model import Asset
 from lake_assets.landing.broker import broker_options
 from lake_assets.landing.envelope import raw_time
 from lake_assets.settings import Settings
+from stream_app.checkpoint import Position, fingerprint_of, read_position
 from stream_app.errors import Refusal
 from stream_app.events import POSITION, events_of
-from stream_app.group import group_settings
-from stream_app.judge import Judge, Judged
-from stream_app.patience import ask
-from stream_app.position import Position, fingerprint_of, read_position
+from stream_app.group_protocol import group_settings
 from stream_app.restore import restore
+from stream_app.retry import ask
 from stream_app.state import BEFORE_ALL, PartitionState, late_as_json, rows_as_json
 from stream_app.status import Status
 from stream_app.transaction import Record, TransactionFailed, Transactions
+from stream_app.validate import Judge, Judged
 
 BATCH = 20_000
 COMMIT_SECONDS = 0.1

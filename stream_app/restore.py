@@ -9,9 +9,9 @@ from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.landing.broker import broker_options
 from lake_assets.settings import Settings
+from stream_app.checkpoint import Position
 from stream_app.errors import Refusal
-from stream_app.patience import ask
-from stream_app.position import Position
+from stream_app.retry import ask
 from stream_app.state import NotOurs, PartitionState
 
 # Longer than a transaction of a dead instance may keep the changelog from being read to its end.

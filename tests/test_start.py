@@ -40,7 +40,7 @@ def test_what_reads_raw_tables_loads_no_pandas() -> None:
 def test_a_look_at_what_the_staging_tables_lack_loads_no_pandas() -> None:
     statement = (
         "import duckdb\nfrom lake_assets.project import read_files\nfrom lake_assets.settings import load_settings\n"
-        "from lake_assets.warehouse.ducklake import _differences\nsession = duckdb.connect()\n"
+        "from lake_assets.warehouse.local.ducklake import _differences\nsession = duckdb.connect()\n"
         "session.execute(\"attach ':memory:' as lake\")\n"
         "assert _differences(session, read_files(load_settings()).assets['leads'])"
     )
@@ -48,7 +48,7 @@ def test_a_look_at_what_the_staging_tables_lack_loads_no_pandas() -> None:
 
 
 def test_a_look_at_the_backlog_loads_no_dagster() -> None:
-    assert "dagster" not in loaded_after("import lake_assets.cli.status, lake_assets.orchestration.backlog")
+    assert "dagster" not in loaded_after("import lake_assets.cli.status, lake_assets.operations.backlog")
 
 
 def test_the_page_of_commands_is_what_the_commands_say() -> None:

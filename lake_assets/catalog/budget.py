@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from lake_assets.catalog.accounting import CheckOutcome, WindowOutput
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import CheckOutcome, WindowOutput
 
 BUDGET = "quarantine_budget"
 # Rules that a sentence names; the others are of no use to whoever reads it first.

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from lake_assets.catalog.draft import Draft
 from lake_assets.catalog.formats import DECIMAL_COMMA, format_problem, words_problem
 from lake_assets.catalog.model import Check, Field, FieldType, TypeName
 from lake_assets.catalog.names import name_problem
+from lake_assets.catalog.partial_contract import Draft
 from lake_assets.catalog.patterns import pattern_problem
 from lake_assets.catalog.problems import TreePath
 from lake_assets.catalog.quality import Column, enum_values, is_enum, read_check

@@ -6,11 +6,11 @@ from datetime import timedelta
 from pathlib import PurePath
 from typing import Any
 
-from lake_assets.catalog.draft import Draft
 from lake_assets.catalog.metric import Filter, Group, GroupValue, Measure, Metric
 from lake_assets.catalog.metric_schema import METRIC_NAME_LENGTH, metric_schema
 from lake_assets.catalog.model import Asset, Field
 from lake_assets.catalog.names import FIELD_NAME_LENGTH, SYSTEM_COLUMNS, name_problem
+from lake_assets.catalog.partial_contract import Draft
 from lake_assets.catalog.problems import ContractError, Problem, TreePath, did_you_mean
 from lake_assets.catalog.source import read_source
 

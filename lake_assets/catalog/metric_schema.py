@@ -7,7 +7,7 @@ import json
 import sys
 
 from lake_assets.catalog.names import FIELD_NAME_LENGTH
-from lake_assets.catalog.shapes import JsonSchema, as_choice, as_list, as_name, as_object, as_pattern, as_text
+from lake_assets.catalog.schema_builders import JsonSchema, as_choice, as_list, as_name, as_object, as_pattern, as_text
 
 # The longest name made from it is metric-NAME_v99-undecodable, and NAME_v99_shards as a table.
 METRIC_NAME_LENGTH = 48

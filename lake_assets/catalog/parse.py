@@ -8,10 +8,10 @@ from pathlib import PurePath
 from typing import Any
 
 from lake_assets.catalog.budget import BUDGET
-from lake_assets.catalog.draft import Draft
 from lake_assets.catalog.fields import read_field
 from lake_assets.catalog.model import Asset, Check, Field, QuarantineBudget, Retention
 from lake_assets.catalog.names import ASSET_NAME_LENGTH, name_problem
+from lake_assets.catalog.partial_contract import Draft
 from lake_assets.catalog.problems import ContractError, Problem, TreePath, did_you_mean
 from lake_assets.catalog.protection import with_protection
 from lake_assets.catalog.quality import read_check

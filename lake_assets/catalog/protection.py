@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lake_assets.catalog.draft import Draft
 from lake_assets.catalog.model import Check, Field, Protection
+from lake_assets.catalog.partial_contract import Draft
 from lake_assets.catalog.problems import TreePath, did_you_mean
 
 _NEEDED = (("landing", "eventTime", "event time"), ("roster", "field", "roster"))

@@ -8,7 +8,7 @@ import sys
 
 from lake_assets.catalog.model import CLASSIFICATIONS
 from lake_assets.catalog.names import ASSET_NAME_LENGTH, FIELD_NAME_LENGTH
-from lake_assets.catalog.shapes import JsonSchema, as_choice, as_list, as_name, as_object, as_pattern, as_text
+from lake_assets.catalog.schema_builders import JsonSchema, as_choice, as_list, as_name, as_object, as_pattern, as_text
 
 LOGICAL_TYPES = ("string", "integer", "number", "boolean", "date", "timestamp", "object", "array")
 METRICS = ("nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount")

@@ -9,7 +9,7 @@ from typing import Any
 from lake_assets.catalog.names import NAME_PATTERN, name_problem
 from lake_assets.catalog.problems import Problem, TreePath, closest, did_you_mean, one_of
 from lake_assets.catalog.schema import METRICS, OPERATORS
-from lake_assets.catalog.shapes import JsonSchema
+from lake_assets.catalog.schema_builders import JsonSchema
 from lake_assets.catalog.source import Source, Tree
 
 _KINDS = {

@@ -25,11 +25,11 @@ def command(as_json: bool) -> None:
     """
     import dataclasses
 
+    from lake_assets.cli.reload import reload_code
     from lake_assets.cli.tables import show, show_json
     from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.orchestration.apply import apply
-    from lake_assets.orchestration.reload import reload_code
-    from lake_assets.orchestration.unapplied import refuse_broken
+    from lake_assets.operations.apply import apply
+    from lake_assets.operations.unapplied import refuse_broken
     from lake_assets.settings import load_settings
 
     settings = load_settings()

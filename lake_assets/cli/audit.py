@@ -31,8 +31,8 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
     from lake_assets.cli.names import chosen
     from lake_assets.cli.tables import show, show_json
     from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.orchestration.agreement import agreement
-    from lake_assets.orchestration.audit import audit
+    from lake_assets.operations.audit import audit
+    from lake_assets.operations.metric_parity import agreement
     from lake_assets.settings import load_settings
 
     settings = load_settings()

@@ -8,10 +8,10 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lake_assets.catalog.accounting import WindowOutput
     from lake_assets.catalog.model import Asset
+    from lake_assets.catalog.window_results import WindowOutput
     from lake_assets.ledger.ledger import Pending
-    from lake_assets.orchestration.backfill import Backfilled, Plan, Undo
+    from lake_assets.operations.backfill import Backfilled, Plan, Undo
     from lake_assets.settings import Settings
 
 
@@ -45,7 +45,7 @@ def command(asset: str, first: str | None, last: str | None, undoing: bool, yes:
     from lake_assets.errors import LakeError
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.ledger.why import check_window
-    from lake_assets.orchestration.unapplied import edited
+    from lake_assets.operations.unapplied import edited
     from lake_assets.settings import load_settings
 
     settings = load_settings()
@@ -70,8 +70,8 @@ def command(asset: str, first: str | None, last: str | None, undoing: bool, yes:
 def _backfill(
     settings: "Settings", assets: "Mapping[str, Asset]", asset: "Asset", first: str, last: str, yes: bool
 ) -> int:
-    from lake_assets.orchestration.backfill import backfill, plan
-    from lake_assets.orchestration.once import make_windows
+    from lake_assets.operations.backfill import backfill, plan
+    from lake_assets.orchestration.in_process import make_windows
 
     found = plan(settings, asset, first, last)
     _print_plan(asset.name, found)
@@ -89,8 +89,8 @@ def _backfill(
 
 
 def _undo(settings: "Settings", assets: "Mapping[str, Asset]", asset: "Asset", yes: bool) -> int:
-    from lake_assets.orchestration.backfill import plan_undo, undo
-    from lake_assets.orchestration.once import build_stale_marts, tell_published
+    from lake_assets.operations.backfill import plan_undo, undo
+    from lake_assets.orchestration.in_process import build_stale_marts, tell_published
 
     found = plan_undo(settings, asset)
     click.echo(f"{asset.name}: {_windows(found.windows)} can be brought back.")

@@ -40,14 +40,14 @@ def command(sales: int, days: int, stream: bool) -> None:
     """
     import time
 
+    from lake_assets.cli.reload import reload_code
     from lake_assets.cli.tables import show
     from lake_assets.demo.tour import Volume, follow, one_more, send
     from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.orchestration.agreement import agreement
-    from lake_assets.orchestration.apply import apply
-    from lake_assets.orchestration.audit import audit
-    from lake_assets.orchestration.reload import reload_code
-    from lake_assets.orchestration.targets import ask_marts, warehouse_for
+    from lake_assets.operations.adapters import ask_marts, warehouse_for
+    from lake_assets.operations.apply import apply
+    from lake_assets.operations.audit import audit
+    from lake_assets.operations.metric_parity import agreement
     from lake_assets.settings import load_settings
     from lake_assets.stack.lifecycle import up
 
@@ -146,7 +146,7 @@ def _stream(settings: Settings, sales: Asset, count: int, say: Callable[[str], N
     from lake_assets.cli.tables import show
     from lake_assets.demo.tour import follow
     from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.orchestration.agreement import agreement
+    from lake_assets.operations.metric_parity import agreement
     from lake_assets.stack.lifecycle import status
 
     click.echo(f"3. {count:,} sales of this moment, {STREAM_RATE} a second. Kill what you like: kill -9 PID")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from lake_assets.ledger.forgotten import Receipt
     from lake_assets.ledger.ledger import Pending
-    from lake_assets.orchestration.forget import Plan
+    from lake_assets.operations.erasure import Plan
 
 
 @click.command()
@@ -50,8 +50,8 @@ def command(asset: str, keys: tuple[str, ...], confirm: str | None, even_so: boo
     from lake_assets.errors import LakeError
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.ledger.ledger import Ledger
-    from lake_assets.orchestration.forget import begun, forget, out_of_reach, plan, wanted_fields
-    from lake_assets.orchestration.once import make_windows
+    from lake_assets.operations.erasure import begun, forget, out_of_reach, plan, wanted_fields
+    from lake_assets.orchestration.in_process import make_windows
     from lake_assets.settings import load_settings
 
     settings = load_settings()

@@ -31,9 +31,9 @@ def command(confirm: str | None, as_json: bool) -> None:
     from lake_assets.errors import LakeError
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.ledger.ledger import Ledger
-    from lake_assets.orchestration.cleaning import clean
-    from lake_assets.orchestration.retention import maintain, plan
-    from lake_assets.orchestration.targets import warehouse_for
+    from lake_assets.operations.adapters import warehouse_for
+    from lake_assets.operations.housekeeping import clean
+    from lake_assets.operations.retention import maintain, plan
     from lake_assets.settings import load_settings
 
     settings = load_settings()

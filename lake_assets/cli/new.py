@@ -106,7 +106,7 @@ def _evolve(name: str, sample_file: tuple[str, ...], out: Path | None, as_json: 
 
     from lake_assets.cli.names import find
     from lake_assets.cli.tables import show, show_json
-    from lake_assets.orchestration.evolve import propose
+    from lake_assets.operations.propose_fields import propose
     from lake_assets.project import read_files
     from lake_assets.settings import load_settings
 

@@ -27,9 +27,9 @@ def command(as_json: bool, permissions: bool) -> None:
     from lake_assets.cli.tables import show, show_json
     from lake_assets.errors import LakeError
     from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.orchestration.apply import plan
-    from lake_assets.orchestration.permissions import lacking, role_needs
-    from lake_assets.orchestration.unapplied import refuse_broken
+    from lake_assets.operations.apply import plan
+    from lake_assets.operations.permissions import lacking, role_needs
+    from lake_assets.operations.unapplied import refuse_broken
     from lake_assets.project import read_files
     from lake_assets.settings import load_settings
     from lake_assets.warehouse.marts import mart_schemas

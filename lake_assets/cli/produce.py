@@ -50,11 +50,11 @@ def command(
       lake produce orders orders.csv --rate 500
       lake produce sales 'exports/2026-*.jsonl.gz'
     """
+    from lake_assets.applied_files import read_copy
     from lake_assets.cli.names import find
     from lake_assets.landing.inputs import expanded, opened
     from lake_assets.landing.produce import produce_lines
     from lake_assets.settings import load_settings
-    from lake_assets.stack.applied_files import read_copy
 
     settings = load_settings()
     chosen = find(read_copy(settings).assets, asset, settings.catalog)

@@ -19,7 +19,7 @@ def command(asset: str | None, as_json: bool) -> None:
     from lake_assets.cli.names import chosen
     from lake_assets.cli.tables import show, show_json
     from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.orchestration.targets import warehouse_for
+    from lake_assets.operations.adapters import warehouse_for
     from lake_assets.settings import load_settings
 
     settings = load_settings()

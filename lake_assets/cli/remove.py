@@ -38,12 +38,12 @@ def command(asset: str, keep: tuple[str, ...], confirm: str | None, as_json: boo
     import dataclasses
 
     from lake_assets.cli.names import find
+    from lake_assets.cli.reload import reload_code
     from lake_assets.cli.tables import show, show_json
     from lake_assets.errors import LakeError
     from lake_assets.ledger.ledger import Ledger
-    from lake_assets.orchestration.apply import Step
-    from lake_assets.orchestration.reload import reload_code
-    from lake_assets.orchestration.remove import plan_removal, removable, remove_asset
+    from lake_assets.operations.apply import Step
+    from lake_assets.operations.remove import plan_removal, removable, remove_asset
     from lake_assets.settings import load_settings
 
     def log(step: str) -> None:

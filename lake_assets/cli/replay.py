@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lake_assets.ledger.ledger import Pending
-    from lake_assets.orchestration.replay import Replayed, Selection
+    from lake_assets.operations.replay import Replayed, Selection
 
 
 @click.command()
@@ -44,9 +44,9 @@ def command(asset: str, code: str | None, window: str | None, where: str | None,
     from lake_assets.cli.tables import show_json
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.ledger.why import check_window
-    from lake_assets.orchestration.once import make_windows
-    from lake_assets.orchestration.replay import replay, select
-    from lake_assets.orchestration.unapplied import edited
+    from lake_assets.operations.replay import replay, select
+    from lake_assets.operations.unapplied import edited
+    from lake_assets.orchestration.in_process import make_windows
     from lake_assets.settings import load_settings
 
     settings = load_settings()

@@ -31,7 +31,7 @@ def command(asset: str | None, as_json: bool) -> None:
     from lake_assets.cli.names import find
     from lake_assets.cli.tables import show, show_json
     from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.orchestration.once import run_once
+    from lake_assets.orchestration.in_process import run_once
     from lake_assets.settings import load_settings
 
     settings = load_settings()

@@ -25,10 +25,10 @@ def command(query: str, role: str, limit: int | None, as_json: bool) -> None:
       lake sql - --json < report.sql
     """
     from lake_assets.cli.tables import show, show_json
-    from lake_assets.orchestration.targets import warehouse_for
+    from lake_assets.operations.adapters import warehouse_for
     from lake_assets.settings import load_settings
     from lake_assets.warehouse.answers import QueryError
-    from lake_assets.warehouse.query import ask_as_analyst
+    from lake_assets.warehouse.local.query import ask_as_analyst
 
     text = sys.stdin.read() if query == "-" else query
     if not text.strip():

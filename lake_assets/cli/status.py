@@ -40,8 +40,8 @@ def command(as_json: bool) -> None:
     from lake_assets.ledger.applied import read_applied
     from lake_assets.ledger.ledger import Ledger
     from lake_assets.ledger.removed_assets import unfinished_removals
-    from lake_assets.orchestration.backlog import Backlog, MetricBacklog, backlog, metric_backlog
-    from lake_assets.orchestration.unapplied import Unapplied, unapplied
+    from lake_assets.operations.backlog import Backlog, MetricBacklog, backlog, metric_backlog
+    from lake_assets.operations.unapplied import Unapplied, unapplied
     from lake_assets.settings import lake_home, load_settings
     from lake_assets.stack.health import check_disk
     from lake_assets.stack.lifecycle import status

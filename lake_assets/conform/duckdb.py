@@ -7,14 +7,14 @@ from pathlib import Path
 import duckdb
 
 from lake_assets.bucket import let_read
-from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.failure import Cause
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowInput, WindowOutput
 from lake_assets.compile.conform import NO_RAW, judged_table
 from lake_assets.compile.sql import literal
 from lake_assets.conform.isolate import Failed, Patience, isolate
-from lake_assets.conform.settle import Order, Settled, is_of_sql, judge_checks, merged, settle
 from lake_assets.conform.tokens import let_tokenise
+from lake_assets.conform.write_windows import Order, Settled, is_of_sql, judge_checks, merged, settle
 from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import Incurable, LakeError
 

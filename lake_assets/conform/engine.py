@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lake_assets.catalog.accounting import WindowInput
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowInput
 from lake_assets.settings import Spark
 
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowInput, WindowOutput
 
 
 @dataclass(frozen=True, slots=True)

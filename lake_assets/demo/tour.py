@@ -12,11 +12,11 @@ from lake_assets.demo.generator import LEADS_PER_CONTRACT, generate
 from lake_assets.errors import LakeError
 from lake_assets.landing.lag import lags
 from lake_assets.landing.produce import ProduceReport, produce_lines
-from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.orchestration.once import marts_behind
-from lake_assets.orchestration.refresh import observe
-from lake_assets.orchestration.targets import ask_marts
+from lake_assets.ledger.settled_offsets import known_offsets
+from lake_assets.operations.adapters import ask_marts
+from lake_assets.operations.refresh import observe
+from lake_assets.orchestration.in_process import marts_behind
 from lake_assets.settings import Settings, Target
 
 SEED = 1

@@ -10,8 +10,8 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from lake_assets.access import check_ca, librdkafka_options, read_certificate, read_password
 from lake_assets.errors import LakeError, SettingsError, Unavailable
+from lake_assets.kafka_security import check_ca, librdkafka_options, read_certificate, read_password
 from lake_assets.settings import Settings
 
 DEADLINE_SECONDS = 30.0

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from lake_assets.bucket import opened, read
 from lake_assets.catalog.model import Asset
 from lake_assets.landing.changes import Cursor
+from lake_assets.landing.expire import committed
 from lake_assets.landing.raw_windows import window_starts
-from lake_assets.landing.removal import committed
-from lake_assets.landing.replacing import described, replace_alike
+from lake_assets.landing.replace_files import described, replace_alike
 from lake_assets.landing.snapshots import RawTableError, entries, read_table
 from lake_assets.settings import Settings
 

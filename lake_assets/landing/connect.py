@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 from urllib.parse import quote
 
-from lake_assets.access import check_ca, read_password
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.connector import ConnectorSpec, domain_connector
 from lake_assets.errors import LakeError, SettingsError, Unavailable
+from lake_assets.kafka_security import check_ca, read_password
 from lake_assets.landing.raw_catalog import sink_catalog
+from lake_assets.object_stores import store_of
 from lake_assets.settings import Settings
-from lake_assets.stores import store_of
 
 Outcome = Literal["created", "updated", "unchanged"]
 

@@ -4,8 +4,8 @@ from functools import lru_cache
 
 from pyarrow.fs import FileSystem
 
-from lake_assets.out_of_sight import out_of_sight
-from lake_assets.stores import store_of
+from lake_assets.blocked_imports import out_of_sight
+from lake_assets.object_stores import store_of
 
 # pyarrow's datasets load pandas where there is one, in case somebody asks for it later.
 with out_of_sight("pandas"):

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lake_assets.catalog.accounting import PartitionCount
+from lake_assets.catalog.window_results import PartitionCount
 from lake_assets.ledger.forgotten import NONE, Forgotten
 from lake_assets.ledger.ledger import Pending, PublishedWindow
 from lake_assets.ledger.removals import NOTHING, Removed

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from psycopg.rows import class_row
 
-from lake_assets.catalog.accounting import WindowOutput
+from lake_assets.catalog.json_codec import from_json
 from lake_assets.catalog.model import Asset
-from lake_assets.catalog.wire import from_json
+from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.ledger.ledger import Ledger
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lake_assets.catalog.accounting import PartitionCount, WindowOutput
-from lake_assets.catalog.wire import from_json
+from lake_assets.catalog.json_codec import from_json
+from lake_assets.catalog.window_results import PartitionCount, WindowOutput
 from lake_assets.ledger.ledger import Ledger
 
 

@@ -8,10 +8,10 @@ from datetime import datetime
 import psycopg
 from psycopg.rows import class_row
 
-from lake_assets.catalog.accounting import PartitionCount, WindowOutput
+from lake_assets.catalog.json_codec import to_json
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.silence import Arrival
-from lake_assets.catalog.wire import to_json
+from lake_assets.catalog.window_results import PartitionCount, WindowOutput
 from lake_assets.errors import Unavailable
 from lake_assets.ledger.migration import NAME_VERSIONS
 from lake_assets.ledger.schema import LEDGER_DDL

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from lake_assets.catalog.accounting import PartitionCount
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import PartitionCount
 from lake_assets.ledger.ledger import Ledger
 
 Element = Literal["raw", "staging", "quarantine"]

@@ -7,20 +7,20 @@ from typing import Any
 import dagster as dg
 from dagster import MetadataValue
 
-from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.budget import BUDGET
 from lake_assets.catalog.failure import Cause
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowInput, WindowOutput
 from lake_assets.compile.ddl import QUARANTINE, staging_columns
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.retries import Lane
+from lake_assets.operations.adapters import runner_for, warehouse_for
+from lake_assets.operations.refresh import Made, Refresh, refresh, windows_of_lane
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key, topic_key
 from lake_assets.orchestration.metadata import Metadata, column_schema, contract_columns, window_metadata
 from lake_assets.orchestration.partitions import add_windows, window_partitions
-from lake_assets.orchestration.refresh import Made, Refresh, refresh, windows_of_lane
-from lake_assets.orchestration.spark import conform_on_spark, spark_details
-from lake_assets.orchestration.targets import runner_for, warehouse_for
+from lake_assets.orchestration.spark_pipes import conform_on_spark, spark_details
 from lake_assets.settings import Settings
 
 # A run that the queue asked for, not a person; its value is the lane, see `Lane`.

@@ -14,14 +14,14 @@ import dagster as dg
 from packaging.version import Version
 
 from lake_assets.catalog.model import Asset
-from lake_assets.orchestration.dbt_light import (
+from lake_assets.dbt.dagster_dbt_import import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
     DbtCliResource,
     dbt_assets,
 )
-from lake_assets.orchestration.keys import staging_key
-from lake_assets.orchestration.manifest import (
+from lake_assets.dbt.environment import dbt_state, manifest_path
+from lake_assets.dbt.manifest import (
     PARTIAL_PARSE,
     DbtProjectError,
     Manifest,
@@ -30,9 +30,9 @@ from lake_assets.orchestration.manifest import (
     locked,
     parsed_project,
 )
-from lake_assets.orchestration.mart_reads import refused_models
+from lake_assets.dbt.mart_reads import refused_models
+from lake_assets.orchestration.keys import staging_key
 from lake_assets.settings import Settings
-from lake_assets.warehouse.dbt_environment import dbt_state, manifest_path
 
 WAREHOUSES = {"local": "postgres", "gcp": "bigquery", "aws": "athena"}
 # Artefacts, a debug log and a cache of all schemas cost half a second a call; what a run needs comes as events.

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import dagster as dg
 from dagster import MetadataValue
 
-from lake_assets.catalog.accounting import WindowOutput
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.compile.ddl import Column, duckdb_type
 from lake_assets.ledger.ledger import Landed
 

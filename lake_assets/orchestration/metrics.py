@@ -10,7 +10,7 @@ from dagster import MetadataValue
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
-from lake_assets.orchestration.agreement import Agreement, agreement
+from lake_assets.operations.metric_parity import Agreement, agreement
 from lake_assets.orchestration.keys import metric_key, staging_key, topic_key
 from lake_assets.settings import Settings
 

@@ -12,11 +12,11 @@ from lake_assets.catalog.versions import by_dataset
 from lake_assets.ledger.failures import known_failures, mark_tries_requested
 from lake_assets.ledger.ledger import Landed, Ledger, Pending
 from lake_assets.ledger.retries import Lane, requestable, select
+from lake_assets.operations.refresh import observe
 from lake_assets.orchestration.assets import QUEUED_ONLY
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key
 from lake_assets.orchestration.metadata import landed_metadata
 from lake_assets.orchestration.partitions import add_windows
-from lake_assets.orchestration.refresh import observe
 from lake_assets.settings import Settings
 
 # Dagster's floor for sensors.

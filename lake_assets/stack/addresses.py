@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from lake_assets.errors import LakeError
-from lake_assets.stack.layout import Layout
+from lake_assets.home import Layout
 
 THIS_MACHINE = "127.0.0.1"
 # Below the range that operating systems hand out to outgoing connections, so that a kept port stays ours.

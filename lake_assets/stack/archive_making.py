@@ -17,13 +17,13 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from lake_assets.errors import LakeError
+from lake_assets.home import Layout
 from lake_assets.stack.addresses import THIS_MACHINE, choose_ports
 from lake_assets.stack.class_archives import SERVERS, archive_folder
 from lake_assets.stack.connect import connect_program, prepare_connect
 from lake_assets.stack.jars import jars_folder
 from lake_assets.stack.java import find_java
 from lake_assets.stack.kafka import kafka_program, prepare_kafka
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.programs import Program
 
 PATIENCE_SECONDS = 300.0  # for each step, which takes a few on an idle machine

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_urlsafe
 
-from lake_assets.access import read_certificate
 from lake_assets.errors import SettingsError
+from lake_assets.home import Layout
+from lake_assets.kafka_security import read_certificate
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.class_archives import archive_options
 from lake_assets.stack.kafka import LOGGING, fill_template
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.passwords import write_private
 from lake_assets.stack.programs import Program
 from lake_assets.stack.transforms import transforms_folder

@@ -25,20 +25,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
 
-from lake_assets.access import java_properties
+from lake_assets.applied_files import write_applied
 from lake_assets.conform.tokens import NAME, make_token_key
 from lake_assets.errors import LakeError, SettingsError
+from lake_assets.home import Layout
+from lake_assets.kafka_security import java_properties
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, lake_home, load_settings
 from lake_assets.stack.addresses import write_addresses
-from lake_assets.stack.applied_files import write_applied
 from lake_assets.stack.connect import connect_program, prepare_connect
 from lake_assets.stack.dagster import dagster_programs, prepare_dagster
 from lake_assets.stack.health import checks
 from lake_assets.stack.jars import jars_folder
 from lake_assets.stack.java import find_java
 from lake_assets.stack.kafka import kafka_program, prepare_kafka
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.passwords import keep_passwords, read_passwords, write_private
 from lake_assets.stack.programs import Program
 from lake_assets.stack.roles import bootstrap, own_database

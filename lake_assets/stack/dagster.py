@@ -6,13 +6,13 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from lake_assets.home import Layout
 from lake_assets.settings import PROJECT, Settings
 from lake_assets.stack.addresses import THIS_MACHINE
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.programs import Program
 
 DEFINITIONS = "lake_assets.definitions"
-DBT_SERVER = "lake_assets.orchestration.dbt_server"
+DBT_SERVER = "lake_assets.dbt.server"
 CONFIG = """# Written at each start.
 storage:
   custom:

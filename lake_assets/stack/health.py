@@ -9,8 +9,8 @@ from pathlib import Path
 from textwrap import shorten
 from urllib.parse import urlsplit
 
+from lake_assets.home import Layout, socket_path
 from lake_assets.settings import Settings
-from lake_assets.stack.layout import Layout, socket_path
 from lake_assets.stack.stream import check_stream, stream_parts
 
 SECONDS = 3.0

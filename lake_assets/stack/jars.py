@@ -17,10 +17,10 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from lake_assets.errors import LakeError
+from lake_assets.object_stores import scheme
 from lake_assets.settings import PROJECT, load_settings
 from lake_assets.stack.ivy import run_ivy
 from lake_assets.stack.jar_lock import LOCK, Coordinates, Jar, hash_file, needed_by, read_lock
-from lake_assets.stores import scheme
 
 PROCESSES = 4
 ATTEMPTS = 2

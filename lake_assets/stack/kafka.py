@@ -7,10 +7,10 @@ from pathlib import Path
 from string import Template
 
 from lake_assets.errors import LakeError
+from lake_assets.home import Layout
 from lake_assets.settings import PROJECT
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.class_archives import archive_options
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.programs import Program
 
 LOGGING = PROJECT / "connectors" / "log4j2.properties"

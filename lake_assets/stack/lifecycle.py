@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 
 from lake_assets.bucket import check
+from lake_assets.home import Layout, remove_sockets
+from lake_assets.object_stores import scheme
 from lake_assets.settings import lake_home, load_settings
 from lake_assets.stack.addresses import read_addresses
 from lake_assets.stack.dagster import DBT_SERVER, DEFINITIONS
@@ -17,13 +19,11 @@ from lake_assets.stack.health import checks, failed_connectors
 from lake_assets.stack.jar_lock import needed_by, read_lock
 from lake_assets.stack.jars import complete_jars, jars_folder, missing
 from lake_assets.stack.java import find_java
-from lake_assets.stack.layout import Layout, remove_sockets
 from lake_assets.stack.logs import last_error_now, last_start
 from lake_assets.stack.starting import PartFailed, Progress, Start
 from lake_assets.stack.stream import PREFIX
 from lake_assets.stack.supervisor import Supervisor, end_processes, orphans, owned_processes
 from lake_assets.stack.transforms import compile_transforms
-from lake_assets.stores import scheme
 
 RESTART_SECONDS = 60.0
 # Who writes goes before who is written to.

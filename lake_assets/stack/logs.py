@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from lake_assets.stack.layout import Layout
+from lake_assets.home import Layout
 
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 TAIL_BYTES = 64 * 1024

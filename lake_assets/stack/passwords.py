@@ -5,8 +5,8 @@ import secrets
 from pathlib import Path
 from typing import get_args
 
+from lake_assets.home import Layout
 from lake_assets.settings import Role
-from lake_assets.stack.layout import Layout
 
 ROLES: tuple[Role, ...] = get_args(Role)
 

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lake_assets.errors import LakeError
-from lake_assets.stack.layout import Layout
+from lake_assets.home import Layout
 from lake_assets.stack.programs import Program
 
 SYSTEM_USER = "pgserver"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lake_assets.stack.layout import Layout, LayoutError, socket_path
+from lake_assets.home import Layout, LayoutError, socket_path
 
 # What supervisor's configuration file has no way to quote.
 UNCARRIED = re.compile(r"[\n\r]|\s[;#]")

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from lake_assets.applied_files import applied_folder, write_applied
 from lake_assets.errors import LakeError, Unavailable
+from lake_assets.home import Layout
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.addresses import THIS_MACHINE, choose_ports, read_addresses, write_addresses
-from lake_assets.stack.applied_files import applied_folder, write_applied
 from lake_assets.stack.connect import connect_program, prepare_connect
 from lake_assets.stack.dagster import dagster_programs, prepare_dagster
 from lake_assets.stack.health import checks
 from lake_assets.stack.kafka import kafka_program, prepare_kafka
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.logs import last_error, last_line, last_start
 from lake_assets.stack.passwords import keep_passwords
 from lake_assets.stack.postgres import postgres_program, prepare_postgres

@@ -5,10 +5,10 @@ import sys
 import time
 from pathlib import Path
 
+from lake_assets.applied_files import applied_folder, read_copy
+from lake_assets.home import Layout
 from lake_assets.settings import PROJECT, Settings
-from lake_assets.stack.applied_files import applied_folder, read_copy
 from lake_assets.stack.dagster import lake_environment
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.programs import Program
 
 PREFIX = "stream-"

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from lake_assets.errors import Unavailable
-from lake_assets.stack.layout import Layout, socket_path
+from lake_assets.home import Layout, socket_path
 from lake_assets.stack.programs import OWNER_VARIABLE
 
 NOT_FOR_CHILDREN = ("LAKE_POSTGRES_DSN", "PGPASSWORD", "PYTHONDONTWRITEBYTECODE")

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from lake_assets.catalog.accounting import WindowOutput
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.warehouse.answers import Answer, Reason
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from lake_assets.bucket import read, write
-from lake_assets.catalog.accounting import WindowOutput
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.catalog.windows import window_path
 from lake_assets.settings import Settings
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets.orchestration.dbt_client import ADDRESS
+from lake_assets.dbt.client import ADDRESS
+from lake_assets.home import Layout, socket_path
 from lake_assets.settings import PROJECT, Settings
-from lake_assets.stack.layout import Layout, socket_path
 from tests.buckets.doubles import DOUBLES, Bucket
 from tests.end_to_end.conftest import Lake
 from tests.stack.beside import make_beside

@@ -7,8 +7,8 @@ import pytest
 
 from lake_assets.bucket import check, read, remove, size, write
 from lake_assets.errors import SettingsError, Unavailable
+from lake_assets.object_stores import UnknownStore, store_of
 from lake_assets.settings import load_settings
-from lake_assets.stores import UnknownStore, store_of
 from tests.buckets.doubles import DOUBLES, s3
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lake_assets.catalog.accounting import PartitionCount, WindowOutput
+from lake_assets.catalog.window_results import PartitionCount, WindowOutput
 
 COUNT = PartitionCount("shop.orders", 3, 10, 7, 2, 1, 0, 0, 9)
 

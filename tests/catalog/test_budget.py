@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake_assets.catalog.accounting import PartitionCount, WindowOutput
 from lake_assets.catalog.budget import BUDGET, budget_outcome, over_budget
 from lake_assets.catalog.model import QuarantineBudget
+from lake_assets.catalog.window_results import PartitionCount, WindowOutput
 from tests.catalog.contract_text import changed, parse, problems
 
 ORDERS = parse()

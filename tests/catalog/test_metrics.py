@@ -14,7 +14,7 @@ from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.metric_parse import check_metrics_together, parse_metric
 from lake_assets.catalog.metric_schema import metric_schema
 from lake_assets.catalog.problems import ContractError
-from lake_assets.compile.agreement import differences, staging_rows
+from lake_assets.compile.metric_parity import differences, staging_rows
 from lake_assets.compile.metric_sink import Database, metric_sinks
 from lake_assets.compile.metric_tables import metric_statements
 from lake_assets.compile.metric_topics import metric_topics

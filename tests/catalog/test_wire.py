@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lake_assets.catalog.accounting import CheckOutcome, PartitionCount, WindowInput, WindowOutput
+from lake_assets.catalog.json_codec import from_json, to_json
 from lake_assets.catalog.model import Asset
-from lake_assets.catalog.wire import from_json, to_json
+from lake_assets.catalog.window_results import CheckOutcome, PartitionCount, WindowInput, WindowOutput
 from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 from tests.conform.records import ORDERS

@@ -10,8 +10,8 @@ from unittest import mock
 import duckdb
 import pytest
 
-from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowInput, WindowOutput
 from lake_assets.conform.duckdb import conform
 from lake_assets.conform.request import Request
 from lake_assets.errors import LakeError

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lake_assets.catalog.accounting import WindowOutput
 from lake_assets.catalog.model import Asset, Field, FieldType
+from lake_assets.catalog.window_results import WindowOutput
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -6,10 +6,10 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from lake_assets.catalog.accounting import PartitionCount, UnknownField
 from lake_assets.catalog.model import Check, Operator
+from lake_assets.catalog.window_results import PartitionCount, UnknownField
 from lake_assets.compile.conform import MOST_UNKNOWN
-from lake_assets.conform.settle import Settled, judge_checks, merged
+from lake_assets.conform.write_windows import Settled, judge_checks, merged
 from tests.conform.records import ORDERS
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets.catalog.accounting import WindowInput
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowInput
 from lake_assets.conform.engine import choose
 from lake_assets.settings import Spark
 from tests.conform.records import ORDERS

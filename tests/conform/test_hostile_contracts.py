@@ -11,10 +11,10 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lake_assets.catalog.accounting import WindowInput
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.parse import parse_contract
 from lake_assets.catalog.problems import ContractError
+from lake_assets.catalog.window_results import WindowInput
 from lake_assets.compile.dbt_sources import dbt_files, source_yaml
 from lake_assets.conform.duckdb import conform
 from tests.conform.records import NOON, Record, write_raw

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.model import Asset, Field, FieldType
+from lake_assets.catalog.window_results import WindowInput, WindowOutput
 from lake_assets.compile.ddl import QUARANTINE, create_table, staging_columns
 from lake_assets.compile.sql import identifier
 from lake_assets.conform.duckdb import conform
-from lake_assets.conform.kept import Kept, conform_kept, good_columns
+from lake_assets.conform.rebuild_without_raw import Kept, conform_kept, good_columns
 from lake_assets.errors import LakeError
 from tests.conform.conftest import rows_of
 from tests.conform.records import NOON, ORDERS, Record, write_raw

@@ -12,10 +12,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from lake_assets.catalog.accounting import WindowInput
 from lake_assets.catalog.model import Asset, Field, FieldType, Protection
+from lake_assets.catalog.window_results import WindowInput
 from lake_assets.conform.duckdb import conform
-from lake_assets.conform.kept import Kept, conform_kept
+from lake_assets.conform.rebuild_without_raw import Kept, conform_kept
 from lake_assets.conform.tokens import ensure_token_key, token_key
 from lake_assets.errors import LakeError, SettingsError
 from tests.conform.records import ORDERS, Conformed, Record, write_raw

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.model import Asset, Check, Field, FieldType
+from lake_assets.catalog.window_results import WindowInput, WindowOutput
 from lake_assets.conform.duckdb import conform
 from tests.conform.conftest import Engine, rows_of
 from tests.conform.records import NOON, ORDERS, Record, write_raw

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from lake_assets.catalog.accounting import UnknownField
+from lake_assets.catalog.window_results import UnknownField
 from tests.conform.conftest import Conform, on_both_engines
 from tests.conform.records import ORDERS, Record
 

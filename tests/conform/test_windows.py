@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lake_assets.catalog.accounting import WindowInput
 from lake_assets.catalog.model import Check
+from lake_assets.catalog.window_results import WindowInput
 from lake_assets.conform.duckdb import conform, conform_apart
 from lake_assets.conform.isolate import Patience
 from lake_assets.errors import LakeError

@@ -8,7 +8,7 @@ import psutil
 import psycopg
 import pytest
 
-from lake_assets.stack.layout import Layout
+from lake_assets.home import Layout
 from lake_assets.stack.passwords import read_passwords
 from tests.end_to_end.conftest import Lake
 from tests.stack.worker import ask

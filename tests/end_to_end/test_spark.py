@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lake_assets.catalog.accounting import WindowInput
+from lake_assets.catalog.window_results import WindowInput
 from lake_assets.conform.engine import Choice
 from lake_assets.landing.files import files, window_rows
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.orchestration.refresh import Made, refresh
-from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.operations.adapters import warehouse_for
+from lake_assets.operations.refresh import Made, refresh
 from lake_assets.project import read_files
 from lake_assets.settings import PROJECT
 from tests.end_to_end.conftest import Lake

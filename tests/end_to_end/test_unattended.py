@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from lake_assets.catalog.parse import parse_contract
+from lake_assets.home import Layout
 from lake_assets.landing.produce import produce_lines
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.supervisor import Supervisor
 from tests.end_to_end.conftest import Lake
 from tests.stack.conditions import COMMAND_SECONDS, PROMISED_SECONDS, wait_until

@@ -13,7 +13,7 @@ import psycopg
 from lake_assets.landing.files import files, window_rows
 from lake_assets.project import read_files
 from lake_assets.settings import Settings
-from lake_assets.warehouse.connection import connect
+from lake_assets.warehouse.local.connection import connect
 from tests.faults.traffic import SALES, TAPS, TOPICS, Event, Sent, event_of
 from tests.stream.counted import read_topic
 

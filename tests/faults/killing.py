@@ -19,8 +19,8 @@ from random import Random
 
 import psutil
 
+from lake_assets.home import Layout
 from lake_assets.stack.health import checks
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.supervisor import Supervisor
 from tests.end_to_end.conftest import Lake
 from tests.faults.traffic import START, sale, taps_contract

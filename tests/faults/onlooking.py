@@ -13,7 +13,7 @@ import psycopg
 
 from lake_assets.errors import LakeError
 from lake_assets.settings import Settings
-from lake_assets.warehouse.connection import connect
+from lake_assets.warehouse.local.connection import connect
 from tests.faults.exactness import Prefixes
 from tests.faults.traffic import PARTITIONS, SALES, TAPS
 

@@ -15,12 +15,12 @@ from typing import Any
 import psutil
 import psycopg
 
-import lake_assets.orchestration.refresh as refreshing
+import lake_assets.operations.refresh as refreshing
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.settings import PROJECT, load_settings
-from lake_assets.warehouse import ducklake
-from lake_assets.warehouse.ducklake import DuckLake
+from lake_assets.warehouse.local import ducklake
+from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.orchestration.visits import Visits
 from tests.stack.conditions import wait_until
 

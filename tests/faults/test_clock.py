@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 
-from lake_assets.conform import duckdb, kept
+from lake_assets.conform import duckdb
+from lake_assets.conform import rebuild_without_raw as kept
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.orchestration import retention
-from lake_assets.orchestration.retention import Plan, maintain, plan
-from lake_assets.warehouse.ducklake import DuckLake
+from lake_assets.operations import retention
+from lake_assets.operations.retention import Plan, maintain, plan
+from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.faults.reading import AFTER, BEFORE, reader, state
 from tests.orchestration.visits import Visits, visit
 

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.orchestration.cleaning import clean
+from lake_assets.operations.housekeeping import clean
 from tests.faults.reading import AFTER, BEFORE, reader, state
 from tests.faults.refreshing import POINTS, refresh_apart
 from tests.orchestration.visits import Visits, visit

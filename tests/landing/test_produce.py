@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from lake_assets.applied_files import applied_folder
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.parse import parse_contract
 from lake_assets.cli import main
@@ -21,7 +22,6 @@ from lake_assets.landing.broker import client_config
 from lake_assets.landing.produce import PRODUCER_CONFIG, ProduceError, ProduceReport, produce_lines
 from lake_assets.landing.topics import ensure_topics, offsets
 from lake_assets.settings import PROJECT, Settings
-from lake_assets.stack.applied_files import applied_folder
 from lake_assets.stack.lifecycle import restart, status
 from tests.landing.examples import example_asset
 from tests.stack.processes import freeze

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake_assets.catalog.accounting import PartitionCount
+from lake_assets.catalog.window_results import PartitionCount
 from lake_assets.ledger.audit import (
     AssetAudit,
     OffsetRange,

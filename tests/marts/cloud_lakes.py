@@ -12,14 +12,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from lake_assets.bucket import written
-from lake_assets.catalog.accounting import WindowOutput
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.catalog.windows import window_key
 from lake_assets.compile.ddl import create_table, staging_columns
-from lake_assets.orchestration.targets import mart_access_for, warehouse_for
+from lake_assets.operations.adapters import mart_access_for, warehouse_for
 from lake_assets.settings import Gcp, Settings
+from lake_assets.warehouse.gcp.permissions import PROJECTS
 from lake_assets.warehouse.marts import mart_schemas
-from lake_assets.warehouse.permissions_gcp import PROJECTS
 from tests.buckets.doubles import gs, s3
 from tests.marts.mart_lake import ROWS
 from tests.warehouse.athena_double import AthenaDouble

@@ -13,8 +13,8 @@ from lake_assets.catalog.model import Asset
 from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, Settings, load_settings
 from lake_assets.stack.lifecycle import down, up
+from lake_assets.warehouse.local.postgres_marts import PostgresMarts
 from lake_assets.warehouse.marts import mart_schemas, write_dbt_sources
-from lake_assets.warehouse.postgres_marts import PostgresMarts
 from tests.marts.mart_lake import Dbt, call_dbt, fill_staging
 from tests.stack.servers import starts_server
 

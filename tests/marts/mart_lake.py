@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.ddl import create_table, staging_columns
-from lake_assets.orchestration.manifest import dbt_executable
+from lake_assets.dbt.manifest import dbt_executable
 from lake_assets.settings import Settings
-from lake_assets.warehouse.connection import connect
+from lake_assets.warehouse.local.connection import connect
 
 LINEAGE = (
     "date_trunc('day', t) as _window, i % 4 as _kafka_partition, i as _offset, t as _event_at, "

@@ -8,8 +8,8 @@ import pytest
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.grants import MartNameError, mart_grants
 from lake_assets.settings import Settings
+from lake_assets.warehouse.local.postgres_marts import PostgresMarts
 from lake_assets.warehouse.marts import mart_schemas
-from lake_assets.warehouse.postgres_marts import PostgresMarts
 from tests.marts.mart_lake import Dbt
 
 FORBIDDEN = [

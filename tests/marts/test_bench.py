@@ -1,7 +1,7 @@
 """The bench of the marts runs, once each way, so that it does not rot."""
 
 from bench import dbt
-from lake_assets.orchestration.manifest import load_manifest
+from lake_assets.dbt.manifest import load_manifest
 from lake_assets.settings import Settings
 
 

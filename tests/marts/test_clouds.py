@@ -8,7 +8,7 @@ from pyarrow.fs import FileSelector
 
 from lake_assets.bucket import opened, write
 from lake_assets.catalog.model import Asset
-from lake_assets.orchestration.targets import erasure_for, warehouse_for
+from lake_assets.operations.adapters import erasure_for, warehouse_for
 from lake_assets.settings import Settings
 from tests.marts.cloud_lakes import CLOUDS, CloudLake, lake_in
 from tests.marts.mart_lake import call_dbt

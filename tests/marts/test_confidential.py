@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from lake_assets.catalog.model import Asset
-from lake_assets.orchestration.manifest import load_manifest
-from lake_assets.orchestration.mart_reads import refused_models
+from lake_assets.dbt.manifest import load_manifest
+from lake_assets.dbt.mart_reads import refused_models
 from lake_assets.orchestration.marts import mart_definitions
 from lake_assets.settings import Settings
 from tests.marts.mart_lake import call_dbt

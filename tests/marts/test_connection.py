@@ -8,7 +8,7 @@ import pytest
 
 from lake_assets.errors import Unavailable
 from lake_assets.settings import Settings
-from lake_assets.warehouse.connection import connect, link_extensions
+from lake_assets.warehouse.local.connection import connect, link_extensions
 
 
 def test_a_session_sees_staging_and_postgres_and_shows_times_in_utc(lake: Settings) -> None:

@@ -14,12 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lake_assets.orchestration import dbt_client, dbt_server
-from lake_assets.orchestration.manifest import dbt_executable
+from lake_assets.dbt import client as dbt_client
+from lake_assets.dbt import server as dbt_server
+from lake_assets.dbt.environment import dbt_state
+from lake_assets.dbt.manifest import dbt_executable
+from lake_assets.home import Layout
 from lake_assets.settings import Settings
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.supervisor import Supervisor
-from lake_assets.warehouse.dbt_environment import dbt_state
 from tests.marts.mart_lake import Dbt, call_dbt
 from tests.stack.conditions import wait_until
 
@@ -231,9 +232,9 @@ def test_a_server_that_ends_before_it_answers_is_no_server(lake: Settings, tmp_p
 
 def test_the_client_imports_next_to_nothing() -> None:
     """Each module that it imports is waited for in every build of a mart."""
-    code = "import sys, lake_assets.orchestration.dbt_client; print([m for m in sys.modules if 'lake_assets' in m])"
+    code = "import sys, lake_assets.dbt.client; print([m for m in sys.modules if 'lake_assets' in m])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    own = ["lake_assets", "lake_assets.orchestration", "lake_assets.orchestration.dbt_client"]
+    own = ["lake_assets", "lake_assets.orchestration", "lake_assets.dbt.client"]
     assert done.stdout.strip() == str(own)
 
 

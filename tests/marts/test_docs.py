@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from lake_assets.settings import PROJECT, Settings
+from lake_assets.warehouse.local.postgres_marts import PostgresMarts
 from lake_assets.warehouse.marts import mart_schemas
-from lake_assets.warehouse.postgres_marts import PostgresMarts
 from tests.marts.mart_lake import Dbt
 
 FILE = re.compile(r"^```(?:sql|yaml)\n(?:--|#) (models/\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -15,13 +15,13 @@ import psycopg
 import pytest
 
 from lake_assets.catalog.model import Asset
-from lake_assets.orchestration.build import mart_graph
-from lake_assets.orchestration.manifest import load_manifest, locked, project_problem
+from lake_assets.dbt.environment import dbt_state, manifest_path
+from lake_assets.dbt.manifest import load_manifest, locked, project_problem
+from lake_assets.orchestration.definitions import mart_graph
+from lake_assets.orchestration.in_process import stale_marts
 from lake_assets.orchestration.marts import ROUNDS, Marts, ResidentDbt, mart_definitions
-from lake_assets.orchestration.once import stale_marts
 from lake_assets.settings import Settings, load_settings
-from lake_assets.warehouse.connection import connect
-from lake_assets.warehouse.dbt_environment import dbt_state, manifest_path
+from lake_assets.warehouse.local.connection import connect
 from tests.marts.mart_lake import fill_staging
 from tests.stack.conditions import wait_until
 
@@ -259,7 +259,7 @@ print("loaded", loaded, "built", result.success, "dbt" in sys.modules)
 
 
 def test_dagster_dbt_still_takes_a_dbt_that_was_imported_before(built: Settings) -> None:
-    code = "import dbt.version, dbt.adapters.base, lake_assets.orchestration.dbt_light, sys; print(sys.modules['dbt'])"
+    code = "import dbt.version, dbt.adapters.base, lake_assets.dbt.dagster_dbt_import, sys; print(sys.modules['dbt'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "module 'dbt'" in done.stdout

@@ -7,8 +7,8 @@ import duckdb
 import psycopg
 import pytest
 
+from lake_assets.dbt.environment import dbt_state
 from lake_assets.settings import Settings
-from lake_assets.warehouse.dbt_environment import dbt_state
 from tests.marts.mart_lake import Dbt, call_dbt
 
 DRAFT = """

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import sqlglot
 
-from lake_assets.orchestration.manifest import load_manifest
+from lake_assets.dbt.manifest import load_manifest
 from lake_assets.settings import PROJECT, Settings
-from lake_assets.warehouse.connection import connect
+from lake_assets.warehouse.local.connection import connect
 from lake_assets.warehouse.marts import mart_schemas
 from tests.marts.mart_lake import call_dbt
 

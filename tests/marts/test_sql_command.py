@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from lake_assets.cli.sql import command
 from lake_assets.errors import LakeError
 from lake_assets.settings import Settings
-from lake_assets.warehouse.ducklake import DuckLake
-from lake_assets.warehouse.query import ask_as_analyst
+from lake_assets.warehouse.local.ducklake import DuckLake
+from lake_assets.warehouse.local.query import ask_as_analyst
 
 
 def test_the_engineer_sees_staging_and_marts_with_and_without_their_databases_name(built: Settings) -> None:

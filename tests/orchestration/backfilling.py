@@ -4,7 +4,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from lake_assets.orchestration.backfill import Backfilled, Make, Undo, backfill, undo
+from lake_assets.operations.backfill import Backfilled, Make, Undo, backfill, undo
 from lake_assets.settings import Settings
 from tests.orchestration.visits import Visits, make_visits, visit
 

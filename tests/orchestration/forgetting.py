@@ -15,10 +15,10 @@ from lake_assets.ledger.audit import WindowAudit, audit_windows
 from lake_assets.ledger.forgotten import Receipt, forgotten
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.ledger.removals import removed
-from lake_assets.orchestration import forget as module
-from lake_assets.orchestration.forget import Plan, forget, plan, wanted_fields
-from lake_assets.orchestration.retention import settle_removals
-from lake_assets.orchestration.targets import erasure_for
+from lake_assets.operations import erasure as module
+from lake_assets.operations.adapters import erasure_for
+from lake_assets.operations.erasure import Plan, forget, plan, wanted_fields
+from lake_assets.operations.retention import settle_removals
 from lake_assets.settings import Settings
 from tests.orchestration.visits import State, Visits, make_visits, visit
 

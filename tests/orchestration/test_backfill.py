@@ -10,10 +10,10 @@ import pytest
 
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger, Pending
-from lake_assets.orchestration import backfill as backfilling
-from lake_assets.orchestration.backfill import Backfilled, Undo, plan, plan_undo
+from lake_assets.operations import backfill as backfilling
+from lake_assets.operations.backfill import Backfilled, Undo, plan, plan_undo
 from lake_assets.settings import Settings
-from lake_assets.warehouse.ducklake import DuckLake
+from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.orchestration.backfilling import (
     FIRST,
     LAST,

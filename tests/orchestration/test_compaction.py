@@ -15,23 +15,23 @@ from pyiceberg.table import Table
 from lake_assets.cli.maintain import command
 from lake_assets.errors import LakeError
 from lake_assets.landing import compaction as writing
-from lake_assets.landing import replacing
+from lake_assets.landing import replace_files as replacing
 from lake_assets.landing.changes import WindowChange, changes
 from lake_assets.landing.compaction import MIN_FILES
 from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removals import leftover_files
-from lake_assets.orchestration import forget as forgetting
-from lake_assets.orchestration import retention
-from lake_assets.orchestration.compaction import compact_closed
-from lake_assets.orchestration.forget import forget, wanted_fields
-from lake_assets.orchestration.forget import plan as plan_to_forget
-from lake_assets.orchestration.leftovers import leftovers_asset
-from lake_assets.orchestration.refresh import observe
-from lake_assets.orchestration.retention import expire, maintain, plan
+from lake_assets.operations import erasure as forgetting
+from lake_assets.operations import retention
+from lake_assets.operations.compaction import compact_closed
+from lake_assets.operations.erasure import forget, wanted_fields
+from lake_assets.operations.erasure import plan as plan_to_forget
+from lake_assets.operations.refresh import observe
+from lake_assets.operations.retention import expire, maintain, plan
+from lake_assets.orchestration.housekeeping import leftovers_asset
 from lake_assets.settings import Settings
-from lake_assets.warehouse.ducklake import DuckLake
+from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.orchestration.visits import Visits, make_visits, visit
 
 # The first of February has many files, the second too few.
@@ -232,7 +232,7 @@ def test_windows_are_done_in_goes_that_do_not_take_long(visits: Visits, monkeypa
     for number in range(MIN_FILES):
         visits.land(visit(200 + number, 3), visit(300 + number, 4))
     visits.refresh()
-    monkeypatch.setattr("lake_assets.orchestration.compaction._BATCH", writing.Files(2 * MIN_FILES, 1 << 30))
+    monkeypatch.setattr("lake_assets.operations.compaction._BATCH", writing.Files(2 * MIN_FILES, 1 << 30))
     three, four = "2026-02-03", "2026-02-04"
     assert compacted(visits) == [((MANY, three), 2 * MIN_FILES, 2), ((four,), MIN_FILES, 1)]
     assert visits.in_balance()

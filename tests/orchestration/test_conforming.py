@@ -8,15 +8,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from lake_assets.catalog.accounting import WindowOutput
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Landed, Ledger
+from lake_assets.operations.refresh import observe
 from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, staging_key
-from lake_assets.orchestration.refresh import observe
 from lake_assets.settings import Settings
-from lake_assets.warehouse.ducklake import DuckLake
+from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.orchestration.visits import Visits, make_visits, visit
 
 DAYS = ("2026-02-01", "2026-02-02")

@@ -7,19 +7,19 @@ import dagster as dg
 import pytest
 
 import lake_assets.conform.duckdb as conforming
-import lake_assets.orchestration.refresh as refreshing
-from lake_assets.catalog.accounting import WindowOutput
+import lake_assets.operations.refresh as refreshing
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.errors import LakeError
 from lake_assets.landing.files import files
 from lake_assets.ledger.failures import known_failures, try_now
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.retries import ALL, Failure, Lane
+from lake_assets.operations.refresh import Refresh, observe, refresh, windows_of_lane
 from lake_assets.orchestration.assets import EVERY_WINDOW_MADE, QUEUED_ONLY, conforming_definition
-from lake_assets.orchestration.refresh import Refresh, observe, refresh, windows_of_lane
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
 from lake_assets.settings import Settings
-from lake_assets.warehouse.ducklake import DuckLake
+from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.orchestration.visits import Visits, make_visits, visit
 
 DAYS = [f"2026-02-{day:02d}" for day in range(1, 13)]

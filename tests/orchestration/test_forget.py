@@ -14,18 +14,18 @@ from lake_assets.cli.forget import command
 from lake_assets.cli.why import command as why
 from lake_assets.conform.tokens import make_token_key
 from lake_assets.errors import LakeError
-from lake_assets.landing import replacing
+from lake_assets.landing import replace_files as replacing
 from lake_assets.landing.files import window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.ledger.forgotten import receipts
-from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger, Pending
-from lake_assets.orchestration import forget as module
-from lake_assets.orchestration.backfill import Undo, backfill, undo
-from lake_assets.orchestration.backlog import backlog
-from lake_assets.orchestration.forget import begun, forget, out_of_reach
+from lake_assets.ledger.settled_offsets import known_offsets
+from lake_assets.operations import erasure as module
+from lake_assets.operations.backfill import Undo, backfill, undo
+from lake_assets.operations.backlog import backlog
+from lake_assets.operations.erasure import begun, forget, out_of_reach
 from lake_assets.settings import Settings
-from lake_assets.warehouse.connection import connect
+from lake_assets.warehouse.local.connection import connect
 from tests.orchestration.forgetting import (
     STEPS,
     audited,

@@ -7,10 +7,10 @@ import dagster as dg
 import psycopg
 import pytest
 
-from lake_assets.orchestration import history
-from lake_assets.orchestration.history import KEPT, remove_history
+from lake_assets.home import Layout
+from lake_assets.operations import dagster_history as history
+from lake_assets.operations.dagster_history import KEPT, remove_history
 from lake_assets.settings import Settings
-from lake_assets.stack.layout import Layout
 
 LATER = KEPT + timedelta(days=1)
 DAYS = dg.DailyPartitionsDefinition("2026-02-01", end_date="2026-02-04")

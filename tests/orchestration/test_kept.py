@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from lake_assets.catalog.model import Asset, Retention
-from lake_assets.orchestration.retention import raw_kept
+from lake_assets.operations.retention import raw_kept
 from tests.conform.records import ORDERS
 
 

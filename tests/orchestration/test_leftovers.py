@@ -9,10 +9,10 @@ import pytest
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.errors import LakeError
 from lake_assets.landing.raw_catalog import raw_catalog
-from lake_assets.orchestration import cleaning
-from lake_assets.orchestration.build import build_definitions
-from lake_assets.orchestration.cleaning import KEPT, clean
-from lake_assets.orchestration.once import graph_of_marts
+from lake_assets.operations import housekeeping as cleaning
+from lake_assets.operations.housekeeping import KEPT, clean
+from lake_assets.orchestration.definitions import build_definitions
+from lake_assets.orchestration.in_process import graph_of_marts
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
 from tests.orchestration.visits import Visits, make_visits, visit

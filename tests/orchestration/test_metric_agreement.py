@@ -16,14 +16,14 @@ from psycopg import sql
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.metric_parse import parse_metric
 from lake_assets.compile.metric_tables import LATE_KEYS, late_table, shard_keys, shards_table
-from lake_assets.orchestration.agreement import Agreement, agreement
+from lake_assets.operations.metric_parity import Agreement, agreement
 from lake_assets.orchestration.keys import metric_key
 from lake_assets.orchestration.metrics import AGREES, agreement_check, metrics_sensor
 from lake_assets.settings import Settings
 from lake_assets.warehouse.metric_tables import ensure_metric_tables
 from stream_app.events import events_of
-from stream_app.judge import Judge
 from stream_app.state import PartitionState, late_as_json, rows_as_json
+from stream_app.validate import Judge
 from tests.orchestration.visits import Visits, make_visits, visit
 
 METRIC = """\

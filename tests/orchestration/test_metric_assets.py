@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from lake_assets.orchestration.build import build_definitions
+from lake_assets.orchestration.definitions import build_definitions
 from lake_assets.orchestration.keys import metric_key, topic_key
 from lake_assets.orchestration.metrics import AGREES, INTERVAL_SECONDS
 from lake_assets.project import read_files

@@ -19,20 +19,22 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
-from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.metric import Group, Measure, Metric
 from lake_assets.catalog.metric_parse import SERVING_COLUMNS
 from lake_assets.catalog.model import Asset, Field, FieldType
 from lake_assets.catalog.names import RESERVED, SYSTEM_COLUMNS, field_name, name_problem
-from lake_assets.compile import agreement, bigquery, conform, ddl, forget, glue, judge, kept, metric_tables, reasons
+from lake_assets.catalog.window_results import WindowInput, WindowOutput
+from lake_assets.compile import bigquery, conform, ddl, forget, glue, judge, metric_tables, reasons
+from lake_assets.compile import metric_parity as agreement
+from lake_assets.compile import rebuild_without_raw as kept
 from lake_assets.compile.dbt_sources import staging_sql
 from lake_assets.compile.spark import good_schema, judged_schema, spread_sql
 from lake_assets.conform.duckdb import conform as conform_windows
-from lake_assets.conform.kept import QUARANTINE_COLUMNS, Kept, conform_kept, good_columns
-from lake_assets.orchestration.targets import erasure_for, warehouse_for
+from lake_assets.conform.rebuild_without_raw import QUARANTINE_COLUMNS, Kept, conform_kept, good_columns
+from lake_assets.operations.adapters import erasure_for, warehouse_for
 from lake_assets.settings import Settings
-from stream_app.judge import Judge
-from stream_app.judge import _query as stream_query  # pyright: ignore[reportPrivateUsage]
+from stream_app.validate import Judge
+from stream_app.validate import _query as stream_query  # pyright: ignore[reportPrivateUsage]
 from tests.conform.records import Record, write_raw
 
 DAY = datetime(2026, 2, 1, tzinfo=UTC)

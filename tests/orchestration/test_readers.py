@@ -10,8 +10,8 @@ from lake_assets.catalog.metric import Filter, Group, Measure, Metric
 from lake_assets.catalog.model import FieldType
 from lake_assets.catalog.parse import parse_contract
 from lake_assets.catalog.texts import Catalog
-from lake_assets.orchestration.apply import BreakingChange, contract_changes
-from lake_assets.orchestration.readers import readers
+from lake_assets.operations.apply import BreakingChange, contract_changes
+from lake_assets.operations.downstream import readers
 from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 from tests.conform.records import ORDERS

@@ -14,8 +14,8 @@ from lake_assets.catalog.parse import parse_contract
 from lake_assets.cli.new import command as new
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.why import verdict
-from lake_assets.orchestration.evolve import propose
-from lake_assets.orchestration.replay import Replayed, replay, select
+from lake_assets.operations.propose_fields import propose
+from lake_assets.operations.replay import Replayed, replay, select
 from lake_assets.settings import Settings
 from tests.orchestration.visits import Visits, make_visits, visit
 

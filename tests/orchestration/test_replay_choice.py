@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_assets.errors import LakeError
-from lake_assets.orchestration.replay import Broken, matching, summary
+from lake_assets.operations.replay import Broken, matching, summary
 from tests.conform.records import ORDERS
 
 Error = tuple[str, str | None, str | None]

@@ -13,14 +13,14 @@ from lake_assets.errors import LakeError
 from lake_assets.landing.files import window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.ledger.audit import WindowAudit, audit_windows
-from lake_assets.ledger.known_offsets import known_offsets
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removals import Removed, removed
+from lake_assets.ledger.settled_offsets import known_offsets
 from lake_assets.ledger.why import verdict
-from lake_assets.orchestration import retention
-from lake_assets.orchestration.retention import Plan, expire, maintain, plan, settle_removals
+from lake_assets.operations import retention
+from lake_assets.operations.retention import Plan, expire, maintain, plan, settle_removals
 from lake_assets.settings import Settings
-from lake_assets.warehouse.ducklake import DuckLake
+from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.orchestration.visits import Visits, make_visits, visit
 
 # On the twentieth the windows of the first and of the second are older than ten days, that of the fifteenth is not.
@@ -261,7 +261,7 @@ def test_a_process_that_dies_while_removing_files_leaves_none_behind(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("lake_assets.landing.removal.remove", die)
+        patch.setattr("lake_assets.landing.expire.remove", die)
         with pytest.raises(Killed):
             confirm(visits)
     assert len(raw_files(visits)) == 3

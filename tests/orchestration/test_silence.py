@@ -12,15 +12,15 @@ from confluent_kafka import Producer
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.parse import parse_contract
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.orchestration.backlog import backlog
-from lake_assets.orchestration.build import build_definitions
+from lake_assets.operations.arrivals import missed, silences
+from lake_assets.operations.backlog import backlog
+from lake_assets.orchestration.arrival_checks import FREQUENCY, ROSTER, silence_checks, silence_sensor
+from lake_assets.orchestration.definitions import build_definitions
 from lake_assets.orchestration.keys import staging_key, topic_key
-from lake_assets.orchestration.silence import missed, silences
-from lake_assets.orchestration.silence_checks import FREQUENCY, ROSTER, silence_checks, silence_sensor
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
-from lake_assets.warehouse.connection import connect
-from lake_assets.warehouse.ducklake import DuckLake
+from lake_assets.warehouse.local.connection import connect
+from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.landing.landed import apply, wait_for_rows
 
 CONTRACT = """\

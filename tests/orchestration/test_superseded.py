@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets.catalog.accounting import WindowOutput
-from lake_assets.catalog.wire import from_json
+from lake_assets.catalog.json_codec import from_json
+from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.orchestration.cleaning import Cleaned, clean
-from lake_assets.orchestration.retention import maintain, plan
+from lake_assets.operations.housekeeping import Cleaned, clean
+from lake_assets.operations.retention import maintain, plan
 from lake_assets.settings import Settings
-from lake_assets.warehouse.connection import connect
+from lake_assets.warehouse.local.connection import connect
 from tests.orchestration.backfilling import bring_back, loaded, run
 from tests.orchestration.visits import Visits, made_often, visit
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from lake_assets.orchestration.cleaning import clean
+from lake_assets.operations.housekeeping import clean
 from lake_assets.settings import Settings
 from tests.orchestration.visits import made_often, visit
 

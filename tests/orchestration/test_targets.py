@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from lake_assets.orchestration.build import build_definitions
+from lake_assets.orchestration.definitions import build_definitions
 from lake_assets.project import read_files
 from lake_assets.settings import TARGETS, SettingsError, load_settings
 

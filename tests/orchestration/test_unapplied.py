@@ -9,20 +9,20 @@ from pathlib import Path, PurePath
 import dagster as dg
 import pytest
 
+from lake_assets.applied_files import applied_folder, write_applied
 from lake_assets.catalog.texts import Catalog, read_texts
-from lake_assets.orchestration.build import build_definitions
+from lake_assets.home import Layout
+from lake_assets.operations.unapplied import edited, unapplied
+from lake_assets.orchestration.definitions import build_definitions
 from lake_assets.orchestration.keys import staging_key
-from lake_assets.orchestration.unapplied import edited, unapplied
 from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, Settings, load_settings
-from lake_assets.stack.applied_files import applied_folder, write_applied
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.stream import stream_parts, stream_programs
 
 # What writes or applies contracts, and what is deployed with a catalog of its own.
 READERS = {
-    "lake_assets.cli.new", "lake_assets.cli.plan", "lake_assets.definitions", "lake_assets.orchestration.apply",
-    "lake_assets.orchestration.load_function", "lake_assets.orchestration.unapplied", "lake_assets.stack.applied_files",
+    "lake_assets.cli.new", "lake_assets.cli.plan", "lake_assets.definitions", "lake_assets.operations.apply",
+    "lake_assets.warehouse.gcp.load_function", "lake_assets.operations.unapplied", "lake_assets.applied_files",
     "lake_assets.stack.container", "lake_assets.stack.starting", "stream_app.__main__",
 }  # fmt: skip
 

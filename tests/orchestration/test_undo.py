@@ -8,8 +8,8 @@ from lake_assets.bucket import copy, remove
 from lake_assets.errors import LakeError
 from lake_assets.ledger.backfills import made
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.orchestration import backfill as backfilling
-from lake_assets.orchestration.backfill import Undo, plan_undo
+from lake_assets.operations import backfill as backfilling
+from lake_assets.operations.backfill import Undo, plan_undo
 from lake_assets.settings import Settings
 from tests.orchestration.backfilling import bring_back, judge_strictly, run, shown, with_three_windows
 from tests.orchestration.visits import Visits, visit

@@ -14,16 +14,16 @@ from lake_assets.landing.files import window_rows
 from lake_assets.ledger.audit import audit_windows
 from lake_assets.ledger.ledger import Landed, Ledger, Pending
 from lake_assets.ledger.removals import removed
-from lake_assets.orchestration.build import build_definitions
-from lake_assets.orchestration.forget import forget, wanted_fields
-from lake_assets.orchestration.forget import plan as forget_plan
+from lake_assets.operations.erasure import forget, wanted_fields
+from lake_assets.operations.erasure import plan as forget_plan
+from lake_assets.operations.retention import Plan, maintain, plan
+from lake_assets.orchestration.arrival_checks import evaluations
+from lake_assets.orchestration.definitions import build_definitions
 from lake_assets.orchestration.keys import raw_key, staging_key
-from lake_assets.orchestration.retention import Plan, maintain, plan
 from lake_assets.orchestration.sensors import raw_events
-from lake_assets.orchestration.silence_checks import evaluations
 from lake_assets.project import read_files
 from lake_assets.settings import Settings
-from lake_assets.warehouse.ducklake import DuckLake
+from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.orchestration.visits import Visits, make_visits, visit
 
 NOW = datetime(2026, 2, 20, tzinfo=UTC)

@@ -10,17 +10,17 @@ import dagster as dg
 import pytest
 from dagster import DagsterEventType
 
+from lake_assets.home import Layout
 from lake_assets.landing.files import files
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.operations.refresh import observe
+from lake_assets.operations.retention import maintain, plan
 from lake_assets.orchestration.assets import EVERY_WINDOW_MADE, conforming_definition, landing_definitions
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key
 from lake_assets.orchestration.partitions import add_windows, window_partitions
-from lake_assets.orchestration.refresh import observe
-from lake_assets.orchestration.retention import maintain, plan
 from lake_assets.orchestration.sensors import Graph, raw_events, request_for
 from lake_assets.settings import Settings
-from lake_assets.stack.layout import Layout
-from lake_assets.warehouse.ducklake import DuckLake
+from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.orchestration.visits import Visits, make_visits
 
 YEARS = tuple(range(1971, 2027, 5))

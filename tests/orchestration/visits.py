@@ -24,12 +24,12 @@ from lake_assets.landing.files import plain_path, window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.ledger.ledger import Ledger, Pending
-from lake_assets.orchestration.refresh import Refresh, observe, queued_windows, refresh
-from lake_assets.orchestration.replay import Replayed, replay, select
-from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.operations.adapters import warehouse_for
+from lake_assets.operations.refresh import Refresh, observe, queued_windows, refresh
+from lake_assets.operations.replay import Replayed, replay, select
 from lake_assets.settings import Settings
-from lake_assets.warehouse.connection import connect
-from lake_assets.warehouse.ducklake import DuckLake
+from lake_assets.warehouse.local.connection import connect
+from lake_assets.warehouse.local.ducklake import DuckLake
 from lake_assets.warehouse.protocol import Table, Warehouse
 from tests.conform.records import Record, write_raw
 from tests.landing.landed import read_raw

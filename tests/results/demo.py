@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from lake_assets.home import Layout
 from lake_assets.settings import PROJECT
-from lake_assets.stack.layout import Layout
 
 TABLES = ("funnel_data_mart.funnel, by origin", "sales_data_mart.sales, by region", "Quarantine: lake quarantine")
 ASSETS = ("leads", "contracts", "sales")

@@ -10,7 +10,7 @@ import pytest
 
 from lake_assets.conform.runner import Orphan
 from lake_assets.errors import LakeError
-from lake_assets.orchestration import reaper
+from lake_assets.orchestration import spark_orphans as reaper
 from lake_assets.settings import Settings
 from tests.runners.doubles.machine import Machine
 from tests.runners.places import Place, job, open_place

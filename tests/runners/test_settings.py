@@ -7,8 +7,8 @@ import pytest
 
 from lake_assets.conform.runners.code import Code
 from lake_assets.errors import LakeError, SettingsError
-from lake_assets.orchestration.build import build_definitions
-from lake_assets.orchestration.targets import runner_for
+from lake_assets.operations.adapters import runner_for
+from lake_assets.orchestration.definitions import build_definitions
 from lake_assets.project import read_files
 from lake_assets.settings import Runner, Settings, load_settings
 from tests.runners.places import environment

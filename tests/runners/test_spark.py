@@ -10,8 +10,8 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
-from lake_assets.catalog.accounting import WindowInput
-from lake_assets.orchestration.spark import SparkAnswer, conform_on_spark, spark_details
+from lake_assets.catalog.window_results import WindowInput
+from lake_assets.orchestration.spark_pipes import SparkAnswer, conform_on_spark, spark_details
 from lake_assets.settings import Settings
 from tests.conform.records import ORDERS, Record, write_raw
 from tests.runners.doubles.machine import Machine

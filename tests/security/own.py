@@ -22,7 +22,8 @@ from confluent_kafka.admin import (  # pyright: ignore[reportPrivateImportUsage]
     UserScramCredentialUpsertion,
 )
 
-from lake_assets.access import java_properties
+from lake_assets.home import Layout
+from lake_assets.kafka_security import java_properties
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.addresses import choose_ports, write_addresses
 from lake_assets.stack.connect import connect_program, prepare_connect
@@ -30,7 +31,6 @@ from lake_assets.stack.health import check_connect
 from lake_assets.stack.jars import jars_folder
 from lake_assets.stack.java import find_java
 from lake_assets.stack.kafka import kafka_program, prepare_kafka
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.passwords import keep_passwords, write_private
 from lake_assets.stack.postgres import postgres_program, prepare_postgres
 from lake_assets.stack.programs import Program

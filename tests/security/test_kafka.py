@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, KafkaError
 
-from lake_assets.access import KafkaAccess, Mechanism, TokenEndpoint
 from lake_assets.compile.topic import topic_name, topic_spec
 from lake_assets.errors import LakeError, SettingsError, Unavailable
+from lake_assets.kafka_security import KafkaAccess, Mechanism, TokenEndpoint
 from lake_assets.landing.broker import client_config
 from lake_assets.landing.produce import produce_lines
 from lake_assets.landing.records import record_offsets
@@ -19,7 +19,7 @@ from lake_assets.landing.topics import compare_topics, ensure_topics, offsets
 from lake_assets.settings import Settings
 from lake_assets.stack.health import check_kafka
 from lake_assets.stack.passwords import write_private
-from stream_app.group import group_settings
+from stream_app.group_protocol import group_settings
 from tests.landing.examples import example_asset
 from tests.security.own import CLIENT, KAFKA_PASSWORD, Own
 from tests.security.token_server import AUDIENCE, SCOPE

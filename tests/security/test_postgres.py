@@ -12,9 +12,9 @@ from lake_assets.landing.raw_catalog import pointers, raw_catalog
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.settings import Settings
 from lake_assets.stack.health import check_postgres
-from lake_assets.warehouse.connection import connect
+from lake_assets.warehouse.local.connection import connect
+from lake_assets.warehouse.local.query import ask_as_analyst
 from lake_assets.warehouse.metric_tables import applied_definitions
-from lake_assets.warehouse.query import ask_as_analyst
 from tests.security.own import Own
 
 

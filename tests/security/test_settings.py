@@ -5,7 +5,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from lake_assets.access import (
+from lake_assets.compile.connector import domain_connector
+from lake_assets.errors import SettingsError, Unavailable
+from lake_assets.kafka_security import (
     KafkaAccess,
     Mechanism,
     java_options,
@@ -14,8 +16,6 @@ from lake_assets.access import (
     read_certificate,
     read_password,
 )
-from lake_assets.compile.connector import domain_connector
-from lake_assets.errors import SettingsError, Unavailable
 from lake_assets.landing.broker import broker_options
 from lake_assets.landing.connect import rest_access
 from lake_assets.landing.raw_catalog import sink_catalog

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from dagster_pipes import encode_param
 
-from lake_assets.catalog.accounting import WindowInput
-from lake_assets.catalog.wire import from_json, to_json
+from lake_assets.catalog.json_codec import from_json, to_json
+from lake_assets.catalog.window_results import WindowInput
 from lake_assets.conform.request import Answer, Request
 from lake_assets.settings import PROJECT
 from lake_assets.stack.setup import find_uv

@@ -16,11 +16,11 @@ import pytest
 
 from bench.sales import RAW
 from lake_assets.bucket import read, write
-from lake_assets.catalog.accounting import WindowInput
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowInput
 from lake_assets.conform.runner import JobFailed, JobStatus, SparkJob, fresh_name, run_to_end
 from lake_assets.conform.runners.local import Local
-from lake_assets.orchestration.spark import SparkAnswer, conform_on_spark
+from lake_assets.orchestration.spark_pipes import SparkAnswer, conform_on_spark
 from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, Settings, load_settings
 from tests.buckets.doubles import s3

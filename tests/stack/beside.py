@@ -5,9 +5,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from lake_assets.home import Layout
 from lake_assets.settings import Settings
 from lake_assets.stack.dagster import prepare_dagster
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.roles import bootstrap
 
 

@@ -10,6 +10,7 @@ from threading import Barrier, BrokenBarrierError
 
 import pytest
 
+from lake_assets.home import Layout
 from lake_assets.stack import archive_making, class_archives
 from lake_assets.stack.archive_making import make_archives
 from lake_assets.stack.class_archives import SERVERS, archive_folder, archive_options
@@ -17,7 +18,6 @@ from lake_assets.stack.connect import connect_program
 from lake_assets.stack.jars import jars_folder
 from lake_assets.stack.java import find_java, java_version
 from lake_assets.stack.kafka import kafka_program
-from lake_assets.stack.layout import Layout
 
 
 @pytest.fixture(scope="module")

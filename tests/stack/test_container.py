@@ -14,9 +14,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from lake_assets.errors import LakeError, SettingsError
+from lake_assets.home import Layout
 from lake_assets.settings import load_settings
 from lake_assets.stack.container import PORTS, main, make_home, make_passwords, programs_of
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.passwords import read_passwords
 from tests.security.certificates import Authority
 from tests.stack.conditions import wait_until

@@ -6,9 +6,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from lake_assets.home import Layout
 from lake_assets.settings import Settings
 from lake_assets.stack.container import make_home, make_passwords, make_roles
-from lake_assets.stack.layout import Layout
 
 
 def test_roles_can_be_made_again_and_metabase_opens_its_own_database_only(

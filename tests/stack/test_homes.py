@@ -15,9 +15,9 @@ import psycopg
 import pytest
 
 from lake_assets.errors import LakeError
+from lake_assets.home import Layout
 from lake_assets.settings import load_settings
 from lake_assets.stack.addresses import PortTaken, choose_ports, is_free
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.lifecycle import PartStatus, down, status, up
 from lake_assets.stack.postgres import postgres_program, prepare_postgres
 from lake_assets.stack.roles import RolesError

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from lake_assets.home import SOCKET_PATH_LIMIT, Layout, LayoutError, socket_path
 from lake_assets.stack.addresses import INTERNAL, PUBLISHED, PortTaken, choose_ports, read_addresses, write_addresses
-from lake_assets.stack.layout import SOCKET_PATH_LIMIT, Layout, LayoutError, socket_path
 from lake_assets.stack.logs import MENDED_AFTER, last_error, last_error_now
 from lake_assets.stack.passwords import ROLES, keep_passwords, read_passwords
 from lake_assets.stack.programs import Program, render_config

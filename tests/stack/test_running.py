@@ -10,8 +10,8 @@ import psutil
 import psycopg
 import pytest
 
+from lake_assets.home import Layout
 from lake_assets.settings import Role, Settings
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.lifecycle import PartStatus, status, up
 from lake_assets.stack.passwords import read_passwords
 from lake_assets.stack.supervisor import owned_processes

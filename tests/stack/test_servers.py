@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets.stack.layout import Layout
+from lake_assets.home import Layout
 from lake_assets.stack.supervisor import Supervisor
 from tests.stack.servers import starts_server
 

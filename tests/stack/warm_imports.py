@@ -10,7 +10,7 @@ import psutil
 import lake_assets
 
 # They do things when they are imported, or import what only dbt needs.
-NOT_IMPORTED = ("lake_assets.definitions", "lake_assets.warehouse.dbt_plugin", "lake_assets.cli.reference")
+NOT_IMPORTED = ("lake_assets.definitions", "lake_assets.dbt.plugin", "lake_assets.cli.reference")
 
 # By commands, when they need them.
 LATE = (

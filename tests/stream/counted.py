@@ -19,7 +19,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.compile.topic import topic_spec
 from lake_assets.errors import LakeError
 from lake_assets.landing.topics import ensure_topics, offsets
-from lake_assets.orchestration.apply_metrics import apply_metrics
+from lake_assets.operations.apply_metrics import apply_metrics
 from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, Settings

@@ -11,12 +11,12 @@ from confluent_kafka import Consumer
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
+from lake_assets.home import Layout
 from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.settings import Settings
 from lake_assets.stack.health import check_connect, check_kafka, check_postgres
-from lake_assets.stack.layout import Layout
 from lake_assets.stack.supervisor import Supervisor
-from stream_app.group import group_settings
+from stream_app.group_protocol import group_settings
 from tests.stack.conditions import wait_until
 
 # Longer than an instance's session, and than the broker keeps a transaction open without its producer.

@@ -1,7 +1,7 @@
 """Instances share the partitions by the protocol that the broker has."""
 
 from lake_assets.settings import Settings
-from stream_app.group import group_settings
+from stream_app.group_protocol import group_settings
 
 
 def test_a_broker_with_its_own_protocol_is_asked_for_it(stack: Settings) -> None:

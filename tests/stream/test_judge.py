@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_app.events import short_key
-from stream_app.judge import Judge, Judged
+from stream_app.validate import Judge, Judged
 from tests.stream.examples import CONTRACT, METRIC, metric, orders
 
 ASSET = orders()

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from lake_assets.catalog.metric import Metric
+from stream_app.checkpoint import Position, fingerprint_of, read_position
 from stream_app.errors import Refusal
-from stream_app.position import Position, fingerprint_of, read_position
 from tests.stream.examples import metric, orders
 
 METRIC = metric(orders())

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from stream_app import restore as restoring
-from stream_app.position import Position, fingerprint_of
+from stream_app.checkpoint import Position, fingerprint_of
 from stream_app.restore import restore
 from stream_app.state import PartitionState
 from tests.stack.conditions import wait_until

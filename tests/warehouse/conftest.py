@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowInput, WindowOutput
 from lake_assets.catalog.windows import window_start
 from lake_assets.conform.duckdb import conform
 from lake_assets.settings import Settings, load_settings
-from lake_assets.warehouse.athena import Athena
+from lake_assets.warehouse.aws.athena import Athena
 from tests.buckets.doubles import Bucket, s3
 from tests.conform.records import Record, write_raw
 from tests.warehouse.athena_double import AthenaDouble

@@ -13,14 +13,14 @@ import duckdb
 import pytest
 
 from lake_assets.bucket import let_read
-from lake_assets.catalog.accounting import WindowInput, WindowOutput
 from lake_assets.catalog.model import Asset, Field, FieldType
+from lake_assets.catalog.window_results import WindowInput, WindowOutput
 from lake_assets.catalog.windows import window_start
 from lake_assets.conform.duckdb import conform
 from lake_assets.errors import LakeError, SettingsError, Unavailable
-from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.operations.adapters import warehouse_for
 from lake_assets.settings import Gcp, Settings, load_settings
-from lake_assets.warehouse.bigquery import BigQuery
+from lake_assets.warehouse.gcp.bigquery import BigQuery
 from tests.buckets.doubles import Bucket, gs
 from tests.conform.records import ORDERS, Record, write_raw
 from tests.warehouse.bigquery_double import LOCATION, PROJECT, BigQueryDouble, Fault

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from lake_assets.compile.dqdl import ruleset
-from lake_assets.warehouse.athena import Athena
+from lake_assets.warehouse.aws.athena import Athena
 from tests.conform.records import ORDERS
 from tests.warehouse.athena_double import AthenaDouble
 

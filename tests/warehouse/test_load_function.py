@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 from starlette.testclient import TestClient
 
-from lake_assets.catalog.accounting import WindowOutput
 from lake_assets.catalog.texts import Catalog
+from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.errors import LakeError
-from lake_assets.orchestration import load_function
-from lake_assets.orchestration.load_function import application, load_published
 from lake_assets.settings import load_settings
-from lake_assets.warehouse.bigquery import BigQuery
+from lake_assets.warehouse.gcp import load_function
+from lake_assets.warehouse.gcp.bigquery import BigQuery
+from lake_assets.warehouse.gcp.load_function import application, load_published
 from lake_assets.warehouse.publication import announce, is_publication
 from tests.conform.records import ORDERS
 from tests.warehouse.test_bigquery import Lake, bucket, good, lake

@@ -11,7 +11,7 @@ from lake_assets.aws import client
 from lake_assets.compile.grants import MartNameError
 from lake_assets.errors import SettingsError
 from lake_assets.gcp import bigquery_client
-from lake_assets.orchestration.targets import mart_access_for, warehouse_for
+from lake_assets.operations.adapters import mart_access_for, warehouse_for
 from lake_assets.settings import load_settings
 from tests.conform.records import ORDERS
 from tests.marts.cloud_lakes import CLOUDS, CloudLake, variables

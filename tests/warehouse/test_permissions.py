@@ -9,10 +9,10 @@ from click.testing import CliRunner
 
 from lake_assets.cli.plan import command as plan
 from lake_assets.errors import LakeError, Unavailable
-from lake_assets.orchestration.permissions import lacking, role_needs
+from lake_assets.operations.permissions import lacking, role_needs
 from lake_assets.project import read_files
 from lake_assets.settings import load_settings
-from lake_assets.warehouse.permissions_gcp import PROJECTS, STORAGE
+from lake_assets.warehouse.gcp.permissions import PROJECTS, STORAGE
 from tests.deploy.test_terraform import called
 from tests.warehouse.permission_doubles import ACCOUNT, Cloud, cloud
 

@@ -10,10 +10,10 @@ import duckdb
 import pytest
 
 from lake_assets.bucket import let_read
-from lake_assets.catalog.accounting import WindowInput
 from lake_assets.catalog.model import Field, FieldType
+from lake_assets.catalog.window_results import WindowInput
 from lake_assets.conform.duckdb import conform
-from lake_assets.orchestration.targets import warehouse_for
+from lake_assets.operations.adapters import warehouse_for
 from lake_assets.settings import load_settings
 from lake_assets.warehouse.answers import QueryError
 from tests.conform.records import ORDERS, Record, write_raw

@@ -58,7 +58,7 @@ data "aws_iam_policy_document" "orchestrator" {
     resources = concat(["${local.glue}:catalog"], local.glue_raw)
   }
 
-  # lake_assets/warehouse/glue.py and athena.py; marts by dbt-athena, whose rebuilt table takes the old one's place.
+  # lake_assets/warehouse/aws/glue.py and athena.py; marts by dbt-athena, whose rebuilt table takes the old one's place.
   statement {
     sid = "StagingAndMarts"
     actions = [
@@ -70,14 +70,14 @@ data "aws_iam_policy_document" "orchestrator" {
     resources = concat(["${local.glue}:catalog"], local.glue_staging, local.glue_marts)
   }
 
-  # lake_assets/warehouse/data_quality.py. A rule set's name is not chosen by the table's ARN.
+  # lake_assets/warehouse/aws/data_quality.py. A rule set's name is not chosen by the table's ARN.
   statement {
     sid       = "Rules"
     actions   = ["glue:GetDataQualityRuleset", "glue:CreateDataQualityRuleset", "glue:UpdateDataQualityRuleset"]
     resources = ["${local.glue}:dataQualityRuleset/*"]
   }
 
-  # lake_assets/warehouse/athena_query.py and dbt-athena.
+  # lake_assets/warehouse/aws/athena_query.py and dbt-athena.
   statement {
     sid = "Queries"
     actions = [
@@ -109,7 +109,7 @@ data "aws_iam_policy_document" "orchestrator" {
       resources = ["${local.emr}:/applications/${statement.value}/jobruns/*"]
     }
   }
-  # lake_assets/warehouse/permissions_aws.py: `lake plan` asks what it may not do.
+  # lake_assets/warehouse/aws/permissions.py: `lake plan` asks what it may not do.
   statement {
     sid       = "OwnRights"
     actions   = ["iam:GetRole", "iam:SimulatePrincipalPolicy"]
@@ -127,7 +127,7 @@ data "aws_iam_policy_document" "orchestrator" {
   }
 }
 
-# lake_assets/warehouse/lake_formation.py. Lake Formation knows no resources in IAM: its own grants are narrower.
+# lake_assets/warehouse/aws/lake_formation.py. Lake Formation knows no resources in IAM: its own grants are narrower.
 data "aws_iam_policy_document" "tags" {
   statement {
     sid = "Tags"

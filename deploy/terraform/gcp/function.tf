@@ -1,4 +1,4 @@
-# Only with an image: the function that a notification of the bucket calls. lake_assets/orchestration/load_function.py.
+# Only with an image: the function that a notification of the bucket calls. lake_assets/warehouse/gcp/load_function.py.
 
 resource "google_service_account" "function" {
   account_id   = "lake-load"
@@ -49,7 +49,7 @@ resource "google_cloud_run_v2_service" "load" {
     containers {
       image   = var.function_image
       command = ["uvicorn"]
-      args    = ["--factory", "lake_assets.orchestration.load_function:application", "--host", "0.0.0.0", "--port", "8080"]
+      args    = ["--factory", "lake_assets.warehouse.gcp.load_function:application", "--host", "0.0.0.0", "--port", "8080"]
 
       env {
         name  = "LAKE_HOME"

@@ -67,7 +67,7 @@ resource "google_storage_bucket_iam_member" "spark_writes" {
   }
 }
 
-# lake_assets/warehouse/bigquery.py loads and asks, and makes the dataset of a new asset; it then owns that dataset.
+# lake_assets/warehouse/gcp/bigquery.py loads and asks, and makes the dataset of a new asset; it then owns that dataset.
 resource "google_project_iam_custom_role" "warehouse" {
   role_id     = "lakeWarehouse"
   title       = "Loads and queries of the lake"

@@ -1,0 +1,46 @@
+"""Makes what runs see a changed catalog or a changed dbt project: Dagster, and the metrics' processes."""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+
+from lake_assets.applied_files import read_copy
+from lake_assets.dbt.manifest import newest_change
+from lake_assets.operations.apply import Step
+from lake_assets.settings import Settings
+from lake_assets.stack.lifecycle import reload_definitions, restart, status, up
+from lake_assets.stack.stream import PREFIX, stream_parts
+
+
+def reload_code(settings: Settings, applied: Sequence[Step], on_progress: Callable[[str], None]) -> bool:
+    """Whether the code server was restarted: the catalog changed, or the dbt project has since the server started.
+
+    The processes of new metrics are started, and those whose source's contract changed read it. Only the embedded
+    stack's; another Dagster reloads in its own way.
+    """
+    contracts = {step.name for step in applied if step.kind == "contract"}
+    catalog_changed = bool(contracts) or any(step.kind == "metric" for step in applied)
+    parts = {part.name: part for part in status()}
+    code = parts.get("code")
+    if code is None or not code.pid or code.uptime is None:
+        return False
+    counting = stream_parts(settings)
+    idle = [name for name in counting if not parts[name].pid]
+    if idle or any(step.action == "end" for step in applied):
+        up(on_progress, idle or ["code"])
+    for name in _counting(settings, contracts):
+        if name not in idle:
+            on_progress(f"restarting {name}")
+            restart(name)
+    if not catalog_changed and newest_change(settings) < time.time() - code.uptime:
+        return False
+    on_progress("reloading Dagster's definitions")
+    reload_definitions()
+    return True
+
+
+def _counting(settings: Settings, assets: Collection[str]) -> list[str]:
+    """The parts that count events of these assets."""
+    if not assets:
+        return []
+    metrics = read_copy(settings).metrics.values()
+    return [f"{PREFIX}{metric.table}" for metric in metrics if metric.source in assets]

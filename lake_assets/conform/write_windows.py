@@ -1,0 +1,229 @@
+"""What follows the judge on every engine: duplicates, counts, Parquet, and the contract's checks.
+
+The connection holds the temporary table `judged`, with all rows that may be duplicates of each other.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from lake_assets.bucket import is_local, local_path, opened, remove, unusable, written
+from lake_assets.catalog.model import Asset, Check
+from lake_assets.catalog.window_results import CheckOutcome, PartitionCount, UnknownField
+from lake_assets.catalog.windows import window_key, window_path, window_start
+from lake_assets.compile.conform import (
+    COUNTS,
+    GOOD_VIEW,
+    MOST_UNKNOWN,
+    UNKNOWN,
+    conflicts,
+    dropped_table,
+    good_select,
+    quarantine_select,
+)
+from lake_assets.compile.ddl import staging_columns
+from lake_assets.compile.sql import identifier, literal
+from lake_assets.errors import Incurable, LakeError
+
+if TYPE_CHECKING:
+    import duckdb
+
+ROWS_PER_GROUP = 122_880
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One conform: `out` is a bucket URL, `loaded_at` ISO 8601 with an offset."""
+
+    asset: Asset
+    out: str
+    run_id: str
+    loaded_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What came of the rows of one window that were on one connection; files are named as DuckDB takes them."""
+
+    window: str
+    partitions: tuple[PartitionCount, ...]
+    good_files: tuple[str, ...]
+    quarantine_files: tuple[str, ...]
+    unknown: tuple[UnknownField, ...] = ()
+    conflicts: int = 0
+
+
+def settle(
+    session: "duckdb.DuckDBPyConnection", order: Order, name: str, good_rows: str | None = None
+) -> Iterator[Settled]:
+    """Finds duplicates in `judged`, and writes each window's good and bad rows to files that start with `name`.
+
+    `good_rows` is the SELECT for staging, when it is not the plain one over the view `good`.
+    """
+    asset = order.asset
+    good_rows = good_rows or good_select(asset, order.loaded_at)
+    session.execute(dropped_table(asset))
+    session.execute(GOOD_VIEW)
+    counts: defaultdict[str, list[PartitionCount]] = defaultdict(list)
+    for start, *numbers in session.execute(COUNTS).fetchall():
+        counts[window_key(start, asset.window)].append(PartitionCount(*numbers))
+    unknown: defaultdict[str, list[UnknownField]] = defaultdict(list)
+    for start, *told in session.execute(UNKNOWN).fetchall():
+        unknown[window_key(start, asset.window)].append(UnknownField(*told))
+    conflicting: dict[str, int] = {}
+    if asset.key and any(c.duplicates > c.redelivered for found in counts.values() for c in found):
+        for start, number in session.execute(conflicts(asset)).fetchall():
+            conflicting[window_key(start, asset.window)] = number
+    complete: list[str] = []
+    try:
+        for window, partitions in counts.items():
+            good_file, bad_file = window_files(order.out, asset, window, name)
+            start = f"_window = timestamptz {literal(window_start(window, asset.window).isoformat())}"
+            good = f"{good_rows}\nwhere {start}"
+            bad = f"{quarantine_select(asset, order.run_id, order.loaded_at)}\n  and {start}"
+            good_files = copy(session, good, good_file) if any(p.good for p in partitions) else ()
+            complete += good_files
+            bad_files = copy(session, bad, bad_file) if any(p.quarantined for p in partitions) else ()
+            complete += bad_files
+            yield Settled(
+                window, tuple(partitions), good_files, bad_files, tuple(unknown[window]), conflicting.get(window, 0)
+            )
+    except Exception:
+        # Nobody will name them, and in a bucket that is full they would take the room of the next attempt.
+        for url in complete:
+            with suppress(OSError, RuntimeError):
+                remove(url)
+        raise
+
+
+def window_folder(out: str, asset: Asset, window: str) -> str:
+    """Where a window's files are, below `out`."""
+    return f"{out}/{asset.dataset}/v{asset.major}/{window_path(window)}"
+
+
+def window_files(out: str, asset: Asset, window: str, name: str) -> tuple[str, str]:
+    """The URLs of a window's two files of that name, for good and for quarantined rows."""
+    file = f"{window_folder(out, asset, window)}/{name}"
+    return f"{file}.parquet", f"{file}.quarantine.parquet"
+
+
+def copy(session: "duckdb.DuckDBPyConnection", select: str, url: str) -> tuple[str]:
+    """Copies a SELECT to one Parquet file and returns its name as DuckDB takes it. Raises Unavailable."""
+    import duckdb
+
+    try:
+        with written(url) as path:
+            session.execute(
+                f"copy (\n{select}\n) to {literal(str(path))} "
+                f"(format parquet, compression zstd, row_group_size {ROWS_PER_GROUP})"
+            )
+    except (OSError, RuntimeError, duckdb.IOException) as error:
+        raise unusable(url.rpartition("/")[0], error) from error
+    return (local_path(url),)
+
+
+def merged(parts: Sequence[Settled]) -> Mapping[str, Settled]:
+    """The parts of each window as one; counts of equal topic and partition are added up."""
+    windows: defaultdict[str, list[Settled]] = defaultdict(list)
+    for part in parts:
+        windows[part.window].append(part)
+    return {window: _merge(window, found) for window, found in windows.items()}
+
+
+def _merge(window: str, parts: list[Settled]) -> Settled:
+    counts: defaultdict[tuple[str, int], list[PartitionCount]] = defaultdict(list)
+    for part in parts:
+        for count in part.partitions:
+            counts[count.topic, count.partition].append(count)
+    unknown: Counter[tuple[str, str]] = Counter()
+    for part in parts:
+        unknown.update({(field.name, field.type): field.rows for field in part.unknown})
+    # Each part tells its most frequent ones; together they are no more than one part's.
+    most = sorted(unknown.items(), key=lambda told: (-told[1], told[0]))[:MOST_UNKNOWN]
+    return Settled(
+        window,
+        tuple(
+            PartitionCount(
+                topic,
+                partition,
+                raw=sum(c.raw for c in found),
+                good=sum(c.good for c in found),
+                quarantined=sum(c.quarantined for c in found),
+                duplicates=sum(c.duplicates for c in found),
+                redelivered=sum(c.redelivered for c in found),
+                min_offset=min(c.min_offset for c in found),
+                max_offset=max(c.max_offset for c in found),
+            )
+            for (topic, partition), found in sorted(counts.items())
+        ),
+        tuple(sorted(path for part in parts for path in part.good_files)),
+        tuple(sorted(path for part in parts for path in part.quarantine_files)),
+        tuple(UnknownField(*field, rows) for field, rows in sorted(most)),
+        sum(part.conflicts for part in parts),
+    )
+
+
+def judge_checks(session: "duckdb.DuckDBPyConnection", asset: Asset, files: Sequence[str]) -> tuple[CheckOutcome, ...]:
+    """The contract's checks on one window's good rows. Raises LakeError when a check's query cannot run."""
+    if not asset.checks:
+        return ()
+    with _conformed(session, asset, files):
+        return tuple(_judge(session, check) for check in asset.checks)
+
+
+@contextmanager
+def _conformed(session: "duckdb.DuckDBPyConnection", asset: Asset, files: Sequence[str]) -> Iterator[None]:
+    """The relation that checks read."""
+    if not files:
+        columns = ", ".join(f"cast(null as {c.type}) as {identifier(c.name)}" for c in staging_columns(asset))
+        session.execute(f"create or replace temp view conformed as select {columns} where false")
+        yield
+    elif is_local(files[0]):
+        listed = ", ".join(literal(path) for path in files)
+        session.execute(f"create or replace temp view conformed as select * from read_parquet([{listed}])")
+        yield
+    else:
+        from pyarrow.dataset import dataset
+
+        system, _ = opened(files[0])
+        session.register("conformed", dataset([opened(file)[1] for file in files], filesystem=system, format="parquet"))
+        yield
+        session.unregister("conformed")
+
+
+def _judge(session: "duckdb.DuckDBPyConnection", check: Check) -> CheckOutcome:
+    import duckdb
+
+    try:
+        row = session.execute(check.query).fetchone()
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        refusal = Incurable if is_of_sql(error) else LakeError
+        raise refusal(f"the query of check '{check.name}' cannot run: {reason}. Correct it in the contract.") from None
+    value = None if row is None or row[0] is None else Decimal(str(row[0]))
+    return CheckOutcome(check.name, value, value is not None and _holds(value, check), check.blocking)
+
+
+def is_of_sql(error: "duckdb.Error") -> bool:
+    """Return whether DuckDB refuses the statement itself, which no other data and no later try can change."""
+    import duckdb
+
+    refused = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.SyntaxException)
+    return isinstance(error, refused)
+
+
+def _holds(value: Decimal, check: Check) -> bool:
+    low, high = check.bounds[0], check.bounds[-1]
+    return {
+        "=": value == low,
+        "!=": value != low,
+        "<": value < low,
+        "<=": value <= low,
+        ">": value > low,
+        ">=": value >= low,
+        "between": low <= value <= high,
+        "not between": not low <= value <= high,
+    }[check.operator]

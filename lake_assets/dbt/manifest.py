@@ -1,0 +1,151 @@
+"""dbt's manifest of this lake: made when there is none or when the project has changed, read by Dagster.
+
+dbt parses a project as a whole: one model with a mistake in it stops all. So each state of the project that could be
+parsed is copied beside its manifest, and marts are built from that copy until a newer state can be parsed.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lake_assets.dbt.environment import OWN_SCHEMA, dbt_state, manifest_path
+from lake_assets.errors import LakeError
+from lake_assets.settings import Settings
+
+Manifest = Mapping[str, Any]
+PARTIAL_PARSE = "partial_parse.msgpack"
+# Builds of an earlier state may go on; one copy is as large as the project.
+_KEEP_SECONDS = 86_400
+# What dbt writes, and what is no part of a project.
+_NOT_COPIED = shutil.ignore_patterns("target", "logs", ".git", ".venv", ".*.new")
+
+
+class DbtProjectError(LakeError):
+    """The dbt project cannot be parsed and never could be; the message carries dbt's own."""
+
+
+def load_manifest(settings: Settings) -> Manifest:
+    """The manifest of the project's newest state that can be parsed. Raises DbtProjectError when there is none.
+
+    A fresh clone has none, so that the first call takes as long as dbt takes to start; later ones parse again only
+    when a file of the project is newer.
+    """
+    path = manifest_path(settings)
+    if _is_stale(settings, path):
+        with locked(dbt_state(settings) / "parse.lock"):
+            if _is_stale(settings, path):
+                _parse(settings, path)
+    if not path.exists():
+        raise DbtProjectError(str(project_problem(settings)))
+    return json.loads(path.read_bytes())
+
+
+def project_problem(settings: Settings) -> str | None:
+    """Why the newest state of the project that was looked at is not the one that runs; None when it is."""
+    failure = _failure(manifest_path(settings))
+    return failure.read_text("utf-8") if failure.exists() else None
+
+
+def parsed_project(settings: Settings, manifest: Manifest) -> Path:
+    """The copy of the project that this manifest was made of; the project itself for a manifest without a copy."""
+    copy = manifest_path(settings).parent / "projects" / str(manifest["metadata"].get("invocation_id"))
+    return copy if copy.is_dir() else settings.dbt_project
+
+
+def newest_change(settings: Settings) -> float:
+    """When the dbt project was changed last, in seconds since 1970."""
+    folders = (settings.dbt_project / name for name in ("models", "macros"))
+    # A folder changes when a file in it comes or goes.
+    files = [*settings.dbt_project.glob("*.yml"), *(file for folder in folders for file in folder.rglob("*"))]
+    return max((file.stat().st_mtime for file in files), default=0.0)
+
+
+def dbt_executable() -> str:
+    """`lake-dbt` beside the interpreter: PATH may lead to another environment."""
+    return str(Path(sys.executable).parent / "lake-dbt")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds a lock on the file, waiting for it; the kernel lets go of it when the process dies, however it dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _failure(manifest: Path) -> Path:
+    """The file that says why a state of the project cannot be parsed, as old as the look at it."""
+    return manifest.with_suffix(".failed")
+
+
+def _is_stale(settings: Settings, path: Path) -> bool:
+    looked_at = [known.stat().st_mtime for known in (path, _failure(path)) if known.exists()]
+    return not looked_at or newest_change(settings) >= max(looked_at)
+
+
+def _parse(settings: Settings, path: Path) -> None:
+    work = dbt_state(settings) / "parse"
+    # Before dbt looks, so that a file that changes meanwhile is newer than the manifest.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stamp = path.with_suffix(".stamp")
+    stamp.touch()
+    copy = path.parent / "projects" / "parsing"
+    shutil.rmtree(copy, ignore_errors=True)
+    try:
+        shutil.copytree(settings.dbt_project, copy, ignore=_NOT_COPIED, ignore_dangling_symlinks=True)
+    except OSError as error:
+        _publish(_told(settings, path, f"cannot be read: {error}"), _failure(path), stamp)
+        return
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DBT_")}
+    environment.pop(OWN_SCHEMA, None)
+    environment |= {
+        "LAKE_HOME": str(settings.home),
+        "LAKE_TARGET": settings.target,
+        "LAKE_DBT_PROJECT": str(settings.dbt_project),
+        "DBT_PROJECT_DIR": str(copy),
+        "DBT_PROFILES_DIR": str(copy),
+        "DBT_TARGET_PATH": str(work),
+        "DBT_LOG_PATH": str(work),
+    }
+    done = subprocess.run(
+        [dbt_executable(), "--quiet", "--no-use-colors", "parse"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = " ".join(done.stdout.split()).replace(str(copy), str(settings.dbt_project))
+        _publish(_told(settings, path, f"cannot be parsed: {said}"), _failure(path), stamp)
+        return
+    shutil.copyfile(work / PARTIAL_PARSE, path.with_name(PARTIAL_PARSE))
+    manifest = (work / "manifest.json").read_text("utf-8")
+    copy.rename(copy.with_name(json.loads(manifest)["metadata"]["invocation_id"]))
+    _publish(manifest, path, stamp)
+    _failure(path).unlink(missing_ok=True)
+    for old in copy.parent.iterdir():
+        if time.time() - old.stat().st_ctime > _KEEP_SECONDS and old != parsed_project(settings, json.loads(manifest)):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _told(settings: Settings, path: Path, problem: str) -> str:
+    goes_on = "Its last state that could be parsed runs on." if path.exists() else "No mart is made."
+    return f"the dbt project in {settings.dbt_project} {problem} {goes_on}"
+
+
+def _publish(text: str, path: Path, stamp: Path) -> None:
+    """Put a file in its place in one step, as old as the stamp."""
+    aside = path.with_suffix(".new")
+    aside.write_text(text, "utf-8")
+    os.utime(aside, ns=(stamp.stat().st_mtime_ns, stamp.stat().st_mtime_ns))
+    aside.replace(path)

@@ -1,0 +1,15 @@
+"""Lets dbt's DuckDB read the lake's bucket, wherever it is; `dbt_project/profiles.yml` names this module."""
+
+import os
+
+from dbt.adapters.duckdb.plugins import BasePlugin  # noqa: TID253 - dbt itself imports this module
+from duckdb import DuckDBPyConnection
+
+from lake_assets.warehouse.local.connection import open_bucket
+
+
+class Plugin(BasePlugin):
+    """dbt-duckdb calls it for each connection, before it attaches databases."""
+
+    def configure_connection(self, conn: DuckDBPyConnection) -> None:
+        open_bucket(conn, os.environ["LAKE_BUCKET"])

@@ -1,0 +1,87 @@
+"""Takes single rows out of a raw table: the files that hold them are written again without them, in one commit."""
+
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from lake_assets.bucket import opened, write
+from lake_assets.catalog.model import Asset
+from lake_assets.landing.expire import committed
+from lake_assets.landing.files import plain_path
+from lake_assets.landing.replace_files import described, replace_files
+from lake_assets.landing.snapshots import RawTableError, entries, read_table
+from lake_assets.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import StaticTable, Table
+
+# By Kafka partition the offsets that go.
+Gone = Mapping[int, Collection[int]]
+
+
+def any_live(settings: Settings, asset: Asset, paths: Collection[str]) -> bool:
+    """Whether the newest snapshot still has one of these files. Raises Unavailable."""
+    return bool(paths) and read_table(settings, asset, lambda table: bool(_live(table, asset, paths)))
+
+
+def rewrite_without(
+    settings: Settings,
+    asset: Asset,
+    paths: Collection[str],
+    gone: Gone,
+    about_to_write: Callable[[Sequence[str]], None],
+) -> None:
+    """Replaces those of these files that the table still has by files without the rows at these offsets.
+
+    All others keep their bytes and their place. `about_to_write` is told of each new file first. Raises RawTableError,
+    Unavailable.
+    """
+    made: dict[str, DataFile | None] = {}
+
+    def replace(table: "Table") -> None:
+        old = _live(table, asset, paths)
+        if not old:
+            return
+        for file in old:
+            if file.file_path not in made:
+                made[file.file_path] = _without(table, file, gone, about_to_write)
+        replace_files(table, old, [new for file in old if (new := made[file.file_path]) is not None])
+
+    committed(settings, asset, replace)
+
+
+def _live(table: "StaticTable | Table", asset: Asset, paths: Collection[str]) -> "list[DataFile]":
+    wanted = frozenset(paths)
+    return [e.data_file for _, e in entries(table, asset) if plain_path(e.data_file.file_path) in wanted]
+
+
+def _without(
+    table: "Table", file: "DataFile", gone: Gone, about_to_write: Callable[[Sequence[str]], None]
+) -> "DataFile | None":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if file.spec_id != table.spec().spec_id:
+        raise RawTableError(f"{file.file_path} was cut in another way than its table is now, and is not rewritten.")
+    system, path = opened(file.file_path)
+    with system.open_input_file(path) as source:
+        rows = _kept(pq.ParquetFile(source).read(), gone)
+    if not rows.num_rows:
+        return None
+    buffer = pa.BufferOutputStream()
+    pq.write_table(rows, buffer, compression="zstd")
+    content = buffer.getvalue()
+    url = f"{file.file_path.rpartition('/')[0]}/{uuid.uuid4()}.parquet"
+    about_to_write([url])
+    write(url, content.to_pybytes())
+    return described(table, file, url, pq.read_metadata(pa.BufferReader(content)), content.size)
+
+
+def _kept(rows: "pyarrow.Table", gone: Gone) -> "pyarrow.Table":
+    """The rows that do not go, as they are and in their order."""
+    import pyarrow as pa
+
+    places = zip(rows["_partition"].to_pylist(), rows["_offset"].to_pylist(), strict=True)
+    return rows.filter(pa.array([offset not in gone.get(partition, ()) for partition, offset in places]))

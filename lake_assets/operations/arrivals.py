@@ -1,0 +1,60 @@
+"""Whether events keep coming as the contract says: of a topic as a whole, and of each of its producers."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.silence import REMEMBERED, Arrival, missing_producers, silence
+from lake_assets.compile.sql import identifier, literal
+from lake_assets.landing.lag import positions
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.operations.adapters import warehouse_for
+from lake_assets.settings import Settings
+from lake_assets.warehouse.local.connection import connect
+
+
+def silences(settings: Settings, assets: Sequence[Asset]) -> dict[str, str | None]:
+    """What is wrong with the arrivals of each applied asset whose contract says how often events are expected.
+
+    The first look at an asset is when its clock starts. Raises Unavailable when broker or Postgres do not answer.
+    """
+    expected = [asset for asset in assets if asset.frequency]
+    if not expected:
+        return {}
+    with Ledger(settings) as ledger:
+        applied = set(ledger.contracts()) if ledger.exists() else set[str]()
+        chosen = [asset for asset in expected if asset.name in applied]
+        before, now, after = ledger.arrivals() if chosen else {}, datetime.now(UTC), dict[str, Arrival]()
+        for name, (end, landed) in positions(settings, chosen).items() if chosen else ():
+            after[name] = before.get(name, Arrival(end, now, landed)).moved(end, landed, now)
+        ledger.save_arrivals(after)
+    return {asset.name: silence(asset, after[asset.name], _commit_interval(settings), now) for asset in chosen}
+
+
+def missed(settings: Settings, asset: Asset) -> dict[str, datetime]:
+    """Producers of the asset's roster that fell silent while others went on, with the time of their newest event.
+
+    Those that had an event in the last seven days are expected. Events of the future are left out: one of them would
+    make all others missing. Raises Unavailable.
+    """
+    if asset.roster is None or asset.frequency is None:
+        return {}
+    high = datetime.now(UTC)
+    low = high - REMEMBERED
+    session = connect(settings, lake=False)
+    try:
+        time, producer = identifier(asset.event_time_column), identifier(asset.roster)
+        relation = warehouse_for(settings).staging(session, asset, [asset.roster, asset.event_time_column], low, high)
+        span = " and ".join(
+            f"{time} {operator} timestamptz {literal(moment.isoformat())}"
+            for operator, moment in ((">=", low), ("<", high))
+        )
+        query = f"select {producer}::varchar, max({time})::timestamptz from {relation} where {span} group by all"
+        newest = {str(name): at.astimezone(UTC) for name, at in session.execute(query).fetchall() if name is not None}
+    finally:
+        session.close()
+    return missing_producers(newest, asset.frequency, _commit_interval(settings))
+
+
+def _commit_interval(settings: Settings) -> timedelta:
+    return timedelta(seconds=settings.commit_seconds)

@@ -1,0 +1,153 @@
+"""`lake audit`: gathers what broker, raw, ledger and warehouse say, and reads data only where they differ."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import duckdb
+
+from lake_assets.bucket import let_read
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import PartitionCount
+from lake_assets.compile.sql import literal
+from lake_assets.duckdb_session import duckdb_session
+from lake_assets.errors import LakeError
+from lake_assets.landing.files import files, window_rows
+from lake_assets.landing.records import record_offsets
+from lake_assets.landing.topics import offsets
+from lake_assets.ledger.audit import (
+    AssetAudit,
+    OffsetRange,
+    PartitionAudit,
+    audit_windows,
+    runs,
+    stale_windows,
+    subtract,
+    unexplained_ranges,
+)
+from lake_assets.ledger.forgotten import forgotten
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.removals import removed
+from lake_assets.operations.adapters import warehouse_for
+from lake_assets.operations.refresh import observe
+from lake_assets.operations.retention import settle_removals
+from lake_assets.settings import Settings
+
+Counts = Mapping[str, Sequence[PartitionCount]]
+
+
+def audit(settings: Settings, assets: Sequence[Asset]) -> list[AssetAudit]:
+    """Audits the assets in order, as of now. Raises Unavailable when the broker or Postgres does not answer."""
+    # The broker is asked first: what lands while the rest is read can then only be more than was asked for.
+    ends = offsets(settings, [asset.topic for asset in assets])
+    with Ledger(settings) as ledger:
+        return [_audit(settings, ledger, asset, ends.get(asset.topic, {})) for asset in assets]
+
+
+def _audit(settings: Settings, ledger: Ledger, asset: Asset, ends: Mapping[int, tuple[int, int]]) -> AssetAudit:
+    with ledger.locked(f"dataset:{asset.dataset}"):
+        # Raw is counted before the queue is brought up to date: what it counted is then published or queued.
+        raw = window_rows(settings, asset)
+        observe(settings, ledger, [asset], ledger.cursors())
+        published, pending = ledger.windows(asset), ledger.pending([asset.name])
+        held_back = {held.window for held in ledger.held_back(asset)}
+        warehouse = warehouse_for(settings)
+        settle_removals(settings, ledger, warehouse, asset)
+        tables = warehouse.window_rows(asset)
+        gone = removed(ledger, asset)
+        without = forgotten(ledger, asset.dataset)
+        counts: dict[str, Sequence[PartitionCount]] = defaultdict(list)
+        for window, count in ledger.partitions(asset):
+            counts[window] = [*counts[window], count]
+    stale = stale_windows(published, pending, raw)
+    lost_raw = {window for window, one in gone.items() if "raw" in one.at}
+    counted = _count_raw(settings, asset, stale | (lost_raw & raw.keys()))
+    counts.update(counted)
+    # Of a window whose raw rows were removed, what is left in raw came later.
+    counts.update({window: [*gone[window].offsets, *counted.get(window, ())] for window in lost_raw})
+    for window, one in without.items():
+        counts[window] = [*counts[window], *one.offsets]
+    return AssetAudit(
+        asset.name,
+        audit_windows(published, pending, held_back, raw, tables, gone, without),
+        tuple(_audit_partition(settings, ledger, asset, p, bounds, counts) for p, bounds in sorted(ends.items())),
+    )
+
+
+def _audit_partition(
+    settings: Settings, ledger: Ledger, asset: Asset, partition: int, bounds: tuple[int, int], counts: Counts
+) -> PartitionAudit:
+    topic, (begin, end) = asset.topic, bounds
+    own = [count for window in counts.values() for count in window if count.partition == partition]
+    landed = sum(count.raw - count.redelivered for count in own)
+    newest = max((count.max_offset for count in own), default=begin - 1)
+    if newest >= end:
+        end = newest + 1
+    known = ledger.no_records(topic, partition)
+    suspects = [
+        left
+        for suspect in unexplained_ranges(topic, partition, (begin, end), own)
+        for left in subtract(suspect, [*known, *_raw_runs(settings, asset, counts, suspect)])
+    ]
+    gaps: list[OffsetRange] = []
+    under_way = 0
+    without: list[tuple[int, int]] = []
+    for suspect in suspects:
+        held = runs(record_offsets(settings, topic, partition, suspect.first, suspect.last))
+        for first, last in held:
+            if first > newest:
+                under_way += last - first + 1
+            else:
+                gaps.append(OffsetRange(topic, partition, first, last))
+        # Above the newest landed offset an open transaction may still become records.
+        without += [(r.first, r.last) for r in subtract(suspect, held) if r.last <= newest]
+    ledger.save_no_records(topic, partition, without)
+    no_record = sum(last - first + 1 for first, last in [*known, *without])
+    return PartitionAudit(topic, partition, begin, end, landed, no_record, under_way, tuple(gaps))
+
+
+def _count_raw(settings: Settings, asset: Asset, windows: Iterable[str]) -> dict[str, list[PartitionCount]]:
+    """Counts windows in raw itself; what became of their rows is not known yet, so only `raw` is filled in."""
+    wanted = sorted(windows)
+    by_window = files(settings, asset, wanted).by_window if wanted else {}
+    holds = ", ".join(f"({literal(f.path)}, {literal(window)})" for window, held in by_window.items() for f in held)
+    rows = _query(
+        [file.path for held in by_window.values() for file in held],
+        "select window_key, _topic, _partition, "
+        "count(*), count(*) - count(distinct _offset), min(_offset), max(_offset) "
+        f"from {{files}} join (values {holds}) as held (path, window_key) on filename = path group by all",
+    )
+    found: dict[str, list[PartitionCount]] = {}
+    for window, topic, partition, raw, redelivered, low, high in rows:
+        found.setdefault(window, []).append(PartitionCount(topic, partition, raw, 0, 0, 0, redelivered, low, high))
+    return found
+
+
+def _raw_runs(settings: Settings, asset: Asset, counts: Counts, suspect: OffsetRange) -> list[tuple[int, int]]:
+    """The offsets of a suspicious range that raw does hold; reads only windows that reach into it."""
+    windows = [
+        window
+        for window, held in counts.items()
+        if any(
+            c.partition == suspect.partition and c.min_offset <= suspect.last and c.max_offset >= suspect.first
+            for c in held
+        )
+    ]
+    paths = [f.path for held in files(settings, asset, windows).by_window.values() for f in held] if windows else []
+    rows = _query(
+        paths,
+        f"select distinct _offset from {{files}} where _partition = {suspect.partition} "
+        f"and _offset between {suspect.first} and {suspect.last} order by _offset",
+    )
+    return runs(offset for (offset,) in rows)
+
+
+def _query(paths: Sequence[str], query: str) -> list[tuple]:
+    if not paths:
+        return []
+    listed = ", ".join(literal(path) for path in paths)
+    try:
+        with duckdb_session() as session:
+            let_read(session, paths[0])
+            return session.execute(query.format(files=f"read_parquet([{listed}], filename = true)")).fetchall()
+    except duckdb.Error as error:
+        raise LakeError(f"a raw file cannot be read: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,118 @@
+"""How far behind each asset is (on its way into raw, queued for conform, held back by a check), and each metric."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from lake_assets.catalog.metric import Metric
+from lake_assets.catalog.model import Asset
+from lake_assets.home import Layout
+from lake_assets.landing.lag import lags
+from lake_assets.landing.topics import offsets
+from lake_assets.ledger.failures import known_failures
+from lake_assets.ledger.forgotten import unfinished
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.retries import Trouble, troubles
+from lake_assets.ledger.settled_offsets import known_offsets
+from lake_assets.operations.arrivals import silences
+from lake_assets.operations.refresh import observe
+from lake_assets.settings import Settings
+from lake_assets.stack.stream import PREFIX, stream_numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """`under_way` are records that have not landed, `queued` and `held_back` are windows. `silence` says in a sentence
+    how arrivals break the contract's frequency, `forgetting` which removal of a person is not finished, and what
+    finishes it. `troubles` are the causes for which windows cannot be made, and when they are tried again."""
+
+    asset: str
+    under_way: int
+    queued: int
+    held_back: int
+    silence: str | None
+    forgetting: str | None
+    troubles: list[Trouble]
+
+
+def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
+    """The backlog of these assets, in order. Raises Unavailable when broker or Postgres do not answer."""
+    with Ledger(settings) as ledger:
+        if not ledger.exists():
+            return []
+        # In this order what lands meanwhile is rather told twice than not at all: it is under way first, then queued.
+        behind = lags(settings, assets, known_offsets(ledger, assets))
+        observe(settings, ledger, assets, ledger.cursors())
+        silent = silences(settings, assets)
+        begun = {one.dataset: f"{one}; unless a process is at it: {one.command}" for one in unfinished(ledger)}
+        queued = {(entry.asset, entry.window) for entry in ledger.pending()}
+        failing = troubles(known_failures(ledger), queued)
+        return [
+            Backlog(
+                asset.name,
+                lag.under_way,
+                sum(name == asset.name for name, _ in queued),
+                len(ledger.held_back(asset)),
+                silent.get(asset.name),
+                begun.get(asset.dataset),
+                [trouble for trouble in failing if trouble.asset == asset.name],
+            )
+            for asset, lag in zip(assets, behind, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricBacklog:
+    """A metric's embedded instance, as it told its numbers last. `under_way` are records that are not counted yet, None
+    while the instance has not every partition; `watermark` is ISO 8601, empty before any event; `state` says in words
+    what it does."""
+
+    metric: str
+    state: str
+    under_way: int | None
+    watermark: str
+    events_per_second: float
+    open_windows: int
+    late: int
+    undecodable: int
+    transaction_seconds: float
+    failed_transactions: int
+
+
+def metric_backlog(
+    settings: Settings, metrics: Mapping[str, Metric], assets: Mapping[str, Asset]
+) -> list[MetricBacklog]:
+    """Every metric of the catalog, in order. Raises Unavailable when the broker does not answer."""
+    ends = offsets(settings, {assets[metric.source].topic for metric in metrics.values()}) if metrics else {}
+    layout = Layout(settings.home)
+    return [
+        _metric(metric, ends.get(assets[metric.source].topic, {}), stream_numbers(layout, f"{PREFIX}{metric.table}"))
+        for metric in metrics.values()
+    ]
+
+
+def _metric(metric: Metric, ends: Mapping[int, tuple[int, int]], numbers: Mapping[str, object]) -> MetricBacklog:
+    def number(name: str) -> float:
+        return float(str(numbers.get(name, 0)))
+
+    read: Mapping[str, int] = numbers.get("next_offsets") or {}  # pyright: ignore[reportAssignmentType]
+    whole = bool(ends) and len(read) == len(ends)
+    seconds = number("watermark_seconds")
+    if not numbers:
+        state = "not running"
+    elif numbers["waiting_for"]:
+        state = f"waiting for {numbers['waiting_for']}"
+    else:
+        state = "restoring" if number("restoring") else "counting"
+    return MetricBacklog(
+        metric.table,
+        state,
+        sum(max(0, end - read[str(partition)]) for partition, (_, end) in ends.items()) if whole else None,
+        datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else "",
+        number("events_per_second"),
+        int(number("open_windows")),
+        int(number("late")),
+        int(number("undecodable")),
+        number("transaction_seconds"),
+        int(number("failed_transactions")),
+    )

@@ -1,0 +1,194 @@
+"""Speed and batch agree: every final window of a metric equals the same aggregate over staging, to the unit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+
+from lake_assets.catalog.metric import Metric
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.windows import window_end, window_key, window_start
+from lake_assets.compile.conform import judged_table
+from lake_assets.compile.metric_parity import (
+    FINAL,
+    differences,
+    final_tables,
+    judged_rows,
+    late_complete,
+    staging_columns,
+    staging_rows,
+)
+from lake_assets.compile.metric_tables import SCHEMA, shards_table
+from lake_assets.compile.sql import identifier, literal
+from lake_assets.landing.files import files
+from lake_assets.ledger.forgotten import forgotten
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.operations.adapters import warehouse_for
+from lake_assets.settings import Settings
+from lake_assets.warehouse.local.connection import connect
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One cell whose numbers differ: `metric` and `batch` are the measures in their order, None without a row."""
+
+    group: tuple[Any, ...]
+    window: datetime
+    shard: int
+    metric: tuple[int, ...] | None
+    batch: tuple[int, ...] | None
+
+    def __str__(self) -> str:
+        where = f"{', '.join(map(str, self.group))} at {self.window:%Y-%m-%d %H:%M:%S}, partition {self.shard}"
+        return f"{where}: the metric says {_said(self.metric)}, staging {_said(self.batch)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What was compared: `cells` are final rows (one per group, window and Kafka partition) between `low` and `high`.
+
+    `waiting` says why nothing could be compared; a metric with a transform has no batch twin in SQL.
+    """
+
+    metric: str
+    cells: int
+    low: datetime | None
+    high: datetime | None
+    differing: tuple[Difference, ...]
+    more: bool = False
+    waiting: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        return not self.differing
+
+    @property
+    def sentence(self) -> str:
+        if self.waiting:
+            return f"nothing to compare: {self.waiting}"
+        if self.agrees:
+            return f"{self.cells:,} final numbers equal staging"
+        return f"{'more than ' if self.more else ''}{len(self.differing)} of {self.cells:,} final numbers DIFFER"
+
+
+def agreement(settings: Settings, metric: Metric, asset: Asset, since: timedelta | None = None) -> Agreement:
+    """Compares all final windows whose batch side is complete, or only those of the last `since` before the newest.
+
+    A cell that differs from staging is looked at again in raw: an event that was sent again after its window was closed
+    has replaced the first one in staging, which is no difference. Raises Unavailable.
+    """
+    if metric.transform:
+        return _nothing(metric, "its transform is Python, which staging cannot be asked in")
+    with Ledger(settings) as ledger:
+        if not ledger.exists():
+            return _nothing(metric, "nothing is applied yet")
+        covered: dict[int, int] = {}
+        for _, count in ledger.partitions(asset):
+            covered[count.partition] = max(covered.get(count.partition, 0), count.max_offset + 1)
+        pending = {entry.window for entry in ledger.pending([asset.name])}
+        pending |= {held.window for held in ledger.held_back(asset)}
+        # The metric has counted the rows of a person who was forgotten since, and staging has not.
+        pending |= forgotten(ledger, asset.dataset).keys()
+    connection = connect(settings, lake=False)
+    try:
+        bounds = _bounds(connection, metric, since)
+        if bounds is None:
+            return _nothing(metric, "no window is final yet")
+        # Late events have a sink of their own, which may be behind: without them a window would seem to lack events.
+        for shard, _, late, arrived in connection.execute(late_complete(metric)).fetchall():
+            if arrived < late:
+                covered.pop(shard, None)
+        low, high = (moment.isoformat() for moment in bounds)
+        for statement in final_tables(metric, low, high, _left_out(asset, sorted(pending)), covered):
+            connection.execute(statement)
+        (cells,) = connection.execute(f"select count(*) from {FINAL}").fetchall()[0]
+        if not cells:
+            return _nothing(metric, "the batch side or the late events' sink has not passed the final windows yet")
+        staging = warehouse_for(settings).staging(connection, asset, staging_columns(metric, asset), *bounds)
+        query = differences(metric, staging_rows(metric, asset, staging, low, high))
+        found = connection.execute(query).fetchmany(10_000)
+        if found:
+            found = _again_from_raw(settings, connection, metric, asset, _differing(metric, found), bounds)
+        differing = _differing(metric, found)
+        return Agreement(
+            metric.table, cells, bounds[0], bounds[1], tuple(differing[:_SHOWN]), more=len(differing) > _SHOWN
+        )
+    finally:
+        connection.close()
+
+
+def _nothing(metric: Metric, why: str) -> Agreement:
+    return Agreement(metric.table, 0, None, None, (), waiting=why)
+
+
+def _bounds(
+    connection: duckdb.DuckDBPyConnection, metric: Metric, since: timedelta | None
+) -> tuple[datetime, datetime] | None:
+    table = f"serving.{SCHEMA}.{identifier(shards_table(metric))}"
+    query = f"select min(window_start), max(window_start) from {table} where is_final"
+    ((low, high),) = connection.execute(query).fetchall()
+    if low is None:
+        return None
+    low, high = low.astimezone(UTC), high.astimezone(UTC)
+    return (max(low, high - since) if since else low), high + metric.window
+
+
+def _left_out(asset: Asset, pending: Sequence[str]) -> str:
+    spans = (
+        f"window_start >= timestamptz {literal(window_start(window, asset.window).isoformat())} "
+        f"and window_start < timestamptz {literal(window_end(window, asset.window).isoformat())}"
+        for window in pending
+    )
+    return " or ".join(f"({span})" for span in spans) or "false"
+
+
+def _differing(metric: Metric, rows: Sequence[Sequence[Any]]) -> list[Difference]:
+    groups, measures = len(metric.groups), len(metric.measures)
+    found: list[Difference] = []
+    for row in rows:
+        group, (window, shard), numbers = row[:groups], row[groups : groups + 2], row[groups + 2 :]
+        left, right = tuple(numbers[:measures]), tuple(numbers[measures:])
+        found.append(
+            Difference(
+                tuple(group),
+                window.astimezone(UTC),
+                shard,
+                None if left[0] is None else left,
+                None if right[0] is None else right,
+            )
+        )
+    return found
+
+
+def _again_from_raw(
+    settings: Settings,
+    connection: duckdb.DuckDBPyConnection,
+    metric: Metric,
+    asset: Asset,
+    suspects: Sequence[Difference],
+    bounds: tuple[datetime, datetime],
+) -> list[Any]:
+    """The cells that differ from raw too, where every event that was sent is still to be seen."""
+    windows = {window_key(suspect.window, asset.window) for suspect in suspects}
+    by_window = files(settings, asset, windows).by_window
+    left: list[Any] = []
+    for window in sorted(windows):
+        paths = ", ".join(literal(file.path) for file in by_window.get(window, ()))
+        if not paths:
+            continue
+        columns = "payload, _key, _topic, _partition, _offset, _timestamp"
+        connection.execute(judged_table(asset, f"(select {columns} from read_parquet([{paths}]))"))
+        low = max(bounds[0], window_start(window, asset.window)).isoformat()
+        high = min(bounds[1], window_end(window, asset.window)).isoformat()
+        span = f"_window_start >= timestamptz {literal(low)} and _window_start < timestamptz {literal(high)}"
+        query = differences(metric, judged_rows(metric, asset, low, high), span)
+        left += connection.execute(query).fetchmany(10_000)
+    return left
+
+
+def _said(numbers: tuple[int, ...] | None) -> str:
+    return "nothing" if numbers is None else " ".join(map(str, numbers))

@@ -1,0 +1,41 @@
+"""What `lake plan` says of permissions in a cloud, before it needs any of them."""
+
+from collections.abc import Iterable, Sequence
+
+from lake_assets.catalog.model import Asset
+from lake_assets.compile.permissions import AWS, GCP, ROLES, Condition, Need, Role, needed
+from lake_assets.settings import Settings
+
+_RUNNERS: dict[str, Condition] = {"emr-serverless": "emr_serverless", "dataproc-batch": "dataproc_batch"}
+
+
+def lacking(settings: Settings, assets: Iterable[Asset], marts: Sequence[str]) -> list[str]:
+    """Each action that the credentials at hand lack for the work of the orchestrator, with where it is needed.
+
+    None on the target local, which needs no credentials. Raises LakeError when the cloud cannot be asked.
+    """
+    needs = role_needs(settings)["orchestrator"]
+    if settings.target == "aws":
+        from lake_assets.warehouse.aws.permissions import lacking_on_aws
+
+        first = next(iter(assets), None)
+        names = {
+            "raw": first.domain if first else "raw",
+            "staging": first.staging_schema if first else "staging",
+            "mart": marts[0] if marts else "data_mart",
+        }
+        return lacking_on_aws(settings, needs, names)
+    if settings.target == "gcp":
+        from lake_assets.warehouse.gcp.permissions import lacking_on_gcp
+
+        return lacking_on_gcp(settings, needs)
+    return []
+
+
+def role_needs(settings: Settings) -> dict[Role, list[Need]]:
+    """What each role needs on this target, as these settings use it; nothing on the target local."""
+    holding: set[Condition] = {_RUNNERS[settings.spark.runner]} if settings.spark.runner in _RUNNERS else set()
+    if settings.analysts:
+        holding.add("lake_formation")
+    all_needs = {"aws": AWS, "gcp": GCP}.get(settings.target, {})
+    return {role: needed(all_needs.get(role, ()), frozenset(holding)) for role in ROLES}

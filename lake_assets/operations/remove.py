@@ -1,0 +1,288 @@
+"""`lake remove`: take an asset out of the lake in two steps, with all that was made of it or a part of that.
+
+The decision is recorded in the ledger before anything is touched, and from then on the contract is not applied. Each
+step after that can be taken twice, so a removal whose process died is finished by the same command.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Literal
+
+from lake_assets.applied_files import write_applied
+from lake_assets.bucket import is_local, local_path, remove
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.parse import parse_contract
+from lake_assets.catalog.versions import applied_versions
+from lake_assets.compile.connector import connector_name
+from lake_assets.compile.dbt_sources import dbt_files
+from lake_assets.compile.raw_table import raw_table
+from lake_assets.compile.topic import control_topic
+from lake_assets.dbt.manifest import load_manifest
+from lake_assets.errors import LakeError
+from lake_assets.landing.connect import connector_for, delete_connector, ensure_connector
+from lake_assets.landing.files import window_rows
+from lake_assets.landing.raw_tables import drop_raw_table, raw_location
+from lake_assets.landing.topics import delete_topics, offsets, read_from_beginning
+from lake_assets.ledger.applied import read_applied
+from lake_assets.ledger.forgotten import receipts
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.removed_assets import (
+    RemovedAsset,
+    decide_to_remove,
+    delete_asset_rows,
+    delete_dataset_rows,
+    delete_topic_rows,
+    left_out,
+    removed_assets,
+    set_removed,
+    subscribe_again,
+    superseded_files,
+)
+from lake_assets.operations.adapters import warehouse_for
+from lake_assets.operations.downstream import readers
+from lake_assets.orchestration.instance import open_instance
+from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key, topic_key
+from lake_assets.orchestration.partitions import forget_windows
+from lake_assets.settings import Settings
+from lake_assets.warehouse.erasure import remove_below
+
+KEEPABLE = ("topic", "raw", "tables", "files")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing of an asset: its `kind` and `name`, what is done with it, and details for a person."""
+
+    kind: str
+    name: str
+    action: Literal["delete", "keep", "change"]
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `remove` would do with each part of an asset. `readers` are models and metrics that keep it from being
+    removed. `versions` are the other applied versions of its dataset, which need topic and raw table. `begun` is the
+    removal that a process left unfinished."""
+
+    asset: Asset
+    text: str
+    kept: tuple[str, ...]
+    parts: tuple[Part, ...]
+    readers: tuple[str, ...]
+    versions: tuple[str, ...]
+    begun: RemovedAsset | None
+
+    @property
+    def checksum(self) -> str:
+        """The same for the same contract and the same parts, however many rows they have by now."""
+        if self.begun:
+            return self.begun.checksum
+        parts = [(part.kind, part.name, part.action) for part in self.parts]
+        return hashlib.sha256(json.dumps([self.asset.name, self.text, parts]).encode()).hexdigest()[:12]
+
+
+def removable(ledger: Ledger) -> dict[str, Asset]:
+    """Return the applied assets, those of which an earlier removal is unfinished, and those of which it kept a part."""
+    texts = {name: one.text for name, one in removed_assets(ledger).items() if one.kept or one.done_at is None}
+    return {name: _parsed(name, text) for name, text in sorted((texts | ledger.contracts()).items())}
+
+
+def plan_removal(settings: Settings, ledger: Ledger, asset: Asset, keep: Collection[str]) -> Plan:
+    """Plan the removal of an asset that is `removable`. Changes nothing. Raises LakeError, Unavailable."""
+    earlier = removed_assets(ledger).get(asset.name)
+    begun = earlier if earlier and earlier.done_at is None else None
+    contracts = ledger.contracts()
+    text = contracts.get(asset.name) or (earlier.text if earlier else "")
+    versions = [one.name for one in applied_versions(contracts, asset.dataset) if one.name != asset.name]
+    # Raw rows of an old topic would be taken for repeats of a new one's, which begins at offset 0 again.
+    wanted = set(begun.kept) if begun else {*keep, *(("topic",) if "raw" in keep else ())}
+    kept = tuple(part for part in KEEPABLE if part in wanted)
+    reading = () if begun else _readers(settings, ledger, asset)
+    return Plan(
+        asset,
+        text,
+        kept,
+        tuple(_parts(settings, ledger, asset, kept, versions)),
+        tuple(reading),
+        tuple(versions),
+        begun,
+    )
+
+
+def remove_asset(
+    settings: Settings,
+    ledger: Ledger,
+    asset: Asset,
+    keep: Collection[str],
+    checksum: str,
+    on_progress: Callable[[str], None],
+) -> Plan:
+    """Do what `plan_removal` says, if that still has this checksum, or finish what was begun with it.
+
+    Raises LakeError when something reads the asset or the checksum is another one, ConnectorFailed, Unavailable.
+    """
+    ledger.ensure()  # an older lake has no table of removals yet
+    with ledger.locked("apply"):
+        planned = plan_removal(settings, ledger, asset, keep)
+        if planned.readers:
+            raise LakeError(
+                f"{asset.name} is read by {', '.join(planned.readers)}: remove them from the dbt project or the "
+                "catalog first, then say this again. Nothing was removed."
+            )
+        if planned.checksum != checksum:
+            raise LakeError(
+                f"what would be removed has not the checksum {checksum}: look again without --confirm, nothing was "
+                "removed."
+            )
+        if planned.begun is None:
+            location = None if planned.versions else raw_location(settings, raw_table(asset))
+            topic = None if planned.versions else asset.topic
+            decide_to_remove(ledger, asset, planned.text, topic, location, list(planned.kept), checksum)
+        _finish(settings, ledger, planned, on_progress)
+    return planned
+
+
+def _readers(settings: Settings, ledger: Ledger, asset: Asset) -> list[str]:
+    return readers(asset, (), load_manifest(settings), read_applied(ledger).metrics.values())
+
+
+def _parts(
+    settings: Settings, ledger: Ledger, asset: Asset, kept: Collection[str], versions: Sequence[str]
+) -> Sequence[Part]:
+    shared = f"{' and '.join(versions)} needs it" if versions else ""
+
+    def part(kind: str, name: str, keepable: str | None, detail: str, shared: str = "") -> Part:
+        action = "keep" if shared or keepable in kept else "delete"
+        return Part(kind, name, action, shared or detail)
+
+    bounds = offsets(settings, [asset.topic]).get(asset.topic)
+    location = raw_location(settings, raw_table(asset))
+    missing = warehouse_for(settings).missing(asset)
+    published, queued = ledger.windows(asset), ledger.pending([asset.name])
+    told = [f"{len(published):,} windows", f"{len({entry.window for entry in queued}):,} queued"]
+    of_dataset = receipts(ledger, asset.dataset) if not versions else []
+    parts: list[Part] = []
+    if not versions:
+        connector = connector_name(asset.domain)
+        others = [
+            one for one in read_applied(ledger).assets.values() if one.domain == asset.domain and one.name != asset.name
+        ]
+        how = f"leaves out {asset.topic}" if others else "nothing else of the domain is applied"
+        parts.append(Part("connector", connector, "change" if others else "delete", how))
+    if bounds is not None:
+        records = sum(end - begin for begin, end in bounds.values())
+        parts.append(part("topic", asset.topic, "topic", f"{records:,} offsets", shared))
+    if location is not None:
+        rows = sum(window_rows(settings, asset).values())
+        parts.append(part("raw table", ".".join(asset.raw_name), "raw", f"{rows:,} rows and their files", shared))
+    for table, rows in (
+        (asset.name, sum(window.good for window in published)),
+        (asset.quarantine_table, sum(window.quarantined for window in published)),
+    ):
+        name = f"{asset.staging_schema}.{table}"
+        if f"create table {name}" not in missing:
+            parts.append(part("table", name, "tables", f"{rows:,} rows and their files"))
+    receipts_told = [f"{len(of_dataset):,} receipts of erasures"] if of_dataset and "raw" not in kept else []
+    parts.append(part("ledger", asset.name, None, ", ".join([*told, *receipts_told])))
+    for relative in dbt_files(asset):
+        if (settings.dbt_project / "models" / "staging" / relative).exists():
+            parts.append(part("dbt", str(relative), "files", ""))
+    parts.append(part("dagster", asset.name, None, "history" if versions else "history and partitions"))
+    return parts
+
+
+def _parsed(name: str, text: str) -> Asset:
+    return parse_contract(text, PurePath(f"applied/{name}.yaml"))
+
+
+def _finish(settings: Settings, ledger: Ledger, planned: Plan, on_progress: Callable[[str], None]) -> None:
+    """All steps after the decision, whether some of them were taken before or not."""
+    asset, kept, is_last = planned.asset, planned.kept, not planned.versions
+    row = removed_assets(ledger)[asset.name]
+    if is_last:
+        # Before all else: what still arrived would make the raw table again.
+        on_progress(f"connector {connector_name(asset.domain)}")
+        _unsubscribe(settings, ledger, asset)
+    with ledger.locked(f"dataset:{asset.dataset}"):
+        if is_last:
+            on_progress(f"topic {asset.topic} and raw table {'.'.join(asset.raw_name)}")
+            _remove_topic_and_raw(settings, ledger, asset, row, kept)
+        on_progress(f"tables of {asset.name}")
+        if "tables" not in kept:
+            warehouse_for(settings).drop(asset)
+            _remove_folder(f"{settings.conformed}/{asset.dataset}/v{asset.major}")
+            if settings.target == "aws":
+                for table in (asset.name, asset.quarantine_table):
+                    _remove_folder(f"{settings.staging_data}/{asset.staging_schema}/{table}")
+        if "files" not in kept:
+            _remove_generated(settings, asset)
+        _remove_rows(ledger, asset, is_last, kept)
+    on_progress("Dagster")
+    with open_instance(settings) as instance:
+        keys = [conformed_key(asset), staging_key(asset), quarantine_key(asset)]
+        instance.wipe_assets([*keys, raw_key(asset), topic_key(asset)] if is_last else keys)
+        if is_last:
+            forget_windows(instance, asset)
+    write_applied(settings, read_applied(ledger))
+    set_removed(ledger, asset)
+
+
+def _unsubscribe(settings: Settings, ledger: Ledger, asset: Asset) -> None:
+    """Let the domain's connector read the topic no more; wait until none of its tasks does."""
+    applied = read_applied(ledger).assets
+    if not any(one.domain == asset.domain for one in applied.values()):
+        delete_connector(settings, connector_name(asset.domain))
+        return
+    topics = left_out(ledger, applied.values()).get(asset.domain, ())
+    ensure_connector(settings, connector_for(settings, asset.domain, applied.values(), topics))
+
+
+def _remove_topic_and_raw(
+    settings: Settings, ledger: Ledger, asset: Asset, row: RemovedAsset, kept: Collection[str]
+) -> None:
+    group = f"connect-{connector_name(asset.domain)}"
+    if "topic" not in kept:
+        delete_topics(settings, [asset.topic])
+        delete_topic_rows(ledger, asset.topic)
+    elif "raw" not in kept:
+        read_from_beginning(settings, group, asset.topic)
+    if "raw" in kept:
+        return
+    others_in_raw = drop_raw_table(settings, raw_table(asset))
+    if row.raw_location and row.raw_location.startswith(f"{settings.raw_warehouse}/"):
+        _remove_folder(row.raw_location)
+    if not any(one.domain == asset.domain for one in read_applied(ledger).assets.values()) and not others_in_raw:
+        # A raw table that is left knows how far the control topic was committed, and would skip a new one's records.
+        delete_topics(settings, [control_topic(asset.domain).name])
+        subscribe_again(ledger, asset.domain)
+
+
+def _remove_rows(ledger: Ledger, asset: Asset, is_last: bool, kept: Collection[str]) -> None:
+    with ledger.connection.transaction():
+        if "tables" in kept:
+            for url in superseded_files(ledger, asset):
+                remove(url)
+        delete_asset_rows(ledger, asset)
+        ledger.connection.execute("delete from ledger.superseded_file where asset = %s", (asset.name,))
+        if is_last and "raw" not in kept:
+            delete_dataset_rows(ledger, asset)
+
+
+def _remove_generated(settings: Settings, asset: Asset) -> None:
+    for relative in dbt_files(asset):
+        path = settings.dbt_project / "models" / "staging" / relative
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir() and not any(path.parent.iterdir()):
+            path.parent.rmdir()
+
+
+def _remove_folder(url: str) -> None:
+    if is_local(url):
+        shutil.rmtree(local_path(url), ignore_errors=True)
+    else:
+        remove_below(url, ())

@@ -1,0 +1,81 @@
+"""Puts the parts together: assets of every contract, marts, metrics, sensors, checks."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from lake_assets.catalog.texts import Catalog
+from lake_assets.catalog.versions import by_dataset
+from lake_assets.operations.adapters import makes_clusters
+from lake_assets.operations.unapplied import unapplied
+from lake_assets.orchestration.arrival_checks import silence_checks, silence_sensor
+from lake_assets.orchestration.assets import conforming_definition, landing_definitions
+from lake_assets.orchestration.connectors import connectors_sensor
+from lake_assets.orchestration.housekeeping import leftovers_asset, leftovers_schedule
+from lake_assets.orchestration.marts import mart_definitions
+from lake_assets.orchestration.metrics import agreement_check, metric_asset, metrics_sensor
+from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
+from lake_assets.orchestration.spark_orphans import reaper_asset, reaper_schedule
+from lake_assets.settings import Settings
+
+_log = logging.getLogger("lake_assets")
+
+
+def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
+    """The code location of one lake, as it is applied. What files hold otherwise is logged, and shown with the code
+    location."""
+    assets, metrics = applied.assets, applied.metrics
+    newest = [versions[-1] for versions in by_dataset(assets.values()).values()]
+    landing = [node for asset in newest for node in landing_definitions(settings, asset)]
+    conforming = [conforming_definition(settings, asset) for asset in assets.values()]
+    marts = mart_definitions(settings, assets)
+    graph = mart_graph(marts.assets)
+    counted = [(metric, assets[metric.source]) for metric in metrics.values()]
+    expected = [asset for asset in assets.values() if asset.frequency]
+    reapers = [reaper_asset(settings)] if makes_clusters(settings) else []
+    leftovers = leftovers_asset(settings, list(assets.values()))
+    # After the marts, which parse the dbt project when it has changed.
+    notes = unapplied(settings, applied).sentences
+    for note in notes:
+        _log.warning("%s", note)
+    return dg.Definitions(
+        assets=[
+            *landing,
+            *conforming,
+            *marts.assets,
+            *(metric_asset(metric, asset) for metric, asset in counted),
+            *reapers,
+            leftovers,
+        ],
+        asset_checks=[
+            *(agreement_check(settings, metric, asset) for metric, asset in counted),
+            *silence_checks(settings, expected),
+        ],
+        sensors=[
+            *([raw_windows_sensor(settings, assets, graph, [*conforming, *marts.assets])] if assets else []),
+            connectors_sensor(settings),
+            *marts.sensors,
+            *([metrics_sensor(settings, metrics, assets)] if metrics else []),
+            *([silence_sensor(settings, expected)] if expected else []),
+        ],
+        schedules=[*(reaper_schedule(reaper) for reaper in reapers), leftovers_schedule(leftovers)],
+        resources=dict(marts.resources),
+        metadata={"not applied": dg.MetadataValue.md("\n".join(f"- {note}" for note in notes))} if notes else {},
+        executor=dg.in_process_executor,
+    )
+
+
+def mart_graph(marts: Sequence[dg.AssetsDefinition]) -> Graph:
+    """The staging tables behind each mart, directly or through other marts, and the version of each mart's SQL."""
+    direct: Mapping[dg.AssetKey, set[dg.AssetKey]] = {
+        key: set(definition.asset_deps[key]) for definition in marts for key in definition.keys
+    }
+
+    def sources(key: dg.AssetKey) -> frozenset[dg.AssetKey]:
+        if key not in direct:
+            return frozenset([key])
+        return frozenset(source for parent in direct[key] for source in sources(parent))
+
+    versions = {key: version for definition in marts for key, version in definition.code_versions_by_key.items()}
+    return Graph({key: sources(key) for key in direct}, versions)

@@ -1,0 +1,49 @@
+"""The asset `leftovers`: what commits of a sink and runs leave behind and nobody needs after a while. No data goes."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster import MetadataValue
+
+from lake_assets.catalog.model import Asset
+from lake_assets.operations.housekeeping import clean
+from lake_assets.settings import Settings
+
+# A window of a day that is made again at each commit leaves a copy of itself each time.
+_EVERY_HOUR = "23 * * * *"
+
+
+def leftovers_asset(settings: Settings, assets: Sequence[Asset]) -> dg.AssetsDefinition:
+    """For all assets of the catalog."""
+
+    @dg.asset(
+        name="leftovers",
+        group_name="operations",
+        kinds={"iceberg"},
+        description="Each hour raw snapshots older than a week go, with the files that only they name, and conformed "
+        "files of windows that were made again; small raw files of closed windows are written together. Dagster "
+        "forgets runs of a month ago and more, but not what they made. No data goes.",
+    )
+    def leftovers(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        cleaned = clean(settings, assets, datetime.now(UTC), context.log.info)
+        return dg.MaterializeResult(
+            metadata={
+                "files_removed": MetadataValue.json({one.dataset: one.files_removed for one in cleaned}),
+                "superseded_removed": MetadataValue.json({one.dataset: one.superseded_removed for one in cleaned}),
+                "files_compacted": MetadataValue.json(
+                    {one.dataset: [one.before.count, one.after.count] for one in cleaned if one.compactions}
+                ),
+            }
+        )
+
+    return leftovers
+
+
+def leftovers_schedule(asset: dg.AssetsDefinition) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name="leftovers_hourly",
+        target=[asset],
+        cron_schedule=_EVERY_HOUR,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )

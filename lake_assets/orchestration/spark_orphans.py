@@ -1,0 +1,62 @@
+"""The asset `spark_orphans`: ends clusters that were made for a Spark job and outlived it."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import dagster as dg
+from dagster import MetadataValue
+
+from lake_assets.conform.runner import ClusterRunner
+from lake_assets.errors import LakeError
+from lake_assets.operations.adapters import cluster_runner_for
+from lake_assets.settings import Settings
+
+_EVERY_HOUR = "7 * * * *"
+
+
+def reaper_asset(settings: Settings) -> dg.AssetsDefinition:
+    """For a runner that makes clusters."""
+
+    @dg.asset(
+        name="spark_orphans",
+        group_name="operations",
+        kinds={"spark"},
+        description="Clusters made for one Spark job that outlived it: found by their tags, and ended.",
+    )
+    def spark_orphans(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return dg.MaterializeResult(metadata=reap(cluster_runner_for(settings), time.time(), context.log.info))
+
+    return spark_orphans
+
+
+def reaper_schedule(asset: dg.AssetsDefinition) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name="spark_orphans_hourly",
+        target=[asset],
+        cron_schedule=_EVERY_HOUR,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+
+
+def reap(runner: ClusterRunner, now: float, log: Callable[[str], None]) -> Mapping[str, MetadataValue]:
+    """Ends each orphan and says which they were. `now` is in seconds since 1970.
+
+    Raises LakeError when some cannot be ended, after all others were.
+    """
+    removed, stuck = list[dict[str, str]](), list[str]()
+    orphans = runner.orphans(now)
+    for orphan in orphans:
+        try:
+            runner.end_cluster(orphan.cluster)
+        except LakeError as error:
+            stuck.append(f"{orphan.cluster} of {orphan.job} ({error})")
+            continue
+        log(f"ended the cluster {orphan.cluster} of {orphan.job}: {orphan.reason}")
+        removed.append({"cluster": orphan.cluster, "job": orphan.job, "reason": orphan.reason})
+    if stuck:
+        raise LakeError(f"end these clusters by hand, they cost money: {'; '.join(stuck)}")
+    return {
+        "found": MetadataValue.int(len(orphans)),
+        "removed": MetadataValue.int(len(removed)),
+        "clusters": MetadataValue.json(removed),
+    }

@@ -1,0 +1,131 @@
+"""DuckDB sessions on the lake: `lake` is the DuckLake with the staging tables, `serving` the Postgres with the marts.
+
+Both extensions come from PyPI packages and are found through links under `LAKE_HOME`, so that nothing is downloaded at
+run time and nothing is written to the user's home. dbt finds them the same way (`dbt_environment.py`).
+"""
+
+import importlib.util
+import os
+import platform
+from pathlib import Path
+
+import duckdb
+
+from lake_assets.bucket import let_read
+from lake_assets.duckdb_session import SILENT
+from lake_assets.errors import LakeError, Unavailable
+from lake_assets.object_stores import store_of
+from lake_assets.settings import Settings
+
+_EXTENSIONS = ("ducklake", "httpfs", "postgres_scanner")
+_METADATA_SCHEMA = "ducklake"
+
+
+def connect(
+    settings: Settings, *, read_only: bool = False, lake: bool = True, serving: bool = True
+) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB with the lake's databases attached as role `lake`; times are shown in UTC.
+
+    `lake=False` leaves the staging tables out, `serving=False` the marts' Postgres. The caller closes the connection;
+    one connection serves one thread. Raises Unavailable when Postgres does not answer.
+    """
+    connection = duckdb.connect(config=session_config(settings))
+    open_bucket(connection, settings.bucket)
+    try:
+        # As a statement: in the connect config it would be applied before the extension that knows it is loaded.
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(SILENT)
+        if lake:
+            attach(connection, settings, read_only=read_only)
+        if serving:
+            mode = ", read_only" if read_only else ""
+            _attach(connection, settings, f"attach {_literal(_conninfo(settings))} as serving (type postgres{mode})")
+    except LakeError:
+        connection.close()
+        raise
+    return connection
+
+
+def attach(connection: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool = False) -> None:
+    """Attaches the DuckLake with the staging tables as `lake`. Raises Unavailable."""
+    # Otherwise DuckLake notes a few deleted rows in Postgres and goes on opening their file: one for each time that a
+    # small window was made again.
+    mode = ", data_inlining_row_limit 0" + (", read_only" if read_only else "")
+    _attach(
+        connection,
+        settings,
+        f"attach {_literal('ducklake:postgres:' + _conninfo(settings))} as lake "
+        f"(data_path {_literal(settings.staging_data)}, metadata_schema {_literal(_METADATA_SCHEMA)}{mode})",
+    )
+    connection.execute("set ducklake_max_retry_count = 100")
+
+
+def _conninfo(settings: Settings) -> str:
+    if settings.postgres.port == 0:
+        raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
+    return settings.postgres.conninfo("lake")
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, statement: str) -> None:
+    try:
+        connection.execute(statement)
+    except duckdb.IOException as error:
+        if "connection to server at" not in str(error):
+            raise
+        raise settings.postgres.not_reached(error) from error
+
+
+def open_bucket(connection: duckdb.DuckDBPyConnection, bucket: str) -> None:
+    """Lets a session attach a DuckLake whose files are in this bucket, and read them."""
+    # Before httpfs: DuckDB asks file systems in the order in which they came, and ours knows every kind of bucket.
+    let_read(connection, bucket)
+    if store_of(bucket).checked:
+        connection.execute("load httpfs")
+
+
+def session_config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
+    """What DuckDB must know before it starts: where its extensions are and where it may spill."""
+    spill = settings.home / "tmp" / "duckdb"
+    spill.mkdir(parents=True, exist_ok=True)
+    return {
+        "extension_directory": str(link_extensions(settings)),
+        "autoinstall_known_extensions": False,
+        # The lock file's checksums vouch for the extensions. Checking their signatures as well costs 0.45 s a session.
+        "allow_unsigned_extensions": True,
+        "temp_directory": str(spill),
+    }
+
+
+def link_extensions(settings: Settings) -> Path:
+    """The folder for DuckDB's `extension_directory`: links to the extensions that were installed as Python packages."""
+    root = settings.home / "duckdb" / "extensions"
+    folder = root / f"v{duckdb.__version__}" / _duckdb_platform()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _EXTENSIONS:
+        source, link = _extension_file(name), folder / f"{name}.duckdb_extension"
+        if link.is_symlink() and link.readlink() == source:
+            continue
+        # Two processes may get here at once: each makes its own link and moves it into place.
+        own = link.with_suffix(f".{os.getpid()}")
+        own.symlink_to(source)
+        own.replace(link)
+    return root
+
+
+def _extension_file(name: str) -> Path:
+    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"the package duckdb-extension-{name.replace('_', '-')} is not installed")
+    package = Path(spec.submodule_search_locations[0])
+    return package / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+
+
+def _duckdb_platform() -> str:
+    """DuckDB's own name of this platform (`pragma platform`), without opening a database for it."""
+    system = {"Darwin": "osx"}.get(platform.system(), platform.system().lower())
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine().lower())
+    return f"{system}_{machine}"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,260 @@
+"""The embedded warehouse: DuckLake tables whose data files are the Parquet that conform wrote."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import WindowOutput
+from lake_assets.catalog.windows import window_key, window_start
+from lake_assets.compile.ddl import QUARANTINE, Column, create_table, staging_columns
+from lake_assets.compile.reasons import reasons
+from lake_assets.compile.sql import identifier, literal
+from lake_assets.errors import Unavailable
+from lake_assets.settings import Settings
+from lake_assets.warehouse.answers import Answer, QueryError, Reason, answer
+from lake_assets.warehouse.local.connection import attach, connect
+from lake_assets.warehouse.protocol import Table
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+class DuckLake:
+    """A `Warehouse` over DuckLake; see `Warehouse` for what each method promises. One instance serves one thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._reader: duckdb.DuckDBPyConnection | None = None
+
+    def ensure(self, asset: Asset) -> list[str]:
+        with self._session() as session:
+            statements = _differences(session, asset)
+            if not statements:
+                return []
+            with _transaction(session):
+                session.execute(f"create schema if not exists lake.{identifier(asset.staging_schema)}")
+                for _, statement in statements:
+                    session.execute(statement)
+            return [sentence for sentence, _ in statements]
+
+    def missing(self, asset: Asset) -> list[str]:
+        # A plan asks for one asset after the other, and a session of its own takes each a tenth of a second of CPU.
+        with self._failing_clearly():
+            self._reader = self._reader or connect(self._settings, serving=False)
+            return [sentence for sentence, _ in _differences(self._reader, asset)]
+
+    def drop(self, asset: Asset) -> None:
+        schema = asset.staging_schema
+        with self._session() as session, _transaction(session):
+            for table in (asset.name, asset.quarantine_table):
+                session.execute(f"drop table if exists {_qualified(asset, table)}")
+            # Other versions of the dataset have their tables there, too.
+            left = "database_name = 'lake' and schema_name = " + literal(schema)
+            if not session.execute(f"select 1 from duckdb_tables() where {left}").fetchall():
+                session.execute(f"drop schema if exists lake.{identifier(schema)}")
+
+    def replace_windows(self, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
+        starts = _starts(asset, [output.window for output in outputs])
+        staging, quarantine = _qualified(asset, asset.name), _qualified(asset, asset.quarantine_table)
+        bad_files = [path for output in outputs for path in output.quarantine_files]
+        with self._session() as session, _transaction(session):
+            session.execute(f"delete from {staging} where _window in ({starts})")
+            for output in outputs:
+                for path in output.good_files:
+                    # A file that is brought back may be older than the newest columns.
+                    session.execute(
+                        f"call ducklake_add_data_files('lake', {literal(asset.name)}, {literal(path)}, "
+                        f"schema => {literal(asset.staging_schema)}, allow_missing => true)"
+                    )
+            # When a row was first quarantined is kept through every later judgement of its window.
+            session.execute(
+                f'create or replace temp table known as select topic, partition, "offset", first_seen '
+                f"from {quarantine} where _window in ({starts})"
+            )
+            session.execute(f"delete from {quarantine} where _window in ({starts})")
+            if bad_files:
+                listed = ", ".join(literal(path) for path in bad_files)
+                session.execute(f"""\
+insert into {quarantine}
+select bad.* replace (coalesce(known.first_seen, bad.first_seen) as first_seen)
+from read_parquet([{listed}]) as bad
+left join known using (topic, partition, "offset")""")
+
+    def remove_windows(self, asset: Asset, table: Table, windows: Sequence[str]) -> None:
+        if windows:
+            name = asset.name if table == "staging" else asset.quarantine_table
+            with self._session() as session:
+                session.execute(f"delete from {_qualified(asset, name)} where _window in ({_starts(asset, windows)})")
+
+    def remove_old_states(self, before: datetime, spans: Sequence[tuple[datetime, datetime]]) -> int:
+        with self._session() as session:
+            found = session.execute(
+                "select snapshot_id, snapshot_time::timestamptz from ducklake_snapshots('lake') order by snapshot_id"
+            ).fetchall()
+            kept = {one for low, high in [(before, found[-1][1]), *spans] for one in _between(found, low, high)}
+            if old := [version for version, _ in found[:-1] if version not in kept]:
+                session.execute(f"call ducklake_expire_snapshots('lake', versions => {old})")
+            # DuckLake would remove a file that the table has again since.
+            metadata = "__ducklake_metadata_lake.ducklake"
+            session.execute(
+                f"delete from {metadata}.ducklake_files_scheduled_for_deletion where path in "
+                f"(select path from {metadata}.ducklake_data_file where end_snapshot is null)"
+            )
+            return len(session.execute("call ducklake_cleanup_old_files('lake', cleanup_all => true)").fetchall())
+
+    def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
+        if windows is not None and not windows:
+            return {}
+        only = "" if windows is None else f"where _window in ({_starts(asset, windows)}) "
+        totals: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+        with self._session() as session:
+            for place, table in enumerate((asset.name, asset.quarantine_table)):
+                query = f"select _window, count(*) from {_qualified(asset, table)} {only}group by _window"
+                for start, rows in session.execute(query).fetchall():
+                    totals[window_key(start, asset.window)][place] = rows
+        return {window: (good, bad) for window, (good, bad) in totals.items()}
+
+    def reasons(self, assets: Sequence[Asset]) -> list[Reason]:
+        if not assets:
+            return []
+        broken = [(asset, _errors(_qualified(asset, asset.quarantine_table))) for asset in assets]
+        with self._session() as session:
+            return [Reason(*row) for row in session.execute(reasons(broken)).fetchall()]
+
+    def staging(
+        self, session: duckdb.DuckDBPyConnection, asset: Asset, columns: Sequence[str], low: datetime, high: datetime
+    ) -> str:
+        attach(session, self._settings)
+        return _qualified(asset, asset.name)
+
+    def ask(self, query: str, limit: int | None) -> Answer:
+        """In DuckDB, with `lake` (staging, quarantine) and `serving` (Postgres) attached to be read only."""
+        session = connect(self._settings, read_only=True)
+        try:
+            _leave_out_database_names(session)
+            found = session.execute(query)
+            if not found.description:
+                return Answer((), (), more=False)
+            rows = found.fetchall() if limit is None else found.fetchmany(limit + 1)
+            return answer([column[0] for column in found.description], rows, limit)
+        except duckdb.Error as error:
+            said = " ".join(str(error).split("\nLINE ")[0].split())
+            raise QueryError(said if said.endswith("?") else f"{said.rstrip('.!')}.") from error
+        finally:
+            session.close()
+
+    def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
+        name = asset.name if table == "staging" else asset.quarantine_table
+        # No window at all is a list that SQL does not allow.
+        where = f"_window in ({_starts(asset, windows)})" if windows else "false"
+        query = f"select {', '.join(map(identifier, columns))} from {_qualified(asset, name)} where {where}"
+        with self._session() as session:
+            return session.execute(query).to_arrow_table()
+
+    @contextmanager
+    def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with connect(self._settings, serving=False) as session, self._failing_clearly():
+            yield session
+
+    @contextmanager
+    def _failing_clearly(self) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.IOException, duckdb.TransactionException) as error:
+            raise Unavailable(
+                f"the staging tables could not be used ({str(error).splitlines()[0]}): see that Postgres answers "
+                f"('lake status') and that the bucket {self._settings.bucket} has room and lets this process "
+                "write, and try again."
+            ) from error
+
+
+def _between(snapshots: Sequence[tuple[int, datetime]], low: datetime, high: datetime) -> Iterator[int]:
+    """The snapshots that were the newest at some time of a span."""
+    for place, (version, at) in enumerate(snapshots):
+        ended = snapshots[place + 1][1] if place + 1 < len(snapshots) else high
+        if at <= high and ended >= low:
+            yield version
+
+
+def _leave_out_database_names(session: duckdb.DuckDBPyConnection) -> None:
+    """Lets `leads_staging.leads` and `funnel_data_mart.funnel` be found without `lake.` and `serving.`.
+
+    Postgres is asked, because DuckDB would load the description of every table to know the schemas.
+    """
+    schemas = session.execute(
+        """
+        from postgres_query('serving', '
+          select ''lake."'' || schema_name || ''"'' as name from ducklake.ducklake_schema where end_snapshot is null
+          union all
+          select ''serving."'' || nspname || ''"'' from pg_namespace where nspname not like ''pg\\_%''
+          order by 1
+        ')
+        """
+    ).fetchall()
+    session.execute(f"set search_path = '{','.join(name for (name,) in schemas)}'")
+
+
+def _errors(table: str) -> str:
+    """What `reasons` wants of a quarantine table."""
+    broken = 'select _window, (partition, "offset") as row_id, unnest(errors) as error'
+    return f"({broken} from {table})"
+
+
+def _qualified(asset: Asset, table: str) -> str:
+    return f"lake.{identifier(asset.staging_schema)}.{identifier(table)}"
+
+
+def _starts(asset: Asset, windows: Sequence[str]) -> str:
+    return ", ".join(f"timestamptz {literal(window_start(w, asset.window).isoformat())}" for w in windows)
+
+
+def _differences(session: duckdb.DuckDBPyConnection, asset: Asset) -> list[tuple[str, str]]:
+    """What the tables lack, as (sentence, statement); columns are only ever added here, never changed or dropped."""
+    found: list[tuple[str, str]] = []
+    wanted: tuple[tuple[str, tuple[Column, ...]], ...] = (
+        (asset.name, staging_columns(asset)),
+        (asset.quarantine_table, QUARANTINE),
+    )
+    for table, columns in wanted:
+        # No parameters: DuckDB would import pandas for them, which takes half a second.
+        existing = dict(
+            session.execute(
+                "select column_name, data_type from duckdb_columns() where database_name = 'lake' "
+                f"and schema_name = {literal(asset.staging_schema)} and table_name = {literal(table)}"
+            ).fetchall()
+        )
+        name = f"{asset.staging_schema}.{table}"
+        if not existing:
+            found.append((f"create table {name}", create_table(_qualified(asset, table), columns)))
+            continue
+        for column in columns:
+            if column.name not in existing:
+                statement = f"alter table {_qualified(asset, table)} add column {identifier(column.name)} {column.type}"
+                found.append((f"add column {name}.{column.name} {column.type}", statement))
+            elif _differs(existing[column.name], column.type):
+                statement = (
+                    f"alter table {_qualified(asset, table)} alter column {identifier(column.name)} type {column.type}"
+                )
+                found.append((f"widen column {name}.{column.name} to {column.type}", statement))
+    return found
+
+
+def _differs(existing: str, wanted: str) -> bool:
+    # Within one major version only decimals change their type: the compatibility rules let them grow, nothing else.
+    return wanted.startswith("decimal") and existing.lower().replace(" ", "") != wanted.replace(" ", "")
+
+
+@contextmanager
+def _transaction(session: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    session.execute("begin")
+    try:
+        yield
+    except BaseException:
+        session.execute("rollback")
+        raise
+    session.execute("commit")

@@ -1,0 +1,161 @@
+"""Takes single rows out of a DuckLake's tables, and out of every file and snapshot that still holds them."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import duckdb
+
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.windows import window_key
+from lake_assets.compile.forget import values_match
+from lake_assets.compile.sql import identifier, literal
+from lake_assets.settings import Settings
+from lake_assets.warehouse.erasure import HeldRow, Positions, listed_positions, remove_conformed
+from lake_assets.warehouse.local.connection import connect
+from lake_assets.warehouse.protocol import Table
+
+_POSITION: Mapping[Table, tuple[str, str]] = {
+    "staging": ("_kafka_partition", "_offset"),
+    "quarantine": ("partition", '"offset"'),
+}
+
+
+class DuckLakeErasure:
+    """An `Erasure` over DuckLake; see `Erasure` for what each method promises."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def staged(self, asset: Asset, values: Mapping[str, str], at: Positions) -> list[HeldRow]:
+        return self._held(asset, "staging", lambda _: _places(asset, "staging", values_match(values)), at)
+
+    def quarantined(self, asset: Asset, matching: Callable[[str], str], at: Positions) -> list[HeldRow]:
+        return self._held(asset, "quarantine", matching, at)
+
+    def remove_rows(self, asset: Asset, at: Positions) -> None:
+        with self._session(asset, at) as session:
+            session.execute("begin")
+            for table in _tables(session, asset):
+                partition, offset = _POSITION[table]
+                session.execute(
+                    f"delete from {_qualified(asset, table)} where _window in (select _window from gone) "
+                    f"and (_window, {partition}, {offset}) in (select (_window, partition, position) from gone)"
+                )
+            session.execute("commit")
+
+    def partition_rows(self, asset: Asset, windows: Collection[str]) -> dict[tuple[str, int], tuple[int, int]]:
+        found: dict[tuple[str, int], tuple[int, int]] = {}
+        with self._session(asset, {window: [(-1, -1)] for window in windows}) as session:
+            for table in _tables(session, asset):
+                rows = session.execute(
+                    f"select _window, partition, count(*) from ({_places(asset, table)}) as held "
+                    "where _window in (select _window from gone) group by all"
+                ).fetchall()
+                for start, partition, count in rows:
+                    place = window_key(start, asset.window), partition
+                    good, bad = found.get(place, (0, 0))
+                    found[place] = (good + count, bad) if table == "staging" else (good, bad + count)
+        return found
+
+    def purge(self, asset: Asset, windows: Sequence[str], kept: Collection[str]) -> int:
+        """Files in which rows are only marked as gone are written again, every older snapshot of the lake expires, and
+        the tables' statistics become those of the files that are left."""
+        schema = literal(asset.staging_schema)
+        with self._session(asset, {}) as session:
+            names = [literal(_name(asset, table)) for table in _tables(session, asset)]
+            for name in names:
+                session.execute(
+                    f"call ducklake_flush_inlined_data('lake', schema_name => {schema}, table_name => {name})"
+                )
+                session.execute(
+                    f"call ducklake_rewrite_data_files('lake', {name}, schema => {schema}, delete_threshold => 0)"
+                )
+            found = session.execute("select snapshot_id from ducklake_snapshots('lake')").fetchall()
+            if old := sorted(version for (version,) in found)[:-1]:
+                session.execute(f"call ducklake_expire_snapshots('lake', versions => {old})")
+            removed = len(session.execute("call ducklake_cleanup_old_files('lake', cleanup_all => true)").fetchall())
+            _narrow_statistics(session, asset)
+            live = {
+                file
+                for name in names
+                for (file,) in session.execute(
+                    f"select data_file from ducklake_list_files('lake', {name}, schema => {schema})"
+                ).fetchall()
+            }
+        return removed + remove_conformed(self._settings, asset, windows, {*live, *kept})
+
+    def out_of_reach(self) -> list[str]:
+        return []
+
+    def _held(self, asset: Asset, table: Table, matching: Callable[[str], str], at: Positions) -> list[HeldRow]:
+        with self._session(asset, at) as session:
+            if table not in _tables(session, asset):
+                return []
+            found = session.execute(
+                f"select _window, partition, position from ({matching(_qualified(asset, table))}) union "
+                f"select _window, partition, position from ({_places(asset, table)}) as held "
+                "semi join gone using (_window, partition, position) order by all"
+            ).fetchall()
+        return [HeldRow(window_key(start, asset.window), (partition, offset)) for start, partition, offset in found]
+
+    @contextmanager
+    def _session(self, asset: Asset, at: Positions) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A session on the lake with the temporary table `gone`."""
+        with connect(self._settings, serving=False) as session:
+            session.register("listed", listed_positions(asset, at))
+            session.execute("create temp table gone as select * from listed")
+            yield session
+
+
+def _narrow_statistics(session: duckdb.DuckDBPyConnection, asset: Asset) -> None:
+    """DuckLake keeps the least and the greatest value that each column of a table ever had: what is gone may be one.
+
+    They become those of the files that are left; unknown when one of these does not say its own.
+    """
+    catalog = "__ducklake_metadata_lake.ducklake"
+    columns = session.execute(
+        f"select table_id, column_id, column_type from {catalog}.ducklake_column as c "
+        f"join {catalog}.ducklake_table as t using (table_id) join {catalog}.ducklake_schema as s using (schema_id) "
+        f"join {catalog}.ducklake_table_column_stats using (table_id, column_id) "
+        "where schema_name = ? and list_contains(?, table_name) "
+        "and c.end_snapshot is null and t.end_snapshot is null and s.end_snapshot is null",
+        [asset.staging_schema, [_name(asset, table) for table in _POSITION]],
+    ).fetchall()
+    for table, column, kind in columns:
+        (bounds,) = session.execute(
+            "select if(known, arg_min(min_value, try_cast(min_value as KIND)), null), "
+            "if(known, arg_max(max_value, try_cast(max_value as KIND)), null) from (select *, bool_and(coalesce("
+            "min_value is not null and max_value is not null or null_count = value_count, false)) over () as known "
+            f"from {catalog}.ducklake_data_file as f left join {catalog}.ducklake_file_column_stats as s "
+            f"on s.data_file_id = f.data_file_id and column_id = {column} "
+            f"where f.table_id = {table} and f.end_snapshot is null) group by known".replace("KIND", kind)
+        ).fetchall() or [(None, None)]
+        session.execute(
+            f"update {catalog}.ducklake_table_column_stats set min_value = ?, max_value = ? "
+            f"where table_id = {table} and column_id = {column}",
+            list(bounds),
+        )
+
+
+def _tables(session: duckdb.DuckDBPyConnection, asset: Asset) -> list[Table]:
+    """Those of the two that are there."""
+    found = session.execute(
+        "select table_name from duckdb_tables() where database_name = 'lake' and schema_name = ?",
+        [asset.staging_schema],
+    ).fetchall()
+    return [table for table in _POSITION if (_name(asset, table),) in found]
+
+
+def _places(asset: Asset, table: Table, condition: str = "true") -> str:
+    partition, offset = _POSITION[table]
+    # The condition names a contract's fields: in its scope no other name may be one.
+    held = f"select _window, {partition} as _of, {offset} as _at from {_qualified(asset, table)} where {condition}"
+    return f"select _window, _of as partition, _at as position from ({held}) as _held"
+
+
+def _qualified(asset: Asset, table: Table) -> str:
+    return f"lake.{identifier(asset.staging_schema)}.{identifier(_name(asset, table))}"
+
+
+def _name(asset: Asset, table: Table) -> str:
+    return asset.name if table == "staging" else asset.quarantine_table
