@@ -104,9 +104,10 @@ def measure(wanted: int, rows: int, rounds: int, running: bool) -> Figures:
         from lake_assets.operations.apply import apply
         from lake_assets.operations.housekeeping import clean
         from lake_assets.orchestration.in_process import run_once
+        from lake_assets.orchestration.records import DagsterRecords
         from lake_assets.project import read_files
 
-        apply(settings, quiet)
+        apply(settings, DagsterRecords(settings), quiet)
         asset = read_files(settings).assets["bench_ticks"]
         sent = fill(settings, asset, wanted, rows)
         assert run_once(settings, quiet).published == {asset.name: [WINDOW]}

@@ -30,9 +30,10 @@ def measure(count: int, windows: int, rounds: int, running: bool) -> Figures:
         from lake_assets.landing.produce import produce_lines
         from lake_assets.operations.apply import apply
         from lake_assets.orchestration.in_process import run_once
+        from lake_assets.orchestration.records import DagsterRecords
         from lake_assets.project import read_files
 
-        apply(settings, quiet)
+        apply(settings, DagsterRecords(settings), quiet)
         assets = read_files(settings).assets
         whole: list[float] = []
         waited: list[float] = []

@@ -24,6 +24,7 @@ from lake_assets.landing.produce import produce_lines
 from lake_assets.landing.snapshots import read_table
 from lake_assets.operations.apply import apply
 from lake_assets.orchestration.assets import QUEUED_ONLY
+from lake_assets.orchestration.records import DagsterRecords
 from lake_assets.project import read_files
 from lake_assets.settings import Settings
 
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     with lake(None, running=given.running) as (settings, _):
         if not given.running:
-            apply(settings, quiet)
+            apply(settings, DagsterRecords(settings), quiet)
         measure(settings, given.rounds).show(given.figures)
 
 

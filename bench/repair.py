@@ -69,9 +69,10 @@ def measure(windows: int, rows: int, rounds: int, running: bool) -> list[Figures
     with lake(["kafka", "connect", "postgres"], contracts, running=running) as (settings, _):
         from lake_assets.landing.produce import produce_lines
         from lake_assets.operations.apply import apply
+        from lake_assets.orchestration.records import DagsterRecords
         from lake_assets.project import read_files
 
-        apply(settings, quiet)
+        apply(settings, DagsterRecords(settings), quiet)
         assets = read_files(settings).assets
         produce_lines(settings, assets["bench_audited"], events(windows, windows))
         made, _ = command("run")
@@ -91,7 +92,7 @@ def measure(windows: int, rows: int, rounds: int, running: bool) -> list[Figures
             judged.append(command("run")[0])
             text = contracts[name].replace(f"maximum: {REFUSED}", f"maximum: {TAKEN}").replace("1.0.0", "1.1.0")
             (settings.catalog / "assets" / f"{name}.yaml").write_text(text, "utf-8")
-            apply(settings, quiet)
+            apply(settings, DagsterRecords(settings), quiet)
             replayed.append(command("replay", name)[0])
             [left] = json.loads(command("sql", f"select count(*) as n from {name}_staging.{name}", "--json")[1])
             assert left == {"n": rows}, left

@@ -15,12 +15,12 @@ SOCKET_PATH_LIMIT = 100  # AF_UNIX allows 107 bytes on Linux and 103 on macOS; s
 PLAIN_PATH = re.compile(r"[\w/.+@~ -]+")
 
 
-class LayoutError(LakeError):
+class HomeError(LakeError):
     """The home folder cannot be used as it is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Home:
     """The folders and files under `home`; nothing is made until `create` is called."""
 
     home: Path
@@ -76,13 +76,17 @@ class Layout:
         """Touched by each `lake up`: what the logs said before it is history."""
         return self.run / "started"
 
+    def metric_status(self, table: str, instance: str) -> Path:
+        """Return the file in which an instance of the metric with this table leaves its numbers."""
+        return self.run / "stream" / f"{table}-{instance}.json"
+
     def log(self, part: str) -> Path:
         return self.logs / f"{part}.log"
 
     def create(self) -> None:
-        """Make the folders; raises LayoutError when the home's path has characters that a part cannot take."""
+        """Make the folders; raises HomeError when the home's path has characters that a part cannot take."""
         if not PLAIN_PATH.fullmatch(str(self.home)):
-            raise LayoutError(
+            raise HomeError(
                 f"LAKE_HOME is '{self.home}': use a path of letters, digits, spaces and _ - . + @ ~ only, "
                 "because Kafka and Postgres read it from their configuration files."
             )
@@ -107,7 +111,7 @@ def socket_path(home: Path, name: str) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
-        raise LayoutError(f"'{folder}' should be a private folder of yours for this lake's sockets: remove it.")
+        raise HomeError(f"'{folder}' should be a private folder of yours for this lake's sockets: remove it.")
     return folder / name
 
 

@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.errors import LakeError, Unavailable
+from lake_assets.home import Home
 from lake_assets.landing.topics import partition_counts
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
@@ -39,7 +40,7 @@ def main(metric: str, instance: str | None, metrics_port: int | None) -> None:
     settings = load_settings()
     name = instance or f"{socket.gethostname()}-{os.getpid()}"
     chosen, source = _find(settings, metric)
-    path = status_file(settings, chosen, name)
+    path = Home(settings.home).metric_status(chosen.table, name)
     status = Status(chosen.table, name)
     try:
         partitions = _wait_for_topics(settings, chosen, source, path, status)
@@ -56,11 +57,6 @@ def main(metric: str, instance: str | None, metrics_port: int | None) -> None:
         ) from error
     finally:
         path.unlink(missing_ok=True)
-
-
-def status_file(settings: Settings, metric: Metric, instance: str) -> Path:
-    """Where an instance leaves its numbers once a second, for `lake status`."""
-    return settings.home / "run" / "stream" / f"{metric.table}-{instance}.json"
 
 
 def _find(settings: Settings, name: str) -> tuple[Metric, Asset]:

@@ -30,10 +30,11 @@ def command(as_json: bool) -> None:
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.operations.apply import apply
     from lake_assets.operations.unapplied import refuse_broken
+    from lake_assets.orchestration.records import DagsterRecords
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    steps = apply(settings, lambda step: click.echo(f"  {step}", err=True))
+    steps = apply(settings, DagsterRecords(settings), lambda step: click.echo(f"  {step}", err=True))
     reloaded = reload_code(settings, steps, lambda step: click.echo(f"  {step}", err=True))
     if as_json:
         show_json([dataclasses.asdict(step) for step in steps])

@@ -48,6 +48,7 @@ def command(sales: int, days: int, stream: bool) -> None:
     from lake_assets.operations.apply import apply
     from lake_assets.operations.audit import audit
     from lake_assets.operations.metric_parity import agreement
+    from lake_assets.orchestration.records import DagsterRecords
     from lake_assets.settings import load_settings
     from lake_assets.stack.lifecycle import up
 
@@ -59,7 +60,7 @@ def command(sales: int, days: int, stream: bool) -> None:
     up(say)
     settings = load_settings()
     click.echo("2. The contracts become topics, tables, connectors and grants")
-    reload_code(settings, apply(settings, say), say)
+    reload_code(settings, apply(settings, DagsterRecords(settings), say), say)
     applied = applied_catalog(settings)
     assets = applied.assets
     if stream:

@@ -44,6 +44,7 @@ def command(asset: str, keep: tuple[str, ...], confirm: str | None, as_json: boo
     from lake_assets.ledger.ledger import Ledger
     from lake_assets.operations.apply import Step
     from lake_assets.operations.remove import plan_removal, removable, remove_asset
+    from lake_assets.orchestration.records import DagsterRecords
     from lake_assets.settings import load_settings
 
     def log(step: str) -> None:
@@ -57,7 +58,7 @@ def command(asset: str, keep: tuple[str, ...], confirm: str | None, as_json: boo
         if confirm is None:
             planned = plan_removal(settings, ledger, found, keep)
         else:
-            planned = remove_asset(settings, ledger, found, keep, confirm, log)
+            planned = remove_asset(settings, ledger, DagsterRecords(settings), found, keep, confirm, log)
     name = planned.asset.name
     file = settings.catalog / "assets" / f"{name}.yaml"
     if confirm is not None:

@@ -27,7 +27,8 @@ from lake_assets.ledger.removed_assets import check_removals, forget_removed, le
 from lake_assets.operations.adapters import mart_access_for, warehouse_for
 from lake_assets.operations.apply_metrics import apply_metrics, metric_steps
 from lake_assets.operations.downstream import readers
-from lake_assets.operations.drafts import empty_assets, offer_windows, rebuild_tables, rebuilt_from_raw, recut_raw
+from lake_assets.operations.drafts import empty_assets, rebuild_tables, rebuilt_from_raw, recut_raw
+from lake_assets.operations.orchestrator import Orchestrator
 from lake_assets.project import read_files
 from lake_assets.settings import Settings
 from lake_assets.warehouse.marts import mart_schemas, write_dbt_sources
@@ -97,7 +98,7 @@ def plan(settings: Settings) -> list[Step]:
     return steps
 
 
-def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
+def apply(settings: Settings, orchestrator: Orchestrator, on_progress: Callable[[str], None]) -> list[Step]:
     """Takes the steps of `plan` and returns them; running it again takes none.
 
     Tables come before topics and topics before connectors, because the sink drops records that have no table. A step
@@ -129,7 +130,7 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         on_progress("staging and quarantine tables")
         for name, windows in rebuilt.items():
             with ledger.locked(f"dataset:{assets[name].dataset}"):
-                rebuild_tables(settings, ledger, warehouse, applied.assets[name], wanted, name, windows)
+                rebuild_tables(ledger, orchestrator, warehouse, applied.assets[name], wanted, name, windows)
         for asset in assets.values():
             if warehouse.missing(asset):
                 # Not while a run publishes: what it adds to a table that changes would have the old columns.
@@ -144,7 +145,7 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
             if name not in rebuilt:
                 ledger.request(asset, remade[name])
             if name in kept_raw and name not in applied.assets:
-                offer_windows(settings, ledger, asset, remade[name])
+                orchestrator.replace_windows(ledger, asset, remade[name])
             ledger.save_contract(asset, wanted.text(asset))
         ledger.save_metrics({name: wanted.text(metric) for name, metric in wanted.metrics.items()})
         forget_removed(ledger, list(assets.values()))

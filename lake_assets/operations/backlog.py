@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.landing.lag import lags
 from lake_assets.landing.topics import offsets
 from lake_assets.ledger.failures import known_failures
@@ -15,9 +15,9 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.retries import Trouble, troubles
 from lake_assets.ledger.settled_offsets import known_offsets
 from lake_assets.operations.arrivals import silences
+from lake_assets.operations.metric_status import read_metric_status
 from lake_assets.operations.refresh import observe
 from lake_assets.settings import Settings
-from lake_assets.stack.stream import PREFIX, stream_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,9 @@ def metric_backlog(
 ) -> list[MetricBacklog]:
     """Every metric of the catalog, in order. Raises Unavailable when the broker does not answer."""
     ends = offsets(settings, {assets[metric.source].topic for metric in metrics.values()}) if metrics else {}
-    layout = Layout(settings.home)
+    layout = Home(settings.home)
     return [
-        _metric(metric, ends.get(assets[metric.source].topic, {}), stream_numbers(layout, f"{PREFIX}{metric.table}"))
+        _metric(metric, ends.get(assets[metric.source].topic, {}), read_metric_status(layout, metric.table))
         for metric in metrics.values()
     ]
 

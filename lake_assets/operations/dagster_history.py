@@ -14,7 +14,7 @@ from typing import LiteralString
 
 import psycopg
 
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.settings import Settings
 
 KEPT = timedelta(days=30)
@@ -120,7 +120,7 @@ def _remove_next(
 
 def _remove_runs(settings: Settings, connection: psycopg.Connection, before: datetime) -> int:
     """Removes runs with their tags, and the files of what they printed."""
-    logs = Layout(settings.home).dagster / "compute_logs"
+    logs = Home(settings.home).dagster / "compute_logs"
     removed = 0
     while True:
         gone = connection.execute(

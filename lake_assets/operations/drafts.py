@@ -13,6 +13,7 @@ from lake_assets.landing.snapshots import RawTableError
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removals import removed
 from lake_assets.ledger.removed_assets import delete_asset_rows
+from lake_assets.operations.orchestrator import Orchestrator
 from lake_assets.settings import Settings
 from lake_assets.warehouse.protocol import Warehouse
 
@@ -55,8 +56,8 @@ def recut_raw(settings: Settings, asset: Asset) -> None:
 
 
 def rebuild_tables(
-    settings: Settings,
     ledger: Ledger,
+    orchestrator: Orchestrator,
     warehouse: Warehouse,
     old: Asset,
     wanted: Catalog,
@@ -73,19 +74,8 @@ def rebuild_tables(
     warehouse.ensure(new)
     ledger.request(new, windows)
     if old.window != new.window:
-        offer_windows(settings, ledger, new, windows)
+        orchestrator.replace_windows(ledger, new, windows)
     ledger.save_contract(new, wanted.text(new))
-
-
-def offer_windows(settings: Settings, ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
-    """Make these windows, and no others, Dagster's partitions of the asset's dataset."""
-    # Few calls of `lake apply` need Dagster, and loading it takes longer than they do.
-    from lake_assets.orchestration.instance import open_instance
-    from lake_assets.orchestration.partitions import add_windows, forget_windows
-
-    with open_instance(settings) as instance:
-        forget_windows(instance, asset)
-        add_windows(instance, ledger, asset, windows)
 
 
 def _is_empty(ledger: Ledger, asset: Asset) -> bool:

@@ -4,20 +4,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from lake_assets.bucket import remove
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.versions import by_dataset
 from lake_assets.errors import LakeError
 from lake_assets.landing.compaction import Compaction, Files
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.unreferenced_files import forget_superseded, superseded, undo_spans
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.operations.compaction import compact_closed
 from lake_assets.operations.dagster_history import remove_history
-from lake_assets.operations.old_states import remove_old_states, remove_superseded
 from lake_assets.operations.retention import expire
 from lake_assets.settings import Settings
+from lake_assets.warehouse.protocol import Warehouse
 
 # Somebody who reads raw by an old snapshot, as an audit of Iceberg's own does, has so much time.
 KEPT = timedelta(days=7)
+# Whoever began to read the rows before has so much time.
+_READERS = timedelta(hours=1)
+_UNDO = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +70,16 @@ def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Calla
             try:
                 with ledger.locked(f"dataset:{dataset}"):
                     files = expire(settings, ledger, versions[0], now - KEPT)
-                    superseded = remove_superseded(ledger, versions, now)
-                cleaned = Cleaned(dataset, files, superseded, tuple(compact_closed(settings, ledger, versions, now)))
+                    unneeded = remove_superseded(ledger, versions, now)
+                cleaned = Cleaned(dataset, files, unneeded, tuple(compact_closed(settings, ledger, versions, now)))
             except (LakeError, OSError) as error:
                 failed.append(f"{dataset}: {error}")
                 continue
             found.append(cleaned)
             if cleaned.files_removed:
                 log(f"{dataset}: {cleaned.files_removed:,} files that only old snapshots named are removed")
-            if superseded:
-                log(f"{dataset}: {superseded:,} files of windows that were made again since are removed")
+            if unneeded:
+                log(f"{dataset}: {unneeded:,} files of windows that were made again since are removed")
             if cleaned.compactions:
                 log(
                     f"{dataset}: {cleaned.before.count:,} small files of {cleaned.windows:,} windows are "
@@ -88,6 +93,25 @@ def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Calla
     if failed:
         raise LakeError(f"not all is clean, the next hour tries again: {'; '.join(failed)}")
     return found
+
+
+def remove_old_states(ledger: Ledger, warehouse: Warehouse, now: datetime) -> int:
+    """Lets the warehouse remove what only its older states need; how many files. Raises Unavailable.
+
+    Nobody has to wait for it: what is replaced meanwhile was there within the last hour, and stays.
+    """
+    spans = [(began, ended or now) for began, ended in undo_spans(ledger, now - _UNDO)]
+    return warehouse.remove_old_states(now - _READERS, spans)
+
+
+def remove_superseded(ledger: Ledger, versions: Sequence[Asset], now: datetime) -> int:
+    """Removes conformed files of the versions that no table shows any more; how many. The caller holds the dataset's
+    lock. Raises OSError."""
+    found = [url for asset in versions for url in superseded(ledger, asset, now - _READERS, now - _UNDO)]
+    for url in found:
+        remove(url)
+    forget_superseded(ledger, found)
+    return len(found)
 
 
 def _sum(files: Sequence[Files]) -> Files:

@@ -44,9 +44,7 @@ from lake_assets.ledger.removed_assets import (
 )
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.operations.downstream import readers
-from lake_assets.orchestration.instance import open_instance
-from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key, topic_key
-from lake_assets.orchestration.partitions import forget_windows
+from lake_assets.operations.orchestrator import Orchestrator
 from lake_assets.settings import Settings
 from lake_assets.warehouse.erasure import remove_below
 
@@ -117,6 +115,7 @@ def plan_removal(settings: Settings, ledger: Ledger, asset: Asset, keep: Collect
 def remove_asset(
     settings: Settings,
     ledger: Ledger,
+    orchestrator: Orchestrator,
     asset: Asset,
     keep: Collection[str],
     checksum: str,
@@ -143,7 +142,7 @@ def remove_asset(
             location = None if planned.versions else raw_location(settings, raw_table(asset))
             topic = None if planned.versions else asset.topic
             decide_to_remove(ledger, asset, planned.text, topic, location, list(planned.kept), checksum)
-        _finish(settings, ledger, planned, on_progress)
+        _finish(settings, ledger, orchestrator, planned, on_progress)
     return planned
 
 
@@ -200,7 +199,13 @@ def _parsed(name: str, text: str) -> Asset:
     return parse_contract(text, PurePath(f"applied/{name}.yaml"))
 
 
-def _finish(settings: Settings, ledger: Ledger, planned: Plan, on_progress: Callable[[str], None]) -> None:
+def _finish(
+    settings: Settings,
+    ledger: Ledger,
+    orchestrator: Orchestrator,
+    planned: Plan,
+    on_progress: Callable[[str], None],
+) -> None:
     """All steps after the decision, whether some of them were taken before or not."""
     asset, kept, is_last = planned.asset, planned.kept, not planned.versions
     row = removed_assets(ledger)[asset.name]
@@ -223,11 +228,7 @@ def _finish(settings: Settings, ledger: Ledger, planned: Plan, on_progress: Call
             _remove_generated(settings, asset)
         _remove_rows(ledger, asset, is_last, kept)
     on_progress("Dagster")
-    with open_instance(settings) as instance:
-        keys = [conformed_key(asset), staging_key(asset), quarantine_key(asset)]
-        instance.wipe_assets([*keys, raw_key(asset), topic_key(asset)] if is_last else keys)
-        if is_last:
-            forget_windows(instance, asset)
+    orchestrator.delete_asset(asset, with_dataset=is_last)
     write_applied(settings, read_applied(ledger))
     set_removed(ledger, asset)
 

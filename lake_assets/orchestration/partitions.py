@@ -31,8 +31,8 @@ def add_windows(instance: dg.DagsterInstance, ledger: Ledger, asset: Asset, wind
         instance.add_dynamic_partitions(_name(asset), sorted(added))
 
 
-def forget_windows(instance: dg.DagsterInstance, asset: Asset) -> None:
-    """Make no window a partition of the asset's dataset any more."""
+def delete_windows(instance: dg.DagsterInstance, asset: Asset) -> None:
+    """Delete all partitions of the asset's dataset."""
     for window in instance.get_dynamic_partitions(_name(asset)):
         instance.delete_dynamic_partition(_name(asset), window)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from lake_assets.errors import LakeError
-from lake_assets.home import Layout
+from lake_assets.home import Home
 
 THIS_MACHINE = "127.0.0.1"
 # Below the range that operating systems hand out to outgoing connections, so that a kept port stays ours.
@@ -36,14 +36,14 @@ def is_free(port: int) -> bool:
     return True
 
 
-def read_addresses(layout: Layout) -> dict[str, int | str]:
+def read_addresses(layout: Home) -> dict[str, int | str]:
     """What stack.json says; empty before the first `lake up`."""
     if not layout.stack_file.exists():
         return {}
     return json.loads(layout.stack_file.read_text("utf-8"))
 
 
-def write_addresses(layout: Layout, addresses: dict[str, int | str]) -> None:
+def write_addresses(layout: Home, addresses: dict[str, int | str]) -> None:
     """Replace stack.json in one step, so that a reader never sees half of it."""
     aside = layout.stack_file.with_suffix(".new")
     aside.write_text(json.dumps(addresses, indent=2) + "\n", "utf-8")

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from lake_assets.errors import LakeError
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.stack.addresses import THIS_MACHINE, choose_ports
 from lake_assets.stack.class_archives import SERVERS, archive_folder
 from lake_assets.stack.connect import connect_program, prepare_connect
@@ -64,7 +64,7 @@ def _remove_others(folder: Path) -> None:
 def _run_servers(java: str, jars: Path, archives: Path) -> None:
     """Run a broker and a worker until the worker answers; each writes its archive when it ends."""
     with tempfile.TemporaryDirectory(prefix="lake-", ignore_cleanup_errors=True) as home:
-        layout = Layout(Path(home))
+        layout = Home(Path(home))
         layout.create()
         ports = choose_ports({}, layout.home, frozenset())
         prepare_kafka(layout, java, jars, ports)
@@ -86,7 +86,7 @@ def _run_servers(java: str, jars: Path, archives: Path) -> None:
 
 
 @contextlib.contextmanager
-def _running(program: Program, layout: Layout, archives: Path) -> Generator["subprocess.Popen[bytes]"]:
+def _running(program: Program, layout: Home, archives: Path) -> Generator["subprocess.Popen[bytes]"]:
     java, *arguments = program.command
     # Compiled by the first compiler only: that is enough for one start.
     command = [java, f"-XX:ArchiveClassesAtExit={archives / program.name}.jsa", "-XX:TieredStopAtLevel=1", *arguments]

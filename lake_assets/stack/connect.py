@@ -5,7 +5,7 @@ from pathlib import Path
 from secrets import token_urlsafe
 
 from lake_assets.errors import SettingsError
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.kafka_security import read_certificate
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.class_archives import archive_options
@@ -19,7 +19,7 @@ CLIENTS = ("", "producer.", "consumer.", "admin.")
 
 
 def prepare_connect(
-    layout: Layout,
+    layout: Home,
     jars: Path,
     kafka: str,
     port: int,
@@ -82,7 +82,7 @@ def _lines(options: Mapping[str, str]) -> str:
     return "\n".join(f"{key}={value}".replace("\\", "\\\\") for key, value in options.items())
 
 
-def connect_program(layout: Layout, java: str, jars: Path, properties: tuple[str, ...] = ()) -> Program:
+def connect_program(layout: Home, java: str, jars: Path, properties: tuple[str, ...] = ()) -> Program:
     """No `needs`: the worker takes seconds to load its plugins and then waits for the broker by itself. `properties`
     are more options of its virtual machine."""
     logging = f"-Dlog4j2.configurationFile={LOGGING}"

@@ -28,7 +28,7 @@ from secrets import token_urlsafe
 from lake_assets.applied_files import write_applied
 from lake_assets.conform.tokens import NAME, make_token_key
 from lake_assets.errors import LakeError, SettingsError
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.kafka_security import java_properties
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, lake_home, load_settings
@@ -80,7 +80,7 @@ class Child:
     process: "subprocess.Popen[bytes]"
 
 
-def make_home(layout: Layout) -> None:
+def make_home(layout: Home) -> None:
     """Make this container's home: folders, its secrets, addresses. Raises SettingsError."""
     for folder in (layout.logs, layout.dagster):
         folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def _postgres_address(passfile: Path) -> dict[str, int | str]:
     return {"postgres_host": host, "postgres_port": int(port)}
 
 
-def make_passwords(layout: Layout, host: str, port: int) -> None:
+def make_passwords(layout: Home, host: str, port: int) -> None:
     """The passwords and the key of tokens that are missing in the home's secrets; other programs' in own files."""
     layout.create()
     passwords = keep_passwords(layout, host, port)
@@ -120,7 +120,7 @@ def make_passwords(layout: Layout, host: str, port: int) -> None:
         make_token_key(layout.secrets / NAME)
 
 
-def make_roles(settings: Settings, layout: Layout) -> None:
+def make_roles(settings: Settings, layout: Home) -> None:
     """As `lake up` does: by `LAKE_POSTGRES_DSN` in somebody else's server, else as the lake's administrator."""
     own = settings.postgres.conninfo("lake_admin", "postgres")
     given = os.environ.get("LAKE_POSTGRES_DSN")
@@ -130,7 +130,7 @@ def make_roles(settings: Settings, layout: Layout) -> None:
         own_database(given or own, METABASE, metabase.read_text("utf-8"))
 
 
-def programs_of(parts: Sequence[str], settings: Settings, layout: Layout) -> list[Program]:
+def programs_of(parts: Sequence[str], settings: Settings, layout: Home) -> list[Program]:
     """The programs of these parts, with all that they read from disk prepared. Raises LakeError."""
     jars, code_port = jars_folder(), int(PORTS["code_port"])
     # The code server is in the container of the daemon; others find it under its name.
@@ -223,7 +223,7 @@ def _end(running: dict[int, Child]) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def ailments(parts: Sequence[str], settings: Settings, layout: Layout) -> list[str]:
+def ailments(parts: Sequence[str], settings: Settings, layout: Home) -> list[str]:
     """Why parts of this container are not well; empty when all are."""
     looks = checks(settings, layout, int(PORTS["code_port"]))
     wanted = [name for name in looks if _group(name) in parts]
@@ -231,7 +231,7 @@ def ailments(parts: Sequence[str], settings: Settings, layout: Layout) -> list[s
 
 
 def main(arguments: Sequence[str]) -> int:
-    layout = Layout(lake_home())
+    layout = Home(lake_home())
     match arguments:
         case ["passwords", host, port] if port.isdecimal():
             make_passwords(layout, host, int(port))

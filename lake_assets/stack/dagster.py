@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.settings import PROJECT, Settings
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.programs import Program
@@ -45,7 +45,7 @@ telemetry: {{enabled: false}}
 """
 
 
-def prepare_dagster(settings: Settings, layout: Layout, code_port: int, code_host: str = THIS_MACHINE) -> None:
+def prepare_dagster(settings: Settings, layout: Home, code_port: int, code_host: str = THIS_MACHINE) -> None:
     """Write dagster.yaml and the workspace file that names the code server. No password in either."""
     config = CONFIG.format(
         # dagster-postgres sends NOTIFY the way only psycopg2 understands, and SQLAlchemy would pick psycopg 3.
@@ -58,7 +58,7 @@ def prepare_dagster(settings: Settings, layout: Layout, code_port: int, code_hos
     (layout.dagster / "workspace.yaml").write_text(json.dumps({"load_from": [{"grpc_server": server}]}), "utf-8")
 
 
-def dagster_programs(layout: Layout, code_port: int, web_port: int, listen: str = THIS_MACHINE) -> list[Program]:
+def dagster_programs(layout: Home, code_port: int, web_port: int, listen: str = THIS_MACHINE) -> list[Program]:
     """The programs of the orchestration, as far as this version of the project has their modules."""
     environment = lake_environment(layout)
     scripts = Path(sys.executable).parent
@@ -81,7 +81,7 @@ def _program(name: str, command: tuple[str, ...], needs: tuple[str, ...], enviro
     return Program(name, command, needs, environment, directory=PROJECT, stop_seconds=15)
 
 
-def lake_environment(layout: Layout) -> dict[str, str]:
+def lake_environment(layout: Home) -> dict[str, str]:
     """The lake's settings as they are now; a changed one restarts these programs at the next `lake up`."""
     given = {name: value for name, value in os.environ.items() if name.startswith("LAKE_")}
     given.pop("LAKE_POSTGRES_DSN", None)

@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import shorten
 from urllib.parse import urlsplit
 
-from lake_assets.home import Layout, socket_path
+from lake_assets.home import Home, socket_path
 from lake_assets.settings import Settings
 from lake_assets.stack.stream import check_stream, stream_parts
 
@@ -106,7 +106,7 @@ def check_daemon(settings: Settings, since: float) -> str | None:
     return None if silent < HEARTBEAT_SECONDS else f"no heartbeat for {silent:.0f} s"
 
 
-def check_dbt(layout: Layout) -> str | None:
+def check_dbt(layout: Home) -> str | None:
     path = socket_path(layout.home, "dbt.sock")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(SECONDS)
@@ -117,7 +117,7 @@ def check_dbt(layout: Layout) -> str | None:
     return None
 
 
-def checks(settings: Settings, layout: Layout, code_port: int) -> Mapping[str, Callable[[float], str | None]]:
+def checks(settings: Settings, layout: Home, code_port: int) -> Mapping[str, Callable[[float], str | None]]:
     """The check of each part; its argument is when the part's process was started, in epoch seconds."""
     return {
         "postgres": lambda _: check_postgres(settings),

@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 
 from lake_assets.errors import LakeError
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.settings import PROJECT
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.class_archives import archive_options
@@ -28,7 +28,7 @@ def fill_template(name: str, into: Path, **values: object) -> Path:
 
 
 def prepare_kafka(
-    layout: Layout,
+    layout: Home,
     java: str,
     jars: Path,
     addresses: dict[str, int | str],
@@ -71,7 +71,7 @@ def prepare_kafka(
         raise KafkaSetupError(f"Kafka could not format '{layout.kafka}': {said[-1] if said else 'no reason given'}.")
 
 
-def kafka_program(layout: Layout, java: str, jars: Path) -> Program:
+def kafka_program(layout: Home, java: str, jars: Path) -> Program:
     return Program(
         name="kafka",
         command=(

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 
 from lake_assets.bucket import check
-from lake_assets.home import Layout, remove_sockets
+from lake_assets.home import Home, remove_sockets
 from lake_assets.object_stores import scheme
 from lake_assets.settings import lake_home, load_settings
 from lake_assets.stack.addresses import read_addresses
@@ -55,7 +55,7 @@ def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = Non
     short sentence per step, from several threads. Raises LakeError: no Java, a bucket that cannot be written, a port
     taken, a part that failed.
     """
-    layout = Layout(lake_home())
+    layout = Home(lake_home())
     java = find_java()
     bucket = load_settings().bucket
     check(bucket)
@@ -74,7 +74,7 @@ def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = Non
 
 def down() -> None:
     """Stop every process of this lake's stack, and no other; returns when all have ended."""
-    layout = Layout(lake_home())
+    layout = Home(lake_home())
     if not layout.run.exists():
         return
     with _alone(layout):
@@ -89,7 +89,7 @@ def down() -> None:
 
 def status() -> list[PartStatus]:
     """Every part of the stack, asked side by side; takes 3 s at most."""
-    layout, settings = Layout(lake_home()), load_settings()
+    layout, settings = Home(lake_home()), load_settings()
     addresses = read_addresses(layout)
     supervisor = Supervisor(layout)
     processes = supervisor.processes() if addresses and supervisor.is_running() else {}
@@ -126,7 +126,7 @@ def status() -> list[PartStatus]:
 
 def restart(part: str) -> None:
     """Stop one part, start it and wait until it answers. Raises Unavailable when the stack is not up."""
-    layout = Layout(lake_home())
+    layout = Home(lake_home())
     supervisor = Supervisor(layout)
     supervisor.stop_program(part)
     supervisor.start_program(part)
@@ -139,7 +139,7 @@ def reload_definitions() -> None:
     Runs in progress go on: the server is killed, which they do not notice, where a polite stop would interrupt them.
     Raises Unavailable when the stack is not up.
     """
-    layout = Layout(lake_home())
+    layout = Home(lake_home())
     supervisor = Supervisor(layout)
     before = supervisor.processes()["code"]["pid"]
     supervisor.kill_program("code")
@@ -149,7 +149,7 @@ def reload_definitions() -> None:
     _wait_for_answer("code", layout, supervisor)
 
 
-def _wait_for_answer(part: str, layout: Layout, supervisor: Supervisor) -> None:
+def _wait_for_answer(part: str, layout: Home, supervisor: Supervisor) -> None:
     answers = checks(load_settings(), layout, int(read_addresses(layout)["code_port"]))[part]
     deadline = time.monotonic() + RESTART_SECONDS
     while (reason := answers(float(supervisor.processes()[part]["start"]))) is not None:
@@ -166,7 +166,7 @@ def _exists(part: str) -> bool:
 
 
 @contextmanager
-def _alone(layout: Layout) -> Generator[None]:
+def _alone(layout: Home) -> Generator[None]:
     """One start or stop at a time per lake; a second one waits for the first."""
     with (layout.run / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from lake_assets.home import Layout
+from lake_assets.home import Home
 
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 TAIL_BYTES = 64 * 1024
@@ -25,7 +25,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 LONGEST = 300
 
 
-def last_start(layout: Layout) -> datetime:
+def last_start(layout: Home) -> datetime:
     """When this lake was last brought up; long ago when it never was."""
     return datetime.fromtimestamp(layout.started.stat().st_mtime if layout.started.exists() else 0, UTC)
 

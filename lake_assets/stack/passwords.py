@@ -5,13 +5,13 @@ import secrets
 from pathlib import Path
 from typing import get_args
 
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.settings import Role
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
 
-def read_passwords(layout: Layout) -> dict[str, str]:
+def read_passwords(layout: Home) -> dict[str, str]:
     """Password by role from the passfile; empty before the first start."""
     if not layout.passfile.exists():
         return {}
@@ -19,7 +19,7 @@ def read_passwords(layout: Layout) -> dict[str, str]:
     return {role: password for _, _, _, role, password in (line.split(":") for line in lines if line)}
 
 
-def keep_passwords(layout: Layout, host: str, port: int) -> dict[str, str]:
+def keep_passwords(layout: Home, host: str, port: int) -> dict[str, str]:
     """Password by role: the kept ones, new ones for roles that have none. Writes both files for this address."""
     kept = read_passwords(layout)
     # URL-safe characters: neither libpq's passfile nor a properties file needs an escape for them.

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lake_assets.errors import LakeError
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.stack.programs import Program
 
 SYSTEM_USER = "pgserver"
@@ -43,7 +43,7 @@ def binaries() -> Path:
     return Path(package.submodule_search_locations[0]) / "pginstall18" / "bin"
 
 
-def prepare_postgres(layout: Layout, port: int, admin_password: str) -> None:
+def prepare_postgres(layout: Home, port: int, admin_password: str) -> None:
     """Make the data folder once and write its configuration. Raises PostgresSetupError.
 
     Postgres refuses to run as root, so root's lake runs it as the system user `pgserver`, which is made when missing
@@ -59,7 +59,7 @@ def prepare_postgres(layout: Layout, port: int, admin_password: str) -> None:
     _write(layout.postgres / "pg_hba.conf", ACCESS, user)
 
 
-def postgres_program(layout: Layout) -> Program:
+def postgres_program(layout: Home) -> Program:
     user = _system_user()
     return Program(
         name="postgres",
@@ -86,7 +86,7 @@ def _system_user() -> pwd.struct_passwd | None:
     return pwd.getpwnam(SYSTEM_USER)
 
 
-def _initdb(layout: Layout, user: pwd.struct_passwd | None, admin_password: str) -> None:
+def _initdb(layout: Home, user: pwd.struct_passwd | None, admin_password: str) -> None:
     """In a folder aside that is renamed when complete, so that an interrupted initdb is done again."""
     aside = layout.home / "postgres.new"
     shutil.rmtree(aside, ignore_errors=True)

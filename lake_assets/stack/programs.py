@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lake_assets.home import Layout, LayoutError, socket_path
+from lake_assets.home import Home, HomeError, socket_path
 
 # What supervisor's configuration file has no way to quote.
 UNCARRIED = re.compile(r"[\n\r]|\s[;#]")
@@ -29,7 +29,7 @@ class Program:
     stop_seconds: int = 10
 
 
-def render_config(layout: Layout, programs: Iterable[Program]) -> str:
+def render_config(layout: Home, programs: Iterable[Program]) -> str:
     """supervisord.conf for these programs. Nothing starts by itself: `up` starts parts in order of their needs."""
     sections = [
         f"""[supervisord]
@@ -54,7 +54,7 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
     return "\n".join(sections)
 
 
-def _render_program(layout: Layout, program: Program) -> str:
+def _render_program(layout: Home, program: Program) -> str:
     # One time zone for the logs of all parts, the lake's.
     environment = {**program.environment, "TZ": "UTC", OWNER_VARIABLE: str(layout.home)}
     pairs = ",".join(f'{name}="{_value(value, UNCARRIED_IN_QUOTES)}"' for name, value in sorted(environment.items()))
@@ -83,9 +83,7 @@ def _render_program(layout: Layout, program: Program) -> str:
 
 
 def _value(text: str | Path, forbidden: re.Pattern[str] = UNCARRIED) -> str:
-    """Escaped for supervisor, which expands `%(name)s` in each value. Raises LayoutError for what it cannot carry."""
+    """Escaped for supervisor, which expands `%(name)s` in each value. Raises HomeError for what it cannot carry."""
     if forbidden.search(str(text)):
-        raise LayoutError(
-            f"The supervisor cannot be given '{text}': take quotes, line breaks and ' #', ' ;' out of it."
-        )
+        raise HomeError(f"The supervisor cannot be given '{text}': take quotes, line breaks and ' #', ' ;' out of it.")
     return str(text).replace("%", "%%")

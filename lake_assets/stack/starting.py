@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lake_assets.applied_files import applied_folder, write_applied
 from lake_assets.errors import LakeError, Unavailable
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.addresses import THIS_MACHINE, choose_ports, read_addresses, write_addresses
@@ -47,7 +47,7 @@ class PartFailed(Unavailable):
 class Start:
     """One `lake up`. `run` returns when every part answers a real question."""
 
-    def __init__(self, layout: Layout, java: str, jars: Path, on_progress: Progress) -> None:
+    def __init__(self, layout: Home, java: str, jars: Path, on_progress: Progress) -> None:
         self._layout = layout
         self._java = java
         self._jars = jars

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from lake_assets.errors import Unavailable
-from lake_assets.home import Layout, socket_path
+from lake_assets.home import Home, socket_path
 from lake_assets.stack.programs import OWNER_VARIABLE
 
 NOT_FOR_CHILDREN = ("LAKE_POSTGRES_DSN", "PGPASSWORD", "PYTHONDONTWRITEBYTECODE")
@@ -44,7 +44,7 @@ class _SocketTransport(xmlrpc.client.Transport):
 class Supervisor:
     """The supervisord of one lake. Each method is one request; all raise Unavailable when it does not run."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Home) -> None:
         self._layout = layout
 
     def is_running(self) -> bool:
@@ -133,7 +133,7 @@ class Supervisor:
             raise Unavailable("The embedded stack is not running: start it with `lake up`.") from None
 
 
-def owned_processes(layout: Layout) -> list[psutil.Process]:
+def owned_processes(layout: Home) -> list[psutil.Process]:
     """Every process that was started for this home and lives, whether its supervisor does or not."""
     owned: list[psutil.Process] = []
     for process in psutil.process_iter():
@@ -146,7 +146,7 @@ def owned_processes(layout: Layout) -> list[psutil.Process]:
     return [process for process in owned if process.pid not in me]
 
 
-def orphans(layout: Layout, supervisor: Supervisor) -> list[psutil.Process]:
+def orphans(layout: Home, supervisor: Supervisor) -> list[psutil.Process]:
     """Processes of this home that the supervisor does not know: all of them when it does not run.
 
     A run whose code server was replaced is one, and goes on to its end.

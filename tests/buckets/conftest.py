@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lake_assets.dbt.client import ADDRESS
-from lake_assets.home import Layout, socket_path
+from lake_assets.home import Home, socket_path
 from lake_assets.settings import PROJECT, Settings
 from tests.buckets.doubles import DOUBLES, Bucket
 from tests.end_to_end.conftest import Lake
@@ -50,7 +50,7 @@ def applied_lake(stack: Settings, folder: Path, scheme: str, bucket: Bucket) -> 
 def make_lake(stack: Settings, folder: Path, scheme: str, bucket: Bucket, assets: Sequence[str] = ("sales",)) -> Lake:
     """A lake beside the session's, not applied yet, with these of the example's assets."""
     # The worker reads its password from nowhere but this folder.
-    home = Layout(stack.home).connect_secrets / scheme
+    home = Home(stack.home).connect_secrets / scheme
     settings = make_beside(stack, home, f"lake_{scheme}", bucket.url)
     # The session's dbt is this lake's too: a call brings its own environment.
     (home / ADDRESS).write_text(str(socket_path(stack.home, Path(ADDRESS).name)), "utf-8")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from lake_assets.compile.grants import READER
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.settings import RUNNERS, TARGETS, load_settings
 from lake_assets.stack.container import EVERYWHERE, PORTS, REST_CERTIFICATE, SECRETS, programs_of
 from lake_assets.stack.dagster import DEFINITIONS
@@ -62,7 +62,7 @@ def test_every_container_runs_what_the_entrypoint_knows(
 ) -> None:
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("LAKE_HOME", str(home))
-    layout = Layout(home)
+    layout = Home(home)
     layout.create()
     commands = [found["command"] for found in ours().values()]
     commands += [box["args"] for pod in pods() for box in pod["containers"]]
@@ -80,7 +80,7 @@ DAGSTER = ("dbt", "code", "daemon", "webserver", PREFIX.rstrip("-"))
 
 
 def test_programs_of_a_container_listen_where_others_reach_them(tmp_path_factory: pytest.TempPathFactory) -> None:
-    layout = Layout(tmp_path_factory.mktemp("home"))
+    layout = Home(tmp_path_factory.mktemp("home"))
     layout.create()
     by_name = {program.name: program.command for program in programs_of(DAGSTER, load_settings(), layout)}
     for name, port in (("code", PORTS["code_port"]), ("webserver", PORTS["dagster_port"])):

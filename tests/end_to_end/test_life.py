@@ -17,6 +17,7 @@ from lake_assets.landing.topics import offsets
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.remove import remove_asset
 from lake_assets.orchestration.instance import open_instance
+from lake_assets.orchestration.records import DagsterRecords
 from tests.end_to_end.conftest import Lake
 
 CONTRACT = """\
@@ -176,7 +177,7 @@ def test_a_removal_that_dies_at_each_step_is_finished_and_leaves_nothing(lake: L
     assert weights(lake, "parcels") != []
     for step in range(1, 5):
         with Ledger(settings) as ledger, pytest.raises(Died):
-            remove_asset(settings, ledger, asset, (), checksum, dying_at(step))
+            remove_asset(settings, ledger, DagsterRecords(settings), asset, (), checksum, dying_at(step))
     unfinished = lake("apply")
     assert unfinished.code == 2
     assert f"lake remove parcels --confirm {checksum}" in unfinished.err

@@ -8,7 +8,7 @@ import psutil
 import psycopg
 import pytest
 
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.stack.passwords import read_passwords
 from tests.end_to_end.conftest import Lake
 from tests.stack.worker import ask
@@ -95,7 +95,7 @@ def tables_with(lake: Lake, text: str) -> list[str]:
 
 
 def test_no_password_is_in_a_log_a_table_a_connector_or_a_process_list(guests: Lake) -> None:
-    passwords = read_passwords(Layout(guests.settings.home))
+    passwords = read_passwords(Home(guests.settings.home))
     assert len(passwords) == 5
     told = "".join(ask(guests.settings, "GET", f"/connectors/{name}/config").text
                    for name in ask(guests.settings, "GET", "/connectors").json())  # fmt: skip

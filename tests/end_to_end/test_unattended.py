@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from lake_assets.catalog.parse import parse_contract
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.landing.produce import produce_lines
 from lake_assets.stack.supervisor import Supervisor
 from tests.end_to_end.conftest import Lake
@@ -38,7 +38,7 @@ def watched(lake: Lake) -> Generator[Lake]:
     """The session's lake while Dagster runs; afterwards only its servers do, as other tests want it."""
     lake.ok("up")
     yield lake
-    supervisor = Supervisor(Layout(lake.settings.home))
+    supervisor = Supervisor(Home(lake.settings.home))
     for part in DAGSTER:
         supervisor.stop_program(part)
 
@@ -123,7 +123,7 @@ def test_a_backfill_from_the_ui_makes_its_windows_again_and_no_other(watched: La
 
 
 def test_a_new_asset_stops_no_metric_of_another(watched: Lake) -> None:
-    supervisor = Supervisor(Layout(watched.settings.home))
+    supervisor = Supervisor(Home(watched.settings.home))
     counting = supervisor.processes()["stream-sales_by_region"]["pid"]
     sample = json.dumps({"reading_id": "r1", "read_at": "2026-02-01T10:00:00Z"})
     watched.ok("new", "meters", "--domain", "shop", "--owner", "shop@example.com", "--from", "-", stdin=sample)

@@ -19,7 +19,7 @@ from random import Random
 
 import psutil
 
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.stack.health import checks
 from lake_assets.stack.supervisor import Supervisor
 from tests.end_to_end.conftest import Lake
@@ -65,7 +65,7 @@ class PartKiller:
 
     def __init__(self, lake: Lake, seed: int, log: Callable[[str], None]) -> None:
         self.kills: list[Kill] = []
-        layout = Layout(lake.settings.home)
+        layout = Home(lake.settings.home)
         code_port = json.loads(layout.stack_file.read_text("utf-8"))["code_port"]
         self._supervisor, self._checks = Supervisor(layout), checks(lake.settings, layout, code_port)
         self._draw, self._log = Random(seed), log

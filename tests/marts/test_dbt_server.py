@@ -18,7 +18,7 @@ from lake_assets.dbt import client as dbt_client
 from lake_assets.dbt import server as dbt_server
 from lake_assets.dbt.environment import dbt_state
 from lake_assets.dbt.manifest import dbt_executable
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.settings import Settings
 from lake_assets.stack.supervisor import Supervisor
 from tests.marts.mart_lake import Dbt, call_dbt
@@ -45,7 +45,7 @@ def macros(lake: Settings) -> Generator[Path]:
 
 @pytest.fixture
 def server(lake: Settings) -> psutil.Process:
-    return psutil.Process(Supervisor(Layout(lake.home)).processes()["dbt"]["pid"])
+    return psutil.Process(Supervisor(Home(lake.home)).processes()["dbt"]["pid"])
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removals import decide
 from lake_assets.operations.apply import contract_changes
 from lake_assets.operations.drafts import NotRebuilt, rebuild_tables, rebuilt_from_raw
-from lake_assets.operations.old_states import remove_old_states, remove_superseded
+from lake_assets.operations.housekeeping import remove_old_states, remove_superseded
 from lake_assets.settings import Settings
 from tests.orchestration.visits import Visits, make_visits, visit
 

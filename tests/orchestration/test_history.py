@@ -7,7 +7,7 @@ import dagster as dg
 import psycopg
 import pytest
 
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.operations import dagster_history as history
 from lake_assets.operations.dagster_history import KEPT, remove_history
 from lake_assets.settings import Settings
@@ -35,7 +35,7 @@ def broken() -> None:
 @pytest.fixture
 def instance(lake: Settings, monkeypatch: pytest.MonkeyPatch) -> Generator[dg.DagsterInstance]:
     """The lake's own, empty."""
-    monkeypatch.setenv("DAGSTER_HOME", str(Layout(lake.home).dagster))
+    monkeypatch.setenv("DAGSTER_HOME", str(Home(lake.home).dagster))
     with dg.DagsterInstance.get() as made:
         made.wipe()
         with dagster_database(lake) as connection:
@@ -80,7 +80,7 @@ def test_runs_go_after_a_month_and_what_is_known_of_assets_stays(lake: Settings,
     failed = make(instance, broken)
     instance.report_runless_asset_event(dg.AssetMaterialization("landed", partition="2026-02-01"))
     instance.report_runless_asset_event(dg.AssetMaterialization("landed", partition="2026-02-01"))
-    logs = Layout(lake.home).dagster / "compute_logs" / last
+    logs = Home(lake.home).dagster / "compute_logs" / last
     assert logs.exists()
 
     assert remove(lake, KEPT - timedelta(days=1)) == 0

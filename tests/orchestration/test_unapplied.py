@@ -11,7 +11,7 @@ import pytest
 
 from lake_assets.applied_files import applied_folder, write_applied
 from lake_assets.catalog.texts import Catalog, read_texts
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.operations.unapplied import edited, unapplied
 from lake_assets.orchestration.definitions import build_definitions
 from lake_assets.orchestration.keys import staging_key
@@ -106,7 +106,7 @@ def test_the_processes_of_metrics_read_what_is_applied(settings: Settings, appli
     write_applied(settings, applied)
     spoil(settings)
     assert stream_parts(settings) == {"stream-sales_by_region": "sales_by_region"}
-    [program] = stream_programs(settings, Layout(settings.home))
+    [program] = stream_programs(settings, Home(settings.home))
     assert program.environment["LAKE_CATALOG"] == str(applied_folder(settings))
     read = read_files(replace(settings, catalog=applied_folder(settings)))
     assert (read.assets.keys(), read.problems) == (applied.assets.keys(), ())

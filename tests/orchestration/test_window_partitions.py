@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from dagster import DagsterEventType
 
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.landing.files import files
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.refresh import observe
@@ -85,7 +85,7 @@ class Graphed:
 
 @pytest.fixture
 def graphed(lake: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Graphed]:
-    monkeypatch.setenv("DAGSTER_HOME", str(Layout(lake.home).dagster))
+    monkeypatch.setenv("DAGSTER_HOME", str(Home(lake.home).dagster))
     made: list[Visits] = []
     for number in range(3):
         folder = tmp_path / str(number)

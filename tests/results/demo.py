@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.settings import PROJECT
 
 TABLES = ("funnel_data_mart.funnel, by origin", "sales_data_mart.sales, by region", "Quarantine: lake quarantine")
@@ -52,7 +52,7 @@ def log_tails(home: Path) -> str:
     """The last lines of each log."""
     tails = [
         f"--- {log.name}\n" + "\n".join(log.read_text("utf-8", "replace").splitlines()[-LOG_LINES:])
-        for log in sorted(Layout(home).logs.glob("*"))
+        for log in sorted(Home(home).logs.glob("*"))
         if log.is_file()
     ]
     return "\n".join(tails)

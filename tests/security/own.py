@@ -22,7 +22,7 @@ from confluent_kafka.admin import (  # pyright: ignore[reportPrivateImportUsage]
     UserScramCredentialUpsertion,
 )
 
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.kafka_security import java_properties
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.addresses import choose_ports, write_addresses
@@ -87,7 +87,7 @@ config.providers.file.param.allowed.paths={secrets}
 class Own:
     """The home of a lake whose servers are a team's, with the authority of their certificates and another one."""
 
-    layout: Layout
+    layout: Home
     ports: dict[str, int | str]
     authority: Authority
     stranger: Authority
@@ -96,7 +96,7 @@ class Own:
 
     @staticmethod
     def make(home: Path) -> "Own":
-        layout = Layout(home)
+        layout = Home(home)
         layout.create()
         ports = choose_ports({}, home, frozenset())
         write_addresses(layout, ports)
@@ -226,7 +226,7 @@ def connect(own: Own, port: str = "connect_port") -> Generator[Settings]:
     """A worker whose own clients and REST API are secured. Kafka's extension for passwords is not among the lake's
     jars; what stands for it here does the same with one user."""
     java, jars, settings = find_java(), jars_folder(), replace(load_settings(), connect=f"https://{own.address(port)}")
-    layout = Layout(own.layout.home / port)
+    layout = Home(own.layout.home / port)
     layout.create()
     security, number = settings.kafka_for_java, int(own.ports[port])
     prepare_connect(layout, jars, settings.kafka, number, security=security, certificate=own.keystore)
@@ -255,7 +255,7 @@ def _compiled(java: Path, jars: Path, folder: Path) -> Path:
 
 
 @contextmanager
-def _running(layout: Layout, program: Program) -> Generator[None]:
+def _running(layout: Home, program: Program) -> Generator[None]:
     user = pwd.getpwnam(program.user) if program.user else None
     with layout.log(program.name).open("ab") as log:
         process = subprocess.Popen(

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.settings import Settings
 from lake_assets.stack.dagster import prepare_dagster
 from lake_assets.stack.roles import bootstrap
@@ -20,10 +20,10 @@ def make_beside(servers: Settings, home: Path, database: str, bucket: str | None
         postgres=replace(servers.postgres, dbname=database),
     )
     bootstrap(settings.postgres, settings.postgres.conninfo("lake_admin", "postgres"), {}, embedded=True)
-    layout = Layout(home)
+    layout = Home(home)
     layout.home.mkdir()
     layout.create()
-    secrets = Layout(servers.home).secrets
+    secrets = Home(servers.home).secrets
     for secret in [*secrets.glob("*"), *secrets.glob("connect/*")]:
         if secret.is_file():
             copy = layout.secrets / secret.relative_to(secrets)

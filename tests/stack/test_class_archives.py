@@ -10,7 +10,7 @@ from threading import Barrier, BrokenBarrierError
 
 import pytest
 
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.stack import archive_making, class_archives
 from lake_assets.stack.archive_making import make_archives
 from lake_assets.stack.class_archives import SERVERS, archive_folder, archive_options
@@ -43,7 +43,7 @@ def another_java(monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
 )
 def test_a_server_takes_its_classes_from_its_archive(archives: Path, tmp_path: Path, server: str, main: str) -> None:
     """It ends soon, because its configuration is missing."""
-    layout, log = Layout(tmp_path), tmp_path / "classes"
+    layout, log = Home(tmp_path), tmp_path / "classes"
     program = {"kafka": kafka_program, "connect": connect_program}[server](layout, find_java(), jars_folder())
     assert f"-XX:SharedArchiveFile={archives / server}.jsa" in program.command
     java, *arguments = program.command
@@ -54,7 +54,7 @@ def test_a_server_takes_its_classes_from_its_archive(archives: Path, tmp_path: P
 def test_a_server_of_another_java_starts_without_an_archive(archives: Path, another_java: Path, tmp_path: Path) -> None:
     assert another_java != archives
     assert archive_options(find_java(), jars_folder(), "kafka") == ()
-    command = kafka_program(Layout(tmp_path), find_java(), jars_folder()).command
+    command = kafka_program(Home(tmp_path), find_java(), jars_folder()).command
     assert not [argument for argument in command if "SharedArchiveFile" in argument]
 
 

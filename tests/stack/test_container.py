@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from lake_assets.errors import LakeError, SettingsError
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.settings import load_settings
 from lake_assets.stack.container import PORTS, main, make_home, make_passwords, programs_of
 from lake_assets.stack.passwords import read_passwords
@@ -78,7 +78,7 @@ def test_a_program_waits_for_what_it_needs(tmp_path: Path) -> None:
 
 
 def test_the_home_has_its_own_private_copy_of_the_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given, home = tmp_path / "given", Layout(tmp_path / "home")
+    given, home = tmp_path / "given", Home(tmp_path / "home")
     (given / "connect").mkdir(parents=True)
     (given / "pgpass").write_text("db.example:6543:*:lake:pw\n", "utf-8")
     (given / "connect" / "postgres.properties").write_text("password=pw\n", "utf-8")
@@ -96,7 +96,7 @@ def test_the_home_has_its_own_private_copy_of_the_secrets(tmp_path: Path, monkey
 
 def test_a_container_that_may_know_no_password_has_a_home_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_SECRETS", str(tmp_path / "nothing"))
-    layout = Layout(tmp_path / "home")
+    layout = Home(tmp_path / "home")
     make_home(layout)
     assert "postgres_host" not in json.loads(layout.stack_file.read_text("utf-8"))
     assert not layout.passfile.exists()
@@ -106,11 +106,11 @@ def test_a_passfile_for_any_host_is_refused(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "pgpass").write_text("*:*:*:lake:pw\n", "utf-8")
     monkeypatch.setenv("LAKE_SECRETS", str(tmp_path))
     with pytest.raises(SettingsError, match="HOST:PORT"):
-        make_home(Layout(tmp_path / "home"))
+        make_home(Home(tmp_path / "home"))
 
 
 def test_passwords_are_made_once_and_are_private(tmp_path: Path) -> None:
-    layout = Layout(tmp_path / "home")
+    layout = Home(tmp_path / "home")
     make_passwords(layout, "postgres", 5432)
     made, metabase = read_passwords(layout), (layout.secrets / "metabase").read_text("utf-8")
     key = (layout.secrets / "token_key").read_text("utf-8")
@@ -136,7 +136,7 @@ def test_any_other_program_runs_with_the_lakes_home(tmp_path: Path) -> None:
 
 def test_an_unknown_part_and_an_unknown_word_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_HOME", str(tmp_path))
-    layout = Layout(tmp_path)
+    layout = Home(tmp_path)
     layout.create()
     with pytest.raises(LakeError, match="no part nonsense"):
         programs_of(["webserver", "nonsense"], load_settings(), layout)
@@ -155,7 +155,7 @@ def test_the_worker_is_told_how_to_get_in_with_a_reference_for_the_password(
     access = {"LAKE_KAFKA_SECURITY": "sasl_ssl", "LAKE_KAFKA_USER": "lake", "LAKE_KAFKA_CA": "/ca.pem"}
     for name, value in {**variables, **access}.items():
         monkeypatch.setenv(name, value)
-    layout = Layout(tmp_path / "home")
+    layout = Home(tmp_path / "home")
     make_home(layout)
     programs_of(["connect"], load_settings(), layout)
     told = (layout.run / "worker.properties").read_text("utf-8").splitlines()
@@ -182,7 +182,7 @@ def test_a_worker_that_gets_tokens_may_ask_that_address_and_shows_its_certificat
     variables = {"LAKE_HOME": str(home), "LAKE_SECRETS": str(given), "LAKE_KAFKA": "broker:9093"}
     for name, value in {**variables, **access, **tokens}.items():
         monkeypatch.setenv(name, value)
-    layout = Layout(home)
+    layout = Home(home)
     make_home(layout)
     (program,) = programs_of(["connect"], load_settings(), layout)
     assert f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={url}" in program.command
@@ -197,7 +197,7 @@ def test_the_worker_speaks_what_the_lake_s_settings_say(tmp_path: Path, monkeypa
     (given / "connect").mkdir(parents=True)
     for name, value in {"LAKE_HOME": str(home), "LAKE_SECRETS": str(given), "LAKE_KAFKA": "broker:9092"}.items():
         monkeypatch.setenv(name, value)
-    layout = Layout(home)
+    layout = Home(home)
 
     def told() -> list[str]:
         make_home(layout)
@@ -234,7 +234,7 @@ def test_the_worker_speaks_what_the_lake_s_settings_say(tmp_path: Path, monkeypa
 def test_the_web_server_is_told_where_the_code_server_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_HOME", str(tmp_path))
     monkeypatch.setenv("LAKE_CODE_HOST", "code.example")
-    layout = Layout(tmp_path)
+    layout = Home(tmp_path)
     layout.create()
     programs_of(["webserver"], load_settings(), layout)
     (entry,) = json.loads((layout.dagster / "workspace.yaml").read_text("utf-8"))["load_from"]

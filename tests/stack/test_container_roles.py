@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.settings import Settings
 from lake_assets.stack.container import make_home, make_passwords, make_roles
 
@@ -14,8 +14,8 @@ from lake_assets.stack.container import make_home, make_passwords, make_roles
 def test_roles_can_be_made_again_and_metabase_opens_its_own_database_only(
     stack: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    postgres, layout = stack.postgres, Layout(tmp_path / "home")
-    given = Layout(tmp_path / "given")
+    postgres, layout = stack.postgres, Home(tmp_path / "home")
+    given = Home(tmp_path / "given")
     given.secrets.mkdir(parents=True)
     shutil.copy(postgres.passfile, given.passfile)
     make_passwords(given, postgres.host, postgres.port)

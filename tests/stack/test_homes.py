@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from lake_assets.errors import LakeError
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.settings import load_settings
 from lake_assets.stack.addresses import PortTaken, choose_ports, is_free
 from lake_assets.stack.lifecycle import PartStatus, down, status, up
@@ -27,11 +27,11 @@ from tests.stack.servers import starts_server
 
 
 @contextmanager
-def at(home: Path) -> Generator[Layout]:
+def at(home: Path) -> Generator[Home]:
     """`LAKE_HOME` is this folder inside the block."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAKE_HOME", str(home))
-        yield Layout(home)
+        yield Home(home)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def postgres() -> PartStatus:
     return next(part for part in status() if part.name == "postgres")
 
 
-def kill_supervisor(layout: Layout) -> None:
+def kill_supervisor(layout: Home) -> None:
     supervisord = psutil.Process(Supervisor(layout).pid())
     supervisord.kill()
     supervisord.wait(10)
@@ -147,7 +147,7 @@ def test_a_part_that_cannot_start_says_why_and_where_to_read_more(homes: tuple[P
 @pytest.fixture
 def bare_server(homes: tuple[Path, Path]) -> Generator[str]:
     """A Postgres of somebody else's: the connection string of its administrator."""
-    layout = Layout(homes[0].parent / "server")
+    layout = Home(homes[0].parent / "server")
     layout.create()
     port = int(choose_ports({}, layout.home, frozenset())["postgres_port"])
     prepare_postgres(layout, port, "admins-own")

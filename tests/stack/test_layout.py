@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets.home import SOCKET_PATH_LIMIT, Layout, LayoutError, socket_path
+from lake_assets.home import SOCKET_PATH_LIMIT, Home, HomeError, socket_path
 from lake_assets.stack.addresses import INTERNAL, PUBLISHED, PortTaken, choose_ports, read_addresses, write_addresses
 from lake_assets.stack.logs import MENDED_AFTER, last_error, last_error_now
 from lake_assets.stack.passwords import ROLES, keep_passwords, read_passwords
@@ -39,15 +39,15 @@ def test_a_socket_folder_that_others_may_enter_is_refused(tmp_path: Path) -> Non
     home = tmp_path / ("long" * 30)
     folder = socket_path(home, "x").parent
     folder.chmod(0o755)
-    with pytest.raises(LayoutError, match=r"should be a private folder of yours .*: remove it\.$"):
+    with pytest.raises(HomeError, match=r"should be a private folder of yours .*: remove it\.$"):
         socket_path(home, "x")
     folder.rmdir()
 
 
 @pytest.mark.parametrize("name", ["a,b", "quote'd", "semi;colon", "line\nbreak", "dollar$"])
 def test_a_home_that_a_configuration_file_would_misread_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(LayoutError, match=r"use a path of letters, digits"):
-        Layout(tmp_path / name).create()
+    with pytest.raises(HomeError, match=r"use a path of letters, digits"):
+        Home(tmp_path / name).create()
     assert not (tmp_path / name).exists()
 
 
@@ -75,7 +75,7 @@ def test_an_internal_port_taken_by_another_process_is_replaced(tmp_path: Path) -
 
 
 def test_passwords_are_kept_private_and_follow_the_address(tmp_path: Path) -> None:
-    layout = Layout(tmp_path)
+    layout = Home(tmp_path)
     layout.create()
     first = keep_passwords(layout, "127.0.0.1", 1111)
     assert set(first) == set(ROLES)
@@ -93,7 +93,7 @@ def test_passwords_are_kept_private_and_follow_the_address(tmp_path: Path) -> No
 def test_the_supervisor_reads_a_command_as_it_was_meant(tmp_path: Path) -> None:
     from supervisor.options import ServerOptions
 
-    layout = Layout(tmp_path / "with space")
+    layout = Home(tmp_path / "with space")
     layout.create()
     command = ("/bin/echo", "two words", "100%", "it's")
     layout.supervisor_config.write_text(
@@ -108,8 +108,8 @@ def test_the_supervisor_reads_a_command_as_it_was_meant(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ['a"b', "a ;b", "a\t#b", "a\nb"])
 def test_a_setting_that_the_supervisor_would_misread_is_refused(tmp_path: Path, value: str) -> None:
-    with pytest.raises(LayoutError, match=r"The supervisor cannot be given"):
-        render_config(Layout(tmp_path), [Program("part", ("/bin/echo",), environment={"LAKE_X": value})])
+    with pytest.raises(HomeError, match=r"The supervisor cannot be given"):
+        render_config(Home(tmp_path), [Program("part", ("/bin/echo",), environment={"LAKE_X": value})])
 
 
 LOG = """\
@@ -180,6 +180,6 @@ def test_log_that_is_older_than_the_start_has_no_error(tmp_path: Path) -> None:
 
 
 def test_stack_json_is_readable_by_people(tmp_path: Path) -> None:
-    layout = Layout(tmp_path)
+    layout = Home(tmp_path)
     write_addresses(layout, {"kafka_port": 1})
     assert read_addresses(layout) == json.loads(layout.stack_file.read_text("utf-8")) == {"kafka_port": 1}

@@ -10,7 +10,7 @@ import psutil
 import psycopg
 import pytest
 
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.settings import Role, Settings
 from lake_assets.stack.lifecycle import PartStatus, status, up
 from lake_assets.stack.passwords import read_passwords
@@ -98,7 +98,7 @@ def test_pyiceberg_and_the_sink_share_one_catalog(stack: Settings) -> None:
 
 
 def test_no_password_is_in_a_process_a_log_or_a_configuration_file(stack: Settings) -> None:
-    layout = Layout(stack.home)
+    layout = Home(stack.home)
     passwords = read_passwords(layout)
     places = {
         f"{process.pid} {process.name()}": " ".join([*process.cmdline(), *process.environ().values()])
@@ -112,7 +112,7 @@ def test_no_password_is_in_a_process_a_log_or_a_configuration_file(stack: Settin
 
 
 def test_servers_listen_on_this_machine_only(stack: Settings) -> None:
-    pids = {process.pid for process in owned_processes(Layout(stack.home))}
+    pids = {process.pid for process in owned_processes(Home(stack.home))}
     listening = [c for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and c.pid in pids]
     assert len(listening) >= 4  # Postgres, Kafka, its controller, Connect
     assert {c.laddr[0].removeprefix("::ffff:") for c in listening} == {"127.0.0.1"}
@@ -142,7 +142,7 @@ def test_connect_reads_a_password_where_a_connector_names_it(stack: Settings) ->
     """A connector's configuration with `${file:...}` is accepted and shown as it was written."""
     import requests
 
-    secret = f"${{file:{Layout(stack.home).connect_secrets / 'postgres.properties'}:password}}"
+    secret = f"${{file:{Home(stack.home).connect_secrets / 'postgres.properties'}:password}}"
     config = {
         "connector.class": "org.apache.iceberg.connect.IcebergSinkConnector",
         "topics": "nothing",
@@ -152,7 +152,7 @@ def test_connect_reads_a_password_where_a_connector_names_it(stack: Settings) ->
     plugin = f"{stack.connect}/connector-plugins/IcebergSinkConnector/config/validate"
     answer = requests.put(plugin, json=config, timeout=30)
     assert answer.status_code == 200, answer.text
-    assert read_passwords(Layout(stack.home))["connect"] not in answer.text
+    assert read_passwords(Home(stack.home))["connect"] not in answer.text
     plugins = {plugin["class"] for plugin in requests.get(f"{stack.connect}/connector-plugins", timeout=30).json()}
     assert {
         "org.apache.iceberg.connect.IcebergSinkConnector",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.stack.supervisor import Supervisor
 from tests.stack.servers import starts_server
 
@@ -41,4 +41,4 @@ def test_a_test_on_spark_is_marked(engine: str, marked: bool) -> None:
 def test_a_test_without_the_marker_cannot_start_a_stack(tmp_path: Path, marked: bool) -> None:
     assert not marked
     with pytest.raises(pytest.fail.Exception, match="marker"):
-        Supervisor(Layout(tmp_path)).start()
+        Supervisor(Home(tmp_path)).start()

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
-from lake_assets.home import Layout
+from lake_assets.home import Home
 from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.settings import Settings
 from lake_assets.stack.health import check_connect, check_kafka, check_postgres
@@ -37,7 +37,7 @@ def kill_part(settings: Settings, part: str) -> None:
 
 def pid_of(settings: Settings, part: str) -> int:
     """The process of a server; 0 when it does not run."""
-    return Supervisor(Layout(settings.home)).processes()[part]["pid"]
+    return Supervisor(Home(settings.home)).processes()[part]["pid"]
 
 
 def visit(settings: Settings, asset: Asset, metric: Metric) -> None:
