@@ -1,0 +1,1 @@
+"""Athena over Glue and Lake Formation."""

@@ -1,0 +1,1 @@
+"""The embedded warehouse: DuckLake for staging and quarantine, Postgres for marts."""
