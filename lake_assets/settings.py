@@ -20,9 +20,8 @@ from lake_assets.kafka_security import (
     TokenEndpoint,
     java_options,
 )
+from lake_assets.target_profiles import PROFILES, TARGETS, Target, TargetProfile
 
-Target = Literal["local", "gcp", "aws"]
-TARGETS: tuple[Target, ...] = get_args(Target)
 Runner = Literal["local", "emr-serverless", "emr", "dataproc", "dataproc-batch"]
 RUNNERS: tuple[Runner, ...] = get_args(Runner)
 SslMode = Literal["prefer", "require", "verify-ca", "verify-full"]
@@ -35,9 +34,6 @@ _TLS_REFUSED = re.compile("certificate|does not support SSL|no encryption")
 _FULL = re.compile("too many|connection slots")
 # Bytes of raw files; docs/decisions.md says how it was measured.
 SPARK_THRESHOLD = 500_000_000
-# Locally an event should be seen within seconds; in a cloud each commit costs requests and small files, and BigQuery
-# takes 1,500 loads a day into a table: with some late windows beside the current one, a minute would be too often.
-COMMIT_SECONDS: Mapping[Target, int] = {"local": 1, "gcp": 300, "aws": 60}
 T = TypeVar("T", bound=str)
 Role = Literal["lake_admin", "lake", "connect", "dagster", "analyst"]
 PROJECT = Path(__file__).resolve().parent.parent
@@ -149,6 +145,10 @@ class Settings:
     commit_seconds: int
 
     @property
+    def profile(self) -> TargetProfile:
+        return PROFILES[self.target]
+
+    @property
     def raw_warehouse(self) -> str:
         return f"{self.bucket}/raw"
 
@@ -217,7 +217,7 @@ def load_settings() -> Settings:
         athena_workgroup=os.environ.get("LAKE_ATHENA_WORKGROUP", "primary"),
         gcp=_gcp(stack, needed=target == "gcp"),
         analysts=tuple(os.environ.get("LAKE_ANALYSTS", "").split()),
-        commit_seconds=_number("LAKE_COMMIT_SECONDS", COMMIT_SECONDS[target], least=1),
+        commit_seconds=_number("LAKE_COMMIT_SECONDS", PROFILES[target].commit_seconds, least=1),
     )
 
 

@@ -33,7 +33,6 @@ from lake_assets.settings import Settings, load_settings
 if TYPE_CHECKING:
     from dbt.contracts.graph.nodes import Macro
 
-ADAPTERS = {"local": "duckdb", "gcp": "bigquery", "aws": "athena"}
 IMPORTED_LATE = ("dbt.task.build", "multiprocessing.dummy")  # by `dbt build`, not by `dbt parse`
 SECONDS_TO_OBEY = 5
 TIMES_TO_ASK = 4
@@ -74,7 +73,7 @@ def _serve(listener: socket.socket, macros: Iterator[None]) -> None:
 
 def _import_dbt(settings: Settings) -> Iterator[None]:
     """Imports what a call imports sooner or later, of this target only; the rest of the preparation, step by step."""
-    for module in (f"dbt.adapters.{ADAPTERS[settings.target]}", *IMPORTED_LATE):
+    for module in (f"dbt.adapters.{settings.profile.dbt_adapter}", *IMPORTED_LATE):
         importlib.import_module(module)
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest

@@ -17,13 +17,12 @@ from lake_assets.ledger.settled_offsets import known_offsets
 from lake_assets.operations.adapters import ask_marts
 from lake_assets.operations.refresh import observe
 from lake_assets.orchestration.in_process import marts_behind
-from lake_assets.settings import Settings, Target
+from lake_assets.settings import Settings
 
 SEED = 1
 _POLL_SECONDS = 1.0
 _STUCK_SECONDS = 300.0
 # Every look costs a query, which a cloud lets wait and bills.
-_MART_POLL_SECONDS: Mapping[Target, float] = {"local": 0.1, "gcp": 2.0, "aws": 2.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +100,5 @@ def one_more(settings: Settings, sales: Asset, on_progress: Callable[[str], None
         (orders,) = ask_marts(settings, query, None).rows[0]
         if orders > before:
             return time.monotonic() - started
-        time.sleep(_MART_POLL_SECONDS[settings.target])
+        time.sleep(settings.profile.mart_poll_seconds)
     raise LakeError("the last event has not reached the mart in five minutes: see 'lake status' and Dagster's runs.")

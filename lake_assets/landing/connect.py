@@ -23,9 +23,6 @@ _POLL_SECONDS = 0.25
 _REQUEST_SECONDS = 60.0
 # After a restart the old failure is still shown for a moment.
 _STALE_SECONDS = 3.0
-# A task that has seen no record since it started answers no commit, and the others' files wait for its time-out. Two
-# tasks on a quiet lake therefore cost seconds of freshness, and on two cores they land no more than one does.
-_TASKS = {"local": 1, "gcp": 2, "aws": 2}
 
 
 class RestAccess(TypedDict):
@@ -84,7 +81,7 @@ def connector_for(
         settings.raw_warehouse,
         store_of(settings.bucket).sink,
         settings.commit_seconds * 1000,
-        _TASKS[settings.target],
+        settings.profile.sink_tasks,
         settings.kafka_for_java,
         {asset.topic: ".".join(asset.raw_name) for asset in own},
         left_out,

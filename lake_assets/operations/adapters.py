@@ -6,74 +6,44 @@ from lake_assets.conform.runner import ClusterRunner, SparkRunner
 from lake_assets.errors import SettingsError
 from lake_assets.settings import Settings
 from lake_assets.warehouse.answers import Answer
-from lake_assets.warehouse.protocol import MartAccess, Warehouse
+from lake_assets.warehouse.protocol import MartAccess, TargetAdapters, Warehouse
 
 if TYPE_CHECKING:
     from lake_assets.warehouse.erasure import Erasure
 
 
 def warehouse_for(settings: Settings) -> Warehouse:
-    """The target's warehouse. Raises SettingsError for a target that has none."""
-    match settings.target:
-        case "local":
-            from lake_assets.warehouse.local.ducklake import DuckLake
-
-            return DuckLake(settings)
-        case "aws":
-            from lake_assets.warehouse.aws.athena import Athena
-
-            _check_bucket(settings, "Athena", "s3://")
-            return Athena(settings)
-        case "gcp":
-            from lake_assets.warehouse.gcp.bigquery import BigQuery
-
-            _check_bucket(settings, "BigQuery", "gs://")
-            return BigQuery(settings)
+    """Return the target's warehouse. Raises SettingsError for a bucket that it cannot read."""
+    _check_target(settings)
+    return target_adapters(settings).warehouse(settings)
 
 
 def erasure_for(settings: Settings) -> "Erasure":
-    """What takes single rows out of the target's tables. Raises SettingsError as `warehouse_for`."""
-    match settings.target:
-        case "local":
-            from lake_assets.warehouse.local.ducklake_erasure import DuckLakeErasure
-
-            return DuckLakeErasure(settings)
-        case "aws":
-            from lake_assets.warehouse.aws.athena_erasure import AthenaErasure
-
-            _check_bucket(settings, "Athena", "s3://")
-            return AthenaErasure(settings)
-        case "gcp":
-            from lake_assets.warehouse.gcp.bigquery_erasure import BigQueryErasure
-
-            _check_bucket(settings, "BigQuery", "gs://")
-            return BigQueryErasure(settings)
+    """Return what deletes single rows of the target's tables. Raises SettingsError as `warehouse_for`."""
+    _check_target(settings)
+    return target_adapters(settings).erasure(settings)
 
 
 def mart_access_for(settings: Settings) -> MartAccess:
-    """Where the target's marts are, and who may read them. Raises SettingsError."""
-    match settings.target:
-        case "local":
-            from lake_assets.warehouse.local.postgres_marts import PostgresMarts
-
-            return PostgresMarts(settings)
-        case "aws":
-            from lake_assets.warehouse.aws.glue_marts import GlueMarts
-
-            return GlueMarts(settings)
-        case "gcp":
-            from lake_assets.warehouse.gcp.bigquery_marts import BigQueryMarts
-
-            return BigQueryMarts(settings)
+    """Return the schemas of the target's marts, and who may read them."""
+    return target_adapters(settings).mart_access(settings)
 
 
 def ask_marts(settings: Settings, query: str, limit: int | None) -> Answer:
-    """Asks where the marts are: as an analyst on this machine, in a cloud with the credentials that are there."""
-    if settings.target == "local":
-        from lake_assets.warehouse.local.query import ask_as_analyst
+    """Answer a query where the marts are: as an analyst on this machine, in a cloud with the credentials at hand."""
+    return target_adapters(settings).ask_marts(settings, query, limit)
 
-        return ask_as_analyst(settings, query, limit)
-    return warehouse_for(settings).ask(query, limit)
+
+def target_adapters(settings: Settings) -> TargetAdapters:
+    """Return the adapters of the target; those of others are not imported."""
+    match settings.target:
+        case "local":
+            from lake_assets.warehouse.local import target
+        case "aws":
+            from lake_assets.warehouse.aws import target
+        case "gcp":
+            from lake_assets.warehouse.gcp import target
+    return target
 
 
 def runner_for(settings: Settings) -> SparkRunner:
@@ -117,6 +87,11 @@ def cluster_runner_for(settings: Settings) -> ClusterRunner:
             return Dataproc.from_environment(settings)
         case name:
             raise SettingsError(f"the Spark runner '{name}' makes no clusters: set LAKE_SPARK_RUNNER=emr.")
+
+
+def _check_target(settings: Settings) -> None:
+    if scheme := settings.profile.bucket_scheme:
+        _check_bucket(settings, settings.profile.warehouse, scheme)
 
 
 def _spark(settings: Settings) -> str:

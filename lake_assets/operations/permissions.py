@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.permissions import AWS, GCP, ROLES, Condition, Need, Role, needed
+from lake_assets.operations.adapters import target_adapters
 from lake_assets.settings import Settings
 
 _RUNNERS: dict[str, Condition] = {"emr-serverless": "emr_serverless", "dataproc-batch": "dataproc_batch"}
@@ -15,21 +16,13 @@ def lacking(settings: Settings, assets: Iterable[Asset], marts: Sequence[str]) -
     None on the target local, which needs no credentials. Raises LakeError when the cloud cannot be asked.
     """
     needs = role_needs(settings)["orchestrator"]
-    if settings.target == "aws":
-        from lake_assets.warehouse.aws.permissions import lacking_on_aws
-
-        first = next(iter(assets), None)
-        names = {
-            "raw": first.domain if first else "raw",
-            "staging": first.staging_schema if first else "staging",
-            "mart": marts[0] if marts else "data_mart",
-        }
-        return lacking_on_aws(settings, needs, names)
-    if settings.target == "gcp":
-        from lake_assets.warehouse.gcp.permissions import lacking_on_gcp
-
-        return lacking_on_gcp(settings, needs)
-    return []
+    first = next(iter(assets), None)
+    names = {
+        "raw": first.domain if first else "raw",
+        "staging": first.staging_schema if first else "staging",
+        "mart": marts[0] if marts else "data_mart",
+    }
+    return target_adapters(settings).lacking(settings, needs, names)
 
 
 def role_needs(settings: Settings) -> dict[Role, list[Need]]:

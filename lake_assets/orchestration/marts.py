@@ -34,7 +34,6 @@ from lake_assets.dbt.mart_reads import refused_models
 from lake_assets.orchestration.keys import staging_key
 from lake_assets.settings import Settings
 
-WAREHOUSES = {"local": "postgres", "gcp": "bigquery", "aws": "athena"}
 # Artefacts, a debug log and a cache of all schemas cost half a second a call; what a run needs comes as events.
 QUICK = ["--no-write-json", "--log-level-file", "none", "--no-populate-cache"]
 # Unit tests judge the SQL, not the data: they belong to `make test`. Of an exposure there is nothing to build.
@@ -159,7 +158,7 @@ class MartTranslator(DagsterDbtTranslator):
 def _mart_assets(settings: Settings, manifest: Manifest, left_out: Sequence[str]) -> dg.AssetsDefinition:
     exclude = ["--exclude", " ".join(left_out)] if left_out else []
 
-    @dbt_assets(manifest=manifest, name="marts", dagster_dbt_translator=MartTranslator(WAREHOUSES[settings.target]))
+    @dbt_assets(manifest=manifest, name="marts", dagster_dbt_translator=MartTranslator(settings.profile.mart_kind))
     def marts(context: dg.AssetExecutionContext, dbt: ResidentDbt) -> Iterator[Any]:
         # Two dbt builds of one mart would take each other's tables away.
         with locked(dbt_state(settings) / "build.lock"):

@@ -1,16 +1,20 @@
-"""What a warehouse must do for the pipeline; every target's adapter is one class that does this and no more."""
+"""Protocols of a target's adapters: the warehouse, who may read marts, and the module that makes them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import WindowOutput
+from lake_assets.compile.permissions import Need
+from lake_assets.settings import Settings
 from lake_assets.warehouse.answers import Answer, Reason
 
 if TYPE_CHECKING:
     import pyarrow
     from duckdb import DuckDBPyConnection
+
+    from lake_assets.warehouse.erasure import Erasure
 
 Table = Literal["staging", "quarantine"]
 
@@ -90,5 +94,32 @@ class MartAccess(Protocol):
         """Makes them and lets analysts read all in them, now and after every rebuild. Can be run again.
 
         Raises MartNameError for a schema that analysts must not read.
+        """
+        ...
+
+
+class TargetAdapters(Protocol):
+    """A target's module `warehouse/<target>/target.py`. A further target is a folder with one, and a profile."""
+
+    def warehouse(self, settings: Settings, /) -> Warehouse:
+        """Return the warehouse of staging and quarantine."""
+        ...
+
+    def erasure(self, settings: Settings, /) -> "Erasure":
+        """Return what deletes single rows of the tables."""
+        ...
+
+    def mart_access(self, settings: Settings, /) -> MartAccess:
+        """Return the schemas of marts, and who may read them."""
+        ...
+
+    def ask_marts(self, settings: Settings, query: str, limit: int | None, /) -> Answer:
+        """Answer a query where the marts are, as an analyst where the target has such a role. Raises QueryError."""
+        ...
+
+    def lacking(self, settings: Settings, needs: Sequence[Need], names: Mapping[str, str], /) -> list[str]:
+        """Return each permission of `needs` that the credentials at hand lack, with where. Changes nothing.
+
+        `names` fills in what the needs call raw, staging and mart. Raises LakeError when the cloud cannot be asked.
         """
         ...

@@ -11,10 +11,11 @@ import pytest
 
 from lake_assets.compile.grants import READER
 from lake_assets.home import Home
-from lake_assets.settings import RUNNERS, TARGETS, load_settings
+from lake_assets.settings import RUNNERS, load_settings
 from lake_assets.stack.container import EVERYWHERE, PORTS, REST_CERTIFICATE, SECRETS, programs_of
 from lake_assets.stack.dagster import DEFINITIONS
 from lake_assets.stack.stream import PREFIX
+from lake_assets.target_profiles import TARGETS
 from tests.deploy.documents import DEPLOY, code_variables, compose, helm_values, instructions, manifests, pods
 
 WORDS = ("passwords", "roles")

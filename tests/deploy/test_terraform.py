@@ -8,7 +8,8 @@ import pytest
 
 from lake_assets.aws import client
 from lake_assets.compile.permissions import AWS, GCP, ROLES, Role
-from lake_assets.settings import PROJECT, RUNNERS, TARGETS
+from lake_assets.settings import PROJECT, RUNNERS
+from lake_assets.target_profiles import TARGETS
 from tests.deploy.documents import CLOUDS, blocks, code_variables, texts
 
 BY_TAGS = ("tags", "lent")

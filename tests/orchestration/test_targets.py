@@ -9,7 +9,8 @@ import pytest
 
 from lake_assets.orchestration.definitions import build_definitions
 from lake_assets.project import read_files
-from lake_assets.settings import TARGETS, SettingsError, load_settings
+from lake_assets.settings import SettingsError, load_settings
+from lake_assets.target_profiles import TARGETS
 
 BUCKETS = {"local": "", "gcp": "gs://lake", "aws": "s3://lake"}
 

@@ -1,7 +1,7 @@
 """Which actions the credentials of AWS lack, by IAM's own simulation of their policies."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +12,7 @@ from lake_assets.settings import Settings
 MEND = "the AWS credentials"
 
 
-def lacking_on_aws(settings: Settings, needs: Sequence[Need], names: dict[str, str]) -> list[str]:
+def lacking_on_aws(settings: Settings, needs: Sequence[Need], names: Mapping[str, str]) -> list[str]:
     """Each action that the policies of the caller do not allow, with its resource; one request for each need.
 
     `names` fills in what the needs call raw, staging and mart. An organisation's own limits and the bucket's policy are
@@ -26,7 +26,8 @@ def lacking_on_aws(settings: Settings, needs: Sequence[Need], names: dict[str, s
             return []  # whoever owns the account lacks nothing, and cannot be simulated
         iam = client("iam")
         source = _policies_of(iam, who)
-        places = names | {
+        places = {
+            **names,
             "caller": source,
             "partition": who.split(":")[1],
             "account": str(caller["Account"]),

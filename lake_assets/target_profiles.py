@@ -1,0 +1,62 @@
+"""Facts about each target of a lake: one entry a target, for all that differs between targets by a value only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Target = Literal["local", "gcp", "aws"]
+TARGETS: tuple[Target, ...] = get_args(Target)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetProfile:
+    """Values of one target.
+
+    `warehouse` is its name for a person. `bucket_scheme` is the scheme that a bucket's URL must have, empty for any.
+    `commit_seconds` is how often sinks commit by default, in seconds. `sink_tasks` is the number of a connector's
+    tasks. `dbt_adapter` is the module below `dbt.adapters`. `mart_kind` is Dagster's name for the marts' store.
+    `mart_poll_seconds` is how often the tour asks whether a mart has changed.
+    """
+
+    warehouse: str
+    bucket_scheme: str
+    commit_seconds: int
+    sink_tasks: int
+    dbt_adapter: str
+    mart_kind: str
+    mart_poll_seconds: float
+
+
+# Commits: locally an event should be seen within seconds; in a cloud each commit costs requests and small files, and
+# BigQuery takes 1,500 loads a day into a table: with some late windows beside the current one, a minute would be too
+# often. Tasks: one that has seen no record since it started answers no commit, and the others' files wait for its
+# time-out. Two tasks on a quiet lake therefore cost seconds of freshness, and on two cores they land no more than one.
+PROFILES: Mapping[Target, TargetProfile] = {
+    "local": TargetProfile(
+        warehouse="DuckLake",
+        bucket_scheme="",
+        commit_seconds=1,
+        sink_tasks=1,
+        dbt_adapter="duckdb",
+        mart_kind="postgres",
+        mart_poll_seconds=0.1,
+    ),
+    "aws": TargetProfile(
+        warehouse="Athena",
+        bucket_scheme="s3://",
+        commit_seconds=60,
+        sink_tasks=2,
+        dbt_adapter="athena",
+        mart_kind="athena",
+        mart_poll_seconds=2.0,
+    ),
+    "gcp": TargetProfile(
+        warehouse="BigQuery",
+        bucket_scheme="gs://",
+        commit_seconds=300,
+        sink_tasks=2,
+        dbt_adapter="bigquery",
+        mart_kind="bigquery",
+        mart_poll_seconds=2.0,
+    ),
+}
