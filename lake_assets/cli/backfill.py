@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lake_assets.catalog.model import Asset
     from lake_assets.catalog.window_results import WindowOutput
     from lake_assets.ledger.ledger import Pending
-    from lake_assets.operations.backfill import Backfilled, Plan, Undo
+    from lake_assets.operations.backfill import Backfilled, BackfillPlan, Undo
     from lake_assets.settings import Settings
 
 
@@ -70,10 +70,10 @@ def command(asset: str, first: str | None, last: str | None, undoing: bool, yes:
 def _backfill(
     settings: "Settings", assets: "Mapping[str, Asset]", asset: "Asset", first: str, last: str, yes: bool
 ) -> int:
-    from lake_assets.operations.backfill import backfill, plan
+    from lake_assets.operations.backfill import backfill, plan_backfill
     from lake_assets.orchestration.in_process import make_windows
 
-    found = plan(settings, asset, first, last)
+    found = plan_backfill(settings, asset, first, last)
     _print_plan(asset.name, found)
     if not found.rows:
         return 0
@@ -113,7 +113,7 @@ def _undo(settings: "Settings", assets: "Mapping[str, Asset]", asset: "Asset", y
     return 1 if done.kept or failed else 0
 
 
-def _print_plan(asset: str, plan: "Plan") -> None:
+def _print_plan(asset: str, plan: "BackfillPlan") -> None:
     if plan.gone:
         click.echo(f"{asset}: raw has no rows any more of {_windows(plan.gone)}: left as they are.", err=True)
     if not plan.rows:
@@ -136,7 +136,7 @@ def _print_plan(asset: str, plan: "Plan") -> None:
         click.echo(f"It takes about {_span(plan.seconds)} by what they took last, and the time of their marts.")
 
 
-def _print_done(asset: str, plan: "Plan", done: "Backfilled") -> None:
+def _print_done(asset: str, plan: "BackfillPlan", done: "Backfilled") -> None:
     for step, reason in done.failed.items():
         click.echo(f"{step} failed: {reason}", err=True)
     for window, checks in done.held_back.items():

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from lake_assets.ledger.forgotten import Receipt
     from lake_assets.ledger.ledger import Pending
-    from lake_assets.operations.erasure import Plan
+    from lake_assets.operations.erasure.search import ErasurePlan
 
 
 @click.command()
@@ -50,7 +50,9 @@ def command(asset: str, keys: tuple[str, ...], confirm: str | None, even_so: boo
     from lake_assets.errors import LakeError
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.ledger.ledger import Ledger
-    from lake_assets.operations.erasure import begun, forget, out_of_reach, plan, wanted_fields
+    from lake_assets.operations.erasure.execute import forget
+    from lake_assets.operations.erasure.limits import out_of_reach
+    from lake_assets.operations.erasure.search import begun, plan_erasure, wanted_fields
     from lake_assets.orchestration.in_process import make_windows
     from lake_assets.settings import load_settings
 
@@ -67,7 +69,7 @@ def command(asset: str, keys: tuple[str, ...], confirm: str | None, even_so: boo
             raise LakeError("nothing is applied yet: run 'lake apply' first.")
         planned = begun(settings, ledger, found, confirm) if confirm and not keys else None
         wanted = () if planned else wanted_fields(found, keys if keys not in ((), ("-",)) else _keys_from_input())
-        planned = planned or plan(settings, ledger, found, wanted)
+        planned = planned or plan_erasure(settings, ledger, found, wanted)
         told = out_of_reach(settings, found, planned)
         if confirm is None:
             if as_json:
@@ -96,7 +98,7 @@ def _keys_from_input() -> list[str]:
     return keys
 
 
-def _plan_values(found: "Plan") -> dict[str, object]:
+def _plan_values(found: "ErasurePlan") -> dict[str, object]:
     from dataclasses import asdict
 
     return {
@@ -133,7 +135,7 @@ def _receipt_values(receipt: "Receipt") -> dict[str, object]:
     }
 
 
-def _print_plan(found: "Plan", told: "Sequence[str]") -> None:
+def _print_plan(found: "ErasurePlan", told: "Sequence[str]") -> None:
     from lake_assets.cli.tables import show
 
     for receipt in found.earlier:

@@ -33,7 +33,7 @@ def command(confirm: str | None, as_json: bool) -> None:
     from lake_assets.ledger.ledger import Ledger
     from lake_assets.operations.adapters import warehouse_for
     from lake_assets.operations.housekeeping import clean
-    from lake_assets.operations.retention import maintain, plan
+    from lake_assets.operations.retention import maintain, plan_retention
     from lake_assets.settings import load_settings
 
     settings = load_settings()
@@ -44,7 +44,7 @@ def command(confirm: str | None, as_json: bool) -> None:
             raise LakeError("nothing is applied yet: run 'lake apply' first.")
         if confirm is None:
             cleaned = clean(settings, assets, now, lambda sentence: click.echo(sentence, err=True))
-            found = plan(settings, ledger, warehouse, assets, now)
+            found = plan_retention(settings, ledger, warehouse, assets, now)
         else:
             cleaned = []
             found = maintain(settings, ledger, warehouse, assets, now, confirm)

@@ -27,7 +27,7 @@ def command(as_json: bool, permissions: bool) -> None:
     from lake_assets.cli.tables import show, show_json
     from lake_assets.errors import LakeError
     from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.operations.apply import plan
+    from lake_assets.operations.apply import plan_apply
     from lake_assets.operations.permissions import lacking, role_needs
     from lake_assets.operations.unapplied import refuse_broken
     from lake_assets.project import read_files
@@ -56,7 +56,7 @@ def command(as_json: bool, permissions: bool) -> None:
             click.echo(f"These credentials lack {missing}.", err=True)
     except LakeError as error:
         click.echo(f"What these credentials lack could not be asked: {error}", err=True)
-    steps = plan(settings)
+    steps = plan_apply(settings)
     if as_json:
         show_json([dataclasses.asdict(step) for step in steps])
     elif not steps:

@@ -55,7 +55,7 @@ class BreakingChange(LakeError):
     """A contract changed in a way that its readers cannot follow, without a new major version."""
 
 
-def plan(settings: Settings) -> list[Step]:
+def plan_apply(settings: Settings) -> list[Step]:
     """Every step that `apply` would take, in order; empty when all is applied. Changes nothing.
 
     A file that cannot be used is left out of it, see `unapplied`. Raises ContractError, BreakingChange, Unavailable.
@@ -99,12 +99,12 @@ def plan(settings: Settings) -> list[Step]:
 
 
 def apply(settings: Settings, orchestrator: Orchestrator, on_progress: Callable[[str], None]) -> list[Step]:
-    """Takes the steps of `plan` and returns them; running it again takes none.
+    """Takes the steps of `plan_apply` and returns them; running it again takes none.
 
     Tables come before topics and topics before connectors, because the sink drops records that have no table. A step
-    that was interrupted is taken again next time. Raises what `plan` raises, and ConnectorFailed.
+    that was interrupted is taken again next time. Raises what `plan_apply` raises, and ConnectorFailed.
     """
-    steps = [step for step in plan(settings) if step.changes_something]
+    steps = [step for step in plan_apply(settings) if step.changes_something]
     with Ledger(settings) as ledger:
         # Also when nothing changes: a newer lake may keep more in its ledger.
         ledger.ensure()

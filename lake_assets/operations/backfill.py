@@ -34,7 +34,7 @@ Make = Callable[[Sequence[Pending]], Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BackfillPlan:
     """What a backfill would make: `rows` by window, and the `bytes` of their raw files.
 
     `seconds` is what they should take by what they took last, None when none was ever made. `gone` are windows of which
@@ -71,13 +71,13 @@ class Undo:
     kept: Mapping[str, str]
 
 
-def plan(settings: Settings, asset: Asset, first: str, last: str) -> Plan:
+def plan_backfill(settings: Settings, asset: Asset, first: str, last: str) -> BackfillPlan:
     """What a backfill of the windows `first` to `last` would make. Changes nothing.
 
     Raises LakeError when the contract is not the applied one, Unavailable.
     """
     with Ledger(settings) as ledger:
-        return _plan(settings, ledger, asset, first, last)
+        return _find(settings, ledger, asset, first, last)
 
 
 def backfill(
@@ -89,13 +89,13 @@ def backfill(
     make: Make,
     log: Callable[[str], None],
 ) -> Backfilled:
-    """Makes what `plan` says. `make` brings entries of the queue up to date, and returns by step why it could not.
+    """Rebuild the windows of `plan_backfill`. `make` brings entries of the queue up to date; it returns causes by step.
 
     Of the catalog's `assets` what has landed meanwhile is made before each few windows. When it dies, those few are
     still queued, and the same call goes on with the others. Raises LakeError when one runs already, Unavailable.
     """
     with Ledger(settings) as ledger, _alone(ledger, asset):
-        agreed = _plan(settings, ledger, asset, first, last)
+        agreed = _find(settings, ledger, asset, first, last)
         if agreed.goes_on is None:
             begin(ledger, asset, first, last, tuple(agreed.rows))
         failed: dict[str, str] = {}
@@ -163,7 +163,7 @@ def _alone(ledger: Ledger, asset: Asset) -> Iterator[None]:
         yield
 
 
-def _plan(settings: Settings, ledger: Ledger, asset: Asset, first: str, last: str) -> Plan:
+def _find(settings: Settings, ledger: Ledger, asset: Asset, first: str, last: str) -> BackfillPlan:
     if not ledger.exists():
         raise LakeError("nothing is applied yet: run 'lake apply' first.")
     published = {entry.window: entry for entry in ledger.windows(asset) if first <= entry.window <= last}
@@ -185,7 +185,7 @@ def _plan(settings: Settings, ledger: Ledger, asset: Asset, first: str, last: st
     known = [published[window] for window in rows if window in published]
     known_rows = sum(entry.raw_rows for entry in known)
     seconds = sum(entry.seconds for entry in known) * sum(rows.values()) / known_rows if known_rows else None
-    return Plan(
+    return BackfillPlan(
         first,
         last,
         rows,

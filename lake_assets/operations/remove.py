@@ -62,7 +62,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RemovalPlan:
     """What `remove` would do with each part of an asset. `readers` are models and metrics that keep it from being
     removed. `versions` are the other applied versions of its dataset, which need topic and raw table. `begun` is the
     removal that a process left unfinished."""
@@ -90,7 +90,7 @@ def removable(ledger: Ledger) -> dict[str, Asset]:
     return {name: _parsed(name, text) for name, text in sorted((texts | ledger.contracts()).items())}
 
 
-def plan_removal(settings: Settings, ledger: Ledger, asset: Asset, keep: Collection[str]) -> Plan:
+def plan_removal(settings: Settings, ledger: Ledger, asset: Asset, keep: Collection[str]) -> RemovalPlan:
     """Plan the removal of an asset that is `removable`. Changes nothing. Raises LakeError, Unavailable."""
     earlier = removed_assets(ledger).get(asset.name)
     begun = earlier if earlier and earlier.done_at is None else None
@@ -101,7 +101,7 @@ def plan_removal(settings: Settings, ledger: Ledger, asset: Asset, keep: Collect
     wanted = set(begun.kept) if begun else {*keep, *(("topic",) if "raw" in keep else ())}
     kept = tuple(part for part in KEEPABLE if part in wanted)
     reading = () if begun else _readers(settings, ledger, asset)
-    return Plan(
+    return RemovalPlan(
         asset,
         text,
         kept,
@@ -120,7 +120,7 @@ def remove_asset(
     keep: Collection[str],
     checksum: str,
     on_progress: Callable[[str], None],
-) -> Plan:
+) -> RemovalPlan:
     """Do what `plan_removal` says, if that still has this checksum, or finish what was begun with it.
 
     Raises LakeError when something reads the asset or the checksum is another one, ConnectorFailed, Unavailable.
@@ -203,7 +203,7 @@ def _finish(
     settings: Settings,
     ledger: Ledger,
     orchestrator: Orchestrator,
-    planned: Plan,
+    planned: RemovalPlan,
     on_progress: Callable[[str], None],
 ) -> None:
     """All steps after the decision, whether some of them were taken before or not."""

@@ -58,7 +58,7 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RetentionPlan:
     """What `maintain` would remove. `kept_back` says in a sentence each what is too old and stays all the same."""
 
     removals: tuple[Removal, ...]
@@ -71,17 +71,19 @@ class Plan:
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def plan(settings: Settings, ledger: Ledger, warehouse: Warehouse, assets: Sequence[Asset], now: datetime) -> Plan:
+def plan_retention(
+    settings: Settings, ledger: Ledger, warehouse: Warehouse, assets: Sequence[Asset], now: datetime
+) -> RetentionPlan:
     """What is older than its contract keeps it, as of `now`. Removes nothing. Raises Unavailable."""
     removals: list[Removal] = []
     kept_back: list[str] = []
     for versions in by_dataset(assets).values():
         with ledger.locked(f"dataset:{versions[0].dataset}"):
             for asset in versions:
-                planned, told = _plan(settings, ledger, warehouse, asset, versions, now)
+                planned, told = _find(settings, ledger, warehouse, asset, versions, now)
                 removals += planned
                 kept_back += told
-    return Plan(tuple(removals), tuple(kept_back))
+    return RetentionPlan(tuple(removals), tuple(kept_back))
 
 
 def maintain(
@@ -91,13 +93,13 @@ def maintain(
     assets: Sequence[Asset],
     now: datetime,
     checksum: str,
-) -> Plan:
-    """Removes what `plan` says, if that still has this checksum, and tells what it was.
+) -> RetentionPlan:
+    """Removes what `plan_retention` says, if that still has this checksum, and tells what it was.
 
     Raises LakeError when it has another one, also in the middle: what was removed until then stays removed, and the
     rest is in the next plan.
     """
-    agreed = plan(settings, ledger, warehouse, assets, now)
+    agreed = plan_retention(settings, ledger, warehouse, assets, now)
     if agreed.checksum != checksum:
         raise LakeError(f"what would be removed has not the checksum {checksum}: look again with 'lake maintain'.")
     by_name = {asset.name: asset for asset in assets}
@@ -106,7 +108,7 @@ def maintain(
         asset = by_name[name]
         wanted = [one for one in agreed.removals if one.asset == name]
         with ledger.locked(f"dataset:{asset.dataset}"):
-            found, _ = _plan(settings, ledger, warehouse, asset, versions[asset.dataset], now)
+            found, _ = _find(settings, ledger, warehouse, asset, versions[asset.dataset], now)
             if found != wanted:
                 raise _changed(asset)
             for removal in wanted:
@@ -156,7 +158,7 @@ def raw_kept(versions: Sequence[Asset]) -> timedelta | None:
     return max(given) if len(given) == len(versions) else None
 
 
-def _plan(
+def _find(
     settings: Settings, ledger: Ledger, warehouse: Warehouse, asset: Asset, versions: Sequence[Asset], now: datetime
 ) -> tuple[list[Removal], list[str]]:
     """Of one asset. Raw is the oldest version's."""

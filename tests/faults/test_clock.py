@@ -8,7 +8,7 @@ from lake_assets.conform import duckdb
 from lake_assets.conform import rebuild_without_raw as kept
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations import retention
-from lake_assets.operations.retention import Plan, maintain, plan
+from lake_assets.operations.retention import RetentionPlan, maintain, plan_retention
 from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.faults.reading import AFTER, BEFORE, reader, state
 from tests.orchestration.visits import Visits, visit
@@ -60,13 +60,13 @@ def test_retention_whose_clock_was_set_back_removes_no_more(visits: Visits) -> N
     assert [list(removal.rows) for removal in agreed.removals] == [["2026-02-01"]]
     with Ledger(visits.settings) as ledger:
         maintain(visits.settings, ledger, DuckLake(visits.settings), [visits.asset], LIMIT, agreed.checksum)
-    assert planned(visits, LIMIT - timedelta(hours=1)) == Plan((), ())
+    assert planned(visits, LIMIT - timedelta(hours=1)) == RetentionPlan((), ())
     visits.land(visit(9, 2))
     visits.refresh()
     assert visits.staged() == ["v1", "v2", "v3", "v4", "v9"]
-    assert planned(visits, LIMIT - timedelta(hours=1)) == planned(visits, LIMIT) == Plan((), ())
+    assert planned(visits, LIMIT - timedelta(hours=1)) == planned(visits, LIMIT) == RetentionPlan((), ())
 
 
-def planned(visits: Visits, now: datetime) -> Plan:
+def planned(visits: Visits, now: datetime) -> RetentionPlan:
     with Ledger(visits.settings) as ledger:
-        return plan(visits.settings, ledger, DuckLake(visits.settings), [visits.asset], now)
+        return plan_retention(visits.settings, ledger, DuckLake(visits.settings), [visits.asset], now)

@@ -15,9 +15,10 @@ from lake_assets.ledger.audit import WindowAudit, audit_windows
 from lake_assets.ledger.forgotten import Receipt, forgotten
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.ledger.removals import removed
-from lake_assets.operations import erasure as module
 from lake_assets.operations.adapters import erasure_for
-from lake_assets.operations.erasure import Plan, forget, plan, wanted_fields
+from lake_assets.operations.erasure import execute as module
+from lake_assets.operations.erasure.execute import forget
+from lake_assets.operations.erasure.search import ErasurePlan, plan_erasure, wanted_fields
 from lake_assets.operations.retention import settle_removals
 from lake_assets.settings import Settings
 from tests.orchestration.visits import State, Visits, make_visits, visit
@@ -51,9 +52,9 @@ def key(visits: Visits) -> str:
     return f"v{person(visits)}"
 
 
-def planned(visits: Visits, *keys: str) -> Plan:
+def planned(visits: Visits, *keys: str) -> ErasurePlan:
     with Ledger(visits.settings) as ledger:
-        return plan(visits.settings, ledger, visits.asset, wanted_fields(visits.asset, keys or (key(visits),)))
+        return plan_erasure(visits.settings, ledger, visits.asset, wanted_fields(visits.asset, keys or (key(visits),)))
 
 
 def confirm(visits: Visits, *keys: str, checksum: str | None = None, even_so: bool = False) -> Receipt:

@@ -11,7 +11,7 @@ import pytest
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.operations import backfill as backfilling
-from lake_assets.operations.backfill import Backfilled, Undo, plan, plan_undo
+from lake_assets.operations.backfill import Backfilled, Undo, plan_backfill, plan_undo
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.orchestration.backfilling import (
@@ -39,7 +39,7 @@ def _one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_would_be_made_is_told_with_rows_bytes_and_time_and_nothing_changes(visits: Visits) -> None:
     before = loaded(visits)
-    found = plan(visits.settings, visits.asset, FIRST, "2026-02-02")
+    found = plan_backfill(visits.settings, visits.asset, FIRST, "2026-02-02")
     assert found.rows == {"2026-02-01": 3, "2026-02-02": 1}
     assert found.bytes > 0
     assert found.seconds is not None
@@ -53,7 +53,7 @@ def test_what_would_be_made_is_told_with_rows_bytes_and_time_and_nothing_changes
 def test_of_windows_that_were_never_made_nobody_knows_the_time(lake: Settings, tmp_path: Path) -> None:
     fresh = make_visits(lake, tmp_path)
     fresh.land(visit(1, 1))
-    assert plan(lake, fresh.asset, FIRST, LAST).seconds is None
+    assert plan_backfill(lake, fresh.asset, FIRST, LAST).seconds is None
 
 
 def test_when_nothing_changed_every_window_is_made_anew_with_the_same_rows(visits: Visits) -> None:
@@ -114,7 +114,7 @@ def test_killed_in_the_middle_and_started_again_it_makes_what_is_left(visits: Vi
     with pytest.raises(KeyboardInterrupt):
         run(visits, make)
     first = loaded(visits)["2026-02-01"]
-    found = plan(visits.settings, visits.asset, FIRST, LAST)
+    found = plan_backfill(visits.settings, visits.asset, FIRST, LAST)
     assert list(found.rows) == ["2026-02-02", "2026-02-03"]
     assert found.goes_on is not None
     done = run(visits, make)
@@ -252,13 +252,13 @@ def test_windows_that_were_not_published_before_stay(visits: Visits) -> None:
 def test_windows_of_which_raw_has_nothing_any_more_are_told_and_left(visits: Visits) -> None:
     before = loaded(visits)
     visits.drop_raw(datetime(2026, 2, 2, tzinfo=UTC))
-    assert plan(visits.settings, visits.asset, FIRST, LAST).gone == ("2026-02-02",)
+    assert plan_backfill(visits.settings, visits.asset, FIRST, LAST).gone == ("2026-02-02",)
     assert run(visits).made == ("2026-02-01", "2026-02-03")
     assert loaded(visits)["2026-02-02"] == before["2026-02-02"]
 
 
 def test_a_backfill_of_other_windows_takes_the_place_of_the_last_one(visits: Visits) -> None:
     run(visits)
-    assert plan(visits.settings, visits.asset, LAST, LAST).forgets == 3
+    assert plan_backfill(visits.settings, visits.asset, LAST, LAST).forgets == 3
     run(visits, first=LAST)
     assert bring_back(visits).windows == (LAST,)

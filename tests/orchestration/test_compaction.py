@@ -22,13 +22,13 @@ from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removals import leftover_files
-from lake_assets.operations import erasure as forgetting
 from lake_assets.operations import retention
 from lake_assets.operations.compaction import compact_closed
-from lake_assets.operations.erasure import forget, wanted_fields
-from lake_assets.operations.erasure import plan as plan_to_forget
+from lake_assets.operations.erasure import execute as forgetting
+from lake_assets.operations.erasure.execute import forget
+from lake_assets.operations.erasure.search import plan_erasure, wanted_fields
 from lake_assets.operations.refresh import observe
-from lake_assets.operations.retention import expire, maintain, plan
+from lake_assets.operations.retention import expire, maintain, plan_retention
 from lake_assets.orchestration.housekeeping import leftovers_asset
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
@@ -345,7 +345,7 @@ def test_a_person_who_is_being_forgotten_is_in_no_new_file(visits: Visits, monke
     def confirm() -> None:
         with Ledger(settings) as ledger:
             wanted = wanted_fields(asset, ["v5"])
-            checksum = plan_to_forget(settings, ledger, asset, wanted).checksum
+            checksum = plan_erasure(settings, ledger, asset, wanted).checksum
             forget(settings, ledger, asset, [], wanted, checksum, False, lambda _: visits.refresh().failed)
 
     def die(*_: object) -> None:
@@ -377,7 +377,7 @@ def test_files_with_a_persons_rows_can_not_change_before_the_decision_names_them
     monkeypatch.setattr(forgetting, "decide_to_forget", decide)
     with Ledger(settings) as ledger:
         wanted = wanted_fields(asset, ["v5"])
-        checksum = plan_to_forget(settings, ledger, asset, wanted).checksum
+        checksum = plan_erasure(settings, ledger, asset, wanted).checksum
         forget(settings, ledger, asset, [], wanted, checksum, False, lambda _: visits.refresh().failed)
     assert free == [False]
 
@@ -395,7 +395,7 @@ def test_a_removal_that_was_cut_off_is_settled_first(visits: Visits, monkeypatch
 
     def confirm() -> None:
         with Ledger(settings) as ledger:
-            found = plan(settings, ledger, DuckLake(settings), [visits.asset], kept)
+            found = plan_retention(settings, ledger, DuckLake(settings), [visits.asset], kept)
             maintain(settings, ledger, DuckLake(settings), [visits.asset], kept, found.checksum)
 
     with monkeypatch.context() as patch:

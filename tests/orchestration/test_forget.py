@@ -20,10 +20,12 @@ from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.ledger.forgotten import receipts
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.ledger.settled_offsets import known_offsets
-from lake_assets.operations import erasure as module
 from lake_assets.operations.backfill import Undo, backfill, undo
 from lake_assets.operations.backlog import backlog
-from lake_assets.operations.erasure import begun, forget, out_of_reach
+from lake_assets.operations.erasure import search as module
+from lake_assets.operations.erasure.execute import forget
+from lake_assets.operations.erasure.limits import out_of_reach
+from lake_assets.operations.erasure.search import begun
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import connect
 from tests.orchestration.forgetting import (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lake_assets.conform.tokens import make_token_key
-from lake_assets.operations.erasure import out_of_reach
+from lake_assets.operations.erasure.limits import out_of_reach
 from lake_assets.settings import Settings
 from tests.orchestration.forgetting import (
     STEPS_OF_TARGETS,

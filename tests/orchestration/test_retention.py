@@ -18,7 +18,7 @@ from lake_assets.ledger.removals import Removed, removed
 from lake_assets.ledger.settled_offsets import known_offsets
 from lake_assets.ledger.why import verdict
 from lake_assets.operations import retention
-from lake_assets.operations.retention import Plan, expire, maintain, plan, settle_removals
+from lake_assets.operations.retention import RetentionPlan, expire, maintain, plan_retention, settle_removals
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.orchestration.visits import Visits, make_visits, visit
@@ -43,12 +43,12 @@ def keep(visits: Visits, *elements: str, days: int = 10) -> None:
     visits.apply("customProperties:", f"slaProperties: [{listed}]\ncustomProperties:")
 
 
-def planned(visits: Visits) -> Plan:
+def planned(visits: Visits) -> RetentionPlan:
     with Ledger(visits.settings) as ledger:
-        return plan(visits.settings, ledger, DuckLake(visits.settings), [visits.asset], NOW)
+        return plan_retention(visits.settings, ledger, DuckLake(visits.settings), [visits.asset], NOW)
 
 
-def confirm(visits: Visits, checksum: str | None = None) -> Plan:
+def confirm(visits: Visits, checksum: str | None = None) -> RetentionPlan:
     wanted = checksum or planned(visits).checksum
     with Ledger(visits.settings) as ledger:
         return maintain(visits.settings, ledger, DuckLake(visits.settings), [visits.asset], NOW, wanted)
@@ -95,7 +95,7 @@ def test_a_dry_run_shows_old_windows_and_removes_nothing(visits: Visits) -> None
 
 
 def test_a_contract_without_retention_keeps_everything(visits: Visits) -> None:
-    assert planned(visits) == Plan((), ())
+    assert planned(visits) == RetentionPlan((), ())
 
 
 def test_what_was_confirmed_is_removed_with_its_files_and_the_audit_stays_in_balance(visits: Visits) -> None:
@@ -107,7 +107,7 @@ def test_what_was_confirmed_is_removed_with_its_files_and_the_audit_stays_in_bal
     assert len(visits.kept()) == 1
     assert problems(visits) == []
     assert (len(before), len(raw_files(visits))) == (3, 1)
-    assert planned(visits) == Plan((), ())
+    assert planned(visits) == RetentionPlan((), ())
 
 
 def test_the_ledger_keeps_every_offset_that_was_removed(visits: Visits) -> None:
@@ -142,7 +142,9 @@ def test_a_window_that_is_not_published_stays(visits: Visits) -> None:
 def test_all_that_an_asset_has_is_never_removed(visits: Visits) -> None:
     keep(visits, "raw")
     with Ledger(visits.settings) as ledger:
-        found = plan(visits.settings, ledger, DuckLake(visits.settings), [visits.asset], NOW + timedelta(days=365))
+        found = plan_retention(
+            visits.settings, ledger, DuckLake(visits.settings), [visits.asset], NOW + timedelta(days=365)
+        )
     assert found.removals == ()
     assert "all 3 windows are too old, and everything is never removed" in found.kept_back[0]
 

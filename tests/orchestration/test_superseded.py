@@ -9,7 +9,7 @@ from lake_assets.catalog.json_codec import from_json
 from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.housekeeping import Cleaned, clean
-from lake_assets.operations.retention import maintain, plan
+from lake_assets.operations.retention import maintain, plan_retention
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import connect
 from tests.orchestration.backfilling import bring_back, loaded, run
@@ -101,7 +101,7 @@ def test_files_of_rows_that_retention_removed_go_too(visits: Visits) -> None:
     now = datetime(2026, 2, 20, tzinfo=UTC)
     with Ledger(visits.settings) as ledger:
         parts = visits.settings, ledger, visits.warehouse, [visits.asset], now
-        maintain(*parts, plan(*parts).checksum)
+        maintain(*parts, plan_retention(*parts).checksum)
     cleaned(visits, HOUR)
     assert visits.staged() == ["v50"]
     assert len(visits.kept()) == 5

@@ -14,9 +14,9 @@ from lake_assets.landing.files import window_rows
 from lake_assets.ledger.audit import audit_windows
 from lake_assets.ledger.ledger import Landed, Ledger, Pending
 from lake_assets.ledger.removals import removed
-from lake_assets.operations.erasure import forget, wanted_fields
-from lake_assets.operations.erasure import plan as forget_plan
-from lake_assets.operations.retention import Plan, maintain, plan
+from lake_assets.operations.erasure.execute import forget
+from lake_assets.operations.erasure.search import plan_erasure, wanted_fields
+from lake_assets.operations.retention import RetentionPlan, maintain, plan_retention
 from lake_assets.orchestration.arrival_checks import evaluations
 from lake_assets.orchestration.definitions import build_definitions
 from lake_assets.orchestration.keys import raw_key, staging_key
@@ -48,10 +48,10 @@ def newer(visits: Visits) -> Visits:
     return visits.beside("[north]", "[north, south]")
 
 
-def planned(versions: Sequence[Visits]) -> Plan:
+def planned(versions: Sequence[Visits]) -> RetentionPlan:
     with Ledger(versions[0].settings) as ledger:
         warehouse = DuckLake(versions[0].settings)
-        return plan(versions[0].settings, ledger, warehouse, [one.asset for one in versions], NOW)
+        return plan_retention(versions[0].settings, ledger, warehouse, [one.asset for one in versions], NOW)
 
 
 def problems(visits: Visits) -> list[str]:
@@ -129,7 +129,7 @@ def test_a_person_is_forgotten_in_every_version_and_both_are_made_again(visits: 
 
     with Ledger(visits.settings) as ledger:
         wanted = wanted_fields(visits.asset, ["v20"])
-        checksum = forget_plan(visits.settings, ledger, visits.asset, wanted).checksum
+        checksum = plan_erasure(visits.settings, ledger, visits.asset, wanted).checksum
         forget(visits.settings, ledger, visits.asset, [newer.asset], wanted, checksum, False, make)
         assert {asset for asset, _ in made} == {visits.asset.name, newer.asset.name}
         assert {window for _, window in made} == {"2026-02-02"}

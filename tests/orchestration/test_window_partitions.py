@@ -14,7 +14,7 @@ from lake_assets.home import Home
 from lake_assets.landing.files import files
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.refresh import observe
-from lake_assets.operations.retention import maintain, plan
+from lake_assets.operations.retention import maintain, plan_retention
 from lake_assets.orchestration.assets import EVERY_WINDOW_MADE, conforming_definition, landing_definitions
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key
 from lake_assets.orchestration.partitions import add_windows, window_partitions
@@ -162,7 +162,7 @@ def test_a_named_window_that_retention_emptied_is_not_shown_as_made(graphed: Gra
     now = datetime.fromisoformat(f"{FAR_APART[-1]}T00:00:00Z")
     with Ledger(one.settings) as ledger:
         told = DuckLake(one.settings)
-        checksum = plan(one.settings, ledger, told, [one.asset], now).checksum
+        checksum = plan_retention(one.settings, ledger, told, [one.asset], now).checksum
         maintain(one.settings, ledger, told, [one.asset], now, checksum)
     tags = {"dagster/asset_partition_range_start": FAR_APART[-2], "dagster/asset_partition_range_end": FAR_APART[-1]}
     result = graphed.execute(graphed.keys(one), tags)
