@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lake_assets.catalog.texts import Catalog
+from lake_assets.local_files import replace_if_changed
 from lake_assets.project import read_files
 from lake_assets.settings import Settings
 
@@ -30,12 +31,7 @@ def read_copy(settings: Settings) -> Catalog:
 def _write(folder: Path, texts: Mapping[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        path = folder / f"{name}.yaml"
-        if path.exists() and path.read_text("utf-8") == text:
-            continue
-        aside = path.with_suffix(".new")
-        aside.write_text(text, "utf-8")
-        aside.replace(path)
+        replace_if_changed(folder / f"{name}.yaml", text)
     for path in folder.glob("*.yaml"):
         if path.stem not in texts:
             path.unlink()

@@ -16,6 +16,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.home import Home
 from lake_assets.landing.topics import partition_counts
+from lake_assets.local_files import write_atomically
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
 from stream_app.errors import Refusal
@@ -93,10 +94,7 @@ def _wait_for_topics(settings: Settings, metric: Metric, source: Asset, path: Pa
 
 
 def _write(path: Path, status: Status) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".new")
-    aside.write_text(json.dumps(status.as_dict()), "utf-8")
-    aside.replace(path)
+    write_atomically(path, json.dumps(status.as_dict()))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ import sys
 from contextlib import nullcontext
 
 from lake_assets.dbt.environment import OWN_SCHEMA, dbt_environment, dbt_state
-from lake_assets.dbt.manifest import load_manifest, locked
+from lake_assets.dbt.manifest import load_manifest
 from lake_assets.errors import LakeError
+from lake_assets.local_files import file_lock
 from lake_assets.settings import load_settings
 
 # dbt's commands that make shared marts.
@@ -30,7 +31,7 @@ def call_dbt(args: list[str]) -> int:
     # A run that was killed -9 leaves its call behind, which goes on: it and the next run's would take each other's
     # tables away, and the older one could be the last to publish.
     alone = not environment.get(OWN_SCHEMA) and not BUILDS.isdisjoint(args)
-    with locked(dbt_state(settings) / "call.lock") if alone else nullcontext():
+    with file_lock(dbt_state(settings) / "call.lock") if alone else nullcontext():
         try:
             cli.main(args=args, prog_name="lake-dbt")
         except SystemExit as exit_:

@@ -4,20 +4,19 @@ dbt parses a project as a whole: one model with a mistake in it stops all. So ea
 parsed is copied beside its manifest, and marts are built from that copy until a newer state can be parsed.
 """
 
-import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lake_assets.dbt.environment import OWN_SCHEMA, dbt_state, manifest_path
 from lake_assets.errors import LakeError
+from lake_assets.local_files import file_lock
 from lake_assets.settings import Settings
 
 Manifest = Mapping[str, Any]
@@ -40,7 +39,7 @@ def load_manifest(settings: Settings) -> Manifest:
     """
     path = manifest_path(settings)
     if _is_stale(settings, path):
-        with locked(dbt_state(settings) / "parse.lock"):
+        with file_lock(dbt_state(settings) / "parse.lock"):
             if _is_stale(settings, path):
                 _parse(settings, path)
     if not path.exists():
@@ -71,15 +70,6 @@ def newest_change(settings: Settings) -> float:
 def dbt_executable() -> str:
     """`lake-dbt` beside the interpreter: PATH may lead to another environment."""
     return str(Path(sys.executable).parent / "lake-dbt")
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds a lock on the file, waiting for it; the kernel lets go of it when the process dies, however it dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _failure(manifest: Path) -> Path:

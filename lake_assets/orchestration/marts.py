@@ -27,10 +27,10 @@ from lake_assets.dbt.manifest import (
     Manifest,
     dbt_executable,
     load_manifest,
-    locked,
     parsed_project,
 )
 from lake_assets.dbt.mart_reads import refused_models
+from lake_assets.local_files import file_lock
 from lake_assets.orchestration.keys import staging_key
 from lake_assets.settings import Settings
 
@@ -161,7 +161,7 @@ def _mart_assets(settings: Settings, manifest: Manifest, left_out: Sequence[str]
     @dbt_assets(manifest=manifest, name="marts", dagster_dbt_translator=MartTranslator(settings.profile.mart_kind))
     def marts(context: dg.AssetExecutionContext, dbt: ResidentDbt) -> Iterator[Any]:
         # Two dbt builds of one mart would take each other's tables away.
-        with locked(dbt_state(settings) / "build.lock"):
+        with file_lock(dbt_state(settings) / "build.lock"):
             yield from _build(settings, context, dbt, [*BUILD, *exclude])
 
     return marts

@@ -5,7 +5,6 @@ well, so nothing here is a reason to fail.
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from lake_assets.errors import LakeError
 from lake_assets.home import Home
+from lake_assets.local_files import file_lock
 from lake_assets.stack.addresses import THIS_MACHINE, choose_ports
 from lake_assets.stack.class_archives import SERVERS, archive_folder
 from lake_assets.stack.connect import connect_program, prepare_connect
@@ -37,9 +37,7 @@ def make_archives(java: str, jars: Path) -> tuple[str, ...]:
     there without them where none can be made, so that this is not tried at each start.
     """
     folder = archive_folder(java, jars)
-    folder.parent.mkdir(exist_ok=True)
-    with (folder.parent / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with file_lock(folder.parent / ".lock"):
         if not folder.exists():
             _remove_others(folder)
             aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))

@@ -3,8 +3,6 @@
 `python -m lake_assets.stack.jars` is `make jars`; what else is needed may follow, as jars.lock names it.
 """
 
-import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -12,11 +10,12 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from lake_assets.errors import LakeError
+from lake_assets.local_files import file_lock
 from lake_assets.object_stores import scheme
 from lake_assets.settings import PROJECT, load_settings
 from lake_assets.stack.ivy import run_ivy
@@ -67,7 +66,8 @@ def complete_jars(
     if not missing(folder, needed):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder) as lock:
+    # A second fetch into the folder waits, and then finds everything there.
+    with file_lock(folder / ".lock") as lock:
         wanted = missing(folder, needed)
         _check_space(folder, wanted)
         downloads = folder / ".download"
@@ -254,14 +254,6 @@ def _check_space(folder: Path, wanted: Sequence[Jar]) -> None:
             f"The jars need {needed / 1e6:.0f} MB at '{folder}' and {free / 1e6:.0f} MB are free: "
             "make room, or set LAKE_JARS to a folder on another disk."
         )
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Generator[int]:
-    """One fetch at a time per folder; a second one waits and then finds everything there. Yields the descriptor."""
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock.fileno()
 
 
 def main() -> None:

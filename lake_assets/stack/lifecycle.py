@@ -1,16 +1,16 @@
 """Start, look at and stop the embedded stack of one lake: the lake at `LAKE_HOME`."""
 
-import fcntl
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 
 from lake_assets.bucket import check
 from lake_assets.home import Home, remove_sockets
+from lake_assets.local_files import file_lock
 from lake_assets.object_stores import scheme
 from lake_assets.settings import lake_home, load_settings
 from lake_assets.stack.addresses import read_addresses
@@ -165,9 +165,6 @@ def _exists(part: str) -> bool:
     return part not in ("code", "daemon", "webserver") or find_spec(DEFINITIONS) is not None
 
 
-@contextmanager
-def _alone(layout: Home) -> Generator[None]:
-    """One start or stop at a time per lake; a second one waits for the first."""
-    with (layout.run / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _alone(layout: Home) -> AbstractContextManager[int]:
+    """Let one start or stop of a lake run at a time; a second one waits for the first."""
+    return file_lock(layout.run / "lock")

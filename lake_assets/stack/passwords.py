@@ -1,11 +1,11 @@
 """Generated passwords of the lake's Postgres roles. They live in two files of mode 0600 and nowhere else."""
 
-import os
 import secrets
 from pathlib import Path
 from typing import get_args
 
 from lake_assets.home import Home
+from lake_assets.local_files import write_atomically
 from lake_assets.settings import Role
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -31,11 +31,5 @@ def keep_passwords(layout: Home, host: str, port: int) -> dict[str, str]:
 
 
 def write_private(path: Path, text: str | bytes) -> None:
-    """Never readable by others, not even for a moment, and replaced in one step."""
-    data = text.encode() if isinstance(text, str) else text
-    aside = path.with_suffix(".new")
-    aside.unlink(missing_ok=True)
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    aside.replace(path)
+    """Write a file that others never can read, in one step."""
+    write_atomically(path, text, private=True)

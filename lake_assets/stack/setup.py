@@ -4,7 +4,6 @@
 library only, and does nothing when nothing changed.
 """
 
-import fcntl
 import hashlib
 import os
 import re
@@ -14,6 +13,7 @@ import sys
 from pathlib import Path
 
 from lake_assets.errors import LakeError
+from lake_assets.local_files import file_lock
 from lake_assets.stack.java import find_java
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -36,9 +36,7 @@ def set_up(project: Path) -> None:
     if stamp.exists() and stamp.read_text("utf-8") == wanted:
         return
     tools = project / ".tools"
-    tools.mkdir(exist_ok=True)
-    with (tools / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with file_lock(tools / "lock"):
         if stamp.exists() and stamp.read_text("utf-8") == wanted:
             return
         _check_space(project)

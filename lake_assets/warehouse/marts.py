@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.dbt_sources import dbt_files
+from lake_assets.local_files import replace_if_changed
 from lake_assets.settings import Settings
 
 
@@ -17,13 +18,8 @@ def write_dbt_sources(settings: Settings, assets: Iterable[Asset]) -> list[Path]
     for asset in assets:
         for relative, text in dbt_files(asset).items():
             path = settings.dbt_project / "models" / "staging" / relative
-            if path.exists() and path.read_text("utf-8") == text:
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            aside = path.with_name(f".{path.name}.new")
-            aside.write_text(text, "utf-8")
-            aside.replace(path)
-            changed.append(path)
+            if replace_if_changed(path, text):
+                changed.append(path)
     return sorted(changed)
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from lake_assets.catalog.model import Asset
 from lake_assets.dbt.environment import dbt_state, manifest_path
-from lake_assets.dbt.manifest import load_manifest, locked, project_problem
+from lake_assets.dbt.manifest import load_manifest, project_problem
+from lake_assets.local_files import file_lock
 from lake_assets.orchestration.definitions import mart_graph
 from lake_assets.orchestration.in_process import stale_marts
 from lake_assets.orchestration.marts import ROUNDS, Marts, ResidentDbt, mart_definitions
@@ -221,7 +222,7 @@ def test_two_builds_wait_for_each_other(marts: Marts, built: Settings) -> None:
                 build(marts, resources={"dbt": watched}, selection=[SALES], instance=instance)
             )
         )
-        with locked(dbt_state(built) / "build.lock"):
+        with file_lock(dbt_state(built) / "build.lock"):
             second.start()
             wait_until(lambda: bool(instance.get_runs()))
             second.join(2)
