@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
@@ -36,8 +37,13 @@ SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG
 POSTGRES = "fsync = off\n"
 
 
+# How long one example takes says something of the machine only.
+hypothesis.settings.register_profile("lake", deadline=None)
+
+
 def pytest_configure() -> None:
     restore_signals()
+    hypothesis.settings.load_profile("lake")
     os.environ.setdefault("JAVA_TOOL_OPTIONS", JVM)
     postgres.CONFIG += POSTGRES
     spark_archive.use()

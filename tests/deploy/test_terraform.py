@@ -42,16 +42,16 @@ def called() -> set[str]:
     """The IAM actions of the calls that the AWS adapters make by boto3, except those of EMR's clusters."""
     sources = {
         "glue": (
-            "warehouse/glue.py",
-            "warehouse/athena.py",
-            "warehouse/glue_marts.py",
-            "warehouse/data_quality.py",
+            "warehouse/aws/glue.py",
+            "warehouse/aws/athena.py",
+            "warehouse/aws/glue_marts.py",
+            "warehouse/aws/data_quality.py",
             "landing/raw_catalog.py",
         ),
-        "athena": ("warehouse/athena_query.py",),
-        "lakeformation": ("warehouse/lake_formation.py",),
+        "athena": ("warehouse/aws/athena_query.py",),
+        "lakeformation": ("warehouse/aws/lake_formation.py",),
         "emr-serverless": ("conform/runners/emr_serverless.py",),
-        "iam": ("warehouse/permissions_aws.py",),
+        "iam": ("warehouse/aws/permissions.py",),
     }
     made = {
         name for file in LAKE.rglob("*.py") for name in re.findall(r"\bclient\(\"([a-z-]+)\"", file.read_text("utf-8"))

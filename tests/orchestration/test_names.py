@@ -53,9 +53,9 @@ HEADERS = [
 
 
 RUNNING = (
-    "conform/settle.py", "conform/kept.py", "warehouse/ducklake.py", "warehouse/ducklake_erasure.py",
-    "warehouse/athena.py", "warehouse/athena_erasure.py", "warehouse/bigquery.py", "orchestration/replay.py",
-    "orchestration/silence.py", "../spark/executor.py",
+    "conform/write_windows.py", "conform/rebuild_without_raw.py", "warehouse/local/ducklake.py", "warehouse/local/ducklake_erasure.py",
+    "warehouse/aws/athena.py", "warehouse/aws/athena_erasure.py", "warehouse/gcp/bigquery.py", "operations/replay.py",
+    "operations/arrivals.py", "../spark/executor.py",
 )  # fmt: skip
 
 
