@@ -53,7 +53,8 @@ HEADERS = [
 
 
 RUNNING = (
-    "conform/write_windows.py", "conform/rebuild_without_raw.py", "warehouse/local/ducklake.py", "warehouse/local/ducklake_erasure.py",
+    "conform/write_windows.py", "conform/rebuild_without_raw.py", "warehouse/local/ducklake.py",
+    "warehouse/local/ducklake_erasure.py",
     "warehouse/aws/athena.py", "warehouse/aws/athena_erasure.py", "warehouse/gcp/bigquery.py", "operations/replay.py",
     "operations/arrivals.py", "../spark/executor.py",
 )  # fmt: skip
