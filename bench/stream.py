@@ -83,7 +83,7 @@ def consume_only(kafka: str, topic: str, count: int) -> float:
     """Events a second of the second half, consumed and thrown away."""
     consumer = Consumer(
         {"bootstrap.servers": kafka, "group.id": f"bench-{time.time_ns()}", "isolation.level": "read_committed",
-         "enable.auto.commit": False, "fetch.queue.backoff.ms": 5, "fetch.wait.max.ms": 50}
+         "enable.auto.commit": False, "fetch.queue.backoff.ms": 5, "fetch.wait.max.ms": 200}
     )  # fmt: skip
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
     seen, half, at_half = 0, 0.0, 0

@@ -82,7 +82,9 @@ class Loop:
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
                 "fetch.queue.backoff.ms": 5,  # the default of a second costs two thirds of the throughput
-                "fetch.wait.max.ms": 50,
+                # The broker answers at once when there is an event; without any it is asked so often. A partition that
+                # comes meanwhile waits for the answer, so it is less than 100,000 events in memory last.
+                "fetch.wait.max.ms": 200,
                 "queued.max.messages.kbytes": 65_536,
             }
         )

@@ -14,16 +14,19 @@ from psycopg.sql import SQL, Identifier
 
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack import postgres
-from lake_assets.stack.lifecycle import down, up
+from lake_assets.stack.lifecycle import up
 from tests.results.seconds import longest_first
 from tests.stack import spark_archive
+from tests.stack.ending import end_stack
 from tests.stack.servers import needs_server, no_servers, starts_server
-from tests.stack.worker import CREDENTIALS, SMOKE
+from tests.stack.worker import CREDENTIALS, SMOKE, remove_connectors_but
 
 # dbt too: without the resident one, each `lake run` and each changed project starts a dbt of its own.
 SERVERS = ("postgres", "kafka", "connect", "dbt")
 
 EXAMPLES = ["contracts", "leads", "sales", "sales_by_region"]
+# The beginnings of theirs, and of those of the sales that tests/faults has in a lake beside the session's.
+CONNECTORS = ("raw-crm", "raw-shop", "metric-sales_by_region")
 
 # A JVM of the tests lives for minutes: what the second compiler would save later is less than what it takes.
 JVM = "-XX:TieredStopAtLevel=1"
@@ -77,9 +80,10 @@ _STACKS: list[Settings] = []
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _end_what_is_applied() -> Generator[None]:
-    """End what a test file has applied to the session's stack, but for the examples: all later runs would make it."""
-    yield
+def _end_what_is_applied() -> None:
+    """End what the test file before this one has applied to the session's stack, but for the examples: all later runs
+    would make it, and a connector works each second although nothing comes. After the last file the stack itself ends.
+    """
     for settings in _STACKS:
         with psycopg.connect(settings.postgres.conninfo("lake")) as session:
             for table, name in (("contract", "asset"), ("metric", "metric")):
@@ -87,6 +91,7 @@ def _end_what_is_applied() -> Generator[None]:
                 if there and there[0]:
                     statement = SQL("delete from ledger.{} where not {} = any(%s)")
                     session.execute(statement.format(Identifier(table), Identifier(name)), [EXAMPLES])
+        remove_connectors_but(settings, *CONNECTORS)
 
 
 @pytest.fixture(scope="session")
@@ -110,8 +115,7 @@ def stack() -> Generator[Settings]:
         yield settings
     finally:
         _STACKS.clear()
-        os.environ["LAKE_HOME"] = str(home)
-        down()
+        end_stack(home)
         shutil.rmtree(home, ignore_errors=True)
         if before is None:
             del os.environ["LAKE_HOME"]

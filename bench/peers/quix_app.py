@@ -29,7 +29,7 @@ def main(kafka: str, topic: str, output: str, group: str, count: str, folder: st
         processing_guarantee="exactly-once",
         state_dir=folder,
         loglevel="WARNING",
-        consumer_extra_config={"fetch.queue.backoff.ms": 5, "fetch.wait.max.ms": 50},
+        consumer_extra_config={"fetch.queue.backoff.ms": 5, "fetch.wait.max.ms": 200},
     )
     orders = app.dataframe(app.topic(topic, key_deserializer="str", timestamp_extractor=time_of))
     sums = orders.apply(measures).tumbling_window(MINUTE_MS, grace_ms=MINUTE_MS)

@@ -71,7 +71,6 @@ def test_a_draft_changes_as_it_likes_until_it_is_active(lake: Lake) -> None:
     write(lake, "parcels")
     assert "parcels is a draft" in lake.ok("apply").out
     send(lake, "parcels", 1, "2026-02-01")
-    lake.ok("run")
     send(lake, "parcels", 4, "2026-02-02")
     lake.ok("run")
     assert weights(lake, "parcels") == [1, 2, 3, 4, 5, 6]

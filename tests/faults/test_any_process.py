@@ -16,7 +16,7 @@ import pytest
 
 from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, load_settings
-from lake_assets.stack.lifecycle import down, up
+from lake_assets.stack.lifecycle import up
 from lake_assets.warehouse.marts import write_dbt_sources
 from tests.end_to_end.conftest import Lake
 from tests.faults.exactness import Prefixes, of_marts, of_metric, of_raw, of_sender, of_tables, read_topics
@@ -24,6 +24,7 @@ from tests.faults.killing import COMMANDS, PARTS, RUN, CommandKiller, PartKiller
 from tests.faults.onlooking import MartReader, StagingReader
 from tests.faults.traffic import TAPS_SQL, TAPS_YAML, Sender, taps_contract
 from tests.stack.conditions import COMMAND_SECONDS, wait_until
+from tests.stack.ending import end_stack
 from tests.stack.servers import starts_server
 
 SECONDS = float(os.environ.get("KILL_SECONDS", "60"))
@@ -64,7 +65,7 @@ def lake(tmp_path: Path) -> Generator[Lake]:
             made.ok("apply")
             yield made
         finally:
-            down()
+            end_stack(home)
     shutil.rmtree(home, ignore_errors=True)
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from lake_assets.settings import PROJECT, load_settings
-from lake_assets.stack.lifecycle import down, status, up
+from lake_assets.stack.lifecycle import status, up
 from tests.buckets.conftest import copy_contracts
 from tests.end_to_end.conftest import Lake
 from tests.faults.folders import small
 from tests.faults.sales import landed, send
 from tests.stack.conditions import COMMAND_SECONDS, wait_until
+from tests.stack.ending import end_stack
 from tests.stack.servers import starts_server
 
 
@@ -37,7 +38,7 @@ def lake(tmp_path: Path) -> Generator[Lake]:
             made.ok("apply")
             yield made
         finally:
-            down()
+            end_stack(home)
     shutil.rmtree(home, ignore_errors=True)
 
 

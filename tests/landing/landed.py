@@ -10,6 +10,7 @@ from lake_assets.compile.raw_table import raw_table
 from lake_assets.compile.topic import control_topic, topic_spec
 from lake_assets.landing.connect import connector_for, ensure_connector
 from lake_assets.landing.files import files, window_rows
+from lake_assets.landing.raw_catalog import pointers
 from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.landing.topics import ensure_topics
 from lake_assets.settings import Settings
@@ -37,8 +38,17 @@ def apply(settings: Settings, *assets: Asset, domain: str | None = None) -> None
 
 
 def wait_for_rows(settings: Settings, asset: Asset, count: int) -> None:
-    """Return when so many rows are in raw; fail when there are more."""
-    wait_until(lambda: row_count(settings, asset) >= count)
+    """Return when so many rows are in raw; fail when there are more. The table is read when it has changed only."""
+    identifier = raw_table(asset).identifier
+    seen: dict[str, int] = {}
+
+    def are_there() -> bool:
+        pointer = pointers(settings, [identifier]).get(identifier, "")
+        if pointer not in seen:
+            seen[pointer] = row_count(settings, asset)
+        return seen[pointer] >= count
+
+    wait_until(are_there)
     assert row_count(settings, asset) == count
 
 

@@ -12,10 +12,11 @@ import pytest
 from lake_assets.catalog.model import Asset
 from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, Settings, load_settings
-from lake_assets.stack.lifecycle import down, up
+from lake_assets.stack.lifecycle import up
 from lake_assets.warehouse.local.postgres_marts import PostgresMarts
 from lake_assets.warehouse.marts import mart_schemas, write_dbt_sources
 from tests.marts.mart_lake import Dbt, call_dbt, fill_staging
+from tests.stack.ending import end_stack
 from tests.stack.servers import starts_server
 
 
@@ -32,7 +33,7 @@ def session_lake(catalog: Mapping[str, Asset]) -> Generator[Settings]:
     project = Path(shutil.copytree(PROJECT / "dbt_project", home / "dbt_project"))
     variables = {"LAKE_HOME": str(home), "LAKE_DBT_PROJECT": str(project)}
     try:
-        # Only while it is made and ended: tests of other folders have lakes of their own.
+        # Only while it is made: tests of other folders have lakes of their own.
         with _environment(variables):
             up(parts=("postgres", "dbt"))
             settings = load_settings()
@@ -41,8 +42,7 @@ def session_lake(catalog: Mapping[str, Asset]) -> Generator[Settings]:
             fill_staging(settings, catalog.values())
         yield settings
     finally:
-        with _environment(variables):
-            down()
+        end_stack(home)
         shutil.rmtree(home, ignore_errors=True)
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from lake_assets.settings import Settings, load_settings
-from lake_assets.stack.lifecycle import down, up
+from lake_assets.stack.lifecycle import up
 from tests.marts.cloud_lakes import CLOUDS, variables
 from tests.stack.beside import make_beside
+from tests.stack.ending import end_stack
 from tests.stack.servers import starts_server
 
 _numbers = count(1)
@@ -24,14 +25,13 @@ def postgres() -> Generator[Settings]:
     """A lake whose Postgres alone runs."""
     home = Path(tempfile.mkdtemp(prefix="lake-"))
     try:
-        # Only while it starts and ends: tests of other folders have lakes of their own.
+        # Only while it starts: tests of other folders have lakes of their own.
         with variables({"LAKE_HOME": str(home)}):
             up(parts=("postgres",))
             settings = load_settings()
         yield settings
     finally:
-        with variables({"LAKE_HOME": str(home)}):
-            down()
+        end_stack(home)
         shutil.rmtree(home, ignore_errors=True)
 
 

@@ -1,5 +1,7 @@
 """Requests to a lake's Kafka Connect worker, as an operator with curl makes them."""
 
+from collections.abc import Callable
+
 import requests
 
 from lake_assets.landing.connect import rest_access
@@ -40,9 +42,17 @@ def remove_connectors(settings: Settings, *beginnings: str) -> None:
 
     A worker that a test has killed is let be.
     """
+    _remove(settings, lambda name: name.startswith(beginnings))
+
+
+def remove_connectors_but(settings: Settings, *beginnings: str) -> None:
+    """End all others."""
+    _remove(settings, lambda name: not name.startswith(beginnings))
+
+
+def _remove(settings: Settings, chosen: Callable[[str], bool]) -> None:
     try:
-        for name in ask(settings, "GET", "/connectors").json():
-            if name.startswith(beginnings):
-                requests.delete(f"{settings.connect}/connectors/{name}", timeout=120)
+        for name in filter(chosen, ask(settings, "GET", "/connectors").json()):
+            requests.delete(f"{settings.connect}/connectors/{name}", timeout=120)
     except requests.RequestException:
         return

@@ -54,7 +54,7 @@ def test_a_transaction_that_fails_leaves_nothing_in_memory_and_costs_the_produce
 
     made.instances.start("one")
     wait_until(lambda: made.instances.numbers("one").get("partitions"))
-    sending = produce(made, orders(30_000, expected), 1_500)
+    sending = produce(made, orders(15_000, expected), 3_000)
     wait_until(lambda: made.instances.numbers("one").get("transactions"))
     fences = 0
     while sending.is_alive():
@@ -96,8 +96,8 @@ def test_a_call_whose_answer_is_lost_costs_the_transaction_and_not_the_instance(
 
     setattr(Silent, call, silent)
     monkeypatch.setattr(transaction, "Producer", Silent)
-    monkeypatch.setattr(transaction, "_CALL_SECONDS", 5.0)
-    monkeypatch.setattr(transaction, "_GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(transaction, "_CALL_SECONDS", 2.0)
+    monkeypatch.setattr(transaction, "_GRACE_SECONDS", 0.5)
     status = Status(made.metric.table, "silent")
     loop = application.Loop(made.settings, made.asset, made.metric, "silent", 4, status)
     with running(loop):
