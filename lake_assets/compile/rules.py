@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lake_assets.catalog.formats import (
-    COMMA_NUMBER,
     DECIMAL_COMMA,
-    THOUSANDS,
     boolean_words,
     has_quarter,
+    number_pattern,
     strptime_format,
 )
 from lake_assets.catalog.model import Field
@@ -81,7 +80,7 @@ def typed(field: Field, text: str | None = None) -> str:
     """SQL for the field's value in its declared type, null when the text is not one. Timestamps are UTC. `text` is SQL
     of another text than that of the payload."""
     text = given(field) if text is None else text
-    text = _with_point(text) if field.format == DECIMAL_COMMA else text
+    text = _plain_number(field, text)
     match field.type.name:
         case "string":
             return text
@@ -110,10 +109,16 @@ def typed(field: Field, text: str | None = None) -> str:
             return _timestamp(text, field.format)
 
 
-def _with_point(text: str) -> str:
-    """SQL for a number with a decimal comma as one with a point and nothing between thousands, null for all else."""
-    plain = f"replace(regexp_replace({text}, {literal(THOUSANDS)}, '', 'g'), ',', '.')"
-    return f"case when regexp_full_match({text}, {literal(COMMA_NUMBER)}) then {plain} end"
+def _plain_number(field: Field, text: str) -> str:
+    """SQL for a number without unit and separators of thousands, and with a decimal point; null for all else."""
+    comma = field.format == DECIMAL_COMMA
+    pattern = number_pattern(comma, field.thousands, field.unit)
+    if pattern is None:
+        return text
+    others = f"[^0-9+{',' if comma else '' if field.thousands == 'point' else '.'}-]"
+    plain = f"regexp_replace({text}, {literal(others)}, '', 'g')"
+    plain = f"replace({plain}, ',', '.')" if comma else plain
+    return f"case when regexp_full_match({text}, {literal(pattern)}) then {plain} end"
 
 
 def _timestamp(text: str, form: str | None) -> str:
@@ -146,7 +151,7 @@ def violations(field: Field) -> list[Violation]:
     if field.required:
         found.append(Violation("missing", f"{text} is null", "is required"))
     if field.type.name not in ("string", "json"):
-        shape = f" in the format {field.format}" if field.format else ""
+        shape = f" in the format {field.form}" if field.form else ""
         found.append(
             Violation("type", f"({text} is not null and {value} is null)", f"is not a valid {field.type}{shape}")
         )

@@ -160,11 +160,23 @@ def test_a_format_that_a_number_or_a_boolean_cannot_have_is_a_problem_of_the_con
         ("number, physicalType: double, logicalTypeOptions: {format: comma}", "decimalSeparator"),
         ("number, physicalType: double, customProperties: [{property: decimalSeparator, value: point}]", "comma"),
         ("integer, customProperties: [{property: decimalSeparator, value: comma}]", "customProperties"),
+        (
+            "number, physicalType: double, customProperties: [{property: thousandsSeparator, value: point}]",
+            "fractions need decimalSeparator: comma",
+        ),
+        (
+            "number, physicalType: double, customProperties: [{property: thousandsSeparator, value: comma}, "
+            "{property: decimalSeparator, value: comma}]",
+            "before both thousands and fractions",
+        ),
+        ("integer, customProperties: [{property: unit, value: 5 €}]", "a unit has no digits"),
+        ("string, customProperties: [{property: unit, value: $}]", "customProperties"),
     ):
         with pytest.raises(LakeError, match=sentence):
             parse_contract(contract.replace("    properties:\n", added.format(text), 1), PurePath("orders.yaml"))
     for text in (
         "boolean, logicalTypeOptions: {format: ja/nein}",
         "number, physicalType: double, customProperties: [{property: decimalSeparator, value: comma}]",
+        "integer, customProperties: [{property: thousandsSeparator, value: point}, {property: unit, value: $}]",
     ):
         parse_contract(contract.replace("    properties:\n", added.format(text), 1), PurePath("orders.yaml"))
