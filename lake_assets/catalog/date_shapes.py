@@ -329,6 +329,7 @@ def _doubt(best: str, rows: Mapping[str, int]) -> str:
         doubts.append(f"may be {word} first: no day above 12 in the sample")
     if re.search(r"(?<!y)yy(?!y)", best):
         doubts.append(
-            f"is the year 1969 to 2068? Two digits are read so: {FIRST_SHORT_YEAR} is 19{FIRST_SHORT_YEAR}, 68 is 2068"
+            f"is the year 1969 to 2068? Two digits are read so: {FIRST_SHORT_YEAR} is 19{FIRST_SHORT_YEAR}, 68 is "
+            "2068, and firstYear says otherwise"
         )
     return "; ".join(doubts)

@@ -92,6 +92,7 @@ def read_field(draft: Draft, at: TreePath) -> tuple[Field, list[Check]] | None:
         join=tuple(readings.get("join", ())),
         thousands=readings.get("thousandsSeparator", ""),
         unit=readings.get("unit", ""),
+        first_year=readings.get("firstYear"),
     )
     return field, checks
 
@@ -155,6 +156,9 @@ def _check_readings(draft: Draft, at: TreePath, raw: dict[str, Any], readings: d
         draft.report((*at, "physicalName"), f"{derived[0]} says already where the value is; remove one.")
     if derived and raw.get("primaryKey"):
         draft.report((*at, "primaryKey"), f"a field with {derived[0]} cannot be part of the key; take another field.")
+    form = raw.get("logicalTypeOptions", {}).get("format", "")
+    if "firstYear" in readings and not re.search("(?<!y)yy(?!y)", form):
+        draft.report(place, "firstYear is of years of two digits, and needs a format with yy, such as M/d/yy.")
     separator, comma = readings.get("thousandsSeparator"), "decimalSeparator" in readings
     if separator == "comma" and comma:
         draft.report(place, "a comma cannot stand before both thousands and fractions; remove one.")

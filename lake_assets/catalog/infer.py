@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import combinations
 
 from lake_assets.catalog.column_types import ColumnType, column_type
@@ -36,6 +36,8 @@ _PARTS_OF_DATE = (
 )
 _YEAR_NAME = re.compile(r"(?:^|_)(?:year|yr|jahr)(?:_|$)")
 _FEWEST_YEARS = 3
+_SHORT_YEAR = re.compile("(?<!y)yy(?!y)")
+_MOST_YEARS_AHEAD = 10
 _DIGITS = re.compile(r"\d+")
 _MADE_NAME = re.compile(r"(?:^|_)(?:created|updated|modified|changed|pushed|published|closed)(?:_|$)")
 # A window costs as much as a thousand rows, but a few days do not show how many rows come in the long run.
@@ -317,7 +319,7 @@ def _with_centuries(
     for at, one in zip(places, fields, strict=True):
         other = next((pair for pair in zip(places, fields, strict=True) if _has_years_of(one, at, *pair, sample)), None)
         if other is None:
-            found.append(one)
+            found.append(_without_far_years(one))
             continue
         place, years = other
         dates = {
@@ -329,7 +331,8 @@ def _with_centuries(
         if shape is None or all(
             whole_year(int(year) % 100) == int(year) for *_, year in map(str.split, dates.values())
         ):
-            sure = tuple(doubt for doubt in one.doubts if "is the year" not in doubt)
+            told = (part for doubt in one.doubts for part in doubt.split("; "))
+            sure = tuple(part for part in told if "is the year" not in part)
             found.append(replace(one, doubts=sure))
             continue
         name = _free_name(f"{one.name}_in_full", taken)
@@ -344,9 +347,18 @@ def _with_centuries(
     return found
 
 
+def _without_far_years(one: InferredField) -> InferredField:
+    """The field, or a text where years of two digits would be far ahead: they may as well be of the last century."""
+    last = max((instant.year for instant in one.type.instants), default=0)
+    if not _SHORT_YEAR.search(one.type.format or "") or last <= datetime.now(UTC).year + _MOST_YEARS_AHEAD:
+        return one
+    doubt = f"years of two digits, of 19{last % 100:02} or {last}: a text until it is a date with firstYear"
+    return replace(one, type=ColumnType("string", f"{one.type.why}, some far ahead", near=doubt), doubts=(doubt,))
+
+
 def _has_years_of(one: InferredField, at: int, place: int, other: InferredField, sample: Sample) -> bool:
     """Return whether a column has the years of another, whose dates have two digits of them."""
-    if not one.type.instants or not re.search(r"(?<!y)yy$", one.type.format or ""):
+    if not (form := one.type.format or "").endswith("yy") or not _SHORT_YEAR.search(form):
         return False
     if other.type.logical != "integer" or not _YEAR_NAME.search(other.name):
         return False

@@ -42,7 +42,8 @@ class Field:
     regular expression of RE2 that the whole value must match. `source` is the payload's JSON key when that is not the
     field's name. `path` leads to a value within a nested object instead, `join` names the keys whose texts are put
     together with blanks between them. `nulls` are the texts that mean no value. Of a number, `thousands` names what
-    stands between thousands, and `unit` is the text before or after each. A `protection` keeps its values out of
+    stands between thousands, and `unit` is the text before or after each. Years of two digits
+    are those of the hundred years from `first_year`. A `protection` keeps its values out of
     staging: a token stands there, or nothing. A field `has_twin` when the key of a field before it differs from its own
     by case only, which engines do not tell apart in a struct."""
 
@@ -66,6 +67,7 @@ class Field:
     has_twin: bool = False
     thousands: str = ""
     unit: str = ""
+    first_year: int | None = None
 
     @property
     def form(self) -> str:

@@ -21,6 +21,8 @@ OPERATORS = (
 READINGS: dict[str, JsonSchema] = {
     "decimalSeparator": as_choice(("comma",), "Numbers are written 12,50 and 1.234,56."),
     "thousandsSeparator": as_choice(("comma", "point", "space", "apostrophe"), "Numbers are written 1,234,567."),
+    "firstYear": {"type": "integer", "minimum": 1, "maximum": 9900,
+                  "description": "Years of two digits are those of the hundred years from this one."},
     "unit": {"type": "string", "pattern": r"^[^-0-9\s+.,'\u2019][^-0-9+.,'\u2019]{0,19}$",
              "patternErrorMessage": "a unit has no digits, signs, points or commas",
              "description": "Text before or after each number, such as $ or %; it is no part of the value."},
@@ -29,7 +31,7 @@ READINGS: dict[str, JsonSchema] = {
     "join": {**as_list(as_text("A key."), "The keys whose texts are put together, with blanks between.", most=20),
              "minItems": 2},
 }  # fmt: skip
-_DERIVED = ("nulls", "path", "join")
+_DERIVED = ("firstYear", "nulls", "path", "join")
 
 
 def contract_schema() -> JsonSchema:

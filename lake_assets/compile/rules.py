@@ -102,11 +102,11 @@ def typed(field: Field, text: str | None = None) -> str:
             return f"case when isfinite(try_cast({text} as double)) then try_cast({text} as double) end"
         case "date":
             if field.format:
-                return f"cast({_strptime(text, field.format)} as date)"
+                return f"cast({_strptime(text, field.format, field.first_year)} as date)"
             iso = "'[0-9]{4}-[0-9]{2}-[0-9]{2}'"
             return f"case when regexp_full_match({text}, {iso}) then try_cast({text} as date) end"
         case "timestamp":
-            return _timestamp(text, field.format)
+            return _timestamp(text, field.format, field.first_year)
 
 
 def _plain_number(field: Field, text: str) -> str:
@@ -121,7 +121,7 @@ def _plain_number(field: Field, text: str) -> str:
     return f"case when regexp_full_match({text}, {literal(pattern)}) then {plain} end"
 
 
-def _timestamp(text: str, form: str | None) -> str:
+def _timestamp(text: str, form: str | None, first_year: int | None) -> str:
     match form:
         case None:
             # The separator keeps out `epoch`, `infinity` and bare dates, which a cast would accept. A cast to a plain
@@ -134,11 +134,16 @@ def _timestamp(text: str, form: str | None) -> str:
             return f"case when {number} then make_timestamptz({micros}) end"
         case _:
             # Without an offset in the format it is a plain timestamp, whose microseconds are those of UTC.
-            return f"make_timestamptz(epoch_us({_strptime(text, form)}))"
+            return f"make_timestamptz(epoch_us({_strptime(text, form, first_year)}))"
 
 
-def _strptime(text: str, form: str) -> str:
+def _strptime(text: str, form: str, first_year: int | None) -> str:
     read = f"try_strptime({text}, {literal(strptime_format(form))})"
+    if first_year is not None:
+        # 29 February is no day of each century's first year.
+        later = f"cast(floor((year({read}) - {first_year}) / 100) * 100 as integer)"
+        moved = f"{read} - to_years({later})"
+        return f"case when day({moved}) = day({read}) then {moved} end"
     if not has_quarter(form):
         return read
     return f"case when month({read}) <= 4 then {read} + to_months(2 * (month({read}) - 1)) end"

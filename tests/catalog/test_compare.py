@@ -44,6 +44,7 @@ CHANGES: list[tuple[str, Asset, str, str]] = [
     ("fields.pieces.physicalName", with_field("pieces", source="pcs"), "breaking", "breaking"),
     ("fields.due.format", with_field("due", format=None), "breaking", "breaking"),
     ("fields.amount.thousandsSeparator", with_field("amount", thousands="comma"), "breaking", "breaking"),
+    ("fields.due.firstYear", with_field("due", first_year=1927), "breaking", "breaking"),
     ("fields.amount.unit", with_field("amount", unit="$"), "breaking", "breaking"),
     ("fields.country.pattern", with_field("country", pattern=None), "additive", "breaking"),
     ("fields.country.pattern", with_field("country", pattern="^[A-Z]{3}$"), "breaking", "breaking"),

@@ -195,7 +195,7 @@ def test_a_sign_before_thousands_or_a_fraction_makes_a_text_that_says_so(values:
 
 
 def test_months_with_a_number_that_may_be_a_day_are_no_dates() -> None:
-    assert csv_column(["Sep-63", "May-05"])[0].format == "MMM-yy"
+    assert csv_column(["Sep-99", "May-05"])[0].format == "MMM-yy"
     assert str(csv_column(["Sep-13", "May-05"])[0].type) == "string"
 
 
@@ -206,6 +206,13 @@ def test_two_digit_years_that_another_column_proves_have_no_doubt() -> None:
     other = rows.replace(",20", ",19", 1)
     _, text = inferred_asset(f"id,d,year\n{other}")
     assert "two digits and of more than one century: d_in_full takes them from year" in line_of(text, "d")
+
+
+def test_two_digit_years_far_ahead_make_a_text_that_asks_for_the_century() -> None:
+    field, line = csv_column(["6/9/17", "6/23/63"])
+    assert str(field.type) == "string"
+    assert "of 1963 or 2063: a text until it is a date with firstYear" in line
+    assert csv_column(["6/9/17", "6/23/73"])[0].format == "M/d/yy"
 
 
 def test_one_word_is_a_boolean_beside_a_column_of_its_name_with_both() -> None:
