@@ -1,21 +1,45 @@
 """The type of a sampled column: the narrowest that nearly all of its values have, with the reason."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from lake_assets.catalog.date_shapes import date_shape
 from lake_assets.catalog.fields import MOST_PRECISION, looks_like_money, looks_like_ratio
-from lake_assets.catalog.formats import COMMA_NUMBER, DECIMAL_COMMA, THOUSANDS, boolean_words
+from lake_assets.catalog.formats import BLANK, DECIMAL_COMMA, boolean_words, number_pattern
 from lake_assets.catalog.sample import Cell
 
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(?:\.(\d+))?")
 _FLOATING = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?")
 _ANY_COMMA = re.compile(r"-?\d{1,3}(?:[. ]?\d{3})*,\d+|-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_COMMA_NUMBER = re.compile(COMMA_NUMBER)
-_SURELY_DECIMAL = re.compile(rf",(?!\d{{3}}$)|{THOUSANDS}")
+# What proves how numbers are written: a value that cannot be read in any other way. By the separator of thousands, and
+# whether the comma is the decimal one.
+_PROOFS: tuple[tuple[str, bool, "re.Pattern[str]"], ...] = (
+    ("", True, re.compile(r"^[-+]?0,|,(?!\d{3}$)|[.\s]\d{3},")),
+    ("point", True, re.compile(r"\d\.\d{3},\d")),
+    ("point", False, re.compile(r"\.\d{3}\.\d{3}$")),
+    ("comma", False, re.compile(r",\d{3}\.|,\d{2,3},\d{3}")),
+    ("space", True, re.compile(rf"\d{BLANK}\d{{3}},\d")),
+    ("space", False, re.compile(rf"\d{BLANK}\d{{3}}(?:$|\.|{BLANK})")),
+    ("apostrophe", False, re.compile(r"\d['\u2019]\d{3}")),
+)
+# The sign or code of a currency, or the sign of a share.
+_CURRENCY = (
+    r"(?:[A-Z]{1,2})?[$\u00a2-\u00a5\u20a0-\u20cf]|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|INR|JPY|KRW|MXN|NOK|NZD|"
+    r"PLN|RON|RUB|SEK|SGD|TRY|USD|ZAR"
+)
+_DIGITS = r"\d(?:[\d.,'\u2019\s]*\d)?"
+_WITH_UNIT = re.compile(
+    rf"(?P<sign>[-+]?)(?:(?P<before>{_CURRENCY}|[%\u2030]){BLANK}?(?P<inner>[-+]?)(?P<first>{_DIGITS})"
+    rf"|(?P<last>{_DIGITS}){BLANK}?(?P<after>{_CURRENCY}|[%\u2030]))"
+)
+_SHARES = ("%", "\u2030")
+# By how money is written, the sign between its thousands.
+_OF_MONEY = {("comma", False): ",", ("point", True): "."}
+_FEWEST_LENGTHS, _FEWEST_PROOFS, _RARELY = 2, 3, 10
 _BOOLEAN_FORMS = ("yes/no", "y/n", "ja/nein", "j/n", "oui/non", "sí/no", "si/no", "sim/não", "wahr/falsch", "vrai/faux")
 _LEADING_ZERO = re.compile(r"0\d+|\+\d+")
 _CODE_NAME = re.compile(
@@ -25,6 +49,7 @@ _NULLS = frozenset({
     "", "na", "n/a", "#n/a", "n.a.", "nan", "null", "(null)", "nil", "none", "-", "--", "?", ".", "\\n", "unknown",
     "missing",
 })  # fmt: skip
+_LIST = re.compile(r" ?[,;|/] ?")
 _MOST_VALUES = 5_000
 _TOLERATED = 0.05
 
@@ -42,6 +67,8 @@ class ColumnType:
     nulls: tuple[str, ...] = ()
     near: str = ""
     instants: tuple[datetime, ...] = ()
+    thousands: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +112,17 @@ def _column_type(name: str, cells: Mapping[Cell, int]) -> ColumnType:
     values = _spread(cells)
     total = sum(values.values())
     candidates = [*_boolean(values), *_date(name, values), *_integer(name, values, cells), *_number(name, values)]
-    candidates += [*_comma_number(name, values), *_words(cells, values)]
+    candidates += [*_written_number(name, values), *_words(cells, values)]
     candidates.sort(key=lambda candidate: -candidate.rows)
     for candidate in candidates:
         misfits = total - candidate.rows
         if misfits <= max(total * _TOLERATED, 1 if total >= 8 else 0):
             if not misfits:
                 return candidate.type
+            if listed := _listing(values, candidate):
+                return ColumnType(
+                    "string", "text", doubts=(f"{candidate.called}, of which '{listed[:20]}' lists several",)
+                )
             doubt = f"{misfits} of {total} values{_such_as(values, candidate)} will go to quarantine"
             return replace(candidate.type, doubts=(*candidate.type.doubts, doubt))
     return _string(name, values, candidates)
@@ -131,15 +162,15 @@ def _integer(name: str, values: Mapping[str, int], cells: Mapping[Cell, int]) ->
     return _candidate(ColumnType("integer", "whole numbers"), "whole numbers", values, fit)
 
 
-def _number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
+def _number(name: str, values: Mapping[str, int], unit: str = "") -> list[_Candidate]:
     # 1.10 is a later version than 1.9.
     if _is_code(name, values) or name.endswith("version"):
         return []
     plain = {value: match for value in values if (match := _NUMBER.fullmatch(value))}
     scale = max((len(match[2] or "") for match in plain.values()), default=0)
     # 399.0 is a number whose fraction happens to be none: the next one may have one.
-    pointed = any("." in value for value in plain)
-    money = pointed and looks_like_money(name)
+    pointed = bool(unit) or any("." in value for value in plain)
+    money = pointed and (looks_like_money(name) or (bool(unit) and unit not in _SHARES))
     floating = frozenset(value for value in values if _FLOATING.fullmatch(value))
     if not money and (scale > 2 or (scale and looks_like_ratio(name)) or len(floating) > len(plain)):
         return _candidate(ColumnType("number", "numbers, not money by name", "double"), "numbers", values, floating)
@@ -153,24 +184,94 @@ def _number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
     doubts = ()
     if not money:
         doubts = ("make it double if more than 2 digits after the point may come",)
-    why = f"{'money by name' if money else 'numbers'}, {whole} digits before the point, {scale} after it"
+    why = f"{'money' if money else 'numbers'}, {whole} digits before the point, {scale} after it"
     found = ColumnType("number", why, f"decimal({precision},{max(2, scale)})", None, doubts)
     return _candidate(found, "numbers", values, frozenset(plain))
 
 
-def _comma_number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
-    """Only where a value proves that the comma is the decimal one: 1,234 may be a thousand."""
-    points = {value: _with_point(value) for value in values if _COMMA_NUMBER.fullmatch(value)}
-    if not any(_SURELY_DECIMAL.search(value) for value in points):
-        return []
-    found = _number(name, dict.fromkeys(points.values(), 1))
-    fit = frozenset(value for value, point in points.items() if found and point in (found[0].fit or ()))
-    kinds = [replace(one.type, why=f"{one.type.why}, with a decimal comma", format=DECIMAL_COMMA) for one in found]
-    return [candidate for kind in kinds for candidate in _candidate(kind, "numbers with a comma", values, fit)]
+def _written_number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
+    """Numbers with a decimal comma, with separated thousands or with a unit, where values prove how they are written:
+    1,234 alone may be a thousand or a fraction."""
+    unit, bare = _without_unit(values)
+    written = [("", False)] if unit and not _may_be_thousands(unit, bare, ".") else []
+    written += [
+        (thousands, comma) for thousands, comma, proof in _PROOFS if _is_proven(thousands, comma, proof, bare, values)
+    ]
+    written += [pair for pair, sign in _OF_MONEY.items() if _is_grouped(unit, bare, sign)]
+    found = [one for thousands, comma in written for one in _as_written(name, bare, values, thousands, comma, unit)]
+    return sorted(found, key=lambda one: -one.rows)[:1]
 
 
-def _with_point(value: str) -> str:
-    return re.sub(THOUSANDS, "", value).replace(",", ".").removeprefix("+")
+def _is_proven(
+    thousands: str, comma: bool, proof: "re.Pattern[str]", bare: Mapping[str, str], values: Mapping[str, int]
+) -> bool:
+    proving = [value for value, number in bare.items() if proof.search(number)]
+    if comma and not thousands:
+        # One number with a comma among many without may as well be two numbers.
+        rows = sum(values[value] for value in proving)
+        return bool(proving) and (len(proving) >= _FEWEST_PROOFS or rows * _RARELY >= sum(values.values()))
+    # Telephone numbers and the like, all of one length, are written in groups, too.
+    lengths = {len(re.sub(r"\D", "", number)) for number in bare.values()}
+    return bool(proving) and (thousands != "space" or len(lengths) >= _FEWEST_LENGTHS)
+
+
+def _may_be_thousands(unit: str, bare: Mapping[str, str], sign: str) -> bool:
+    """Return whether a sign, in all numbers that have it, stands before three digits of an amount of money."""
+    signs = [number for number in bare.values() if sign in number]
+    shape = re.compile(rf"[-+]?[1-9]\d{{0,2}}(?:{re.escape(sign)}\d{{3}})+")
+    return unit != "" and unit not in _SHARES and bool(signs) and all(map(shape.fullmatch, signs))
+
+
+def _is_grouped(unit: str, bare: Mapping[str, str], sign: str) -> bool:
+    """Return whether amounts of money from a thousand on, and only they, have a sign: no fraction is left out so."""
+    return _may_be_thousands(unit, bare, sign) and any(
+        re.fullmatch(r"[-+]?\d{1,3}", number) for number in bare.values()
+    )
+
+
+def _as_written(
+    name: str, bare: Mapping[str, str], values: Mapping[str, int], thousands: str, comma: bool, unit: str
+) -> list[_Candidate]:
+    pattern = re.compile(number_pattern(comma, thousands, "") or _FLOATING.pattern)
+    others = re.compile(f"[^0-9{',' if comma else '' if thousands == 'point' else '.'}-]")
+    plain = {
+        value: others.sub("", number).replace(",", ".") for value, number in bare.items() if pattern.fullmatch(number)
+    }
+    numbers = dict.fromkeys(plain.values(), 1)
+    whole = not unit and not comma and all(map(_INTEGER.fullmatch, numbers))
+    found = _integer(name, numbers, {}) if whole else _number(name, numbers, unit)
+    words = ["a decimal comma"] if comma else []
+    words += [f"a {thousands} between thousands"] if thousands else []
+    words += [f"'{unit}'"] if unit else []
+    candidates: list[_Candidate] = []
+    for one in found:
+        fit = frozenset(value for value, number in plain.items() if number in (one.fit or ()))
+        kind = replace(
+            one.type,
+            why=f"{one.type.why}, with {' and '.join(words)}",
+            format=DECIMAL_COMMA if comma else None,
+            thousands=thousands,
+            unit=unit,
+            doubts=(*one.type.doubts, *([f"12 {unit} is read as 12"] if unit in _SHARES else [])),
+        )
+        candidates += _candidate(kind, "numbers", values, fit)
+    return candidates
+
+
+def _without_unit(values: Mapping[str, int]) -> tuple[str, dict[str, str]]:
+    """The unit that most values have, and by value the number beside it; all values where few have one."""
+    found = {value: match for value in values if (match := _WITH_UNIT.fullmatch(value))}
+    units = Counter[str]()
+    for value, match in found.items():
+        units[match["before"] or match["after"]] += values[value]
+    unit, rows = units.most_common(1)[0] if units else ("", 0)
+    if rows * 2 <= sum(values.values()):
+        return "", {value: value for value in values}
+    return unit, {
+        value: f"{match['sign']}{match['inner'] or ''}{match['first'] or match['last']}"
+        for value, match in found.items()
+        if unit in (match["before"], match["after"])
+    }
 
 
 def _words(cells: Mapping[Cell, int], values: Mapping[str, int]) -> list[_Candidate]:
@@ -197,14 +298,21 @@ def _string(name: str, values: Mapping[str, int], candidates: list[_Candidate]) 
 
 def _text(name: str, values: Mapping[str, int], candidates: list[_Candidate]) -> ColumnType:
     total = sum(values.values())
-    if sum(times for value, times in values.items() if _ANY_COMMA.fullmatch(value)) * 2 > total:
-        doubt = "numbers with a comma that may stand before thousands: only a decimal one is read, as decimalSeparator"
-        return ColumnType("string", "text", doubts=(doubt,))
+    unit, bare = _without_unit(values)
+    for sign, word in ((",", "comma"), (".", "point")):
+        if _may_be_thousands(unit, bare, sign) or (sign == "," and _mostly_commas(bare, values)):
+            doubt = f"numbers with a {word} that may stand before thousands or a fraction: text until"
+            return ColumnType("string", "text", doubts=(f"{doubt} thousandsSeparator or decimalSeparator says which",))
     if candidates and candidates[0].rows * 2 > total:
         best = candidates[0]
         doubt = f"{best.rows} of {total} are {best.called}, but not all{_such_as(values, best)}"
         return ColumnType("string", "text of several kinds", doubts=(doubt,))
     return ColumnType("string", "a code: leading zeros or its name" if _is_code(name, values) else "text")
+
+
+def _mostly_commas(bare: Mapping[str, str], values: Mapping[str, int]) -> bool:
+    rows = sum(values[value] for value, number in bare.items() if _ANY_COMMA.fullmatch(number))
+    return rows * 2 > sum(values.values())
 
 
 def _is_code(name: str, values: Mapping[str, int]) -> bool:
@@ -213,6 +321,13 @@ def _is_code(name: str, values: Mapping[str, int]) -> bool:
 
 def _candidate(found: ColumnType, called: str, values: Mapping[str, int], fit: frozenset[str]) -> list[_Candidate]:
     return [_Candidate(found, called, sum(values[value] for value in fit), fit)] if fit else []
+
+
+def _listing(values: Mapping[str, int], candidate: _Candidate) -> str | None:
+    """Return a value that lists several of the candidate's."""
+    fit = candidate.fit or frozenset[str]()
+    lists = (value for value in values if value not in fit and len(parts := _LIST.split(value)) > 1 and fit >= {*parts})
+    return next(lists, None)
 
 
 def _such_as(values: Mapping[str, int], candidate: _Candidate) -> str:

@@ -43,7 +43,7 @@ def compare(old: Asset, new: Asset) -> Change:
     | new field: optional / required | additive / breaking |
     | field removed or renamed | breaking |
     | decimal with more digits before the point and the same scale | additive |
-    | any other type change; format; payload key (physicalName) | breaking |
+    | any other type change; format; thousandsSeparator; unit; firstYear; payload key (physicalName) | breaking |
     | nulls of a field that is no string: more / fewer | additive / breaking |
     | nulls of a string; path; join | breaking |
     | required dropped / added | additive / breaking |
@@ -133,6 +133,14 @@ def _changes_of_field(old: Field, new: Field) -> Iterator[Difference]:
         more = set(old.nulls) < set(new.nulls) and new.type.name not in ("string", "json")
         kind: Kind = "additive" if more else "none" if set(old.nulls) == set(new.nulls) else "breaking"
         yield change(kind, "nulls", ", ".join(old.nulls), ", ".join(new.nulls))
+    readings: list[tuple[str, object, object]] = [
+        ("thousandsSeparator", old.thousands, new.thousands),
+        ("unit", old.unit, new.unit),
+        ("firstYear", old.first_year, new.first_year),
+    ]
+    for part, before, after in readings:
+        if before != after:
+            yield change("breaking", part, before, after)
     for part, before, after in (("path", old.path, new.path), ("join", old.join, new.join)):
         if before != after:
             yield change("breaking", part, ", ".join(before), ", ".join(after))

@@ -5,7 +5,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from lake_assets.errors import LakeError
@@ -29,11 +29,13 @@ class SampleError(LakeError):
 @dataclass(frozen=True, slots=True)
 class CsvDialect:
     """`header` holds the names as they stand in the file: they are the JSON keys of the payload. `spaced` says that
-    each delimiter is followed by a blank that belongs to no cell."""
+    each delimiter is followed by a blank that belongs to no cell. `above` counts the lines above the header, such as a
+    title."""
 
     delimiter: str
     header: tuple[str, ...]
     spaced: bool = False
+    above: int = 0
 
 
 def read_dialect(head: str) -> CsvDialect:
@@ -48,10 +50,7 @@ def read_dialect(head: str) -> CsvDialect:
     if not any(header):
         raise SampleError("the sample has no header: its first line must name the columns.")
     if above := _lines_above(head, len(header)):
-        raise SampleError(
-            f"{above} line{'s stand' if above > 1 else ' stands'} above the one that names the columns: "
-            f"remove {'them' if above > 1 else 'it'}, for example with tail -n +{above + 1} FILE."
-        )
+        return replace(read_dialect(without_lines(head, above)), above=above)
     values = [name for name in header if _DATA.fullmatch(name)]
     if values and not _names_periods(header, values, head, delimiter):
         raise SampleError(
@@ -63,12 +62,17 @@ def read_dialect(head: str) -> CsvDialect:
     return CsvDialect(delimiter, header, _is_spaced(head, delimiter))
 
 
+def without_lines(text: str, count: int) -> str:
+    """Return the text without its first lines."""
+    return text.split("\n", count)[-1] if count else text
+
+
 def _lines_above(head: str, width: int) -> int:
     """The number of lines before the table, when the first line is a title: it has one cell, and nearly all lines have
     as many as each other."""
     if width != 1:
         return 0
-    lines = head.splitlines()[:_SNIFFED_ROWS]
+    lines = head.split("\n")[:_SNIFFED_ROWS]
     for delimiter in _DELIMITERS:
         widths = [line.count(delimiter) + 1 for line in lines]
         ((common, times),) = Counter(widths).most_common(1)

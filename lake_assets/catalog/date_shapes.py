@@ -20,8 +20,11 @@ _ANY_DATE = re.compile(
 _YEAR_LAST = re.compile(
     rf"{_WEEKDAY}(?P<a>[A-Za-z]{{3}})(?P<s> )(?P<b>\d{{1,2}})(?P<gap> ){_CLOCK}(?P<zone> (?:{_ZONE}))? (?P<c>\d{{4}})"
 )
-_YEAR_MONTH = re.compile(r"(\d{4})([-/ ])(\d{1,2}|[A-Za-z]{3,9})")
-_MONTH_YEAR = re.compile(r"(\d{1,2}|[A-Za-z]{3,9})([-/ ])(\d{4})")
+_YEAR_MONTH = re.compile(r"(\d{4})([-/ ]|, )(\d{1,2}|[A-Za-z]{3,9})")
+_MONTH_YEAR = re.compile(r"(\d{1,2}|[A-Za-z]{3,9})([-/ ]|, )(\d{4})")
+_MONTH_SHORT_YEAR = re.compile(r"([A-Za-z]{3,9})([-/ ])(\d{2})")
+# Sep-25 is a month of 2025 or the 25th of a month.
+_DAY_OR_YEAR = re.compile(r"MMMM?[-/ ]yy")
 _QUARTER = re.compile(r"(\d{4})([- ]?)Q([1-4])")
 _COMPACT = {
     6: (("yyyyMM", (0, 4), (4, 6), None),),
@@ -88,6 +91,8 @@ def date_shape(values: Mapping[str, int], name: str) -> DateShape | None:
     # ISO 8601 is also a pattern of digits, which reads more only where some are not padded.
     best = max(rows, key=lambda pattern: (rows[pattern], *_likelihood(pattern, readings[pattern])))
     chosen = [reading for _, reading, _ in readings[best]]
+    if _DAY_OR_YEAR.fullmatch(best) and all(1 <= reading.instant.year % 100 <= 31 for reading in chosen):
+        return None
     short = frozenset[str]().union(*(reading.short for reading in chosen))
     pattern = re.sub(r"(?<![A-Za-z])([dMHh])(?![A-Za-z])", lambda m: m[1] if m[1] in short else m[1] * 2, best)
     return DateShape(
@@ -99,6 +104,17 @@ def date_shape(values: Mapping[str, int], name: str) -> DateShape | None:
         fit=frozenset(text for text, *_ in readings[best]),
         instants=tuple(reading.instant for reading in chosen),
     )
+
+
+def short_year(text: str) -> int | None:
+    """Return the year of two digits that a date ends with."""
+    match = _ANY_DATE.fullmatch(text) or _MONTH_SHORT_YEAR.fullmatch(text)
+    return int(text[-2:]) if match and re.search(r"\D\d\d$", text) and not match.groupdict().get("h") else None
+
+
+def whole_year(short: int) -> int:
+    """Return the year that two digits stand for where a contract does not say otherwise."""
+    return int(_whole_year(f"{short:02}"))
 
 
 def named_as_date(name: str) -> bool:
@@ -160,6 +176,9 @@ def _month_readings(text: str, name: str) -> list[_Reading]:
     elif match := _MONTH_YEAR.fullmatch(text):
         text_of_month, separator, year = match.groups()
         sure = text_of_month.isalpha()
+    elif match := _MONTH_SHORT_YEAR.fullmatch(text):
+        text_of_month, separator, year = match.groups()
+        sure, year = True, _whole_year(year)
     else:
         return []
     if not (sure or named_as_date(name) or _MONTH_NAME.search(name)):
@@ -168,9 +187,13 @@ def _month_readings(text: str, name: str) -> list[_Reading]:
     instant = _instant(year, str(month), "1")
     if instant is None or not 1800 <= instant.year <= 2200:
         return []
-    pattern = f"yyyy{separator}{letters}" if match.re is _YEAR_MONTH else f"{letters}{separator}yyyy"
+    digits = "yy" if match.re is _MONTH_SHORT_YEAR else "yyyy"
     short = frozenset({"M"}) if len(text_of_month) == 1 else frozenset[str]()
-    return [_Reading(pattern, instant, False, False, short)]
+    return [
+        _Reading(f"{digits}{separator}{m}" if match.re is _YEAR_MONTH else f"{m}{separator}{digits}", instant, False,
+                 False, short)
+        for m in ((letters, "MMMM") if text_of_month.lower() == "may" else (letters,))
+    ]  # fmt: skip
 
 
 def _year_last_readings(match: "re.Match[str]") -> list[_Reading]:
@@ -306,6 +329,7 @@ def _doubt(best: str, rows: Mapping[str, int]) -> str:
         doubts.append(f"may be {word} first: no day above 12 in the sample")
     if re.search(r"(?<!y)yy(?!y)", best):
         doubts.append(
-            f"is the year 1969 to 2068? Two digits are read so: {FIRST_SHORT_YEAR} is 19{FIRST_SHORT_YEAR}, 68 is 2068"
+            f"is the year 1969 to 2068? Two digits are read so: {FIRST_SHORT_YEAR} is 19{FIRST_SHORT_YEAR}, 68 is "
+            "2068, and firstYear says otherwise"
         )
     return "; ".join(doubts)

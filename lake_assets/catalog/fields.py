@@ -90,6 +90,9 @@ def read_field(draft: Draft, at: TreePath) -> tuple[Field, list[Check]] | None:
         nulls=tuple(readings.get("nulls", ())),
         path=tuple(readings.get("path", ())),
         join=tuple(readings.get("join", ())),
+        thousands=readings.get("thousandsSeparator", ""),
+        unit=readings.get("unit", ""),
+        first_year=readings.get("firstYear"),
     )
     return field, checks
 
@@ -153,6 +156,14 @@ def _check_readings(draft: Draft, at: TreePath, raw: dict[str, Any], readings: d
         draft.report((*at, "physicalName"), f"{derived[0]} says already where the value is; remove one.")
     if derived and raw.get("primaryKey"):
         draft.report((*at, "primaryKey"), f"a field with {derived[0]} cannot be part of the key; take another field.")
+    form = raw.get("logicalTypeOptions", {}).get("format", "")
+    if "firstYear" in readings and not re.search("(?<!y)yy(?!y)", form):
+        draft.report(place, "firstYear is of years of two digits, and needs a format with yy, such as M/d/yy.")
+    separator, comma = readings.get("thousandsSeparator"), "decimalSeparator" in readings
+    if separator == "comma" and comma:
+        draft.report(place, "a comma cannot stand before both thousands and fractions; remove one.")
+    if separator == "point" and not comma and raw["logicalType"] == "number":
+        draft.report(place, "where points stand before thousands, fractions need decimalSeparator: comma; add it.")
     if "join" in readings and "format" not in raw.get("logicalTypeOptions", {}):
         draft.report(place, "joined texts need a format, such as logicalTypeOptions: {format: yyyy M d}.")
 

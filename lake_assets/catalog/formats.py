@@ -6,10 +6,13 @@ import re
 EPOCH_FORMATS = ("epoch_millis", "epoch_seconds")
 # What a changed contract is told to have; in the contract it is a custom property.
 DECIMAL_COMMA = "decimal comma"
-# Between thousands: a point, or a space of one of three kinds.
-THOUSANDS = "[. \u00a0\u202f]"
-# For RE2 and for Python. Thousands are set apart only before a comma: without one, 1.234 would be two numbers.
-COMMA_NUMBER = rf"[+-]?(?:[0-9]+(?:,[0-9]+)?|[0-9]{{1,3}}(?:{THOUSANDS}[0-9]{{3}})+,[0-9]+)"
+BLANK = "[ \u00a0\u202f]"
+THOUSANDS = {"comma": ",", "point": r"\.", "space": BLANK, "apostrophe": "['\u2019]"}
+# Without a separator of thousands in the contract, they are set apart only before a decimal comma: 1.234 alone may be
+# either number.
+_COMMA_NUMBER = "[0-9]+(?:,[0-9]+)?|[0-9]{1,3}(?:[. \u00a0\u202f][0-9]{3})+,[0-9]+"
+# As in India, where the groups before the last three digits are of two.
+_LAKHS = "|[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}"
 
 # A year of two digits is one of 1969 to 2068, for POSIX and DuckDB (for Java one of 2000 to 2099).
 FIRST_SHORT_YEAR = 69
@@ -32,6 +35,29 @@ _PART = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|([^A-Za-z'])|(')")
 
 class UnsupportedFormat(ValueError):
     """A pattern, or a letter of one, that cannot be read exactly; the message lists those that can."""
+
+
+def number_pattern(decimal_comma: bool, thousands: str, unit: str) -> str | None:
+    """Return the pattern (of RE2 and Python) of a number as a contract says it is written; None when that is plain.
+
+    A unit must stand before or after each number, with or without a blank between.
+    """
+    if not (decimal_comma or thousands or unit):
+        return None
+    number = _unsigned(decimal_comma, thousands)
+    if not unit:
+        return f"[+-]?(?:{number})"
+    sign, word = re.escape(unit), f"{BLANK}?"
+    return f"[+-]?{sign}{word}(?:{number})|{sign}{word}[+-](?:{number})|[+-]?(?:{number}){word}{sign}"
+
+
+def _unsigned(decimal_comma: bool, thousands: str) -> str:
+    point = "," if decimal_comma else r"\."
+    if not thousands:
+        return _COMMA_NUMBER if decimal_comma else rf"[0-9]+(?:{point}[0-9]+)?"
+    grouped = f"[1-9][0-9]{{0,2}}(?:{THOUSANDS[thousands]}[0-9]{{3}})+{_LAKHS if thousands == 'comma' else ''}"
+    fraction = "" if thousands == "point" and not decimal_comma else f"(?:{point}[0-9]+)?"
+    return f"(?:[0-9]+|{grouped}){fraction}"
 
 
 def strptime_format(pattern: str) -> str:

@@ -4,12 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import combinations
 
 from lake_assets.catalog.column_types import ColumnType, column_type
 from lake_assets.catalog.csv_dialect import SampleError
-from lake_assets.catalog.date_shapes import date_shape, named_as_date
+from lake_assets.catalog.date_shapes import date_shape, named_as_date, short_year, whole_year
+from lake_assets.catalog.formats import boolean_words
 from lake_assets.catalog.model import WindowSize
 from lake_assets.catalog.names import FIELD_NAME_LENGTH, field_name
 from lake_assets.catalog.parse import SENT
@@ -33,6 +34,12 @@ _PARTS_OF_DATE = (
     frozenset({"month", "mon", "mo", "mm", "month_of_year"}),
     frozenset({"day", "dd", "mday", "day_of_month", "dayofmonth", "date_of_month", "dom"}),
 )
+_YEAR_NAME = re.compile(r"(?:^|_)(?:year|yr|jahr)(?:_|$)")
+_FEWEST_YEARS = 3
+_SHORT_YEAR = re.compile("(?<!y)yy(?!y)")
+_MOST_YEARS_AHEAD = 10
+_DIGITS = re.compile(r"\d+")
+_MADE_NAME = re.compile(r"(?:^|_)(?:created|updated|modified|changed|pushed|published|closed)(?:_|$)")
 # A window costs as much as a thousand rows, but a few days do not show how many rows come in the long run.
 _FEW_ROWS, _FEW_DAYS = 1_000, 31
 _MANY_ROWS, _FEW_HOURS = 20_000, 2
@@ -93,18 +100,20 @@ def infer(sample: Sample, event_time: str | None = None) -> Inferred:
         name = _free_name(field_name(source), taken)
         taken.add(name)
         fields.append(_infer_field(name, source, [row[at] for row in sample.rows]))
+    fields = _with_words_of_others(fields, [at for at, _ in columns], sample)
     key, near = _key([(one, at) for one, (at, _) in zip(fields, columns, strict=True)], sample)
     fields = [_as_key(one, key.index(one.name) + 1, len(key)) if one.name in key else one for one in fields]
     fields = [replace(one, doubts=(*one.doubts, near[one.name])) if one.name in near else one for one in fields]
     if not key:
         notes.append("no column tells rows apart: add primaryKey: true where one does, else only deliveries that "
                      f"Kafka doubled are found{_told(near)}")  # fmt: skip
+    fields = _with_centuries(fields, [at for at, _ in columns], sample, taken)
     chosen, why = _event_time(fields, sample, event_time)
     if chosen is None:
         fields = [replace(one, name=_free_name("sent_", taken)) if one.name == SENT else one for one in fields]
         if event_time is None:
             notes.append(f"event time: {why}")
-    elif chosen.path or chosen.join:
+    elif chosen not in fields:
         chosen = replace(chosen, name=_free_name(chosen.name, taken))
         fields.append(chosen)
     fields = [_as_event_time(one) if chosen and one.name == chosen.name else one for one in fields]
@@ -146,6 +155,8 @@ def _usable_columns(sample: Sample) -> tuple[list[tuple[int, str]], list[str]]:
     if odd:
         more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
         notes.append(f"not declared, so kept in _extra: {', '.join(odd[:3])}{more}")
+    if sample.above:
+        notes.append(f"lines above the header, which are left out: {sample.above}")
     if sample.long:
         notes.append(f"rows with more cells than the header: {sample.long}; the further ones are kept in _extra")
     if sample.unreadable:
@@ -256,7 +267,9 @@ def _nested_times(sample: Sample, every: bool = False) -> list[InferredField]:
     found: list[InferredField] = []
     for path, cells in sample.nested.items():
         name = field_name(path[-1])
-        if any(cells):
+        # An object with an id is a thing that an event is about, and was made at another time.
+        is_of_thing = (*path[:-1], "id") in sample.nested and _MADE_NAME.search(name)
+        if any(cells) and (every or not is_of_thing):
             one = _infer_field(name, ".".join(path), list(cells))
             if one.type.instants and (every or _is_full(one, len(cells))):
                 found.append(replace(one, name=field_name("_".join(path)), path=path))
@@ -280,6 +293,79 @@ def _joined_times(fields: list[InferredField], sample: Sample) -> list[InferredF
         return []
     kind = ColumnType("date", f"days as {shape.format}", None, shape.format, (), instants=shape.instants)
     return [InferredField("event_time", " ".join(parts), kind, True, join=tuple(parts), why=f"{kind.why} of {parts}")]
+
+
+def _with_words_of_others(fields: list[InferredField], places: Sequence[int], sample: Sample) -> list[InferredField]:
+    """The fields, where one that has but one word for true or false is a boolean if another of its name is, as `paid_2`
+    beside `paid_1`."""
+    forms = {_DIGITS.sub("", one.name): one.type for one in fields if one.type.logical == "boolean" and one.type.format}
+    found: list[InferredField] = []
+    for at, one in zip(places, fields, strict=True):
+        kind = forms.get(_DIGITS.sub("", one.name))
+        texts = {cell.text.lower() for row in sample.rows if (cell := row[at])}
+        if kind and one.type.logical == "string" and texts and texts <= {*boolean_words(kind.format or "")}:
+            why = f"{kind.why}, as in others of its name; {one.why.rpartition('; ')[2]}"
+            one = replace(one, type=kind, values=(), closed=False, doubts=(), why=why)
+        found.append(one)
+    return found
+
+
+def _with_centuries(
+    fields: list[InferredField], places: Sequence[int], sample: Sample, taken: set[str]
+) -> list[InferredField]:
+    """The fields, where another column has the whole years of dates with two digits. Where that is of another century,
+    the date is a text, and one more field takes the year from the other column."""
+    found: list[InferredField] = []
+    for at, one in zip(places, fields, strict=True):
+        other = next((pair for pair in zip(places, fields, strict=True) if _has_years_of(one, at, *pair, sample)), None)
+        if other is None:
+            found.append(_without_far_years(one))
+            continue
+        place, years = other
+        dates = {
+            f"{cell.text[:-2]}{year.text}": f"{cell.text} {year.text}"
+            for row in sample.rows
+            if (cell := row[at]) and (year := row[place]) and short_year(cell.text) is not None
+        }
+        shape = date_shape(dict.fromkeys(dates, 1), one.name)
+        if shape is None or all(
+            whole_year(int(year) % 100) == int(year) for *_, year in map(str.split, dates.values())
+        ):
+            told = (part for doubt in one.doubts for part in doubt.split("; "))
+            sure = tuple(part for part in told if "is the year" not in part)
+            found.append(replace(one, doubts=sure))
+            continue
+        name = _free_name(f"{one.name}_in_full", taken)
+        taken.add(name)
+        doubt = f"years of two digits and of more than one century: {name} takes them from {years.name}"
+        text = ColumnType("string", f"{one.type.why}, of more than one century", near=doubt)
+        found.append(replace(one, type=text, doubts=(doubt,)))
+        kind = replace(one.type, format=f"{one.type.format} yyyy", instants=shape.instants, doubts=(), nulls=())
+        empty = len(sample.rows) - sum(row[at] is not None and row[place] is not None for row in sample.rows)
+        source = (one.source, years.source)
+        found.append(InferredField(name, " ".join(source), kind, empty == 0, join=source, why=kind.why, empty=empty))
+    return found
+
+
+def _without_far_years(one: InferredField) -> InferredField:
+    """The field, or a text where years of two digits would be far ahead: they may as well be of the last century."""
+    last = max((instant.year for instant in one.type.instants), default=0)
+    if not _SHORT_YEAR.search(one.type.format or "") or last <= datetime.now(UTC).year + _MOST_YEARS_AHEAD:
+        return one
+    doubt = f"years of two digits, of 19{last % 100:02} or {last}: a text until it is a date with firstYear"
+    return replace(one, type=ColumnType("string", f"{one.type.why}, some far ahead", near=doubt), doubts=(doubt,))
+
+
+def _has_years_of(one: InferredField, at: int, place: int, other: InferredField, sample: Sample) -> bool:
+    """Return whether a column has the years of another, whose dates have two digits of them."""
+    if not (form := one.type.format or "").endswith("yy") or not _SHORT_YEAR.search(form):
+        return False
+    if other.type.logical != "integer" or not _YEAR_NAME.search(other.name):
+        return False
+    pairs = {(row[at], row[place]) for row in sample.rows}
+    both = [(short_year(cell.text), year.text) for cell, year in pairs if cell and year]
+    same = sum(len(year) == 4 and year.isdigit() and short == int(year) % 100 for short, year in both)
+    return same >= max(_FEWEST_YEARS, len(both) * (1 - _TOLERATED))
 
 
 def _nearest(fields: list[InferredField]) -> str:

@@ -41,7 +41,9 @@ class Field:
     `decimal comma`, of a boolean the words for true and false (`yes/no`). `pattern` is a
     regular expression of RE2 that the whole value must match. `source` is the payload's JSON key when that is not the
     field's name. `path` leads to a value within a nested object instead, `join` names the keys whose texts are put
-    together with blanks between them. `nulls` are the texts that mean no value. A `protection` keeps its values out of
+    together with blanks between them. `nulls` are the texts that mean no value. Of a number, `thousands` names what
+    stands between thousands, and `unit` is the text before or after each. Years of two digits
+    are those of the hundred years from `first_year`. A `protection` keeps its values out of
     staging: a token stands there, or nothing. A field `has_twin` when the key of a field before it differs from its own
     by case only, which engines do not tell apart in a struct."""
 
@@ -63,6 +65,15 @@ class Field:
     path: tuple[str, ...] = ()
     join: tuple[str, ...] = ()
     has_twin: bool = False
+    thousands: str = ""
+    unit: str = ""
+    first_year: int | None = None
+
+    @property
+    def form(self) -> str:
+        """Return how values are written, in words; empty when that is plain."""
+        parts = (self.format, self.thousands and f"thousands {self.thousands}", self.unit and f"unit {self.unit}")
+        return ", ".join(filter(None, parts))
 
     @property
     def is_derived(self) -> bool:

@@ -23,6 +23,11 @@ _WHO_NAME = re.compile(
     r"card_?holder)_(?:full_?)?name_?$"
 )
 _PERSON = re.compile(rf"{_WORD}(?: {_WORD}){{1,3}}")
+# Of anything, unless many values have a title, or the first letter of a second name.
+_ANY_NAME = re.compile(r"(?:^|_)(?:full_?)?name_?$")
+_PERSON_OR_LAST_FIRST = re.compile(rf"{_WORD}(?:,? {_WORD}){{1,5}}(?: \(.+\))?")
+_TITLED = re.compile(r"\b(?:Mr|Mrs|Ms|Miss|Master|Dr|Prof|Herr|Frau|Mme)\b|[^\W\d_]+ [A-Z]\. [^\W\d_]+")
+_MANY = 0.3
 _COMPANY = re.compile(
     r"(?i)\b(?:gmbh|ag|kg|ohg|ug|se|inc|ltd|llc|llp|plc|corp|co|sa|sas|sarl|srl|spa|bv|nv|oy|ab|as)\b\.?$"
 )
@@ -48,5 +53,9 @@ def personal_data(name: str, values: Iterable[str]) -> str | None:
     if _NAME_NAME.search(name) and nearly_all(_NAME):
         return "names of persons"
     if _WHO_NAME.search(name) and found and nearly_all(_PERSON, but=_COMPANY):
+        return "names of persons"
+    titled = sum(bool(_TITLED.search(value)) for value in found)
+    least = _MANY if nearly_all(_PERSON_OR_LAST_FIRST) else _NEARLY_ALL
+    if _ANY_NAME.search(name) and titled and titled >= len(found) * least:
         return "names of persons"
     return None

@@ -61,6 +61,9 @@ def field_line(one: InferredField, key_parts: int) -> str:
         if key_parts > 1:
             parts.append(f"primaryKeyPosition: {one.key_position}")
     readings = ["{property: decimalSeparator, value: comma}"] if kind.format == DECIMAL_COMMA else []
+    for name, text in (("thousandsSeparator", kind.thousands), ("unit", kind.unit)):
+        if text:
+            readings.append(f"{{property: {name}, value: {scalar(text)}}}")
     for name, texts in (("nulls", kind.nulls), ("path", one.path), ("join", one.join)):
         if texts:
             readings.append(f"{{property: {name}, value: [{', '.join(map(scalar, texts))}]}}")

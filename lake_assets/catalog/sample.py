@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, cast
 
-from lake_assets.catalog.csv_dialect import SampleError, csv_rows, read_dialect
+from lake_assets.catalog.csv_dialect import SampleError, csv_rows, read_dialect, without_lines
 from lake_assets.catalog.encodings import guess_encoding
 
 Kind = Literal["cell", "text", "number", "boolean", "json"]
@@ -26,8 +26,9 @@ class Sample:
     """`rows` hold a cell per column, None where it is empty (CSV) or absent or null (JSONL).
 
     `unreadable` counts lines that are no row, `broken` those with bytes that are not UTF-8, `long` those with more
-    cells than the header (both read all the same). `encoding` is that of the lines that are not UTF-8, when it can be
-    told. `nested` holds the plain values within nested objects, by the keys that lead to them.
+    cells than the header (both read all the same), `above` those above the header, which are left out. `encoding` is
+    that of the lines that are not UTF-8, when it can be told. `nested` holds the plain values within nested objects, by
+    the keys that lead to them.
     """
 
     form: Literal["csv", "jsonl"]
@@ -36,6 +37,7 @@ class Sample:
     unreadable: int = 0
     broken: int = 0
     long: int = 0
+    above: int = 0
     encoding: str | None = None
     nested: Mapping[tuple[str, ...], tuple[Cell | None, ...]] = field(default_factory=dict[tuple[str, ...], Any])
 
@@ -102,7 +104,7 @@ def _read_csv(text: str, broken: int) -> Sample:
     width = len(dialect.header)
     rows: list[tuple[Cell | None, ...]] = []
     unreadable = long = 0
-    reader = csv_rows(text, dialect.delimiter, dialect.spaced)
+    reader = csv_rows(without_lines(text, dialect.above), dialect.delimiter, dialect.spaced)
     next(reader)
     while True:
         try:
@@ -118,7 +120,7 @@ def _read_csv(text: str, broken: int) -> Sample:
             rows.append(tuple([Cell("cell", cell) if cell else None for cell in padded]))
     if not rows:
         raise SampleError("the sample has a header but no rows: give a file with a few.")
-    return _without_empty_columns(Sample("csv", dialect.header, tuple(rows), unreadable, broken, long))
+    return _without_empty_columns(Sample("csv", dialect.header, tuple(rows), unreadable, broken, long, dialect.above))
 
 
 def _without_empty_columns(sample: Sample) -> Sample:

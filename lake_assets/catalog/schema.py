@@ -20,12 +20,18 @@ OPERATORS = (
 
 READINGS: dict[str, JsonSchema] = {
     "decimalSeparator": as_choice(("comma",), "Numbers are written 12,50 and 1.234,56."),
+    "thousandsSeparator": as_choice(("comma", "point", "space", "apostrophe"), "Numbers are written 1,234,567."),
+    "firstYear": {"type": "integer", "minimum": 1, "maximum": 9900,
+                  "description": "Years of two digits are those of the hundred years from this one."},
+    "unit": {"type": "string", "pattern": r"^[^-0-9\s+.,'\u2019][^-0-9+.,'\u2019]{0,19}$",
+             "patternErrorMessage": "a unit has no digits, signs, points or commas",
+             "description": "Text before or after each number, such as $ or %; it is no part of the value."},
     "nulls": as_list({"type": "string", "maxLength": 200}, "Texts that mean no value, such as NA.", most=50),
     "path": {**as_list(as_text("A key."), "The keys that lead to a value in a nested object.", most=20), "minItems": 2},
     "join": {**as_list(as_text("A key."), "The keys whose texts are put together, with blanks between.", most=20),
              "minItems": 2},
 }  # fmt: skip
-_DERIVED = ("nulls", "path", "join")
+_DERIVED = ("firstYear", "nulls", "path", "join")
 
 
 def contract_schema() -> JsonSchema:
@@ -202,7 +208,8 @@ def _field() -> JsonSchema:
     words: JsonSchema = {"format": as_text("The words for true and false, such as yes/no.")}
     plain = _readings("nulls")
     readings: dict[str, JsonSchema] = {
-        "string": plain, "integer": plain, "number": _readings("decimalSeparator", "nulls"), "boolean": plain,
+        "string": plain, "integer": _readings("thousandsSeparator", "unit", "nulls"),
+        "number": _readings("decimalSeparator", "thousandsSeparator", "unit", "nulls"), "boolean": plain,
         "date": _readings(*_DERIVED), "timestamp": _readings(*_DERIVED), "object": never, "array": never,
     }  # fmt: skip
     options: dict[str, JsonSchema] = {
@@ -229,7 +236,7 @@ def _readings(*names: str) -> JsonSchema:
     """The custom properties of a field: how its value is read from the payload."""
     item = as_object(
         needs=("property", "value"), about="How it is written.",
-        property=as_choice(names, "decimalSeparator, nulls, path or join."), value={},
+        property=as_choice(names, " or ".join(filter(None, (", ".join(names[:-1]), names[-1]))) + "."), value={},
     )  # fmt: skip
     item["allOf"] = [{"if": _is("property", name), "then": {"properties": {"value": READINGS[name]}}} for name in names]
     return as_list(item, "How the value is read from the payload, where that is not plain.", most=len(names))

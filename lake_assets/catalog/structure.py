@@ -24,7 +24,7 @@ _INSTEAD = {
     "properties": "nested fields are kept as JSON and not declared",
     "items": "nested fields are kept as JSON and not declared",
     "format": "days, times and booleans have one; for a decimal comma use "
-    "customProperties: [{property: decimalSeparator, value: comma}]",
+    "customProperties: [{property: decimalSeparator, value: comma}], and see thousandsSeparator and unit",
     "rule": "the standard's word is metric since v3.1",
     "exclusiveMinimum": "use minimum",
     "exclusiveMaximum": "use maximum",

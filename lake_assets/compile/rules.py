@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lake_assets.catalog.formats import (
-    COMMA_NUMBER,
     DECIMAL_COMMA,
-    THOUSANDS,
     boolean_words,
     has_quarter,
+    number_pattern,
     strptime_format,
 )
 from lake_assets.catalog.model import Field
@@ -81,7 +80,7 @@ def typed(field: Field, text: str | None = None) -> str:
     """SQL for the field's value in its declared type, null when the text is not one. Timestamps are UTC. `text` is SQL
     of another text than that of the payload."""
     text = given(field) if text is None else text
-    text = _with_point(text) if field.format == DECIMAL_COMMA else text
+    text = _plain_number(field, text)
     match field.type.name:
         case "string":
             return text
@@ -103,20 +102,26 @@ def typed(field: Field, text: str | None = None) -> str:
             return f"case when isfinite(try_cast({text} as double)) then try_cast({text} as double) end"
         case "date":
             if field.format:
-                return f"cast({_strptime(text, field.format)} as date)"
+                return f"cast({_strptime(text, field.format, field.first_year)} as date)"
             iso = "'[0-9]{4}-[0-9]{2}-[0-9]{2}'"
             return f"case when regexp_full_match({text}, {iso}) then try_cast({text} as date) end"
         case "timestamp":
-            return _timestamp(text, field.format)
+            return _timestamp(text, field.format, field.first_year)
 
 
-def _with_point(text: str) -> str:
-    """SQL for a number with a decimal comma as one with a point and nothing between thousands, null for all else."""
-    plain = f"replace(regexp_replace({text}, {literal(THOUSANDS)}, '', 'g'), ',', '.')"
-    return f"case when regexp_full_match({text}, {literal(COMMA_NUMBER)}) then {plain} end"
+def _plain_number(field: Field, text: str) -> str:
+    """SQL for a number without unit and separators of thousands, and with a decimal point; null for all else."""
+    comma = field.format == DECIMAL_COMMA
+    pattern = number_pattern(comma, field.thousands, field.unit)
+    if pattern is None:
+        return text
+    others = f"[^0-9+{',' if comma else '' if field.thousands == 'point' else '.'}-]"
+    plain = f"regexp_replace({text}, {literal(others)}, '', 'g')"
+    plain = f"replace({plain}, ',', '.')" if comma else plain
+    return f"case when regexp_full_match({text}, {literal(pattern)}) then {plain} end"
 
 
-def _timestamp(text: str, form: str | None) -> str:
+def _timestamp(text: str, form: str | None, first_year: int | None) -> str:
     match form:
         case None:
             # The separator keeps out `epoch`, `infinity` and bare dates, which a cast would accept. A cast to a plain
@@ -129,11 +134,16 @@ def _timestamp(text: str, form: str | None) -> str:
             return f"case when {number} then make_timestamptz({micros}) end"
         case _:
             # Without an offset in the format it is a plain timestamp, whose microseconds are those of UTC.
-            return f"make_timestamptz(epoch_us({_strptime(text, form)}))"
+            return f"make_timestamptz(epoch_us({_strptime(text, form, first_year)}))"
 
 
-def _strptime(text: str, form: str) -> str:
+def _strptime(text: str, form: str, first_year: int | None) -> str:
     read = f"try_strptime({text}, {literal(strptime_format(form))})"
+    if first_year is not None:
+        # 29 February is no day of each century's first year.
+        later = f"cast(floor((year({read}) - {first_year}) / 100) * 100 as integer)"
+        moved = f"{read} - to_years({later})"
+        return f"case when day({moved}) = day({read}) then {moved} end"
     if not has_quarter(form):
         return read
     return f"case when month({read}) <= 4 then {read} + to_months(2 * (month({read}) - 1)) end"
@@ -146,7 +156,7 @@ def violations(field: Field) -> list[Violation]:
     if field.required:
         found.append(Violation("missing", f"{text} is null", "is required"))
     if field.type.name not in ("string", "json"):
-        shape = f" in the format {field.format}" if field.format else ""
+        shape = f" in the format {field.form}" if field.form else ""
         found.append(
             Violation("type", f"({text} is not null and {value} is null)", f"is not a valid {field.type}{shape}")
         )

@@ -22,7 +22,7 @@ def json_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
     """JSON lines from the physical lines of a CSV, the first of which is the header. Raises SampleError.
 
     An empty cell is null, or left out when its column has no name; a short row's missing cells are left out; a long
-    row's further cells are a list under `_extra_cells`. Blank rows are skipped.
+    row's further cells are a list under `_extra_cells`. Blank rows, and lines above the header, are skipped.
     """
     texts = (line.decode("utf-8", "surrogateescape") for line in lines)
     source = _Lines(dropwhile(str.isspace, texts))
@@ -30,7 +30,7 @@ def json_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
     if not head:
         return
     dialect = read_dialect("".join(head))
-    source.push_back(head)
+    source.push_back(head[dialect.above :])
     rows = _rows(source, dialect)
     next(rows)
     width = len(dialect.header)

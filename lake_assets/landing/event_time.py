@@ -32,7 +32,7 @@ def event_time_reader(field: Field) -> Callable[[object], int]:
         case "epoch_seconds":
             return lambda value: _number(value, 1000)
         case pattern:
-            return _pattern_reader(strptime_format(pattern), has_quarter(pattern))
+            return _pattern_reader(strptime_format(pattern), has_quarter(pattern), field.first_year)
 
 
 def _iso(value: object) -> int:
@@ -51,7 +51,7 @@ def _number(value: object, factor: int) -> int:
     return round(float(value) * factor * 1000) // 1000
 
 
-def _pattern_reader(form: str, quarters: bool) -> Callable[[object], int]:
+def _pattern_reader(form: str, quarters: bool, first_year: int | None) -> Callable[[object], int]:
     letters: list[str] = []
 
     def translate(part: re.Match[str]) -> str:
@@ -76,6 +76,8 @@ def _pattern_reader(form: str, quarters: bool) -> Callable[[object], int]:
         parts = dict(zip(letters, found.groups(), strict=True))
         if quarters:
             parts["m"] = _first_month(int(parts["m"]))
+        if first_year is not None:
+            parts["Y"] = f"{first_year + (int(parts['y']) - first_year) % 100}"
         return (_instant(parts) - _EPOCH) // _MILLISECOND
 
     def read_value(value: object) -> int:

@@ -13,7 +13,7 @@ import lzma
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path, PurePath
@@ -38,16 +38,17 @@ _REFUSED: tuple[tuple[bytes, str], ...] = (
     (b"SQLite format", "an SQLite database: write a table as CSV first, with sqlite3 -csv -header."),
     (b"7z\xbc\xaf", "a 7z archive: unpack it first."),
     (b"Rar!", "a RAR archive: unpack it first."),
-    (b"#separator ", "a log of Zeek: have it written as JSON (LogAscii::use_json=T), or as CSV with zeek-cut."),
 )  # fmt: skip
 _MARKUP: tuple[tuple[bytes, str], ...] = (
     (b"<!doctype html", "a web page: download the data that it shows, as CSV or JSON."),
     (b"<html", "a web page: download the data that it shows, as CSV or JSON."),
     (b"<?xml", "XML: write its rows as CSV or JSONL first."),
 )
+_ZEEK = b"#separator \\x09\n"
 _WRAPPERS = frozenset({"records", "features", "data", "results", "rows", "events", "value", "logevents"})
 _ROWS_AT_ONCE = 5_000
 _SNIFFED_LINES = 20
+_FEWEST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,8 @@ def _read(stream: Any, name: str, form: Format | None) -> Input:
         text = io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="\n")
         lines = (line.encode() for line in text)
         head = head.decode(encoding, errors="replace").encode()
+    if head.startswith(_ZEEK):
+        return Input(_zeek(lines, name), inner, "csv")
     if b"\x00" in head:
         raise InputError(f"'{name}' is not a text file: give CSV, JSON, Parquet or Arrow.")
     start = head.removeprefix(_UTF8_MARK).lstrip()
@@ -114,6 +117,15 @@ def _read(stream: Any, name: str, form: Format | None) -> Input:
     if form is None and first in (b"[", b"{") and PurePath(inner).suffix.lower() not in (".csv", ".tsv"):
         return Input(_json_lines(lines, PurePath(inner).suffix.lower() in (".json", ".geojson")), inner, "jsonl")
     return Input(lines, inner, form)
+
+
+def _zeek(lines: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """The log's header and rows without the lines about it."""
+    header = next((line for line in lines if line.startswith(b"#fields\t")), None)
+    if header is None:
+        raise InputError(f"'{name}' is a log of Zeek without its line #fields: get it again.")
+    yield header.removeprefix(b"#fields\t")
+    yield from (line for line in lines if not line.startswith(b"#"))
 
 
 def _unpacked(stream: Any, name: str) -> tuple[Any, str]:
@@ -229,8 +241,8 @@ def _documents(data: bytes) -> list[bytes] | None:
         found.append(text[at:end])
         at = end
     if len(found) == 1:
-        _refuse_columns(found[0].encode())
-        return _listed(found[0].encode()) or [found[0].encode()]
+        only = found[0].encode()
+        return _rows_of_columns(only) or _listed(only) or [only]
     return [one.encode() for one in found]
 
 
@@ -241,18 +253,26 @@ def _array(data: bytes) -> list[bytes] | None:
         return None
 
 
-def _refuse_columns(document: bytes) -> None:
-    """Raise InputError for an object of columns instead of rows, each of which is a list or has the rows' numbers."""
-    columns = list(cast("dict[str, Any]", json.loads(document)).values())
-    if len(columns) < 2:
-        return
-    keys = [set(column) for column in columns if isinstance(column, dict)]
-    lists = [len(column) for column in columns if isinstance(column, list)]
-    same = len(set(map(frozenset, keys))) == 1 and keys[0] >= {"0", "1"} if len(keys) == len(columns) else False
-    if same or (len(lists) == len(columns) and len(set(lists)) == 1 and lists[0] > 1):
-        raise InputError(
-            "the file is one JSON object of columns: write a list of rows, in pandas with to_json(orient='records')."
-        )
+def _rows_of_columns(document: bytes) -> list[bytes] | None:
+    """The rows of an object of columns, each of which is a list or has the rows' numbers, as pandas writes it; None for
+    any other object."""
+    columns: dict[str, Any] = {}
+    for kind in (dict[str, dict[str, msgspec.Raw]], dict[str, list[msgspec.Raw]]):
+        with suppress(msgspec.ValidationError):
+            columns = msgspec.json.decode(document, type=kind)
+            break
+    first = next(iter(columns.values()), ())
+    numbered = isinstance(first, list) or list(first) == [str(number) for number in range(len(first))]
+    same = all(list(column) == list(first) if isinstance(column, dict) else len(column) == len(first)
+               for column in columns.values())  # fmt: skip
+    if len(columns) < _FEWEST or len(first) < _FEWEST or not numbered or not same:
+        return None
+    keys = [msgspec.json.encode(name) + b":" for name in columns]
+    cells = [column.values() if isinstance(column, dict) else column for column in columns.values()]
+    return [
+        b"{" + b",".join(key + bytes(cell) for key, cell in zip(keys, row, strict=True)) + b"}"
+        for row in zip(*cells, strict=True)
+    ]
 
 
 def _listed(document: bytes) -> list[bytes] | None:

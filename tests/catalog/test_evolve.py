@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_assets.catalog.compare import compare
@@ -87,6 +87,7 @@ KEYS = st.text(min_size=1, max_size=30)
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=20))
 
 
+@settings(deadline=None)
 @given(st.lists(st.dictionaries(KEYS, VALUES, max_size=4), min_size=1, max_size=6))
 def test_whatever_payloads_hold_the_proposal_is_a_sound_contract_and_additive(
     payloads: list[dict[str, object]],

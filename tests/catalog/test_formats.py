@@ -135,6 +135,25 @@ def test_any_text_is_a_format_or_is_refused_with_a_sentence(pattern: str) -> Non
         assert problem.endswith((".", "?"))
 
 
+@pytest.mark.parametrize(
+    ("first", "years"),
+    [
+        (1927, {27: 1927, 68: 1968, 99: 1999, 0: 2000, 26: 2026}),
+        (2000, {0: 2000, 69: 2069, 99: 2099}),
+        (1850, {50: 1850, 49: 1949}),
+    ],
+)
+def test_years_of_two_digits_are_of_the_hundred_years_from_the_first(first: int, years: dict[int, int]) -> None:
+    field = Field("x", FieldType("timestamp"), format="M/d/yy", first_year=first)
+    for short, year in years.items():
+        text, at = f"3/4/{short:02}", datetime(year, 3, 4, tzinfo=UTC).timestamp() * 1000
+        row = duckdb.execute(f"select epoch_ms({typed(field, '$1')})", [text]).fetchone()
+        assert (row, event_time_reader(field)(text)) == ((at,), at)
+    assert duckdb.execute(f"select {typed(field, '$1')}", ["2/29/00"]).fetchone() == (
+        (datetime(2000, 2, 29, tzinfo=UTC),) if first in (1927, 2000) else (None,)
+    )
+
+
 def test_a_format_must_hold_a_whole_day() -> None:
     assert format_problem("epoch_seconds", time=True) is None
     assert format_problem("yyyy-MM-dd", time=True) is None
@@ -160,11 +179,24 @@ def test_a_format_that_a_number_or_a_boolean_cannot_have_is_a_problem_of_the_con
         ("number, physicalType: double, logicalTypeOptions: {format: comma}", "decimalSeparator"),
         ("number, physicalType: double, customProperties: [{property: decimalSeparator, value: point}]", "comma"),
         ("integer, customProperties: [{property: decimalSeparator, value: comma}]", "customProperties"),
+        (
+            "number, physicalType: double, customProperties: [{property: thousandsSeparator, value: point}]",
+            "fractions need decimalSeparator: comma",
+        ),
+        (
+            "number, physicalType: double, customProperties: [{property: thousandsSeparator, value: comma}, "
+            "{property: decimalSeparator, value: comma}]",
+            "before both thousands and fractions",
+        ),
+        ("integer, customProperties: [{property: unit, value: 5 €}]", "a unit has no digits"),
+        ("date, customProperties: [{property: firstYear, value: 1927}]", "needs a format with yy"),
+        ("string, customProperties: [{property: unit, value: $}]", "customProperties"),
     ):
         with pytest.raises(LakeError, match=sentence):
             parse_contract(contract.replace("    properties:\n", added.format(text), 1), PurePath("orders.yaml"))
     for text in (
         "boolean, logicalTypeOptions: {format: ja/nein}",
         "number, physicalType: double, customProperties: [{property: decimalSeparator, value: comma}]",
+        "integer, customProperties: [{property: thousandsSeparator, value: point}, {property: unit, value: $}]",
     ):
         parse_contract(contract.replace("    properties:\n", added.format(text), 1), PurePath("orders.yaml"))

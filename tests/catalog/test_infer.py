@@ -139,8 +139,8 @@ def test_a_json_column_has_the_narrowest_type_of_all_its_values(values: list[Any
         ("size", ["12,50", "1.234,00"], "decimal(12,2)"),
         ("discount_rate", ["0,15", "0,2"], "double"),
         ("size", ["1,234", "12,500"], "string"),
-        ("size", ["1,234.56", "12.50"], "string"),
-        ("size", ["1,234,567", "2,345,678"], "string"),
+        ("size", ["1,234.56", "12.50"], "decimal(12,2)"),
+        ("size", ["1,234,567", "2,345,678"], "integer"),
     ],
 )
 def test_the_name_tells_money_and_codes_from_other_numbers(name: str, values: list[str], expected: str) -> None:
@@ -153,6 +153,77 @@ def test_a_decimal_comma_is_read_where_a_value_proves_it() -> None:
     assert "conform reads" not in line
     _, line = csv_column(["1,234", "12,500"])
     assert "numbers with a comma that may stand before thousands" in line
+
+
+@pytest.mark.parametrize(
+    ("values", "type_", "form"),
+    [
+        (["1,234,567", "1,234", "12"], "integer", "thousands comma"),
+        (["12,34,567", "1,23,456", "99"], "integer", "thousands comma"),
+        (["1,234.50", "12"], "decimal(12,2)", "thousands comma"),
+        (["1.234.567", "1.234"], "integer", "thousands point"),
+        (["1.234,56", "1.234", "7,5"], "decimal(12,2)", "decimal comma, thousands point"),
+        (["1 234 567", "12"], "integer", "thousands space"),
+        (["601 234 567", "501 234 567"], "string", ""),
+        (["1'234.50", "12.00"], "decimal(12,2)", "thousands apostrophe"),
+        (["$1,234.50", "-$5.00", "$-3.10"], "decimal(12,2)", "thousands comma, unit $"),
+        (["$85", "$1,250"], "decimal(12,2)", "thousands comma, unit $"),
+        (["999 €", "1.234 €"], "decimal(12,2)", "decimal comma, thousands point, unit €"),
+        (["€ 5", "€ 7,50"], "decimal(12,2)", "decimal comma, unit €"),
+        (["USD 5", "USD 6.10"], "decimal(12,2)", "unit USD"),
+        (["12.5 %", "3%"], "decimal(12,2)", "unit %"),
+        (["0,123", "0,555"], "double", "decimal comma"),
+        ([*["2"] * 28, "2,2"], "string", ""),
+        (["$5", "€5"], "string", ""),
+        (["A1", "A2"], "string", ""),
+        (["5 kg", "6 kg"], "string", ""),
+    ],
+)
+def test_a_form_of_numbers_is_taken_where_values_prove_it(values: list[str], type_: str, form: str) -> None:
+    field, _ = csv_column(values)
+    assert (str(field.type), field.form) == (type_, form)
+
+
+@pytest.mark.parametrize(
+    ("values", "sign"),
+    [(["1,234", "12,345", "12"], "comma"), (["$1,250", "$1,300"], "comma"), (["1.234 €", "2.345 €"], "point")],
+)
+def test_a_sign_before_thousands_or_a_fraction_makes_a_text_that_says_so(values: list[str], sign: str) -> None:
+    field, line = csv_column(values)
+    assert (str(field.type), field.form) == ("string", "")
+    assert f"a {sign} that may stand before thousands or a fraction: text until thousandsSeparator" in line
+
+
+def test_months_with_a_number_that_may_be_a_day_are_no_dates() -> None:
+    assert csv_column(["Sep-99", "May-05"])[0].format == "MMM-yy"
+    assert str(csv_column(["Sep-13", "May-05"])[0].type) == "string"
+
+
+def test_two_digit_years_that_another_column_proves_have_no_doubt() -> None:
+    rows = "".join(f"{n},{n}/15/{n:02},{2000 + n}\n" for n in range(1, 12))
+    asset, text = inferred_asset(f"id,d,year\n{rows}")
+    assert (asset.field("d").format, "is the year" in line_of(text, "d")) == ("M/dd/yy", False)
+    other = rows.replace(",20", ",19", 1)
+    _, text = inferred_asset(f"id,d,year\n{other}")
+    assert "two digits and of more than one century: d_in_full takes them from year" in line_of(text, "d")
+
+
+def test_two_digit_years_far_ahead_make_a_text_that_asks_for_the_century() -> None:
+    field, line = csv_column(["6/9/17", "6/23/63"])
+    assert str(field.type) == "string"
+    assert "of 1963 or 2063: a text until it is a date with firstYear" in line
+    assert csv_column(["6/9/17", "6/23/73"])[0].format == "M/d/yy"
+
+
+def test_one_word_is_a_boolean_beside_a_column_of_its_name_with_both() -> None:
+    asset, _ = inferred_asset("paid1,paid2,kind2\nyes,,yes\nno,yes,yes\n")
+    assert [str(one.type) for one in asset.fields] == ["boolean", "boolean", "string"]
+
+
+def test_the_time_when_a_thing_of_an_event_was_made_is_not_the_events() -> None:
+    made = '"created_at": "2019-05-15T15:19:25Z"'
+    assert inferred_asset(f'{{"action": "a", "data": {{{made}}}}}')[0].event_time == "data_created_at"
+    assert inferred_asset(f'{{"action": "a", "repository": {{"id": 5, {made}}}}}')[0].event_time is None
 
 
 def test_two_words_of_a_csv_are_a_boolean_when_both_occur() -> None:

@@ -96,6 +96,29 @@ def test_decimal_commas_and_words_are_read_as_the_sample_showed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("samples", "good", "bad"),
+    [
+        (["1,234,567", "12"], {"1,234": 1234, "+7": 7, "1,234.00": 1234, "12,34,567": 1234567},
+         ["1,23", "0,123", "1,2345", "1.234,5", ",123", "12,345,67", "$5", "1 234"]),
+        (["$1,234.50", "$5"], {"-$5": -5, "$-1,000": -1000, "$ 7": 7, "7 $": 7, "+$7.50": 7.5},
+         ["5", "€5", "$$5", "-$-5", "$1,23", "$", "5 $ 6", "$1.234,50"]),
+        (["1.234,56", "1.234", "7,5"], {"1.234.567": 1234567, "12": 12, "0,5": 0.5}, ["1.23", "1,234,5", "12.34,5"]),
+        (["12.5 %", "3%"], {"0.5%": 0.5, "%7": 7}, ["0.5", "5 %%", "5 percent"]),
+        (["1'234.50", "2"], {"1\u2019234": 1234}, ["1'23", "1,234"]),
+        (["1 234 567", "12"], {"1\u00a0234": 1234, "1\u202f234": 1234}, ["1  234", "12 34"]),
+    ],
+)  # fmt: skip
+def test_numbers_of_a_form_are_read_and_others_go_to_quarantine(
+    samples: list[str], good: dict[str, float], bad: list[str]
+) -> None:
+    asset = contract_of("".join(f"{json.dumps({'x': one})}\n" for one in samples).encode())
+    rows = judged(asset, [json.dumps({"x": text}).encode() for text in (*good, *bad)])
+    assert [row["x"] for row in rows] == [*good.values(), *[None] * len(bad)]
+    assert [codes(row) for row in rows] == [*[[]] * len(good), *[[("type", "x")]] * len(bad)]
+    assert asset.fields[0].form in rows[-1]["_errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
     ("data", "times"),
     [
         ("id,d\n1,6/9/17\n2,6/23/17\n", ["2017-06-09", "2017-06-23"]),
@@ -113,6 +136,8 @@ def test_decimal_commas_and_words_are_read_as_the_sample_showed() -> None:
         ("id,at\n1,Tue Oct 10 13:55:36 +0000 2017\n", ["2017-10-10 13:55:36"]),
         ("id,at\n1,10/Oct/2000:13:55:36 -0700\n", ["2000-10-10 20:55:36"]),
         ("id;at\n1;Tue, 10 Oct 2017 13:55:36 +0200\n", ["2017-10-10 11:55:36"]),
+        ("x,d,year\n1,9/24/06,1906\n2,2/27/06,2006\n3,12/1/78,1978\n", ["1906-09-24", "2006-02-27", "1978-12-01"]),
+        ("x;d\n1;1939, May\n2;1960, March\n", ["1939-05-01", "1960-03-01"]),
         ("id,d\n1,2025-01-01\n2,NA\n3,2025-01-03\n", ["2025-01-01", None, "2025-01-03"]),
     ],
 )  # fmt: skip

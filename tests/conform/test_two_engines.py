@@ -43,7 +43,14 @@ TYPES = st.one_of(
     st.sampled_from(("string", "boolean", "integer", "double", "date", "timestamp", "json")).map(FieldType),
     st.integers(1, 38).flatmap(lambda p: st.integers(0, p).map(lambda s: FieldType("decimal", p, s))),
 )  # fmt: skip
-FORMATS = {"date": [None, "dd.MM.yyyy"], "timestamp": [None, "epoch_millis", "epoch_seconds", "yyyy-MM-dd HH:mm:ss"]}
+FORMATS = {
+    "date": [None, "dd.MM.yyyy", "M/d/yy"],
+    "timestamp": [None, "epoch_millis", "epoch_seconds", "yyyy-MM-dd HH:mm:ss"],
+}
+NUMBER_FORMS: list[dict[str, Any]] = [
+    {}, {}, {"format": "decimal comma"}, {"thousands": "comma"}, {"thousands": "point", "format": "decimal comma"},
+    {"thousands": "space", "unit": "%"}, {"thousands": "comma", "unit": "$"}, {"unit": "€"},
+]  # fmt: skip
 TEXT_RULES: list[dict[str, Any]] = [
     {"max_length": 6}, {"min_length": 2}, {"pattern": "[a-zß]*"}, {"enum": ("a", "ß", "")},
     {"max_length": 3, "pattern": ".+", "enum": ("a", "true", "null")},
@@ -65,6 +72,13 @@ def contracts(draw: st.DrawFn) -> Asset:
         if kind.name in ("integer", "decimal", "double") and draw(st.booleans()):
             whole = (kind.precision or 38) - (kind.scale or 0)
             field = replace(field, minimum=Decimal(0 if whole == 0 else -5), maximum=Decimal(10 ** min(whole, 3) - 1))
+        if kind.name in ("integer", "decimal", "double"):
+            form = draw(st.sampled_from(NUMBER_FORMS))
+            field = replace(
+                field, **{key: value for key, value in form.items() if key != "format" or kind.name != "integer"}
+            )
+        if field.format == "M/d/yy":
+            field = replace(field, first_year=draw(st.sampled_from([None, 1927])))
         if kind.name == "string" and draw(st.booleans()):
             field = replace(field, **draw(st.sampled_from(TEXT_RULES)))
         fields.append(field)
@@ -92,6 +106,8 @@ LIMITS = [
     "t", "ß", "a\x00b", "\U0001f600", "e\u0301", "\ufeff", "", "null", "2026-01-01", "0001-01-01", "9999-12-31",
     "2026-02-30", "29.02.2024", "29.02.2023", "2026-01-01T23:59:60Z", "2016-12-31T23:59:60Z", "2026-01-01T24:00:00Z",
     "2026-03-29T02:30:00+01:00", "2026-01-01 00:00:00", "0001-01-01T00:00:00+14:00", "infinity", "epoch",
+    "6/23/63", "2/29/00",
+    "1,234", "1.234", "1,234.50", "1.234,5", "$1,234", "-$5", "$-5.00", "5 €", "5\u00a0€", "1 234 %", "1\u202f234,5",
     "9999-12-31T11:59:59.999999-12:00", 1_767_225_600_000, 1_767_225_600, "253402300799000", -1, 1.5, [1, {"a": None}],
     {}, {"b": [True]},
 ]  # fmt: skip

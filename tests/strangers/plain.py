@@ -35,12 +35,15 @@ def read_rows(shape: Shape) -> list[Row]:
     if path.suffix == ".arrow":
         return feather.read_table(io.BytesIO(data)).to_pylist()
     text = data.decode(shape.encoding, "replace")
-    if path.suffix in (".json", ".geojson", ".jsonl", ".log"):
+    if path.suffix in (".json", ".geojson", ".jsonl", ".log") and not text.startswith("#"):
         return _read_json(text, shape.within)
     return _read_csv(text, shape)
 
 
 def _read_json(text: str, within: str) -> list[Row]:
+    if within == "columns":
+        columns = json.loads(text, parse_float=Decimal)
+        return [dict(zip(columns, row, strict=True)) for row in zip(*map(dict.values, columns.values()), strict=True)]
     if within:
         return json.loads(text, parse_float=Decimal)[within]
     if text.lstrip().startswith("["):
@@ -54,6 +57,9 @@ def _read_json(text: str, within: str) -> list[Row]:
 
 
 def _read_csv(text: str, shape: Shape) -> list[Row]:
+    if text.startswith("#separator"):
+        text = "\n".join(line for line in text.replace("#fields\t", "").split("\n") if not line.startswith("#"))
+    text = text.split("\n", shape.above)[-1]
     header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=shape.separator)
     header = [*([""] if shape.labels else []), *header]
     names: list[str] = []
@@ -72,4 +78,5 @@ def _number(value: Any, shape: Shape) -> Decimal:
     text = "" if value is None else str(value).strip()
     if text in shape.missing or text == "":
         return Decimal(0)
+    text = "".join(letter for letter in text if letter not in shape.signs)
     return Decimal(text.replace(".", "").replace(",", ".") if shape.decimal == "," else text)

@@ -9,7 +9,8 @@ class Shape:
 
     `bad` are the rows that belong into quarantine, `refused` is the sentence that refuses the file. `source` and
     `licence` are those of an excerpt of real data. The rest tells the plain reader what a person sees at once: the
-    encoding, the separator, the decimal sign, the texts that mean no value, and the member that holds the rows.
+    encoding, the separator, the decimal sign, the texts that mean no value, the member that holds the rows, the lines
+    above the header, and the signs around and within numbers. What `is_table` has rows that a person could read.
     """
 
     name: str
@@ -25,3 +26,6 @@ class Shape:
     missing: tuple[str, ...] = ("",)
     within: str = ""
     labels: bool = False
+    above: int = 0
+    signs: str = ""
+    is_table: bool = True

@@ -170,7 +170,20 @@ SHAPES: tuple[Shape, ...] = (
     Shape("cells of several lines", "tickets.csv", _csv(
         "id,opened_at,text,points", lambda n: (n, _day(n).isoformat(), f'"a line\nand ""another"" {n}"', n))),
     Shape("thousands and currency", "budget.csv", _csv(
-        "id,paid_on,amount,share", lambda n: (n, _day(n).date(), f'"$1,{n:03}.00"', f"{n}%"))),
+        "id,paid_on,amount,share", lambda n: (n, _day(n).date(), f'"$1,{n:03}.00"', f"{n}%")), signs="$,%"),
+    Shape("millions", "towns.csv", _csv(
+        "id,seen_at,people", lambda n: (n, _day(n).date(), f'"{n * 123_457:,}"')), signs=","),
+    Shape("whole Euros", "miete.csv", _csv(
+        "id,am,preis,anteil", lambda n: (
+            n, f"{_day(n):%d.%m.%Y}", f"{n * 97:,} €".replace(",", "."), f"{n / 8:.1f} %".replace(".", ",")),
+        separator=";"), separator=";", decimal=",", signs=" €%"),
+    Shape("apostrophes and blanks between thousands", "konten.csv", _csv(
+        "id,seen_at,chf,inhabitants", lambda n: (n, _day(n).date(), f"{n * 1234.5:,.2f}".replace(",", "'"),
+                                                 f"{n * 4_321:,}".replace(",", " "))), signs="' "),
+    Shape("thousands or fractions", "masses.csv", _csv(
+        "id,seen_at,mass", lambda n: (n, _day(n).date(), f'"{n + 1},{n * 16:03}"'))),
+    Shape("Sep-63 beside its year", "heroes.csv", _csv(
+        "name,joined,year", lambda n: (f"hero {n}", f"{_day(n):%b}-{(1901 + 2 * n) % 100:02}", 1901 + 2 * n))),
     Shape("leading zeros", "shops.csv", _csv(
         "id,opened,zip,phone", lambda n: (n, _day(n).date(), f"{n + 501:05}", f"+49 30 90{n:04}"))),
     Shape("words for true and false", "survey.csv", _csv(
@@ -199,7 +212,13 @@ SHAPES: tuple[Shape, ...] = (
         ("Polish", "windows-1250", "nazwa", "Zażółć gęślą jaźń, świętość łąk".replace(",", "")),
         ("Russian", "windows-1251", "имя", "Съешь же ещё этих мягких французских булок"),
         ("Japanese", "shift_jis", "名前", "いろはにほへと ちりぬるを 東京都"),
-        ("Greek", "windows-1253", "όνομα", "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία"))),
+        ("Greek", "windows-1253", "όνομα", "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία"),
+        ("Hebrew", "windows-1255", "שם", "דג סקרן שט בים מאוכזב ולפתע מצא חברה"),
+        ("Turkish", "windows-1254", "ad", "Pijamal\u0131 hasta ya\u011f\u0131z şoföre çabucak güvendi"),
+        ("Chinese", "big5", "名稱", "台北市信義區 客戶訂購了三本書"),
+        ("Korean", "euc-kr", "이름", "서울특별시 고객이 책 세 권을 주문했습니다"),
+        ("Czech", "iso-8859-2", "název", "Příliš žluťoučký kůň úpěl ďábelské ódy"),
+        ("Thai", "cp874", "ชื่อ", "กรุงเทพมหานคร ลูกค้าสั่งหนังสือสามเล่ม"))),
     Shape("a damaged byte in UTF-8", "namen.csv", b"id,seen_at,name\n" + b"".join(
         f"{n},{_day(n):%Y-%m-%d},".encode() + (b"Br\xffken\n" if n == 3 else "Müller\n".encode()) for n in range(ROWS)),
           bad=(3,)),
@@ -227,25 +246,22 @@ SHAPES: tuple[Shape, ...] = (
           refused="is an Excel workbook: save the sheet as CSV UTF-8 in Excel, and give that."),
     Shape("an old Excel workbook", "book.xls", b"\xd0\xcf\x11\xe0rest",
           refused="is an Excel workbook: save the sheet as CSV UTF-8 in Excel, and give that."),
-    Shape("a PDF", "report.pdf", b"%PDF-1.4 rest", refused="is a PDF: give the table as CSV."),
-    Shape("an empty file", "empty.csv", b"", refused="the sample is empty: give a file with a few rows."),
+    Shape("a PDF", "report.pdf", b"%PDF-1.4 rest", refused="is a PDF: give the table as CSV.", is_table=False),
+    Shape("an empty file", "empty.csv", b"", refused="the sample is empty: give a file with a few rows.",
+          is_table=False),
     Shape("a header only", "header.csv", b"a,b\n",
-          refused="the sample has a header but no rows: give a file with a few."),
+          refused="the sample has a header but no rows: give a file with a few.", is_table=False),
     Shape("no header", "data.csv", b"1,2026-01-05\n2,2026-01-06\n",
           refused="the first line looks like data ('1'), not like a header: add a first line that names the columns."),
     Shape("a web page", "page.html", b"<!DOCTYPE html>\n<html><body><table><tr><td>1</td></tr></table></body></html>\n",
 
           refused="is a web page: download the data that it shows, as CSV or JSON."),
     Shape("zeek's own log", "dns.log", b"#separator \\x09\n#fields\tts\tuid\n#types\ttime\tstring\n" + b"".join(
-        f"{_day(n).timestamp()}\tC{n}\n".encode() for n in range(ROWS)),
-          refused="is a log of Zeek: have it written as JSON (LogAscii::use_json=T), or as CSV with zeek-cut."),
+        f"{_day(n).timestamp()}\tC{n}\n".encode() for n in range(ROWS)), separator="\t"),
     Shape("lines above the header", "report.csv", b"Sales report\nMade on 2026-01-05\n\n" + _csv(
-        "id,seen_at,v", lambda n: (n, _day(n).date(), n)),
-          refused="3 lines stand above the one that names the columns: remove them, for example with tail -n +4 FILE."),
+        "id,seen_at,v", lambda n: (n, _day(n).date(), n)), above=3),
     Shape("JSON of columns (pandas)", "frame.json", json.dumps({
-        name: {str(n): n for n in range(ROWS)} for name in ("id", "v")}).encode(),
-          refused="the file is one JSON object of columns: write a list of rows, in pandas with "
-          "to_json(orient='records')."),
+        name: {str(n): n for n in range(ROWS)} for name in ("id", "v")}).encode(), within="columns"),
     Shape("XML", "feed.xml", b"<?xml version='1.0'?>\n<rows><row id='1'/></rows>\n",
           refused="is XML: write its rows as CSV or JSONL first."),
 )  # fmt: skip
