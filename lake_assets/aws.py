@@ -7,6 +7,7 @@ libraries themselves.
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from lake_assets.errors import LakeError, SettingsError, Unavailable
@@ -38,11 +39,18 @@ def client(service: str, attempts: int = ATTEMPTS) -> Any:
 
     The SDK repeats a call that was throttled, met a 5xx or lost its connection, so a poll survives such moments.
     """
+    own = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+    return _client(service, attempts, aws_region(), own, os.getpid())
+
+
+@lru_cache(maxsize=32)
+def _client(service: str, attempts: int, region: str, _environment: tuple[tuple[str, str], ...], _process: int) -> Any:
+    """The one that was made for the same settings: boto3 would write all its methods anew, and connect anew."""
     import boto3
     from botocore.config import Config
 
     config = Config(retries={"mode": "standard", "total_max_attempts": attempts}, connect_timeout=10, read_timeout=60)
-    return boto3.client(service, region_name=aws_region(), config=config)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return boto3.client(service, region_name=region, config=config)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 def transient(code: str) -> bool:

@@ -47,6 +47,16 @@ def test_a_look_at_what_the_staging_tables_lack_loads_no_pandas() -> None:
     assert "pandas" not in loaded_after(statement)
 
 
+def test_conform_loads_no_pandas(tmp_path: Path) -> None:
+    statement = (
+        "from pathlib import Path\nfrom lake_assets.conform.duckdb import conform\n"
+        "from lake_assets.project import read_files\nfrom lake_assets.settings import load_settings\n"
+        f"folder = Path({str(tmp_path)!r})\nasset = read_files(load_settings()).assets['leads']\n"
+        "assert conform(asset, [], str(folder), folder, 'run', 'name') == ()"
+    )
+    assert "pandas" not in loaded_after(statement)
+
+
 def test_a_look_at_the_backlog_loads_no_dagster() -> None:
     assert "dagster" not in loaded_after("import lake_assets.cli.status, lake_assets.operations.backlog")
 

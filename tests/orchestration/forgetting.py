@@ -113,7 +113,8 @@ def files_holding(bucket: str, text: str, older: frozenset[State] = frozenset())
 def holding(visits: Visits, text: str) -> list[str]:
     """Every file that has the text and came since the test began, and every table of the warehouse and of Postgres."""
     found = files_holding(visits.settings.bucket, text, visits.older)
-    found += [table for table in ("staging", "quarantine") if text in str(visits.rows("*", table == "quarantine"))]
+    tables = zip(("staging", "quarantine"), visits.both("*", "*"), strict=True)
+    found += [table for table, rows in tables if text in str(rows)]
     with psycopg.connect(visits.settings.postgres.conninfo("lake")) as connection:
         tables = connection.execute(
             "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname in ('ducklake', 'ledger')"

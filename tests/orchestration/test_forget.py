@@ -1,7 +1,6 @@
 """`lake forget` leaves nothing of a person in the lake, everything of the others, and accounts that add up."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,21 +10,17 @@ from click.testing import CliRunner, Result
 from pyiceberg.table import Table
 
 from lake_assets.cli.forget import command
-from lake_assets.cli.why import command as why
 from lake_assets.conform.tokens import make_token_key
 from lake_assets.errors import LakeError
 from lake_assets.landing import replace_files as replacing
 from lake_assets.landing.files import window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.ledger.forgotten import receipts
-from lake_assets.ledger.ledger import Ledger, Pending
+from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.settled_offsets import known_offsets
 from lake_assets.operations.backfill import Undo, backfill, undo
-from lake_assets.operations.backlog import backlog
-from lake_assets.operations.erasure import search as module
-from lake_assets.operations.erasure.execute import forget
 from lake_assets.operations.erasure.limits import out_of_reach
-from lake_assets.operations.erasure.search import begun
+from lake_assets.orchestration import forget as module
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import connect
 from tests.orchestration.forgetting import (
@@ -45,8 +40,8 @@ from tests.orchestration.visits import Visits, make_visits, visit
 
 
 @pytest.fixture
-def visits(stack: Settings, tmp_path: Path) -> Visits:
-    return with_a_person(stack, tmp_path)
+def visits(lake: Settings, tmp_path: Path) -> Visits:
+    return with_a_person(lake, tmp_path)
 
 
 def test_a_plan_shows_the_rows_of_each_place_and_removes_nothing(visits: Visits) -> None:
@@ -73,19 +68,21 @@ def test_the_audit_counts_what_is_forgotten_and_stays_in_balance(visits: Visits)
     assert sum(gone for _, gone in known.values()) == 3
 
 
-@pytest.mark.parametrize("has_key", [False, True])
 def test_the_receipt_has_a_hash_of_the_person_and_never_the_key(
-    visits: Visits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_key: bool
+    visits: Visits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other tests' contracts may have given the session's lake a key of tokens, so this one names its own place."""
     monkeypatch.setenv("LAKE_TOKEN_KEY", str(tmp_path / "token_key"))
-    if has_key:
-        make_token_key(tmp_path / "token_key")
-    receipt = confirm(visits)
-    assert len(receipt.hash) == 64
-    assert key(visits) not in str(receipt)
-    assert (receipt.salt is None) == has_key
-    assert [one.id for one in planned(visits).earlier] == [receipt.id]
+    other = f"v{person(visits) + 1_000}"
+    visits.land(visit(int(other[1:]), 4))
+    visits.refresh()
+    for who, has_key in ((key(visits), False), (other, True)):
+        if has_key:
+            make_token_key(tmp_path / "token_key")
+        receipt = confirm(visits, who)
+        assert len(receipt.hash) == 64
+        assert who not in str(receipt)
+        assert (receipt.salt is None) == has_key
+        assert [one.id for one in planned(visits, who).earlier] == [receipt.id]
 
 
 def test_another_checksum_removes_nothing(visits: Visits) -> None:
@@ -166,24 +163,25 @@ def test_a_dropped_field_finds_nobody_where_raw_is_gone_and_says_so(visits: Visi
         planned(visits, "door=north")
 
 
-@pytest.mark.parametrize(("step", "before"), STEPS)
-def test_a_process_that_dies_between_two_steps_is_finished_by_the_same_command(
-    visits: Visits, monkeypatch: pytest.MonkeyPatch, step: str, before: bool
+def test_a_removal_that_dies_at_each_step_is_finished_by_the_same_command(
+    visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The next process gets as far as the next step, where it dies as well."""
     visits.land(visit(person(visits), 6))
     visits.refresh()
     checksum = planned(visits).checksum
-    die_at(visits, monkeypatch, step, before)
-    # Life goes on: others' events land and their windows are made.
-    visits.land(visit(11, 1))
-    visits.refresh()
-    assert problems(visits) == []
-    again = planned(visits)
-    assert (again.begun is not None, again.checksum) == (True, checksum)
+    for number, (step, before) in enumerate(STEPS, 11):
+        die_at(visits, monkeypatch, step, before)
+        # Life goes on: others' events land and their windows are made.
+        visits.land(visit(number, 1))
+        visits.refresh()
+        assert problems(visits) == []
+        again = planned(visits)
+        assert (again.begun is not None, again.checksum) == (True, checksum)
     receipt = confirm(visits, checksum=checksum)
     assert receipt.done_at is not None
     assert holding(visits, key(visits)) == []
-    assert visits.staged() == ["v1", "v11", "v3", "v4", "v5"]
+    assert visits.staged() == ["v1", "v11", "v12", "v13", "v14", "v3", "v4", "v5"]
     assert problems(visits) == []
     assert {window: one.forgotten for window, one in audited(visits).items() if one.forgotten} == {
         "2026-02-01": 2, "2026-02-02": 1, "2026-02-06": 1,
@@ -271,47 +269,15 @@ def keys_in(visits: Visits, monkeypatch: pytest.MonkeyPatch, *arguments: str, gi
     return CliRunner().invoke(command, [visits.asset.name, *arguments], input=given, catch_exceptions=False)
 
 
-@pytest.mark.parametrize("place", [(), ("-",)])
 def test_keys_come_from_standard_input_when_none_is_on_the_command_line(
-    visits: Visits, monkeypatch: pytest.MonkeyPatch, place: tuple[str, ...]
-) -> None:
-    given = f"visit_id={key(visits)}\r\ndoor=north\n"
-    found = json.loads(keys_in(visits, monkeypatch, *place, "--json", given=given).stdout)
-    assert found["checksum"] == planned(visits, f"visit_id={key(visits)}", "door=north").checksum
-    with pytest.raises(LakeError, match="no KEY came from standard input"):
-        keys_in(visits, monkeypatch, *place, given="\n")
-
-
-def test_a_removal_that_died_is_told_with_the_command_that_finishes_it_without_the_key(
     visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checksum = planned(visits).checksum
-    die_at(visits, monkeypatch, "remove_rows", True)
-    finishing = f"lake forget {visits.asset.name} --confirm {checksum}"
-    monkeypatch.setenv("LAKE_CATALOG", "none")  # what is applied judges
-    told = CliRunner().invoke(why, [visits.asset.name, "2026-02-01"], catch_exceptions=False).output
-    assert "The removal of a person that was begun on" in told
-    assert f"Unless a process is at it: {finishing}\n" in told
-    assert "of a person" not in CliRunner().invoke(why, [visits.asset.name, "2026-02-03"]).output
-    (asset,) = backlog(visits.settings, [visits.asset])
-    assert asset.forgetting is not None
-    assert asset.forgetting.endswith(f"UTC is not finished; unless a process is at it: {finishing}")
-    with Ledger(visits.settings) as ledger:
-        assert begun(visits.settings, ledger, visits.asset, "000000000000") is None
-        found = begun(visits.settings, ledger, visits.asset, checksum)
-        assert found is not None
-        assert found.rows == 3
-
-        def make(_: Sequence[Pending]) -> dict[str, str]:
-            return visits.refresh().failed
-
-        receipt, _ = forget(visits.settings, ledger, visits.asset, [], (), checksum, False, make)
-        assert receipt.done_at is not None
-        with pytest.raises(LakeError, match="is finished already, by another process"):
-            forget(visits.settings, ledger, visits.asset, [], (), checksum, False, make)
-    assert holding(visits, key(visits)) == []
-    (asset,) = backlog(visits.settings, [visits.asset])
-    assert asset.forgetting is None
+    given = f"visit_id={key(visits)}\r\ndoor=north\n"
+    for place in ((), ("-",)):
+        found = json.loads(keys_in(visits, monkeypatch, *place, "--json", given=given).stdout)
+        assert found["checksum"] == planned(visits, f"visit_id={key(visits)}", "door=north").checksum
+        with pytest.raises(LakeError, match="no KEY came from standard input"):
+            keys_in(visits, monkeypatch, *place, given="\n")
 
 
 def test_a_key_of_several_fields_is_given_field_by_field(visits: Visits) -> None:
@@ -386,8 +352,8 @@ def test_an_older_version_that_lacks_the_field_is_told_where_raw_cannot_help(vis
     assert planned(visits).unsearched == ()
 
 
-def test_an_older_version_may_have_shorter_windows(stack: Settings, tmp_path: Path) -> None:
-    visits = make_visits(stack, tmp_path, "hour")
+def test_an_older_version_may_have_shorter_windows(lake: Settings, tmp_path: Path) -> None:
+    visits = make_visits(lake, tmp_path, "hour")
     who = person(visits)
     visits.land(visit(1, 1), visit(who, 1), visit(who, 1, "south"), visit(2, 2))
     visits.refresh()
@@ -398,7 +364,7 @@ def test_an_older_version_may_have_shorter_windows(stack: Settings, tmp_path: Pa
     confirm(visits)
     assert holding(visits, key(visits)) == []
     assert len(older(visits)) == 2
-    with Ledger(stack) as ledger:
+    with Ledger(lake) as ledger:
         of_hours = {w.window: (w.good, w.quarantined) for w in ledger.windows(replace(visits.asset, version="1.0.0"))}
     assert of_hours == {"2026-02-01-10:00": (1, 0), "2026-02-02-10:00": (1, 0)}
     assert problems(visits) == []

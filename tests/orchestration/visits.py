@@ -186,16 +186,26 @@ class Visits:
         """In one statement where there is one to ask, as somebody sees them who reads while they change."""
         asset, table = self.asset, cast("Table", "quarantine" if quarantine else "staging")
         if isinstance(self.warehouse, DuckLake):
-            name = asset.quarantine_table if quarantine else asset.name
             with connect(self.settings, read_only=True, serving=False) as session:
-                query = f"select {columns} from lake.{asset.staging_schema}.{name} order by all"
-                return session.execute(query).fetchall()
+                return session.execute(self._query(columns, quarantine)).fetchall()
         names = [column.name for column in (QUARANTINE if quarantine else staging_columns(asset))]
         held = self.warehouse.rows(asset, table, list(self.warehouse.window_rows(asset)), names)
         with duckdb.connect() as session:
             session.execute("set timezone = 'UTC'")
             session.register("held", held)
             return session.execute(f"select {columns} from held order by all").fetchall()
+
+    def _query(self, columns: str, quarantine: bool) -> str:
+        name = self.asset.quarantine_table if quarantine else self.asset.name
+        return f"select {columns} from lake.{self.asset.staging_schema}.{name} order by all"
+
+    def both(self, good: str, bad: str) -> list[list[tuple[Any, ...]]]:
+        """These columns of staging and of quarantine, in one session where there is one: it takes long to open."""
+        if isinstance(self.warehouse, DuckLake):
+            with connect(self.settings, read_only=True, serving=False) as session:
+                queries = self._query(good, quarantine=False), self._query(bad, quarantine=True)
+                return [session.execute(query).fetchall() for query in queries]
+        return [self.rows(good), self.rows(bad, quarantine=True)]
 
     def staged(self) -> list[str]:
         return [visit_id for (visit_id,) in self.rows("visit_id")]
@@ -224,8 +234,7 @@ class Visits:
 
     def _is_of_raw(self) -> bool:
         sent = {(r.partition, r.offset): r.payload for r in read_raw(self.settings, self.asset)}
-        good = self.rows("_kafka_partition, _offset, visit_id")
-        bad = self.rows('partition, "offset", payload', quarantine=True)
+        good, bad = self.both("_kafka_partition, _offset, visit_id", 'partition, "offset", payload')
         places = [row[:2] for row in (*good, *bad)]
         return (
             len(places) == len(set(places))

@@ -14,12 +14,16 @@ NOT_IMPORTED = ("lake_assets.definitions", "lake_assets.dbt.plugin", "lake_asset
 
 # By commands, when they need them.
 LATE = (
+    "boto3",
     "dagster._core.execution.execute_in_process",
     "dagster._core.instance.factory",
     "dagster._core.storage.root",
     "dagster_postgres",
+    "fsspec.implementations.arrow",
+    "google.cloud.bigquery",
     "jsonschema",
     "psycopg2",
+    "pyiceberg.catalog.glue",
     "pyiceberg.catalog.sql",
     "upath.implementations.local",
 )

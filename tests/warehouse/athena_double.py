@@ -20,6 +20,7 @@ import requests
 import sqlglot
 from sqlglot import exp
 
+from lake_assets.aws import client
 from lake_assets.bucket import read, write
 from tests.runners.doubles.aws_endpoint import Endpoint, Refused
 
@@ -67,6 +68,8 @@ class AthenaDouble(Endpoint):
         self.broken: tuple[str, bool] | None = None
         self.rule_sets: dict[str, dict[str, Any]] = {}
         self._moto, self._folder = moto, folder
+        self._columns: dict[str, dict[str, str]] = {}
+        self._lists: dict[tuple[str, str], list[str]] = {}
         super().__init__()
 
     def route(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[str, Callable[[], Any]]:
@@ -263,6 +266,7 @@ class AthenaDouble(Endpoint):
             raise Failed(f"HIVE_INVALID_METADATA: the column {key['Name']} is there twice.")
         nothing = ", ".join(f'cast(null as {_duckdb(kind)}) as "{column}"' for column, kind in columns.items())
         parts = [f'select {nothing}, cast(null as {key["Type"]}) as "{key["Name"]}" where false']
+        there = _objects(table["StorageDescriptor"]["Location"])
         for partition in self.partitions(name.db, name.name):
             storage = partition["StorageDescriptor"]
             for column in storage["Columns"]:
@@ -270,8 +274,8 @@ class AthenaDouble(Endpoint):
                     raise Failed(f"HIVE_PARTITION_SCHEMA_MISMATCH: {column['Name']} of {partition['Values']}.")
             assert storage["InputFormat"] == _SYMLINK
             assert storage["SerdeInfo"]["SerializationLibrary"] == _PARQUET
-            for file in map(self._copy, _linked(storage["Location"])):
-                found = {n: k for n, k, *_ in session.execute(f"describe from read_parquet('{file}')").fetchall()}
+            for file in map(self._copy, self._linked(storage["Location"], there)):
+                found = self._columns_of(session, file)
                 chosen = ", ".join(
                     f'cast({_read(column, kind, found, file)} as {_duckdb(kind)}) as "{column}"'
                     for column, kind in columns.items()
@@ -279,6 +283,20 @@ class AthenaDouble(Endpoint):
                 value = f"cast('{partition['Values'][0]}' as {key['Type']})"
                 parts.append(f"select {chosen}, {value} as \"{key['Name']}\" from read_parquet('{file}')")
         return "\nunion all\n".join(parts)
+
+    def _linked(self, location: str, there: Mapping[str, str]) -> list[str]:
+        """Every file below a location is a list of files, as the input format has it. `there` are those known to be."""
+        lists = {url: etag for url, etag in there.items() if url.startswith(location)} or _below(location)
+        for url, etag in lists.items():
+            if (url, etag) not in self._lists:
+                self._lists[url, etag] = (read(url) or b"").decode().splitlines()
+        return [line for known in lists.items() for line in self._lists[known]]
+
+    def _columns_of(self, session: duckdb.DuckDBPyConnection, file: str) -> Mapping[str, str]:
+        if file not in self._columns:
+            rows = session.execute(f"describe from read_parquet('{file}')").fetchall()
+            self._columns[file] = {name: kind for name, kind, *_ in rows}
+        return self._columns[file]
 
     def _copy(self, url: str) -> str:
         path = self._folder / url.rpartition("://")[2].replace("/", "-")
@@ -309,22 +327,20 @@ def _duckdb(kind: str) -> str:
     return _TYPES.get(kind, kind)
 
 
-def _linked(location: str) -> list[str]:
-    """Every file below a location is a list of files, as the input format has it."""
-    return [line for url in _below(location) for line in (read(url) or b"").decode().splitlines()]
+def _below(location: str) -> dict[str, str]:
+    """The files below a location, each with its tag."""
+    if not (found := _objects(location)):
+        raise Failed(f"HIVE_FILESYSTEM_ERROR: there is nothing at {location}.")
+    return found
 
 
-def _below(location: str) -> list[str]:
-    """The files below a location."""
-    import boto3
-
+def _objects(location: str) -> dict[str, str]:
     assert location.endswith("/")
     address = urlsplit(location)
-    s3 = boto3.client("s3")  # pyright: ignore[reportUnknownMemberType]
-    found = s3.list_objects_v2(Bucket=address.netloc, Prefix=address.path.lstrip("/")).get("Contents", [])
-    if not found:
-        raise Failed(f"HIVE_FILESYSTEM_ERROR: there is nothing at {location}.")
-    return [f"s3://{address.netloc}/{one['Key']}" for one in found]
+    pages = (
+        client("s3").get_paginator("list_objects_v2").paginate(Bucket=address.netloc, Prefix=address.path.lstrip("/"))
+    )
+    return {f"s3://{address.netloc}/{one['Key']}": one["ETag"] for page in pages for one in page.get("Contents", [])}
 
 
 def _cell(value: object) -> dict[str, str]:

@@ -232,10 +232,9 @@ def test_the_load_job_says_all_that_it_must(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("fault", ["throttled", "internal", "unavailable", "reset", "answer lost"])
-@pytest.mark.parametrize("call", ["tables.get", "jobs.query", "jobs.insert", "jobs.get"])
-def test_a_bad_moment_is_waited_out(lake: Lake, call: str, fault: Fault) -> None:
+def test_a_bad_moment_of_each_call_is_waited_out(lake: Lake, fault: Fault) -> None:
     lake.publish(lake.made("2026-01-01", [good("o1")]))
-    lake.double.faults.append((call, fault))
+    lake.double.faults += [(call, fault) for call in ("tables.get", "jobs.query", "jobs.insert", "jobs.get")]
     lake.publish(lake.made("2026-01-01", [good("o2"), b"broken"]))
     assert lake.double.faults == []
     assert (lake.ids(), len(lake.quarantine()), len(lake.double.jobs)) == (["o2"], 1, 3)

@@ -130,6 +130,8 @@ def _finish(
         queued = ledger.pending([one.name for one in (asset, *beside)])
         pending = [entry for entry in queued if entry.window in receipt.windows]
     failed = make(pending) if pending else {}
+    # Making them may take long, and the session of the other one may have been lost meanwhile.
+    erasure = erasure_for(settings)
     with ledger.locked(f"dataset:{asset.dataset}"):
         for version in versions:
             windows = windows_of(version, asset, receipt.windows)

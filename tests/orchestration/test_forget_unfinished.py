@@ -1,0 +1,54 @@
+"""`lake why` and the backlog, which asks the broker, tell of a removal of a person that died."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from lake_assets.cli.why import command as why
+from lake_assets.errors import LakeError
+from lake_assets.ledger.ledger import Ledger, Pending
+from lake_assets.operations.backlog import backlog
+from lake_assets.operations.erasure.execute import forget
+from lake_assets.operations.erasure.search import begun
+from lake_assets.settings import Settings
+from tests.orchestration.forgetting import die_at, holding, key, planned, with_a_person
+from tests.orchestration.visits import Visits
+
+
+@pytest.fixture
+def visits(stack: Settings, tmp_path: Path) -> Visits:
+    return with_a_person(stack, tmp_path)
+
+
+def test_a_removal_that_died_is_told_with_the_command_that_finishes_it_without_the_key(
+    visits: Visits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checksum = planned(visits).checksum
+    die_at(visits, monkeypatch, "remove_rows", True)
+    finishing = f"lake forget {visits.asset.name} --confirm {checksum}"
+    monkeypatch.setenv("LAKE_CATALOG", "none")  # what is applied judges
+    told = CliRunner().invoke(why, [visits.asset.name, "2026-02-01"], catch_exceptions=False).output
+    assert "The removal of a person that was begun on" in told
+    assert f"Unless a process is at it: {finishing}\n" in told
+    assert "of a person" not in CliRunner().invoke(why, [visits.asset.name, "2026-02-03"]).output
+    (asset,) = backlog(visits.settings, [visits.asset])
+    assert asset.forgetting is not None
+    assert asset.forgetting.endswith(f"UTC is not finished; unless a process is at it: {finishing}")
+    with Ledger(visits.settings) as ledger:
+        assert begun(visits.settings, ledger, visits.asset, "000000000000") is None
+        found = begun(visits.settings, ledger, visits.asset, checksum)
+        assert found is not None
+        assert found.rows == 3
+
+        def make(_: Sequence[Pending]) -> dict[str, str]:
+            return visits.refresh().failed
+
+        receipt, _ = forget(visits.settings, ledger, visits.asset, [], (), checksum, False, make)
+        assert receipt.done_at is not None
+        with pytest.raises(LakeError, match="is finished already, by another process"):
+            forget(visits.settings, ledger, visits.asset, [], (), checksum, False, make)
+    assert holding(visits, key(visits)) == []
+    (asset,) = backlog(visits.settings, [visits.asset])
+    assert asset.forgetting is None
