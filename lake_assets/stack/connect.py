@@ -40,7 +40,7 @@ def prepare_connect(
         scheme="https" if certificate else "http",
         listen=listen,
         host=host,
-        plugins=f"{jars / 'plugins'},{plugin_folder(jars)}",
+        plugins=plugin_folder(jars),
         secrets=layout.connect_secrets,
         security=_lines(options),
         rest=_lines(_rest_options(layout.run / "rest.p12", certificate)) if certificate else "",

@@ -1,4 +1,4 @@
-"""The lake's own Kafka Connect plugin, compiled by the JDK that runs Kafka Connect."""
+"""The plugins of Kafka Connect: the lake's own, compiled by the JDK that runs Kafka Connect, and those beside it."""
 
 import hashlib
 import os
@@ -36,13 +36,13 @@ class PluginError(LakeError):
 
 
 def plugin_folder(jars: Path) -> Path:
-    """The folder for `plugin.path` with the plugin; its name changes with the sources and with the jars."""
+    """The worker's `plugin.path`, with all plugins; its name changes with the sources and with the jars."""
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in (LOCK, *_sources()))).hexdigest()[:12]
     return jars / "own" / digest
 
 
 def compile_plugin(java: str, jars: Path) -> Path:
-    """Compile the plugin unless that was done, and return the folder with it. Raises PluginError."""
+    """Compile the lake's own plugin unless that was done, and return the worker's `plugin.path`. Raises PluginError."""
     folder = plugin_folder(jars)
     if folder.exists():
         return folder
@@ -53,9 +53,10 @@ def compile_plugin(java: str, jars: Path) -> Path:
         plugin = aside / "path" / "lake"
         plugin.mkdir(parents=True)
         _pack(aside / "classes", plugin / "lake.jar")
-        # A plugin's classes see those of its own folder and of Kafka only. Relative, and to the folder: a copy of all
-        # jars may stand elsewhere, and those for a bucket may come later.
+        # A plugin's classes see those of its own folder and of Kafka only. Links are relative, and to folders: all jars
+        # may be copied elsewhere, and those for a bucket may come later.
         (plugin / "iceberg").symlink_to(Path("..", "..", "..", "plugins", "iceberg"))
+        (plugin.parent / "jdbc").symlink_to(Path("..", "..", "plugins", "jdbc"))
         try:
             plugin.parent.rename(folder)
         except OSError:

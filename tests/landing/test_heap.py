@@ -10,12 +10,13 @@ from confluent_kafka import Producer
 from lake_assets.compile.connector import ConnectorSpec
 from lake_assets.compile.topic import control_topic
 from lake_assets.landing.broker import client_config
-from lake_assets.landing.connect import connector_for, ensure_connector
+from lake_assets.landing.connect import connector_for, connector_status, ensure_connector
 from lake_assets.landing.files import window_rows
 from lake_assets.landing.topics import ensure_topics
 from lake_assets.settings import Settings
 from tests.landing.examples import example_asset
-from tests.landing.landed import apply, read_raw, wait_for_rows
+from tests.landing.landed import apply, read_raw, row_count
+from tests.stack.conditions import wait_until
 from tests.stack.own_worker import own_worker
 
 YEAR_ONE, A_DAY = -62_135_596_800_000, 86_400_000
@@ -55,7 +56,13 @@ def test_neither_windows_nor_bytes_of_one_commit_end_the_sink(stack: Settings, t
         spec = connector_for(settings, "heap", [asset])
         seldom = {**spec.config, "iceberg.control.commit.interval-ms": "12000"}
         ensure_connector(settings, ConnectorSpec(spec.name, seldom))
-        wait_for_rows(settings, asset, sent)
+
+        def all_landed() -> bool:
+            status = connector_status(settings, spec.name)
+            assert status is None or status.failure is None, status.failure
+            return row_count(settings, asset) >= sent
+
+        wait_until(all_landed)
     assert len(window_rows(stack, asset)) == WINDOWS
     landed = read_raw(stack, asset)
     assert len({(record.partition, record.offset) for record in landed}) == len(landed) == sent

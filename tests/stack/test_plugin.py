@@ -24,7 +24,8 @@ def test_they_are_compiled_once_and_anew_when_a_source_changes(jars: Path, monke
     folder = compile_plugin(find_java(), jars)
     with zipfile.ZipFile(folder / "lake" / "lake.jar") as archive:
         assert {f"{name.replace('.', '/')}.class" for name in (ENVELOPE, SINK)} <= set(archive.namelist())
-    assert list((folder / "lake" / "iceberg").glob("iceberg-kafka-connect-*.jar"))
+    for jar in ("lake/iceberg/iceberg-kafka-connect-*.jar", "jdbc/debezium-connector-jdbc-*.jar"):
+        assert list(folder.glob(jar)), jar
     assert compile_plugin("/there/is/no/java/here", jars) == folder
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     changed = jars / "src"
