@@ -13,7 +13,7 @@ import org.apache.kafka.connect.header.ConnectHeaders;
 import org.apache.kafka.connect.json.JsonConverter;
 import org.apache.kafka.connect.sink.SinkRecord;
 
-/** Prints the row of raw of each record that comes in, a JSON a line. The argument is the transform's setting. */
+/** Prints the time that the sink is told and the row of raw of each record that comes in, a JSON a line. The argument is the transform's setting. */
 public final class Rows {
     public static void main(String[] arguments) throws Exception {
         ObjectMapper json = new ObjectMapper();
@@ -34,7 +34,7 @@ public final class Rows {
                     bytes(told.get("value")), 7, at.isNull() ? null : at.longValue(),
                     at.isNull() ? TimestampType.NO_TIMESTAMP_TYPE : TimestampType.CREATE_TIME, headers));
             byte[] made = converter.fromConnectData(row.topic(), row.valueSchema(), row.value());
-            System.out.println(new String(made, StandardCharsets.UTF_8));
+            System.out.println(row.timestamp() + " " + new String(made, StandardCharsets.UTF_8));
         }
     }
 

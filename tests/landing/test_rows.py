@@ -73,7 +73,8 @@ def rows(*records: str) -> list[dict[str, Any]]:
     command = [find_java(), "-Duser.language=tr", "-cp", path, str(source), TABLES]
     done = subprocess.run(command, input="\n".join(records), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = [json.loads(line) for line in done.stdout.splitlines()]
+    told = [line.partition(" ") for line in done.stdout.splitlines()]
+    found = [{**json.loads(row), "told": json.loads(time)} for time, _, row in told]
     for row in found:
         row["payload"], row["_key"] = _decoded(row["payload"]), _decoded(row["_key"])
         if row["_headers"] is not None:
@@ -89,9 +90,10 @@ def test_a_row_has_the_record_s_bytes_and_place_and_no_others() -> None:
         record(key=None, value=None, at=None),
     )
     place = {"_topic": "crm.x", "_partition": 3, "_offset": 7, "_table": "crm.x"}
-    assert whole == {"payload": b"\x80{", "_key": b"\xff\xfe\0", "_headers": odd, "_timestamp": AT, **place}
-    assert empty == {"payload": b"", "_key": b"", "_headers": None, "_timestamp": AT, **place}
-    assert nothing == {"payload": None, "_key": None, "_headers": None, "_timestamp": None, **place}
+    sent = {**place, "_timestamp": AT, "told": AT}
+    assert whole == {"payload": b"\x80{", "_key": b"\xff\xfe\0", "_headers": odd, **sent}
+    assert empty == {"payload": b"", "_key": b"", "_headers": None, **sent}
+    assert nothing == {"payload": None, "_key": None, "_headers": None, **place, "_timestamp": None, "told": None}
 
 
 def test_a_header_says_an_earlier_event_time_and_no_later_one() -> None:
