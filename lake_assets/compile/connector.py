@@ -114,7 +114,7 @@ def _tables() -> dict[str, str]:
         "iceberg.tables.auto-create-enabled": "true",
         "iceberg.tables.default-partition-by": "days(_timestamp)",
         # Each window that a commit touches has an open writer, which holds 2.3 MB of the heap with pages of 1 MiB and
-        # dictionaries, the defaults, and 0.16 MB so; files are 1.5 percent larger, and no slower to write.
+        # dictionaries, the defaults, and 0.16 MB so. Files are about as large, and no slower to write.
         "iceberg.tables.write-props.write.parquet.page-size-bytes": str(64 << 10),
         "iceberg.tables.write-props.parquet.enable.dictionary": "false",
     }
