@@ -33,9 +33,6 @@ def raw_table(asset: Asset) -> RawTableSpec:
         {
             "format-version": "2",
             "write.parquet.compression-codec": "zstd",
-            # Each window that a commit touches has a writer with a buffer of a page: at the usual 1 MiB, a thousand
-            # days of history in one go were more than the worker's heap. Files grow by 4 percent.
-            "write.parquet.page-size-bytes": str(256 << 10),
             "write.metadata.delete-after-commit.enabled": "true",
             "write.metadata.previous-versions-max": str(KEPT_METADATA_FILES),
             # Bounds of bytes help no query, and without them manifests are a third smaller.

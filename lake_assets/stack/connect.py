@@ -11,8 +11,8 @@ from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.class_archives import archive_options
 from lake_assets.stack.kafka import LOGGING, fill_template
 from lake_assets.stack.passwords import write_private
+from lake_assets.stack.plugin import plugin_folder
 from lake_assets.stack.programs import Program
-from lake_assets.stack.transforms import transforms_folder
 
 # The worker's own clients, and those that it makes for connectors.
 CLIENTS = ("", "producer.", "consumer.", "admin.")
@@ -40,7 +40,7 @@ def prepare_connect(
         scheme="https" if certificate else "http",
         listen=listen,
         host=host,
-        plugins=f"{jars / 'plugins'},{transforms_folder(jars)}",
+        plugins=plugin_folder(jars),
         secrets=layout.connect_secrets,
         security=_lines(options),
         rest=_lines(_rest_options(layout.run / "rest.p12", certificate)) if certificate else "",

@@ -258,7 +258,7 @@ def _check_space(folder: Path, wanted: Sequence[Jar]) -> None:
 
 def main() -> None:
     from lake_assets.stack.java import find_java
-    from lake_assets.stack.transforms import compile_transforms
+    from lake_assets.stack.plugin import compile_plugin
 
     live = sys.stderr.isatty()
 
@@ -271,11 +271,11 @@ def main() -> None:
         needs = {*sys.argv[1:], scheme(load_settings().bucket)}
         wanted = missing(jars_folder(), needed_by(needs, read_lock()))
         if not wanted:
-            compile_transforms(find_java(), jars_folder())
+            compile_plugin(find_java(), jars_folder())
             return
         began = time.monotonic()
         print(f"Fetching {len(wanted)} jars into {jars_folder()} ...", flush=True)  # noqa: T201
-        compile_transforms(find_java(), complete_jars(find_java(), show, needs=needs))
+        compile_plugin(find_java(), complete_jars(find_java(), show, needs=needs))
         if live:
             print(file=sys.stderr)  # noqa: T201
         print(f"The jars are complete after {time.monotonic() - began:.0f} s.")  # noqa: T201

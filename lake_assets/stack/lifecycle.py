@@ -20,10 +20,10 @@ from lake_assets.stack.jar_lock import needed_by, read_lock
 from lake_assets.stack.jars import complete_jars, jars_folder, missing
 from lake_assets.stack.java import find_java
 from lake_assets.stack.logs import last_error_now, last_start
+from lake_assets.stack.plugin import compile_plugin
 from lake_assets.stack.starting import PartFailed, Progress, Start
 from lake_assets.stack.stream import PREFIX
 from lake_assets.stack.supervisor import Supervisor, end_processes, orphans, owned_processes
-from lake_assets.stack.transforms import compile_transforms
 
 RESTART_SECONDS = 60.0
 # Who writes goes before who is written to.
@@ -63,7 +63,7 @@ def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = Non
     if missing(jars_folder(), needed_by(needs, read_lock())):
         on_progress("fetching jars, about 200 MB")
     jars = complete_jars(java, needs=needs)
-    compile_transforms(java, jars)
+    compile_plugin(java, jars)
     layout.create()
     with _alone(layout):
         if not Supervisor(layout).is_running() and (leftovers := owned_processes(layout)):

@@ -5,11 +5,10 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake_assets.landing.envelope import envelope_reader, raw_time, stamper
+from lake_assets.landing.envelope import envelope_reader, stamper
 from tests.landing.examples import example_asset
 
 AT = "2026-11-01T12:00:00Z"
@@ -84,21 +83,6 @@ def test_a_time_that_kafka_connect_refuses_goes_into_a_header(instant: str, mill
 
 def test_an_event_without_a_time_has_that_of_sending_and_no_header() -> None:
     assert stamper()(None) == (0, None)
-
-
-@pytest.mark.parametrize(
-    ("headers", "at"),
-    [([], AT_MS), ([("lake-event-time", b"-1000")], -1000), ([("other", b"-1000")], AT_MS),
-     ([("lake-event-time", b"-1"), ("lake-event-time", b"0")], 0), ([("lake-event-time", None)], AT_MS),
-     ([("lake-event-time", b"%d" % AT_MS)], AT_MS), ([("lake-event-time", b"%d" % (AT_MS + 1))], AT_MS),
-     ([("lake-event-time", b"-62135596800000")], -62_135_596_800_000),
-     ([("lake-event-time", b"-62135596800001")], AT_MS), ([("lake-event-time", b"1_0")], AT_MS),
-     ([("lake-event-time", b"-" + b"9" * 400)], AT_MS), ([("lake-event-time", "\u0661".encode())], AT_MS)],
-)  # fmt: skip
-def test_a_header_says_an_earlier_time_than_the_record_and_no_later_one(
-    headers: list[tuple[str, str | bytes | None]], at: int
-) -> None:
-    assert raw_time(Message(topic="t", value=b"", headers=headers, timestamp=(1, AT_MS))) == at
 
 
 def test_what_was_in_the_future_is_taken_once_its_time_has_come(monkeypatch: pytest.MonkeyPatch) -> None:

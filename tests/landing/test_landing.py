@@ -1,6 +1,5 @@
 """Every event lands once and byte for byte, whatever it is and whatever is killed."""
 
-import json
 import os
 import signal
 import threading
@@ -8,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import duckdb
 import pytest
@@ -42,16 +41,6 @@ def assert_landed_once(settings: Settings, asset: Asset, records: list[Record]) 
     }
     assert landed.keys() == given
     assert set(landed.values()) <= {1}
-
-
-def test_years_of_history_in_one_go_fit_into_the_worker(lake: Settings) -> None:
-    """A writer for each window, with a buffer of 1 MiB each, was more than the heap, and the sink's task died."""
-    asset = example_asset("history", topic="crm.history")
-    apply(lake, asset)
-    days = (datetime(2020, 1, 1, 12, tzinfo=UTC) + timedelta(days=day) for day in range(1_500))
-    produce_lines(lake, asset, (json.dumps({"id": "h", "at": day.isoformat()}).encode() for day in days))
-    wait_for_rows(lake, asset, 1_500)
-    assert len(window_rows(lake, asset)) == 1_500
 
 
 def test_fifty_thousand_events_land_exactly_once_while_others_read(lake: Settings) -> None:

@@ -19,8 +19,8 @@ from lake_assets.ledger.forgotten import receipts
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.settled_offsets import known_offsets
 from lake_assets.operations.backfill import Undo, backfill, undo
+from lake_assets.operations.erasure import search as module
 from lake_assets.operations.erasure.limits import out_of_reach
-from lake_assets.orchestration import forget as module
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import connect
 from tests.orchestration.forgetting import (
