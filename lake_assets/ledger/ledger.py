@@ -111,6 +111,7 @@ class Ledger:
         """Raises Unavailable when Postgres does not answer."""
         if settings.postgres.port == 0:
             raise Unavailable("this lake has no Postgres yet: start it with 'lake up'.")
+        self.home = settings.home
         self._postgres = settings.postgres
         try:
             self._connection = psycopg.connect(
