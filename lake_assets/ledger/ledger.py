@@ -372,6 +372,10 @@ class Ledger:
                 (asset.name,),
             ).fetchall()
 
+    def held_back_counts(self) -> dict[str, int]:
+        """Return how many windows are held back, by asset."""
+        return dict(self._connection.execute("select asset, count(*) from ledger.held_back group by asset").fetchall())
+
     def windows(self, asset: Asset, window: str | None = None) -> list[PublishedWindow]:
         """The asset's published windows in window order, or one of them."""
         with self._connection.cursor(row_factory=class_row(PublishedWindow)) as cursor:
