@@ -14,7 +14,7 @@ from lake_assets.compile.raw_table import RawTableSpec, raw_table
 from lake_assets.compile.topic import TopicSpec, control_topic, topic_spec
 from lake_assets.conform.tokens import ensure_token_key
 from lake_assets.errors import LakeError
-from lake_assets.landing.connect import config_differences, connector_for, ensure_connector, failures
+from lake_assets.landing.connect import config_differences, connector_for, ensure_connectors, failures
 from lake_assets.landing.files import window_rows
 from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
 from lake_assets.landing.topics import compare_topics, ensure_topics
@@ -123,9 +123,7 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         ensure_raw_tables(settings, _raw_tables(assets))
         on_progress("topics")
         ensure_topics(settings, _topics(assets))
-        for spec in _connectors(settings, ledger, assets):
-            on_progress(f"connector {spec.name}")
-            ensure_connector(settings, spec)
+        ensure_connectors(settings, _connectors(settings, ledger, assets), on_progress)
         on_progress("staging and quarantine tables")
         for name, windows in rebuilt.items():
             with ledger.locked(f"dataset:{assets[name].dataset}"):
