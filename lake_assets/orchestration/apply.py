@@ -77,10 +77,10 @@ def plan(settings: Settings) -> list[Step]:
             steps.append(Step("connector", spec.name, "change", ", ".join(differences)))
         elif spec.name in failed:
             steps.append(Step("connector", spec.name, "restart", failed[spec.name]))
-    for asset in assets.values():
-        for sentence in () if asset.name in rebuilt else warehouse.missing(asset):
+    for name, sentences in warehouse.missing_by_asset([a for a in assets.values() if a.name not in rebuilt]).items():
+        for sentence in sentences:
             action, _, what = sentence.partition(" ")
-            steps.append(Step("staging", asset.name, action, what))
+            steps.append(Step("staging", name, action, what))
     for asset in assets.values():
         for relative, text in dbt_files(asset).items():
             path = settings.dbt_project / "models" / "staging" / relative
@@ -128,22 +128,24 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         for name, windows in rebuilt.items():
             with ledger.locked(f"dataset:{assets[name].dataset}"):
                 rebuild_tables(settings, ledger, warehouse, applied.assets[name], wanted, name, windows)
-        for asset in assets.values():
-            if warehouse.missing(asset):
-                # Not while a run publishes: what it adds to a table that changes would have the old columns.
-                with ledger.locked(f"dataset:{asset.dataset}"):
-                    warehouse.ensure(asset)
+        lacking = warehouse.missing_by_asset(list(assets.values()))
+        # No run publishes to what is not applied.
+        warehouse.create([assets[name] for name in lacking if name not in applied.assets])
+        for asset in (assets[name] for name in lacking if name in applied.assets):
+            # Not while a run publishes: what it adds to a table that changes would have the old columns.
+            with ledger.locked(f"dataset:{asset.dataset}"):
+                warehouse.ensure(asset)
         on_progress("dbt sources and grants")
         write_dbt_sources(settings, assets.values())
         mart_access_for(settings).ensure(mart_schemas(settings))
         apply_metrics(settings, wanted.metrics, assets, on_progress)
         kept_raw = [name for name, one in removed_assets(ledger).items() if "raw" in one.kept]
         for name, asset in assets.items():
-            if name not in rebuilt:
+            if name not in rebuilt and remade[name]:
                 ledger.request(asset, remade[name])
             if name in kept_raw and name not in applied.assets:
                 offer_windows(settings, ledger, asset, remade[name])
-            ledger.save_contract(asset, wanted.text(asset))
+        ledger.save_contracts([(asset, wanted.text(asset)) for asset in assets.values()])
         ledger.save_metrics({name: wanted.text(metric) for name, metric in wanted.metrics.items()})
         forget_removed(ledger, list(assets.values()))
         # What could not be made before, the contracts as they are now may let through.
@@ -267,23 +269,25 @@ def _windows_to_remake(
     assets = wanted.assets
     kept = [name for name, one in removed_assets(ledger).items() if "raw" in one.kept and name in assets]
     of_raw = {name: list(window_rows(settings, assets[name])) for name in kept if name not in applied.assets}
+    versions = by_dataset(applied.assets.values())
     return {
         name: rebuilt[name]
         if name in rebuilt
-        else of_raw.get(name) or _windows_judged_otherwise(ledger, asset, changes.get(name), applied)
+        else of_raw.get(name) or _windows_judged_otherwise(ledger, asset, changes.get(name), versions)
         for name, asset in assets.items()
     }
 
 
-def _windows_judged_otherwise(ledger: Ledger, asset: Asset, change: Change | None, applied: Catalog) -> list[str]:
+def _windows_judged_otherwise(
+    ledger: Ledger, asset: Asset, change: Change | None, versions: Mapping[str, Sequence[Asset]]
+) -> list[str]:
     """Windows that a changed contract may judge otherwise.
 
     With a new major version all that the one before it has; after a breaking change that the contract allows, all that
     there are; otherwise those with rows in quarantine and those held back.
     """
     if change is None:
-        versions = by_dataset(applied.assets.values()).get(asset.dataset, ())
-        older = [one for one in versions if one.major < asset.major]
+        older = [one for one in versions.get(asset.dataset, ()) if one.major < asset.major]
         return [published.window for published in ledger.windows(older[-1])] if older else []
     if change.kind == "none":
         return []
