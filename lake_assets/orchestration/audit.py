@@ -33,8 +33,8 @@ from lake_assets.orchestration.retention import settle_removals
 from lake_assets.orchestration.targets import warehouse_for
 from lake_assets.settings import Settings
 
-# Assets that are read together, under the locks of all of them.
-_AT_ONCE = 100
+# Assets that are read together, under the locks of all of them. A warehouse in a cloud takes seconds for each.
+_AT_ONCE = {"local": 100, "gcp": 1, "aws": 1}
 Counts = Mapping[str, Sequence[PartitionCount]]
 
 
@@ -50,8 +50,9 @@ def audit(settings: Settings, assets: Sequence[Asset]) -> list[AssetAudit]:
             for one in found:
                 audits[one.asset.name] = _audit(settings, ledger, one, ends.get(one.asset.topic, {}))
 
-        for start in range(0, len(assets), _AT_ONCE):
-            piece = assets[start : start + _AT_ONCE]
+        at_once = _AT_ONCE[settings.target]
+        for start in range(0, len(assets), at_once):
+            piece = assets[start : start + at_once]
             # Who waits for one lock with others in hand keeps runs from those: what is made just now comes last.
             with ledger.locked_if_free({_lock(asset) for asset in piece}) as held:
                 found = _read(settings, ledger, [asset for asset in piece if _lock(asset) in held])
