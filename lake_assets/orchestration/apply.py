@@ -3,13 +3,14 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 from lake_assets.catalog.compare import Change, compare
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.texts import Catalog
 from lake_assets.catalog.versions import by_dataset
 from lake_assets.compile.connector import ConnectorSpec
-from lake_assets.compile.dbt_sources import dbt_files
+from lake_assets.compile.dbt_sources import dbt_files, staging_model
 from lake_assets.compile.raw_table import RawTableSpec, raw_table
 from lake_assets.compile.topic import TopicSpec, control_topic, topic_spec
 from lake_assets.conform.tokens import ensure_token_key
@@ -116,19 +117,20 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         applied, wanted, changes, rebuilt = _compared(settings, ledger)
         assets = wanted.assets
         remade = _windows_to_remake(settings, ledger, wanted, applied, changes, rebuilt)
+        touched = _touched(steps, wanted, applied)
         ensure_token_key(assets.values(), applied.assets.values())
         on_progress("raw tables")
         for name in rebuilt:
             recut_raw(settings, assets[name])
-        ensure_raw_tables(settings, _raw_tables(assets))
+        ensure_raw_tables(settings, _raw_tables(touched))
         on_progress("topics")
-        ensure_topics(settings, _topics(assets))
+        ensure_topics(settings, _topics(touched))
         ensure_connectors(settings, _connectors(settings, ledger, assets), on_progress)
         on_progress("staging and quarantine tables")
         for name, windows in rebuilt.items():
             with ledger.locked(f"dataset:{assets[name].dataset}"):
                 rebuild_tables(settings, ledger, warehouse, applied.assets[name], wanted, name, windows)
-        lacking = warehouse.missing_by_asset(list(assets.values()))
+        lacking = warehouse.missing_by_asset(list(touched.values()))
         # No run publishes to what is not applied.
         warehouse.create([assets[name] for name in lacking if name not in applied.assets])
         for asset in (assets[name] for name in lacking if name in applied.assets):
@@ -136,7 +138,7 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
             with ledger.locked(f"dataset:{asset.dataset}"):
                 warehouse.ensure(asset)
         on_progress("dbt sources and grants")
-        write_dbt_sources(settings, assets.values())
+        write_dbt_sources(settings, touched.values())
         mart_access_for(settings).ensure(mart_schemas(settings))
         apply_metrics(settings, wanted.metrics, assets, on_progress)
         kept_raw = [name for name, one in removed_assets(ledger).items() if "raw" in one.kept]
@@ -152,6 +154,29 @@ def apply(settings: Settings, on_progress: Callable[[str], None]) -> list[Step]:
         try_now(ledger, assets, set_aside=True)
         write_applied(settings, wanted)
     return steps
+
+
+def _touched(steps: Iterable[Step], wanted: Catalog, applied: Catalog) -> dict[str, Asset]:
+    """Return the assets whose contract is not applied as it is, and those that lack something of which a step tells.
+
+    The files may have changed since the steps were planned.
+    """
+    planned = {(step.kind, step.name) for step in steps}
+    topics = {name for kind, name in planned if kind == "topic"}
+    files = {PurePosixPath(name).stem for kind, name in planned if kind == "dbt"}
+
+    def is_touched(asset: Asset) -> bool:
+        old = applied.assets.get(asset.name)
+        return (
+            old is None
+            or applied.text(old) != wanted.text(asset)
+            or ("staging", asset.name) in planned
+            or ("raw table", ".".join(asset.raw_name)) in planned
+            or not topics.isdisjoint((asset.topic, control_topic(asset.domain).name))
+            or staging_model(asset) in files
+        )
+
+    return {name: asset for name, asset in wanted.assets.items() if is_touched(asset)}
 
 
 def _compared(
