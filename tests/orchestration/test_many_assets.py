@@ -22,6 +22,7 @@ from lake_assets.orchestration.apply import Step, apply, plan
 from lake_assets.orchestration.audit import audit
 from lake_assets.orchestration.backlog import backlog
 from lake_assets.settings import PROJECT, Settings
+from lake_assets.stack.applied_files import applied_folder
 from lake_assets.warehouse import ducklake
 from tests.stack.worker import remove_connectors
 
@@ -79,10 +80,7 @@ def lake(stack: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ge
     ignored = shutil.ignore_patterns("target", "logs", "models")
     shutil.copytree(PROJECT / "dbt_project", tmp_path / "dbt", ignore=ignored)
     (tmp_path / "catalog" / "assets").mkdir(parents=True)
-    (tmp_path / "home").mkdir()
-    counted = Counted(
-        replace(stack, home=tmp_path / "home", catalog=tmp_path / "catalog", dbt_project=tmp_path / "dbt")
-    )
+    counted = Counted(replace(stack, catalog=tmp_path / "catalog", dbt_project=tmp_path / "dbt"))
     counts = counted.counts
 
     class Admin(AdminClient):
@@ -125,7 +123,13 @@ def nothing_else_applied(stack: Settings) -> Generator[None]:
         for table in ("contract", "metric"):
             ledger.connection.execute(f"create temp table {table}_aside as table ledger.{table}".encode())
             ledger.connection.execute(f"delete from ledger.{table}".encode())
+        copy, aside = applied_folder(stack), applied_folder(stack).with_name("aside")
+        if copy.exists():
+            copy.rename(aside)
         yield
+        shutil.rmtree(copy, ignore_errors=True)
+        if aside.exists():
+            aside.rename(copy)
         for table in ("contract", "metric"):
             ledger.connection.execute(f"delete from ledger.{table}".encode())
             ledger.connection.execute(f"insert into ledger.{table} table {table}_aside".encode())
