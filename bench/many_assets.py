@@ -70,7 +70,9 @@ def _cost(what: str, run: Callable[[], "subprocess.CompletedProcess[bytes]"], ok
     if done.returncode not in okay:
         raise SystemExit(f"{what} ended with {done.returncode}: {done.stderr.decode()}{done.stdout.decode()}")
     # Of this process and its children, without the clock that is the last number.
-    return Cost(took, sum(after[:4]) - sum(before[:4]), done.stdout.decode())
+    cost = Cost(took, sum(after[:4]) - sum(before[:4]), done.stdout.decode())
+    print(f"{what}: {cost.seconds:.1f} s, of the processor {cost.processor:.1f} s", file=sys.stderr, flush=True)
+    return cost
 
 
 def _add(figures: Figures, what: str, costs: Sequence[Cost]) -> None:
