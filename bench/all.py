@@ -39,6 +39,7 @@ FULL: dict[str, list[str]] = {
     "compaction": ["--files", "500"],
     "dbt": [],
     "changes": [],
+    "many_assets": [],
     "publish": [],
 }
 # Sizes at which a bench is only started, so that it does not rot.
@@ -58,6 +59,7 @@ SMALL: dict[str, list[str]] = {
     "compaction": ["--files", "2", "--rows", "5", "--rounds", "1"],
     "dbt": ["--rounds", "1"],
     "changes": ["--assets", "2", "--snapshots", "2", "--rounds", "1"],
+    "many_assets": ["--assets", "2", "--rounds", "1"],
     "publish": ["--windows", "2", "--rows", "5"],
 }
 

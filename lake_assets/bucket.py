@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def opened(url: str) -> "tuple[FileSystem, str]":
     """The file system of a URL or plain path, and the path in it. Raises UnknownStore."""
-    return store_of(url).filesystem(), _path(url)
+    return store_of(url).filesystem(), path_of(url)
 
 
 def is_local(url: str) -> bool:
@@ -33,8 +33,8 @@ def local_path(url: str) -> str:
     return "/" + url.removeprefix("file:").lstrip("/") if url.startswith("file:") else url
 
 
-def _path(url: str) -> str:
-    """As the URL's file system has it."""
+def path_of(url: str) -> str:
+    """The path as the URL's file system has it."""
     if is_local(url):
         return local_path(url)
     rest = url.partition("://")[2]

@@ -5,6 +5,7 @@ from pathlib import Path, PurePath
 
 from lake_assets.catalog.problems import Problem
 from lake_assets.catalog.texts import NOTHING, Catalog, read_texts
+from lake_assets.parsed import parsed_contracts
 from lake_assets.settings import Settings
 
 
@@ -13,7 +14,8 @@ def read_files(settings: Settings, applied: Catalog = NOTHING) -> Catalog:
     unreadable: list[Problem] = []
     contracts = _read_folder(settings.catalog / "assets", unreadable)
     metrics = _read_folder(settings.catalog / "metrics", unreadable)
-    return read_texts(contracts, metrics, applied, unreadable)
+    with parsed_contracts(settings.home) as parse:
+        return read_texts(contracts, metrics, applied, unreadable, parse)
 
 
 def _read_folder(folder: Path, unreadable: list[Problem]) -> Mapping[PurePath, str]:

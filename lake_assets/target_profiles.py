@@ -15,7 +15,8 @@ class TargetProfile:
     `warehouse` is its name for a person. `bucket_scheme` is the scheme that a bucket's URL must have, empty for any.
     `commit_seconds` is how often sinks commit by default, in seconds. `sink_tasks` is the number of a connector's
     tasks. `dbt_adapter` is the module below `dbt.adapters`. `mart_kind` is Dagster's name for the marts' store.
-    `mart_poll_seconds` is how often the tour asks whether a mart has changed.
+    `mart_poll_seconds` is how often the tour asks whether a mart has changed. `audited_at_once` is the number of assets
+    that an audit reads together, under the locks of all: a warehouse in a cloud takes seconds for each.
     """
 
     warehouse: str
@@ -25,6 +26,7 @@ class TargetProfile:
     dbt_adapter: str
     mart_kind: str
     mart_poll_seconds: float
+    audited_at_once: int
 
 
 # Commits: locally an event should be seen within seconds; in a cloud each commit costs requests and small files, and
@@ -40,6 +42,7 @@ PROFILES: Mapping[Target, TargetProfile] = {
         dbt_adapter="duckdb",
         mart_kind="postgres",
         mart_poll_seconds=0.1,
+        audited_at_once=100,
     ),
     "aws": TargetProfile(
         warehouse="Athena",
@@ -49,6 +52,7 @@ PROFILES: Mapping[Target, TargetProfile] = {
         dbt_adapter="athena",
         mart_kind="athena",
         mart_poll_seconds=2.0,
+        audited_at_once=1,
     ),
     "gcp": TargetProfile(
         warehouse="BigQuery",
@@ -58,5 +62,6 @@ PROFILES: Mapping[Target, TargetProfile] = {
         dbt_adapter="bigquery",
         mart_kind="bigquery",
         mart_poll_seconds=2.0,
+        audited_at_once=1,
     ),
 }

@@ -1,7 +1,7 @@
 """Contracts and metrics from their texts. A text that cannot be used leaves out itself only."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TypeVar
@@ -47,6 +47,7 @@ def read_texts(
     metrics: Mapping[PurePath, str],
     applied: Catalog = NOTHING,
     unreadable: Sequence[Problem] = (),
+    parse: Callable[[str, PurePath], Asset] = parse_contract,
 ) -> Catalog:
     """Return the catalog of these texts, laid over the one that is applied.
 
@@ -55,7 +56,7 @@ def read_texts(
     applied metric cannot be counted any more.
     """
     problems = list(unreadable)
-    assets = _assets(contracts, applied, problems)
+    assets = _assets(contracts, applied, problems, parse)
     found, wrong = _metrics(metrics, assets)
     problems += wrong
     left_out = {
@@ -77,12 +78,17 @@ def read_texts(
     )
 
 
-def _assets(contracts: Mapping[PurePath, str], applied: Catalog, problems: list[Problem]) -> dict[str, Asset]:
+def _assets(
+    contracts: Mapping[PurePath, str],
+    applied: Catalog,
+    problems: list[Problem],
+    parse: Callable[[str, PurePath], Asset],
+) -> dict[str, Asset]:
     known = {applied.text(asset): asset for asset in applied.assets.values()}
     files: list[Asset] = []
     for path, text in contracts.items():
         try:
-            files.append(replace(known[text], path=path) if text in known else parse_contract(text, path))
+            files.append(replace(known[text], path=path) if text in known else parse(text, path))
         except ContractError as error:
             problems += error.problems
     while True:

@@ -11,22 +11,55 @@ import click
 
 def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
     """Prints a table to stdout; numbers stand to the right."""
+    listed = [list(row) for row in rows]
+    numeric = [
+        bool(listed) and all(isinstance(row[place], int | float) for row in listed) for place in range(len(columns))
+    ]
+    cells = [
+        ["" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in row]
+        for row in listed
+    ]
+    if sys.stdout.isatty() or any(len(cell.splitlines()) > 1 for row in cells for cell in row):
+        _print_on_terminal(columns, cells, numeric, title)
+    else:
+        click.echo(_as_text(columns, cells, numeric, title))
+
+
+def _print_on_terminal(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], title: str | None
+) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    listed = [list(row) for row in rows]
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
-    for place, column in enumerate(columns):
-        numeric = bool(listed) and all(isinstance(row[place], int | float) for row in listed)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in listed:
-        table.add_row(
-            *("" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in row)
-        )
+    for column, is_number in zip(columns, numeric, strict=True):
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*row)
     # A file or a pipe has no width: fold nothing there, so that lines can be searched.
     wide = None if sys.stdout.isatty() else 10_000
     Console(markup=False, highlight=False, width=wide).print(table, crop=False)
+
+
+def _as_text(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], title: str | None) -> str:
+    """The table as rich prints it without a terminal, in a fiftieth of the time: 10 s for 5,000 lines."""
+    from rich.cells import cell_len
+
+    lines = [columns, *cells]
+    widths = [max(cell_len(line[place]) for line in lines) for place in range(len(columns))]
+
+    def padded(line: Sequence[str]) -> str:
+        filled = ((cell, " " * (width - cell_len(cell))) for cell, width in zip(line, widths, strict=True))
+        sides = (
+            f"{blank}{cell}" if right else f"{cell}{blank}"
+            for (cell, blank), right in zip(filled, numeric, strict=True)
+        )
+        return f" {'   '.join(sides)} "
+
+    whole = sum(widths) + 3 * len(widths) - 1
+    titled = [title + " " * (whole - cell_len(title))] if title else []
+    return "\n".join([*titled, padded(columns), "─" * whole, *map(padded, cells)])
 
 
 def show_json(value: Any) -> None:

@@ -105,4 +105,6 @@ def _columns(fields: tuple[Field, ...], spaces: int, *, with_types: bool) -> lis
 def _quoted(text: str) -> str:
     """A YAML string. dbt renders descriptions as Jinja, so a contract's braces must not open an expression."""
     quoted = json.dumps(re.sub(r"\{(?=[{%#])", "{ ", text), ensure_ascii=False)
+    if quoted.isprintable():
+        return quoted
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 from urllib.parse import quote
@@ -116,12 +116,27 @@ def ensure_connector(settings: Settings, spec: ConnectorSpec, deadline_seconds: 
     Raises ConnectorFailed with the cause, LakeError for a refused config, Unavailable when the worker does not answer.
     """
     deadline = time.monotonic() + deadline_seconds
+    outcome = _configure(settings, spec, deadline)
+    _wait_until_running(settings, spec, deadline)
+    return outcome
+
+
+def ensure_connectors(settings: Settings, specs: Sequence[ConnectorSpec], on_progress: Callable[[str], None]) -> None:
+    """Do what `ensure_connector` does for each of them, and wait for all together, because they start together."""
+    for spec in specs:
+        on_progress(f"connector {spec.name}")
+        _configure(settings, spec, time.monotonic() + DEADLINE_SECONDS)
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    for spec in specs:
+        _wait_until_running(settings, spec, deadline)
+
+
+def _configure(settings: Settings, spec: ConnectorSpec, deadline: float) -> Outcome:
     differences = config_differences(settings, spec)
     if differences is None or differences:
         _request(settings, "PUT", f"/connectors/{quote(spec.name)}/config", deadline, dict(spec.config))
     else:
         restart_failed(settings, spec.name)
-    _wait_until_running(settings, spec, deadline)
     return "created" if differences is None else "updated" if differences else "unchanged"
 
 

@@ -1,12 +1,14 @@
 """Which files a window is made of at the current snapshot, and how many rows each window has."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lake_assets.catalog.model import Asset
+from lake_assets.compile.raw_table import raw_table
 from lake_assets.landing.raw_windows import window_starts
 from lake_assets.landing.snapshots import entries, read_table, sequence_number
+from lake_assets.landing.table_metadata import read_metadata
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,6 +51,15 @@ def files(settings: Settings, asset: Asset, windows: Collection[str]) -> RawFile
         return RawFiles(table.metadata.current_snapshot_id, sequence_number(table), by_window)
 
     return read_table(settings, asset, read)
+
+
+def window_rows_by_asset(settings: Settings, assets: Sequence[Asset]) -> dict[str, dict[str, int]]:
+    """Return what `window_rows` returns of each of the assets; of a table without rows only its metadata is read."""
+    found = read_metadata(settings, [raw_table(asset).identifier for asset in assets])
+    empty = {table for table, metadata in found.items() if not metadata.has_snapshot}
+    return {
+        asset.name: {} if raw_table(asset).identifier in empty else window_rows(settings, asset) for asset in assets
+    }
 
 
 def window_rows(settings: Settings, asset: Asset) -> dict[str, int]:

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lake_assets.catalog.model import Asset
-from lake_assets.landing.snapshots import read_table
+from lake_assets.compile.raw_table import raw_table
+from lake_assets.landing.snapshots import RawTableError
+from lake_assets.landing.table_metadata import read_metadata
 from lake_assets.landing.topics import offsets
 from lake_assets.settings import Settings
-
-if TYPE_CHECKING:
-    from pyiceberg.table import StaticTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,7 @@ def lags(
     Raises Unavailable.
     """
     ends = ends if ends is not None else offsets(settings, [asset.topic for asset in assets])
+    landed = _total_rows(settings, assets)
     return [
         Lag(
             asset.name,
@@ -47,7 +46,7 @@ def lags(
                 produced(begin, end, *known.get((asset.topic, partition), (begin, 0)))
                 for partition, (begin, end) in ends.get(asset.topic, {}).items()
             ),
-            read_table(settings, asset, _total_rows),
+            landed[asset.name],
         )
         for asset in assets
     ]
@@ -56,12 +55,9 @@ def lags(
 def positions(settings: Settings, assets: Sequence[Asset]) -> dict[str, tuple[int, int]]:
     """For each asset the sum of its topic's end offsets, and the rows raw holds. Raises Unavailable."""
     ends = offsets(settings, [asset.topic for asset in assets])
+    landed = _total_rows(settings, assets)
     return {
-        asset.name: (
-            sum(end for _, end in ends.get(asset.topic, {}).values()),
-            read_table(settings, asset, _total_rows),
-        )
-        for asset in assets
+        asset.name: (sum(end for _, end in ends.get(asset.topic, {}).values()), landed[asset.name]) for asset in assets
     }
 
 
@@ -71,8 +67,11 @@ def produced(begin: int, end: int, first: int, no_record: int) -> int:
     return end - min(begin, first) - no_record
 
 
-def _total_rows(table: "StaticTable") -> int:
-    snapshot = table.current_snapshot()
-    if snapshot is None or snapshot.summary is None:
-        return 0
-    return int(snapshot.summary.additional_properties.get("total-records", "0"))
+def _total_rows(settings: Settings, assets: Sequence[Asset]) -> dict[str, int]:
+    """Return by asset the rows that raw holds. Raises RawTableError for an asset without a table."""
+    tables = {asset.name: raw_table(asset).identifier for asset in assets}
+    found = read_metadata(settings, tables.values())
+    for name, table in tables.items():
+        if table not in found:
+            raise RawTableError(f"asset '{name}' has no raw table yet: make it with `lake apply`.")
+    return {name: found[table].total_rows for name, table in tables.items()}

@@ -1,12 +1,14 @@
 """Making the raw Iceberg tables as compiled."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from lake_assets.compile.raw_table import RawTableSpec
 from lake_assets.landing.raw_catalog import raw_catalog
+from lake_assets.landing.table_metadata import TableMetadata, read_metadata
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 # Field ids are Iceberg's names for columns; the statistics in manifests go by them.
 PARTITION_ID, OFFSET_ID = 3, 4
+_AT_ONCE = 8
 
 Outcome = Literal["created", "updated", "unchanged", "differs"]
 
@@ -31,8 +34,8 @@ class RawTableReport:
 
 def compare_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> list[RawTableReport]:
     """What `ensure_raw_tables` would do, in the order of `specs`; changes nothing. Raises Unavailable."""
-    with raw_catalog(settings) as catalog:
-        return [_compare(catalog, spec) for spec in specs]
+    found = read_metadata(settings, [spec.identifier for spec in specs])
+    return [_compare(found.get(spec.identifier), spec) for spec in specs]
 
 
 def ensure_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> list[RawTableReport]:
@@ -41,13 +44,17 @@ def ensure_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> list
     Other windows than the table was made with are only reported, because the files that it has stay as they were cut.
     Raises Unavailable.
     """
-    with raw_catalog(settings) as catalog:
-        reports = [_compare(catalog, spec) for spec in specs]
-        for spec, report in zip(specs, reports, strict=True):
-            if report.outcome == "created":
-                _create(catalog, spec)
-            elif report.outcome == "updated":
-                _update(catalog.load_table(spec.identifier), spec)
+    reports = compare_raw_tables(settings, specs)
+    outcomes = list(zip(specs, (report.outcome for report in reports), strict=True))
+    create = [spec for spec, outcome in outcomes if outcome == "created"]
+    update = [spec for spec, outcome in outcomes if outcome == "updated"]
+    if create or update:
+        with raw_catalog(settings) as catalog, ThreadPoolExecutor(_AT_ONCE) as pool:
+            for namespace in sorted({spec.namespace for spec in create}):
+                catalog.create_namespace_if_not_exists(namespace)
+            # Each is a commit of its own, which waits for the catalog and for the bucket.
+            list(pool.map(lambda spec: _create(catalog, spec), create))
+            list(pool.map(lambda spec: _update(catalog.load_table(spec.identifier), spec), update))
     return reports
 
 
@@ -76,31 +83,22 @@ def drop_raw_table(settings: Settings, spec: RawTableSpec) -> bool:
     return False
 
 
-def partition_transform(table: "Table") -> str:
-    """How the table's newest spec cuts windows: `hour`, `day`, `month`, or what else somebody made of it."""
-    return ", ".join(str(field.transform) for field in table.spec().fields) or "nothing"
-
-
 def _settable(spec: RawTableSpec) -> dict[str, str]:
     """The table's properties without the format version, which is fixed when it is made."""
     return {key: value for key, value in spec.properties.items() if key != "format-version"}
 
 
-def _compare(catalog: "MetastoreCatalog", spec: RawTableSpec) -> RawTableReport:
-    from pyiceberg.exceptions import NoSuchTableError
-
-    try:
-        table = catalog.load_table(spec.identifier)
-    except NoSuchTableError:
+def _compare(table: TableMetadata | None, spec: RawTableSpec) -> RawTableReport:
+    if table is None:
         return RawTableReport(spec.identifier, "created")
     changed = tuple(
         f"{key} is {table.properties.get(key)}, not {value}"
         for key, value in _settable(spec).items()
         if table.properties.get(key) != value
     )
-    if "_headers" not in table.schema().column_names:
+    if "_headers" not in table.columns:
         changed = ("it has no column _headers yet", *changed)
-    cut = partition_transform(table)
+    cut = ", ".join(table.transforms) or "nothing"
     if cut != spec.transform:
         return RawTableReport(
             spec.identifier, "differs", (f"it is cut by {cut}, not by {spec.transform}: windows stay as made", *changed)
@@ -144,7 +142,6 @@ def _create(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
     )
     transforms = {"hour": HourTransform(), "day": DayTransform(), "month": MonthTransform()}
     partition = PartitionSpec(PartitionField(timestamp, 1000, transforms[spec.transform], f"event_{spec.transform}"))
-    catalog.create_namespace_if_not_exists(spec.namespace)
     catalog.create_table_if_not_exists(
         spec.identifier, schema, partition_spec=partition, properties=dict(spec.properties)
     )

@@ -4,7 +4,7 @@
 # pyright: reportPrivateImportUsage=false
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,6 +25,11 @@ from lake_assets.settings import Settings
 
 Outcome = Literal["created", "updated", "unchanged", "differs"]
 _POLL_SECONDS = 0.1
+# Topics that one request names.
+PIECE = 200
+# The controller refuses a request that makes more than 10,000 records: one for each topic, partition and config. Also
+# the partitions whose offsets one request asks for.
+PIECE_RECORDS = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ def partition_counts(settings: Settings, topics: Collection[str]) -> dict[str, i
 
 
 def offsets(settings: Settings, topics: Collection[str]) -> dict[str, dict[int, tuple[int, int]]]:
-    """First offset and end (one past the last) of every partition, three requests however many topics there are.
+    """First offset and end (one past the last) of every partition, in requests of bounded size.
 
     A topic that does not exist is left out. The end counts transaction markers and open transactions too. Raises
     Unavailable when the broker does not answer.
@@ -99,14 +104,16 @@ def delete_topics(settings: Settings, names: Sequence[str]) -> None:
     """
     client = admin(settings)
     try:
-        there = [name for name in names if name in _partitions(client)]
-        futures = client.delete_topics(there, operation_timeout=DEADLINE_SECONDS) if there else {}
-        for future in futures.values():
-            try:
-                future.result()
-            except KafkaException as exception:
-                if error_of(exception).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    raise
+        known = _partitions(client)
+        there = [name for name in names if name in known]
+        for start in range(0, len(there), PIECE):
+            piece = there[start : start + PIECE]
+            for future in client.delete_topics(piece, operation_timeout=DEADLINE_SECONDS).values():
+                try:
+                    future.result()
+                except KafkaException as exception:
+                    if error_of(exception).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                        raise
         # `lake apply` takes a topic that is still known for the one it wants.
         deadline = time.monotonic() + DEADLINE_SECONDS
         while there and not _partitions(client).keys().isdisjoint(there):
@@ -148,14 +155,12 @@ def _partitions(client: AdminClient) -> dict[str, int]:
 
 
 def _configs(client: AdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
-    if not names:
-        return {}
-    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
-    futures = client.describe_configs(resources, request_timeout=DEADLINE_SECONDS)
-    return {
-        resource.name: {entry.name: entry.value for entry in future.result().values()}
-        for resource, future in futures.items()
-    }
+    configs: dict[str, dict[str, str]] = {}
+    for start in range(0, len(names), PIECE):
+        resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names[start : start + PIECE]]
+        for resource, future in client.describe_configs(resources, request_timeout=DEADLINE_SECONDS).items():
+            configs[resource.name] = {entry.name: entry.value for entry in future.result().values()}
+    return configs
 
 
 def _compare(spec: TopicSpec, partitions: int | None, config: Mapping[str, str]) -> TopicReport:
@@ -171,40 +176,54 @@ def _compare(spec: TopicSpec, partitions: int | None, config: Mapping[str, str])
 
 
 def _create(client: AdminClient, specs: Sequence[TopicSpec]) -> None:
-    if not specs:
-        return
-    new = [NewTopic(spec.name, num_partitions=spec.partitions, config=dict(spec.config)) for spec in specs]
-    for future in client.create_topics(new, operation_timeout=DEADLINE_SECONDS).values():
-        try:
-            future.result()
-        except KafkaException as exception:
-            if error_of(exception).code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
+    for piece in _pieces(specs):
+        new = [NewTopic(spec.name, num_partitions=spec.partitions, config=dict(spec.config)) for spec in piece]
+        for future in client.create_topics(new, operation_timeout=DEADLINE_SECONDS).values():
+            try:
+                future.result()
+            except KafkaException as exception:
+                if error_of(exception).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
+
+
+def _pieces(specs: Sequence[TopicSpec]) -> Iterator[list[TopicSpec]]:
+    """The topics in order, as many at a time as one request may name."""
+    piece: list[TopicSpec] = []
+    records = 0
+    for spec in specs:
+        own = 1 + spec.partitions + len(spec.config)
+        if piece and (len(piece) == PIECE or records + own > PIECE_RECORDS):
+            yield piece
+            piece, records = [], 0
+        piece.append(spec)
+        records += own
+    if piece:
+        yield piece
 
 
 def _set_configs(client: AdminClient, specs: Sequence[TopicSpec]) -> None:
-    if not specs:
-        return
-    resources = [
-        ConfigResource(
-            ConfigResource.Type.TOPIC,
-            spec.name,
-            incremental_configs=[
-                ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
-                for key, value in spec.config.items()
-            ],
-        )
-        for spec in specs
-    ]
-    for future in client.incremental_alter_configs(resources, request_timeout=DEADLINE_SECONDS).values():
-        future.result()
+    for piece in _pieces(specs):
+        resources = [
+            ConfigResource(
+                ConfigResource.Type.TOPIC,
+                spec.name,
+                incremental_configs=[
+                    ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+                    for key, value in spec.config.items()
+                ],
+            )
+            for spec in piece
+        ]
+        for future in client.incremental_alter_configs(resources, request_timeout=DEADLINE_SECONDS).values():
+            future.result()
 
 
 def _list_offsets(
     client: AdminClient, partitions: Sequence[TopicPartition], spec: OffsetSpec | None
 ) -> dict[tuple[str, int], int]:
-    if not partitions:
-        return {}
-    wanted: dict[TopicPartition, Any] = dict.fromkeys(partitions, spec)
-    futures = client.list_offsets(wanted, request_timeout=DEADLINE_SECONDS)
-    return {(partition.topic, partition.partition): future.result().offset for partition, future in futures.items()}
+    offsets: dict[tuple[str, int], int] = {}
+    for start in range(0, len(partitions), PIECE_RECORDS):
+        wanted: dict[TopicPartition, Any] = dict.fromkeys(partitions[start : start + PIECE_RECORDS], spec)
+        for partition, future in client.list_offsets(wanted, request_timeout=DEADLINE_SECONDS).items():
+            offsets[partition.topic, partition.partition] = future.result().offset
+    return offsets

@@ -4,6 +4,7 @@ from pathlib import PurePath
 
 from lake_assets.catalog.texts import NOTHING, Catalog, read_texts
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.parsed import parsed_contracts
 from lake_assets.settings import Settings
 
 
@@ -18,7 +19,9 @@ def read_applied(ledger: Ledger) -> Catalog:
     if not ledger.exists():
         return NOTHING
     contracts, metrics = ledger.contracts(), ledger.metrics()
-    return read_texts(
-        {PurePath(f"applied/{name}.yaml"): contracts[name] for name in sorted(contracts)},
-        {PurePath(f"applied/metrics/{name}.yaml"): metrics[name] for name in sorted(metrics)},
-    )
+    with parsed_contracts(ledger.home) as parse:
+        return read_texts(
+            {PurePath(f"applied/{name}.yaml"): contracts[name] for name in sorted(contracts)},
+            {PurePath(f"applied/metrics/{name}.yaml"): metrics[name] for name in sorted(metrics)},
+            parse=parse,
+        )

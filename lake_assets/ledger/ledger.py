@@ -1,6 +1,6 @@
 """The ledger: what is waiting in each window, and what each published window was made of."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -111,6 +111,7 @@ class Ledger:
         """Raises Unavailable when Postgres does not answer."""
         if settings.postgres.port == 0:
             raise Unavailable("this lake has no Postgres yet: start it with 'lake up'.")
+        self.home = settings.home
         self._postgres = settings.postgres
         try:
             self._connection = psycopg.connect(
@@ -162,6 +163,24 @@ class Ledger:
                 self._connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
 
     @contextmanager
+    def locked_if_free(self, names: Collection[str]) -> Generator[set[str]]:
+        """Hold those locks that nobody else holds, and yield their names; it never waits."""
+        rows = self._connection.execute(
+            "select name from unnest(%s::text[]) as wanted (name) "
+            "where pg_try_advisory_lock(hashtextextended(name, 0))",
+            (sorted(names),),
+        ).fetchall()
+        held = {name for (name,) in rows}
+        try:
+            yield held
+        finally:
+            if not self._connection.closed:
+                self._connection.execute(
+                    "select pg_advisory_unlock(hashtextextended(name, 0)) from unnest(%s::text[]) as held (name)",
+                    (sorted(held),),
+                )
+
+    @contextmanager
     def alone(self, name: str) -> Generator[bool]:
         """Holds the lock of that name if nobody else does, and says whether it is held; it never waits."""
         row = self._connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
@@ -195,10 +214,19 @@ class Ledger:
 
     def save_contract(self, asset: Asset, text: str) -> None:
         """Remembers a contract as applied."""
+        self.save_contracts([(asset, text)])
+
+    def save_contracts(self, contracts: Sequence[tuple[Asset, str]]) -> None:
+        """Record contracts, each with its text, as applied, in one statement."""
         self._connection.execute(
-            "insert into ledger.contract (asset, version, text) values (%s, %s, %s) on conflict (asset) do update "
+            "insert into ledger.contract (asset, version, text) "
+            "select * from unnest(%s::text[], %s::text[], %s::text[]) on conflict (asset) do update "
             "set version = excluded.version, text = excluded.text, applied_at = now()",
-            (asset.name, asset.version, text),
+            (
+                [asset.name for asset, _ in contracts],
+                [asset.version for asset, _ in contracts],
+                [text for _, text in contracts],
+            ),
         )
 
     def cursors(self) -> dict[str, str]:
@@ -371,6 +399,10 @@ class Ledger:
                 (asset.name,),
             ).fetchall()
 
+    def held_back_counts(self) -> dict[str, int]:
+        """Return how many windows are held back, by asset."""
+        return dict(self._connection.execute("select asset, count(*) from ledger.held_back group by asset").fetchall())
+
     def windows(self, asset: Asset, window: str | None = None) -> list[PublishedWindow]:
         """The asset's published windows in window order, or one of them."""
         with self._connection.cursor(row_factory=class_row(PublishedWindow)) as cursor:
@@ -420,6 +452,8 @@ class Ledger:
 
     def save_no_records(self, topic: str, partition: int, ranges: Sequence[tuple[int, int]]) -> None:
         """Remembers offset ranges (inclusive) that hold no record, so that they are not read again."""
+        if not ranges:
+            return
         with self._connection.cursor() as cursor:
             cursor.executemany(
                 "insert into ledger.no_record (topic, partition, first, last) values (%s, %s, %s, %s) "

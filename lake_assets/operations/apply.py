@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 from lake_assets.applied_files import write_applied
 from lake_assets.catalog.compare import Change, compare
@@ -10,13 +11,13 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.texts import Catalog
 from lake_assets.catalog.versions import by_dataset
 from lake_assets.compile.connector import ConnectorSpec
-from lake_assets.compile.dbt_sources import dbt_files
+from lake_assets.compile.dbt_sources import dbt_files, staging_model
 from lake_assets.compile.raw_table import RawTableSpec, raw_table
 from lake_assets.compile.topic import TopicSpec, control_topic, topic_spec
 from lake_assets.conform.tokens import ensure_token_key
 from lake_assets.dbt.manifest import Manifest, load_manifest
 from lake_assets.errors import LakeError
-from lake_assets.landing.connect import config_differences, connector_for, ensure_connector, failures
+from lake_assets.landing.connect import config_differences, connector_for, ensure_connectors, failures
 from lake_assets.landing.files import window_rows
 from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
 from lake_assets.landing.topics import compare_topics, ensure_topics
@@ -78,10 +79,10 @@ def plan_apply(settings: Settings) -> list[Step]:
             steps.append(Step("connector", spec.name, "change", ", ".join(differences)))
         elif spec.name in failed:
             steps.append(Step("connector", spec.name, "restart", failed[spec.name]))
-    for asset in assets.values():
-        for sentence in () if asset.name in rebuilt else warehouse.missing(asset):
+    for name, sentences in warehouse.missing_by_asset([a for a in assets.values() if a.name not in rebuilt]).items():
+        for sentence in sentences:
             action, _, what = sentence.partition(" ")
-            steps.append(Step("staging", asset.name, action, what))
+            steps.append(Step("staging", name, action, what))
     for asset in assets.values():
         for relative, text in dbt_files(asset).items():
             path = settings.dbt_project / "models" / "staging" / relative
@@ -117,42 +118,66 @@ def apply(settings: Settings, orchestrator: Orchestrator, on_progress: Callable[
         applied, wanted, changes, rebuilt = _compared(settings, ledger)
         assets = wanted.assets
         remade = _windows_to_remake(settings, ledger, wanted, applied, changes, rebuilt)
+        touched = _touched(steps, wanted, applied)
         ensure_token_key(assets.values(), applied.assets.values())
         on_progress("raw tables")
         for name in rebuilt:
             recut_raw(settings, assets[name])
-        ensure_raw_tables(settings, _raw_tables(assets))
+        ensure_raw_tables(settings, _raw_tables(touched))
         on_progress("topics")
-        ensure_topics(settings, _topics(assets))
-        for spec in _connectors(settings, ledger, assets):
-            on_progress(f"connector {spec.name}")
-            ensure_connector(settings, spec)
+        ensure_topics(settings, _topics(touched))
+        ensure_connectors(settings, _connectors(settings, ledger, assets), on_progress)
         on_progress("staging and quarantine tables")
         for name, windows in rebuilt.items():
             with ledger.locked(f"dataset:{assets[name].dataset}"):
                 rebuild_tables(ledger, orchestrator, warehouse, applied.assets[name], wanted, name, windows)
-        for asset in assets.values():
-            if warehouse.missing(asset):
-                # Not while a run publishes: what it adds to a table that changes would have the old columns.
-                with ledger.locked(f"dataset:{asset.dataset}"):
-                    warehouse.ensure(asset)
+        lacking = warehouse.missing_by_asset(list(touched.values()))
+        # No run publishes to what is not applied.
+        warehouse.create([assets[name] for name in lacking if name not in applied.assets])
+        for asset in (assets[name] for name in lacking if name in applied.assets):
+            # Not while a run publishes: what it adds to a table that changes would have the old columns.
+            with ledger.locked(f"dataset:{asset.dataset}"):
+                warehouse.ensure(asset)
         on_progress("dbt sources and grants")
-        write_dbt_sources(settings, assets.values())
+        write_dbt_sources(settings, touched.values())
         mart_access_for(settings).ensure(mart_schemas(settings))
         apply_metrics(settings, wanted.metrics, assets, on_progress)
         kept_raw = [name for name, one in removed_assets(ledger).items() if "raw" in one.kept]
         for name, asset in assets.items():
-            if name not in rebuilt:
+            if name not in rebuilt and remade[name]:
                 ledger.request(asset, remade[name])
             if name in kept_raw and name not in applied.assets:
                 orchestrator.replace_windows(ledger, asset, remade[name])
-            ledger.save_contract(asset, wanted.text(asset))
+        ledger.save_contracts([(asset, wanted.text(asset)) for asset in assets.values()])
         ledger.save_metrics({name: wanted.text(metric) for name, metric in wanted.metrics.items()})
         forget_removed(ledger, list(assets.values()))
         # What could not be made before, the contracts as they are now may let through.
         try_now(ledger, assets, set_aside=True)
         write_applied(settings, wanted)
     return steps
+
+
+def _touched(steps: Iterable[Step], wanted: Catalog, applied: Catalog) -> dict[str, Asset]:
+    """Return the assets whose contract is not applied as it is, and those that lack something of which a step tells.
+
+    The files may have changed since the steps were planned.
+    """
+    planned = {(step.kind, step.name) for step in steps}
+    topics = {name for kind, name in planned if kind == "topic"}
+    files = {PurePosixPath(name).stem for kind, name in planned if kind == "dbt"}
+
+    def is_touched(asset: Asset) -> bool:
+        old = applied.assets.get(asset.name)
+        return (
+            old is None
+            or applied.text(old) != wanted.text(asset)
+            or ("staging", asset.name) in planned
+            or ("raw table", ".".join(asset.raw_name)) in planned
+            or not topics.isdisjoint((asset.topic, control_topic(asset.domain).name))
+            or staging_model(asset) in files
+        )
+
+    return {name: asset for name, asset in wanted.assets.items() if is_touched(asset)}
 
 
 def _compared(
@@ -270,23 +295,25 @@ def _windows_to_remake(
     assets = wanted.assets
     kept = [name for name, one in removed_assets(ledger).items() if "raw" in one.kept and name in assets]
     of_raw = {name: list(window_rows(settings, assets[name])) for name in kept if name not in applied.assets}
+    versions = by_dataset(applied.assets.values())
     return {
         name: rebuilt[name]
         if name in rebuilt
-        else of_raw.get(name) or _windows_judged_otherwise(ledger, asset, changes.get(name), applied)
+        else of_raw.get(name) or _windows_judged_otherwise(ledger, asset, changes.get(name), versions)
         for name, asset in assets.items()
     }
 
 
-def _windows_judged_otherwise(ledger: Ledger, asset: Asset, change: Change | None, applied: Catalog) -> list[str]:
+def _windows_judged_otherwise(
+    ledger: Ledger, asset: Asset, change: Change | None, versions: Mapping[str, Sequence[Asset]]
+) -> list[str]:
     """Windows that a changed contract may judge otherwise.
 
     With a new major version all that the one before it has; after a breaking change that the contract allows, all that
     there are; otherwise those with rows in quarantine and those held back.
     """
     if change is None:
-        versions = by_dataset(applied.assets.values()).get(asset.dataset, ())
-        older = [one for one in versions if one.major < asset.major]
+        older = [one for one in versions.get(asset.dataset, ()) if one.major < asset.major]
         return [published.window for published in ledger.windows(older[-1])] if older else []
     if change.kind == "none":
         return []

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import duckdb
 
@@ -11,7 +12,7 @@ from lake_assets.catalog.window_results import PartitionCount
 from lake_assets.compile.sql import literal
 from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError
-from lake_assets.landing.files import files, window_rows
+from lake_assets.landing.files import files, window_rows_by_asset
 from lake_assets.landing.records import record_offsets
 from lake_assets.landing.topics import offsets
 from lake_assets.ledger.audit import (
@@ -24,9 +25,9 @@ from lake_assets.ledger.audit import (
     subtract,
     unexplained_ranges,
 )
-from lake_assets.ledger.forgotten import forgotten
-from lake_assets.ledger.ledger import Ledger
-from lake_assets.ledger.removals import removed
+from lake_assets.ledger.forgotten import Forgotten, forgotten
+from lake_assets.ledger.ledger import Ledger, Pending, PublishedWindow
+from lake_assets.ledger.removals import Removed, removed
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.operations.refresh import observe
 from lake_assets.operations.retention import settle_removals
@@ -39,36 +40,94 @@ def audit(settings: Settings, assets: Sequence[Asset]) -> list[AssetAudit]:
     """Audits the assets in order, as of now. Raises Unavailable when the broker or Postgres does not answer."""
     # The broker is asked first: what lands while the rest is read can then only be more than was asked for.
     ends = offsets(settings, [asset.topic for asset in assets])
+    audits: dict[str, AssetAudit] = {}
+    busy: list[Asset] = []
     with Ledger(settings) as ledger:
-        return [_audit(settings, ledger, asset, ends.get(asset.topic, {})) for asset in assets]
+
+        def add(found: Iterable[_Found]) -> None:
+            for one in found:
+                audits[one.asset.name] = _audit(settings, ledger, one, ends.get(one.asset.topic, {}))
+
+        at_once = settings.profile.audited_at_once
+        for start in range(0, len(assets), at_once):
+            piece = assets[start : start + at_once]
+            # Who waits for one lock with others in hand keeps runs from those: what is made just now comes last.
+            with ledger.locked_if_free({_lock(asset) for asset in piece}) as held:
+                found = _read(settings, ledger, [asset for asset in piece if _lock(asset) in held])
+                busy += [asset for asset in piece if _lock(asset) not in held]
+            add(found)
+        for asset in busy:
+            with ledger.locked(_lock(asset)):
+                found = _read(settings, ledger, [asset])
+            add(found)
+    return [audits[asset.name] for asset in assets]
 
 
-def _audit(settings: Settings, ledger: Ledger, asset: Asset, ends: Mapping[int, tuple[int, int]]) -> AssetAudit:
-    with ledger.locked(f"dataset:{asset.dataset}"):
-        # Raw is counted before the queue is brought up to date: what it counted is then published or queued.
-        raw = window_rows(settings, asset)
-        observe(settings, ledger, [asset], ledger.cursors())
-        published, pending = ledger.windows(asset), ledger.pending([asset.name])
-        held_back = {held.window for held in ledger.held_back(asset)}
-        warehouse = warehouse_for(settings)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What raw, ledger and warehouse say of an asset at one time."""
+
+    asset: Asset
+    raw: Mapping[str, int]
+    published: Sequence[PublishedWindow]
+    pending: Sequence[Pending]
+    held_back: set[str]
+    tables: Mapping[str, tuple[int, int]]
+    gone: Mapping[str, Removed]
+    without: Mapping[str, Forgotten]
+    partitions: Sequence[tuple[str, PartitionCount]]
+
+
+def _lock(asset: Asset) -> str:
+    return f"dataset:{asset.dataset}"
+
+
+def _read(settings: Settings, ledger: Ledger, assets: Sequence[Asset]) -> list[_Found]:
+    """Read what there is of assets whose locks the caller holds."""
+    if not assets:
+        return []
+    # Raw is counted before the queue is brought up to date: what it counted is then published or queued.
+    raw = window_rows_by_asset(settings, assets)
+    observe(settings, ledger, assets, ledger.cursors())
+    pending: dict[str, list[Pending]] = {}
+    for entry in ledger.pending([asset.name for asset in assets]):
+        pending.setdefault(entry.asset, []).append(entry)
+    warehouse = warehouse_for(settings)
+    for asset in assets:
         settle_removals(settings, ledger, warehouse, asset)
-        tables = warehouse.window_rows(asset)
-        gone = removed(ledger, asset)
-        without = forgotten(ledger, asset.dataset)
-        counts: dict[str, Sequence[PartitionCount]] = defaultdict(list)
-        for window, count in ledger.partitions(asset):
-            counts[window] = [*counts[window], count]
-    stale = stale_windows(published, pending, raw)
+    tables = warehouse.window_rows_by_asset(assets)
+    return [
+        _Found(
+            asset,
+            raw[asset.name],
+            ledger.windows(asset),
+            pending.get(asset.name, []),
+            {held.window for held in ledger.held_back(asset)},
+            tables[asset.name],
+            removed(ledger, asset),
+            forgotten(ledger, asset.dataset),
+            ledger.partitions(asset),
+        )
+        for asset in assets
+    ]
+
+
+def _audit(settings: Settings, ledger: Ledger, found: _Found, ends: Mapping[int, tuple[int, int]]) -> AssetAudit:
+    asset, raw, gone = found.asset, found.raw, found.gone
+    counts: dict[str, Sequence[PartitionCount]] = defaultdict(list)
+    for window, count in found.partitions:
+        counts[window] = [*counts[window], count]
+    stale = stale_windows(found.published, found.pending, raw)
     lost_raw = {window for window, one in gone.items() if "raw" in one.at}
     counted = _count_raw(settings, asset, stale | (lost_raw & raw.keys()))
     counts.update(counted)
     # Of a window whose raw rows were removed, what is left in raw came later.
     counts.update({window: [*gone[window].offsets, *counted.get(window, ())] for window in lost_raw})
-    for window, one in without.items():
+    for window, one in found.without.items():
         counts[window] = [*counts[window], *one.offsets]
     return AssetAudit(
         asset.name,
-        audit_windows(published, pending, held_back, raw, tables, gone, without),
+        audit_windows(found.published, found.pending, found.held_back, raw, found.tables, gone, found.without),
         tuple(_audit_partition(settings, ledger, asset, p, bounds, counts) for p, bounds in sorted(ends.items())),
     )
 

@@ -1,5 +1,6 @@
 """How far behind each asset is (on its way into raw, queued for conform, held back by a check), and each metric."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,16 +47,20 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
         silent = silences(settings, assets)
         begun = {one.dataset: f"{one}; unless a process is at it: {one.command}" for one in unfinished(ledger)}
         queued = {(entry.asset, entry.window) for entry in ledger.pending()}
-        failing = troubles(known_failures(ledger), queued)
+        waiting = Counter(name for name, _ in queued)
+        held_back = ledger.held_back_counts()
+        failing: dict[str, list[Trouble]] = {}
+        for trouble in troubles(known_failures(ledger), queued):
+            failing.setdefault(trouble.asset, []).append(trouble)
         return [
             Backlog(
                 asset.name,
                 lag.under_way,
-                sum(name == asset.name for name, _ in queued),
-                len(ledger.held_back(asset)),
+                waiting[asset.name],
+                held_back.get(asset.name, 0),
                 silent.get(asset.name),
                 begun.get(asset.dataset),
-                [trouble for trouble in failing if trouble.asset == asset.name],
+                failing.get(asset.name, []),
             )
             for asset, lag in zip(assets, behind, strict=True)
         ]

@@ -37,6 +37,14 @@ class Warehouse(Protocol):
         """The sentences that `ensure` would return, without changing anything."""
         ...
 
+    def missing_by_asset(self, assets: Sequence[Asset]) -> dict[str, list[str]]:
+        """Return the sentences of `missing` by name, of those assets that lack anything."""
+        ...
+
+    def create(self, assets: Sequence[Asset]) -> None:
+        """Make the tables of assets that have none yet, many in one step where the warehouse can."""
+        ...
+
     def drop(self, asset: Asset) -> None:
         """Drop the asset's staging and quarantine tables, as far as they exist. Conformed files stay in the bucket."""
         ...
@@ -59,6 +67,10 @@ class Warehouse(Protocol):
 
         Of the named windows only, when names are given.
         """
+        ...
+
+    def window_rows_by_asset(self, assets: Sequence[Asset]) -> dict[str, dict[str, tuple[int, int]]]:
+        """Return what `window_rows` returns of each of the assets, by name."""
         ...
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":

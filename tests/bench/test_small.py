@@ -23,7 +23,7 @@ ALONE = {"publish", "spark"}
 @pytest.fixture(scope="module")
 def servers(stack: Settings) -> Generator[Settings]:
     yield stack
-    remove_connectors(stack, "raw-bench", "metric-bench")
+    remove_connectors(stack, "raw-bench", "raw-bench0", "raw-bench1", "metric-bench")
 
 
 @pytest.fixture(autouse=True)

@@ -1,16 +1,20 @@
 """Topics, raw tables and connectors: made once, compared without a change, and clear when they cannot be made."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError
+from confluent_kafka.admin import AdminClient
 
 from lake_assets.compile.connector import ConnectorSpec
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.compile.topic import TopicSpec, topic_spec
 from lake_assets.errors import LakeError, SettingsError, Unavailable
-from lake_assets.landing.broker import broker_error
+from lake_assets.landing import topics
+from lake_assets.landing.broker import broker_error, client_config, quiet
 from lake_assets.landing.changes import changes
 from lake_assets.landing.connect import (
     ConnectorFailed,
@@ -22,7 +26,7 @@ from lake_assets.landing.connect import (
 )
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
-from lake_assets.landing.topics import compare_topics, ensure_topics, offsets
+from lake_assets.landing.topics import compare_topics, delete_topics, ensure_topics, offsets
 from lake_assets.settings import Settings, load_settings
 from tests.landing.examples import example_asset
 from tests.stack.conditions import wait_until
@@ -36,6 +40,44 @@ def test_topics_are_made_once_and_comparing_makes_nothing(stack: Settings) -> No
     assert [report.outcome for report in ensure_topics(stack, specs)] == ["created", "created"]
     assert [report.outcome for report in ensure_topics(stack, specs)] == ["unchanged", "unchanged"]
     assert offsets(stack, ["topics.second", "topics.nothing"]) == {"topics.second": {0: (0, 0), 1: (0, 0)}}
+
+
+def test_no_request_names_more_topics_than_a_piece(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: dict[str, list[int]] = {}
+
+    class Admin(AdminClient):
+        def __getattribute__(self, name: str) -> Any:
+            call = super().__getattribute__(name)
+            if name not in ("create_topics", "describe_configs", "incremental_alter_configs", "delete_topics"):
+                return call
+
+            def counting(named: Sequence[Any], **options: Any) -> Any:
+                sizes.setdefault(name, []).append(len(named))
+                return call(named, **options)
+
+            return counting
+
+    monkeypatch.setattr(topics, "PIECE", 5)
+    monkeypatch.setattr(topics, "admin", lambda settings: Admin(client_config(settings), logger=quiet()))
+    specs = [TopicSpec(f"pieces.{number:02}", 1, {"retention.ms": "1000"}) for number in range(12)]
+    longer = [replace(spec, config={"retention.ms": "2000"}) for spec in specs]
+    assert {report.outcome for report in ensure_topics(stack, specs)} == {"created"}
+    assert {report.outcome for report in ensure_topics(stack, longer)} == {"updated"}
+    assert {report.outcome for report in compare_topics(stack, longer)} == {"unchanged"}
+    delete_topics(stack, [spec.name for spec in specs])
+    assert offsets(stack, [spec.name for spec in specs]) == {}
+    described = sizes.pop("describe_configs")
+    assert sizes == {key: [5, 5, 2] for key in ("create_topics", "incremental_alter_configs", "delete_topics")}
+    assert described == [5, 5, 2] * 2
+
+
+def test_no_request_makes_more_records_than_a_controller_takes() -> None:
+    specs = [
+        TopicSpec(f"wide.{number}", partitions, {"a": "b"}) for number, partitions in enumerate([1500] * 5 + [9000, 1])
+    ]
+    pieces = list(topics._pieces(specs))
+    assert [spec for piece in pieces for spec in piece] == specs
+    assert [len(piece) for piece in pieces] == [2, 2, 1, 1, 1]
 
 
 def test_a_topic_s_config_is_mended_and_its_partitions_are_only_reported(stack: Settings) -> None:

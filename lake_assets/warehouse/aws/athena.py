@@ -88,6 +88,13 @@ class Athena:
                 found.append(f"tag {asset.staging_schema} by layer and classification")
             return found
 
+    def missing_by_asset(self, assets: Sequence[Asset]) -> dict[str, list[str]]:
+        return {asset.name: sentences for asset in assets if (sentences := self.missing(asset))}
+
+    def create(self, assets: Sequence[Asset]) -> None:
+        for asset in assets:
+            self.ensure(asset)
+
     def drop(self, asset: Asset) -> None:
         """As `Warehouse` says. Database and rule set stay: they cost nothing, and `ensure` takes them again."""
         with _refusals(f"AWS Glue, asked to drop the tables of {asset.name},"):
@@ -160,6 +167,9 @@ class Athena:
             raise QueryError("nothing can be changed with this: begin it with select, with, show or describe.")
         found = ask(self._settings, query, None if limit is None else limit + 1)
         return answer(found.columns, found.rows, limit)
+
+    def window_rows_by_asset(self, assets: Sequence[Asset]) -> dict[str, dict[str, tuple[int, int]]]:
+        return {asset.name: self.window_rows(asset) for asset in assets}
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
         """As `Warehouse` says, read from the windows' files without Athena."""

@@ -100,6 +100,13 @@ class BigQuery:
                 found += differences(self._described(table) if dataset else None, table)
             return found
 
+    def missing_by_asset(self, assets: Sequence[Asset]) -> dict[str, list[str]]:
+        return {asset.name: sentences for asset in assets if (sentences := self.missing(asset))}
+
+    def create(self, assets: Sequence[Asset]) -> None:
+        for asset in assets:
+            self.ensure(asset)
+
     def drop(self, asset: Asset) -> None:
         """As `Warehouse` says. The dataset stays, with whom it is open to."""
         with _asked(asset):
@@ -199,6 +206,9 @@ class BigQuery:
             except (BadRequest, Forbidden, NotFound) as error:
                 raise QueryError(f"{error.message.rstrip('.')}.") from error
         return answer([field.name for field in found.schema], rows, limit)
+
+    def window_rows_by_asset(self, assets: Sequence[Asset]) -> dict[str, dict[str, tuple[int, int]]]:
+        return {asset.name: self.window_rows(asset) for asset in assets}
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
         staging, quarantine = self._tables(asset)

@@ -1,0 +1,85 @@
+"""The current metadata of many raw tables, as plain JSON: building Iceberg's model of one takes ten times as long."""
+
+import gzip
+import json
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from lake_assets.bucket import is_local, local_path, path_of
+from lake_assets.landing.raw_catalog import Identifier, pointers
+from lake_assets.object_stores import store_of
+from lake_assets.settings import Settings
+
+_ATTEMPTS = 3
+# Reading a file of a bucket in a cloud waits for the network.
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class TableMetadata:
+    """A table at its current snapshot: `transforms` say how its newest spec cuts windows."""
+
+    properties: Mapping[str, str]
+    columns: frozenset[str]
+    transforms: tuple[str, ...]
+    has_snapshot: bool
+    total_rows: int
+
+
+def read_metadata(settings: Settings, tables: Collection[Identifier]) -> dict[Identifier, TableMetadata]:
+    """Return the metadata of each of these tables that exists, with one query for all. Raises Unavailable."""
+    found: dict[Identifier, TableMetadata] = {}
+    wanted, read = set(tables), _reader()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for attempt in range(1, _ATTEMPTS + 1):
+            locations = pointers(settings, wanted) if wanted else {}
+            texts = dict(zip(locations, pool.map(read, locations.values()), strict=True))
+            found |= {table: _metadata(_load(text)) for table, text in texts.items() if text is not None}
+            # A hundred commits later a file is gone, and the table has a newer one.
+            wanted = {table for table, text in texts.items() if text is None}
+            if not wanted:
+                return found
+            if attempt == _ATTEMPTS:
+                raise FileNotFoundError(f"the metadata files of {len(wanted)} raw tables are gone")
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _reader() -> Callable[[str], bytes | None]:
+    """Return what reads a file, with one file system for each bucket; None for a file that is gone."""
+    system_of = lru_cache(lambda scheme, host: store_of(f"{scheme}://{host}").filesystem())
+
+    def read(location: str) -> bytes | None:
+        try:
+            if is_local(location):
+                return Path(local_path(location)).read_bytes()
+            parts = urlsplit(location)
+            with system_of(parts.scheme, parts.netloc).open_input_stream(path_of(location)) as stream:
+                return stream.read()
+        except FileNotFoundError:
+            return None
+
+    return read
+
+
+def _load(text: bytes) -> Mapping[str, Any]:
+    return json.loads(gzip.decompress(text) if text.startswith(b"\x1f\x8b") else text)
+
+
+def _metadata(table: Mapping[str, Any]) -> TableMetadata:
+    schema = next((one for one in table.get("schemas", ()) if one["schema-id"] == table["current-schema-id"]), None)
+    spec = next((one for one in table.get("partition-specs", ()) if one["spec-id"] == table["default-spec-id"]), None)
+    current = table.get("current-snapshot-id")
+    snapshot = next((one for one in table.get("snapshots", ()) if one["snapshot-id"] == current), None)
+    summary: Mapping[str, str] = (snapshot or {}).get("summary", {})
+    return TableMetadata(
+        table.get("properties", {}),
+        frozenset(field["name"] for field in (schema or table["schema"])["fields"]),
+        tuple(str(field["transform"]) for field in (spec["fields"] if spec else table["partition-spec"])),
+        snapshot is not None,
+        int(summary.get("total-records", "0")),
+    )

@@ -1,0 +1,85 @@
+"""Contracts that were parsed before, kept in the lake's folder by the hash of their texts: parsing one takes 4 ms."""
+
+import hashlib
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path, PurePath
+from typing import Any
+
+import lake_assets.catalog
+from lake_assets.catalog.model import Asset, Check, Field, FieldType, QuarantineBudget, Retention
+from lake_assets.catalog.parse import parse_contract
+
+Parse = Callable[[str, PurePath], Asset]
+_PARTS = {
+    (kind.__module__, kind.__qualname__)
+    for kind in (Asset, Check, Field, FieldType, QuarantineBudget, Retention, timedelta, Decimal, type(PurePath()))
+}
+
+
+class _OnlyAssets(pickle.Unpickler):
+    """Load nothing that an asset does not consist of, whoever wrote the file."""
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        if (module_name, global_name) not in _PARTS:
+            raise pickle.UnpicklingError(f"{module_name}.{global_name} is no part of an asset")
+        return super().find_class(module_name, global_name)
+
+
+@contextmanager
+def parsed_contracts(home: Path) -> Iterator[Parse]:
+    """Yield `parse_contract`, which parses a text only once for this lake and this version of the parser.
+
+    The file is kept beside the lake's state, and can be deleted at any time.
+    """
+    path = home / "parsed" / f"{_parser()}.pickle"
+    known = _read(path)
+    used: dict[str, Asset] = {}
+
+    def parse(text: str, file: PurePath) -> Asset:
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        asset = used.get(digest) or known.get(digest)
+        used[digest] = asset or replace(parse_contract(text, file), path=PurePath())
+        return replace(used[digest], path=file)
+
+    yield parse
+    if not used.keys() <= known.keys() and home.is_dir():
+        # Twice as many as are used now: a command reads the files, too, and what runs reads what is applied.
+        kept = dict(list(known.items())[-len(used) :])
+        with suppress(OSError):
+            _write(path, kept | used)
+
+
+@lru_cache
+def _parser() -> str:
+    """Return a name for this version of the parser, which changes with each file of it."""
+    folder = Path(lake_assets.catalog.__path__[0])
+    files = sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in folder.glob("*.py"))
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
+
+
+def _read(path: Path) -> dict[str, Asset]:
+    """Return what the file holds; nothing where it cannot be read, since it can be made again."""
+    try:
+        with path.open("rb") as file:
+            return _OnlyAssets(file).load()
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, ImportError, IndexError, KeyError):
+        return {}
+    except pickle.UnpicklingError:
+        return {}
+
+
+def _write(path: Path, assets: dict[str, Asset]) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    aside = path.with_suffix(f".{os.getpid()}")
+    aside.write_bytes(pickle.dumps(assets, pickle.HIGHEST_PROTOCOL))
+    aside.replace(path)
+    for other in path.parent.glob("*.pickle"):
+        if other != path:
+            other.unlink(missing_ok=True)
