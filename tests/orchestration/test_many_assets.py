@@ -19,9 +19,10 @@ from lake_assets.landing import topics
 from lake_assets.landing.broker import client_config, quiet
 from lake_assets.ledger.applied import applied_catalog
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.operations.apply import Step, apply, plan
+from lake_assets.operations.apply import Step, apply, plan_apply
 from lake_assets.operations.audit import audit
 from lake_assets.operations.backlog import backlog
+from lake_assets.orchestration.records import DagsterRecords
 from lake_assets.settings import PROJECT, Settings
 from lake_assets.warehouse.local import ducklake
 from tests.stack.worker import remove_connectors
@@ -72,7 +73,7 @@ class Counted:
         return dict(self.counts)
 
     def apply(self) -> list[Step]:
-        return apply(self.settings, lambda _: None)
+        return apply(self.settings, DagsterRecords(self.settings), lambda _: None)
 
 
 @pytest.fixture
@@ -145,14 +146,14 @@ def test_cost_follows_what_changed_and_not_the_number_of_assets(lake: Counted) -
         changed = lake.during(lake.apply)
         # A connector is asked for its state until it runs, however often that is.
         del changed["Connect"]
-        assert plan(lake.settings) == []
+        assert plan_apply(lake.settings) == []
         applied = list(applied_catalog(lake.settings).assets.values())
         assert len(applied) == assets
         backlog(lake.settings, applied)
         counts.append(
             {
                 "apply, one changed": changed,
-                "plan": lake.during(lambda: plan(lake.settings)),
+                "plan": lake.during(lambda: plan_apply(lake.settings)),
                 "status": lake.during(lambda listed=applied: backlog(lake.settings, listed)),
             }
         )
