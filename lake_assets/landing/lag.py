@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lake_assets.catalog.model import Asset
-from lake_assets.landing.snapshots import read_table
+from lake_assets.landing.snapshots import RawTableError, read_table
 from lake_assets.landing.topics import offsets
 from lake_assets.settings import Settings
 
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """`produced` counts offsets the broker gave out and raw should hold, `landed` the rows raw holds."""
+    """`produced` counts offsets the broker gave out and raw should hold, `landed` the rows raw holds; None when its
+    metadata cannot be read, as `observe` says of it."""
 
     asset: str
     produced: int
-    landed: int
+    landed: int | None
 
     @property
     def under_way(self) -> int:
-        """Records that are produced and not landed; never negative."""
-        return max(0, self.produced - self.landed)
+        """Records that are produced and not landed; never negative, and 0 when that is unknown."""
+        return 0 if self.landed is None else max(0, self.produced - self.landed)
 
 
 def lags(
@@ -47,21 +48,22 @@ def lags(
                 produced(begin, end, *known.get((asset.topic, partition), (begin, 0)))
                 for partition, (begin, end) in ends.get(asset.topic, {}).items()
             ),
-            read_table(settings, asset, _total_rows),
+            _landed(settings, asset),
         )
         for asset in assets
     ]
 
 
 def positions(settings: Settings, assets: Sequence[Asset]) -> dict[str, tuple[int, int]]:
-    """For each asset the sum of its topic's end offsets, and the rows raw holds. Raises Unavailable."""
+    """For each asset whose raw table can be read the sum of its topic's end offsets, and the rows raw holds.
+
+    Raises Unavailable.
+    """
     ends = offsets(settings, [asset.topic for asset in assets])
     return {
-        asset.name: (
-            sum(end for _, end in ends.get(asset.topic, {}).values()),
-            read_table(settings, asset, _total_rows),
-        )
+        asset.name: (sum(end for _, end in ends.get(asset.topic, {}).values()), landed)
         for asset in assets
+        if (landed := _landed(settings, asset)) is not None
     }
 
 
@@ -69,6 +71,13 @@ def produced(begin: int, end: int, first: int, no_record: int) -> int:
     """Return how many offsets of a partition raw should hold; `first` is the lowest that landed."""
     # The broker forgets old records and then begins above the first one that landed.
     return end - min(begin, first) - no_record
+
+
+def _landed(settings: Settings, asset: Asset) -> int | None:
+    try:
+        return read_table(settings, asset, _total_rows)
+    except RawTableError:
+        return None
 
 
 def _total_rows(table: "StaticTable") -> int:

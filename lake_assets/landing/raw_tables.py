@@ -93,6 +93,10 @@ def _compare(catalog: "MetastoreCatalog", spec: RawTableSpec) -> RawTableReport:
         table = catalog.load_table(spec.identifier)
     except NoSuchTableError:
         return RawTableReport(spec.identifier, "created")
+    # Only of the metadata file: what the catalog's Postgres raises is told by `raw_catalog`.
+    except (OSError, ValueError) as error:
+        said = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        return RawTableReport(spec.identifier, "differs", (f"its metadata cannot be read ({said}): bring it back",))
     changed = tuple(
         f"{key} is {table.properties.get(key)}, not {value}"
         for key, value in _settable(spec).items()

@@ -10,7 +10,7 @@ from lake_assets.catalog.accounting import PartitionCount
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.sql import literal
 from lake_assets.duckdb_session import duckdb_session
-from lake_assets.errors import LakeError
+from lake_assets.errors import LakeError, Unavailable, Unreadable
 from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.records import record_offsets
 from lake_assets.landing.topics import offsets
@@ -36,11 +36,25 @@ Counts = Mapping[str, Sequence[PartitionCount]]
 
 
 def audit(settings: Settings, assets: Sequence[Asset]) -> list[AssetAudit]:
-    """Audits the assets in order, as of now. Raises Unavailable when the broker or Postgres does not answer."""
+    """Audits the assets in order, as of now. One whose files cannot be read is a finding, and the others are audited.
+
+    Raises Unavailable when the broker or Postgres does not answer.
+    """
     # The broker is asked first: what lands while the rest is read can then only be more than was asked for.
     ends = offsets(settings, [asset.topic for asset in assets])
     with Ledger(settings) as ledger:
-        return [_audit(settings, ledger, asset, ends.get(asset.topic, {})) for asset in assets]
+        return [_audit_or_failure(settings, ledger, asset, ends.get(asset.topic, {})) for asset in assets]
+
+
+def _audit_or_failure(
+    settings: Settings, ledger: Ledger, asset: Asset, ends: Mapping[int, tuple[int, int]]
+) -> AssetAudit:
+    try:
+        return _audit(settings, ledger, asset, ends)
+    except (LakeError, OSError) as error:
+        if isinstance(error, Unavailable) and not isinstance(error, Unreadable):
+            raise
+        return AssetAudit(asset.name, (), (), failed=str(error).strip())
 
 
 def _audit(settings: Settings, ledger: Ledger, asset: Asset, ends: Mapping[int, tuple[int, int]]) -> AssetAudit:

@@ -21,8 +21,8 @@ from lake_assets.stack.stream import stream_parts, stream_programs
 
 # What writes or applies contracts, and what is deployed with a catalog of its own.
 READERS = {
-    "lake_assets.cli.new", "lake_assets.cli.plan", "lake_assets.definitions", "lake_assets.orchestration.apply",
-    "lake_assets.orchestration.load_function", "lake_assets.orchestration.unapplied", "lake_assets.stack.applied_files",
+    "lake_assets.cli.new", "lake_assets.cli.plan", "lake_assets.definitions", "lake_assets.orchestration.load_function",
+    "lake_assets.orchestration.unapplied", "lake_assets.orchestration.wanted", "lake_assets.stack.applied_files",
     "lake_assets.stack.container", "lake_assets.stack.starting", "stream_app.__main__",
 }  # fmt: skip
 
