@@ -187,6 +187,10 @@ def test_failing_asset_is_tried_beside_the_runs_of_others(visits: Visits, tmp_pa
             instance.add_run(dg.DagsterRun("made", tags=request.tags, status=dg.DagsterRunStatus.STARTED))
         return {r.tags[QUEUED_ONLY]: {key.path[0] for key in r.asset_selection or ()} for r in requests}
 
+    def end(instance: dg.DagsterInstance, lane: str) -> None:
+        (ended,) = [run for run in instance.get_runs() if run.tags[QUEUED_ONLY] == lane]
+        instance.delete_run(ended.run_id)
+
     with dg.DagsterInstance.ephemeral() as instance:
         assert tick(instance) == {
             "true": {"conformed", good.asset.staging_schema},
@@ -194,9 +198,24 @@ def test_failing_asset_is_tried_beside_the_runs_of_others(visits: Visits, tmp_pa
         }
         # Both are under way.
         assert tick(instance) == {}
-        (fresh,) = [run for run in instance.get_runs() if run.tags[QUEUED_ONLY] == "true"]
-        instance.delete_run(fresh.run_id)
+        end(instance, "true")
         assert tick(instance) == {"true": {"conformed", good.asset.staging_schema}}
+        # The try was requested: its run may be on its way, although none is seen.
+        end(instance, "retry")
+        assert tick(instance) == {}
+        ask_again(visits)
+        retry = {"retry": {"conformed", visits.asset.staging_schema}}
+        assert tick(instance) == retry
+        # Due again while a run of that lane is under way.
+        ask_again(visits)
+        assert tick(instance) == {}
+        end(instance, "retry")
+        end(instance, "true")
+        # `lake run` makes both.
+        instance.add_run(dg.DagsterRun("made", tags={QUEUED_ONLY: "both"}, status=dg.DagsterRunStatus.STARTED))
+        assert tick(instance) == {}
+        end(instance, "both")
+        assert tick(instance) == {"true": {"conformed", good.asset.staging_schema}} | retry
 
 
 def test_run_that_makes_no_window_materializes_nothing(visits: Visits) -> None:
