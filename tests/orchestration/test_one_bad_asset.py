@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from lake_assets.bucket import local_path
 from lake_assets.cli.audit import command as audit_command
+from lake_assets.cli.maintain import command as maintain_command
 from lake_assets.cli.why import command as why_command
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.errors import Unavailable, Unreadable
@@ -95,6 +96,22 @@ def test_asset_whose_raw_metadata_is_damaged_is_a_finding_of_the_audit(pair: Pai
     by_name = {one["asset"]: one for one in json.loads(found.stdout)}
     assert by_name[pair.good.asset.name]["in_balance"]
     assert f"raw table ops.{pair.bad.asset.name} cannot be read" in by_name[pair.bad.asset.name]["failed"]
+
+
+def test_what_is_too_old_is_found_beside_an_asset_that_cannot_be_read(pair: Pair) -> None:
+    kept = "slaProperties: [{property: retention, element: raw, value: 10, unit: d}]\n"
+    for one in (pair.good, pair.bad):
+        one.apply("customProperties:", f"{kept}customProperties:")
+        one.land(visit(1, 1), visit(2, 20))
+        one.refresh()
+    pair.metadata.write_text("{")
+    said = CliRunner().invoke(maintain_command, ["--json"])
+    found = json.loads(said.stdout)
+    of_good, of_bad = found["kept_back"]
+    assert of_good.startswith(f"{pair.good.asset.name} raw: all 2 windows are too old")
+    assert of_bad.startswith(f"Nothing of {pair.bad.asset.name} is removed now: ")
+    # What could not be cleaned is told in the end.
+    assert f"not all is clean, the next hour tries again: {pair.bad.asset.name}: " in str(said.exception)
 
 
 def test_files_and_postgres_are_told_apart(lake: Settings) -> None:
