@@ -87,14 +87,14 @@ def _settable(spec: RawTableSpec) -> dict[str, str]:
 
 
 def _compare(catalog: "MetastoreCatalog", spec: RawTableSpec) -> RawTableReport:
-    from pyiceberg.exceptions import NoSuchTableError
+    from pyiceberg.exceptions import NoSuchTableError, ValidationError
 
     try:
         table = catalog.load_table(spec.identifier)
     except NoSuchTableError:
         return RawTableReport(spec.identifier, "created")
     # Only of the metadata file: what the catalog's Postgres raises is told by `raw_catalog`.
-    except (OSError, ValueError) as error:
+    except (OSError, ValidationError) as error:
         said = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
         return RawTableReport(spec.identifier, "differs", (f"its metadata cannot be read ({said}): bring it back",))
     changed = tuple(

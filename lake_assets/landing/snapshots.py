@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.errors import LakeError
-from lake_assets.landing.raw_catalog import pointers
+from lake_assets.landing.raw_catalog import RawTableError, pointers
 from lake_assets.landing.raw_windows import WindowCut, window_cut
 from lake_assets.settings import Settings
 
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 3
 _T = TypeVar("_T")
-
-
-class RawTableError(LakeError):
-    """A raw table is missing, cannot be read, holds what the lake never puts there, or is cut in a way its contract
-    cannot use."""
 
 
 def read_table(settings: Settings, asset: Asset, read: "Callable[[StaticTable], _T]", pointer: str | None = None) -> _T:

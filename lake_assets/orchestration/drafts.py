@@ -110,7 +110,7 @@ def _raw_windows(settings: Settings, asset: Asset) -> list[str]:
     try:
         is_missing = raw_location(settings, raw_table(asset)) is None
         return [] if is_missing else list(window_rows(settings, asset))
-    except (RawTableError, OSError, ValueError) as error:
+    except (RawTableError, OSError) as error:
         raise NotRebuilt(
             f"{error} Or let `lake apply` read its topic again after `lake remove {asset.name} --keep topic`."
         ) from error

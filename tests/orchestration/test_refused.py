@@ -41,6 +41,10 @@ def lake_of_three(
     for number in range(3):
         (tmp_path / f"{number}").mkdir()
         one = make_visits(lake, tmp_path / f"{number}")
+        if not number:
+            # A metric takes what every event has.
+            one.apply("name: door, logical", "name: door, required: true, logical")
+            one.apply("name: guests, logical", "name: guests, required: true, logical")
         one.land(visit(1, 1))
         one.refresh()
         one.path = Path(shutil.move(one.path, catalog))
