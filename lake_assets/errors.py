@@ -17,5 +17,9 @@ class Unavailable(LakeError):
     exit_code = 3
 
 
+class Unreadable(Unavailable):
+    """Files of one asset cannot be used, although all parts of the stack answer; others are not concerned."""
+
+
 class SettingsError(LakeError):
     """A setting is missing or not one of the values it may have; the message says what to set."""

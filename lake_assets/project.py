@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 
 from lake_assets.catalog.problems import Problem
-from lake_assets.catalog.texts import NOTHING, Catalog, read_texts
+from lake_assets.catalog.texts import NONE, NOTHING, Catalog, read_texts
 from lake_assets.parsed import parsed_contracts
 from lake_assets.settings import Settings
 
 
-def read_files(settings: Settings, applied: Catalog = NOTHING) -> Catalog:
+def read_files(settings: Settings, applied: Catalog = NOTHING, refused: Mapping[PurePath, str] = NONE) -> Catalog:
     """Return the catalog as its files have it, laid over what is applied: see `read_texts`."""
     unreadable: list[Problem] = []
     contracts = _read_folder(settings.catalog / "assets", unreadable)
     metrics = _read_folder(settings.catalog / "metrics", unreadable)
     with parsed_contracts(settings.home) as parse:
-        return read_texts(contracts, metrics, applied, unreadable, parse)
+        return read_texts(contracts, metrics, applied, unreadable, refused, parse)
 
 
 def _read_folder(folder: Path, unreadable: list[Problem]) -> Mapping[PurePath, str]:

@@ -11,17 +11,23 @@ _PARTICULAR = re.compile(r"""'[^']*'|"[^"]*"|[\w.:+-]*/\S+|\d+""")
 class Cause:
     """Why a window could not be made, as one sentence. Trying again cannot help when it is not `curable`.
 
-    A window that was not `tried` itself waits, because others of its asset failed of this.
+    A window that was not `tried` itself waits, because others of its asset failed of this. One that may not be to blame
+    is tried again `at_once`, the first time.
     """
 
     sentence: str
     curable: bool = True
     tried: bool = True
+    at_once: bool = False
 
     @property
     def kind(self) -> str:
         """The sentence without what is particular to one window; equal for windows that fail of the same cause."""
         return kind(self.sentence)
+
+
+# Of a run that died with all that it could have recorded.
+DIED = Cause("its run ended without a result, as when its process is killed or runs out of memory")
 
 
 def kind(sentence: str) -> str:

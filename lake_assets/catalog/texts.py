@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import TypeVar
 
 from lake_assets.catalog.metric import Metric
@@ -40,6 +41,7 @@ class Catalog:
 
 
 NOTHING = Catalog()
+NONE: Mapping[PurePath, str] = MappingProxyType({})
 
 
 def read_texts(
@@ -47,17 +49,19 @@ def read_texts(
     metrics: Mapping[PurePath, str],
     applied: Catalog = NOTHING,
     unreadable: Sequence[Problem] = (),
+    refused: Mapping[PurePath, str] = NONE,
     parse: Callable[[str, PurePath], Asset] = parse_contract,
 ) -> Catalog:
     """Return the catalog of these texts, laid over the one that is applied.
 
     An applied contract stays where its file is missing or cannot be used, an applied metric where its file cannot be
-    used. Texts that are applied already are not parsed again. Raises ContractError when a contract changed so that an
-    applied metric cannot be counted any more.
+    used. A text that is `refused`, by its path with the reason, is one that cannot be used; so is a contract that
+    changed so that an applied metric cannot be counted any more. Texts that are applied already are not parsed again.
     """
-    problems = list(unreadable)
-    assets = _assets(contracts, applied, problems, parse)
-    found, wrong = _metrics(metrics, assets)
+    problems = [*unreadable, *(Problem(path, 1, "", sentence) for path, sentence in refused.items())]
+    usable = {path: text for path, text in contracts.items() if path not in refused}
+    assets = _assets(usable, applied, problems, parse)
+    found, wrong = _metrics({path: text for path, text in metrics.items() if path not in refused}, assets)
     problems += wrong
     left_out = {
         problem.file: _likely_name(problem.file, {**contracts, **metrics}.get(problem.file, "")) for problem in problems
@@ -67,8 +71,12 @@ def read_texts(
             try:
                 found[name] = parse_metric(applied.text(metric), metric.path, assets)
             except ContractError as error:
-                own = [problem for problem in wrong if left_out[problem.file] == name]
-                raise ContractError(own or error.problems) from None
+                contract = assets[metric.source].path
+                if contract not in contracts or contract in refused:
+                    raise
+                said = " ".join(problem.message for problem in error.problems)
+                sentence = f"the metric {name} could not be counted any more: {said}"
+                return read_texts(contracts, metrics, applied, unreadable, {**refused, contract: sentence})
     return Catalog(
         assets,
         dict(sorted(found.items())),

@@ -10,8 +10,8 @@ def command(as_json: bool) -> None:
 
     Dagster loads changed contracts and dbt models; a mart that is new or whose SQL changed is then made by itself.
 
-    A contract, metric or model that cannot be used leaves out itself only, and what is applied of it runs on: it is
-    named on stderr with what is wrong, and the exit code is 2 after all else is applied.
+    A contract, metric or model that cannot be used, or whose change is refused, leaves out itself only, and what is
+    applied of it runs on: it is named on stderr with what is wrong, and the exit code is 2 after all else is applied.
 
     It can be run again at any time; what is there already is left alone, and no event is ever deleted. A contract with
     `status: draft` may change in any way: after a breaking change its tables are made again from raw. One with
@@ -29,7 +29,7 @@ def command(as_json: bool) -> None:
     from lake_assets.cli.tables import show, show_json
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.operations.apply import apply
-    from lake_assets.operations.unapplied import refuse_broken
+    from lake_assets.operations.unapplied import refuse_left_out
     from lake_assets.orchestration.records import DagsterRecords
     from lake_assets.settings import load_settings
 
@@ -53,4 +53,4 @@ def command(as_json: bool) -> None:
                     f"{asset.name} is a draft: any change may be applied, and its tables are then made again from raw. "
                     f"When others rely on it, set `status: active` in its contract and run `lake apply`."
                 )
-    refuse_broken(settings, applied_catalog(settings))
+    refuse_left_out(settings)

@@ -18,7 +18,9 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
 
     For every metric of the asset, each final window is compared with the same aggregate over staging.
 
-    Exit code 0 when in balance, 1 when not.
+    An asset of which a file is missing or damaged is named with it and not audited; all others are.
+
+    Exit code 0 when all are in balance, 1 when one is not or could not be audited.
 
     \b
     Examples:
@@ -86,12 +88,14 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
                     sum(w.quarantined for w in found.windows),
                     sum(w.duplicates for w in found.windows),
                     sum(w.forgotten for w in found.windows),
-                    "in balance" if found.in_balance else "OUT OF BALANCE",
+                    "NOT AUDITED" if found.failed else "in balance" if found.in_balance else "OUT OF BALANCE",
                 )
                 for found in audits
             ],
         )
         for found in audits:
+            if found.failed:
+                click.echo(f"{found.asset} could not be audited: {found.failed}")
             if conflicts := sum(w.conflicts for w in found.windows):
                 click.echo(
                     f"{found.asset}: {conflicts:,} of the duplicates differ from the row of their key that stayed, the "

@@ -1,6 +1,13 @@
 """`lake maintain`."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from lake_assets.operations.housekeeping import Cleaned
+    from lake_assets.operations.retention import RetentionPlan
 
 
 @click.command()
@@ -24,11 +31,9 @@ def command(confirm: str | None, as_json: bool) -> None:
       lake maintain
       lake maintain --confirm 3f1c0a9be2d4
     """
-    import dataclasses
     from datetime import UTC, datetime
 
-    from lake_assets.cli.tables import show, show_json
-    from lake_assets.errors import LakeError
+    from lake_assets.errors import LakeError, Unavailable
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.ledger.ledger import Ledger
     from lake_assets.operations.adapters import warehouse_for
@@ -37,19 +42,36 @@ def command(confirm: str | None, as_json: bool) -> None:
     from lake_assets.settings import load_settings
 
     settings = load_settings()
+    unclean: LakeError | None = None
     assets, now = list(applied_catalog(settings).assets.values()), datetime.now(UTC)
     warehouse = warehouse_for(settings)
     with Ledger(settings) as ledger:
         if not ledger.exists():
             raise LakeError("nothing is applied yet: run 'lake apply' first.")
+        cleaned = []
         if confirm is None:
-            cleaned = clean(settings, assets, now, lambda sentence: click.echo(sentence, err=True))
+            try:
+                cleaned = clean(settings, assets, now, lambda sentence: click.echo(sentence, err=True))
+            except LakeError as error:
+                if isinstance(error, Unavailable):
+                    raise
+                # It is of some datasets only, and of others there may be something to remove.
+                unclean = error
             found = plan_retention(settings, ledger, warehouse, assets, now)
         else:
-            cleaned = []
             found = maintain(settings, ledger, warehouse, assets, now, confirm)
+    _show(found, cleaned, confirmed=confirm is not None, as_json=as_json)
+    if unclean:
+        raise unclean
+
+
+def _show(found: "RetentionPlan", cleaned: "Sequence[Cleaned]", *, confirmed: bool, as_json: bool) -> None:
+    import dataclasses
+
+    from lake_assets.cli.tables import show, show_json
+
     if as_json:
-        done = {"removed": confirm is not None, "cleaned": [dataclasses.asdict(one) for one in cleaned]}
+        done = {"removed": confirmed, "cleaned": [dataclasses.asdict(one) for one in cleaned]}
         show_json(dataclasses.asdict(found) | {"checksum": found.checksum} | done)
         return
     for sentence in found.kept_back:
@@ -74,7 +96,7 @@ def command(confirm: str | None, as_json: bool) -> None:
             for one in found.removals
         ],
     )
-    if confirm is None:
+    if not confirmed:
         click.echo(f"Nothing was removed. To remove this: lake maintain --confirm {found.checksum}")
     else:
         click.echo("Removed. Marts follow at their next build; Kafka keeps its own copy as long as the topic says.")

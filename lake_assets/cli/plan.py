@@ -11,8 +11,8 @@ import click
 def command(as_json: bool, permissions: bool) -> None:
     """Show what `lake apply` would change: topics, tables, connectors, sources, grants, windows. Changes nothing.
 
-    A contract, metric or model that cannot be used leaves out itself only: it is named on stderr with what is wrong,
-    and the exit code is 2.
+    A contract, metric or model that cannot be used, or whose change is refused, leaves out itself only: it is named on
+    stderr with what is wrong, and the exit code is 2.
 
     In a cloud it first names, on stderr, each action that the credentials at hand lack, with where it is needed.
 
@@ -26,10 +26,9 @@ def command(as_json: bool, permissions: bool) -> None:
 
     from lake_assets.cli.tables import show, show_json
     from lake_assets.errors import LakeError
-    from lake_assets.ledger.applied import applied_catalog
     from lake_assets.operations.apply import plan_apply
     from lake_assets.operations.permissions import lacking, role_needs
-    from lake_assets.operations.unapplied import refuse_broken
+    from lake_assets.operations.unapplied import refuse_left_out
     from lake_assets.project import read_files
     from lake_assets.settings import load_settings
     from lake_assets.warehouse.marts import mart_schemas
@@ -64,4 +63,4 @@ def command(as_json: bool, permissions: bool) -> None:
     else:
         show(("what", "name", "action", "detail"), [(s.kind, s.name, s.action, s.detail) for s in steps])
         click.echo("Nothing was changed. Make it so with: lake apply")
-    refuse_broken(settings, applied_catalog(settings))
+    refuse_left_out(settings)

@@ -17,8 +17,8 @@ def command(asset: str | None, as_json: bool) -> None:
     Windows that failed before are tried again at once, without the pause that the stack would make. What is set aside,
     because trying again cannot help, is tried again for an ASSET that is named; then nothing else is done.
 
-    Exit code 0 when all is up to date, 1 when a window was held back by a check or cannot be made, a step failed, or
-    records that were produced have not landed.
+    Exit code 0 when all is up to date, 1 when a window was held back by a check or cannot be made, a step failed, a raw
+    table cannot be read, or records that were produced have not landed.
 
     \b
     Examples:
@@ -52,8 +52,10 @@ def command(asset: str | None, as_json: bool) -> None:
             click.echo(f"Marts built: {', '.join(sorted(set(report.marts)))}.")
             for schema in report.closed:
                 click.echo(f"Analysts may not read {schema} yet: open it with 'lake apply'.")
-        elif not rows and not report.failed and not report.troubles:
+        elif not rows and not report.failed and not report.troubles and not report.unreadable:
             click.echo("Nothing new has landed: staging tables and marts are up to date.")
+        for name, sentence in report.unreadable.items():
+            click.echo(f"{name}: {sentence}", err=True)
         for trouble in report.troubles:
             click.echo(str(trouble), err=True)
         named = {f"conform_{trouble.asset}" for trouble in report.troubles}
@@ -64,4 +66,5 @@ def command(asset: str | None, as_json: bool) -> None:
             click.echo(f"{name}: {len(windows)} windows held back by a check: lake why {name} {windows[0]}", err=True)
         if report.under_way:
             click.echo(f"{report.under_way} produced records have not landed: look at 'lake status'.", err=True)
-    sys.exit(1 if report.failed or report.troubles or report.held_back or report.under_way else 0)
+    wrong = (report.failed, report.troubles, report.unreadable, report.held_back, report.under_way)
+    sys.exit(1 if any(wrong) else 0)

@@ -18,9 +18,10 @@ def command(as_json: bool) -> None:
     Each part is asked a real question, which takes 3 s at most. Errors of a part that answers are those of the last
     five minutes; what a user was refused is none. For each asset: records that are produced and have not
     landed, windows that are queued, windows that a check holds back, and a sentence when events do not come as often as
-    its contract says, when a removal of a person is not finished, or when windows cannot be made: why, how often that
-    was tried, when it is tried next and what to do. For each metric: events per second, records that
-    are not counted yet, the watermark (how far its event time is), windows that are not final, and events set aside.
+    its contract says, when a removal of a person is not finished, when its raw table cannot be read, or when windows
+    cannot be made: why, how often that was tried, when it is tried next and what to do. For each metric: events per
+    second, records that are not counted yet, the watermark (how far its event time is), windows that are not final, and
+    events set aside.
     Names removals of assets that are unfinished. Says so when the disk of the lake's folder is nearly full.
 
     It also names what is in files only and therefore changes nothing: contracts, metrics and models that cannot be
@@ -94,10 +95,18 @@ def command(as_json: bool) -> None:
         if assets:
             show(
                 ("asset", "records under way", "windows queued", "windows held back"),
-                [(asset.asset, asset.under_way, asset.queued, asset.held_back) for asset in assets],
+                [
+                    (
+                        asset.asset,
+                        "unknown" if asset.under_way is None else asset.under_way,
+                        asset.queued,
+                        asset.held_back,
+                    )
+                    for asset in assets
+                ],
             )
             for asset in assets:
-                for sentence in filter(None, (asset.silence, asset.forgetting)):
+                for sentence in filter(None, (asset.unreadable, asset.silence, asset.forgetting)):
                     click.echo(f"{asset.asset}: {sentence}")
                 for trouble in asset.troubles:
                     click.echo(str(trouble))

@@ -22,6 +22,7 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
     from lake_assets.cli.names import find
     from lake_assets.cli.tables import show, show_json
     from lake_assets.ledger.applied import applied_catalog
+    from lake_assets.ledger.attempts import find_abandoned
     from lake_assets.ledger.failures import known_failures
     from lake_assets.ledger.forgotten import unfinished
     from lake_assets.ledger.ledger import Ledger
@@ -35,13 +36,14 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
     if window is not None:
         check_window(found, window)
     with Ledger(settings) as ledger:
+        find_abandoned(ledger, {found.name: found})
         published = {entry.window: entry for entry in ledger.windows(found, window)}
         pending = [entry for entry in ledger.pending([found.name]) if window in (None, entry.window)]
         held = {entry.window: entry for entry in ledger.held_back(found) if window in (None, entry.window)}
         gone = removed(ledger, found)
         begun = {name: one for one in unfinished(ledger) if one.dataset == found.dataset for name in one.windows}
         counts = [count for _, count in ledger.partitions(found, window)] if window else []
-        failures = known_failures(ledger, [found.name])
+        failures, unreadable = known_failures(ledger, [found.name]), ledger.unreadable_raw(found)
     names = [window] if window else sorted({*published, *held, *(entry.window for entry in pending), *begun})
     verdicts = {
         name: verdict(
@@ -59,6 +61,7 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
         show_json(
             {
                 "asset": found.name,
+                "unreadable": unreadable,
                 "windows": [
                     {
                         "window": name,
@@ -73,8 +76,11 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
         )
         return
     if window is None:
-        if not names:
+        if unreadable:
+            click.echo(f"{found.name}: {unreadable}")
+        elif not names:
             click.echo(f"Nothing of {found.name} has landed yet: send some with lake produce {found.name} FILE.")
+        if not names:
             return
         show(
             ("window", "raw", "good", "quarantined", "duplicates", "state"),
@@ -84,6 +90,8 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
     state, next_step = verdicts[window]
     click.echo(f"{found.name} {window} (contract {found.path.name} {found.version}, topic {found.topic})\n")
     click.echo(f"State   {state}\nNext    {next_step}\n")
+    if unreadable:
+        click.echo(f"Raw     {unreadable}\n")
     if (entry := published.get(window)) is not None:
         click.echo(
             f"Made    {entry.published_at:%Y-%m-%d %H:%M:%S} UTC by run {entry.run_id} with {entry.engine}, "

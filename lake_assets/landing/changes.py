@@ -1,21 +1,26 @@
 """What landed since last time: for each asset the windows that new snapshots added files to, with counts and bounds."""
 
 import struct
+import time
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.landing.raw_catalog import pointers
 from lake_assets.landing.raw_tables import OFFSET_ID, PARTITION_ID
-from lake_assets.landing.snapshots import entries, read_table, sequence_number
+from lake_assets.landing.snapshots import RawTableError, entries, read_table, sequence_number
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile, ManifestEntry
     from pyiceberg.table import StaticTable
+
+
+# Tables that cannot be read may take so many seconds together; a bucket that does not answer takes longer for each.
+_PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +44,14 @@ class WindowChange:
 
 @dataclass(frozen=True, slots=True)
 class RawChanges:
-    """Changed windows by asset, in window order, and the cursor of each asset that has a table: the next `since`."""
+    """Changed windows by asset, in window order, and the cursor of each asset that has a table: the next `since`.
 
-    windows: dict[str, tuple[WindowChange, ...]]
-    cursors: dict[str, str]
+    `unreadable` says why by asset where a table could not be read; it keeps the cursor that it had.
+    """
+
+    windows: dict[str, tuple[WindowChange, ...]] = field(default_factory=dict[str, tuple[WindowChange, ...]])
+    cursors: dict[str, str] = field(default_factory=dict[str, str])
+    unreadable: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +81,10 @@ def changes(settings: Settings, assets: Iterable[Asset], since: Mapping[str, str
     An asset without a cursor, or whose table was made anew, yields all its windows; one without a table yields
     nothing. One query finds the tables that moved, and of those only manifests newer than the cursor are read: the
     cost follows what changed. Expired snapshots do not matter, since each file keeps its sequence number.
-    Raises Unavailable, RawTableError.
+    Raises Unavailable, and RawTableError when so many tables take so long to fail that it is no table's own fault.
     """
-    found = RawChanges({}, {})
+    found = RawChanges()
+    lost = 0.0
     wanted = list(assets)
     now = pointers(settings, [raw_table(asset).identifier for asset in wanted])
     for asset in wanted:
@@ -85,7 +95,17 @@ def changes(settings: Settings, assets: Iterable[Asset], since: Mapping[str, str
         if seen and seen.pointer == _digest(pointer):
             found.cursors[asset.name] = str(seen)
             continue
-        changed, cursor = read_table(settings, asset, lambda table, a=asset, c=seen: _changed(table, a, c), pointer)
+        began = time.monotonic()
+        try:
+            changed, cursor = read_table(settings, asset, lambda table, a=asset, c=seen: _changed(table, a, c), pointer)
+        except RawTableError as error:
+            found.unreadable[asset.name] = str(error)
+            if since_text:
+                found.cursors[asset.name] = since_text
+            lost += time.monotonic() - began
+            if lost > _PATIENCE:
+                raise
+            continue
         found.cursors[asset.name] = str(cursor)
         if changed:
             found.windows[asset.name] = changed

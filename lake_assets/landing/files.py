@@ -8,7 +8,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.landing.raw_windows import window_starts
 from lake_assets.landing.snapshots import entries, read_table, sequence_number
-from lake_assets.landing.table_metadata import read_metadata
+from lake_assets.landing.table_metadata import TableMetadata, read_metadata
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def files(settings: Settings, asset: Asset, windows: Collection[str]) -> RawFile
 def window_rows_by_asset(settings: Settings, assets: Sequence[Asset]) -> dict[str, dict[str, int]]:
     """Return what `window_rows` returns of each of the assets; of a table without rows only its metadata is read."""
     found = read_metadata(settings, [raw_table(asset).identifier for asset in assets])
-    empty = {table for table, metadata in found.items() if not metadata.has_snapshot}
+    empty = {
+        table for table, metadata in found.items() if isinstance(metadata, TableMetadata) and not metadata.has_snapshot
+    }
     return {
         asset.name: {} if raw_table(asset).identifier in empty else window_rows(settings, asset) for asset in assets
     }

@@ -5,24 +5,24 @@ from dataclasses import dataclass
 
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.raw_table import raw_table
-from lake_assets.landing.snapshots import RawTableError
-from lake_assets.landing.table_metadata import read_metadata
+from lake_assets.landing.table_metadata import TableMetadata, read_metadata
 from lake_assets.landing.topics import offsets
 from lake_assets.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """`produced` counts offsets the broker gave out and raw should hold, `landed` the rows raw holds."""
+    """`produced` counts offsets the broker gave out and raw should hold, `landed` the rows raw holds; None when its
+    metadata cannot be read, as `observe` says of it."""
 
     asset: str
     produced: int
-    landed: int
+    landed: int | None
 
     @property
     def under_way(self) -> int:
-        """Records that are produced and not landed; never negative."""
-        return max(0, self.produced - self.landed)
+        """Records that are produced and not landed; never negative, and 0 when that is unknown."""
+        return 0 if self.landed is None else max(0, self.produced - self.landed)
 
 
 def lags(
@@ -53,11 +53,16 @@ def lags(
 
 
 def positions(settings: Settings, assets: Sequence[Asset]) -> dict[str, tuple[int, int]]:
-    """For each asset the sum of its topic's end offsets, and the rows raw holds. Raises Unavailable."""
+    """For each asset whose raw table can be read the sum of its topic's end offsets, and the rows raw holds.
+
+    Raises Unavailable.
+    """
     ends = offsets(settings, [asset.topic for asset in assets])
     landed = _total_rows(settings, assets)
     return {
-        asset.name: (sum(end for _, end in ends.get(asset.topic, {}).values()), landed[asset.name]) for asset in assets
+        asset.name: (sum(end for _, end in ends.get(asset.topic, {}).values()), rows)
+        for asset in assets
+        if (rows := landed[asset.name]) is not None
     }
 
 
@@ -67,11 +72,9 @@ def produced(begin: int, end: int, first: int, no_record: int) -> int:
     return end - min(begin, first) - no_record
 
 
-def _total_rows(settings: Settings, assets: Sequence[Asset]) -> dict[str, int]:
-    """Return by asset the rows that raw holds. Raises RawTableError for an asset without a table."""
+def _total_rows(settings: Settings, assets: Sequence[Asset]) -> dict[str, int | None]:
+    """Return by asset the rows that raw holds; None for one whose raw table does not exist or cannot be read."""
     tables = {asset.name: raw_table(asset).identifier for asset in assets}
     found = read_metadata(settings, tables.values())
-    for name, table in tables.items():
-        if table not in found:
-            raise RawTableError(f"asset '{name}' has no raw table yet: make it with `lake apply`.")
-    return {name: found[table].total_rows for name, table in tables.items()}
+    metadata = {name: found.get(table) for name, table in tables.items()}
+    return {name: one.total_rows if isinstance(one, TableMetadata) else None for name, one in metadata.items()}

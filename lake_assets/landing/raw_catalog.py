@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lake_assets.aws import aws_endpoint, client, refusals
 from lake_assets.compile.connector import CATALOG, glue_catalog, jdbc_catalog
-from lake_assets.errors import Unavailable
+from lake_assets.errors import LakeError, Unavailable
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,13 +16,25 @@ if TYPE_CHECKING:
 Identifier = tuple[str, str]
 
 
+class RawTableError(LakeError):
+    """A raw table is missing, cannot be read, holds what the lake never puts there, or is cut in a way its contract
+    cannot use."""
+
+
 @contextmanager
 def raw_catalog(settings: Settings) -> Iterator["MetastoreCatalog"]:
-    """The raw catalog as role `lake`, closed afterwards. Raises Unavailable when it does not answer."""
+    """The raw catalog as role `lake`, closed afterwards.
+
+    Raises Unavailable when it does not answer, RawTableError when the metadata of a table is damaged.
+    """
+    from pyiceberg.exceptions import ValidationError
+
     with _glue() if settings.target == "aws" else _postgres(settings):
         catalog = _glue_catalog(settings) if settings.target == "aws" else _sql_catalog(settings)
         try:
             yield catalog
+        except ValidationError as error:
+            raise RawTableError(f"the metadata of a raw table cannot be read: {str(error).splitlines()[0]}") from error
         finally:
             catalog.close()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from lake_assets.compile.raw_table import RawTableSpec
 from lake_assets.landing.raw_catalog import raw_catalog
-from lake_assets.landing.table_metadata import TableMetadata, read_metadata
+from lake_assets.landing.table_metadata import Damage, TableMetadata, read_metadata
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -88,9 +88,13 @@ def _settable(spec: RawTableSpec) -> dict[str, str]:
     return {key: value for key, value in spec.properties.items() if key != "format-version"}
 
 
-def _compare(table: TableMetadata | None, spec: RawTableSpec) -> RawTableReport:
+def _compare(table: TableMetadata | Damage | None, spec: RawTableSpec) -> RawTableReport:
     if table is None:
         return RawTableReport(spec.identifier, "created")
+    if isinstance(table, Damage):
+        return RawTableReport(
+            spec.identifier, "differs", (f"its metadata cannot be read ({table.cause}): bring it back",)
+        )
     changed = tuple(
         f"{key} is {table.properties.get(key)}, not {value}"
         for key, value in _settable(spec).items()

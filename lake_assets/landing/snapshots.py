@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.errors import LakeError
-from lake_assets.landing.raw_catalog import pointers
+from lake_assets.landing.raw_catalog import RawTableError, pointers
 from lake_assets.landing.raw_windows import WindowCut, window_cut
 from lake_assets.settings import Settings
 
@@ -23,14 +23,11 @@ _ATTEMPTS = 3
 _T = TypeVar("_T")
 
 
-class RawTableError(LakeError):
-    """A raw table is missing, holds what the lake never puts there, or is cut in a way its contract cannot use."""
-
-
 def read_table(settings: Settings, asset: Asset, read: "Callable[[StaticTable], _T]", pointer: str | None = None) -> _T:
     """`read` of the asset's table at `pointer`, or at the newest one when there is none or its files are gone.
 
-    Raises RawTableError when the asset has no table, Unavailable when the catalog does not answer.
+    Raises RawTableError when the asset has no table or its metadata cannot be read, Unavailable when the catalog does
+    not answer.
     """
     from pyiceberg.table import StaticTable
 
@@ -43,9 +40,15 @@ def read_table(settings: Settings, asset: Asset, read: "Callable[[StaticTable], 
             raise RawTableError(f"asset '{asset.name}' has no raw table yet: make it with `lake apply`.")
         try:
             return read(StaticTable.from_metadata(location, FILES))
-        except FileNotFoundError:
-            if attempt == _ATTEMPTS:
-                raise
+        except LakeError:
+            raise
+        # Files of any content and any kind of bucket are read there, and each says in its own way what is wrong.
+        except Exception as error:
+            if not isinstance(error, FileNotFoundError) or attempt == _ATTEMPTS:
+                raise RawTableError(
+                    f"the metadata of raw table {'.'.join(identifier)} cannot be read ({type(error).__name__}: "
+                    f"{next(iter(str(error).splitlines()), '')}): bring the file back, and all goes on by itself."
+                ) from error
         pointer = None
     raise AssertionError("the last attempt returns or raises")
 

@@ -31,37 +31,49 @@ class TableMetadata:
     total_rows: int
 
 
-def read_metadata(settings: Settings, tables: Collection[Identifier]) -> dict[Identifier, TableMetadata]:
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A table whose metadata file is missing or cannot be read; `cause` is a phrase for a person."""
+
+    cause: str
+
+
+_MISSING = Damage("the file is missing")
+
+
+def read_metadata(settings: Settings, tables: Collection[Identifier]) -> dict[Identifier, TableMetadata | Damage]:
     """Return the metadata of each of these tables that exists, with one query for all. Raises Unavailable."""
-    found: dict[Identifier, TableMetadata] = {}
+    found: dict[Identifier, TableMetadata | Damage] = {}
     wanted, read = set(tables), _reader()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for attempt in range(1, _ATTEMPTS + 1):
+        for _ in range(_ATTEMPTS):
             locations = pointers(settings, wanted) if wanted else {}
-            texts = dict(zip(locations, pool.map(read, locations.values()), strict=True))
-            found |= {table: _metadata(_load(text)) for table, text in texts.items() if text is not None}
-            # A hundred commits later a file is gone, and the table has a newer one.
-            wanted = {table for table, text in texts.items() if text is None}
+            found |= dict(zip(locations, pool.map(read, locations.values()), strict=True))
+            # A hundred commits later a file is missing, and the table has a newer one.
+            wanted = {table for table in locations if found[table] == _MISSING}
             if not wanted:
-                return found
-            if attempt == _ATTEMPTS:
-                raise FileNotFoundError(f"the metadata files of {len(wanted)} raw tables are gone")
-    raise AssertionError("the last attempt returns or raises")
+                break
+    return found
 
 
-def _reader() -> Callable[[str], bytes | None]:
-    """Return what reads a file, with one file system for each bucket; None for a file that is gone."""
+def _reader() -> Callable[[str], TableMetadata | Damage]:
+    """Return what reads a metadata file, with one file system for each bucket."""
     system_of = lru_cache(lambda scheme, host: store_of(f"{scheme}://{host}").filesystem())
 
-    def read(location: str) -> bytes | None:
+    def read(location: str) -> TableMetadata | Damage:
         try:
-            if is_local(location):
-                return Path(local_path(location)).read_bytes()
-            parts = urlsplit(location)
-            with system_of(parts.scheme, parts.netloc).open_input_stream(path_of(location)) as stream:
-                return stream.read()
+            return _metadata(_load(content(location)))
         except FileNotFoundError:
-            return None
+            return _MISSING
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+            return Damage(f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}")
+
+    def content(location: str) -> bytes:
+        if is_local(location):
+            return Path(local_path(location)).read_bytes()
+        parts = urlsplit(location)
+        with system_of(parts.scheme, parts.netloc).open_input_stream(path_of(location)) as stream:
+            return stream.read()
 
     return read
 

@@ -70,15 +70,23 @@ class PartitionAudit:
 
 @dataclass(frozen=True, slots=True)
 class AssetAudit:
-    """The audit of one asset, window by window and Kafka partition by Kafka partition."""
+    """The audit of one asset, window by window and Kafka partition by Kafka partition.
+
+    `failed` says why it could not be audited; then nothing is proved of it.
+    """
 
     asset: str
     windows: tuple[WindowAudit, ...]
     partitions: tuple[PartitionAudit, ...]
+    failed: str | None = None
 
     @property
     def in_balance(self) -> bool:
-        return not any(p.gaps for p in self.partitions) and not any(w.problems for w in self.windows)
+        return (
+            self.failed is None
+            and not any(p.gaps for p in self.partitions)
+            and not any(w.problems for w in self.windows)
+        )
 
 
 def audit_windows(

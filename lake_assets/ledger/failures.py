@@ -30,28 +30,34 @@ def record_failures(
     queue, see `Ledger.dequeue`.
     """
     known = known_failures(ledger, [asset.name])
-    since = ledger.connection.execute(
-        "select exists (select from ledger.window where asset = %(asset)s and published_at > "
-        "(select min(failed_at) from ledger.failure where asset = %(asset)s))",
-        {"asset": asset.name},
-    ).fetchone()
     cause = next(iter(failed.values()), None) if probed and not made else None
-    cause = cause or stands_for_all(failed, bool(made) or bool(since and since[0]), known)
+    cause = cause or stands_for_all(failed, bool(made) or made_since(ledger, asset), known)
     causes = {window: one for window, one in failed.items() if one.tried or cause is None}
     with ledger.connection.transaction():
         if made:
             ledger.connection.execute(
                 'delete from ledger.failure where asset = %s and "window" = %s', (asset.name, ALL)
             )
-        _save(ledger, asset, known, {**causes, ALL: cause} if cause else causes)
+        save_failures(ledger, asset, known, {**causes, ALL: cause} if cause else causes)
+
+
+def made_since(ledger: Ledger, asset: Asset) -> bool:
+    """Return whether a window of the asset was made since the first of its failures."""
+    row = ledger.connection.execute(
+        "select exists (select from ledger.window where asset = %(asset)s and published_at > "
+        "(select min(failed_at) from ledger.failure where asset = %(asset)s))",
+        {"asset": asset.name},
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def record_failed_run(ledger: Ledger, asset: Asset, cause: Cause) -> None:
     """Write down that a run of the asset failed as a whole, whatever its windows are."""
-    _save(ledger, asset, known_failures(ledger, [asset.name]), {ALL: cause})
+    save_failures(ledger, asset, known_failures(ledger, [asset.name]), {ALL: cause})
 
 
-def _save(ledger: Ledger, asset: Asset, known: Sequence[Failure], causes: Mapping[str, Cause]) -> None:
+def save_failures(ledger: Ledger, asset: Asset, known: Sequence[Failure], causes: Mapping[str, Cause]) -> None:
+    """Record a cause for each of these windows, which have failed once more than is `known`."""
     now = datetime.now(UTC)
     tries = {failure.window: failure.tries for failure in known}
     with ledger.connection.cursor() as cursor:

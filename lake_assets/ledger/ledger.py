@@ -4,6 +4,7 @@ from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 import psycopg
 from psycopg.rows import class_row
@@ -97,6 +98,9 @@ class UnknownKey:
     of: int
 
 
+NONE_UNREADABLE: Mapping[str, str] = MappingProxyType({})
+
+
 def _kept(output: WindowOutput) -> str:
     """All of it but the unknown fields with a zero byte in their name, which Postgres keeps in no text; checks have
     passed, and are not asked for again."""
@@ -144,7 +148,7 @@ class Ledger:
     def exists(self) -> bool:
         """Return whether `ensure` has run on this database. The ledger of an older lake is brought up to date then."""
         row = self._connection.execute(
-            "select to_regclass('ledger.superseded_file') is not null, to_regclass('ledger.failure') is not null"
+            "select to_regclass('ledger.superseded_file') is not null, to_regclass('ledger.unreadable_raw') is not null"
         ).fetchone()
         exists, is_newest = row or (False, False)
         if exists and not is_newest:
@@ -233,8 +237,16 @@ class Ledger:
         """How far each asset's raw table has been looked at."""
         return dict(self._connection.execute("select asset, cursor from ledger.raw_cursor").fetchall())
 
-    def record_landed(self, cursors: Mapping[str, str], landed: Mapping[str, Sequence[Landed]]) -> None:
-        """Adds windows to the queue and moves the cursors, in one transaction; doing it twice changes nothing."""
+    def record_landed(
+        self,
+        cursors: Mapping[str, str],
+        landed: Mapping[str, Sequence[Landed]],
+        unreadable: Mapping[str, str] = NONE_UNREADABLE,
+    ) -> None:
+        """Adds windows to the queue and moves the cursors, in one transaction; doing it twice changes nothing.
+
+        `unreadable` says why by asset where a raw table could not be read, instead of what was recorded before.
+        """
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.executemany(
                 'insert into ledger.pending (asset, "window", sequence, reason, rows, bytes, files, min_offset, '
@@ -250,6 +262,22 @@ class Ledger:
                 "on conflict (asset) do update set cursor = excluded.cursor, observed_at = now()",
                 list(cursors.items()),
             )
+            cursor.execute(
+                "delete from ledger.unreadable_raw where asset = any(%s)",
+                ([asset for asset in cursors if asset not in unreadable],),
+            )
+            cursor.executemany(
+                "insert into ledger.unreadable_raw (asset, cause) values (%s, %s) on conflict (asset) do update "
+                "set cause = excluded.cause where unreadable_raw.cause <> excluded.cause",
+                [(asset, cause.replace("\0", "\\0")) for asset, cause in unreadable.items()],
+            )
+
+    def unreadable_raw(self, asset: Asset) -> str | None:
+        """Return why the asset's raw table could not be read when it was last looked at; None when it could."""
+        row = self._connection.execute(
+            "select cause from ledger.unreadable_raw where asset = %s", (asset.name,)
+        ).fetchone()
+        return row[0] if row else None
 
     def arrivals(self) -> dict[str, Arrival]:
         """How far each asset with an expected frequency had come when it was last looked at."""
@@ -329,6 +357,8 @@ class Ledger:
                 ([url for o in outputs for url in (*o.good_files, *o.quarantine_files)],),
             )
             cursor.execute('delete from ledger.window where asset = %s and "window" = any(%s)', (asset.name, names))
+            # Now, since the run may die of another window before it takes this one off the queue.
+            cursor.execute('delete from ledger.failure where asset = %s and "window" = any(%s)', (asset.name, names))
             cursor.executemany(
                 'insert into ledger.window (asset, "window", sequence, contract_version, run_id, engine, '
                 "raw_rows, good, quarantined, duplicates, raw_bytes, seconds, output, conflicts) "

@@ -1,6 +1,6 @@
 """Assets that `lake remove` has taken out of the lake, and what of their rows in the ledger goes with them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -58,21 +58,19 @@ def unfinished_removals(ledger: Ledger) -> list[str]:
     ]
 
 
-def check_removals(ledger: Ledger, assets: Iterable[Asset]) -> None:
+def check_removal(asset: Asset, rows: Mapping[str, RemovedAsset]) -> None:
     """Raise LakeError for an asset of which a removal is unfinished, or whose tables an earlier one has kept."""
-    rows = removed_assets(ledger)
-    for asset in assets:
-        for one in rows.values():
-            if one.done_at is None and (one.asset == asset.name or one.topic == asset.topic):
-                raise LakeError(
-                    f"{one.asset} is being removed, and that is unfinished: finish it with `lake remove {one.asset} "
-                    f"--confirm {one.checksum}`, then run `lake apply`."
-                )
-        if asset.name in rows and "tables" in rows[asset.name].kept:
+    for one in rows.values():
+        if one.done_at is None and (one.asset == asset.name or one.topic == asset.topic):
             raise LakeError(
-                f"the tables of an asset {asset.name} are there, which `lake remove` has kept: drop them with "
-                f"`lake remove {asset.name}`, or give the new asset another name."
+                f"{one.asset} is being removed, and that is unfinished: finish it with `lake remove {one.asset} "
+                f"--confirm {one.checksum}`, then run `lake apply`."
             )
+    if asset.name in rows and "tables" in rows[asset.name].kept:
+        raise LakeError(
+            f"the tables of an asset {asset.name} are there, which `lake remove` has kept: drop them with "
+            f"`lake remove {asset.name}`, or give the new asset another name."
+        )
 
 
 def left_out(ledger: Ledger, assets: Iterable[Asset]) -> dict[str, list[str]]:

@@ -1,11 +1,11 @@
 """When a window that failed is tried again, and what a person is told of it. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from lake_assets.catalog.failure import Cause, kind
+from lake_assets.catalog.failure import DIED, Cause, kind
 from lake_assets.ledger.ledger import Pending
 
 # The window of a failure that is one for all windows of its asset.
@@ -51,7 +51,9 @@ def pause(tries: int) -> timedelta:
 
 def next_try(cause: Cause, tries: int, now: datetime) -> datetime | None:
     """Return the time of the next try after so many failed ones; None when trying again cannot help."""
-    return now + pause(tries) if cause.curable else None
+    if not cause.curable:
+        return None
+    return now + (pause(tries - cause.at_once) if tries > cause.at_once else timedelta())
 
 
 def select(
@@ -93,6 +95,27 @@ def stands_for_all(failed: Mapping[str, Cause], made: bool, known: Sequence[Fail
         return None
     known_windows = {one.window for one in known if one.window != ALL and kind(one.cause) == causes[0].kind}
     return causes[0] if len(known_windows | failed.keys()) >= MANY else None
+
+
+def is_suspect(failure: Failure) -> bool:
+    """Return whether the window may be what its run died of."""
+    return failure.window != ALL and kind(failure.cause) == DIED.kind
+
+
+def causes_of_death(windows: Sequence[str], made: bool, known: Sequence[Failure]) -> dict[str, Cause]:
+    """Return the causes to record by window, when a run died while it was making these together.
+
+    Each may be to blame, so all are tried again at once, each by itself. It is the cause of all windows (`ALL`) when as
+    many as `MANY` have ended a run by themselves, with none `made` since, or when one was tried for all.
+    """
+    causes = dict.fromkeys(windows, replace(DIED, at_once=True))
+    tries = {failure.window: failure.tries for failure in known}
+    # Who has died a second time was alone.
+    alone = [failure for failure in known if is_suspect(failure) and failure.tries > 1]
+    again = {window: DIED for window in windows if len(windows) == 1 and window in tries}
+    if ALL in tries or stands_for_all(again, made, alone):
+        causes[ALL] = DIED
+    return causes
 
 
 @dataclass(frozen=True, slots=True)

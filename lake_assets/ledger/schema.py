@@ -139,6 +139,20 @@ create table if not exists ledger.failure (
   primary key (asset, "window")
 );
 
+-- The windows that a run is making, while it holds the lock of their dataset; see `attempts`.
+create table if not exists ledger.attempt (
+  asset text primary key,
+  windows text[] not null,
+  began_at timestamptz not null default now()
+);
+
+-- Assets whose raw table could not be read when it was last looked at, and why.
+create table if not exists ledger.unreadable_raw (
+  asset text primary key,
+  cause text not null,
+  since timestamptz not null default now()
+);
+
 -- The last backfill of each asset. `ended_at` is null while windows of it are left.
 create table if not exists ledger.backfill (
   asset text not null,

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from lake_assets.applied_files import write_applied
-from lake_assets.catalog.compare import Change, compare
+from lake_assets.catalog.compare import Change
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.texts import Catalog
 from lake_assets.catalog.versions import by_dataset
@@ -24,13 +24,13 @@ from lake_assets.landing.topics import compare_topics, ensure_topics
 from lake_assets.ledger.applied import read_applied
 from lake_assets.ledger.failures import try_now
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.ledger.removed_assets import check_removals, forget_removed, left_out, removed_assets
+from lake_assets.ledger.removed_assets import forget_removed, left_out, removed_assets
 from lake_assets.operations.adapters import mart_access_for, warehouse_for
 from lake_assets.operations.apply_metrics import apply_metrics, metric_steps
 from lake_assets.operations.downstream import readers
-from lake_assets.operations.drafts import empty_assets, rebuild_tables, rebuilt_from_raw, recut_raw
+from lake_assets.operations.drafts import rebuild_tables, recut_raw
 from lake_assets.operations.orchestrator import Orchestrator
-from lake_assets.project import read_files
+from lake_assets.operations.wanted import wanted_catalog
 from lake_assets.settings import Settings
 from lake_assets.warehouse.marts import mart_schemas, write_dbt_sources
 
@@ -52,18 +52,16 @@ class Step:
         return self.action not in ("leave", "keep")
 
 
-class BreakingChange(LakeError):
-    """A contract changed in a way that its readers cannot follow, without a new major version."""
-
-
 def plan_apply(settings: Settings) -> list[Step]:
     """Every step that `apply` would take, in order; empty when all is applied. Changes nothing.
 
-    A file that cannot be used is left out of it, see `unapplied`. Raises ContractError, BreakingChange, Unavailable.
+    A file that cannot be used, or whose change is refused, is left out of it: see `refuse_left_out`. Raises
+    Unavailable.
     """
     with Ledger(settings) as ledger:
-        applied, wanted, changes, rebuilt = _compared(settings, ledger)
-        assets = wanted.assets
+        applied = read_applied(ledger)
+        found = wanted_catalog(settings, ledger, applied)
+        wanted, changes, rebuilt, assets = found.catalog, found.changes, found.rebuilt, found.catalog.assets
         steps = list(_contract_steps(settings, wanted, applied, changes, rebuilt))
         remade = _windows_to_remake(settings, ledger, wanted, applied, changes, rebuilt)
         connectors = _connectors(settings, ledger, assets)
@@ -115,8 +113,9 @@ def apply(settings: Settings, orchestrator: Orchestrator, on_progress: Callable[
         return []
     warehouse = warehouse_for(settings)
     with Ledger(settings) as ledger, ledger.locked("apply"):
-        applied, wanted, changes, rebuilt = _compared(settings, ledger)
-        assets = wanted.assets
+        applied = read_applied(ledger)
+        found = wanted_catalog(settings, ledger, applied)
+        wanted, changes, rebuilt, assets = found.catalog, found.changes, found.rebuilt, found.catalog.assets
         remade = _windows_to_remake(settings, ledger, wanted, applied, changes, rebuilt)
         touched = _touched(steps, wanted, applied)
         ensure_token_key(assets.values(), applied.assets.values())
@@ -178,74 +177,6 @@ def _touched(steps: Iterable[Step], wanted: Catalog, applied: Catalog) -> dict[s
         )
 
     return {name: asset for name, asset in wanted.assets.items() if is_touched(asset)}
-
-
-def _compared(
-    settings: Settings, ledger: Ledger
-) -> tuple[Catalog, Catalog, Mapping[str, Change], Mapping[str, Sequence[str]]]:
-    """Return what is applied, what the files want, the changes by asset, and the windows of rebuilt assets."""
-    applied = read_applied(ledger)
-    wanted = read_files(settings, applied)
-    check_removals(ledger, wanted.assets.values())
-    changes = contract_changes(settings, wanted, applied, empty_assets(ledger, wanted, applied))
-    return applied, wanted, changes, rebuilt_from_raw(settings, ledger, wanted, applied, changes)
-
-
-def contract_changes(
-    settings: Settings, wanted: Catalog, applied: Catalog, empty: Collection[str] = ()
-) -> dict[str, Change]:
-    """How each applied asset's contract changed. Raises BreakingChange, with every sentence that explains it.
-
-    Tables that are `empty` and that nothing reads may change in any way; what something reads does not become a draft.
-    """
-    assets, before = wanted.assets, applied.assets
-    changes: dict[str, Change] = {}
-    for name, asset in assets.items():
-        if name in before:
-            changes[name] = compare(before[name], asset)
-            to_draft = asset.status == "draft" and before[name].status != "draft"
-            if to_draft or (name in empty and not changes[name].allowed):
-                reading = _readers(settings, applied, before[name], None)
-                if to_draft and reading:
-                    raise BreakingChange(
-                        f"{name} cannot become a draft, because it is read by {', '.join(reading)}: leave it "
-                        f"`status: {before[name].status}`, or remove what reads it first."
-                    )
-                changes[name] = replace(changes[name], allowed=changes[name].allowed or not reading)
-    refused = {name: change for name, change in changes.items() if not change.allowed}
-    if refused:
-        reasons = "; ".join(
-            f"{name}: {', '.join(d.sentence for d in change.differences if d.kind == 'breaking')}"
-            for name, change in refused.items()
-        )
-        broken = [
-            reader for name, change in refused.items() for reader in _readers(settings, applied, before[name], change)
-        ]
-        raise BreakingChange(
-            f"the change would break those who read the tables ({reasons}): undo it, and make it in a copy of the file "
-            f"with a new major version ({_next_versions(assets, refused)}), which gets tables beside the old ones. "
-            + (f"It is read by {', '.join(broken)}." if broken else "No model and no metric reads it yet.")
-        )
-    return changes
-
-
-def _next_versions(assets: Mapping[str, Asset], refused: Iterable[str]) -> str:
-    """Such as `leads_v2.yaml, version 2.0.0`."""
-    told: list[str] = []
-    for name in sorted(refused):
-        dataset = assets[name].dataset
-        following = max(one.major for one in assets.values() if one.dataset == dataset)
-        following = max(following, 1) + 1
-        told.append(f"{dataset}_v{following}.yaml, version {following}.0.0")
-    return "; ".join(told)
-
-
-def _readers(settings: Settings, applied: Catalog, old: Asset, change: Change | None) -> list[str]:
-    """Who would notice: of changed fields those that name them, of any other change all that read the asset."""
-    differences = change.differences if change else ()
-    paths = [difference.path.split(".") for difference in differences if difference.kind == "breaking"]
-    fields = {path[1] for path in paths if path[0] == "fields"} if all(p[0] == "fields" for p in paths) else set[str]()
-    return readers(old, fields, load_manifest(settings), applied.metrics.values())
 
 
 def _contract_steps(

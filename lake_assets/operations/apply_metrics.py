@@ -9,15 +9,10 @@ from lake_assets.catalog.texts import Catalog
 from lake_assets.compile.metric_sink import metric_sinks
 from lake_assets.compile.metric_topics import metric_topics
 from lake_assets.compile.topic import TopicSpec
-from lake_assets.errors import LakeError
 from lake_assets.landing.connect import config_differences, ensure_connector
 from lake_assets.landing.topics import compare_topics, ensure_topics
 from lake_assets.settings import Settings
 from lake_assets.warehouse.metric_tables import applied_definitions, ensure_metric_tables, sink_database
-
-
-class MetricChanged(LakeError):
-    """A metric's numbers would mean something else than those already counted, without a new major version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +26,9 @@ class MetricStep:
 
 
 def metric_steps(settings: Settings, wanted: Catalog, before: Catalog) -> Iterator[MetricStep]:
-    """Every step that `apply` would take for metrics; changes nothing. Raises MetricChanged, Unavailable."""
+    """Every step that `apply` would take for metrics; changes nothing. Raises Unavailable."""
     metrics, assets = wanted.metrics, wanted.assets
     applied = applied_definitions(settings, metrics.values())
-    _refuse_changes(metrics, applied)
     for report in compare_topics(settings, _topics(metrics, assets)):
         if report.outcome == "created":
             yield MetricStep("topic", report.name, "create")
@@ -74,13 +68,3 @@ def apply_metrics(
 
 def _topics(metrics: Mapping[str, Metric], assets: Mapping[str, Asset]) -> list[TopicSpec]:
     return [spec for metric in metrics.values() for spec in metric_topics(metric, assets[metric.source])]
-
-
-def _refuse_changes(metrics: Mapping[str, Metric], applied: Mapping[str, str]) -> None:
-    changed = [m for m in metrics.values() if m.table in applied and applied[m.table] != m.definition()]
-    if changed:
-        names = ", ".join(f"'{metric.name}'" for metric in changed)
-        raise MetricChanged(
-            f"the definition of {names} changed: rows counted so far would not fit those to come. Raise the metric's "
-            "major version, which starts a new one beside it, or undo the change."
-        )

@@ -16,7 +16,8 @@ from lake_assets.warehouse.local.connection import connect
 def silences(settings: Settings, assets: Sequence[Asset]) -> dict[str, str | None]:
     """What is wrong with the arrivals of each applied asset whose contract says how often events are expected.
 
-    The first look at an asset is when its clock starts. Raises Unavailable when broker or Postgres do not answer.
+    The first look at an asset is when its clock starts; one whose raw table cannot be read is left out. Raises
+    Unavailable when broker or Postgres do not answer.
     """
     expected = [asset for asset in assets if asset.frequency]
     if not expected:
@@ -28,7 +29,8 @@ def silences(settings: Settings, assets: Sequence[Asset]) -> dict[str, str | Non
         for name, (end, landed) in positions(settings, chosen).items() if chosen else ():
             after[name] = before.get(name, Arrival(end, now, landed)).moved(end, landed, now)
         ledger.save_arrivals(after)
-    return {asset.name: silence(asset, after[asset.name], _commit_interval(settings), now) for asset in chosen}
+    seen = [asset for asset in chosen if asset.name in after]
+    return {asset.name: silence(asset, after[asset.name], _commit_interval(settings), now) for asset in seen}
 
 
 def missed(settings: Settings, asset: Asset) -> dict[str, datetime]:

@@ -11,7 +11,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import PartitionCount
 from lake_assets.compile.sql import literal
 from lake_assets.duckdb_session import duckdb_session
-from lake_assets.errors import LakeError
+from lake_assets.errors import LakeError, Unavailable, Unreadable
 from lake_assets.landing.files import files, window_rows_by_asset
 from lake_assets.landing.records import record_offsets
 from lake_assets.landing.topics import offsets
@@ -37,30 +37,61 @@ Counts = Mapping[str, Sequence[PartitionCount]]
 
 
 def audit(settings: Settings, assets: Sequence[Asset]) -> list[AssetAudit]:
-    """Audits the assets in order, as of now. Raises Unavailable when the broker or Postgres does not answer."""
+    """Audits the assets in order, as of now. One whose files cannot be read is a finding, and the others are audited.
+
+    Raises Unavailable when the broker or Postgres does not answer.
+    """
     # The broker is asked first: what lands while the rest is read can then only be more than was asked for.
     ends = offsets(settings, [asset.topic for asset in assets])
     audits: dict[str, AssetAudit] = {}
     busy: list[Asset] = []
     with Ledger(settings) as ledger:
 
-        def add(found: Iterable[_Found]) -> None:
-            for one in found:
-                audits[one.asset.name] = _audit(settings, ledger, one, ends.get(one.asset.topic, {}))
+        def add(readings: Iterable["_Found | AssetAudit"]) -> None:
+            for reading in readings:
+                done = reading if isinstance(reading, AssetAudit) else _audit_apart(settings, ledger, reading, ends)
+                audits[done.asset] = done
 
         at_once = settings.profile.audited_at_once
         for start in range(0, len(assets), at_once):
             piece = assets[start : start + at_once]
             # Who waits for one lock with others in hand keeps runs from those: what is made just now comes last.
             with ledger.locked_if_free({_lock(asset) for asset in piece}) as held:
-                found = _read(settings, ledger, [asset for asset in piece if _lock(asset) in held])
+                readings = _read_apart(settings, ledger, [asset for asset in piece if _lock(asset) in held])
                 busy += [asset for asset in piece if _lock(asset) not in held]
-            add(found)
+            add(readings)
         for asset in busy:
             with ledger.locked(_lock(asset)):
-                found = _read(settings, ledger, [asset])
-            add(found)
+                readings = _read_apart(settings, ledger, [asset])
+            add(readings)
     return [audits[asset.name] for asset in assets]
+
+
+def _failure(asset: Asset, error: Exception) -> AssetAudit:
+    """Return the finding about an asset that cannot be read. Raises the error when it is a server's outage."""
+    if isinstance(error, Unavailable) and not isinstance(error, Unreadable):
+        raise error
+    return AssetAudit(asset.name, (), (), failed=str(error).strip())
+
+
+def _read_apart(settings: Settings, ledger: Ledger, assets: Sequence[Asset]) -> "list[_Found | AssetAudit]":
+    """Read the assets together, and when one of them cannot be read, each by itself."""
+    try:
+        return [*_read(settings, ledger, assets)]
+    except (LakeError, OSError) as error:
+        failure = _failure(assets[0], error)
+    if len(assets) == 1:
+        return [failure]
+    return [reading for asset in assets for reading in _read_apart(settings, ledger, [asset])]
+
+
+def _audit_apart(
+    settings: Settings, ledger: Ledger, found: "_Found", ends: Mapping[str, Mapping[int, tuple[int, int]]]
+) -> AssetAudit:
+    try:
+        return _audit(settings, ledger, found, ends.get(found.asset.topic, {}))
+    except (LakeError, OSError) as error:
+        return _failure(found.asset, error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.home import Home
 from lake_assets.landing.lag import lags
 from lake_assets.landing.topics import offsets
+from lake_assets.ledger.attempts import find_abandoned
 from lake_assets.ledger.failures import known_failures
 from lake_assets.ledger.forgotten import unfinished
 from lake_assets.ledger.ledger import Ledger
@@ -23,17 +24,19 @@ from lake_assets.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """`under_way` are records that have not landed, `queued` and `held_back` are windows. `silence` says in a sentence
-    how arrivals break the contract's frequency, `forgetting` which removal of a person is not finished, and what
-    finishes it. `troubles` are the causes for which windows cannot be made, and when they are tried again."""
+    """`under_way` are records that have not landed, None when the raw table is `unreadable`, which says why; `queued`
+    and `held_back` are windows. `silence` says in a sentence how arrivals break the contract's frequency, `forgetting`
+    which removal of a person is not finished, and what finishes it. `troubles` are the causes for which windows cannot
+    be made, and when they are tried again."""
 
     asset: str
-    under_way: int
+    under_way: int | None
     queued: int
     held_back: int
     silence: str | None
     forgetting: str | None
     troubles: list[Trouble]
+    unreadable: str | None = None
 
 
 def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
@@ -43,7 +46,8 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
             return []
         # In this order what lands meanwhile is rather told twice than not at all: it is under way first, then queued.
         behind = lags(settings, assets, known_offsets(ledger, assets))
-        observe(settings, ledger, assets, ledger.cursors())
+        observed = observe(settings, ledger, assets, ledger.cursors())
+        find_abandoned(ledger, {asset.name: asset for asset in assets})
         silent = silences(settings, assets)
         begun = {one.dataset: f"{one}; unless a process is at it: {one.command}" for one in unfinished(ledger)}
         queued = {(entry.asset, entry.window) for entry in ledger.pending()}
@@ -55,12 +59,13 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
         return [
             Backlog(
                 asset.name,
-                lag.under_way,
+                None if lag.landed is None else lag.under_way,
                 waiting[asset.name],
                 held_back.get(asset.name, 0),
                 silent.get(asset.name),
                 begun.get(asset.dataset),
                 failing.get(asset.name, []),
+                observed.unreadable.get(asset.name),
             )
             for asset, lag in zip(assets, behind, strict=True)
         ]

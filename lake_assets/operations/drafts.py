@@ -1,6 +1,6 @@
 """Contracts that may change in any way, because they are drafts or nothing is in their tables yet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lake_assets.catalog.compare import Change
 from lake_assets.catalog.model import Asset
@@ -32,20 +32,15 @@ def empty_assets(ledger: Ledger, wanted: Catalog, applied: Catalog) -> set[str]:
     return {asset.name for asset in changed if _is_empty(ledger, asset)}
 
 
-def rebuilt_from_raw(
-    settings: Settings, ledger: Ledger, wanted: Catalog, applied: Catalog, changes: Mapping[str, Change]
-) -> dict[str, list[str]]:
-    """Return by asset the windows to make again from raw, in new tables, after a breaking change of a draft.
+def windows_to_rebuild(settings: Settings, ledger: Ledger, old: Asset, new: Asset, change: Change) -> list[str] | None:
+    """Return the windows to make again from raw, in new tables, after a breaking change of a draft; None after others.
 
     Raises NotRebuilt for a change that concerns raw itself, or when raw no longer has all events.
     """
-    rebuilt: dict[str, list[str]] = {}
-    for name in (name for name, change in changes.items() if change.kind == "breaking"):
-        old, new = applied.assets[name], wanted.assets[name]
-        if "draft" in (old.status, new.status) or _is_empty(ledger, new):
-            _check(ledger, old, new)
-            rebuilt[name] = _raw_windows(settings, new)
-    return rebuilt
+    if change.kind != "breaking" or not ("draft" in (old.status, new.status) or _is_empty(ledger, new)):
+        return None
+    _check(ledger, old, new)
+    return _raw_windows(settings, new)
 
 
 def recut_raw(settings: Settings, asset: Asset) -> None:
@@ -102,11 +97,10 @@ def _check(ledger: Ledger, old: Asset, new: Asset) -> None:
 
 
 def _raw_windows(settings: Settings, asset: Asset) -> list[str]:
-    if raw_location(settings, raw_table(asset)) is None:
-        return []
     try:
-        return list(window_rows(settings, asset))
-    except RawTableError as error:
+        is_missing = raw_location(settings, raw_table(asset)) is None
+        return [] if is_missing else list(window_rows(settings, asset))
+    except (RawTableError, OSError) as error:
         raise NotRebuilt(
             f"{error} Or let `lake apply` read its topic again after `lake remove {asset.name} --keep topic`."
         ) from error

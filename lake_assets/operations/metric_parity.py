@@ -23,6 +23,7 @@ from lake_assets.compile.metric_parity import (
 from lake_assets.compile.metric_tables import SCHEMA, shards_table
 from lake_assets.compile.sql import identifier, literal
 from lake_assets.landing.files import files
+from lake_assets.landing.snapshots import RawTableError
 from lake_assets.ledger.forgotten import forgotten
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.adapters import warehouse_for
@@ -51,7 +52,8 @@ class Difference:
 class Agreement:
     """What was compared: `cells` are final rows (one per group, window and Kafka partition) between `low` and `high`.
 
-    `waiting` says why nothing could be compared; a metric with a transform has no batch twin in SQL.
+    `waiting` says why nothing could be compared; a metric with a transform has no batch twin in SQL. `failed` says
+    which file could not be read for it.
     """
 
     metric: str
@@ -61,13 +63,16 @@ class Agreement:
     differing: tuple[Difference, ...]
     more: bool = False
     waiting: str = ""
+    failed: str = ""
 
     @property
     def agrees(self) -> bool:
-        return not self.differing
+        return not self.differing and not self.failed
 
     @property
     def sentence(self) -> str:
+        if self.failed:
+            return f"could not be compared: {self.failed}"
         if self.waiting:
             return f"nothing to compare: {self.waiting}"
         if self.agrees:
@@ -81,6 +86,13 @@ def agreement(settings: Settings, metric: Metric, asset: Asset, since: timedelta
     A cell that differs from staging is looked at again in raw: an event that was sent again after its window was closed
     has replaced the first one in staging, which is no difference. Raises Unavailable.
     """
+    try:
+        return _agreement(settings, metric, asset, since)
+    except (duckdb.IOException, RawTableError) as error:
+        return Agreement(metric.table, 0, None, None, (), failed=str(error).splitlines()[0])
+
+
+def _agreement(settings: Settings, metric: Metric, asset: Asset, since: timedelta | None) -> Agreement:
     if metric.transform:
         return _nothing(metric, "its transform is Python, which staging cannot be asked in")
     with Ledger(settings) as ledger:

@@ -28,10 +28,11 @@ from lake_assets.conform.write_windows import window_files
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.landing.changes import changes
 from lake_assets.landing.files import files
+from lake_assets.ledger.attempts import begin_attempt, end_attempt, record_abandoned
 from lake_assets.ledger.failures import known_failures, record_failed_run, record_failures
 from lake_assets.ledger.ledger import Landed, Ledger
 from lake_assets.ledger.removals import removed
-from lake_assets.ledger.retries import Lane, select
+from lake_assets.ledger.retries import Lane, is_suspect, select
 from lake_assets.ledger.unreferenced_files import forget_superseded, set_aside
 from lake_assets.operations.retention import settle_removals
 from lake_assets.settings import Settings
@@ -67,20 +68,29 @@ class Refresh:
         return {window: cause.sentence for window, cause in self.causes.items()}
 
 
-def observe(
-    settings: Settings, ledger: Ledger, assets: Sequence[Asset], since: dict[str, str]
-) -> tuple[dict[str, list[Landed]], dict[str, str]]:
-    """Looks at what raw tables were given since the cursors, and queues it; the windows by asset, and new cursors.
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The windows by asset that raw tables were given, and new cursors; `unreadable` says by asset why its table cannot
+    be read."""
 
-    Its cost follows what changed. Queueing is idempotent, so looking twice from the same cursors is harmless.
+    landed: dict[str, list[Landed]]
+    cursors: dict[str, str]
+    unreadable: dict[str, str]
+
+
+def observe(settings: Settings, ledger: Ledger, assets: Sequence[Asset], since: dict[str, str]) -> Observed:
+    """Looks at what raw tables were given since the cursors, and queues it.
+
+    Its cost follows what changed. Queueing is idempotent, so looking twice from the same cursors is harmless. A table
+    that cannot be read is recorded, and keeps nothing from the others.
     """
     found = changes(settings, assets, since)
     landed = {
         name: [Landed(w.window, w.sequence, w.rows, w.bytes, w.files, w.min_offset, w.max_offset) for w in windows]
         for name, windows in found.windows.items()
     }
-    ledger.record_landed(found.cursors, landed)
-    return landed, found.cursors
+    ledger.record_landed(found.cursors, landed, found.unreadable)
+    return Observed(landed, found.cursors, found.unreadable)
 
 
 def queued_windows(ledger: Ledger, asset: Asset) -> list[str]:
@@ -131,6 +141,7 @@ def refresh(
     """
     result = Refresh(asset)
     with ledger.locked(f"dataset:{asset.dataset}"):
+        record_abandoned(ledger, asset)
         windows = sorted(chosen())
         if not windows:
             return result
@@ -146,6 +157,9 @@ def refresh(
                     if ledger.connection.broken:
                         raise
             raise
+        finally:
+            if not ledger.connection.closed:
+                end_attempt(ledger, asset)
         made = [*(output.window for output in (*result.published, *result.held_back)), *result.left]
         record_failures(ledger, asset, made, result.causes, probed=first is not None)
     return result
@@ -194,14 +208,16 @@ def _refresh(
     queue = [window for window in inputs if window.window not in result.left]
     # Windows that are tried before the others, each by itself: when none can be made, the others are not tried.
     probes = [probe] if probe in [window.window for window in queue] else []
+    suspects = [failure.window for failure in known_failures(ledger, [asset.name]) if is_suspect(failure)]
     sampled = False
     patience = Patience()
     number = 0
     while queue:
         number += 1
-        batch = _next_batch(queue, probes, gone, on_duckdb)
+        batch = _next_batch(queue, probes, suspects, gone, on_duckdb)
         taken = {window.window for window in batch}
         queue = [window for window in queue if window.window not in taken]
+        begin_attempt(ledger, asset, taken)
         started = time.monotonic()
         # By these names is found what a run wrote that dies; what Spark writes it takes away itself.
         name = uuid.uuid4().hex[:12]
@@ -275,16 +291,26 @@ def _refresh(
 
 
 def _next_batch(
-    queue: Sequence[WindowInput], probes: Sequence[str], gone: Collection[str], on_duckdb: bool
+    queue: Sequence[WindowInput],
+    probes: Sequence[str],
+    suspects: Collection[str],
+    gone: Collection[str],
+    on_duckdb: bool,
 ) -> list[WindowInput]:
-    """The windows that are made next: one that is tried for all others, else as many as one conform takes."""
+    """The windows that are made next: one that is tried for all others, else as many as one conform takes.
+
+    Those that a run may have died of come last, each by itself.
+    """
     if chosen := [window for window in queue if window.window in probes]:
         return chosen[:1]
     whole = [window for window in queue if window.window not in gone]
     if not whole:
         return [queue[0]]
     # Spark shares out the work itself, and starting it is what takes long: one job for all windows.
-    return next(batches(whole)) if on_duckdb else whole
+    if not on_duckdb:
+        return whole
+    clear = [window for window in whole if window.window not in suspects]
+    return next(batches(clear)) if clear else whole[:1]
 
 
 def raw_is_gone(

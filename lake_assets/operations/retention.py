@@ -17,10 +17,11 @@ from lake_assets.catalog.versions import by_dataset
 from lake_assets.catalog.windows import window_end
 from lake_assets.compile.sql import literal
 from lake_assets.duckdb_session import duckdb_session
-from lake_assets.errors import LakeError
+from lake_assets.errors import LakeError, Unreadable
 from lake_assets.landing.delete_rows import any_live
 from lake_assets.landing.expire import expire_snapshots, remove_unnamed, remove_windows, windows_until
 from lake_assets.landing.files import files, window_rows
+from lake_assets.landing.snapshots import RawTableError
 from lake_assets.ledger.forgotten import not_rewritten, set_rewritten
 from lake_assets.ledger.ledger import Ledger, PublishedWindow
 from lake_assets.ledger.removals import (
@@ -74,15 +75,22 @@ class RetentionPlan:
 def plan_retention(
     settings: Settings, ledger: Ledger, warehouse: Warehouse, assets: Sequence[Asset], now: datetime
 ) -> RetentionPlan:
-    """What is older than its contract keeps it, as of `now`. Removes nothing. Raises Unavailable."""
+    """What is older than its contract keeps it, as of `now`. Removes nothing. Raises Unavailable.
+
+    A dataset whose files cannot be read is kept back whole.
+    """
     removals: list[Removal] = []
     kept_back: list[str] = []
-    for versions in by_dataset(assets).values():
-        with ledger.locked(f"dataset:{versions[0].dataset}"):
-            for asset in versions:
-                planned, told = _find(settings, ledger, warehouse, asset, versions, now)
-                removals += planned
-                kept_back += told
+    for dataset, versions in by_dataset(assets).items():
+        try:
+            with ledger.locked(f"dataset:{dataset}"):
+                plans = [_find(settings, ledger, warehouse, asset, versions, now) for asset in versions]
+        except (RawTableError, Unreadable, OSError) as error:
+            kept_back.append(f"Nothing of {dataset} is removed now: {error}")
+            continue
+        for planned, told in plans:
+            removals += planned
+            kept_back += told
     return RetentionPlan(tuple(removals), tuple(kept_back))
 
 

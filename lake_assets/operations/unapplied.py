@@ -10,6 +10,9 @@ from lake_assets.dbt.environment import manifest_path
 from lake_assets.dbt.manifest import DbtProjectError, load_manifest, project_problem
 from lake_assets.dbt.mart_reads import refused_models, stored_manifest
 from lake_assets.errors import LakeError
+from lake_assets.ledger.applied import read_applied
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.operations.wanted import wanted_catalog
 from lake_assets.project import read_files
 from lake_assets.settings import Settings
 
@@ -51,11 +54,14 @@ def _shown(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def unapplied(settings: Settings, applied: Catalog) -> Unapplied:
-    """Compare the files with what is applied. A file that is applied as it is costs no more than reading it."""
+def unapplied(settings: Settings, applied: Catalog, wanted: Catalog | None = None) -> Unapplied:
+    """Compare the files with what is applied. A file that is applied as it is costs no more than reading it.
+
+    `wanted` are the files without those whose change is refused, where that is known.
+    """
     models = tuple(_models(settings, applied))
     try:
-        wanted = read_files(settings, applied)
+        wanted = wanted or read_files(settings, applied)
     except ContractError as error:
         return Unapplied((*map(str, error.problems), *models))
     new: list[str] = []
@@ -75,12 +81,18 @@ def edited(settings: Settings, applied: Catalog, name: str) -> str | None:
     return f"The file of {name} differs from what is applied, which judges: run `lake apply` first if it is to judge."
 
 
-def refuse_broken(settings: Settings, applied: Catalog) -> None:
-    """Raise LakeError when a file cannot be used, which plan and apply leave out. Parses a dbt project that changed."""
+def refuse_left_out(settings: Settings) -> None:
+    """Raise LakeError when plan and apply leave out a file, because it cannot be used or its change is refused.
+
+    Parses a dbt project that changed.
+    """
     if manifest_path(settings).exists():
         with suppress(DbtProjectError):
             load_manifest(settings)
-    if broken := unapplied(settings, applied).broken:
+    with Ledger(settings) as ledger:
+        applied = read_applied(ledger)
+        wanted = wanted_catalog(settings, ledger, applied).catalog
+    if broken := unapplied(settings, applied, wanted).broken:
         raise LakeError("left out, and all else is as above:" + "".join(f"\n  {sentence}" for sentence in broken))
 
 

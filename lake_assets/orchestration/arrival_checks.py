@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
+import duckdb
 from dagster import MetadataValue
 
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.silence import in_words
 from lake_assets.catalog.versions import by_dataset
+from lake_assets.errors import Unreadable
 from lake_assets.operations.arrivals import missed, silences
 from lake_assets.orchestration.keys import staging_key, topic_key
 from lake_assets.settings import Settings
@@ -88,8 +90,12 @@ def evaluations(settings: Settings, assets: Sequence[Asset]) -> Iterator[tuple[s
         if asset in newest:
             yield f"{asset.name}.{FREQUENCY}", _evaluation(topic_key(asset), FREQUENCY, said[asset.name], {})
         if asset.roster:
-            missing = missed(settings, asset)
-            absence = _absence(asset, missing)
+            try:
+                missing = missed(settings, asset)
+                absence = _absence(asset, missing)
+            # A file of its staging table, which the others do not have.
+            except (duckdb.IOException, Unreadable) as error:
+                missing, absence = {}, f"could not be looked at: {str(error).splitlines()[0]}"
             yield f"{asset.name}.{ROSTER}", _evaluation(staging_key(asset), ROSTER, absence, _times(missing))
 
 

@@ -15,6 +15,7 @@ from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.orchestration.housekeeping import leftovers_asset, leftovers_schedule
 from lake_assets.orchestration.marts import mart_definitions
 from lake_assets.orchestration.metrics import agreement_check, metric_asset, metrics_sensor
+from lake_assets.orchestration.raw_checks import readable_check
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
 from lake_assets.orchestration.spark_orphans import reaper_asset, reaper_schedule
 from lake_assets.settings import Settings
@@ -51,6 +52,7 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
         asset_checks=[
             *(agreement_check(settings, metric, asset) for metric, asset in counted),
             *silence_checks(settings, expected),
+            *(readable_check(settings, asset) for asset in newest),
         ],
         sensors=[
             *([raw_windows_sensor(settings, assets, graph, [*conforming, *marts.assets])] if assets else []),

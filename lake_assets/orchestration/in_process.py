@@ -19,6 +19,7 @@ from lake_assets.landing.connect import connector_status
 from lake_assets.landing.lag import lags
 from lake_assets.landing.topics import offsets
 from lake_assets.ledger.applied import applied_catalog, read_applied
+from lake_assets.ledger.attempts import find_abandoned
 from lake_assets.ledger.failures import known_failures, try_now
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.ledger.retries import Trouble, select, troubles
@@ -50,7 +51,7 @@ _STALLED_SECONDS = 60.0
 class RunReport:
     """What one `lake run` did. Windows are by asset name; `failed` holds the steps that failed, by name, `troubles` why
     windows cannot be made, also those that it did not try, `closed` the marts' schemas that analysts may not read yet,
-    `unapplied` what is in files only."""
+    `unapplied` what is in files only, `unreadable` why by asset where a raw table cannot be read."""
 
     waited_seconds: float = 0.0
     under_way: int = 0
@@ -61,6 +62,7 @@ class RunReport:
     failed: dict[str, str] = field(default_factory=dict)
     unapplied: Unapplied = field(default_factory=Unapplied)
     troubles: list[Trouble] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
 
 
 def run_once(settings: Settings, on_progress: Callable[[str], None], only: Asset | None = None) -> RunReport:
@@ -77,7 +79,9 @@ def run_once(settings: Settings, on_progress: Callable[[str], None], only: Asset
         assets = applied.assets if only is None else {only.name: only}
         report.under_way, report.waited_seconds = _wait_until_landed(settings, ledger, assets, on_progress)
         before = ledger.cursors()
-        landed, _ = observe(settings, ledger, list(assets.values()), before)
+        observed = observe(settings, ledger, list(assets.values()), before)
+        landed, report.unreadable = observed.landed, observed.unreadable
+        find_abandoned(ledger, assets)
         try_now(ledger, list(assets), set_aside=only is not None)
         pending, _ = select("both", ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC))
     with open_instance(settings) as instance:
@@ -111,6 +115,7 @@ def make_windows(
     """Brings these entries of the queue and the marts behind them up to date; only `marts` and `failed` are told."""
     report = RunReport()
     with Ledger(settings) as ledger:
+        find_abandoned(ledger, assets)
         # Somebody asked for them.
         try_now(ledger, {entry.asset for entry in pending}, set_aside=True)
     with open_instance(settings) as instance:

@@ -90,7 +90,8 @@ def metrics_sensor(
 
 def _events(metric: Metric, found: Agreement) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     key = metric_key(metric)
-    yield dg.AssetMaterialization(key, metadata={"final_through": str(found.high)})
+    if not found.failed:
+        yield dg.AssetMaterialization(key, metadata={"final_through": str(found.high)})
     yield dg.AssetCheckEvaluation(
         asset_key=key, check_name=AGREES, passed=found.agrees, metadata=_metadata(found), blocking=False
     )

@@ -9,6 +9,7 @@ import dagster as dg
 
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.versions import by_dataset
+from lake_assets.ledger.attempts import find_abandoned
 from lake_assets.ledger.failures import known_failures, mark_tries_requested
 from lake_assets.ledger.ledger import Landed, Ledger, Pending
 from lake_assets.ledger.retries import Lane, requestable, select
@@ -17,6 +18,7 @@ from lake_assets.orchestration.assets import QUEUED_ONLY
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key
 from lake_assets.orchestration.metadata import landed_metadata
 from lake_assets.orchestration.partitions import add_windows
+from lake_assets.orchestration.raw_checks import readable_events
 from lake_assets.settings import Settings
 
 # Dagster's floor for sensors.
@@ -55,13 +57,14 @@ def raw_windows_sensor(
         description="Watches the raw Iceberg tables; each window that was added to becomes an event and is made again.",
     )
     def raw_windows(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        since: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
+        since, unreadable = read_cursor(context.cursor)
         request: Request | None = None
         retry: Request | None = None
         with Ledger(settings) as ledger:
             if not ledger.exists():
                 return dg.SkipReason("Nothing is applied yet: run `lake apply`.")
-            landed, cursors = observe(settings, ledger, list(assets.values()), since)
+            observed = observe(settings, ledger, list(assets.values()), since)
+            find_abandoned(ledger, assets)
             pending, failures, now = ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC)
             # One run at a time: what lands meanwhile is taken by the next one, together.
             if not _running(context.instance, "fresh"):
@@ -75,15 +78,26 @@ def raw_windows_sensor(
                 ledger.mark_requested(request.entries)
             if retry is not None:
                 mark_tries_requested(ledger, {entry.asset for entry in retry.entries})
-            for name, windows in landed.items():
+            for name, windows in observed.landed.items():
                 add_windows(context.instance, ledger, assets[name], [window.window for window in windows])
         return dg.SensorResult(
-            asset_events=list(raw_events(assets, landed, since)),
+            asset_events=[
+                *raw_events(assets, observed.landed, since),
+                *readable_events(assets, observed.unreadable, unreadable),
+            ],
             run_requests=[one.run for one in (request, retry) if one],
-            cursor=json.dumps(cursors),
+            cursor=json.dumps({"cursors": observed.cursors, "unreadable": sorted(observed.unreadable)}),
         )
 
     return raw_windows
+
+
+def read_cursor(text: str | None) -> tuple[dict[str, str], list[str]]:
+    """Return the cursor of each asset, and the assets whose raw table could not be read; older lakes had the first."""
+    cursor = json.loads(text) if text else {}
+    if isinstance(cursor.get("cursors"), dict):
+        return cursor["cursors"], cursor["unreadable"]
+    return cursor, []
 
 
 def due(pending: Sequence[Pending], now: datetime, newest_run: datetime | None) -> list[Pending]:

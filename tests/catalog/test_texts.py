@@ -4,7 +4,6 @@ from pathlib import PurePath
 
 import pytest
 
-from lake_assets.catalog.problems import ContractError
 from lake_assets.catalog.texts import NOTHING, Catalog, read_texts
 from tests.stream.examples import CONTRACT, METRIC
 
@@ -75,8 +74,22 @@ def test_an_applied_metric_whose_file_is_broken_goes_on_and_one_without_a_file_e
 def test_a_change_that_ends_an_applied_metric_is_refused() -> None:
     before = applied({ORDERS: CONTRACT}, {SALES: METRIC})
     changed = CONTRACT.replace("{name: region,", "{name: place,")
-    with pytest.raises(ContractError, match="'region' is not a field of orders"):
-        read_texts({ORDERS: changed}, {SALES: METRIC}, before)
+    read = read_texts({ORDERS: changed, RETURNS: OTHER}, {SALES: METRIC}, before)
+    assert read.assets["orders"] is before.assets["orders"]
+    assert (list(read.assets), list(read.metrics)) == (["orders", "returns"], ["orders_by_region"])
+    (problem,) = read.problems
+    assert problem.file == ORDERS
+    assert "metric orders_by_region could not be counted any more: 'region' is not a field" in problem.message
+
+
+def test_a_refused_text_leaves_out_itself_only_with_its_reason() -> None:
+    before = applied({ORDERS: CONTRACT}, {SALES: METRIC})
+    newer, other = CONTRACT.replace("1.0.0", "1.1.0"), METRIC.replace("window: 1m", "window: 2m")
+    read = read_texts({ORDERS: newer, RETURNS: OTHER}, {SALES: other}, before, refused={ORDERS: "no.", SALES: "nor."})
+    assert (read.assets["orders"].version, list(read.assets)) == ("1.0.0", ["orders", "returns"])
+    assert read.text(read.metrics["orders_by_region"]) == METRIC
+    assert {problem.file: problem.message for problem in read.problems} == {ORDERS: "no.", SALES: "nor."}
+    assert read.left_out == {ORDERS: "orders", SALES: "orders_by_region"}
 
 
 def test_the_metric_of_a_broken_contract_is_left_out_with_it() -> None:

@@ -84,7 +84,7 @@ def test_a_new_optional_field_appears_without_making_history_again(tickets: Lake
     assert tickets.staging("select team from tickets_staging.tickets limit 1") == [{"team": None}]
 
 
-def test_a_breaking_change_is_refused_with_what_would_break(tickets: Lake) -> None:
+def test_a_breaking_change_is_refused_and_all_else_is_applied(tickets: Lake) -> None:
     text = tickets.contract("tickets").read_text("utf-8")
     tickets.contract("tickets").write_text(
         text.replace("name: severity, logicalType: string", "name: severity, logicalType: integer").replace(
@@ -92,12 +92,20 @@ def test_a_breaking_change_is_refused_with_what_would_break(tickets: Lake) -> No
         ),
         "utf-8",
     )
-    answer = tickets("apply")
+    tickets.contract("slips").write_text(text.replace("tickets", "slips"), "utf-8")
+    planned = tickets("plan", "--json")
+    answer = tickets("apply", "--json")
     tickets.contract("tickets").write_text(text, "utf-8")
-    assert answer.code == 2
-    assert "severity" in answer.err
-    assert "major version" in answer.err
-    assert len(answer.err.strip().splitlines()) == 1
+    for said in (planned, answer):
+        assert said.code == 2
+        assert [step["name"] for step in said.json if step["kind"] == "contract" and step["action"] != "keep"] == [
+            "slips"
+        ]
+        refused = said.err.strip().splitlines()[-1]
+        for words in ("tickets.yaml:1: ", "severity", "major version", "What is applied of tickets runs on."):
+            assert words in refused
+    assert tickets.changes() == []
+    tickets.take_away("slips")
 
 
 def test_a_failed_check_leaves_what_was_published_in_place_and_the_audit_says_so(tickets: Lake) -> None:

@@ -80,7 +80,7 @@ def test_ledger_of_an_older_lake_gets_the_tables_it_lacks(stack: Settings) -> No
         ledger.ensure()
         session = ledger.connection
         with session.transaction(force_rollback=True):
-            session.execute("drop table ledger.failure")
+            session.execute("drop table ledger.failure, ledger.attempt, ledger.unreadable_raw")
             assert ledger.exists()
             assert known_failures(ledger) == []
             session.execute("drop schema ledger cascade")

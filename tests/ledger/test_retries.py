@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake_assets.catalog.failure import Cause
+from lake_assets.catalog.failure import DIED, Cause
 from lake_assets.ledger.ledger import Pending
 from lake_assets.ledger.retries import (
     ALL,
@@ -14,6 +14,8 @@ from lake_assets.ledger.retries import (
     MANY,
     Failure,
     Lane,
+    causes_of_death,
+    is_suspect,
     next_try,
     pause,
     requestable,
@@ -48,6 +50,31 @@ def test_pauses_grow_up_to_a_day(tries: int) -> None:
 def test_what_trying_cannot_help_has_no_next_try() -> None:
     assert next_try(Cause("no column", curable=False), 1, NOW) is None
     assert next_try(Cause("no answer"), 2, NOW) == NOW + timedelta(minutes=2)
+
+
+def died(window: str, tries: int) -> Failure:
+    return Failure("leads", window, DIED.sentence, tries, BEFORE, BEFORE)
+
+
+def test_window_that_may_have_killed_its_run_is_tried_again_at_once_and_then_backs_off() -> None:
+    cause = causes_of_death(["a"], False, [])["a"]
+    assert [next_try(cause, tries, NOW) for tries in (1, 2, 3)] == [NOW, NOW + pause(1), NOW + pause(2)]
+
+
+def test_all_windows_wait_when_many_kill_their_run_each_by_itself() -> None:
+    alone = [died(f"w{number}", 2) for number in range(MANY - 1)]
+    known = [*alone, died("x", 1), died("y", 1)]
+    assert causes_of_death(["x"], False, known).keys() == {"x", ALL}
+    assert causes_of_death(["x"], True, known).keys() == {"x"}
+    assert causes_of_death(["x", "y"], False, known).keys() == {"x", "y"}
+    assert causes_of_death(["x"], False, [died("x", 1), *known[3:]]).keys() == {"x"}
+    # One was tried for all of them.
+    whole = causes_of_death(["x"], False, [failure(ALL, BEFORE)])
+    assert next_try(whole[ALL], 1, NOW) == NOW + pause(1)
+
+
+def test_only_windows_of_a_run_that_died_are_suspects() -> None:
+    assert [is_suspect(one) for one in (died("a", 1), died(ALL, 1), failure("a", BEFORE))] == [True, False, False]
 
 
 def test_failed_window_waits_for_its_next_try_and_the_others_do_not() -> None:

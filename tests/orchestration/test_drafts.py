@@ -9,9 +9,9 @@ from lake_assets.catalog.texts import Catalog, read_texts
 from lake_assets.landing.files import window_rows
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removals import decide
-from lake_assets.operations.apply import contract_changes
-from lake_assets.operations.drafts import NotRebuilt, rebuild_tables, rebuilt_from_raw
+from lake_assets.operations.drafts import NotRebuilt, rebuild_tables, windows_to_rebuild
 from lake_assets.operations.housekeeping import remove_old_states, remove_superseded
+from lake_assets.operations.wanted import contract_change
 from lake_assets.settings import Settings
 from tests.orchestration.visits import Visits, make_visits, visit
 
@@ -34,8 +34,9 @@ def rebuilt(visits: Visits) -> dict[str, list[str]]:
     name = visits.asset.name
     with Ledger(visits.settings) as ledger:
         applied = read_texts({PurePath(f"{name}.yaml"): ledger.contracts()[name]}, {})
-        changes = contract_changes(visits.settings, wanted(visits), applied)
-        return rebuilt_from_raw(visits.settings, ledger, wanted(visits), applied, changes)
+        change = contract_change(visits.settings, wanted(visits), applied, name)
+        windows = windows_to_rebuild(visits.settings, ledger, applied.assets[name], visits.asset, change)
+    return {} if windows is None else {name: windows}
 
 
 def test_only_the_tables_of_a_changed_draft_are_made_again(target: Settings, tmp_path: Path) -> None:

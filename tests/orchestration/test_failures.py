@@ -5,21 +5,24 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
 import lake_assets.conform.duckdb as conforming
 import lake_assets.operations.refresh as refreshing
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import WindowOutput
+from lake_assets.cli.why import command as why_command
 from lake_assets.errors import LakeError
 from lake_assets.landing.files import files
 from lake_assets.ledger.failures import known_failures, try_now
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.ledger.retries import ALL, Failure, Lane
-from lake_assets.operations.refresh import Refresh, observe, refresh, windows_of_lane
+from lake_assets.ledger.retries import ALL, FIRST_PAUSE, Failure
+from lake_assets.operations.refresh import Refresh, observe
 from lake_assets.orchestration.assets import EVERY_WINDOW_MADE, QUEUED_ONLY, conforming_definition
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
+from tests.orchestration.lane_runs import run, run_and_die
 from tests.orchestration.visits import Visits, make_visits, visit
 
 DAYS = [f"2026-02-{day:02d}" for day in range(1, 13)]
@@ -31,20 +34,6 @@ def visits(lake: Settings, tmp_path: Path) -> Visits:
     """Twelve windows that have landed."""
     made = make_visits(lake, tmp_path)
     made.land(*(visit(day, day) for day in range(1, 13)))
-    return made
-
-
-def run(visits: Visits, lane: Lane) -> Refresh:
-    """What the step of a run in that lane does."""
-    with Ledger(visits.settings) as ledger:
-        observe(visits.settings, ledger, [visits.asset], ledger.cursors())
-        windows, probes = windows_of_lane(ledger, visits.asset, lane)
-        made = refresh(
-            visits.settings, ledger, visits.warehouse, visits.asset, lambda: windows, "run", lambda _: None,
-            lambda _: pytest.fail("these windows are small"), lambda: next(iter(probes), None),
-        )  # fmt: skip
-        done = [*(output.window for output in (*made.published, *made.held_back)), *made.left]
-        ledger.dequeue(visits.asset, done, made.sequence)
     return made
 
 
@@ -153,6 +142,29 @@ def test_run_that_fails_as_a_whole_is_recorded_for_all_windows(visits: Visits, m
     assert failures(visits) == {}
 
 
+def test_window_that_kills_its_process_fails_alone_and_is_named(visits: Visits) -> None:
+    killer, others = DAYS[5], [day for day in DAYS if day != DAYS[5]]
+    assert run_and_die(visits, "fresh", killer)
+    why = CliRunner().invoke(why_command, [visits.asset.name, killer], catch_exceptions=False).output
+    assert "its run ended without a result" in why
+    # Any of them may have done it: each is tried at once, by itself, and none of them in the runs of what is new.
+    assert failures(visits).keys() == set(DAYS)
+    visits.land(visit(30, 13))
+    assert published(run(visits, "fresh")) == ["2026-02-13"]
+    assert run_and_die(visits, "retry", killer)
+    assert published(run(visits, "retry")) == others[5:]
+    # Those before it were published by the run that died, and had not left the queue.
+    assert published(run(visits, "fresh")) == others[:5]
+    (failure,) = failures(visits).values()
+    assert (failure.window, failure.tries) == (killer, 2)
+    assert failure.next_try is not None
+    assert failure.next_try - failure.failed_at == FIRST_PAUSE
+    ask_again(visits)
+    assert published(run(visits, "retry")) == [killer]
+    assert failures(visits) == {}
+    assert visits.in_balance()
+
+
 def test_failing_asset_is_tried_beside_the_runs_of_others(visits: Visits, tmp_path: Path) -> None:
     """A run of the queue would wait for windows that fail, and a second one is not requested meanwhile."""
     folder = tmp_path / "good"
@@ -175,6 +187,10 @@ def test_failing_asset_is_tried_beside_the_runs_of_others(visits: Visits, tmp_pa
             instance.add_run(dg.DagsterRun("made", tags=request.tags, status=dg.DagsterRunStatus.STARTED))
         return {r.tags[QUEUED_ONLY]: {key.path[0] for key in r.asset_selection or ()} for r in requests}
 
+    def end(instance: dg.DagsterInstance, lane: str) -> None:
+        (ended,) = [run for run in instance.get_runs() if run.tags[QUEUED_ONLY] == lane]
+        instance.delete_run(ended.run_id)
+
     with dg.DagsterInstance.ephemeral() as instance:
         assert tick(instance) == {
             "true": {"conformed", good.asset.staging_schema},
@@ -182,9 +198,24 @@ def test_failing_asset_is_tried_beside_the_runs_of_others(visits: Visits, tmp_pa
         }
         # Both are under way.
         assert tick(instance) == {}
-        (fresh,) = [run for run in instance.get_runs() if run.tags[QUEUED_ONLY] == "true"]
-        instance.delete_run(fresh.run_id)
+        end(instance, "true")
         assert tick(instance) == {"true": {"conformed", good.asset.staging_schema}}
+        # The try was requested: its run may be on its way, although none is seen.
+        end(instance, "retry")
+        assert tick(instance) == {}
+        ask_again(visits)
+        retry = {"retry": {"conformed", visits.asset.staging_schema}}
+        assert tick(instance) == retry
+        # Due again while a run of that lane is under way.
+        ask_again(visits)
+        assert tick(instance) == {}
+        end(instance, "retry")
+        end(instance, "true")
+        # `lake run` makes both.
+        instance.add_run(dg.DagsterRun("made", tags={QUEUED_ONLY: "both"}, status=dg.DagsterRunStatus.STARTED))
+        assert tick(instance) == {}
+        end(instance, "both")
+        assert tick(instance) == {"true": {"conformed", good.asset.staging_schema}} | retry
 
 
 def test_run_that_makes_no_window_materializes_nothing(visits: Visits) -> None:

@@ -10,8 +10,8 @@ from lake_assets.catalog.metric import Filter, Group, Measure, Metric
 from lake_assets.catalog.model import FieldType
 from lake_assets.catalog.parse import parse_contract
 from lake_assets.catalog.texts import Catalog
-from lake_assets.operations.apply import BreakingChange, contract_changes
 from lake_assets.operations.downstream import readers
+from lake_assets.operations.wanted import BreakingChange, contract_change
 from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 from tests.conform.records import ORDERS
@@ -72,21 +72,22 @@ def test_a_refused_change_names_who_reads_the_field_in_this_project(
     applied = read_files(settings)
     sales = applied.assets["sales"]
     left = tuple(field for field in sales.fields if field.name != "region")
+    wanted = Catalog({**applied.assets, "sales": replace(sales, fields=left)})
     with pytest.raises(BreakingChange) as caught:
-        contract_changes(settings, Catalog({**applied.assets, "sales": replace(sales, fields=left)}), applied)
+        contract_change(settings, wanted, applied, "sales")
     assert str(caught.value).endswith(
         "It is read by model sales_data_mart.sales (region), metric sales_by_region (region)."
     )
     # Empty tables may change in any way, but not while something reads them.
-    wanted = Catalog({**applied.assets, "sales": replace(sales, fields=left)})
     with pytest.raises(BreakingChange):
-        contract_changes(settings, wanted, applied, {"sales"})
+        contract_change(settings, wanted, applied, "sales", {"sales"})
     text = applied.text(applied.assets["leads"]).replace("leads", "unread")
     old = parse_contract(text, PurePath("unread.yaml"))
     before = Catalog({**applied.assets, "unread": old}, applied.metrics, {**applied.texts, old.path: text})
     changed = Catalog({**applied.assets, "unread": replace(old, fields=old.fields[:-1], checks=(), key=())})
     with pytest.raises(BreakingChange, match="unread: "):
-        contract_changes(settings, changed, before)
-    assert contract_changes(settings, changed, before, {"unread"})["unread"].allowed
+        contract_change(settings, changed, before, "unread")
+    assert contract_change(settings, changed, before, "unread", {"unread"}).allowed
+    drafted = Catalog({**applied.assets, "sales": replace(sales, status="draft")})
     with pytest.raises(BreakingChange, match=r"sales cannot become a draft, because it is read by model .*metric"):
-        contract_changes(settings, Catalog({**applied.assets, "sales": replace(sales, status="draft")}), applied)
+        contract_change(settings, drafted, applied, "sales")

@@ -4,10 +4,12 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
+import pytest
 
 from lake_assets.catalog.model import Asset, Field, FieldType
 from lake_assets.ledger.ledger import Landed, Pending
-from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition
+from lake_assets.ledger.retries import Lane
+from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition, lane_of
 from lake_assets.orchestration.keys import staging_key
 from lake_assets.orchestration.sensors import RETRY_AFTER, Graph, due, raw_events, raw_windows_sensor, request_for
 from lake_assets.settings import load_settings
@@ -49,6 +51,20 @@ def test_windows_of_any_time_and_size_share_a_run_that_names_none() -> None:
     assert request.entries == pending
     assert request.run.partition_key is None
     assert set(request.run.tags) == {QUEUED_ONLY}
+
+
+def test_a_run_of_windows_that_failed_leaves_marts_to_their_automation() -> None:
+    request = request_for(queued("leads", "2026-01-02"), ASSETS, GRAPH, "retry")
+    assert request is not None
+    assert staging_key(LEADS) in (request.run.asset_selection or ())
+    assert FUNNEL not in (request.run.asset_selection or ())
+
+
+@pytest.mark.parametrize("lane", ["fresh", "retry", "both"])
+def test_a_run_makes_the_lane_it_was_requested_for(lane: Lane) -> None:
+    request = request_for(queued("leads", "2026-01-02"), ASSETS, GRAPH, lane)
+    assert request is not None
+    assert lane_of(request.run.tags) == lane
 
 
 def test_an_empty_queue_asks_for_no_run() -> None:

@@ -56,7 +56,7 @@ class Graphed:
         """Everything queued, as sensor and `lake run` do it."""
         with Ledger(self.settings) as ledger:
             since = ledger.cursors()
-            landed, _ = observe(self.settings, ledger, list(self.assets.values()), since)
+            landed = observe(self.settings, ledger, list(self.assets.values()), since).landed
             for name, windows in landed.items():
                 add_windows(self.instance, ledger, self.assets[name], [window.window for window in windows])
             request = request_for(ledger.pending(list(self.assets)), self.assets, Graph({}, {}))

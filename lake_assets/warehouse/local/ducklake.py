@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import duckdb
+import psycopg
 
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import WindowOutput
@@ -14,7 +15,7 @@ from lake_assets.catalog.windows import window_key, window_start
 from lake_assets.compile.ddl import QUARANTINE, Column, create_table, staging_columns
 from lake_assets.compile.reasons import reasons
 from lake_assets.compile.sql import identifier, literal
-from lake_assets.errors import Unavailable
+from lake_assets.errors import Unavailable, Unreadable
 from lake_assets.settings import Settings
 from lake_assets.warehouse.answers import Answer, QueryError, Reason, answer
 from lake_assets.warehouse.local.connection import attach, connect
@@ -191,11 +192,20 @@ left join known using (topic, partition, "offset")""")
         try:
             yield
         except (duckdb.IOException, duckdb.TransactionException) as error:
-            raise Unavailable(
+            kind = Unreadable if isinstance(error, duckdb.IOException) and self._postgres_answers() else Unavailable
+            raise kind(
                 f"the staging tables could not be used ({str(error).splitlines()[0]}): see that Postgres answers "
-                f"('lake status') and that the bucket {self._settings.bucket} has room and lets this process "
-                "write, and try again."
+                f"('lake status') and that the bucket {self._settings.bucket} has all files, has room and lets this "
+                "process write, and try again."
             ) from error
+
+    def _postgres_answers(self) -> bool:
+        """Return whether an error is of a file; DuckDB has one class for files and for the catalog in Postgres."""
+        try:
+            psycopg.connect(self._settings.postgres.conninfo("lake")).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
 
 def _between(snapshots: Sequence[tuple[int, datetime]], low: datetime, high: datetime) -> Iterator[int]:
