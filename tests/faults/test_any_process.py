@@ -30,7 +30,7 @@ from tests.stack.servers import starts_server
 SECONDS = float(os.environ.get("KILL_SECONDS", "60"))
 SEED = int(os.environ.get("KILL_SEED", Random().randrange(1_000_000)))
 # Until every part and every command was killed once, on a machine that has other things to do.
-FIRST_ROUND_SECONDS = 180
+FIRST_ROUND_SECONDS = 360
 # For a part to answer again, and for what was sent when the last one was killed to be in the mart.
 ANSWER_SECONDS, MART_SECONDS = 90.0, 180.0
 # What a reader must at least have seen, to have seen anything.

@@ -11,7 +11,7 @@ import pytest
 
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.housekeeping import clean
-from tests.faults.reading import AFTER, BEFORE, reader, state
+from tests.faults.reading import AFTER, BEFORE, BY_WINDOW, of_whole_days, reader, state, state_by_day
 from tests.faults.refreshing import POINTS, refresh_apart
 from tests.orchestration.visits import Visits, visit
 from tests.stack.conditions import wait_until
@@ -42,8 +42,9 @@ def test_killed_at_a_named_point_it_has_done_what_it_said_and_no_more(
         before = state(visits)
         tidy(visits)
         assert state(visits) == before, "files that a table shows were taken for files that none shows"
+        assert seen <= {BEFORE, AFTER}
         visits.refresh()
-    assert seen <= {BEFORE, AFTER}
+    assert seen <= BY_WINDOW
     assert state(visits) == AFTER
     if not point.startswith("tables"):
         tidy(visits)
@@ -67,9 +68,9 @@ def test_killed_at_random_moments_it_never_shows_half_a_window(visits: Visits, t
     for attempt in range(16):
         rows = [visit(n, 1 + n % 3) for n in range(number, number + 30)]
         number += 30
-        before, effects = state(visits), tmp_path / f"killed{attempt}"
+        before, effects = state_by_day(visits), tmp_path / f"killed{attempt}"
         visits.land(*rows)
-        with reader(visits) as seen:
+        with reader(visits, state_by_day) as seen:
             with refresh_apart(visits, effects, "never") as process:
                 wait_until(lambda effects=effects: done(effects), every=0.005)
                 with suppress(subprocess.TimeoutExpired):
@@ -77,9 +78,9 @@ def test_killed_at_random_moments_it_never_shows_half_a_window(visits: Visits, t
                 process.kill()
             kills += process.returncode == -signal.SIGKILL and done(effects) != list(POINTS[:-1])
             visits.refresh()
-        after = state(visits)
+        after = state_by_day(visits)
         assert len(after) == len(before) + len(rows)
-        assert seen <= {before, after}
+        assert of_whole_days(seen, before, after)
         assert visits.in_balance()
         if kills == 4:
             break

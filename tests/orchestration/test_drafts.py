@@ -12,6 +12,7 @@ from lake_assets.ledger.removals import decide
 from lake_assets.operations.drafts import NotRebuilt, rebuild_tables, windows_to_rebuild
 from lake_assets.operations.housekeeping import remove_old_states, remove_superseded
 from lake_assets.operations.wanted import contract_change
+from lake_assets.orchestration.records import DagsterRecords
 from lake_assets.settings import Settings
 from tests.orchestration.visits import Visits, make_visits, visit
 
@@ -51,7 +52,7 @@ def test_only_the_tables_of_a_changed_draft_are_made_again(target: Settings, tmp
     windows = rebuilt(visits)[old.name]
     assert windows == ["2026-02-01", "2026-02-02"]
     with Ledger(target) as ledger:
-        rebuild_tables(target, ledger, visits.warehouse, old, wanted(visits), old.name, windows)
+        rebuild_tables(ledger, DagsterRecords(target), visits.warehouse, old, wanted(visits), old.name, windows)
         assert ledger.windows(visits.asset) == []
     assert visits.warehouse.missing(visits.asset) == []
     assert visits.staged() == []

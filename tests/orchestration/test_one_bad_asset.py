@@ -48,7 +48,7 @@ class Pair:
 @pytest.fixture
 def pair(lake: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
     """Two assets, and no others. No broker is asked: it says nothing of either."""
-    for module in ("orchestration.audit", "landing.lag"):
+    for module in ("operations.audit", "landing.lag"):
         monkeypatch.setattr(f"lake_assets.{module}.offsets", lambda *_: {})
     made: list[Visits] = []
     for name in ("good", "bad"):
