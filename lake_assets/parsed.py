@@ -1,7 +1,6 @@
-"""Contracts that were parsed before, kept in the lake's folder by the hash of their texts: parsing one takes 4 ms."""
+"""Parsed contracts, kept in the lake's folder by the hash of their texts: parsing one takes 4 ms."""
 
 import hashlib
-import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from typing import Any
 import lake_assets.catalog
 from lake_assets.catalog.model import Asset, Check, Field, FieldType, QuarantineBudget, Retention
 from lake_assets.catalog.parse import parse_contract
+from lake_assets.local_files import write_atomically
 
 Parse = Callable[[str, PurePath], Asset]
 _PARTS = {
@@ -77,9 +77,7 @@ def _read(path: Path) -> dict[str, Asset]:
 
 def _write(path: Path, assets: dict[str, Asset]) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    aside = path.with_suffix(f".{os.getpid()}")
-    aside.write_bytes(pickle.dumps(assets, pickle.HIGHEST_PROTOCOL))
-    aside.replace(path)
+    write_atomically(path, pickle.dumps(assets, pickle.HIGHEST_PROTOCOL), private=True)
     for other in path.parent.glob("*.pickle"):
         if other != path:
             other.unlink(missing_ok=True)

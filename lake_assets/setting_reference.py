@@ -3,6 +3,9 @@
 import sys
 from dataclasses import dataclass
 
+from lake_assets.settings import SPARK_THRESHOLD
+from lake_assets.target_profiles import PROFILES, TARGETS
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:
@@ -15,6 +18,7 @@ class Variable:
 
 
 _FILE = "a path"
+_COMMITS = ", ".join(f"{PROFILES[target].commit_seconds} on `{target}`" for target in TARGETS)
 GROUPS: dict[str, tuple[Variable, ...]] = {
     "The lake": (
         Variable("LAKE_HOME", "a folder", "`.lake` in the project", "State of one lake; several can run side by side."),
@@ -24,9 +28,7 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
             "LAKE_CATALOG", "a folder", "`lake_assets/catalog`", "Contracts (`assets/`) and metrics (`metrics/`)."
         ),
         Variable("LAKE_DBT_PROJECT", "a folder", "`dbt_project`", "The dbt project of staging models and marts."),
-        Variable(
-            "LAKE_COMMIT_SECONDS", "seconds, 1 or more", "1, on gcp 300, on aws 60", "Time between a sink's commits."
-        ),
+        Variable("LAKE_COMMIT_SECONDS", "seconds, 1 or more", _COMMITS, "Time between a sink's commits."),
         Variable("LAKE_ANALYSTS", "names with spaces between", "", "Principals in a cloud that may read marts."),
         Variable("LAKE_JARS", "a folder", "`.jars` in the project", "Jars of Kafka, Kafka Connect and its plug-ins."),
         Variable("LAKE_TOKEN_KEY", _FILE, "`LAKE_HOME/secrets/token_key`", "Key of the tokens of tokenised fields."),
@@ -95,7 +97,10 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
             "Place of Spark jobs.",
         ),
         Variable(
-            "LAKE_SPARK_THRESHOLD", "bytes", "500000000", "Size of raw files above which `engine: auto` uses Spark."
+            "LAKE_SPARK_THRESHOLD",
+            "bytes",
+            str(SPARK_THRESHOLD),
+            "Raw files above this size let `engine: auto` use Spark.",
         ),
         Variable("LAKE_SPARK_TIMEOUT", "seconds", "14400", "Longest time of a job."),
         Variable("LAKE_SPARK_MEMORY", "a size of the JVM", "`2g`", "Heap of a local job."),

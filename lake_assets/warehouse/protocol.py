@@ -20,7 +20,7 @@ Table = Literal["staging", "quarantine"]
 
 
 class Warehouse(Protocol):
-    """Holds staging and quarantine tables.
+    """Holds staging and quarantine tables. An adapter that asks for one asset at a time inherits what takes many.
 
     For readers every window changes at once, from its old rows to its new ones, and publishing the same outputs twice
     leaves the same rows.
@@ -39,11 +39,12 @@ class Warehouse(Protocol):
 
     def missing_by_asset(self, assets: Sequence[Asset]) -> dict[str, list[str]]:
         """Return the sentences of `missing` by name, of those assets that lack anything."""
-        ...
+        return {asset.name: sentences for asset in assets if (sentences := self.missing(asset))}
 
     def create(self, assets: Sequence[Asset]) -> None:
         """Make the tables of assets that have none yet, many in one step where the warehouse can."""
-        ...
+        for asset in assets:
+            self.ensure(asset)
 
     def drop(self, asset: Asset) -> None:
         """Drop the asset's staging and quarantine tables, as far as they exist. Conformed files stay in the bucket."""
@@ -71,7 +72,7 @@ class Warehouse(Protocol):
 
     def window_rows_by_asset(self, assets: Sequence[Asset]) -> dict[str, dict[str, tuple[int, int]]]:
         """Return what `window_rows` returns of each of the assets, by name."""
-        ...
+        return {asset.name: self.window_rows(asset) for asset in assets}
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
         """These columns of all rows of the windows, as readers see them now; in no order, and all in memory."""

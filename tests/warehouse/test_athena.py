@@ -10,9 +10,11 @@ from itertools import count
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from lake_assets.catalog.model import Asset, Field, FieldType
 from lake_assets.catalog.window_results import WindowOutput
+from lake_assets.cli.sql import command as sql
 from lake_assets.compile.dbt_sources import staging_sql
 from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.operations.adapters import warehouse_for
@@ -450,6 +452,16 @@ def test_the_target_chooses_athena_and_names_what_it_lacks(
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     with pytest.raises(SettingsError, match="AWS_REGION"):
         warehouse_for(settings)
+
+
+def test_query_of_an_analyst_is_answered_where_the_marts_are(
+    aws: AthenaDouble, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`lake sql --as analyst` asked the lake's Postgres on every target, where a cloud's marts are not."""
+    monkeypatch.setenv("LAKE_TARGET", "aws")
+    monkeypatch.setenv("LAKE_BUCKET", settings.bucket)
+    told = CliRunner().invoke(sql, ["select 7 as answer", "--as", "analyst", "--json"], catch_exceptions=False)
+    assert json.loads(told.stdout) == [{"answer": 7}]
 
 
 def test_a_window_is_removed_from_the_one_table_that_is_named(

@@ -35,7 +35,7 @@ from lake_assets.warehouse.aws.data_quality import RuleSet
 from lake_assets.warehouse.aws.glue import Catalogued
 from lake_assets.warehouse.aws.lake_formation import LakeFormation
 from lake_assets.warehouse.fetched import fetched
-from lake_assets.warehouse.protocol import Table
+from lake_assets.warehouse.protocol import Table, Warehouse
 
 if TYPE_CHECKING:
     import pyarrow
@@ -50,7 +50,7 @@ _ASKED = 2_000
 _AT_ONCE = 16
 
 
-class Athena:
+class Athena(Warehouse):
     """A `Warehouse` over Glue and Athena; see `Warehouse` for what each method promises.
 
     A window is published in three steps. Its files are listed in the bucket, where nothing reads the lists yet; then
@@ -87,13 +87,6 @@ class Athena:
             if self._settings.analysts and LakeFormation().untagged(staging_tags(asset)):
                 found.append(f"tag {asset.staging_schema} by layer and classification")
             return found
-
-    def missing_by_asset(self, assets: Sequence[Asset]) -> dict[str, list[str]]:
-        return {asset.name: sentences for asset in assets if (sentences := self.missing(asset))}
-
-    def create(self, assets: Sequence[Asset]) -> None:
-        for asset in assets:
-            self.ensure(asset)
 
     def drop(self, asset: Asset) -> None:
         """As `Warehouse` says. Database and rule set stay: they cost nothing, and `ensure` takes them again."""
@@ -167,9 +160,6 @@ class Athena:
             raise QueryError("nothing can be changed with this: begin it with select, with, show or describe.")
         found = ask(self._settings, query, None if limit is None else limit + 1)
         return answer(found.columns, found.rows, limit)
-
-    def window_rows_by_asset(self, assets: Sequence[Asset]) -> dict[str, dict[str, tuple[int, int]]]:
-        return {asset.name: self.window_rows(asset) for asset in assets}
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
         """As `Warehouse` says, read from the windows' files without Athena."""

@@ -38,7 +38,7 @@ from lake_assets.gcp import bigquery_client, bigquery_refusals, passing, patienc
 from lake_assets.settings import Settings
 from lake_assets.warehouse.answers import Answer, QueryError, Reason, answer
 from lake_assets.warehouse.fetched import fetched
-from lake_assets.warehouse.protocol import Table
+from lake_assets.warehouse.protocol import Table, Warehouse
 from lake_assets.warehouse.publication import announce
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class _Target:
     configuration: Mapping[str, Any]
 
 
-class BigQuery:
+class BigQuery(Warehouse):
     """A `Warehouse` over BigQuery; see `Warehouse` for what each method promises.
 
     A window is published by one load job for each of its two tables, which replaces the window's partition: readers see
@@ -99,13 +99,6 @@ class BigQuery:
             for table in self._tables(asset):
                 found += differences(self._described(table) if dataset else None, table)
             return found
-
-    def missing_by_asset(self, assets: Sequence[Asset]) -> dict[str, list[str]]:
-        return {asset.name: sentences for asset in assets if (sentences := self.missing(asset))}
-
-    def create(self, assets: Sequence[Asset]) -> None:
-        for asset in assets:
-            self.ensure(asset)
 
     def drop(self, asset: Asset) -> None:
         """As `Warehouse` says. The dataset stays, with whom it is open to."""
@@ -206,9 +199,6 @@ class BigQuery:
             except (BadRequest, Forbidden, NotFound) as error:
                 raise QueryError(f"{error.message.rstrip('.')}.") from error
         return answer([field.name for field in found.schema], rows, limit)
-
-    def window_rows_by_asset(self, assets: Sequence[Asset]) -> dict[str, dict[str, tuple[int, int]]]:
-        return {asset.name: self.window_rows(asset) for asset in assets}
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
         staging, quarantine = self._tables(asset)
