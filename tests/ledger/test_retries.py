@@ -56,7 +56,7 @@ def died(window: str, tries: int) -> Failure:
     return Failure("leads", window, DIED.sentence, tries, BEFORE, BEFORE)
 
 
-def test_window_that_may_have_killed_its_run_is_tried_again_at_once_and_then_backs_off() -> None:
+def test_window_that_may_have_killed_its_run_is_tried_alone_at_once() -> None:
     cause = causes_of_death(["a"], False, [])["a"]
     assert [next_try(cause, tries, NOW) for tries in (1, 2, 3)] == [NOW, NOW + pause(1), NOW + pause(2)]
 

@@ -306,7 +306,7 @@ def test_old_files_stay_until_the_snapshots_that_name_them_expire(visits: Visits
     assert len(raw_rows(visits)) == visits.landed
 
 
-def test_a_file_with_other_columns_or_rows_than_its_table_says_changes_nothing(visits: Visits) -> None:
+def test_a_file_unlike_what_its_table_says_changes_nothing(visits: Visits) -> None:
     file = files(visits.settings, visits.asset, [MANY]).by_window[MANY][0]
     rows = pq.ParquetFile(file.path).read()
     snapshot = load(visits).metadata.current_snapshot_id

@@ -22,7 +22,7 @@ def visits(stack: Settings, tmp_path: Path) -> Visits:
     return with_a_person(stack, tmp_path)
 
 
-def test_a_removal_that_died_is_told_with_the_command_that_finishes_it_without_the_key(
+def test_an_unfinished_removal_is_shown_with_what_finishes_it(
     visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checksum = planned(visits).checksum
