@@ -22,9 +22,7 @@ def visits(stack: Settings, tmp_path: Path) -> Visits:
     return with_a_person(stack, tmp_path)
 
 
-def test_an_unfinished_removal_is_shown_with_what_finishes_it(
-    visits: Visits, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unfinished_removal_is_shown_with_what_finishes_it(visits: Visits, monkeypatch: pytest.MonkeyPatch) -> None:
     checksum = planned(visits).checksum
     die_at(visits, monkeypatch, "remove_rows", True)
     finishing = f"lake forget {visits.asset.name} --confirm {checksum}"
