@@ -1,4 +1,4 @@
-"""Asks each part a real question. A check returns None when the part answered, else why it did not, in a few words."""
+"""Health checks: send each part a real request. A check returns None for a healthy part, else a short reason."""
 
 import shutil
 import socket
@@ -14,7 +14,7 @@ from lake_assets.settings import Settings
 from lake_assets.stack.stream import check_stream, stream_parts
 
 SECONDS = 3.0
-HEARTBEAT_SECONDS = 120.0  # it beats every 30 s
+HEARTBEAT_SECONDS = 120.0  # written every 30 s
 _ROOM = 100_000_000  # bytes
 
 
@@ -43,7 +43,7 @@ def check_kafka(settings: Settings) -> str | None:
     except SettingsError as wrong:
         return str(wrong)
     if error and hangs_up(error):
-        return f"it hangs up when it is asked: LAKE_KAFKA_SECURITY says '{settings.kafka_access.protocol}'"
+        return f"it closes the connection on a request: LAKE_KAFKA_SECURITY is '{settings.kafka_access.protocol}'"
     return error.str() if error else None
 
 
@@ -58,7 +58,7 @@ def check_connect(settings: Settings) -> str | None:
 
 
 def failed_connectors(settings: Settings) -> str | None:
-    """Which connectors have failed and why; apart from the check, for a worker that answers is ready."""
+    """Return the failed connectors with their errors. Not part of the check: a worker that answers is ready."""
     from lake_assets.errors import LakeError
     from lake_assets.landing.connect import failures
 
@@ -89,7 +89,7 @@ def check_code(code_port: int) -> str | None:
 
 
 def check_daemon(settings: Settings, since: float) -> str | None:
-    """Whether the daemon that was started at `since` (epoch seconds) has written its heartbeat, and not long ago."""
+    """Check that the daemon started at `since` (epoch seconds) has written a recent heartbeat."""
     import psycopg
 
     newest = "select extract(epoch from max(timestamp at time zone 'UTC')) from daemon_heartbeats"
@@ -118,7 +118,7 @@ def check_dbt(layout: Home) -> str | None:
 
 
 def checks(settings: Settings, layout: Home, code_port: int) -> Mapping[str, Callable[[float], str | None]]:
-    """The check of each part; its argument is when the part's process was started, in epoch seconds."""
+    """Return the check of each part; its argument is the start of the part's process, in epoch seconds."""
     return {
         "postgres": lambda _: check_postgres(settings),
         "kafka": lambda _: check_kafka(settings),
@@ -132,18 +132,18 @@ def checks(settings: Settings, layout: Home, code_port: int) -> Mapping[str, Cal
 
 
 def check_disk(home: Path) -> str | None:
-    """What to do when the disk with the lake's folder is nearly full: its servers end then, one after the other."""
+    """Return the remedy if the lake's disk is nearly full: its servers would exit one after the other."""
     free = shutil.disk_usage(home).free if home.exists() else _ROOM
     if free >= _ROOM:
         return None
     return (
-        f"The disk of {home} has {free / 1e6:.1f} MB left: make room there, and what ended comes back by itself. "
-        "Nothing that was stored is lost."
+        f"The disk of {home} has {free / 1e6:.1f} MB left: make room there. Servers that exited restart by themselves. "
+        "No stored data is lost."
     )
 
 
 def _refuses(host: str, port: int) -> str | None:
-    """A cheap first look, so that waiting for a part that is starting costs that part no processor time."""
+    """Try to connect first: waiting for a part that is starting then costs it no processor time."""
     try:
         socket.create_connection((host, port), timeout=SECONDS).close()
     except OSError as error:

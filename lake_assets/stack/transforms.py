@@ -1,4 +1,4 @@
-"""Kafka Connect transforms of the lake's own, compiled by the JDK that runs Kafka Connect."""
+"""Kafka Connect transforms of the lake, compiled by the JDK that runs Kafka Connect."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ from lake_assets.settings import PROJECT
 
 SOURCES = PROJECT / "connectors" / "src"
 _SERVICE = "META-INF/services/org.apache.kafka.connect.transforms.Transformation"
-# The oldest Java that the stack runs on, so that a folder of jars serves each of them.
+# The oldest Java that the stack supports, so that one folder of jars serves all of them.
 _RELEASE = "17"
 _NEEDED = ("connect-api-*.jar", "connect-transforms-*.jar", "kafka-clients-*.jar")
 
@@ -26,13 +26,13 @@ class TransformsError(LakeError):
 
 
 def transforms_folder(jars: Path) -> Path:
-    """The folder for `plugin.path` with the transforms; its name changes with their sources."""
+    """Return the folder of the transforms for `plugin.path`; its name changes with their sources."""
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in _sources())).hexdigest()[:12]
     return jars / "transforms" / digest
 
 
 def compile_transforms(java: str, jars: Path) -> Path:
-    """Compile the transforms unless that was done, and return their folder. Raises TransformsError."""
+    """Compile the transforms once, and return their folder. Raises TransformsError."""
     folder = transforms_folder(jars)
     if folder.exists():
         return folder
@@ -65,9 +65,9 @@ def _compile(java: str, jars: Path, into: Path) -> None:
     if "jdk.compiler not found" in done.stdout + done.stderr:
         raise TransformsError(f"'{java}' is a Java without a compiler: install a JDK 17, or set JAVA_HOME to one.")
     if done.returncode != 0:
-        said = [line for line in f"{done.stderr}{done.stdout}".splitlines() if not line.startswith("Picked up ")]
+        messages = [line for line in f"{done.stderr}{done.stdout}".splitlines() if not line.startswith("Picked up ")]
         raise TransformsError(
-            f"The transforms of Kafka Connect could not be compiled: {said[0] if said else 'no reason'}"
+            f"The transforms of Kafka Connect could not be compiled: {messages[0] if messages else 'no reason'}"
         )
 
 
@@ -75,5 +75,5 @@ def _pack(classes: Path, jar: Path) -> None:
     with zipfile.ZipFile(jar, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(classes.rglob("*.class")):
             archive.write(path, path.relative_to(classes))
-        # By this file the worker finds what is in the jar without loading each class.
+        # This file lets the worker list the jar's transforms without loading each class.
         archive.writestr(_SERVICE, f"{ENVELOPE}\n")

@@ -140,9 +140,9 @@ def test_an_unknown_part_and_an_unknown_word_are_refused(tmp_path: Path, monkeyp
     layout.create()
     with pytest.raises(LakeError, match="no part nonsense"):
         programs_of(["webserver", "nonsense"], load_settings(), layout)
-    with pytest.raises(LakeError, match="Say run PART"):
+    with pytest.raises(LakeError, match="Usage: run PART"):
         main(["run"])
-    with pytest.raises(LakeError, match="Say run PART"):
+    with pytest.raises(LakeError, match="Usage: run PART"):
         main(["no-such-program"])
 
 
