@@ -386,10 +386,10 @@ class Loop:
 
     def _watermarks(self) -> Mapping[int, tuple[int, bool]]:
         """Return each partition's watermark and idle flag; those of other instances as last committed."""
-        others = [partition for partition in range(self._partitions) if partition not in self._states]
+        foreign = [partition for partition in range(self._partitions) if partition not in self._states]
         committed = {
             partition: (checkpoint.watermark, checkpoint.idle)
-            for partition, checkpoint in self._committed(others).items()
+            for partition, checkpoint in self._committed(foreign).items()
             if checkpoint
         }
         return committed | {

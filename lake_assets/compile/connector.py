@@ -93,9 +93,9 @@ def domain_connector(
 
 def _own_topics(domain: str, left_out: Collection[str]) -> str:
     """Return the topics named <domain>.<name>, as Java's regular expression."""
-    own = re.escape(domain) + r"\..*"
+    domain_topics = re.escape(domain) + r"\..*"
     names = sorted(re.escape(topic) for topic in left_out if topic.partition(".")[0] == domain)
-    return f"(?!(?:{'|'.join(names)})$){own}" if names else own
+    return f"(?!(?:{'|'.join(names)})$){domain_topics}" if names else domain_topics
 
 
 def _record_as_row(tables: Mapping[str, str]) -> dict[str, str]:

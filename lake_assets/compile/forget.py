@@ -22,7 +22,7 @@ def payload_matches(readings: Sequence[Sequence[Wanted]], source: str, columns: 
     readings = _mark_twins(readings)
     fields = [field for wanted in readings for field, _ in wanted if not field.has_twin]
     shape = json.dumps({key: "JSON" if field.path else "VARCHAR" for field in fields for key in field.payload_keys})
-    has = " or ".join(f"({_has(wanted)})" for wanted in readings)
+    matches = " or ".join(f"({_has(wanted)})" for wanted in readings)
     values = {value for wanted in readings for _, value in wanted}
     holds = " and ".join(f"coalesce(contains(_text, {literal(value)}), false)" for value in sorted(values))
     return f"""\
@@ -36,7 +36,7 @@ extracted as (
 )
 select {columns}, _given is null as unreadable
 from extracted
-where case when _given is null then {holds} else {has} end"""
+where case when _given is null then {holds} else {matches} end"""
 
 
 def staging_values(wanted: Sequence[Wanted], tokens: Sequence[str | None]) -> Mapping[str, str]:

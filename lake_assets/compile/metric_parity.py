@@ -81,7 +81,7 @@ def differences(metric: Metric, rows: str, cells: str = "true") -> str:
     by = ", ".join([*(identifier(group.name) for group in metric.groups), "_window_start", "_shard"])
     names = [identifier(measure.name) for measure in metric.measures]
     totals = ", ".join(f"{_total(measure)} as {identifier(measure.name)}" for measure in metric.measures)
-    both = ", ".join([*(f"_f.{name}" for name in names), *(f"_b.{name}" for name in names)])
+    values = ", ".join([*(f"_f.{name}" for name in names), *(f"_b.{name}" for name in names)])
     differ = " or ".join(f"_f.{name} is distinct from _b.{name}" for name in names)
     return f"""\
 with _source as (
@@ -97,7 +97,7 @@ _counted as (
 _batch as (
   select {by}, {totals} from _counted group by {by}
 )
-select {by}, {both}
+select {by}, {values}
 from (select * from {FINAL} where {cells}) as _f full join (select * from _batch where {cells}) as _b using ({by})
 where {differ}
 order by _window_start, _shard"""

@@ -123,15 +123,15 @@ class _Fetch:
     """Several Ivy processes side by side; finished files are verified and put in place as they come."""
 
     def __init__(
-        self, java: str, folder: Path, downloads: Path, lock: int, wanted: Sequence[Jar], on_progress: Progress
+        self, java: str, folder: Path, downloads: Path, lock: int, missing_jars: Sequence[Jar], on_progress: Progress
     ) -> None:
         self._java = java
         self._folder = folder
         self._downloads = downloads
         self._lock = lock
-        self._wanted = list(wanted)
+        self._wanted = list(missing_jars)
         self._on_progress = on_progress
-        self._total = sum({jar.coordinates: jar.size for jar in wanted}.values())
+        self._total = sum({jar.coordinates: jar.size for jar in missing_jars}.values())
         self._began = time.monotonic()
 
     def run(self) -> None:
@@ -248,8 +248,10 @@ def _remove_unlisted(folder: Path, jars: Iterable[Jar]) -> None:
                 path.unlink()
 
 
-def _check_space(folder: Path, wanted: Sequence[Jar]) -> None:
-    needed = 2 * sum(jar.size for jar in wanted)  # each file also stays in the download folder until all are complete
+def _check_space(folder: Path, missing_jars: Sequence[Jar]) -> None:
+    needed = 2 * sum(
+        jar.size for jar in missing_jars
+    )  # each file also stays in the download folder until all are complete
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise JarsError(

@@ -54,16 +54,16 @@ def _fingerprint(project: Path) -> str:
 
 def find_uv(tools: Path) -> str:
     """Return a recent enough uv: the one on the PATH, else this project's own, fetched if missing."""
-    own = tools / "uv" / "bin" / "uv"
-    for uv in (shutil.which("uv"), str(own)):
+    project_uv = tools / "uv" / "bin" / "uv"
+    for uv in (shutil.which("uv"), str(project_uv)):
         if uv and (_version(uv) or (0,)) >= OLDEST_UV:
             return uv
-    print(f"Fetching uv {UV} into {own.parent.parent} ...", flush=True)  # noqa: T201
+    print(f"Fetching uv {UV} into {project_uv.parent.parent} ...", flush=True)  # noqa: T201
     shutil.rmtree(tools / "uv", ignore_errors=True)
     _run([sys.executable, "-m", "venv", str(tools / "uv")], "Python could not make a virtual environment")
     pip = [str(tools / "uv" / "bin" / "python"), "-m", "pip", "install", "--quiet", f"uv=={UV}"]
     _run(pip, "pip could not fetch uv")
-    return str(own)
+    return str(project_uv)
 
 
 def _version(uv: str) -> tuple[int, ...] | None:

@@ -1,4 +1,4 @@
-"""What questions to a warehouse are answered with."""
+"""Results of warehouse queries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class QueryError(LakeError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A query's rows; `more` says that there were more than asked for. Without columns the statement yields none."""
+    """A query's rows; `more` is True if there are more than the limit. A statement without result has no columns."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
@@ -34,11 +34,11 @@ class Reason:
 
 
 def answer(columns: Sequence[str], rows: Sequence[Sequence[Any]], limit: int | None) -> Answer:
-    """The first `limit` of these rows, which should be one more than that if there are; bytes as the text they hold."""
+    """Return the first `limit` of these rows, which should be one more if there are more; bytes become text."""
     more = limit is not None and len(rows) > limit
     return Answer(tuple(columns), [[_readable(value) for value in row] for row in rows[:limit]], more)
 
 
 def _readable(value: Any) -> Any:
-    """Payloads and keys are bytes that mostly hold text."""
+    """Decode payloads and keys: bytes that mostly contain text."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value

@@ -1,4 +1,4 @@
-"""Rows that a warehouse has given, for a DuckDB session to ask about."""
+"""Rows fetched from a warehouse, for queries in a DuckDB session."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def fetched(session: "DuckDBPyConnection", asset: Asset, rows: "pyarrow.Table") -> str:
-    """A temporary table of the session with these staging rows, as SQL; DuckDB may spill it to disk."""
+    """Load these staging rows into a temporary table of the session and return its name as SQL; DuckDB may spill it to
+    disk.
+    """
     name = identifier(f"{asset.name}_staging")
     session.register("fetched_rows", rows)
     session.execute(f"create or replace temp table {name} as from fetched_rows")

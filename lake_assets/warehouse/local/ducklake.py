@@ -1,4 +1,4 @@
-"""The embedded warehouse: DuckLake tables whose data files are the Parquet that conform wrote."""
+"""The embedded warehouse: DuckLake tables whose data files are conform's Parquet files."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class DuckLake:
-    """A `Warehouse` over DuckLake; see `Warehouse` for what each method promises. One instance serves one thread."""
+    """A `Warehouse` over DuckLake; `Warehouse` documents each method. One instance serves one thread."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -43,8 +43,8 @@ class DuckLake:
             return [sentence for sentence, _ in statements]
 
     def missing(self, asset: Asset) -> list[str]:
-        # A plan asks for one asset after the other, and a session of its own takes each a tenth of a second of CPU.
-        with self._failing_clearly():
+        # A plan checks one asset after the other, and a new session for each takes a tenth of a second of CPU.
+        with self._clear_errors():
             self._reader = self._reader or connect(self._settings, serving=False)
             return [sentence for sentence, _ in _differences(self._reader, asset)]
 
@@ -53,9 +53,9 @@ class DuckLake:
         with self._session() as session, _transaction(session):
             for table in (asset.name, asset.quarantine_table):
                 session.execute(f"drop table if exists {_qualified(asset, table)}")
-            # Other versions of the dataset have their tables there, too.
-            left = "database_name = 'lake' and schema_name = " + literal(schema)
-            if not session.execute(f"select 1 from duckdb_tables() where {left}").fetchall():
+            # Other versions of the dataset have their tables in this schema, too.
+            in_schema = "database_name = 'lake' and schema_name = " + literal(schema)
+            if not session.execute(f"select 1 from duckdb_tables() where {in_schema}").fetchall():
                 session.execute(f"drop schema if exists lake.{identifier(schema)}")
 
     def replace_windows(self, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
@@ -66,12 +66,12 @@ class DuckLake:
             session.execute(f"delete from {staging} where _window in ({starts})")
             for output in outputs:
                 for path in output.good_files:
-                    # A file that is brought back may be older than the newest columns.
+                    # A restored file may be older than the newest columns.
                     session.execute(
                         f"call ducklake_add_data_files('lake', {literal(asset.name)}, {literal(path)}, "
                         f"schema => {literal(asset.staging_schema)}, allow_missing => true)"
                     )
-            # When a row was first quarantined is kept through every later judgement of its window.
+            # A row's `first_seen` survives every later judgement of its window.
             session.execute(
                 f'create or replace temp table known as select topic, partition, "offset", first_seen '
                 f"from {quarantine} where _window in ({starts})"
@@ -93,13 +93,17 @@ left join known using (topic, partition, "offset")""")
 
     def remove_old_states(self, before: datetime, spans: Sequence[tuple[datetime, datetime]]) -> int:
         with self._session() as session:
-            found = session.execute(
+            snapshots = session.execute(
                 "select snapshot_id, snapshot_time::timestamptz from ducklake_snapshots('lake') order by snapshot_id"
             ).fetchall()
-            kept = {one for low, high in [(before, found[-1][1]), *spans] for one in _between(found, low, high)}
-            if old := [version for version, _ in found[:-1] if version not in kept]:
+            needed = {
+                version
+                for low, high in [(before, snapshots[-1][1]), *spans]
+                for version in _between(snapshots, low, high)
+            }
+            if old := [version for version, _ in snapshots[:-1] if version not in needed]:
                 session.execute(f"call ducklake_expire_snapshots('lake', versions => {old})")
-            # DuckLake would remove a file that the table has again since.
+            # Otherwise DuckLake would delete a file that the table references again.
             metadata = "__ducklake_metadata_lake.ducklake"
             session.execute(
                 f"delete from {metadata}.ducklake_files_scheduled_for_deletion where path in "
@@ -110,13 +114,13 @@ left join known using (topic, partition, "offset")""")
     def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
         if windows is not None and not windows:
             return {}
-        only = "" if windows is None else f"where _window in ({_starts(asset, windows)}) "
+        condition = "" if windows is None else f"where _window in ({_starts(asset, windows)}) "
         totals: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
         with self._session() as session:
-            for place, table in enumerate((asset.name, asset.quarantine_table)):
-                query = f"select _window, count(*) from {_qualified(asset, table)} {only}group by _window"
+            for index, table in enumerate((asset.name, asset.quarantine_table)):
+                query = f"select _window, count(*) from {_qualified(asset, table)} {condition}group by _window"
                 for start, rows in session.execute(query).fetchall():
-                    totals[window_key(start, asset.window)][place] = rows
+                    totals[window_key(start, asset.window)][index] = rows
         return {window: (good, bad) for window, (good, bad) in totals.items()}
 
     def reasons(self, assets: Sequence[Asset]) -> list[Reason]:
@@ -133,24 +137,24 @@ left join known using (topic, partition, "offset")""")
         return _qualified(asset, asset.name)
 
     def ask(self, query: str, limit: int | None) -> Answer:
-        """In DuckDB, with `lake` (staging, quarantine) and `serving` (Postgres) attached to be read only."""
+        """Run a query in DuckDB, with `lake` (staging, quarantine) and `serving` (Postgres) attached read-only."""
         session = connect(self._settings, read_only=True)
         try:
-            _leave_out_database_names(session)
-            found = session.execute(query)
-            if not found.description:
+            _set_search_path(session)
+            result = session.execute(query)
+            if not result.description:
                 return Answer((), (), more=False)
-            rows = found.fetchall() if limit is None else found.fetchmany(limit + 1)
-            return answer([column[0] for column in found.description], rows, limit)
+            rows = result.fetchall() if limit is None else result.fetchmany(limit + 1)
+            return answer([column[0] for column in result.description], rows, limit)
         except duckdb.Error as error:
-            said = " ".join(str(error).split("\nLINE ")[0].split())
-            raise QueryError(said if said.endswith("?") else f"{said.rstrip('.!')}.") from error
+            message = " ".join(str(error).split("\nLINE ")[0].split())
+            raise QueryError(message if message.endswith("?") else f"{message.rstrip('.!')}.") from error
         finally:
             session.close()
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
         name = asset.name if table == "staging" else asset.quarantine_table
-        # No window at all is a list that SQL does not allow.
+        # SQL does not allow an empty list.
         where = f"_window in ({_starts(asset, windows)})" if windows else "false"
         query = f"select {', '.join(map(identifier, columns))} from {_qualified(asset, name)} where {where}"
         with self._session() as session:
@@ -158,33 +162,33 @@ left join known using (topic, partition, "offset")""")
 
     @contextmanager
     def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with connect(self._settings, serving=False) as session, self._failing_clearly():
+        with connect(self._settings, serving=False) as session, self._clear_errors():
             yield session
 
     @contextmanager
-    def _failing_clearly(self) -> Iterator[None]:
+    def _clear_errors(self) -> Iterator[None]:
         try:
             yield
         except (duckdb.IOException, duckdb.TransactionException) as error:
             raise Unavailable(
-                f"the staging tables could not be used ({str(error).splitlines()[0]}): see that Postgres answers "
-                f"('lake status') and that the bucket {self._settings.bucket} has room and lets this process "
+                f"the staging tables could not be used ({str(error).splitlines()[0]}): check that Postgres answers "
+                f"(`lake status`) and that the bucket {self._settings.bucket} has room and lets this process "
                 "write, and try again."
             ) from error
 
 
 def _between(snapshots: Sequence[tuple[int, datetime]], low: datetime, high: datetime) -> Iterator[int]:
-    """The snapshots that were the newest at some time of a span."""
-    for place, (version, at) in enumerate(snapshots):
-        ended = snapshots[place + 1][1] if place + 1 < len(snapshots) else high
-        if at <= high and ended >= low:
+    """Yield the snapshots that were the newest at some time of a span."""
+    for index, (version, began) in enumerate(snapshots):
+        ended = snapshots[index + 1][1] if index + 1 < len(snapshots) else high
+        if began <= high and ended >= low:
             yield version
 
 
-def _leave_out_database_names(session: duckdb.DuckDBPyConnection) -> None:
-    """Lets `leads_staging.leads` and `funnel_data_mart.funnel` be found without `lake.` and `serving.`.
+def _set_search_path(session: duckdb.DuckDBPyConnection) -> None:
+    """Set the search path, so that `leads_staging.leads` and `funnel_data_mart.funnel` need no `lake.` and `serving.`.
 
-    Postgres is asked, because DuckDB would load the description of every table to know the schemas.
+    The schemas come from Postgres, because DuckDB would load the description of every table to list them.
     """
     schemas = session.execute(
         """
@@ -200,7 +204,7 @@ def _leave_out_database_names(session: duckdb.DuckDBPyConnection) -> None:
 
 
 def _errors(table: str) -> str:
-    """What `reasons` wants of a quarantine table."""
+    """Return a quarantine table as `reasons` reads it."""
     broken = 'select _window, (partition, "offset") as row_id, unnest(errors) as error'
     return f"({broken} from {table})"
 
@@ -214,13 +218,13 @@ def _starts(asset: Asset, windows: Sequence[str]) -> str:
 
 
 def _differences(session: duckdb.DuckDBPyConnection, asset: Asset) -> list[tuple[str, str]]:
-    """What the tables lack, as (sentence, statement); columns are only ever added here, never changed or dropped."""
-    found: list[tuple[str, str]] = []
-    wanted: tuple[tuple[str, tuple[Column, ...]], ...] = (
+    """Return the tables' differences as (sentence, statement); columns are only added or widened, never dropped."""
+    differences: list[tuple[str, str]] = []
+    tables: tuple[tuple[str, tuple[Column, ...]], ...] = (
         (asset.name, staging_columns(asset)),
         (asset.quarantine_table, QUARANTINE),
     )
-    for table, columns in wanted:
+    for table, columns in tables:
         # No parameters: DuckDB would import pandas for them, which takes half a second.
         existing = dict(
             session.execute(
@@ -230,23 +234,23 @@ def _differences(session: duckdb.DuckDBPyConnection, asset: Asset) -> list[tuple
         )
         name = f"{asset.staging_schema}.{table}"
         if not existing:
-            found.append((f"create table {name}", create_table(_qualified(asset, table), columns)))
+            differences.append((f"create table {name}", create_table(_qualified(asset, table), columns)))
             continue
         for column in columns:
             if column.name not in existing:
                 statement = f"alter table {_qualified(asset, table)} add column {identifier(column.name)} {column.type}"
-                found.append((f"add column {name}.{column.name} {column.type}", statement))
+                differences.append((f"add column {name}.{column.name} {column.type}", statement))
             elif _differs(existing[column.name], column.type):
                 statement = (
                     f"alter table {_qualified(asset, table)} alter column {identifier(column.name)} type {column.type}"
                 )
-                found.append((f"widen column {name}.{column.name} to {column.type}", statement))
-    return found
+                differences.append((f"widen column {name}.{column.name} to {column.type}", statement))
+    return differences
 
 
-def _differs(existing: str, wanted: str) -> bool:
+def _differs(existing: str, declared: str) -> bool:
     # Within one major version only decimals change their type: the compatibility rules let them grow, nothing else.
-    return wanted.startswith("decimal") and existing.lower().replace(" ", "") != wanted.replace(" ", "")
+    return declared.startswith("decimal") and existing.lower().replace(" ", "") != declared.replace(" ", "")
 
 
 @contextmanager

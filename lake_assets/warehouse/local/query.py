@@ -1,4 +1,4 @@
-"""An analyst's question: what the marts' Postgres answers to the role that BI tools use."""
+"""An analyst's query: run in the marts' Postgres as the role that BI tools use."""
 
 import psycopg
 
@@ -8,7 +8,7 @@ from lake_assets.warehouse.answers import Answer, QueryError, answer
 
 
 def ask_as_analyst(settings: Settings, query: str, limit: int | None) -> Answer:
-    """Runs the query in Postgres as role analyst, in a read-only session. Raises QueryError and Unavailable."""
+    """Run the query in Postgres as role analyst, in a read-only session. Raises QueryError and Unavailable."""
     if settings.postgres.port == 0:
         raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
     try:
