@@ -120,8 +120,8 @@ class AthenaErasure:
             source = f"read_parquet([{', '.join(map(literal, paths))}], filename = '_file')"
             condition = f"(_window, {partition}, {offset}) in (select (_window, partition, position) from erased_rows)"
             hits = session.execute(
-                "select _file, count(*), count(*) filter (_is_erased), list(_place order by _place) filter (_is_erased) "
-                f"from (select _file, ({partition}, {offset}) as _place, {condition} as _is_erased from {source}) "
+                "select _file, count(*), count(*) filter (_is_erased), list(_at order by _at) filter (_is_erased) "
+                f"from (select _file, ({partition}, {offset}) as _at, {condition} as _is_erased from {source}) "
                 "group by _file"
             ).fetchall()
             affected = {path: (rows == erased, positions) for path, rows, erased, positions in hits if erased}
