@@ -17,16 +17,16 @@ _TRANSIENT_REASONS = frozenset({"rateLimitExceeded", "jobRateLimitExceeded", "ba
 T = TypeVar("T")
 
 
-def patience() -> "Retry":
+def retry_policy() -> "Retry":
     """Return the policy for calls that may be retried. Without it the libraries give up on some calls at the first
     error.
     """
     from google.api_core.retry import Retry
 
-    return Retry(passing, initial=0.5, maximum=30, timeout=_RETRY_SECONDS)
+    return Retry(is_transient, initial=0.5, maximum=30, timeout=_RETRY_SECONDS)
 
 
-def passing(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Return True for a temporary error: too many requests, a server's own fault, a broken connection."""
     import requests
     from google.api_core import exceptions

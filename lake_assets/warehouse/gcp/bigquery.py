@@ -34,7 +34,7 @@ from lake_assets.compile.reasons import reasons
 from lake_assets.compile.sql import literal
 from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError, Unavailable
-from lake_assets.gcp import bigquery_client, bigquery_refusals, passing, patience, unless_missing
+from lake_assets.gcp import bigquery_client, bigquery_refusals, is_transient, retry_policy, unless_missing
 from lake_assets.settings import Settings
 from lake_assets.warehouse.answers import Answer, QueryError, Reason, answer
 from lake_assets.warehouse.fetched import fetched
@@ -103,7 +103,7 @@ class BigQuery:
         """Drop the tables. The dataset stays, with its access list."""
         with _refusals(asset):
             for table in self._tables(asset):
-                self._client.delete_table(table.title, not_found_ok=True, retry=patience())
+                self._client.delete_table(table.title, not_found_ok=True, retry=retry_policy())
 
     def replace_windows(self, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
         if not outputs:
@@ -189,11 +189,11 @@ class BigQuery:
 
         with bigquery_refusals("refuses the query"):
             try:
-                dry = self._client.query(query, QueryJobConfig(dry_run=True), retry=patience())
+                dry = self._client.query(query, QueryJobConfig(dry_run=True), retry=retry_policy())
                 if dry.statement_type != "SELECT":
                     raise QueryError(f"queries are read-only: this is a {dry.statement_type}.")
                 max_results = None if limit is None else limit + 1
-                result = self._client.query_and_wait(query, max_results=max_results, retry=patience())
+                result = self._client.query_and_wait(query, max_results=max_results, retry=retry_policy())
                 rows = [row.values() for row in result]
             except (BadRequest, Forbidden, NotFound) as error:
                 raise QueryError(f"{error.message.rstrip('.')}.") from error
@@ -210,22 +210,22 @@ class BigQuery:
         return bigquery_tables(asset, dict(self._gcp.policy_tags))
 
     def _dataset(self, asset: Asset) -> Described | None:
-        dataset = unless_missing(lambda: self._client.get_dataset(asset.staging_schema, retry=patience()))
+        dataset = unless_missing(lambda: self._client.get_dataset(asset.staging_schema, retry=retry_policy()))
         return dataset and dataset.to_api_repr()
 
     def _described(self, table: BigQueryTable) -> Described | None:
-        description = unless_missing(lambda: self._client.get_table(table.title, retry=patience()))
+        description = unless_missing(lambda: self._client.get_table(table.title, retry=retry_policy()))
         return description and description.to_api_repr()
 
     def _ensure_dataset(self, asset: Asset) -> None:
         from google.cloud.bigquery import AccessEntry, Dataset
 
         definition = Dataset.from_api_repr(dataset_resource(asset, self._gcp.project, self._gcp.location))
-        dataset = self._client.create_dataset(definition, exists_ok=True, retry=patience())
+        dataset = self._client.create_dataset(definition, exists_ok=True, retry=retry_policy())
         resource = dataset.to_api_repr()
         if dataset_differences(resource, asset):
             dataset.access_entries = [AccessEntry.from_api_repr(dict(entry)) for entry in closed(resource["access"])]
-            self._client.update_dataset(dataset, ["access_entries"], retry=patience())
+            self._client.update_dataset(dataset, ["access_entries"], retry=retry_policy())
 
     def _ensure_table(self, table: BigQueryTable) -> None:
         """Retry when the table was changed meanwhile, by another process or by a request whose answer was lost."""
@@ -236,7 +236,7 @@ class BigQuery:
             existing = self._described(table)
             if existing is None:
                 definition = Table.from_api_repr(table_resource(table, self._gcp.project))
-                self._client.create_table(definition, exists_ok=True, retry=patience())
+                self._client.create_table(definition, exists_ok=True, retry=retry_policy())
             elif not differences(existing, table):
                 return
             elif statements := widenings(existing, table):
@@ -247,7 +247,7 @@ class BigQuery:
                 changed["schema"] = {"fields": merged_fields(existing, table)}
                 try:
                     definition = Table.from_api_repr(changed)
-                    self._client.update_table(definition, ["schema", "description"], retry=patience())
+                    self._client.update_table(definition, ["schema", "description"], retry=retry_policy())
                 except PreconditionFailed:
                     continue
                 return
@@ -297,9 +297,9 @@ class BigQuery:
         """Load the files unless that was done. A job that fails for a transient reason is retried as a new job."""
 
         def load() -> None:
-            self._start_job(target, window, name, files).result(patience(), timeout=_LONGEST_LOAD_SECONDS)
+            self._start_job(target, window, name, files).result(retry_policy(), timeout=_LONGEST_LOAD_SECONDS)
 
-        patience()(load)()
+        retry_policy()(load)()
 
     def _start_job(self, target: _Target, window: str, name: str, files: Sequence[str]) -> "LoadJob":
         """Return the job of that name: the existing one, if it did not fail, else a new one."""
@@ -308,7 +308,7 @@ class BigQuery:
 
         dataset = DatasetReference(self._gcp.project, target.table.dataset)
         # A job that was just started may not be found for a moment.
-        waiting = patience().with_predicate(lambda error: passing(error) or isinstance(error, NotFound))
+        waiting = retry_policy().with_predicate(lambda error: is_transient(error) or isinstance(error, NotFound))
         attempt = 1
         while True:
             job_id = f"{name}-{attempt}"
@@ -318,7 +318,7 @@ class BigQuery:
                     dataset.table(target.table.partition(window)),
                     job_id=job_id,
                     job_config=cast("LoadJobConfig", LoadJobConfig.from_api_repr({"load": dict(target.configuration)})),
-                    retry=patience(),
+                    retry=retry_policy(),
                 )
             except Conflict:
                 job = self._client.get_job(job_id, retry=waiting)
@@ -327,7 +327,7 @@ class BigQuery:
                 attempt += 1
 
     def _ask(self, query: str) -> "RowIterator":
-        return self._client.query_and_wait(query, retry=patience(), job_retry=patience())
+        return self._client.query_and_wait(query, retry=retry_policy(), job_retry=retry_policy())
 
 
 def _with_first_seen(quarantine_files: Sequence[str], name: str, first_seen: "pyarrow.Table") -> str:

@@ -23,7 +23,7 @@ from lake_assets.compile.bigquery import (
     values_equal,
 )
 from lake_assets.duckdb_session import duckdb_session
-from lake_assets.gcp import bigquery_client, bigquery_refusals, patience, unless_missing
+from lake_assets.gcp import bigquery_client, bigquery_refusals, retry_policy, unless_missing
 from lake_assets.settings import Settings
 from lake_assets.warehouse.erasure import HeldRow, Positions, remove_conformed
 from lake_assets.warehouse.gcp.bigquery import BigQuery
@@ -148,13 +148,13 @@ class BigQueryErasure:
         return {name: table for name, table in tables.items() if self._exists(table)}
 
     def _exists(self, table: BigQueryTable) -> bool:
-        return unless_missing(lambda: self._client.get_table(table.title, retry=patience())) is not None
+        return unless_missing(lambda: self._client.get_table(table.title, retry=retry_policy())) is not None
 
     def _ask(self, query: str, parameters: "Sequence[ScalarQueryParameter]" = ()) -> list[Sequence[Any]]:
         from google.cloud.bigquery import QueryJobConfig
 
         config = QueryJobConfig(query_parameters=list(parameters))
-        rows = self._client.query_and_wait(query, job_config=config, retry=patience(), job_retry=patience())
+        rows = self._client.query_and_wait(query, job_config=config, retry=retry_policy(), job_retry=retry_policy())
         return [row.values() for row in rows]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from lake_assets.compile.bigquery import mart_access, mart_dataset
 from lake_assets.compile.grants import check_mart_schema
-from lake_assets.gcp import bigquery_client, bigquery_refusals, patience, unless_missing
+from lake_assets.gcp import bigquery_client, bigquery_refusals, retry_policy, unless_missing
 from lake_assets.settings import Settings
 
 
@@ -32,15 +32,15 @@ class BigQueryMarts:
         with bigquery_refusals("refuses to create the marts' datasets"):
             for schema in schemas:
                 definition = Dataset.from_api_repr(mart_dataset(schema, self._gcp.project, self._gcp.location))
-                dataset = self._client.create_dataset(definition, exists_ok=True, retry=patience())
+                dataset = self._client.create_dataset(definition, exists_ok=True, retry=retry_policy())
                 resource = dataset.to_api_repr()
                 if not self._open(resource):
                     access = mart_access(resource.get("access", []), self._analysts)
                     dataset.access_entries = [AccessEntry.from_api_repr(entry) for entry in access]
-                    self._client.update_dataset(dataset, ["access_entries"], retry=patience())
+                    self._client.update_dataset(dataset, ["access_entries"], retry=retry_policy())
 
     def _described(self, schema: str) -> dict[str, Any] | None:
-        dataset = unless_missing(lambda: self._client.get_dataset(schema, retry=patience()))
+        dataset = unless_missing(lambda: self._client.get_dataset(schema, retry=retry_policy()))
         return dataset and dataset.to_api_repr()
 
     def _open(self, dataset: dict[str, Any] | None) -> bool:
