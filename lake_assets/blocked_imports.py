@@ -20,7 +20,7 @@ class _Hidden:
 
 
 @contextmanager
-def out_of_sight(module: str) -> Iterator[None]:
+def blocked_import(module: str) -> Iterator[None]:
     """Make imports of the module fail inside the block; has no effect if it is already loaded, at no further cost."""
     hidden = _Hidden(module)
     sys.meta_path.insert(0, hidden)

@@ -5,9 +5,9 @@ dbt itself runs in another process (`dbt/client.py`). dagster-dbt supports an en
 import of dbt is blocked meanwhile.
 """
 
-from lake_assets.blocked_imports import out_of_sight
+from lake_assets.blocked_imports import blocked_import
 
-with out_of_sight("dbt"):
+with blocked_import("dbt"):
     from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
 
 __all__ = ["DagsterDbtTranslator", "DagsterDbtTranslatorSettings", "DbtCliResource", "dbt_assets"]
