@@ -1,6 +1,6 @@
 """Access to the bucket by URL: a folder, S3, Google Cloud Storage or HDFS, all through pyarrow's file systems.
 
-Every file in use is known by name: only `remove_leftovers` lists files.
+Every file in use is known by name: only `delete_job_output` lists files.
 """
 
 import tempfile
@@ -99,7 +99,7 @@ def remove(url: str) -> None:
         return
 
 
-def remove_leftovers(folder: str, name: str) -> None:
+def delete_job_output(folder: str, name: str) -> None:
     """Delete the files directly in a folder whose names begin with `name`, also partial ones: a failed job's output."""
     from pyarrow.fs import FileSelector
 
