@@ -9,8 +9,8 @@ from lake_assets.catalog.failure import Cause
 from lake_assets.ledger.ledger import Pending
 from lake_assets.ledger.retries import (
     ALL,
-    GIVEN_UP_AFTER,
     LONGEST_PAUSE,
+    LOST_AFTER,
     MANY,
     Failure,
     Lane,
@@ -84,8 +84,8 @@ def test_failures_of_an_asset_choose_nothing_of_another(times: dict[str, datetim
 def test_a_try_is_requested_once_until_its_run_is_given_up() -> None:
     one = Failure("leads", "a", "it broke", 1, BEFORE, BEFORE, requested_at=NOW)
     other = failure("a", BEFORE, asset="deals")
-    assert requestable([one, other], NOW + GIVEN_UP_AFTER / 2) == [other]
-    assert requestable([one, other], NOW + GIVEN_UP_AFTER) == [one, other]
+    assert requestable([one, other], NOW + LOST_AFTER / 2) == [other]
+    assert requestable([one, other], NOW + LOST_AFTER) == [one, other]
 
 
 def test_many_windows_of_one_cause_stand_for_all_unless_one_was_made() -> None:

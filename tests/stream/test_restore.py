@@ -95,7 +95,7 @@ def test_a_transaction_that_ends_while_its_begin_is_looked_for_is_restored(
         wait_until(lambda: readable(made) > 0)
         return answer
 
-    monkeypatch.setattr(restoring, "ask", end_afterwards)
+    monkeypatch.setattr(restoring, "call_with_retry", end_afterwards)
     state = restored(made, wanted)
     assert (state.position, state.watermark) == (10, 1_000)
 
