@@ -54,7 +54,7 @@ def last_backfill(ledger: Ledger, asset: Asset) -> Backfill | None:
         ).fetchone()
 
 
-def begin(ledger: Ledger, asset: Asset, first: str, last: str, windows: Sequence[str]) -> None:
+def start_backfill(ledger: Ledger, asset: Asset, first: str, last: str, windows: Sequence[str]) -> None:
     """Record a new backfill in place of the last one, whose windows can then no longer be restored."""
     with ledger.connection.transaction(), ledger.connection.cursor() as cursor:
         cursor.execute("delete from ledger.backfill where asset = %s", (asset.name,))
@@ -68,14 +68,14 @@ def begin(ledger: Ledger, asset: Asset, first: str, last: str, windows: Sequence
         )
 
 
-def ask(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
+def request_windows(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
     """Queue windows of the backfill; their next publication belongs to it."""
     with ledger.connection.transaction():
         _move(ledger, asset, windows, "asked")
         ledger.request(asset, windows)
 
 
-def end(ledger: Ledger, asset: Asset) -> None:
+def end_backfill(ledger: Ledger, asset: Asset) -> None:
     """End the backfill: later publications do not belong to it."""
     with ledger.connection.transaction():
         ledger.connection.execute(
@@ -87,7 +87,7 @@ def end(ledger: Ledger, asset: Asset) -> None:
         )
 
 
-def left(ledger: Ledger, asset: Asset) -> list[str]:
+def remaining_windows(ledger: Ledger, asset: Asset) -> list[str]:
     """Return the windows that the last backfill has not published, in order."""
     rows = ledger.connection.execute(
         'select "window" from ledger.backfill_window where asset = %s '
@@ -97,7 +97,7 @@ def left(ledger: Ledger, asset: Asset) -> list[str]:
     return [window for (window,) in rows]
 
 
-def made(ledger: Ledger, asset: Asset) -> list[Before]:
+def published_windows(ledger: Ledger, asset: Asset) -> list[Before]:
     """Return the windows that the last backfill published and no undo has restored, in order."""
     with ledger.connection.cursor(row_factory=class_row(Before)) as cursor:
         return cursor.execute(
