@@ -41,7 +41,7 @@ class Decision:
     sequence: int
 
 
-def decide(
+def record_decision(
     ledger: Ledger,
     asset: Asset,
     element: Element,
@@ -74,7 +74,7 @@ def open_decisions(ledger: Ledger, asset: Asset) -> list[Decision]:
     return [Decision(*row) for row in rows]
 
 
-def settle(ledger: Ledger, done: Sequence[int], not_done: Sequence[int]) -> None:
+def close_decisions(ledger: Ledger, done: Sequence[int], not_done: Sequence[int]) -> None:
     """Record by id which removals were done, and delete the decisions of the others."""
     with ledger.connection.transaction():
         ledger.connection.execute("update ledger.removal set removed_at = now() where id = any(%s)", (list(done),))
@@ -109,13 +109,13 @@ def _names(asset: Asset) -> dict[str, str]:
     return {"name": asset.name, "dataset": asset.dataset}
 
 
-def leftover_files(ledger: Ledger, dataset: str) -> list[str]:
+def orphan_files(ledger: Ledger, dataset: str) -> list[str]:
     """Return files of the dataset's raw table that were to be deleted and may still exist."""
     rows = ledger.connection.execute("select url from ledger.leftover_file where asset = %s", (dataset,)).fetchall()
     return [url for (url,) in rows]
 
 
-def add_leftover_files(ledger: Ledger, dataset: str, urls: Sequence[str]) -> None:
+def add_orphan_files(ledger: Ledger, dataset: str, urls: Sequence[str]) -> None:
     """Record files before the last snapshot that names them expires."""
     with ledger.connection.cursor() as cursor:
         cursor.executemany(
@@ -124,6 +124,6 @@ def add_leftover_files(ledger: Ledger, dataset: str, urls: Sequence[str]) -> Non
         )
 
 
-def forget_leftover_files(ledger: Ledger, dataset: str) -> None:
+def clear_orphan_files(ledger: Ledger, dataset: str) -> None:
     """Delete the records of these files: they are deleted, or still needed."""
     ledger.connection.execute("delete from ledger.leftover_file where asset = %s", (dataset,))

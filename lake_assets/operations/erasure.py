@@ -42,7 +42,7 @@ from lake_assets.ledger.forgotten import (
     set_rewritten,
 )
 from lake_assets.ledger.ledger import Ledger, Pending
-from lake_assets.ledger.removals import add_leftover_files, removed
+from lake_assets.ledger.removals import add_orphan_files, removed
 from lake_assets.object_stores import scheme
 from lake_assets.operations.adapters import erasure_for, warehouse_for
 from lake_assets.operations.refresh import observe
@@ -418,7 +418,7 @@ def _finish(
     with ledger.locked(f"dataset:{asset.dataset}"):
 
         def about_to_write(urls: Sequence[str]) -> None:
-            add_leftover_files(ledger, asset.dataset, urls)
+            add_orphan_files(ledger, asset.dataset, urls)
 
         rewrite_without(settings, asset, receipt.files, gone, about_to_write)
         set_rewritten(ledger, receipt.id)
