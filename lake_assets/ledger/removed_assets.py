@@ -147,7 +147,7 @@ def delete_asset_rows(ledger: Ledger, asset: Asset) -> None:
             )
 
 
-def superseded_files(ledger: Ledger, asset: Asset) -> list[str]:
+def all_unreferenced_files(ledger: Ledger, asset: Asset) -> list[str]:
     """Return all conformed files of the asset that no table references."""
     rows = ledger.connection.execute(
         "select url from ledger.superseded_file where asset = %s order by url", (asset.name,)

@@ -8,7 +8,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.ledger.ledger import Ledger
 
 
-def set_aside(ledger: Ledger, asset: Asset, urls: Sequence[str]) -> None:
+def add_unreferenced_files(ledger: Ledger, asset: Asset, urls: Sequence[str]) -> None:
     """Record files of the asset that no table references, before they are written or after they were dropped."""
     ledger.connection.execute(
         "insert into ledger.superseded_file (asset, url) select %s, unnest(%s::text[]) on conflict do nothing",
@@ -16,7 +16,9 @@ def set_aside(ledger: Ledger, asset: Asset, urls: Sequence[str]) -> None:
     )
 
 
-def supersede(ledger: Ledger, asset: Asset, element: Literal["staging", "quarantine"], windows: Sequence[str]) -> None:
+def add_files_of_windows(
+    ledger: Ledger, asset: Asset, element: Literal["staging", "quarantine"], windows: Sequence[str]
+) -> None:
     """Record the files of windows that were just removed from one of the two tables."""
     files = "good_files" if element == "staging" else "quarantine_files"
     ledger.connection.execute(
@@ -27,7 +29,7 @@ def supersede(ledger: Ledger, asset: Asset, element: Literal["staging", "quarant
     )
 
 
-def superseded(ledger: Ledger, asset: Asset, before: datetime, undone_since: datetime) -> list[str]:
+def unreferenced_files(ledger: Ledger, asset: Asset, before: datetime, undone_since: datetime) -> list[str]:
     """Return unreferenced files of the asset since before then.
 
     Files for the undo of a backfill are left out, if that backfill ended after `undone_since` or is being undone.
@@ -42,7 +44,7 @@ def superseded(ledger: Ledger, asset: Asset, before: datetime, undone_since: dat
     return [url for (url,) in rows]
 
 
-def forget_superseded(ledger: Ledger, urls: Sequence[str]) -> None:
+def clear_unreferenced_files(ledger: Ledger, urls: Sequence[str]) -> None:
     """Delete the records of files that are deleted, or that a table is about to reference."""
     ledger.connection.execute("delete from ledger.superseded_file where url = any(%s)", (list(urls),))
 

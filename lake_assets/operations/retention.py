@@ -37,7 +37,7 @@ from lake_assets.ledger.removals import (
     record_decision,
     removed,
 )
-from lake_assets.ledger.unreferenced_files import supersede
+from lake_assets.ledger.unreferenced_files import add_files_of_windows
 from lake_assets.settings import Settings
 from lake_assets.warehouse.protocol import Warehouse
 
@@ -230,7 +230,7 @@ def _remove(settings: Settings, ledger: Ledger, warehouse: Warehouse, asset: Ass
     else:
         record_decision(ledger, asset, removal.element, 0, removal.rows, {})
         warehouse.remove_windows(asset, removal.element, windows)
-        supersede(ledger, asset, removal.element, windows)
+        add_files_of_windows(ledger, asset, removal.element, windows)
 
 
 def _changed(asset: Asset) -> LakeError:
