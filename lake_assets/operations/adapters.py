@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from lake_assets.conform.runner import ClusterRunner, SparkRunner
 from lake_assets.errors import SettingsError
 from lake_assets.settings import Settings
-from lake_assets.warehouse.answers import Answer
 from lake_assets.warehouse.protocol import MartAccess, Warehouse
+from lake_assets.warehouse.results import QueryResult
 
 if TYPE_CHECKING:
     from lake_assets.warehouse.erasure import Erasure
@@ -67,12 +67,12 @@ def mart_access_for(settings: Settings) -> MartAccess:
             return BigQueryMarts(settings)
 
 
-def ask_marts(settings: Settings, query: str, limit: int | None) -> Answer:
+def ask_marts(settings: Settings, query: str, limit: int | None) -> QueryResult:
     """Asks where the marts are: as an analyst on this machine, in a cloud with the credentials that are there."""
     if settings.target == "local":
-        from lake_assets.warehouse.local.query import ask_as_analyst
+        from lake_assets.warehouse.local.analyst_query import query_as_analyst
 
-        return ask_as_analyst(settings, query, limit)
+        return query_as_analyst(settings, query, limit)
     return warehouse_for(settings).ask(query, limit)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import WindowOutput
-from lake_assets.warehouse.answers import Answer, Reason
+from lake_assets.warehouse.results import QueryResult, Reason
 
 if TYPE_CHECKING:
     import pyarrow
@@ -77,7 +77,7 @@ class Warehouse(Protocol):
         """
         ...
 
-    def ask(self, query: str, limit: int | None) -> Answer:
+    def ask(self, query: str, limit: int | None) -> QueryResult:
         """Run an engineer's read-only query in the warehouse's own SQL. Raises QueryError."""
         ...
 

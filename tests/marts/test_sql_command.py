@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from lake_assets.cli.sql import command
 from lake_assets.errors import LakeError
 from lake_assets.settings import Settings
+from lake_assets.warehouse.local.analyst_query import query_as_analyst
 from lake_assets.warehouse.local.ducklake import DuckLake
-from lake_assets.warehouse.local.query import ask_as_analyst
 
 
 def test_the_engineer_sees_staging_and_marts_with_and_without_their_databases_name(built: Settings) -> None:
@@ -23,7 +23,7 @@ def test_the_engineer_sees_staging_and_marts_with_and_without_their_databases_na
 
 
 def test_the_analyst_sees_the_marts(built: Settings) -> None:
-    answer = ask_as_analyst(built, "select sum(leads) as leads from funnel_data_mart.funnel", None)
+    answer = query_as_analyst(built, "select sum(leads) as leads from funnel_data_mart.funnel", None)
     assert (answer.columns, answer.rows) == (("leads",), [[300]])
 
 

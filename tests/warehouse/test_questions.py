@@ -15,7 +15,7 @@ from lake_assets.catalog.window_results import WindowInput
 from lake_assets.conform.duckdb import conform
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.settings import load_settings
-from lake_assets.warehouse.answers import QueryError
+from lake_assets.warehouse.results import QueryError
 from tests.conform.records import ORDERS, Record, write_raw
 from tests.marts.cloud_lakes import CLOUDS, CloudLake, variables
 

@@ -29,13 +29,12 @@ from lake_assets.compile.sql import identifier, literal
 from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.settings import Settings
-from lake_assets.warehouse.answers import Answer, QueryError, Reason, answer
 from lake_assets.warehouse.aws.athena_query import ask
 from lake_assets.warehouse.aws.data_quality import RuleSet
 from lake_assets.warehouse.aws.glue import Catalogued
 from lake_assets.warehouse.aws.lake_formation import LakeFormation
-from lake_assets.warehouse.fetched import fetched
 from lake_assets.warehouse.protocol import Table
+from lake_assets.warehouse.results import QueryError, QueryResult, Reason, limit_rows, load_temp_table
 
 if TYPE_CHECKING:
     import pyarrow
@@ -153,14 +152,14 @@ class Athena:
         self, session: "DuckDBPyConnection", asset: Asset, columns: Sequence[str], low: datetime, high: datetime
     ) -> str:
         rows = self.rows(asset, "staging", windows_between(low, high, asset.window), columns)
-        return fetched(session, asset, rows)
+        return load_temp_table(session, asset, rows)
 
-    def ask(self, query: str, limit: int | None) -> Answer:
+    def ask(self, query: str, limit: int | None) -> QueryResult:
         """Run a query in Athena's SQL, in the lake's workgroup."""
         if not reads_only(query):
             raise QueryError("queries are read-only: begin it with select, with, show or describe.")
         result = ask(self._settings, query, None if limit is None else limit + 1)
-        return answer(result.columns, result.rows, limit)
+        return limit_rows(result.columns, result.rows, limit)
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
         """Read the rows from the windows' files without Athena."""

@@ -11,7 +11,7 @@ from uuid import uuid4
 from lake_assets.aws import client, refusals
 from lake_assets.errors import Unavailable
 from lake_assets.settings import Settings
-from lake_assets.warehouse.answers import QueryError
+from lake_assets.warehouse.results import QueryError
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.2, 5.0
 # Athena returns every value as text; values of other types stay text.

@@ -36,10 +36,9 @@ from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.gcp import bigquery_client, bigquery_refusals, is_transient, retry_policy, unless_missing
 from lake_assets.settings import Settings
-from lake_assets.warehouse.answers import Answer, QueryError, Reason, answer
-from lake_assets.warehouse.fetched import fetched
 from lake_assets.warehouse.protocol import Table
 from lake_assets.warehouse.publication import announce
+from lake_assets.warehouse.results import QueryError, QueryResult, Reason, limit_rows, load_temp_table
 
 if TYPE_CHECKING:
     import pyarrow
@@ -180,9 +179,9 @@ class BigQuery:
         self, session: "DuckDBPyConnection", asset: Asset, columns: Sequence[str], low: datetime, high: datetime
     ) -> str:
         rows = self.rows(asset, "staging", windows_between(low, high, asset.window), columns)
-        return fetched(session, asset, rows)
+        return load_temp_table(session, asset, rows)
 
-    def ask(self, query: str, limit: int | None) -> Answer:
+    def ask(self, query: str, limit: int | None) -> QueryResult:
         """Run a query in BigQuery's SQL. A dry run, which costs nothing, checks first that it changes nothing."""
         from google.api_core.exceptions import BadRequest, Forbidden, NotFound
         from google.cloud.bigquery import QueryJobConfig
@@ -197,7 +196,7 @@ class BigQuery:
                 rows = [row.values() for row in result]
             except (BadRequest, Forbidden, NotFound) as error:
                 raise QueryError(f"{error.message.rstrip('.')}.") from error
-        return answer([field.name for field in result.schema], rows, limit)
+        return limit_rows([field.name for field in result.schema], rows, limit)
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
         staging, quarantine = self._tables(asset)

@@ -16,9 +16,9 @@ from lake_assets.compile.reasons import reasons
 from lake_assets.compile.sql import identifier, literal
 from lake_assets.errors import Unavailable
 from lake_assets.settings import Settings
-from lake_assets.warehouse.answers import Answer, QueryError, Reason, answer
 from lake_assets.warehouse.local.connection import attach, connect
 from lake_assets.warehouse.protocol import Table
+from lake_assets.warehouse.results import QueryError, QueryResult, Reason, limit_rows
 
 if TYPE_CHECKING:
     import pyarrow
@@ -136,16 +136,16 @@ left join known using (topic, partition, "offset")""")
         attach(session, self._settings)
         return _qualified(asset, asset.name)
 
-    def ask(self, query: str, limit: int | None) -> Answer:
+    def ask(self, query: str, limit: int | None) -> QueryResult:
         """Run a query in DuckDB, with `lake` (staging, quarantine) and `serving` (Postgres) attached read-only."""
         session = connect(self._settings, read_only=True)
         try:
             _set_search_path(session)
             result = session.execute(query)
             if not result.description:
-                return Answer((), (), more=False)
+                return QueryResult((), (), more=False)
             rows = result.fetchall() if limit is None else result.fetchmany(limit + 1)
-            return answer([column[0] for column in result.description], rows, limit)
+            return limit_rows([column[0] for column in result.description], rows, limit)
         except duckdb.Error as error:
             message = " ".join(str(error).split("\nLINE ")[0].split())
             raise QueryError(message if message.endswith("?") else f"{message.rstrip('.!')}.") from error

@@ -2,9 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lake_assets.catalog.model import Asset
+from lake_assets.compile.sql import identifier
 from lake_assets.errors import LakeError
+
+if TYPE_CHECKING:
+    import pyarrow
+    from duckdb import DuckDBPyConnection
 
 
 class QueryError(LakeError):
@@ -12,7 +18,7 @@ class QueryError(LakeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """A query's rows; `more` is True if there are more than the limit. A statement without result has no columns."""
 
     columns: Sequence[str]
@@ -33,12 +39,23 @@ class Reason:
     sample: str | None
 
 
-def answer(columns: Sequence[str], rows: Sequence[Sequence[Any]], limit: int | None) -> Answer:
+def limit_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], limit: int | None) -> QueryResult:
     """Return the first `limit` of these rows, which should be one more if there are more; bytes become text."""
     more = limit is not None and len(rows) > limit
-    return Answer(tuple(columns), [[_readable(value) for value in row] for row in rows[:limit]], more)
+    return QueryResult(tuple(columns), [[_readable(value) for value in row] for row in rows[:limit]], more)
 
 
 def _readable(value: Any) -> Any:
     """Decode payloads and keys: bytes that mostly contain text."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+
+
+def load_temp_table(session: "DuckDBPyConnection", asset: Asset, rows: "pyarrow.Table") -> str:
+    """Load these staging rows into a temporary table of the session and return its name as SQL; DuckDB may spill it to
+    disk.
+    """
+    name = identifier(f"{asset.name}_staging")
+    session.register("fetched_rows", rows)
+    session.execute(f"create or replace temp table {name} as from fetched_rows")
+    session.unregister("fetched_rows")
+    return name
