@@ -18,9 +18,7 @@ T = TypeVar("T")
 
 
 def retry_policy() -> "Retry":
-    """Return the policy for calls that may be retried. Without it the libraries give up on some calls at the first
-    error.
-    """
+    """Return the policy for calls that may be retried. Without it the libraries give up on some at the first error."""
     from google.api_core.retry import Retry
 
     return Retry(is_transient, initial=0.5, maximum=30, timeout=_RETRY_SECONDS)

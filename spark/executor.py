@@ -133,9 +133,7 @@ _IDENTITY = "hash(_window, _kafka_partition, _offset)::hugeint"
 
 
 def checking(asset: Asset) -> Callable[[Batches], Batches]:
-    """Return a function from windows, as JSON of window and files, to the outcomes of the contract's checks or their
-    failure.
-    """
+    """Return a function from windows, as JSON of window and files, to the outcomes of their checks or a failure."""
 
     def check(batches: Batches) -> Batches:
         with _session() as session:

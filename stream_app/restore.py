@@ -106,9 +106,7 @@ def _read(
 
 
 def _is_at(state: PartitionState, checkpoint: Checkpoint) -> bool:
-    """Return True if the state matches the checkpoint. Windows can close without a new event: then only the watermark
-    moves.
-    """
+    """Return True if the state matches the checkpoint. If only windows closed, only the watermark has moved."""
     return (state.position, state.watermark) == (checkpoint.offset, checkpoint.watermark)
 
 

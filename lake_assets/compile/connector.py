@@ -109,9 +109,7 @@ def _record_as_row(tables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _tables() -> dict[str, str]:
-    """Route records to tables. Records of a missing table would be dropped silently; auto-create is the net under `lake
-    apply`.
-    """
+    """Route records to tables. Without auto-create, the net under `lake apply`, records of a missing table are lost."""
     return {
         "iceberg.tables.dynamic-enabled": "true",
         "iceberg.tables.route-field": "_table",

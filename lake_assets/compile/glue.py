@@ -129,9 +129,7 @@ def partition_window(value: str, size: WindowSize) -> str:
 
 
 def rows_by_window(asset: Asset, values: Sequence[str] | None) -> str:
-    """Return Athena SQL: place (0 staging, 1 quarantine), window and rows; only of the partitions with these values, if
-    given.
-    """
+    """Return Athena SQL: place (0 staging, 1 quarantine), window and rows; if given, only of these partitions."""
     listed = "" if values is None else ", ".join(f"timestamp '{value}'" for value in values)
     condition = "" if values is None else f"\nwhere {WINDOW} in ({listed})"
     return "\nunion all\n".join(

@@ -57,9 +57,7 @@ def staging_columns(metric: Metric, asset: Asset) -> list[str]:
 
 
 def staging_rows(metric: Metric, asset: Asset, relation: str, low: str, high: str) -> str:
-    """Select the source's staging rows of a span from a relation that has them: the rows that analysts' marts are built
-    from.
-    """
+    """Select the source's staging rows of a span, which analysts' marts are built from, from a relation with them."""
     return _rows(metric, asset, relation, "_kafka_partition", f"{_within(asset, low, high)}")
 
 

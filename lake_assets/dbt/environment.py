@@ -46,14 +46,10 @@ def dbt_environment(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
 
 
 def dbt_state(settings: Settings) -> Path:
-    """Return the folder for all of dbt's output. It is outside the source tree: two lakes in one clone must not share
-    it.
-    """
+    """Return the folder for all of dbt's output, outside the source tree: two lakes in one clone must not share it."""
     return settings.home / "dbt" / settings.target
 
 
 def manifest_path(settings: Settings) -> Path:
-    """Return the path of the shared project's manifest, replaced atomically: Dagster reads it and personal schemas
-    defer to it.
-    """
+    """Return the path of the shared manifest, replaced atomically for Dagster and `--defer` of personal schemas."""
     return dbt_state(settings) / "shared" / "manifest.json"

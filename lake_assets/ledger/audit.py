@@ -53,9 +53,9 @@ class WindowAudit:
 class PartitionAudit:
     """One Kafka partition. `begin` and `end` are the broker's (`end` exclusive).
 
-    Every offset from `begin` to `end` is one of: `landed` (a record in raw), `no_record` (a transaction marker, or
-    compacted away), `under_way` (a record in flight, above all that has landed) or part of `gaps` (a record missing
-    from raw).
+    Every offset from `begin` to `end` belongs to one group. `landed` is a record in raw, `no_record` a transaction
+    marker or compacted away. `under_way` is a record in flight, above all that has landed; `gaps` are records missing
+    from raw.
     """
 
     topic: str

@@ -93,9 +93,7 @@ def decide_to_forget(
     windows: Mapping[str, Rows],
     runs: Sequence[OffsetRun],
 ) -> int:
-    """Record, in one transaction, the rows that are about to be erased; return the receipt's id. `hashed` is hash and
-    salt.
-    """
+    """Record, in one transaction, the rows about to be erased; return the receipt's id. `hashed` is hash and salt."""
     with ledger.connection.transaction(), ledger.connection.cursor() as cursor:
         row = cursor.execute(
             "insert into ledger.receipt (asset, fields, hash, salt, checksum, sequence, files) "

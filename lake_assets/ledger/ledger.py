@@ -20,9 +20,7 @@ from lake_assets.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """The rows that one or more raw snapshots added to a window; offsets are inclusive bounds over all Kafka
-    partitions.
-    """
+    """Rows that one or more raw snapshots added to a window; offsets are inclusive bounds over all partitions."""
 
     window: str
     sequence: int

@@ -1,6 +1,6 @@
 """Upgrade the ledger of an older lake to `schema`, before its missing tables are created."""
 
-# Earlier a column told an asset's major versions apart; now each has its own name. Queued entries belonged to the
+# Earlier an asset's major versions differed in a column; now each has its own name. Queued entries belonged to the
 # newest version. Without a cursor raw is read from its beginning, and windows published since are not queued again.
 NAME_VERSIONS = """\
 do $$

@@ -19,9 +19,7 @@ Offsets = tuple[str, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """Rows of one window removed by retention: the time by element, and the raw rows with their offsets as dense
-    counts.
-    """
+    """Rows of one window removed by retention: the time by element, and raw rows with their offsets as dense counts."""
 
     at: Mapping[Element, datetime] = field(default_factory=dict["Element", "datetime"])
     raw_rows: int = 0

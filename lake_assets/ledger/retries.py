@@ -86,7 +86,7 @@ def stands_for_all(failed: Mapping[str, Cause], made: bool, known: Sequence[Fail
     """Return the cause if it is that of all windows of an asset.
 
     `failed` are the windows that failed in a run. `made` is True if another one was built since the first of the
-    `known` failures of the asset. An asset with fewer failed windows than `MANY` has each tried by itself.
+    `known` failures of the asset. With fewer failed windows than `MANY`, each is tried separately.
     """
     causes = list(failed.values())
     if made or not causes or any(cause.kind != causes[0].kind for cause in causes):

@@ -42,8 +42,8 @@ def last_error_now(log: Path, brought_up: datetime, started: datetime | None, no
 def last_error(log: Path, since: datetime) -> str | None:
     """Return the last line in the log's last 64 KB that reports an error, shortened; None without one since `since`.
 
-    The logs' times are UTC. A line without a time, such as the end of a stack trace, is as old as the last line above
-    it that has one, or as the log.
+    The logs' times are UTC. A line without a time, such as the end of a stack trace, has the time of the last line
+    above it that has one. Without such a line it has the log's.
     """
     if log.exists() and log.stat().st_mtime < since.timestamp():
         return None

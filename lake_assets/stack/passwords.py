@@ -20,9 +20,7 @@ def read_passwords(layout: Home) -> dict[str, str]:
 
 
 def keep_passwords(layout: Home, host: str, port: int) -> dict[str, str]:
-    """Return the password of each role: existing ones, new ones for roles without one. Writes both files for this
-    address.
-    """
+    """Return the password of each role: existing ones, new ones where missing. Writes both files for this address."""
     existing = read_passwords(layout)
     # URL-safe characters: neither libpq's passfile nor a properties file needs an escape for them.
     passwords = {role: existing.get(role) or secrets.token_urlsafe(24) for role in ROLES}

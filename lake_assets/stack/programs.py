@@ -30,9 +30,7 @@ class Program:
 
 
 def render_config(layout: Home, programs: Iterable[Program]) -> str:
-    """Render supervisord.conf for these programs. No program starts by itself: `up` starts them in order of their
-    needs.
-    """
+    """Render supervisord.conf for these programs. None starts automatically: `up` starts them in order of needs."""
     sections = [
         f"""[supervisord]
 identifier = lake

@@ -51,9 +51,7 @@ def _readable(value: Any) -> Any:
 
 
 def load_temp_table(session: "DuckDBPyConnection", asset: Asset, rows: "pyarrow.Table") -> str:
-    """Load these staging rows into a temporary table of the session and return its name as SQL; DuckDB may spill it to
-    disk.
-    """
+    """Load staging rows into a temporary table of the session, and return its name as SQL. It may spill to disk."""
     name = identifier(f"{asset.name}_staging")
     session.register("fetched_rows", rows)
     session.execute(f"create or replace temp table {name} as from fetched_rows")

@@ -68,9 +68,7 @@ class AthenaErasure:
         return counts
 
     def purge(self, asset: Asset, windows: Sequence[str], kept_files: Collection[str]) -> int:
-        """Delete, besides conformed files, lists of files, older versions of marts, and Athena's results in the lake's
-        bucket.
-        """
+        """Delete conformed files, lists of files, older versions of marts, and Athena's results in the bucket."""
         removed = 0
         with _refusals(asset):
             live = set(kept_files)

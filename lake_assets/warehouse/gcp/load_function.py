@@ -52,9 +52,7 @@ def load_published(settings: Settings, assets: Mapping[str, Asset], bucket: str,
 
 
 def application() -> "Starlette":
-    """Return the application. It responds with 200 when there is nothing left to do, 503 when the request should be
-    retried.
-    """
+    """Return the application. It responds with 200 when there is nothing left to do, 503 when a retry is needed."""
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.responses import PlainTextResponse

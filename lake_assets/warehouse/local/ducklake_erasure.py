@@ -58,9 +58,7 @@ class DuckLakeErasure:
         return counts
 
     def purge(self, asset: Asset, windows: Sequence[str], kept_files: Collection[str]) -> int:
-        """Rewrite files with rows that are only marked as deleted, expire every older snapshot, and narrow the
-        statistics.
-        """
+        """Rewrite files with rows only marked as deleted, expire older snapshots, and narrow the statistics."""
         schema = literal(asset.staging_schema)
         with self._session(asset, {}) as session:
             names = [literal(_name(asset, table)) for table in _tables(session, asset)]
