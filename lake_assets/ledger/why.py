@@ -27,26 +27,25 @@ def verdict(
     asset: Asset,
     published: PublishedWindow | None,
     pending: Sequence[Pending],
-    held: HeldBack | None,
-    gone: Removed = NOTHING,
-    begun: Unfinished | None = None,
+    held_back: HeldBack | None,
+    removal: Removed = NOTHING,
+    erasure: Unfinished | None = None,
     trouble: Trouble | None = None,
 ) -> tuple[str, str]:
     """Return the state of one window, and what to do next.
 
-    `gone` are removals by retention, `begun` is an open erasure with rows in the window, `trouble` the reason it cannot
-    be built.
+    `removal` is retention's, `erasure` an open one with rows in the window, `trouble` the reason it cannot be built.
     """
-    state, following = _verdict(asset, published, pending, held, trouble)
-    if begun:
-        text = str(begun)
-        return f"{text[0].upper()}{text[1:]}. {state}", f"Unless a process is running it: `{begun.command}`"
-    if not gone.at:
+    state, following = _verdict(asset, published, pending, held_back, trouble)
+    if erasure:
+        text = str(erasure)
+        return f"{text[0].upper()}{text[1:]}. {state}", f"Unless a process is running it: `{erasure.command}`"
+    if not removal.at:
         return state, following
     removals = " and ".join(
-        f"{element} on {removed_at:%Y-%m-%d %H:%M} UTC" for element, removed_at in sorted(gone.at.items())
+        f"{element} on {removed_at:%Y-%m-%d %H:%M} UTC" for element, removed_at in sorted(removal.at.items())
     )
-    if "raw" in gone.at:
+    if "raw" in removal.at:
         state = "Events that land for it now are accounted for, but not shown."
         following = "Nothing."
     return f"Removed by retention: {removals}. {state}", following
@@ -56,7 +55,7 @@ def _verdict(
     asset: Asset,
     published: PublishedWindow | None,
     pending: Sequence[Pending],
-    held: HeldBack | None,
+    held_back: HeldBack | None,
     trouble: Trouble | None,
 ) -> tuple[str, str]:
     rows = sum(entry.rows for entry in pending)
@@ -65,13 +64,13 @@ def _verdict(
         visible = "what was published before" if published else "nothing"
         state = f"Failed, for {subject}: {trouble.cause.rstrip('.')}. {trouble.history} Readers still see {visible}."
         return state, trouble.remedy
-    if held is not None:
+    if held_back is not None:
         state = (
-            f"Held back on {held.held_at:%Y-%m-%d %H:%M} UTC: {', '.join(held.checks)} failed, "
+            f"Held back on {held_back.held_at:%Y-%m-%d %H:%M} UTC: {', '.join(held_back.checks)} failed, "
             f"so readers still see {'what was published before' if published else 'nothing'}."
         )
-        if held.sentence:
-            return f"{state} {held.sentence}", "Fix the contract, its budget or the producer, then run `lake apply`."
+        if held_back.sentence:
+            return f"{state} {held_back.sentence}", "Fix the contract, its budget or the producer, then run `lake apply`."
         return (
             state,
             f"Check the rows (`lake quarantine {asset.name}`), fix the data or the check, then run `lake apply`.",
