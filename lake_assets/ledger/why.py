@@ -70,7 +70,8 @@ def _verdict(
             f"so readers still see {'what was published before' if published else 'nothing'}."
         )
         if held_back.sentence:
-            return f"{state} {held_back.sentence}", "Fix the contract, its budget or the producer, then run `lake apply`."
+            remedy = "Fix the contract, its budget or the producer, then run `lake apply`."
+            return f"{state} {held_back.sentence}", remedy
         return (
             state,
             f"Check the rows (`lake quarantine {asset.name}`), fix the data or the check, then run `lake apply`.",
