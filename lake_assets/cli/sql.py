@@ -35,7 +35,9 @@ def command(query: str, role: str, limit: int | None, as_json: bool) -> None:
         raise QueryError("there is no query: give one as an argument, or - and the query on stdin.")
     shown = limit if limit or as_json else 100
     settings = load_settings()
-    answer = query_as_analyst(settings, text, shown) if role == "analyst" else warehouse_for(settings).ask(text, shown)
+    answer = (
+        query_as_analyst(settings, text, shown) if role == "analyst" else warehouse_for(settings).query(text, shown)
+    )
     if as_json:
         show_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
     elif answer.columns:

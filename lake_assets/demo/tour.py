@@ -14,7 +14,7 @@ from lake_assets.landing.lag import lags
 from lake_assets.landing.produce import ProduceReport, produce_lines
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.settled_offsets import known_offsets
-from lake_assets.operations.adapters import ask_marts
+from lake_assets.operations.adapters import query_marts
 from lake_assets.operations.refresh import observe
 from lake_assets.orchestration.in_process import marts_behind
 from lake_assets.settings import Settings, Target
@@ -94,11 +94,11 @@ def one_more(settings: Settings, sales: Asset, on_progress: Callable[[str], None
         "select coalesce(sum(orders), 0) from sales_data_mart.sales "
         f"where region = 'north' and day = date '{now:%Y-%m-%d}'"
     )
-    (before,) = ask_marts(settings, query, None).rows[0]
+    (before,) = query_marts(settings, query, None).rows[0]
     started = time.monotonic()
     produce_lines(settings, sales, [json.dumps(sale).encode()])
     while time.monotonic() - started < _STUCK_SECONDS:
-        (orders,) = ask_marts(settings, query, None).rows[0]
+        (orders,) = query_marts(settings, query, None).rows[0]
         if orders > before:
             return time.monotonic() - started
         time.sleep(_MART_POLL_SECONDS[settings.target])

@@ -67,13 +67,13 @@ def mart_access_for(settings: Settings) -> MartAccess:
             return BigQueryMarts(settings)
 
 
-def ask_marts(settings: Settings, query: str, limit: int | None) -> QueryResult:
+def query_marts(settings: Settings, query: str, limit: int | None) -> QueryResult:
     """Asks where the marts are: as an analyst on this machine, in a cloud with the credentials that are there."""
     if settings.target == "local":
         from lake_assets.warehouse.local.analyst_query import query_as_analyst
 
         return query_as_analyst(settings, query, limit)
-    return warehouse_for(settings).ask(query, limit)
+    return warehouse_for(settings).query(query, limit)
 
 
 def runner_for(settings: Settings) -> SparkRunner:

@@ -94,7 +94,7 @@ def _run(command: list[str], complaint: str, cwd: Path | None = None) -> None:
     result = subprocess.run(command, env=environment, cwd=cwd, check=False)
     if result.returncode != 0:
         raise SetupError(
-            f"{complaint}: see its message above, fix it and run make again; finished steps are not repeated."
+            f"{complaint}: see its message above, fix it and run `make` again; finished steps are not repeated."
         )
 
 
@@ -114,7 +114,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"lake: Set-up could not write '{error.filename}': {error.strerror}.")
     except KeyboardInterrupt:
-        sys.exit("lake: Set-up was interrupted: run make again, it continues where it stopped.")
+        sys.exit("lake: Set-up was interrupted: run `make` again, it continues where it stopped.")
 
 
 if __name__ == "__main__":

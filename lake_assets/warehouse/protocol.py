@@ -77,7 +77,7 @@ class Warehouse(Protocol):
         """
         ...
 
-    def ask(self, query: str, limit: int | None) -> QueryResult:
+    def query(self, query: str, limit: int | None) -> QueryResult:
         """Run an engineer's read-only query in the warehouse's own SQL. Raises QueryError."""
         ...
 

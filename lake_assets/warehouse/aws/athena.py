@@ -29,7 +29,7 @@ from lake_assets.compile.sql import identifier, literal
 from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.settings import Settings
-from lake_assets.warehouse.aws.athena_query import ask
+from lake_assets.warehouse.aws.athena_query import run_query
 from lake_assets.warehouse.aws.data_quality import RuleSet
 from lake_assets.warehouse.aws.glue import Catalogued
 from lake_assets.warehouse.aws.lake_formation import LakeFormation
@@ -138,7 +138,7 @@ class Athena:
             queries = [rows_by_window(asset, chunk) for chunk in chunks]
         totals: dict[str, list[int]] = {}
         for query in queries:
-            for index, start, rows in ask(self._settings, query).rows:
+            for index, start, rows in run_query(self._settings, query).rows:
                 totals.setdefault(partition_window(start, asset.window), [0, 0])[index] = rows
         return {window: (good, bad) for window, (good, bad) in totals.items()}
 
@@ -146,7 +146,7 @@ class Athena:
         if not assets:
             return []
         query = reasons((asset, quarantine_errors(asset)) for asset in assets)
-        return [Reason(*row) for row in ask(self._settings, query).rows]
+        return [Reason(*row) for row in run_query(self._settings, query).rows]
 
     def staging(
         self, session: "DuckDBPyConnection", asset: Asset, columns: Sequence[str], low: datetime, high: datetime
@@ -154,11 +154,11 @@ class Athena:
         rows = self.rows(asset, "staging", windows_between(low, high, asset.window), columns)
         return load_temp_table(session, asset, rows)
 
-    def ask(self, query: str, limit: int | None) -> QueryResult:
+    def query(self, query: str, limit: int | None) -> QueryResult:
         """Run a query in Athena's SQL, in the lake's workgroup."""
         if not reads_only(query):
             raise QueryError("queries are read-only: begin it with select, with, show or describe.")
-        result = ask(self._settings, query, None if limit is None else limit + 1)
+        result = run_query(self._settings, query, None if limit is None else limit + 1)
         return limit_rows(result.columns, result.rows, limit)
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":

@@ -36,7 +36,7 @@ class AthenaResult:
     rows: list[list[Any]]
 
 
-def ask(settings: Settings, query: str, limit: int | None = None) -> AthenaResult:
+def run_query(settings: Settings, query: str, limit: int | None = None) -> AthenaResult:
     """Return the result, of at most `limit` rows.
 
     The wait ends when Athena ends the query, by its own time limit if need be. Raises QueryError with Athena's reason,

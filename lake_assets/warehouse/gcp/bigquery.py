@@ -164,7 +164,7 @@ class BigQuery:
             return {}
         totals: dict[str, list[int]] = {}
         with _refusals(asset):
-            for index, start, rows in self._ask(rows_by_window(self._tables(asset), windows)):
+            for index, start, rows in self._run(rows_by_window(self._tables(asset), windows)):
                 totals.setdefault(window_key(start, asset.window), [0, 0])[index] = rows
         return {window: (good, bad) for window, (good, bad) in totals.items()}
 
@@ -173,7 +173,7 @@ class BigQuery:
             return []
         query = reasons((asset, quarantine_errors(self._tables(asset)[1])) for asset in assets)
         with bigquery_refusals("refuses to read the quarantine"):
-            return [Reason(*row.values()) for row in self._ask(query)]
+            return [Reason(*row.values()) for row in self._run(query)]
 
     def staging(
         self, session: "DuckDBPyConnection", asset: Asset, columns: Sequence[str], low: datetime, high: datetime
@@ -181,7 +181,7 @@ class BigQuery:
         rows = self.rows(asset, "staging", windows_between(low, high, asset.window), columns)
         return load_temp_table(session, asset, rows)
 
-    def ask(self, query: str, limit: int | None) -> QueryResult:
+    def query(self, query: str, limit: int | None) -> QueryResult:
         """Run a query in BigQuery's SQL. A dry run, which costs nothing, checks first that it changes nothing."""
         from google.api_core.exceptions import BadRequest, Forbidden, NotFound
         from google.cloud.bigquery import QueryJobConfig
@@ -202,7 +202,7 @@ class BigQuery:
         staging, quarantine = self._tables(asset)
         with _refusals(asset):
             query = rows_of(staging if table == "staging" else quarantine, windows, columns)
-            return self._ask(query).to_arrow(create_bqstorage_client=False)
+            return self._run(query).to_arrow(create_bqstorage_client=False)
 
     def _tables(self, asset: Asset) -> tuple[BigQueryTable, BigQueryTable]:
         """Return staging and quarantine."""
@@ -240,7 +240,7 @@ class BigQuery:
                 return
             elif statements := widenings(existing, table):
                 for statement in statements:
-                    self._ask(statement)
+                    self._run(statement)
             else:
                 changed = {**existing, "description": table.description}
                 changed["schema"] = {"fields": merged_fields(existing, table)}
@@ -262,12 +262,12 @@ class BigQuery:
         if not windows:
             return None
         query = rows_of(quarantine, windows, ("topic", "partition", "offset", "first_seen"))
-        rows = self._ask(query).to_arrow(create_bqstorage_client=False)
+        rows = self._run(query).to_arrow(create_bqstorage_client=False)
         return rows if rows.num_rows else None
 
     def _empty(self, table: BigQueryTable, windows: Sequence[str]) -> None:
         if windows:
-            self._ask(emptied(table, windows))
+            self._run(emptied(table, windows))
 
     def _load_both(
         self,
@@ -325,7 +325,7 @@ class BigQuery:
                     return job
                 attempt += 1
 
-    def _ask(self, query: str) -> "RowIterator":
+    def _run(self, query: str) -> "RowIterator":
         return self._client.query_and_wait(query, retry=retry_policy(), job_retry=retry_policy())
 
 

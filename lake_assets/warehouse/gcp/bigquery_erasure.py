@@ -83,7 +83,7 @@ class BigQueryErasure:
             tables = self._tables(asset)
             for table in (tables[name] for name in ("quarantine", "staging") if name in tables):
                 for condition in at_positions(table, positions):
-                    self._ask(removed_where(table, condition))
+                    self._run(removed_where(table, condition))
 
     def partition_rows(self, asset: Asset, windows: Collection[str]) -> dict[tuple[str, int], tuple[int, int]]:
         counts: dict[tuple[str, int], tuple[int, int]] = {}
@@ -92,7 +92,7 @@ class BigQueryErasure:
             if not tables or not windows:
                 return {}
             names = list(tables)
-            for number, start, partition, rows in self._ask(rows_by_partition(list(tables.values()), list(windows))):
+            for number, start, partition, rows in self._run(rows_by_partition(list(tables.values()), list(windows))):
                 key = window_key(start, asset.window), partition
                 good, bad = counts.get(key, (0, 0))
                 counts[key] = (good + rows, bad) if names[number] == "staging" else (good, bad + rows)
@@ -120,19 +120,19 @@ class BigQueryErasure:
                 zip(parameter_types(table, list(values)), values.values(), strict=True)
             )
         ]
-        return _rows(asset, self._ask(rows_where(table, values_equal(list(values))), parameters))
+        return _rows(asset, self._run(rows_where(table, values_equal(list(values))), parameters))
 
     def _at(self, asset: Asset, table: BigQueryTable, positions: Positions) -> set[HeldRow]:
         rows: set[HeldRow] = set()
         for condition in at_positions(table, positions):
-            rows |= _rows(asset, self._ask(rows_where(table, condition)))
+            rows |= _rows(asset, self._run(rows_where(table, condition)))
         return rows
 
     def _batches(self, asset: Asset, quarantine: BigQueryTable) -> Iterator[list[str]]:
         """Yield the windows with rows in quarantine, in batches."""
         batch: list[str] = []
         rows = 0
-        for _, start, bad in self._ask(rows_by_window([quarantine], None)):
+        for _, start, bad in self._run(rows_by_window([quarantine], None)):
             if batch and rows + bad > _BATCH_ROWS:
                 yield batch
                 batch, rows = [], 0
@@ -150,7 +150,7 @@ class BigQueryErasure:
     def _exists(self, table: BigQueryTable) -> bool:
         return unless_missing(lambda: self._client.get_table(table.title, retry=retry_policy())) is not None
 
-    def _ask(self, query: str, parameters: "Sequence[ScalarQueryParameter]" = ()) -> list[Sequence[Any]]:
+    def _run(self, query: str, parameters: "Sequence[ScalarQueryParameter]" = ()) -> list[Sequence[Any]]:
         from google.cloud.bigquery import QueryJobConfig
 
         config = QueryJobConfig(query_parameters=list(parameters))

@@ -136,7 +136,7 @@ left join known using (topic, partition, "offset")""")
         attach(session, self._settings)
         return _qualified(asset, asset.name)
 
-    def ask(self, query: str, limit: int | None) -> QueryResult:
+    def query(self, query: str, limit: int | None) -> QueryResult:
         """Run a query in DuckDB, with `lake` (staging, quarantine) and `serving` (Postgres) attached read-only."""
         session = connect(self._settings, read_only=True)
         try:
