@@ -55,7 +55,7 @@ def test_when_one_program_ends_the_others_are_ended_and_the_container_fails(tmp_
     container = served(tmp_path, "long", long, "short", MARK.format(name="short"))
     told, _ = container.communicate()
     assert container.returncode == 1
-    assert "short has ended" in told
+    assert "short exited" in told
     assert not psutil.pid_exists(pid_of(tmp_path, "long"))
 
 
