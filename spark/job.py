@@ -46,17 +46,17 @@ def run(spark: SparkSession, request: Request, log: Callable[[str], None]) -> An
     asset = request.asset
     stages: list[Stage] = []
     order = Order(asset, request.out, request.run_id, request.loaded_at)
-    aside = replace(order, out=f"{request.folder}/good") if asset.entrypoint else order
-    settled = _settle(spark, request, aside, stages)
+    first_order = replace(order, out=f"{request.folder}/good") if asset.entrypoint else order
+    parts = _settle(spark, request, first_order, stages)
     log(f"{asset.name}: judged {sum(stage.rows for stage in stages):,} rows in {stages[-1].seconds:.1f} s")
     failed: dict[str, str] = {}
     if asset.entrypoint:
-        settled, failed = _transform(spark, request, order, settled, stages)
+        parts, failed = _transform(spark, request, order, parts, stages)
         log(f"{asset.name}: {asset.entrypoint} in {stages[-1].seconds:.1f} s")
-    checks = _check(spark, request, settled, failed, stages)
+    checks = _check(spark, request, parts, failed, stages)
     outputs: list[WindowOutput] = []
     for window in request.windows:
-        output = _output(window, settled.get(window.window), checks.get(window.window, ()))
+        output = _output(window, parts.get(window.window), checks.get(window.window, ()))
         if window.window not in failed and (imbalance := output.imbalance()) is not None:
             failed[window.window] = f"{imbalance}. Run `lake audit {asset.name}`."
         if window.window not in failed:
@@ -87,8 +87,8 @@ def _settle(spark: SparkSession, request: Request, order: Order, stages: list[St
     buckets = {w.window: max(1, math.ceil(w.rows / request.bucket_rows)) for w in request.windows}
     raw = _read(spark, paths, RAW_SCHEMA)
     judged = raw.mapInArrow(judging(asset, buckets), judged_schema(asset))
-    placed = judged.repartition(_tasks(spark, request), "_window", BUCKET).drop(BUCKET)
-    answers = _collect(placed.mapInArrow(settling(order, request.name), ANSWERS), "judge and settle", stages)
+    shuffled = judged.repartition(_tasks(spark, request), "_window", BUCKET).drop(BUCKET)
+    answers = _collect(shuffled.mapInArrow(settling(order, request.name), ANSWERS), "judge and settle", stages)
     return dict(merged([from_json(Settled, json.dumps(answer["part"])) for answer in answers if "part" in answer]))
 
 
@@ -99,8 +99,8 @@ def _read(spark: SparkSession, paths: Sequence[str], schema: str) -> DataFrame:
     """
     if "://" not in paths[0] or _has_file_system(spark, scheme(paths[0])):
         return spark.read.schema(schema).parquet(*paths)
-    named = spark.createDataFrame([(path,) for path in paths], "path string").repartition(len(paths))
-    return named.mapInArrow(fetching([field.name for field in _struct(spark, schema)]), schema)
+    file_names = spark.createDataFrame([(path,) for path in paths], "path string").repartition(len(paths))
+    return file_names.mapInArrow(fetching([field.name for field in _struct(spark, schema)]), schema)
 
 
 def _has_file_system(spark: SparkSession, kind: str) -> bool:
@@ -120,14 +120,14 @@ def _tasks(spark: SparkSession, request: Request) -> int:
 
 
 def _transform(
-    spark: SparkSession, request: Request, order: Order, settled: dict[str, Settled], stages: list[Stage]
+    spark: SparkSession, request: Request, order: Order, results: dict[str, Settled], stages: list[Stage]
 ) -> tuple[dict[str, Settled], dict[str, str]]:
     """Run the contract's entrypoint over the good rows, which are read back from a temporary folder."""
     asset = request.asset
-    aside = [path for part in settled.values() for path in part.good_files]
-    if not aside:
-        return settled, {}
-    good = _read(spark, aside, good_schema(asset))
+    temporary_files = [path for part in results.values() for path in part.good_files]
+    if not temporary_files:
+        return results, {}
+    good = _read(spark, temporary_files, good_schema(asset))
     before = _identities(asset, good)
     returned = _checked(asset, _entrypoint(asset)(good, asset))
     most = max(math.ceil(w.rows / request.bucket_rows) for w in request.windows)
@@ -139,7 +139,7 @@ def _transform(
         if "path" in answer:
             files[answer["window"]].append(answer)
     failed: dict[str, str] = {}
-    for window, part in settled.items():
+    for window, part in results.items():
         parts = files.get(window, [])
         rows, identity = sum(p["rows"] for p in parts), sum(int(p["identity"]) for p in parts)
         expected = before.get(window, (0, 0))
@@ -150,10 +150,10 @@ def _transform(
             )
         elif broken := sum(p["broken"] for p in parts):
             failed[window] = f"{asset.entrypoint} returned {broken} rows without a value in a required field."
-        settled[window] = replace(part, good_files=tuple(sorted(p["path"] for p in parts)))
-    for path in aside:
+        results[window] = replace(part, good_files=tuple(sorted(p["path"] for p in parts)))
+    for path in temporary_files:
         remove(path)
-    return settled, failed
+    return results, failed
 
 
 def _identities(asset: Asset, good: DataFrame) -> dict[str, tuple[int, int]]:
@@ -201,14 +201,14 @@ def _struct(spark: SparkSession, ddl: str) -> Any:
 
 
 def _check(
-    spark: SparkSession, request: Request, settled: dict[str, Settled], failed: dict[str, str], stages: list[Stage]
+    spark: SparkSession, request: Request, parts: dict[str, Settled], failed: dict[str, str], stages: list[Stage]
 ) -> dict[str, tuple[CheckOutcome, ...]]:
     asset = request.asset
     if not asset.checks:
         return {}
     empty = Settled("", (), (), ())
     windows = [
-        (json.dumps({"window": w.window, "files": settled.get(w.window, empty).good_files}),)
+        (json.dumps({"window": w.window, "files": parts.get(w.window, empty).good_files}),)
         for w in request.windows
         if w.window not in failed
     ]

@@ -104,7 +104,7 @@ class Judge:
 def _records(payloads: Sequence[bytes | None], times: Sequence[int] | None = None) -> pa.Table:
     """Build the input table. With the event time in the payload, the records' own times are not needed."""
     count = len(payloads)
-    stamped = pa.timestamp("us", "UTC")
+    timestamps = pa.timestamp("us", "UTC")
     return pa.table(
         {
             "payload": pa.array(payloads, pa.binary()),
@@ -112,7 +112,7 @@ def _records(payloads: Sequence[bytes | None], times: Sequence[int] | None = Non
             "_topic": pa.nulls(count, pa.string()),
             "_partition": pa.nulls(count, pa.int32()),
             "_offset": np.arange(count, dtype=np.int64),
-            "_timestamp": pa.array(np.asarray(times) * 1000, stamped) if times else pa.nulls(count, stamped),
+            "_timestamp": pa.array(np.asarray(times) * 1000, timestamps) if times else pa.nulls(count, timestamps),
         }
     )
 

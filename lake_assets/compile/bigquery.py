@@ -257,8 +257,8 @@ def emptied(table: BigQueryTable, windows: Sequence[str]) -> str:
 
 def rows_of(table: BigQueryTable, windows: Sequence[str], columns: Sequence[str]) -> str:
     """Select these columns of all rows of these windows."""
-    listed = ", ".join(f"`{column}`" for column in columns)
-    return f"select {listed} from {table.sql} where {_in(table, windows) if windows else 'false'}"
+    column_list = ", ".join(f"`{column}`" for column in columns)
+    return f"select {column_list} from {table.sql} where {_in(table, windows) if windows else 'false'}"
 
 
 def rows_by_window(tables: Sequence[BigQueryTable], windows: Sequence[str] | None) -> str:
@@ -303,13 +303,13 @@ def at_positions(table: BigQueryTable, positions_by_window: Mapping[str, Collect
         offsets: dict[str, dict[int, list[str]]] = {}
         for window, (kafka_partition, kafka_offset) in rows[first : first + _LISTED_ROWS]:
             offsets.setdefault(window, {}).setdefault(kafka_partition, []).append(str(kafka_offset))
-        named = " or ".join(
+        matches = " or ".join(
             f"({_in(table, [window])} and {partition} = {kafka_partition} and {offset} in ({', '.join(listed)}))"
             for window, by_partition in offsets.items()
             for kafka_partition, listed in by_partition.items()
         )
         # The windows once more by themselves: only a plain condition prunes partitions for sure.
-        yield f"{_in(table, list(offsets))} and ({named})"
+        yield f"{_in(table, list(offsets))} and ({matches})"
 
 
 def values_equal(names: Sequence[str]) -> str:

@@ -20,10 +20,10 @@ def payload_matches(readings: Sequence[Sequence[Wanted]], source: str, columns: 
     and contain all values somewhere in their text.
     """
     readings = _mark_twins(readings)
-    fields = [field for wanted in readings for field, _ in wanted if not field.has_twin]
+    fields = [field for search in readings for field, _ in search if not field.has_twin]
     shape = json.dumps({key: "JSON" if field.path else "VARCHAR" for field in fields for key in field.payload_keys})
-    matches = " or ".join(f"({_has(wanted)})" for wanted in readings)
-    values = {value for wanted in readings for _, value in wanted}
+    matches = " or ".join(f"({_has(search)})" for search in readings)
+    values = {value for search in readings for _, value in search}
     holds = " and ".join(f"coalesce(contains(_text, {literal(value)}), false)" for value in sorted(values))
     return f"""\
 with decoded as (
@@ -39,11 +39,11 @@ from extracted
 where case when _given is null then {holds} else {matches} end"""
 
 
-def staging_values(wanted: Sequence[Wanted], tokens: Sequence[str | None]) -> Mapping[str, str]:
+def staging_values(search: Sequence[Wanted], tokens: Sequence[str | None]) -> Mapping[str, str]:
     """Return the value in staging, by column, as DuckDB SQL; a token replaces the value of a tokenised field."""
     return {
         field.name: literal(token) if token else _read(field, value)
-        for (field, value), token in zip(wanted, tokens, strict=True)
+        for (field, value), token in zip(search, tokens, strict=True)
     }
 
 
@@ -54,20 +54,20 @@ def values_match(values: Mapping[str, str]) -> str:
 
 def _mark_twins(readings: Sequence[Sequence[Wanted]]) -> list[list[Wanted]]:
     """Mark fields of several contracts whose keys differ only in case as twins."""
-    keys = {key for wanted in readings for field, _ in wanted for key in field.payload_keys}
+    keys = {key for search in readings for field, _ in search for key in field.payload_keys}
     counts = Counter(key.lower() for key in keys)
     return [
         [(replace(field, has_twin=any(counts[key.lower()] > 1 for key in field.payload_keys)), value)
-         for field, value in wanted]
-        for wanted in readings
+         for field, value in search]
+        for search in readings
     ]  # fmt: skip
 
 
-def _has(wanted: Sequence[Wanted]) -> str:
+def _has(search: Sequence[Wanted]) -> str:
     return " and ".join(
         f"(coalesce({given(field)} = {literal(value)}, false) "
         f"or coalesce({typed(field)} = {_read(field, value)}, false))"
-        for field, value in wanted
+        for field, value in search
     )
 
 

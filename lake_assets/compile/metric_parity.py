@@ -105,9 +105,9 @@ def _rows(
     metric: Metric, asset: Asset, relation: str, shard: str, where: str, column: Callable[[str], str] = identifier
 ) -> str:
     groups = [group.name for group in metric.groups]
-    named = [*groups, *(name for name in asset.key if name not in groups)]
+    fields = [*groups, *(name for name in asset.key if name not in groups)]
     columns = [f"{column(name)} as {identifier(name)}" if column(name) != identifier(name) else column(name)
-               for name in named]  # fmt: skip
+               for name in fields]  # fmt: skip
     columns += [f"{_minor_units(m, column)} as {identifier(f'_value_{m.name}')}" for m in metric.measures if m.field]
     conditions = "".join(
         f" and {column(f.field)} in ({', '.join(_value(value) for value in f.values)})" for f in metric.filters
@@ -118,9 +118,9 @@ def _rows(
     time = f"epoch_us({column(asset.event_time_column)})"
     # Times before 1970 too, where % is negative.
     window = f"make_timestamptz({time} - ({time} % {length} + {length}) % {length})"
-    listed = ", ".join(columns)
+    column_list = ", ".join(columns)
     return (
-        f"select {listed}, {window} as _window_start, {shard} as _shard, _offset\nfrom {relation}\n"
+        f"select {column_list}, {window} as _window_start, {shard} as _shard, _offset\nfrom {relation}\n"
         f"where {where}{conditions}"
     )
 

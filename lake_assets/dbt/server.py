@@ -58,13 +58,13 @@ def main() -> None:
 
 def _serve(listener: socket.socket, macros: Iterator[None]) -> None:
     """Fork for each call; while there is none, prepare one macro after the other."""
-    preparing = True
+    has_macros = True
     while True:
-        listener.settimeout(0 if preparing else None)
+        listener.settimeout(0 if has_macros else None)
         try:
             connection, _ = listener.accept()
         except BlockingIOError:
-            preparing = next(macros, STOP) is not STOP
+            has_macros = next(macros, STOP) is not STOP
             continue
         if os.fork() == 0:
             listener.close()
@@ -83,14 +83,14 @@ def _import_dbt(settings: Settings) -> Iterator[None]:
     build_type_tester(())  # reads the locale's number formats, once
     os.environ.update(dbt_environment(settings, os.environ))
     # The static parser would start threads.
-    parsed = dbtRunner().invoke(["--quiet", "--log-level-file", "none", "--no-static-parser", "parse"])
+    result = dbtRunner().invoke(["--quiet", "--log-level-file", "none", "--no-static-parser", "parse"])
     if settings.target == "local":
         # Importing duckdb opens a database for its module-level functions, which has a thread. Nothing here uses it.
         importlib.import_module("duckdb").default_connection().close()
     threads = psutil.Process().num_threads()
     if threads > 1:
         raise RuntimeError(f"the dbt server has {threads} threads, which would not survive a fork")
-    return _compile_macros(parsed.result.macros.values() if isinstance(parsed.result, Manifest) else ())
+    return _compile_macros(result.result.macros.values() if isinstance(result.result, Manifest) else ())
 
 
 def _compile_macros(macros: "Iterable[Macro]") -> Iterator[None]:

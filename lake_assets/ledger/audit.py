@@ -104,7 +104,7 @@ def audit_windows(
     audits: list[WindowAudit] = []
     for window in sorted({*by_window, *raw, *tables, *queued, *forgotten}):
         entry = by_window.get(window)
-        rows, shown = raw.get(window, 0), tables.get(window, (0, 0))
+        rows, table_rows = raw.get(window, 0), tables.get(window, (0, 0))
         removal = removed.get(window, NOTHING)
         # A version that was added after retention deleted the raw rows has no rows of the window.
         accounted, good, quarantined = (
@@ -120,7 +120,7 @@ def audit_windows(
             )
         elif "raw" not in removal.at and window not in queued and window not in held_back and rows != accounted:
             problems.append(f"raw holds {rows} rows but the ledger accounts for {accounted}")
-        for table, actual, expected in (("staging", shown[0], good), ("quarantine", shown[1], quarantined)):
+        for table, actual, expected in (("staging", table_rows[0], good), ("quarantine", table_rows[1], quarantined)):
             if table in removal.at and actual:
                 problems.append(f"{table} holds {actual} rows but the ledger has them as removed by retention")
             elif table not in removal.at and actual != expected:

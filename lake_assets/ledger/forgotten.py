@@ -240,7 +240,7 @@ def files_made_since(ledger: Ledger, receipt: int, asset: str, windows: Sequence
 def forgotten(ledger: Ledger, dataset: str) -> dict[str, Forgotten]:
     """Return the erased raw rows by window, and the windows with an open erasure."""
     raw: dict[str, int] = {}
-    opened: set[str] = set()
+    open_windows: set[str] = set()
     for window, rewritten, done, rows in ledger.connection.execute(
         'select "window", rewritten_at is not null, done_at is not null, w.raw from ledger.forgotten_window as w '
         "join ledger.receipt as r on r.id = receipt where asset = %s",
@@ -248,7 +248,7 @@ def forgotten(ledger: Ledger, dataset: str) -> dict[str, Forgotten]:
     ).fetchall():
         raw[window] = raw.get(window, 0) + (rows if rewritten else 0)
         if not done:
-            opened.add(window)
+            open_windows.add(window)
     offsets: dict[str, list[PartitionCount]] = {}
     for window, topic, partition, first, last in ledger.connection.execute(
         'select "window", topic, partition, first, last from ledger.forgotten_offsets '
@@ -258,4 +258,4 @@ def forgotten(ledger: Ledger, dataset: str) -> dict[str, Forgotten]:
     ).fetchall():
         count = PartitionCount(topic, partition, last - first + 1, 0, 0, 0, 0, first, last)
         offsets.setdefault(window, []).append(count)
-    return {w: Forgotten(rows, tuple(offsets.get(w, ())), w in opened) for w, rows in raw.items()}
+    return {w: Forgotten(rows, tuple(offsets.get(w, ())), w in open_windows) for w, rows in raw.items()}

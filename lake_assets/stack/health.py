@@ -19,8 +19,8 @@ _ROOM = 100_000_000  # bytes
 
 
 def check_postgres(settings: Settings) -> str | None:
-    if refused := _refuses(settings.postgres.host, settings.postgres.port):
-        return refused
+    if refusal := _refuses(settings.postgres.host, settings.postgres.port):
+        return refusal
     import psycopg
 
     try:
@@ -33,15 +33,15 @@ def check_postgres(settings: Settings) -> str | None:
 
 def check_kafka(settings: Settings) -> str | None:
     host, _, port = settings.kafka.partition(",")[0].rpartition(":")
-    if refused := _refuses(host, int(port)):
-        return refused
+    if refusal := _refuses(host, int(port)):
+        return refusal
     from lake_assets.errors import SettingsError
     from lake_assets.landing.broker import broker_options, hangs_up, silence
 
     try:
         error = silence(broker_options(settings), SECONDS)
-    except SettingsError as wrong:
-        return str(wrong)
+    except SettingsError as problem:
+        return str(problem)
     if error and hangs_up(error):
         return f"it closes the connection on a request: LAKE_KAFKA_SECURITY is '{settings.kafka_access.protocol}'"
     return error.str() if error else None
@@ -53,8 +53,8 @@ def check_connect(settings: Settings) -> str | None:
 
     try:
         return _ask_http(f"{settings.connect}/connectors", **rest_access(settings))
-    except SettingsError as wrong:
-        return str(wrong)
+    except SettingsError as problem:
+        return str(problem)
 
 
 def failed_connectors(settings: Settings) -> str | None:
@@ -73,19 +73,19 @@ def check_webserver(settings: Settings) -> str | None:
 
 
 def check_code(code_port: int) -> str | None:
-    if refused := _refuses("127.0.0.1", code_port):
-        return refused
+    if refusal := _refuses("127.0.0.1", code_port):
+        return refusal
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
     with grpc.insecure_channel(f"127.0.0.1:{code_port}") as channel:
         try:
-            question = health_pb2.HealthCheckRequest(service="DagsterApi")
+            request = health_pb2.HealthCheckRequest(service="DagsterApi")
             stub = health_pb2_grpc.HealthStub(channel)
-            answer = stub.Check(question, timeout=SECONDS)  # pyright: ignore[reportAttributeAccessIssue]
+            response = stub.Check(request, timeout=SECONDS)  # pyright: ignore[reportAttributeAccessIssue]
         except grpc.RpcError as error:
             return str(error.details())  # pyright: ignore[reportAttributeAccessIssue]
-    return None if answer.status == health_pb2.HealthCheckResponse.SERVING else "it is not serving"
+    return None if response.status == health_pb2.HealthCheckResponse.SERVING else "it is not serving"
 
 
 def check_daemon(settings: Settings, since: float) -> str | None:
@@ -153,12 +153,12 @@ def _refuses(host: str, port: int) -> str | None:
 
 def _ask_http(url: str, auth: tuple[str, str] | None = None, verify: str | bool = True) -> str | None:
     address = urlsplit(url)
-    if refused := _refuses(address.hostname or "", address.port or (443 if address.scheme == "https" else 80)):
-        return refused
+    if refusal := _refuses(address.hostname or "", address.port or (443 if address.scheme == "https" else 80)):
+        return refusal
     import requests
 
     try:
-        answer = requests.get(url, timeout=SECONDS, auth=auth, verify=verify)
+        response = requests.get(url, timeout=SECONDS, auth=auth, verify=verify)
     except requests.RequestException as error:
         return "it does not answer" if isinstance(error, requests.ConnectionError) else str(error)
-    return None if answer.ok else f"HTTP {answer.status_code}"
+    return None if response.ok else f"HTTP {response.status_code}"

@@ -150,9 +150,9 @@ def reload_definitions() -> None:
 
 
 def _wait_for_answer(part: str, layout: Home, supervisor: Supervisor) -> None:
-    answers = checks(load_settings(), layout, int(read_addresses(layout)["code_port"]))[part]
+    check_health = checks(load_settings(), layout, int(read_addresses(layout)["code_port"]))[part]
     deadline = time.monotonic() + RESTART_SECONDS
-    while (reason := answers(float(supervisor.processes()[part]["start"]))) is not None:
+    while (reason := check_health(float(supervisor.processes()[part]["start"]))) is not None:
         if time.monotonic() > deadline:
             raise PartFailed(f"{part} does not answer after its restart ({reason}): see {layout.log(part)}.")
         time.sleep(0.2)

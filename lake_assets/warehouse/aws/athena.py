@@ -171,8 +171,8 @@ class Athena:
             lists = [partition["StorageDescriptor"]["Location"] for partition in partitions.values()]
             paths = [path for location in lists for path in listed_files(location)]
             let_read(session, self._settings.bucket)
-            everything = reading(session, asset, table, paths)
-            query = f"select {', '.join(map(identifier, columns))} from {everything}"
+            relation = reading(session, asset, table, paths)
+            query = f"select {', '.join(map(identifier, columns))} from {relation}"
             return session.execute(query).to_arrow_table()
 
     def _tables(self, asset: Asset) -> tuple[Catalogued, Catalogued]:

@@ -82,9 +82,9 @@ class Catalogued:
         for chunk in _chunks(values, _MOST_READ):
             pending = [{"Values": [value]} for value in chunk]
             while pending:
-                answer = self.glue.batch_get_partition(**self._place, PartitionsToGet=pending)
-                existing |= {partition["Values"][0]: partition for partition in answer["Partitions"]}
-                pending = answer.get("UnprocessedKeys", [])
+                response = self.glue.batch_get_partition(**self._place, PartitionsToGet=pending)
+                existing |= {partition["Values"][0]: partition for partition in response["Partitions"]}
+                pending = response.get("UnprocessedKeys", [])
         return existing
 
     def locations(self) -> dict[str, str]:
@@ -132,16 +132,16 @@ class Catalogued:
         """Make one call; yield value, error code and message of each part that was not done."""
         match kind:
             case "create":
-                answer = self.glue.batch_create_partition(**self._place, PartitionInputList=list(parts.values()))
+                response = self.glue.batch_create_partition(**self._place, PartitionInputList=list(parts.values()))
             case "update":
                 entries = [
                     {"PartitionValueList": [value], "PartitionInput": definition} for value, definition in parts.items()
                 ]
-                answer = self.glue.batch_update_partition(**self._place, Entries=entries)
+                response = self.glue.batch_update_partition(**self._place, Entries=entries)
             case "delete":
                 values = [{"Values": [value]} for value in parts]
-                answer = self.glue.batch_delete_partition(**self._place, PartitionsToDelete=values)
-        for error in answer.get("Errors", []):
+                response = self.glue.batch_delete_partition(**self._place, PartitionsToDelete=values)
+        for error in response.get("Errors", []):
             value = (error.get("PartitionValueList") or error["PartitionValues"])[0]
             detail = error.get("ErrorDetail", {})
             yield value, detail.get("ErrorCode", ""), detail.get("ErrorMessage", "")

@@ -46,12 +46,12 @@ def _policies_of(iam: Any, caller_arn: str) -> str:
 
 
 def _denied(iam: Any, source: str, need: Need, resource: str) -> list[str]:
-    answers = iam.get_paginator("simulate_principal_policy").paginate(
+    pages = iam.get_paginator("simulate_principal_policy").paginate(
         PolicySourceArn=source, ActionNames=list(need.actions), ResourceArns=[resource]
     )
     return [
         f"{result['EvalActionName']} on {resource}"
-        for answer in answers
-        for result in answer["EvaluationResults"]
+        for page in pages
+        for result in page["EvaluationResults"]
         if result["EvalDecision"] != "allowed"
     ]

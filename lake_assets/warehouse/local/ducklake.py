@@ -126,9 +126,9 @@ left join known using (topic, partition, "offset")""")
     def reasons(self, assets: Sequence[Asset]) -> list[Reason]:
         if not assets:
             return []
-        broken = [(asset, _errors(_qualified(asset, asset.quarantine_table))) for asset in assets]
+        sources = [(asset, _errors(_qualified(asset, asset.quarantine_table))) for asset in assets]
         with self._session() as session:
-            return [Reason(*row) for row in session.execute(reasons(broken)).fetchall()]
+            return [Reason(*row) for row in session.execute(reasons(sources)).fetchall()]
 
     def staging(
         self, session: duckdb.DuckDBPyConnection, asset: Asset, columns: Sequence[str], low: datetime, high: datetime
