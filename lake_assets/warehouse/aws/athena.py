@@ -218,7 +218,7 @@ def _listed(
     """
     described = table.described()
     if described is None:
-        raise LakeError(f"there is no table {table.table.title}: create it with `lake apply`.")
+        raise LakeError(f"there is no table {table.table.title}: make it with `lake apply`.")
     old = table.partitions([*files])
     new: dict[str, Mapping[str, Any] | None] = {}
     lists: dict[str, bytes] = {}

@@ -254,7 +254,7 @@ class BigQuery:
     def _target(self, table: BigQueryTable) -> _Target:
         described = self._described(table)
         if described is None:
-            raise LakeError(f"there is no table {table.title}: create it with `lake apply`.")
+            raise LakeError(f"there is no table {table.title}: make it with `lake apply`.")
         return _Target(table, load_configuration(described, table))
 
     def _first_seen(self, quarantine: BigQueryTable, windows: Sequence[str]) -> "pyarrow.Table | None":
