@@ -106,7 +106,7 @@ class Postgres:
 
 @dataclass(frozen=True, slots=True)
 class Spark:
-    """Where and when Spark jobs run.
+    """Runner, threshold and limits of Spark jobs.
 
     `threshold` is in bytes of raw files: runs with `engine: auto` below it use DuckDB. `timeout` is in seconds.
     `project` is the folder of the entrypoints.
