@@ -44,7 +44,7 @@ def command(sales: int, days: int, stream: bool) -> None:
     from lake_assets.cli.tables import show
     from lake_assets.demo.tour import Volume, follow, one_more, send
     from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.operations.adapters import ask_marts, warehouse_for
+    from lake_assets.operations.adapters import query_marts, warehouse_for
     from lake_assets.operations.apply import apply
     from lake_assets.operations.audit import audit
     from lake_assets.operations.metric_parity import agreement
@@ -78,7 +78,7 @@ def command(sales: int, days: int, stream: bool) -> None:
     say(f"from the event to the mart: {latency:.1f} s")
 
     click.echo("")
-    funnel = ask_marts(
+    funnel = query_marts(
         settings,
         "select origin, sum(leads) as leads, sum(converted_leads) as converted, "
         "round(1.0 * sum(converted_leads) / nullif(sum(leads), 0), 3) as rate, sum(revenue_eur) as revenue_eur "
@@ -86,7 +86,7 @@ def command(sales: int, days: int, stream: bool) -> None:
         20,
     )
     show(funnel.columns, funnel.rows, "funnel_data_mart.funnel, by origin")
-    mart = ask_marts(
+    mart = query_marts(
         settings,
         "select region, sum(orders) as orders, sum(quantity) as quantity, sum(amount) as amount, max(day) as newest "
         "from sales_data_mart.sales group by region order by region",

@@ -25,16 +25,16 @@ def command(query: str, role: str, limit: int | None, as_json: bool) -> None:
       lake sql - --json < report.sql
     """
     from lake_assets.cli.tables import show, show_json
-    from lake_assets.operations.adapters import ask_marts, warehouse_for
+    from lake_assets.operations.adapters import query_marts, warehouse_for
     from lake_assets.settings import load_settings
-    from lake_assets.warehouse.answers import QueryError
+    from lake_assets.warehouse.results import QueryError
 
     text = sys.stdin.read() if query == "-" else query
     if not text.strip():
         raise QueryError("there is no query: give one as an argument, or - and the query on stdin.")
     shown = limit if limit or as_json else 100
     settings = load_settings()
-    answer = ask_marts(settings, text, shown) if role == "analyst" else warehouse_for(settings).ask(text, shown)
+    answer = query_marts(settings, text, shown) if role == "analyst" else warehouse_for(settings).query(text, shown)
     if as_json:
         show_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
     elif answer.columns:

@@ -30,7 +30,7 @@ from lake_assets.ledger.forgotten import (
     set_rewritten,
 )
 from lake_assets.ledger.ledger import Ledger, Pending
-from lake_assets.ledger.removals import add_leftover_files, removed
+from lake_assets.ledger.removals import add_orphan_files, removed
 from lake_assets.operations.adapters import erasure_for
 from lake_assets.operations.erasure.search import plan_erasure, subject
 from lake_assets.operations.erasure.versions import in_windows_of, versions_of, windows_of
@@ -114,7 +114,7 @@ def _finish(
     with ledger.locked(f"dataset:{asset.dataset}"):
 
         def about_to_write(urls: Sequence[str]) -> None:
-            add_leftover_files(ledger, asset.dataset, urls)
+            add_orphan_files(ledger, asset.dataset, urls)
 
         rewrite_without(settings, asset, receipt.files, gone, about_to_write)
         set_rewritten(ledger, receipt.id)
