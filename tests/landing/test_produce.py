@@ -231,7 +231,7 @@ def test_the_command_says_what_was_sent(
     with pytest.raises(SystemExit):
         main(["produce", "leads_sent", str(leads(tmp_path))])
     said = capsys.readouterr().out
-    assert "1 line: no event time that can be read, kept in today's window." in said
+    assert "1 line: no valid event time: assigned to today's window." in said
     assert "Sent 2 events" in said
 
 
