@@ -31,8 +31,11 @@ _TOLERATED = 0.05
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """`why` says how the type was found, `doubts` what about it is a guess. Dates and times have `instants`, each once.
-    `nulls` are the texts that mean no value; `near` says of a text why it is no date, when some of it reads as one."""
+    """Inferred type of a column. `why` explains the type, `doubts` lists guesses.
+
+    `instants` are the distinct values of dates and times, `nulls` the texts that mean no value. For a string some of
+    whose values are dates, `near` explains why it is not a date.
+    """
 
     logical: str
     why: str
@@ -46,7 +49,7 @@ class ColumnType:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A type, what its values are called, and how many rows have it; `fit` are the values that do, if known."""
+    """A possible type, the name of its values, and the number of its rows; `fit` are these values, if known."""
 
     type: ColumnType
     called: str
@@ -55,20 +58,20 @@ class _Candidate:
 
 
 def column_type(name: str, cells: Mapping[Cell, int]) -> ColumnType:
-    """The type of a column from its cells that are not empty, with their counts; `name` is the field's.
+    """Infer the type of a column from its non-empty cells and their counts; `name` is the field's.
 
-    One misfit among eight values and more, or one in twenty, does not change the type: conform will put it into
-    quarantine. A number with a leading zero or a plus is a code, and a code is a string. Words for a missing value,
-    such as NA, are null where the other values are no texts.
+    One misfit among eight values and more, or one in twenty, does not change the type: conform will quarantine it. A
+    number with a leading zero or a plus is a code, and a code is a string. Words for a missing value, such as NA, are
+    null if the other values are not texts.
     """
     empty = {cell: times for cell, times in cells.items() if _is_null(cell)}
     if empty and len(empty) < len(cells):
-        found = _column_type(name, {cell: times for cell, times in cells.items() if cell not in empty})
-        if found.logical not in ("string", "object", "array"):
+        inferred = _column_type(name, {cell: times for cell, times in cells.items() if cell not in empty})
+        if inferred.logical not in ("string", "object", "array"):
             nulls = tuple(dict.fromkeys(cell.text for cell in empty))
             shown = ", ".join(f"'{text}'" for text in nulls[:3])
-            why = f"{found.why}; {shown} {'is' if len(nulls) == 1 else 'are'} null in {sum(empty.values())} rows"
-            return replace(found, why=why, nulls=nulls)
+            why = f"{inferred.why}; {shown} {'is' if len(nulls) == 1 else 'are'} null in {sum(empty.values())} rows"
+            return replace(inferred, why=why, nulls=nulls)
     return _column_type(name, cells)
 
 
@@ -123,7 +126,7 @@ def _date(name: str, values: Mapping[str, int]) -> list[_Candidate]:
 
 
 def _integer(name: str, values: Mapping[str, int], cells: Mapping[Cell, int]) -> list[_Candidate]:
-    # In JSON, a number between quotes is a text by its sender's will.
+    # A quoted number in JSON is deliberately a string.
     texts = sum(times for cell, times in cells.items() if cell.kind == "text")
     if _is_code(name, values) or texts * 2 > sum(cells.values()):
         return []
@@ -137,7 +140,7 @@ def _number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
         return []
     plain = {value: match for value in values if (match := _NUMBER.fullmatch(value))}
     scale = max((len(match[2] or "") for match in plain.values()), default=0)
-    # 399.0 is a number whose fraction happens to be none: the next one may have one.
+    # 399.0 is a number with a fraction of zero: the next one can have another fraction.
     pointed = any("." in value for value in plain)
     money = pointed and looks_like_money(name)
     floating = frozenset(value for value in values if _FLOATING.fullmatch(value))
@@ -159,13 +162,13 @@ def _number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
 
 
 def _comma_number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
-    """Only where a value proves that the comma is the decimal one: 1,234 may be a thousand."""
+    """Infer numbers with a decimal comma, if a value proves it: 1,234 can be a thousand."""
     points = {value: _with_point(value) for value in values if _COMMA_NUMBER.fullmatch(value)}
     if not any(_SURELY_DECIMAL.search(value) for value in points):
         return []
     found = _number(name, dict.fromkeys(points.values(), 1))
     fit = frozenset(value for value, point in points.items() if found and point in (found[0].fit or ()))
-    kinds = [replace(one.type, why=f"{one.type.why}, with a decimal comma", format=DECIMAL_COMMA) for one in found]
+    kinds = [replace(each.type, why=f"{each.type.why}, with a decimal comma", format=DECIMAL_COMMA) for each in found]
     return [candidate for kind in kinds for candidate in _candidate(kind, "numbers with a comma", values, fit)]
 
 
@@ -174,13 +177,13 @@ def _with_point(value: str) -> str:
 
 
 def _words(cells: Mapping[Cell, int], values: Mapping[str, int]) -> list[_Candidate]:
-    """Words for true and false in a CSV, where both occur; in JSON, which has booleans, a word is one by intent."""
+    """Infer booleans from words for true and false in a CSV, if both occur. A word in JSON is deliberately a string."""
     if any(cell.kind != "cell" for cell in cells):
         return []
-    told = {value.lower() for value in values}
+    words = {value.lower() for value in values}
     for form in _BOOLEAN_FORMS:
         pair = boolean_words(form)
-        if told.issuperset(pair):
+        if words.issuperset(pair):
             fit = frozenset(value for value in values if value.lower() in pair)
             return _candidate(ColumnType("boolean", f"true or false as {form}", format=form), form, values, fit)
     return []
@@ -188,7 +191,7 @@ def _words(cells: Mapping[Cell, int], values: Mapping[str, int]) -> list[_Candid
 
 def _string(name: str, values: Mapping[str, int], candidates: list[_Candidate]) -> ColumnType:
     total = sum(values.values())
-    dates = next((one for one in candidates if one.type.instants), None)
+    dates = next((candidate for candidate in candidates if candidate.type.instants), None)
     if dates is not None:
         near = f"{dates.rows} of {total} values are {dates.type.why}, but not all{_such_as(values, dates).rstrip(',')}"
         return replace(_text(name, values, candidates), near=near)
@@ -223,10 +226,10 @@ def _such_as(values: Mapping[str, int], candidate: _Candidate) -> str:
 
 
 def _spread(cells: Mapping[Cell, int]) -> dict[str, int]:
-    """The texts with their counts; of very many, some from everywhere in the file."""
+    """Return the texts with their counts; of very many, a sample from the whole file."""
     step = -(-len(cells) // _MOST_VALUES)
     values: dict[str, int] = {}
-    for at, (cell, times) in enumerate(cells.items()):
-        if at % step == 0:
+    for index, (cell, times) in enumerate(cells.items()):
+        if index % step == 0:
             values[cell.text] = values.get(cell.text, 0) + times
     return values

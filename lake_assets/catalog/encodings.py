@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 WESTERN = "windows-1252"
-# What windows-1252 leaves out, and what it has of letters that text hardly ever needs but binary data is full of.
+# Bytes that windows-1252 does not define, and letters that are rare in text but frequent in binary data.
 _NOT_WESTERN = frozenset(b"\x81\x8d\x8f\x90\x9d\xfe\xff")
 _LETTER = r"[^\W\d_]"
 # In Western text, letters beyond ASCII stand alone or in pairs, and hardly any sign stands between letters.

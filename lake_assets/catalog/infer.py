@@ -1,4 +1,4 @@
-"""A contract from a sample: what each column is, which tell rows apart, which says when. All of it explained."""
+"""Inference of a contract from a sample: types, key and event time, each with its reason."""
 
 import re
 from collections import Counter
@@ -27,13 +27,13 @@ _EVENT_NAMES = (
                r"(at|on|date|time|timestamp|ts)?_?$"),
     re.compile(r"(^|_)(at|date|datum|time|timestamp|ts|day|on)_?$"),
 )  # fmt: skip
-# What a year, a month and a day are named in columns of their own.
+# Names of separate columns for year, month and day.
 _PARTS_OF_DATE = (
     frozenset({"year", "yr", "yyyy", "year_of_date"}),
     frozenset({"month", "mon", "mo", "mm", "month_of_year"}),
     frozenset({"day", "dd", "mday", "day_of_month", "dayofmonth", "date_of_month", "dom"}),
 )
-# A window costs as much as a thousand rows, but a few days do not show how many rows come in the long run.
+# A window costs as much as a thousand rows, but a few days are not representative of the long run.
 _FEW_ROWS, _FEW_DAYS = 1_000, 31
 _MANY_ROWS, _FEW_HOURS = 20_000, 2
 _TOLERATED = 0.05
@@ -45,9 +45,11 @@ _LATER_NAMES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class InferredField:
-    """One field as decided. `source` is the payload's key, `path` or `join` the keys of one that is derived; `values`
-    are the few it holds, a rule when `closed`. `personal` says what of persons it seems to hold, None when nothing.
-    `empty` counts the rows without it."""
+    """One inferred field. `source` is the payload's key, `path` or `join` the keys of a derived field.
+
+    `values` are the values of a field that has few, a rule when `closed`. `personal` names the kind of personal data,
+    None when there is none. `empty` counts the rows without a value.
+    """
 
     name: str
     source: str
@@ -66,8 +68,10 @@ class InferredField:
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """All that a contract needs but names and owners. `event_time` may be the time of sending, `sent`. `notes` say what
-    of the sample it does not hold."""
+    """Everything that a contract needs except names and owners. `event_time` can be the time of sending, `sent`.
+
+    `notes` list what the contract does not cover of the sample.
+    """
 
     fields: tuple[InferredField, ...]
     event_time: str
@@ -79,14 +83,13 @@ class Inferred:
 
 
 def infer(sample: Sample, event_time: str | None = None) -> Inferred:
-    """Decides a contract. `event_time` names the column that windows are cut by, when the choice is not to be left: a
-    column, the place of a nested value (`meta.ts`) or `sent`.
+    """Infer a contract. `event_time` overrides the inferred event time: a column, a nested value (`meta.ts`) or `sent`.
 
-    Raises SampleError when the column named cannot be the event time.
+    Raises SampleError when that column cannot be the event time.
     """
     columns, notes = _usable_columns(sample)
     if not columns:
-        raise SampleError("none of the sample's columns has a name that a field can have: name them in letters.")
+        raise SampleError("none of the sample's columns has a valid name for a field: use letters in the header.")
     fields: list[InferredField] = []
     taken: set[str] = set()
     for at, source in columns:
@@ -121,8 +124,10 @@ def infer(sample: Sample, event_time: str | None = None) -> Inferred:
 
 
 def optional_fields(sample: Sample, taken: Collection[str]) -> tuple[InferredField, ...]:
-    """The sample's columns as fields that no row is refused for lack of, nor for a value that the sample has not. Their
-    names differ from those taken."""
+    """Infer the sample's columns as optional fields without a list of allowed values.
+
+    Their names differ from those in `taken`.
+    """
     names = set(taken)
     found: list[InferredField] = []
     for at, source in _usable_columns(sample)[0]:
@@ -134,7 +139,7 @@ def optional_fields(sample: Sample, taken: Collection[str]) -> tuple[InferredFie
 
 
 def _usable_columns(sample: Sample) -> tuple[list[tuple[int, str]], list[str]]:
-    """The columns that can be declared, with their place in the rows, and notes about the others."""
+    """Return the columns that can be declared, with their index in the rows, and notes about the others."""
     usable: list[tuple[int, str]] = []
     odd: list[str] = []
     for at, source in enumerate(sample.columns):
@@ -173,7 +178,7 @@ def _infer_field(name: str, source: str, cells: list[Cell | None]) -> InferredFi
     empty = len(cells) - sum(times for cell, times in counted.items() if cell.text not in found.nulls)
     texts = dict.fromkeys(cell.text for cell in counted)
     personal = personal_data(name, texts) if found.logical == "string" else None
-    # Names of persons do not belong into a contract.
+    # A contract must not contain names of persons.
     values, closed = ((), False) if personal else _few_values(found, counted)
     why = found.why
     if values:
@@ -198,10 +203,10 @@ def _infer_field(name: str, source: str, cells: list[Cell | None]) -> InferredFi
 
 
 def _few_values(found: ColumnType, counted: Counter[Cell]) -> tuple[tuple[str, ...], bool]:
-    """The values of a column that has few, and whether the evidence allows to refuse all others.
+    """Return the values of a column that has few, and True if the evidence suffices for a rule.
 
-    With 500 rows and more, and each of at most ten values seen in at least one row of a hundred, another value is
-    likely a mistake: a rule. With less, others may well come: a check that warns, so that no row is lost by a guess.
+    With 500 rows and more, and each of at most ten values in at least one row of a hundred, another value is likely a
+    mistake: a rule. With less evidence, other values are likely: a check that only warns, so that a guess costs no row.
     """
     total = sum(counted.values())
     few = 2 <= len(counted) <= 12 and len(counted) * 10 <= total
@@ -215,9 +220,9 @@ def _few_values(found: ColumnType, counted: Counter[Cell]) -> tuple[tuple[str, .
 
 
 def _event_time(fields: list[InferredField], sample: Sample, wanted: str | None) -> tuple[InferredField | None, str]:
-    """The field that windows are cut by, None for the time of sending, and why that one.
+    """Return the event time field, None for the time of sending, and the reason.
 
-    A column that is there in nearly every row comes first, then a nested value, then a year, a month and a day.
+    A column filled in nearly every row comes first, then a nested value, then a year, a month and a day.
     """
     if wanted is not None:
         return _wanted_event_time(fields, sample, wanted), "as you said"
@@ -244,7 +249,7 @@ def _wanted_event_time(fields: list[InferredField], sample: Sample, wanted: str)
             "The time of sending is --event-time sent."
         )
     if named is not None and not named.type.instants:
-        raise SampleError(f"--event-time {wanted}: that column is no date or time ({_why_no_time(named)}).")
+        raise SampleError(f"--event-time {wanted}: that column is not a date or time ({_why_no_time(named)}).")
     return named or nested
 
 
@@ -264,7 +269,7 @@ def _nested_times(sample: Sample, every: bool = False) -> list[InferredField]:
 
 
 def _joined_times(fields: list[InferredField], sample: Sample) -> list[InferredField]:
-    """A year, a month and perhaps a day that have columns of their own, as one field."""
+    """Join separate columns for a year, a month and perhaps a day into one field."""
     parts: list[str] = []
     for names in _PARTS_OF_DATE:
         part = next((one.source for one in fields if one.name.strip("_") in names and one.required), None)
@@ -283,7 +288,7 @@ def _joined_times(fields: list[InferredField], sample: Sample) -> list[InferredF
 
 
 def _nearest(fields: list[InferredField]) -> str:
-    """The columns that come nearest to a time, and why each is none."""
+    """Return the best candidates for an event time, with the reason against each."""
     near = [one for one in fields if one.type.near or one.type.instants]
     near = near or [one for one in fields if named_as_date(one.name)]
     told = [f"'{one.source}': {_why_no_time(one)}" for one in near[:3]]
@@ -301,7 +306,7 @@ def _told(near: Mapping[str, str]) -> str:
 
 
 def _window(instants: Sequence[datetime], rows: int) -> tuple[WindowSize, str]:
-    """The length of windows, by how many rows the sample has in each, and why it is not a day."""
+    """Return the length of windows, by the number of rows in each, and the reason if it is not a day."""
     days = len({instant.date() for instant in instants})
     hours = len({(instant.date(), instant.hour) for instant in instants})
     if days > _FEW_DAYS and rows < days * _FEW_ROWS:
@@ -312,7 +317,7 @@ def _window(instants: Sequence[datetime], rows: int) -> tuple[WindowSize, str]:
 
 
 def _event_rank(one: InferredField) -> tuple[bool, bool, int, bool]:
-    """Better is larger: always there, not a later change, by name, with a time of day."""
+    """Rank a candidate; larger is better: never empty, not a later change, by name, with a time of day."""
     by_name = next((rank for rank, names in enumerate(_EVENT_NAMES) if names.search(one.name)), len(_EVENT_NAMES))
     return one.required, not _LATER_NAMES.search(one.name), -by_name, one.type.logical == "timestamp"
 
@@ -329,8 +334,10 @@ def _as_event_time(one: InferredField) -> InferredField:
 
 
 def _key(fields: list[tuple[InferredField, int]], sample: Sample) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Names of the fields that tell rows apart: one column if one does, else two. Rows that are equal as a whole are
-    deliveries that came twice. Beside it, when there is no key, by field why those that come near are none."""
+    """Return the names of the key fields: one column if it is unique, else two.
+
+    Equal rows are repeated deliveries. Without a key, also return the reason against each candidate.
+    """
     rows = list(dict.fromkeys(sample.rows))
 
     def sharing(places: tuple[int, ...]) -> int:

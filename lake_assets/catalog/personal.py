@@ -1,5 +1,7 @@
-"""Whether a sampled column looks like data of persons: e-mail addresses, phone numbers, names. Few false alarms matter
-more than finding all: what is never right is not read."""
+"""Detection of personal data in a sampled column: e-mail addresses, phone numbers, names.
+
+Few false alarms matter more than finding everything: warnings that are usually wrong are ignored.
+"""
 
 import re
 from collections.abc import Iterable
@@ -13,11 +15,11 @@ _PHONE = re.compile(r"(?=(?:\D*\d){7,15}\D*$)\+?[\d ()./-]+")
 _PHONE_NAME = re.compile(r"(?:^|_)(?:(?:tele)?phone|telefon|tel|mobile|cell|handy|fax)(?:_?(?:number|no|nr))?_?$")
 _WORD = r"[^\W\d_]+(?:['\u2019.-][^\W\d_]*)*"
 _NAME = re.compile(rf"{_WORD}(?: {_WORD}){{0,4}}")
-# Of nothing but persons.
+# Names of columns that only persons have.
 _NAME_NAME = re.compile(
     r"(?:^|_)(?:(?:first|last|middle|given|family|full|maiden)_?name|forename|surname|vorname|nachname)_?$"
 )
-# Of persons or of companies, which only the values tell.
+# Names of columns of persons or companies; only the values decide.
 _WHO_NAME = re.compile(
     r"(?:^|_)(?:customer|client|contact|person|employee|patient|passenger|guest|driver|recipient|applicant|student|"
     r"card_?holder)_(?:full_?)?name_?$"
@@ -29,11 +31,11 @@ _COMPANY = re.compile(
 
 
 def personal_data(name: str, values: Iterable[str]) -> str | None:
-    """What of persons a column of texts holds, for example `e-mail addresses`, or None; `name` is the field's, and
-    `values` are those of the sample, each once.
+    """Return the kind of personal data in a column of texts, such as `e-mail addresses`, or None.
 
-    An address with an @ is one whatever the column is called. Numbers and names are told by the column's name and its
-    values together. A column without values is judged by its name.
+    `name` is the field's, and `values` are the distinct values of the sample. An address with an @ is recognised in any
+    column. Numbers and names are recognised by the column's name and its values together, and in a column without
+    values by its name.
     """
     found = list(islice((value.strip() for value in values), _MOST_VALUES))
 

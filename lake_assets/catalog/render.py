@@ -1,4 +1,4 @@
-"""An inferred contract as YAML: one line a field, and at the end of the line what is a guess."""
+"""Render an inferred contract as YAML: one line per field, with guesses in a comment at its end."""
 
 import re
 
@@ -12,7 +12,7 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0
 
 
 def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, owner_is_known: bool, of: str) -> str:
-    """The contract's text. `of` says where the sample came from; it stands in the description until one is written."""
+    """Render the contract's text. `of` is the sample's origin, for the initial description."""
     key = [one for one in inferred.fields if one.key_position]
     encoding = f", encoding: {inferred.encoding}" if inferred.encoding else ""
     window = f"; window: {inferred.window_why}" if inferred.window_why else ""
@@ -23,11 +23,11 @@ def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, o
         f"id: {domain}.{name}",
         f"name: {name}",
         "version: 1.0.0",
-        "status: draft  # any change may be applied; active holds it to compatibility",
+        "status: draft  # any change can be applied; active refuses breaking changes",
         f"domain: {domain}",
-        f"description: {{purpose: {scalar(f'Events of {name}, as in {of}.')}}}  # say what one row is",
+        f"description: {{purpose: {scalar(f'Events of {name}, as in {of}.')}}}  # describe what one row is",
         f"team: {{name: {domain}, members: [{{username: {scalar(owner)}, role: owner}}]}}"
-        + ("" if owner_is_known else "  # who answers for this data?"),
+        + ("" if owner_is_known else "  # the owner of this data?"),
         "customProperties:",
         f"  - {{property: landing, value: {{eventTime: {inferred.event_time}, window: {inferred.window}, "
         f"partitions: 4{encoding}}}}}  # event time: {_comment(inferred.event_time_why)}{window}",
@@ -40,14 +40,14 @@ def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, o
 
 
 def scalar(text: str) -> str:
-    """A text as a YAML scalar within flow style; quoted unless it is plainly a word."""
+    """Render a text as a YAML scalar within flow style; quoted unless it is a plain word."""
     if _PLAIN.fullmatch(text) and text.lower() not in _NOT_PLAIN:
         return text
     return '"' + "".join(_ESCAPES.get(letter) or _escaped(letter) for letter in text) + '"'
 
 
 def field_line(one: InferredField, key_parts: int) -> str:
-    """The line of one field; `key_parts` is how many fields are the key together."""
+    """Render the line of one field; `key_parts` is the number of key fields."""
     kind = one.type
     parts = [f"name: {one.name}", f"logicalType: {kind.logical}"]
     if kind.physical:

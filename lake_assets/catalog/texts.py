@@ -1,4 +1,4 @@
-"""Contracts and metrics from their texts. A text that cannot be used leaves out itself only."""
+"""Contracts and metrics from their texts. Only the invalid texts are left out."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +19,10 @@ _MAJOR = re.compile(r"^version:[ \t]*['\"]?(\d+)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Assets and metrics by name, in name order, and the text of each by its path. `problems` are those of the texts
-    that are left out; `left_out` holds the likely name of each by its path."""
+    """Assets and metrics by name, in name order, and the text of each by its path.
+
+    `problems` are those of invalid texts; `left_out` has the likely name of each by its path.
+    """
 
     assets: Mapping[str, Asset] = field(default_factory=dict[str, Asset])
     metrics: Mapping[str, Metric] = field(default_factory=dict[str, Metric])
@@ -33,8 +35,8 @@ class Catalog:
         return self.texts[of.path]
 
     def without_file(self, applied: "Catalog") -> list[str]:
-        """Return the assets of this catalog that are there because they are applied, and have no file, not even one
-        that cannot be used."""
+        """Return the assets that are in this catalog only because they are applied, and have no file, not even an
+        invalid one."""
         kept = {name for name, asset in self.assets.items() if asset is applied.assets.get(name)}
         return sorted(kept - set(self.left_out.values()))
 
@@ -48,11 +50,11 @@ def read_texts(
     applied: Catalog = NOTHING,
     unreadable: Sequence[Problem] = (),
 ) -> Catalog:
-    """Return the catalog of these texts, laid over the one that is applied.
+    """Return the catalog of these texts, merged over the applied one.
 
-    An applied contract stays where its file is missing or cannot be used, an applied metric where its file cannot be
-    used. Texts that are applied already are not parsed again. Raises ContractError when a contract changed so that an
-    applied metric cannot be counted any more.
+    An applied contract is kept if its file is missing or invalid, an applied metric if its file is invalid. Texts that
+    are applied already are not parsed a second time. Raises ContractError when a changed contract makes an applied
+    metric impossible to compute.
     """
     problems = list(unreadable)
     assets = _assets(contracts, applied, problems)
@@ -87,7 +89,7 @@ def _assets(contracts: Mapping[PurePath, str], applied: Catalog, problems: list[
             problems += error.problems
     while True:
         named = {asset.name for asset in files}
-        # Of two that exclude each other the one stays that was there before.
+        # Of two assets that exclude each other, keep the one that was applied before.
         kept = [asset for asset in applied.assets.values() if asset.name not in named]
         files.sort(key=lambda asset: asset.name not in applied.assets)
         try:
@@ -124,7 +126,7 @@ def _without(found: Iterable[T], problems: Iterable[Problem]) -> list[T]:
 
 
 def _likely_name(path: PurePath, text: str) -> str:
-    """Return the name that a text seems to give itself, else that of its file."""
+    """Return the likely name of an invalid text, else that of its file."""
     name, major = _NAME.search(text), _MAJOR.search(text)
     if name is None:
         return path.stem

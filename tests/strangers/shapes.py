@@ -241,7 +241,8 @@ SHAPES: tuple[Shape, ...] = (
           refused="is a log of Zeek: have it written as JSON (LogAscii::use_json=T), or as CSV with zeek-cut."),
     Shape("lines above the header", "report.csv", b"Sales report\nMade on 2026-01-05\n\n" + _csv(
         "id,seen_at,v", lambda n: (n, _day(n).date(), n)),
-          refused="3 lines stand above the one that names the columns: remove them, for example with tail -n +4 FILE."),
+          refused="3 lines before the header with the names of the columns: remove them, "
+          "for example with tail -n +4 FILE."),
     Shape("JSON of columns (pandas)", "frame.json", json.dumps({
         name: {str(n): n for n in range(ROWS)} for name in ("id", "v")}).encode(),
           refused="the file is one JSON object of columns: write a list of rows, in pandas with "
