@@ -27,7 +27,7 @@ AVOIDED = re.compile(
     re.IGNORECASE,
 )
 # Calls whose texts a user reads, besides all that is raised.
-SPEAKING = frozenset({"echo", "confirm", "prompt", "report", "problem", "refuse", "Problem"})
+SPEAKING = frozenset({"echo", "confirm", "prompt", "report", "problem", "refuse", "Problem", "__init__"})
 
 
 def package(path: Path) -> str:

@@ -100,8 +100,8 @@ def infer(sample: Sample, event_time: str | None = None) -> Inferred:
     fields = [_as_key(one, key.index(one.name) + 1, len(key)) if one.name in key else one for one in fields]
     fields = [replace(one, doubts=(*one.doubts, near[one.name])) if one.name in near else one for one in fields]
     if not key:
-        notes.append("no column tells rows apart: add primaryKey: true where one does, else only deliveries that "
-                     f"Kafka doubled are found{_told(near)}")  # fmt: skip
+        notes.append("no column is unique: add primaryKey: true to the key fields, else only repeated deliveries "
+                     f"of Kafka count as duplicates{_reasons(near)}")  # fmt: skip
     chosen, why = _event_time(fields, sample, event_time)
     if chosen is None:
         fields = [replace(one, name=_free_name("sent_", taken)) if one.name == SENT else one for one in fields]
@@ -112,8 +112,8 @@ def infer(sample: Sample, event_time: str | None = None) -> Inferred:
         fields.append(chosen)
     fields = [_as_event_time(one) if chosen and one.name == chosen.name else one for one in fields]
     if personal := ", ".join(one.name for one in fields if one.personal):
-        notes.append(f"personal by their looks, so that marts do not see them: {personal}; take the classification out "
-                     "where that is wrong, or let marts join and count tokens instead, with customProperties "
+        notes.append(f"likely personal, so that marts do not have them: {personal}; delete the classification "
+                     "where it is wrong, or let marts join and count tokens instead, with customProperties "
                      f"{{property: protection, value: {{tokenise: [{personal}]}}}}")  # fmt: skip
     window, window_why = _window(chosen.type.instants, len(sample.rows)) if chosen else ("day", "")
     if window_why:
@@ -187,7 +187,7 @@ def _infer_field(name: str, source: str, cells: list[Cell | None]) -> InferredFi
     if values and not closed:
         doubts.append("new values only warn; remove severity to refuse them")
     if personal:
-        doubts.append(f"personal, because they look like {personal}")
+        doubts.append(f"personal: they look like {personal}")
     return InferredField(
         name=name,
         source=source,
@@ -225,7 +225,7 @@ def _event_time(fields: list[InferredField], sample: Sample, wanted: str | None)
     A column filled in nearly every row comes first, then a nested value, then a year, a month and a day.
     """
     if wanted is not None:
-        return _wanted_event_time(fields, sample, wanted), "as you said"
+        return _wanted_event_time(fields, sample, wanted), "given by --event-time"
     dated = [one for one in fields if one.type.instants and _is_full(one, len(sample.rows))]
     derived = () if dated else _nested_times(sample) or _joined_times(fields, sample)
     if not dated and not derived:
@@ -301,7 +301,7 @@ def _why_no_time(one: InferredField) -> str:
     return one.type.near or one.type.why
 
 
-def _told(near: Mapping[str, str]) -> str:
+def _reasons(near: Mapping[str, str]) -> str:
     return "".join(f"; {name}: {why}" for name, why in near.items())
 
 
@@ -367,5 +367,5 @@ def _key(fields: list[tuple[InferredField, int]], sample: Sample) -> tuple[tuple
 def _as_key(one: InferredField, position: int, parts: int) -> InferredField:
     doubts = (*one.doubts, "key by its name and because no two rows share it") if parts == 1 else one.doubts
     if parts > 1:
-        doubts = (*one.doubts, "part of the key: together they tell rows apart")
+        doubts = (*one.doubts, "part of the key: unique together")
     return replace(one, key_position=position if parts > 1 else 1, doubts=doubts, why=f"{one.why}; key")

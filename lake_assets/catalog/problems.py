@@ -33,7 +33,7 @@ class ContractError(LakeError):
             super().__init__(str(self.problems[0]))
             return
         lines = "".join(f"\n  {problem}" for problem in self.problems)
-        super().__init__(f"{len(self.problems)} problems in the contracts; mend each and try again:{lines}")
+        super().__init__(f"{len(self.problems)} problems in the contracts; fix each and try again:{lines}")
 
 
 def path_text(path: TreePath) -> str:

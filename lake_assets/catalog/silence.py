@@ -45,7 +45,7 @@ def silence(asset: Asset, arrival: Arrival, commit_interval: timedelta, now: dat
     if since and now - since > max(asset.frequency, 2 * commit_interval):
         return (
             f"no data: events come into the topic {asset.topic} and none has landed for {in_words(now - since)}; "
-            f"`lake status` says what is wrong with its connector."
+            f"`lake status` reports the cause in its connector."
         )
     return None
 

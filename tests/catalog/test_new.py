@@ -50,7 +50,7 @@ def test_columns_with_data_of_persons_are_shown_with_what_to_do(sample: Path, tm
     assert [field.classification for field in parse_contract(written.read_text("utf-8"), written).fields] == [
         None, None, "personal",
     ]  # fmt: skip
-    assert "note: personal by their looks, so that marts do not see them: email;" in result.output
+    assert "note: likely personal, so that marts do not have them: email;" in result.output
     assert "{property: protection, value: {tokenise: [email]}}" in result.output
 
 
