@@ -121,8 +121,8 @@ def _date(name: str, values: Mapping[str, int]) -> list[_Candidate]:
     if shape.has_time and not shape.has_offset:
         doubts.append("no offset: read as UTC")
     why = f"{'times' if shape.has_time else 'days'} as {shape.format or 'ISO 8601'}"
-    found = ColumnType(logical, why, None, shape.format, tuple(doubts), instants=shape.instants)
-    return [_Candidate(found, f"{logical}s", shape.fits, shape.fit)]
+    inferred = ColumnType(logical, why, None, shape.format, tuple(doubts), instants=shape.instants)
+    return [_Candidate(inferred, f"{logical}s", shape.fits, shape.fit)]
 
 
 def _integer(name: str, values: Mapping[str, int], cells: Mapping[Cell, int]) -> list[_Candidate]:
@@ -157,8 +157,8 @@ def _number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
     if not money:
         doubts = ("make it double if more than 2 digits after the point may come",)
     why = f"{'money by name' if money else 'numbers'}, {whole} digits before the point, {scale} after it"
-    found = ColumnType("number", why, f"decimal({precision},{max(2, scale)})", None, doubts)
-    return _candidate(found, "numbers", values, frozenset(plain))
+    inferred = ColumnType("number", why, f"decimal({precision},{max(2, scale)})", None, doubts)
+    return _candidate(inferred, "numbers", values, frozenset(plain))
 
 
 def _comma_number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
@@ -166,9 +166,11 @@ def _comma_number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
     points = {value: _with_point(value) for value in values if _COMMA_NUMBER.fullmatch(value)}
     if not any(_SURELY_DECIMAL.search(value) for value in points):
         return []
-    found = _number(name, dict.fromkeys(points.values(), 1))
-    fit = frozenset(value for value, point in points.items() if found and point in (found[0].fit or ()))
-    kinds = [replace(each.type, why=f"{each.type.why}, with a decimal comma", format=DECIMAL_COMMA) for each in found]
+    candidates = _number(name, dict.fromkeys(points.values(), 1))
+    fit = frozenset(value for value, point in points.items() if candidates and point in (candidates[0].fit or ()))
+    kinds = [
+        replace(each.type, why=f"{each.type.why}, with a decimal comma", format=DECIMAL_COMMA) for each in candidates
+    ]
     return [candidate for kind in kinds for candidate in _candidate(kind, "numbers with a comma", values, fit)]
 
 
@@ -214,8 +216,8 @@ def _is_code(name: str, values: Mapping[str, int]) -> bool:
     return bool(_CODE_NAME.search(name)) or any(_LEADING_ZERO.fullmatch(value) for value in values)
 
 
-def _candidate(found: ColumnType, called: str, values: Mapping[str, int], fit: frozenset[str]) -> list[_Candidate]:
-    return [_Candidate(found, called, sum(values[value] for value in fit), fit)] if fit else []
+def _candidate(type_: ColumnType, called: str, values: Mapping[str, int], fit: frozenset[str]) -> list[_Candidate]:
+    return [_Candidate(type_, called, sum(values[value] for value in fit), fit)] if fit else []
 
 
 def _such_as(values: Mapping[str, int], candidate: _Candidate) -> str:

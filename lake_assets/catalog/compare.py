@@ -57,12 +57,12 @@ def compare(old: Asset, new: Asset) -> Change:
 
     After an additive change, windows with rows in quarantine are rebuilt; after a breaking one, all windows are.
     """
-    found = [*_asset_differences(old, new), *_field_differences(old, new), *_check_differences(old, new)]
-    found.sort(key=lambda difference: -_RANK[difference.kind])
-    kind: Kind = found[0].kind if found else "none"
+    differences = [*_asset_differences(old, new), *_field_differences(old, new), *_check_differences(old, new)]
+    differences.sort(key=lambda difference: -_RANK[difference.kind])
+    kind: Kind = differences[0].kind if differences else "none"
     beside = new.major > old.major and new.name != old.name
     allowed = kind != "breaking" or old.status == "draft" or beside or new.compatibility == "none"
-    return Change(kind, tuple(found), allowed)
+    return Change(kind, tuple(differences), allowed)
 
 
 def _asset_differences(old: Asset, new: Asset) -> Iterator[Difference]:
@@ -110,8 +110,8 @@ def _field_differences(old: Asset, new: Asset) -> Iterator[Difference]:
         kind: Kind = "breaking" if field.required else "additive"
         need = "required, which old events are not held to" if field.required else "optional"
         yield Difference(kind, f"fields.{field.name}", f"field {field.name} ({field.type}) is new and {need}")
-    kept = [name for name in before if name in after]
-    if kept != [name for name in after if name in before]:
+    common = [name for name in before if name in after]
+    if common != [name for name in after if name in before]:
         yield Difference("none", "fields", "the fields are in another order")
 
 

@@ -95,13 +95,13 @@ def _names_periods(header: Sequence[str], values: Sequence[str], head: str, deli
 
 def _numbered(names: list[str]) -> tuple[str, ...]:
     """Return the names, with a number appended to each that occurred before."""
-    taken, header = set(names), list[str]()
+    used, header = set(names), list[str]()
     for name in names:
         number, free = 1, name
         while name and free in header:
             number += 1
-            free = name if (numbered := f"{name}_{number}") in taken else numbered
-        taken.add(free)
+            free = name if (numbered := f"{name}_{number}") in used else numbered
+        used.add(free)
         header.append(free)
     return tuple(header)
 
@@ -124,16 +124,16 @@ def _has_labels(head: str, delimiter: str, width: int) -> bool:
 
 def _is_spaced(head: str, delimiter: str) -> bool:
     """Return True if in the first rows below the header every cell but the first begins with a blank."""
-    found = False
+    spaced = False
     try:
         for row in islice(csv_rows(head, delimiter), 1, _SNIFFED_ROWS):
             for cell in filter(None, row[1:]):
                 if not cell.startswith(" "):
                     return False
-                found = found or bool(cell.strip())
+                spaced = spaced or bool(cell.strip())
     except csv.Error:
         return False
-    return found
+    return spaced
 
 
 def _fit(head: str, delimiter: str) -> tuple[float, int]:

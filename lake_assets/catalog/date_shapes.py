@@ -111,7 +111,9 @@ def _readings(text: str, name: str) -> list[_Reading]:
         return _number_readings(text, name)
     if fraction := _FRACTION.fullmatch(text):
         return [
-            one for one in _number_readings(fraction[1], name) if named_as_date(name) and one.pattern in EPOCH_FORMATS
+            reading
+            for reading in _number_readings(fraction[1], name)
+            if named_as_date(name) and reading.pattern in EPOCH_FORMATS
         ]
     text = re.sub(" +", " ", text)
     readings = _month_readings(text, name)

@@ -74,17 +74,17 @@ def format_problem(pattern: str, *, time: bool) -> str | None:
         directives = set(re.findall(r"%-?[A-Za-z]", strptime_format(pattern).replace("%%", "")))
     except UnsupportedFormat as error:
         return str(error)
-    found = {directive.replace("-", "") for directive in directives}
-    if not found & {"%Y", "%y"} or not found & {"%m", "%b", "%B"}:
+    parts = {directive.replace("-", "") for directive in directives}
+    if not parts & {"%Y", "%y"} or not parts & {"%m", "%b", "%B"}:
         return f"'{pattern}' must hold a year (yyyy), a month (MM) and a day (dd); it may leave out the day."
-    clock = found & {"%H", "%I", "%M", "%S", "%g", "%f", "%p", "%z"}
-    if clock and "%d" not in found:
+    clock = parts & {"%H", "%I", "%M", "%S", "%g", "%f", "%p", "%z"}
+    if clock and "%d" not in parts:
         return f"'{pattern}' holds a time of day and must hold a day (dd) too."
-    if has_quarter(pattern) and (found & {"%d", "%b", "%B"} or len(re.findall("[MQ]", _without_texts(pattern))) > 1):
+    if has_quarter(pattern) and (parts & {"%d", "%b", "%B"} or len(re.findall("[MQ]", _without_texts(pattern))) > 1):
         return f"'{pattern}' holds a quarter (Q), beside which there can be a year only."
     if not time and clock:
         return f"'{pattern}' holds a time of day, but the field is a date; make it a timestamp."
-    if ("%I" in found) != ("%p" in found):
+    if ("%I" in parts) != ("%p" in parts):
         return f"'{pattern}' must hold both the hour of a half day (hh) and its half (a), or HH."
     return None
 

@@ -57,10 +57,10 @@ def parse_metric(text: str, path: PurePath, assets: Mapping[str, Asset]) -> Metr
 
 def check_metrics_together(metrics: Iterable[Metric]) -> None:
     """Check that the names of metrics are unique in a catalog. Raises ContractError."""
-    taken: dict[str, Metric] = {}
+    views: dict[str, Metric] = {}
     problems: list[Problem] = []
     for metric in metrics:
-        other = taken.setdefault(metric.table, metric)
+        other = views.setdefault(metric.table, metric)
         if other is not metric:
             problems.append(
                 Problem(metric.path, 1, "name", f"'{metric.table}' is also the view of {other.path}; change one.")
@@ -159,17 +159,17 @@ def _filters(draft: Draft, source: Asset | None) -> tuple[Filter, ...]:
 
 def _check_columns(draft: Draft) -> None:
     """Check the names of groups and measures, which are columns of one table."""
-    taken: set[str] = set(SERVING_COLUMNS)
+    used: set[str] = set(SERVING_COLUMNS)
     places = [*draft.places("groupBy"), *((*place, "name") for place in draft.places("measures"))]
     for place in places:
         name = draft.word(*place)
         if name is None:
             continue
-        if name in taken:
+        if name in used:
             draft.report(place, f"'{name}' is already a column of the metric; use another name.")
         elif name in SYSTEM_COLUMNS:
             draft.report(place, f"'{name}' is a column that Postgres adds to every table; use another name.")
-        taken.add(name)
+        used.add(name)
         problem = name_problem(name, FIELD_NAME_LENGTH)
         if problem:
             draft.report(place, f"'{name}' {problem}")

@@ -43,7 +43,7 @@ def parse_contract(text: str, path: PurePath) -> Asset:
         raise ContractError(draft.problems)
     landing: dict[str, Any] = settings["landing"][1]
     conform: dict[str, Any] = settings["conform"][1] if "conform" in settings else {}
-    promises, kept = _read_promises(draft)
+    promises, retention = _read_promises(draft)
     return Asset(
         dataset=draft.value("name"),
         domain=draft.value("domain"),
@@ -65,7 +65,7 @@ def parse_contract(text: str, path: PurePath) -> Asset:
         freshness=promises.get("freshness"),
         frequency=promises.get("frequency"),
         roster=settings["roster"][1]["field"] if "roster" in settings else None,
-        retention=Retention(kept.get("raw"), kept.get("staging"), kept.get("quarantine")),
+        retention=Retention(retention.get("raw"), retention.get("staging"), retention.get("quarantine")),
         checks=checks,
         quarantine=_read_budget(settings),
         path=path,
@@ -323,14 +323,14 @@ def _check_promises(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> 
 def _read_promises(draft: Draft) -> tuple[dict[str, timedelta], dict[str, timedelta]]:
     """Read the promises by property, and the retention of each element."""
     promises: dict[str, timedelta] = {}
-    kept: dict[str, timedelta] = {}
+    retention: dict[str, timedelta] = {}
     for item in draft.value("slaProperties") or ():
         length = item["value"] * _UNITS[item["unit"]]
         if item["property"] == "retention":
-            kept[item["element"]] = length
+            retention[item["element"]] = length
         else:
             promises[item["property"]] = length
-    return promises, kept
+    return promises, retention
 
 
 def _read_key(draft: Draft) -> tuple[str, ...]:

@@ -37,18 +37,18 @@ def personal_data(name: str, values: Iterable[str]) -> str | None:
     column. Numbers and names are recognised by the column's name and its values together, and in a column without
     values by its name.
     """
-    found = list(islice((value.strip() for value in values), _MOST_VALUES))
+    texts = list(islice((value.strip() for value in values), _MOST_VALUES))
 
     def nearly_all(pattern: "re.Pattern[str]", but: "re.Pattern[str] | None" = None) -> bool:
-        fit = sum(bool(pattern.fullmatch(value)) and not (but and but.search(value)) for value in found)
-        return fit >= len(found) * _NEARLY_ALL
+        fit = sum(bool(pattern.fullmatch(value)) and not (but and but.search(value)) for value in texts)
+        return fit >= len(texts) * _NEARLY_ALL
 
-    if (found or _EMAIL_NAME.search(name)) and nearly_all(_EMAIL):
+    if (texts or _EMAIL_NAME.search(name)) and nearly_all(_EMAIL):
         return "e-mail addresses"
     if _PHONE_NAME.search(name) and nearly_all(_PHONE):
         return "phone numbers"
     if _NAME_NAME.search(name) and nearly_all(_NAME):
         return "names of persons"
-    if _WHO_NAME.search(name) and found and nearly_all(_PERSON, but=_COMPANY):
+    if _WHO_NAME.search(name) and texts and nearly_all(_PERSON, but=_COMPANY):
         return "names of persons"
     return None

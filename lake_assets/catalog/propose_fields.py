@@ -24,8 +24,8 @@ def new_fields(asset: Asset, extras: Sequence[str]) -> tuple[InferredField, ...]
     except SampleError:
         # Not one value in it.
         return ()
-    found = optional_fields(sample, {field.name for field in asset.fields})
-    return tuple(one for one in found if one.source != _NO_FIELD and one.source not in declared)
+    fields = optional_fields(sample, {field.name for field in asset.fields})
+    return tuple(column for column in fields if column.source != _NO_FIELD and column.source not in declared)
 
 
 def evolved(text: str, asset: Asset, fields: Sequence[InferredField]) -> str:
@@ -37,7 +37,7 @@ def evolved(text: str, asset: Asset, fields: Sequence[InferredField]) -> str:
     source = read_source(text, asset.path)
     lines = text.splitlines(keepends=True)
     at, indent = _behind_last_field(source, lines, len(asset.fields))
-    added = [f"{indent}{field_line(one, 0).lstrip()}\n" for one in fields]
+    added = [f"{indent}{field_line(column, 0).lstrip()}\n" for column in fields]
     version = source.line(("version",)) - 1
     major, minor, _ = asset.version.split(".")
     new_version = f"{major}.{int(minor) + 1}.0"
@@ -53,7 +53,7 @@ def evolved(text: str, asset: Asset, fields: Sequence[InferredField]) -> str:
     if (
         after is None
         or after.version != new_version
-        or [f.name for f in after.fields if f.name not in known] != [one.name for one in fields]
+        or [f.name for f in after.fields if f.name not in known] != [column.name for column in fields]
         or any(difference.kind == "breaking" for difference in compare(asset, after).differences)
     ):
         raise LakeError(

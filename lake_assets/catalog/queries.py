@@ -44,7 +44,7 @@ def _named_queries(words: list[str]) -> set[str]:
 
 def _relations(words: list[str]) -> list[str]:
     """Return every relation in a from-clause, texts and functions included; a sub-select in parentheses is none."""
-    found: list[str] = []
+    relations: list[str] = []
     # For each open parenthesis: are we in a from-clause, and is this the inside of extract(... from ...)?
     clauses: list[bool] = [False]
     functions: list[bool] = [False]
@@ -68,6 +68,6 @@ def _relations(words: list[str]) -> list[str]:
         elif word in _ENDS_FROM:
             clauses[-1], expecting = False, False
         elif expecting and word != "lateral":
-            found.append("".join(words[at : at + 3]) if words[at + 1 : at + 2] == ["."] else word)
+            relations.append("".join(words[at : at + 3]) if words[at + 1 : at + 2] == ["."] else word)
             expecting = False
-    return found
+    return relations

@@ -126,9 +126,9 @@ def _read_csv(text: str, broken: int) -> Sample:
 
 def _without_empty_columns(sample: Sample) -> Sample:
     """Remove the columns that have neither a name nor a value (as after a delimiter at the end of each line)."""
-    kept = [at for at, name in enumerate(sample.columns) if name or any(row[at] for row in sample.rows)]
-    columns = tuple(sample.columns[at] or f"column_{at + 1}" for at in kept)
-    return replace(sample, columns=columns, rows=tuple(tuple(row[at] for at in kept) for row in sample.rows))
+    indexes = [index for index, name in enumerate(sample.columns) if name or any(row[index] for row in sample.rows)]
+    columns = tuple(sample.columns[index] or f"column_{index + 1}" for index in indexes)
+    return replace(sample, columns=columns, rows=tuple(tuple(row[index] for index in indexes) for row in sample.rows))
 
 
 def _read_jsonl(lines: list[str], broken: int) -> Sample:
@@ -145,14 +145,14 @@ def _read_jsonl(lines: list[str], broken: int) -> Sample:
 
 
 def _nested(objects: list[dict[str, Any]]) -> dict[tuple[str, ...], tuple[Cell | None, ...]]:
-    found: dict[tuple[str, ...], list[Cell | None]] = {}
-    for at, item in enumerate(objects):
+    nested: dict[tuple[str, ...], list[Cell | None]] = {}
+    for index, item in enumerate(objects):
         for path, cell in _leaves(item, ()):
-            if path in found or len(found) < _MOST_NESTED:
-                cells = found.setdefault(path, [])
-                cells.extend([None] * (at - len(cells)))
+            if path in nested or len(nested) < _MOST_NESTED:
+                cells = nested.setdefault(path, [])
+                cells.extend([None] * (index - len(cells)))
                 cells.append(cell)
-    return {path: (*cells, *[None] * (len(objects) - len(cells))) for path, cells in found.items()}
+    return {path: (*cells, *[None] * (len(objects) - len(cells))) for path, cells in nested.items()}
 
 
 def _leaves(item: dict[str, Any], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Cell]]:

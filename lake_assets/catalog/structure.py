@@ -44,13 +44,13 @@ def _validator(profile: Callable[[], JsonSchema]) -> Any:
 
 def structure_problems(source: Source, profile: Callable[[], JsonSchema]) -> dict[TreePath, list[Problem]]:
     """Return all differences between the tree and the profile, by path. An empty dict means that the shape is right."""
-    found: dict[TreePath, list[Problem]] = {}
+    problems: dict[TreePath, list[Problem]] = {}
     for error in _validator(profile).iter_errors(source.tree):
         for path, message in _sentences(error):
             problem = source.problem(path, message)
-            if problem not in found.setdefault(path, []):
-                found[path].append(problem)
-    return found
+            if problem not in problems.setdefault(path, []):
+                problems[path].append(problem)
+    return problems
 
 
 def _sentences(error: Any) -> Iterator[tuple[TreePath, str]]:

@@ -37,8 +37,8 @@ class Catalog:
     def without_file(self, applied: "Catalog") -> list[str]:
         """Return the assets that are in this catalog only because they are applied, and have no file, not even an
         invalid one."""
-        kept = {name for name, asset in self.assets.items() if asset is applied.assets.get(name)}
-        return sorted(kept - set(self.left_out.values()))
+        applied_only = {name for name, asset in self.assets.items() if asset is applied.assets.get(name)}
+        return sorted(applied_only - set(self.left_out.values()))
 
 
 NOTHING = Catalog()
@@ -58,21 +58,21 @@ def read_texts(
     """
     problems = list(unreadable)
     assets = _assets(contracts, applied, problems)
-    found, wrong = _metrics(metrics, assets)
+    parsed, wrong = _metrics(metrics, assets)
     problems += wrong
     left_out = {
         problem.file: _likely_name(problem.file, {**contracts, **metrics}.get(problem.file, "")) for problem in problems
     }
     for name, metric in applied.metrics.items():
-        if name not in found and name in left_out.values():
+        if name not in parsed and name in left_out.values():
             try:
-                found[name] = parse_metric(applied.text(metric), metric.path, assets)
+                parsed[name] = parse_metric(applied.text(metric), metric.path, assets)
             except ContractError as error:
                 own = [problem for problem in wrong if left_out[problem.file] == name]
                 raise ContractError(own or error.problems) from None
     return Catalog(
         assets,
-        dict(sorted(found.items())),
+        dict(sorted(parsed.items())),
         {**applied.texts, **contracts, **metrics},
         tuple(sorted(set(problems))),
         left_out,
@@ -90,10 +90,10 @@ def _assets(contracts: Mapping[PurePath, str], applied: Catalog, problems: list[
     while True:
         named = {asset.name for asset in files}
         # Of two assets that exclude each other, keep the one that was applied before.
-        kept = [asset for asset in applied.assets.values() if asset.name not in named]
+        unchanged = [asset for asset in applied.assets.values() if asset.name not in named]
         files.sort(key=lambda asset: asset.name not in applied.assets)
         try:
-            check_together([*kept, *files])
+            check_together([*unchanged, *files])
         except ContractError as error:
             remaining = _without(files, error.problems)
             if len(remaining) == len(files):
@@ -101,7 +101,7 @@ def _assets(contracts: Mapping[PurePath, str], applied: Catalog, problems: list[
             problems += error.problems
             files = remaining
         else:
-            return {asset.name: asset for asset in sorted([*kept, *files], key=lambda asset: asset.name)}
+            return {asset.name: asset for asset in sorted([*unchanged, *files], key=lambda asset: asset.name)}
 
 
 def _metrics(texts: Mapping[PurePath, str], assets: Mapping[str, Asset]) -> tuple[dict[str, Metric], list[Problem]]:
@@ -120,9 +120,9 @@ def _metrics(texts: Mapping[PurePath, str], assets: Mapping[str, Asset]) -> tupl
     return {metric.name: metric for metric in metrics}, problems
 
 
-def _without(found: Iterable[T], problems: Iterable[Problem]) -> list[T]:
+def _without(items: Iterable[T], problems: Iterable[Problem]) -> list[T]:
     wrong = {problem.file for problem in problems}
-    return [one for one in found if one.path not in wrong]
+    return [item for item in items if item.path not in wrong]
 
 
 def _likely_name(path: PurePath, text: str) -> str:
