@@ -32,8 +32,8 @@ SPEAKING = frozenset({"echo", "confirm", "prompt", "report", "problem", "refuse"
 
 def package(path: Path) -> str:
     """Return the package of a file: a folder below lake_assets, else the top folder."""
-    parts = path.relative_to(PROJECT).parts
-    return "/".join(parts[:2]) if parts[0] == "lake_assets" and len(parts) > 2 else parts[0]
+    top, *rest = path.relative_to(PROJECT).parts
+    return f"{top}/{rest[0]}" if top == "lake_assets" and len(rest) > 1 else top
 
 
 def files() -> list[Path]:
