@@ -47,7 +47,7 @@ def compare(old: Asset, new: Asset) -> Change:
     | nulls of a field that is no string: more / fewer | additive / breaking |
     | nulls of a string; path; join | breaking |
     | required dropped / added | additive / breaking |
-    | bound, length or enum wider, or gone; pattern gone | additive |
+    | bound, length or enum wider, or removed; pattern removed | additive |
     | bound, length or enum narrower, or new; pattern new or another | breaking |
     | protection | breaking |
     | classification; checks; entrypoint; quarantine budget | additive |
