@@ -72,7 +72,7 @@ def test_windows_are_made_anew_after_a_question_and_undone_with_the_marts_behind
 
     declined = nights("backfill", "nights", *span, stdin="n\n")
     assert "nights: 2 windows, 2026-02-01 to 2026-02-02, 3 rows, " in declined.out
-    assert "by what they took last" in declined.out
+    assert "as in their last builds" in declined.out
     assert (declined.code, mart(nights)) == (1, before)
 
     done = nights.ok("backfill", "nights", *span, stdin="y\n")

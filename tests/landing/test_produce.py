@@ -266,7 +266,7 @@ def test_a_file_without_events_is_bad_input(
         with pytest.raises(SystemExit) as stopped:
             main(["produce", "leads_empty", str(tmp_path / name)])
         assert stopped.value.code == 2
-        assert f"nothing was sent: {tmp_path / name} holds no events." in capsys.readouterr().err
+        assert f"nothing was sent: {tmp_path / name} has no events." in capsys.readouterr().err
 
 
 def test_several_files_are_sent_and_a_foreign_one_is_noticed(
