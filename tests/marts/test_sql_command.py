@@ -43,7 +43,7 @@ def test_the_analyst_sees_the_marts(built: Settings) -> None:
         ("analyst", "delete from funnel_data_mart.funnel", "cannot execute DELETE in a read-only transaction."),
         ("engineer", "selec 1", 'Parser Error: syntax error at or near "selec".'),
         ("engineer", "drop table leads_staging.leads", 'statement of type "DROP" on database "lake"'),
-        ("engineer", " ", "there is no query"),
+        ("engineer", " ", "the query is empty"),
     ],
 )
 def test_a_refused_query_is_explained_in_one_sentence(built: Settings, role: str, query: str, sentence: str) -> None:

@@ -407,7 +407,7 @@ def test_the_command_says_what_it_wrote_together_and_asks_no_checksum_for_it(
     visits.alone()
     found = CliRunner().invoke(command, [], catch_exceptions=False)
     assert f"{visits.asset.name}: {MIN_FILES} small files of 1 windows are 1 now, of " in found.stderr
-    assert "There is nothing to remove." in found.stdout
+    assert "No windows have expired." in found.stdout
     told = json.loads(CliRunner().invoke(command, ["--json"], catch_exceptions=False).stdout)
     assert told["cleaned"] == [
         {"dataset": visits.asset.name, "files_removed": 0, "superseded_removed": 0, "compactions": []}
