@@ -189,7 +189,7 @@ def _checked(asset: Asset, returned: DataFrame) -> DataFrame:
         if actual[name] != kind:
             raise EntrypointError(
                 f"{asset.entrypoint} returned '{name}' as {actual[name].simpleString()}; "
-                f"the contract says {kind.simpleString()}."
+                f"the contract declares {kind.simpleString()}."
             )
     if unknown := sorted(set(actual) - set(expected)):
         raise EntrypointError(f"{asset.entrypoint} returned '{unknown[0]}', which the contract does not declare.")

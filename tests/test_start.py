@@ -40,9 +40,9 @@ def test_what_reads_raw_tables_loads_no_pandas() -> None:
 def test_a_look_at_what_the_staging_tables_lack_loads_no_pandas() -> None:
     statement = (
         "import duckdb\nfrom lake_assets.project import read_files\nfrom lake_assets.settings import load_settings\n"
-        "from lake_assets.warehouse.local.ducklake import _differences\nsession = duckdb.connect()\n"
-        "session.execute(\"attach ':memory:' as lake\")\n"
-        "assert _differences(session, read_files(load_settings()).assets['leads'])"
+        "from lake_assets.warehouse.local.ducklake import _columns, _differences\nsession = duckdb.connect()\n"
+        "session.execute(\"attach ':memory:' as lake\")\nasset = read_files(load_settings()).assets['leads']\n"
+        "assert _differences(_columns(session, [asset]), asset)"
     )
     assert "pandas" not in loaded_after(statement)
 
