@@ -14,8 +14,8 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.versions import by_dataset
 from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.compile.connector import connector_name
-from lake_assets.errors import LakeError
-from lake_assets.landing.connect import connector_status
+from lake_assets.errors import LakeError, Unavailable
+from lake_assets.landing.connect import connector_status, restart_failed
 from lake_assets.landing.lag import lags
 from lake_assets.landing.topics import offsets
 from lake_assets.ledger.applied import applied_catalog, read_applied
@@ -281,6 +281,7 @@ def _wait_until_landed(
     ends = offsets(settings, [asset.topic for asset in listed])
     smallest: int | None = None
     looked = False
+    restarted: set[str] = set()
     while True:
         known = known_offsets(ledger, list(assets.values()))
         behind = [lag for lag in lags(settings, listed, known, ends) if lag.under_way]
@@ -293,11 +294,20 @@ def _wait_until_landed(
             on_progress(f"waiting for {waiting} produced records to land")
         if now - moved > _SUSPICIOUS_SECONDS and not looked:
             looked = True
-            for domain in sorted({asset.domain for asset in listed}):
-                status = connector_status(settings, connector_name(domain))
-                if status is None or status.failure:
-                    reason = status.failure if status else f"the connector of domain '{domain}' is missing"
-                    raise LakeError(f"{waiting} produced records cannot land: {reason}. Run 'lake apply'.")
+            for name in sorted({connector_name(asset.domain) for asset in listed}):
+                status = connector_status(settings, name)
+                if status is None:
+                    raise LakeError(f"{waiting} produced records cannot land: {name} is missing. Run `lake apply`.")
+                if status.failure and name in restarted:
+                    raise Unavailable(f"{waiting} produced records cannot land: {status.failure}. Run `lake apply`.")
+                if status.failure:
+                    # What failed for what was away for a moment goes on, as the sensor `connectors` lets it.
+                    on_progress(f"restarting {name}, because {status.failure}")
+                    restart_failed(settings, name)
+                    restarted.add(name)
+                    moved, looked = now, False
+            if not looked:
+                continue
             # What is left may be transaction markers, which never land; the audit finds out and remembers them.
             # Only of those assets: another's damaged file is no reason to stop.
             late = [assets[lag.asset] for lag in behind]

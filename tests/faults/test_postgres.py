@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from lake_assets.landing.connect import failures
 from lake_assets.settings import Settings
 from tests.end_to_end.conftest import Lake
 from tests.faults.reading import AFTER, BEFORE, reader, state
@@ -117,6 +118,26 @@ def test_sinks_go_on_after_a_postgres_that_died_while_they_were_idle(lake: Lake,
     kill_part(stack, "postgres")
     send(lake, ["after it died"])
     lake.ok("run")
+    assert landed(lake) == before + 1
+
+
+@pytest.mark.fault(
+    "a sink has failed, because Postgres did not let it in for a moment",
+    "`lake run` starts it again and makes all that was produced meanwhile",
+)
+def test_run_restarts_a_sink_that_failed_meanwhile(lake: Lake, stack: Settings) -> None:
+    send(lake, ["before the sink fails"])
+    lake.ok("run")
+    before = landed(lake)
+    with psycopg.connect(stack.postgres.conninfo("lake_admin"), autocommit=True) as admin:
+        admin.execute("alter role connect nologin")
+        try:
+            admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'connect'")
+            send(lake, ["while nobody lets it in"])
+            wait_until(lambda: any("terminating connection" in cause for cause in failures(stack).values()))
+        finally:
+            admin.execute("alter role connect login")
+    assert "restarting raw-" in lake.ok("run").err
     assert landed(lake) == before + 1
 
 
