@@ -18,9 +18,9 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
 
     Each final window of the asset's metrics is compared with the same aggregate over staging.
 
-    An asset of which a file is missing or damaged is named with it and not audited; all others are.
+    An asset with a missing or damaged file is reported with that file and not audited; all others are audited.
 
-    Exit code 0 when all are in balance, 1 when one is not or could not be audited.
+    Exit code 0 when all assets are in balance, 1 when one is not or could not be audited.
 
     \b
     Examples:
