@@ -16,7 +16,7 @@ ifeq ($(PYTHON),)
 endif
 	@$(PYTHON) -m lake_assets.stack.setup
 
-jars: setup ## Fetch the jars of connectors/jars.lock that are missing, and prepare servers that start faster.
+jars: setup ## Download missing jars of connectors/jars.lock, and build class archives for a faster start of servers.
 	@$(VENV)/python -m lake_assets.stack.jars
 	@$(VENV)/python -m lake_assets.stack.archive_making
 
@@ -29,17 +29,17 @@ up: jars ## Start the embedded stack.
 down: setup ## Stop the embedded stack.
 	@$(VENV)/lake down
 
-demo: jars ## Start the stack, fill the example assets and follow them into the marts.
+demo: jars ## Start the stack, send events to the example assets and follow them into the marts.
 	@$(VENV)/lake demo
 
 SPARK_PYTHON ?= 3.11
 SPARK_PLATFORM ?= x86_64-manylinux_2_28
-spark-dist: setup ## Make what a Spark cluster needs: job, zip, and an archive for SPARK_PYTHON on SPARK_PLATFORM.
+spark-dist: setup ## Build the files for a Spark cluster: job, zip, and an archive for SPARK_PYTHON on SPARK_PLATFORM.
 	@$(VENV)/python -m lake_assets.stack.spark_dist --python $(SPARK_PYTHON) --platform $(SPARK_PLATFORM)
 
-# More workers than cores, because each waits for servers half of the time. A worker has a stack of its own, 1.5 GB.
+# More workers than cores, because each waits for servers half of the time. Each worker has its own stack, 1.5 GB.
 TEST_WORKERS ?= 3
-# A file at a time to each worker, in the order of tests/results/seconds.py: the longest first.
+# Each worker gets one file at a time, in the order of tests/results/seconds.py: the longest first.
 PYTEST = $(VENV)/python -m pytest --dist loadfile --no-loadscope-reorder
 test: setup ## Run the tests: TEST_WORKERS (3) processes at once.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
@@ -50,11 +50,11 @@ test: setup ## Run the tests: TEST_WORKERS (3) processes at once.
 test-quick: setup ## Run the tests that need no server and no JVM.
 	@$(PYTEST) -n 2 -m "not server"
 
-strangers: setup ## Take all files of strangers through a lake, and compare docs/strangers.md with what comes out.
+strangers: setup ## Run all public sample files through a lake, and compare the result with docs/strangers.md.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
 	@LAKE_STRANGERS=all $(PYTEST) -s tests/strangers
 
-smoke: setup ## Run the example in a real account: LAKE_TARGET, LAKE_BUCKET and its credentials say which.
+smoke: setup ## Run the example in a real cloud account, selected by LAKE_TARGET, LAKE_BUCKET and the credentials.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
 	@LAKE_SMOKE=yes $(VENV)/python -m pytest tests/targets/test_targets.py
 

@@ -1,9 +1,9 @@
-"""All benches, one after the other, and their figures as one document.
+"""Run all benches, one after the other, and write their figures as one document.
 
     python -m bench.all [--only conform spark] [--small] [--out docs/performance.md]
 
-Each bench runs in a process of its own, with a lake of its own. With `--small` at the sizes of the tests, which say
-nothing about speed. Ends with 1 when a bench failed; its figures are missing then.
+Each bench runs in its own process, with its own lake. `--small` uses the sizes of the tests, whose figures are not
+meaningful. The exit code is 1 when a bench failed; its figures are then missing.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import psutil
 from bench.figures import Figures, read_figures
 from lake_assets.settings import PROJECT
 
-# By name of the bench: what is added to its defaults. Those that others share the machine's noise with stand together.
+# Arguments by name of the bench. Benches that are compared with each other run together, under the same load.
 FULL: dict[str, list[str]] = {
     "conform": [],
     "spark": [],
@@ -65,7 +65,7 @@ SMALL: dict[str, list[str]] = {
 
 
 def machine() -> str:
-    """Processor, cores, memory and versions, in one sentence."""
+    """Describe processor, cores, memory and versions in one sentence."""
     names = [line.partition(":")[2].strip() for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")]
     memory = psutil.virtual_memory().total / 2**30
     return (
@@ -79,7 +79,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def document(found: Sequence[Figures], when: datetime, where: str) -> str:
-    """The figures as Markdown: first each rival that is as fast as we are, or faster."""
+    """Render the figures as Markdown: first each rival that is as fast as the lake, or faster."""
     lost = [
         f"| `{figures.bench}` | {figures.condition} | {row.what} | {row.verdict} |"
         for figures in found

@@ -1,9 +1,9 @@
-"""What the trigger costs: `changes` with many assets of which one changed, and with a long history of which one is new.
+"""Cost of the trigger: `changes` with many assets of which one changed, and with a long history and one new snapshot.
 
     python -m bench.changes [--assets 300] [--snapshots 400] [--rounds 10]
 
-Tables are made in the raw namespace `bench`, with real metadata and no data, and dropped again. Times are those of
-calls in one process, after the first call, which also imports pyiceberg.
+Tables are created in the raw namespace `bench`, with real metadata and no data, and dropped at the end. Times are those
+of calls in one process, after the first call, which also imports pyiceberg.
 """
 
 import time
@@ -25,7 +25,7 @@ TODAY = 20_779
 
 
 def repeated(run: Callable[[], object], rounds: int) -> list[float]:
-    """Milliseconds of each call."""
+    """Measure the milliseconds of each call."""
     times: list[float] = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -36,7 +36,7 @@ def repeated(run: Callable[[], object], rounds: int) -> list[float]:
 
 def measure(settings: Settings, count: int, snapshots: int, rounds: int) -> Figures:
     assets = [example_asset(f"bench_asset_{number}", "bench") for number in range(count)]
-    # Merging as the sink does it, which is Java's default and not pyiceberg's.
+    # Merge manifests like the sink, by Java's default, which is not pyiceberg's.
     merging = {"commit.manifest-merge.enabled": "true"}
     specs = [raw_table(asset) for asset in assets]
     figures = Figures("bench.changes", f"{count} raw tables, one of them with {snapshots} snapshots")

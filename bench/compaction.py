@@ -1,11 +1,10 @@
-"""A window of many small files, as a sink that commits often leaves it: what it costs to rebuild it, before its files
-are written together and after.
+"""Cost of rebuilding a window of many small files, before and after compaction.
 
     python -m bench.compaction [--files 300] [--rows 100] [--rounds 5]
 
-Events of one past day are sent until the sink has left so many files of it, so many rows for each; its commits are as
-often as it can. Seconds are those that the ledger has of the window, conform and publish. The audit must be in balance
-each time. Rounds cannot be taken in turns here: what was written together stays so.
+Events of one past day are sent until the sink has written the given number of files; it commits as often as it can.
+Seconds are those of conform and publish in the ledger. The audit must be in balance each time. Rounds cannot be taken
+in turns here, because a compaction is not reversible.
 """
 
 import json
@@ -67,7 +66,7 @@ def fill(settings: "Settings", asset: "Asset", wanted: int, rows: int) -> int:
     ensure_connector(settings, ConnectorSpec(spec.name, {**spec.config, **often}))
     sent = 0
     while (held := size(settings, asset)[0]) < wanted:
-        # Several commits' worth before the table is asked again.
+        # Send the events of several commits before reading the table.
         for _ in range(min(10, wanted - held)):
             produce_lines(settings, asset, [event(number) for number in range(sent, sent + rows)])
             sent += rows
@@ -76,7 +75,7 @@ def fill(settings: "Settings", asset: "Asset", wanted: int, rows: int) -> int:
 
 
 def size(settings: "Settings", asset: "Asset") -> tuple[int, int]:
-    """Files and bytes of the window."""
+    """Return files and bytes of the window."""
     from lake_assets.landing.files import files
 
     held = files(settings, asset, [WINDOW]).by_window.get(WINDOW, ())
@@ -84,7 +83,7 @@ def size(settings: "Settings", asset: "Asset") -> tuple[int, int]:
 
 
 def rebuild(settings: "Settings", asset: "Asset", rounds: int) -> list[float]:
-    """Seconds that it takes to rebuild the window."""
+    """Measure the seconds of a rebuild of the window."""
     from lake_assets.ledger.ledger import Ledger
     from lake_assets.operations.audit import audit
     from lake_assets.orchestration.in_process import run_once

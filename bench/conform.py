@@ -2,11 +2,11 @@
 
     python -m bench.conform [--rows 1000000] [--data clean dirty] [--rounds 5]
 
-Both read the same raw Parquet file, parse and cast the same fields, test the same rules, look for duplicates only among
-rows whose keys' hashes meet, and write the good rows as Parquet. Number and checksum of these are compared in each
-round. Conform also writes quarantined rows with their reasons, keeps unknown fields, knows events that were delivered
-twice, counts per Kafka partition and runs the contract's check; the statement by hand does not. Publishing into a
-DuckLake, in a Postgres that this script starts and ends, is measured apart.
+Both read the same raw Parquet file, parse and cast the same fields, check the same rules, search duplicates only among
+rows whose keys' hashes are equal, and write the good rows as Parquet. Their number and checksum are compared in each
+round. Conform also writes quarantined rows with their reasons, keeps unknown fields, recognises redelivered events,
+counts by Kafka partition and runs the contract's check; the hand-written statement does not. Publishing into a
+DuckLake, in a Postgres that this script starts and stops, is measured separately.
 """
 
 import os
@@ -62,14 +62,14 @@ copy (
 
 
 def by_hand(raw: str, out: Path) -> None:
-    """Run the hand-written statement, in a session of its own as conform has."""
+    """Run the hand-written statement, in its own session like conform."""
     with duckdb.connect() as session:
         session.execute("set timezone = 'UTC'; set enable_progress_bar = false")
         session.execute(BY_HAND.replace("FILE", raw).replace("OUT", str(out)))
 
 
 class Timed:
-    """A block, and the seconds and CPU seconds of this process that it took."""
+    """Context manager that measures the seconds and CPU seconds of this process in a block."""
 
     def __enter__(self) -> "Timed":
         self._began = time.perf_counter(), time.process_time()
@@ -82,7 +82,7 @@ class Timed:
 def measure(settings: Settings, rows: int, data: str, rounds: int, folder: Path) -> Figures:
     from lake_assets.warehouse.local.ducklake import DuckLake
 
-    # Under another name, so that a lake that runs keeps its own sales.
+    # Use another name, so that a running lake keeps its own sales.
     asset: Asset = replace(read_files(settings).assets["sales"], dataset="bench_sales")
     [raw] = write_raw(folder, rows, data)
     window = WindowInput("2026-01-01", (raw,), rows, Path(raw).stat().st_size)

@@ -1,6 +1,6 @@
-"""A proxy that counts the requests and bytes which pass it on their way to a server.
+"""Proxy that counts the requests and bytes to a server.
 
-It is a process of its own: clients that hold Python's lock while they wait would otherwise wait for themselves.
+It is a separate process: clients that hold Python's lock while they wait would otherwise block it.
 """
 
 import json
@@ -21,7 +21,7 @@ _COUNTED = "/-counted"
 
 @dataclass(frozen=True)
 class Passed:
-    """`calls` by method, with LIST for what lists objects; `sent` is the bytes that clients sent as bodies."""
+    """Counted requests. `calls` by method, with LIST for object listings; `sent` is the bytes of request bodies."""
 
     calls: dict[str, int]
     sent: int
@@ -29,7 +29,7 @@ class Passed:
 
 @contextmanager
 def counting(behind: str) -> "Generator[tuple[str, Callable[[], Passed]]]":
-    """The address of a proxy to the server at `behind`, and what passed since it was asked last."""
+    """Start a proxy to the server at `behind`; return its address and a function for the counts since its last call."""
     ours, its = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(behind, its), daemon=True)
     process.start()

@@ -1,4 +1,4 @@
-"""What building the two example marts costs: dbt as a process, through the resident dbt, and inside Dagster.
+"""Cost of building the two example marts: dbt as a process, through the resident dbt, and inside Dagster.
 
     python -m bench.dbt [--rounds 5]
 
@@ -53,7 +53,7 @@ def measure(settings: Settings, rounds: int, warm_up: int = 1) -> Figures:
 
 
 def dagster_build(settings: Settings) -> tuple[Callable[[], object], Callable[[], None]]:
-    """A run of the marts in a process that has loaded them, as a step of a larger run is; and its end."""
+    """Run the marts in a process that has loaded them, like a step of a larger run; and end the process."""
     import dagster as dg
 
     from lake_assets.orchestration.marts import mart_definitions

@@ -1,11 +1,11 @@
-"""How fresh an asset is beside one whose windows all fail, and alone.
+"""Freshness of an asset beside another whose windows all fail, and alone.
 
     python -m bench.failing [--windows 1000] [--rounds 10]
 
-Seconds from the call that sends an event of the good asset until its window is published with it, by the running stack.
-The other asset has so many daily windows, and a check whose query fails on the data, so that its windows are tried
-again and again; each round sends an event to both. The event that is sent together with all those windows is a figure
-of its own: nobody knows then that they fail.
+Seconds from the call that sends an event of the good asset until the running stack has published its window with it.
+The other asset has the given number of daily windows, and a check whose query fails on the data, so that its windows
+are retried repeatedly; each round sends an event to both. The event that is sent together with all those windows is a
+separate figure: their failures are not recorded yet.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def contracts() -> dict[str, str]:
 
 
 def follow(settings: Settings, good: Asset, sent: Sequence[tuple[Asset, Sequence[bytes]]]) -> float:
-    """Seconds until one more row of the good asset is published, from the call that sends these events."""
+    """Measure the seconds from the call that sends these events until one more row of the good asset is published."""
     from lake_assets.landing.produce import produce_lines
 
     with Ledger(settings) as ledger:

@@ -1,8 +1,8 @@
-"""Ten rows over 36 years in each of three assets, from sending to staging: the cost of windows that lie far apart.
+"""Cost of windows that are far apart: ten rows over 36 years in each of three assets, from sending to staging.
 
     python -m bench.far_apart [--assets 3] [--windows 10] [--rounds 3]
 
-Each asset has a row every fourth year from 1990 on, in a window of its own. `lake run` brings them to staging, with its
+Each asset has a row every fourth year from 1990 on, in its own window. `lake run` brings them to staging, including its
 wait for Kafka Connect. Each round has new rows in the same windows.
 """
 

@@ -1,4 +1,4 @@
-"""Rounds in turns, and figures in one form: median, best and worst of the rounds, and ours beside each rival."""
+"""Rounds in turns, and figures in one form: median, best and worst of the rounds, and the ratio to each rival."""
 
 import argparse
 import json
@@ -18,8 +18,8 @@ Measured = TypeVar("Measured")
 
 @dataclass(frozen=True)
 class Figure:
-    """One thing that was measured, one value a round. `ours` is how many times as fast ours was than this rival, round
-    by round; None where it is no rival."""
+    """One measurement, with one value per round. `ours` is the speed of the lake relative to this rival in each round;
+    None if it is not a rival."""
 
     what: str
     values: list[float]
@@ -44,7 +44,7 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """Ours beside this rival, in words."""
+        """Comparison with this rival, in words."""
         if self.ratio is None:
             return ""
         result = "level" if abs(self.ratio - 1) <= LEVEL else "faster" if self.ratio > 1 else "slower"
@@ -72,7 +72,7 @@ class Figures:
         return self.rows[-1]
 
     def add_rival(self, what: str, values: Sequence[float], ours: Figure) -> Figure:
-        """A rival of `ours`, of the same unit and measured in the same rounds."""
+        """Add a rival of `ours`, of the same unit and measured in the same rounds."""
         pairs = zip(values, ours.values, strict=True)
         ratios = [own / rival if ours.unit.endswith("/s") else rival / own for rival, own in pairs]
         self.rows.append(Figure(what, list(values), ours.unit, ratios))
@@ -93,14 +93,14 @@ class Figures:
 
 
 def read_figures(path: Path) -> Iterator[Figures]:
-    """The figures that `show` appended to a file."""
+    """Read the figures that `show` appended to a file."""
     for line in path.read_text("utf-8").splitlines():
         fields = json.loads(line)
         yield Figures(**{**fields, "rows": [Figure(**row) for row in fields["rows"]]})
 
 
 def in_turns(ways: Mapping[Way, Callable[[], Measured]], rounds: int) -> dict[Way, list[Measured]]:
-    """What each way returned, round by round. Each round begins with another way, so that load hits all alike."""
+    """Run the ways in turns; return their results by round. Each round begins with another way, to share the load."""
     results: dict[Way, list[Measured]] = {name: [] for name in ways}
     names = list(ways)
     for number in range(rounds):
@@ -111,7 +111,7 @@ def in_turns(ways: Mapping[Way, Callable[[], Measured]], rounds: int) -> dict[Wa
 
 
 def options(doc: str | None, rounds: int) -> argparse.ArgumentParser:
-    """A parser with what every bench takes; a bench adds its size."""
+    """Return a parser with the options of every bench; a bench adds its size."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=rounds, help=f"rounds, taken in turns (default {rounds})")
     parser.add_argument("--figures", type=Path, metavar="FILE", help="append the figures to a file, as JSON")

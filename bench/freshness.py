@@ -1,9 +1,9 @@
-"""How long an event takes to be seen in a mart on an idle lake, and where the time goes.
+"""Time from an event to its row in a mart on an idle lake, by stage.
 
     python -m bench.freshness [--rounds 20]
 
-Sends sales one by one, each after the last was seen in `sales_data_mart.sales` by the analyst. The stages are read from
-the raw table's snapshot and from Dagster's own record of the run. The first event is left out: it makes the mart.
+Sends sales one by one, each after the analyst can read the previous one in `sales_data_mart.sales`. The stages are read
+from the raw table's snapshot and from Dagster's record of the run. The first event is not measured: it makes the mart.
 """
 
 import json
@@ -34,7 +34,7 @@ QUERY = "select coalesce(sum(orders), 0) from sales_data_mart.sales where day = 
 
 
 def follow(settings: Settings, sales: Asset, instance: dg.DagsterInstance) -> dict[str, float]:
-    """Seconds of each stage of one event."""
+    """Measure the seconds of each stage of one event."""
     now = datetime.now(UTC)
     sale = {"order_id": f"bench-{uuid.uuid4().hex[:12]}", "region": "south", "product": "mug", "quantity": 1,
             "amount": "12.50", "ordered_at": now.isoformat(timespec="milliseconds")}  # fmt: skip
@@ -65,7 +65,7 @@ def follow(settings: Settings, sales: Asset, instance: dg.DagsterInstance) -> di
 
 
 def _orders(session: psycopg.Connection, now: datetime) -> int:
-    """Orders of the day, 0 as long as the mart is not there."""
+    """Return the orders of the day, 0 while the mart does not exist."""
     try:
         row = session.execute(QUERY, [now.date()]).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):

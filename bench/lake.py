@@ -1,4 +1,4 @@
-"""A lake of a bench's own, or the one that runs, with the bench's contracts and metrics as its catalog."""
+"""A new lake for a bench, or the running one, with the bench's contracts and metrics as its catalog."""
 
 import argparse
 import os
@@ -19,10 +19,10 @@ def lake(
     metrics: Mapping[str, str] | None = None,
     running: bool = False,
 ) -> Generator[tuple[Settings, Path]]:
-    """The settings of a lake whose parts run (None: all parts), and a folder that is removed afterwards.
+    """Start a lake with these parts (None: all). Yield its settings, and a folder that is deleted afterwards.
 
-    Contracts and metrics are YAML by name. Without any, the catalog is the project's. With `running` the lake is the
-    one that runs at LAKE_HOME, which goes on running; else it is a new one, which is stopped and removed.
+    Contracts and metrics are YAML by name. Without any, the catalog is the project's. With `running`, use the running
+    lake of LAKE_HOME and keep it running; otherwise create a new one, and stop and delete it afterwards.
     """
     from lake_assets.stack.lifecycle import down, up
 
@@ -56,4 +56,4 @@ def add_running(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def quiet(_: str) -> None:
-    """Take progress, and print nothing."""
+    """Discard progress messages."""

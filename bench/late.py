@@ -1,9 +1,9 @@
-"""One late event into the oldest window: what it costs with a short and with a long history.
+"""Cost of one late event in the oldest window, with a short and with a long history.
 
     python -m bench.late [--short 4] [--long 400] [--rounds 5]
 
-Two assets, of so many daily windows each, are brought up to date by `lake run`. Then each gets a late event in turn and
-is brought up to date again. Seconds are those of `lake run` without its wait for Kafka Connect.
+`lake run` builds two assets with the given numbers of daily windows. Then each receives a late event in turn and is
+built again. Seconds are those of `lake run` without its wait for Kafka Connect.
 """
 
 import json

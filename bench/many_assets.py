@@ -1,4 +1,4 @@
-"""What commands cost with many assets: contracts like the example's `leads`, in ten domains, in an empty lake.
+"""Measure what commands cost with many assets: contracts like the example's `leads`, in ten domains, in an empty lake.
 
     python -m bench.many_assets [--assets 1000] [--rounds 3]
 
@@ -51,12 +51,12 @@ def contracts(count: int) -> dict[str, str]:
 
 
 def command(*args: str, okay: Sequence[int] = (0,)) -> Cost:
-    """What a `lake` command costs, which must end with one of these codes."""
+    """Measure a `lake` command, which must end with one of these codes."""
     return _cost(f"lake {' '.join(args)}", lambda: repair.start(args, os.environ), okay)
 
 
 def load() -> Cost:
-    """What loading Dagster's definitions costs."""
+    """Measure the loading of Dagster's definitions."""
     return _cost(
         "loading definitions",
         lambda: subprocess.run([sys.executable, "-c", LOAD], cwd=PROJECT, capture_output=True, check=False),

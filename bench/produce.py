@@ -2,7 +2,7 @@
 
     python -m bench.produce [--events 500000] [--rounds 3]
 
-Each round runs both, in turns, on topics of their own that are removed again. Both use the same producer settings, and
+Each round runs both, in turns, on separate topics that are deleted afterwards. Both use the same producer settings, and
 both wait until every event is confirmed. The loop reads neither key nor time and checks nothing.
 """
 
@@ -70,7 +70,7 @@ def measure(settings: Settings, events: int, rounds: int) -> Figures:
     made = 0
 
     def timed(run: Callable[[Settings, str, Path], None]) -> tuple[float, float]:
-        """Events a second, and CPU microseconds an event."""
+        """Measure events per second, and CPU microseconds per event."""
         nonlocal made
         made += 1
         topic = f"bench.produce_{os.getpid()}_{made}"

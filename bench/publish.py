@@ -1,12 +1,12 @@
-"""What it takes to publish windows in a cloud: calls by operation, bytes and seconds, for one window and for many.
+"""Cost of publishing windows in a cloud: calls by operation, bytes and seconds, for one window and for many.
 
     python -m bench.publish [--windows 100] [--rows 200]
 
-Nothing is timed against anything: calls and bytes are counted, which are the same in each round, so there is one.
+There is no rival. Calls and bytes are counted, which are the same in each round, so there is one round.
 
-Against moto (S3, Glue), fake-gcs-server and a double of BigQuery, all on this machine: calls and bytes are what a
-cloud would see, seconds are not. Each window has one raw file and rows in staging, each tenth one rows in
-quarantine too. "new" publishes windows that were not there; "again" publishes other files of the same windows.
+Runs against moto (S3, Glue), fake-gcs-server and a double of BigQuery on this machine: calls and bytes are those of a
+cloud, seconds are not. Each window has one raw file and rows in staging, every tenth one also rows in quarantine.
+"new" publishes new windows; "again" publishes other files of the same windows.
 """
 
 import json
@@ -41,7 +41,7 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Cloud:
-    """`calls` are the warehouse's; `passed` tells what went to the bucket since it was asked last."""
+    """Counters of a cloud double. `calls` are the warehouse's; `passed` returns the bucket's since its last call."""
 
     settings: Settings
     calls: list[str]

@@ -1,11 +1,11 @@
-"""What proof and repair cost: an audit of many windows, and a replay of many quarantined rows.
+"""Cost of an audit of many windows, and of a replay of many quarantined rows.
 
     python -m bench.repair [--windows 1000] [--rows 100000] [--rounds 3]
 
-Seconds are those of whole commands of an operator; beside them those of `lake --help`, which are its start alone. The
-audit is of an asset with so many daily windows, beside the `lake run` that made them. The replay is of so many rows in
-30 windows that a contract refused and its next version takes, beside the `lake run` that judged them first. Each round
-of it is a dataset of its own.
+Seconds are those of whole commands; those of `lake --help` are the start alone. The audit is of an asset with the given
+number of daily windows, compared with the `lake run` that built them. The replay is of the given number of rows in 30
+windows that a contract quarantined and its next version accepts, compared with the `lake run` that conformed them
+first. Each round of the replay uses a new dataset.
 """
 
 import json
@@ -43,7 +43,7 @@ REFUSED, TAKEN = -1, 10_000_000
 
 
 def events(count: int, days: int) -> list[bytes]:
-    """So many readings, over so many days."""
+    """Generate readings, spread over days."""
     times = [(FIRST + timedelta(days=day)).isoformat() for day in range(days)]
     return [json.dumps({"reading": n, "read_at": times[n % days]}).encode() for n in range(count)]
 
@@ -54,7 +54,7 @@ def start(args: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Co
 
 
 def command(*args: str) -> tuple[float, str]:
-    """Seconds and output of a `lake` command, which must succeed."""
+    """Run a `lake` command, which must succeed; return its seconds and output."""
     began = time.perf_counter()
     done = start(args, os.environ)
     took = time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""Raw rows of `sales`, clean or dirty, and the count and checksum by which outputs are compared."""
+"""Raw rows of `sales`, clean or dirty, and the count and checksum for comparing outputs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,8 +45,8 @@ RAW = _filled(CLEAN)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of the raw rows. `checksum` is over the declared fields, partition and offset of the good ones, in
-    whatever order. `quarantined` and `duplicates` are None where a rival does not count them."""
+    """Result for the raw rows. `checksum` covers the declared fields, partition and offset of the good rows, in any
+    order. `quarantined` and `duplicates` are None if a rival does not count them."""
 
     good: int
     checksum: int
@@ -54,18 +54,18 @@ class Outcome:
     duplicates: int | None = None
 
     def differences(self, other: "Outcome") -> list[str]:
-        """What differs, of all that both have."""
+        """Return the differences in the counts that both have."""
         names = ("good", "checksum", "quarantined", "duplicates")
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in names]
         return [f"{name}: {a} and {b}" for name, a, b in pairs if None not in (a, b) and a != b]
 
 
 class OutputsDiffer(Exception):
-    """Two ways did not make the same rows, so their times say nothing."""
+    """Raised when two ways gave different rows, so that their times cannot be compared."""
 
 
 def require_equal(outcomes: dict[str, Outcome]) -> None:
-    """Raise OutputsDiffer unless all made the same rows as the first."""
+    """Raise OutputsDiffer unless all gave the same rows as the first."""
     (first, expected), *others = outcomes.items()
     for name, outcome in others:
         if differences := expected.differences(outcome):
@@ -73,7 +73,7 @@ def require_equal(outcomes: dict[str, Outcome]) -> None:
 
 
 def write_raw(folder: Path, rows: int, data: str = "clean", files: int = 1) -> list[str]:
-    """Write so many raw rows to `files` Parquet files of equal size. Returns their paths."""
+    """Write raw rows to `files` Parquet files of equal size. Return their paths."""
     with duckdb.connect() as session:
         session.execute("set timezone = 'UTC'")
         whole = folder / "whole.parquet"
@@ -92,7 +92,7 @@ def write_raw(folder: Path, rows: int, data: str = "clean", files: int = 1) -> l
 
 
 def good_rows(paths: Sequence[str], partition: str = "_partition") -> tuple[int, int]:
-    """Number and checksum of the good rows in Parquet files; `partition` is what the column is called there."""
+    """Return number and checksum of the good rows in Parquet files; `partition` is the name of that column there."""
     with duckdb.connect() as session:
         session.execute("set timezone = 'UTC'")
         row = session.execute(

@@ -1,13 +1,13 @@
-"""The same contract over the same raw files: DuckDB, Spark, and a plain Spark job, each in a process of its own.
+"""The same contract over the same raw files: DuckDB, Spark, and a plain Spark job, each in its own process.
 
     python -m bench.spark [--rows 1000000 10000000] [--data dirty] [--rounds 3]
 
-Every engine makes the same good rows and counts the same rows that break a rule and duplicates; counts and a checksum
-are compared in each round. DuckDB and Spark by the contract also write quarantined rows with the reasons, count per
-Kafka partition, list unknown fields and run the contract's checks. The plain job (bench/peers/plain_spark.py) does not.
+All engines give the same good rows and count the same quarantined rows and duplicates; counts and a checksum are
+compared in each round. DuckDB and Spark by the contract also write quarantined rows with their reasons, count by Kafka
+partition, list unknown fields and run the contract's checks. The plain job (bench/peers/plain_spark.py) does not.
 
-Start is from the start of the process until the session is there: for both Spark jobs, until their event log says that
-executors are. Work is from then until the session is stopped. CPU is that of all processes, start included.
+Start is the time from the start of the process until the session exists: for both Spark jobs, until their event log
+has the executors. Work is the time from then until the session is stopped. CPU is that of all processes, with start.
 """
 
 import json
@@ -62,7 +62,7 @@ NAMES = {"duckdb": "DuckDB", "spark": "Spark by the contract", "plain": "plain S
 
 @dataclass(frozen=True)
 class Run:
-    """One run of an engine: what it made, seconds of its parts, CPU seconds, and the peak of resident bytes."""
+    """One run of an engine: its result, seconds of its parts, CPU seconds, and the peak of resident bytes."""
 
     outcome: Outcome
     start: float
@@ -72,7 +72,7 @@ class Run:
 
 
 class Watch:
-    """CPU seconds and the peak of resident bytes of all child processes, looked at five times a second."""
+    """CPU seconds and the peak of resident bytes of all child processes, sampled five times a second."""
 
     def __enter__(self) -> "Watch":
         self.peak = 0
@@ -104,7 +104,7 @@ class Watch:
 
 
 def total(outputs: Sequence[WindowOutput]) -> Outcome:
-    """The counts and the checksum of what conform made."""
+    """Return the counts and the checksum of conform's output."""
     good, checksum = good_rows([path for output in outputs for path in output.good_files], "_kafka_partition")
     assert good == sum(output.good for output in outputs)
     quarantined, duplicates = sum(o.quarantined for o in outputs), sum(o.duplicates for o in outputs)
@@ -112,7 +112,7 @@ def total(outputs: Sequence[WindowOutput]) -> Outcome:
 
 
 def on_duckdb(request: Request, folder: Path) -> tuple[Outcome, float, float]:
-    """The outcome, and when work began and ended, in seconds since 1970."""
+    """Conform on DuckDB. Return the result, and the start and end of work in seconds since 1970."""
     (folder / "request.json").write_text(to_json(request), "utf-8")
     scratch = folder / "scratch"
     scratch.mkdir()
@@ -124,7 +124,7 @@ def on_duckdb(request: Request, folder: Path) -> tuple[Outcome, float, float]:
 
 
 def on_spark(request: Request, folder: Path, memory: str) -> tuple[Outcome, float, float]:
-    """As `on_duckdb`."""
+    """Conform on Spark by the contract; return as `on_duckdb`."""
     (folder / "request.json").write_text(to_json(request), "utf-8")
     arguments = (
         "--request", str(folder / "request.json"),
@@ -145,7 +145,7 @@ def on_spark(request: Request, folder: Path, memory: str) -> tuple[Outcome, floa
 
 
 def on_plain_spark(request: Request, folder: Path, memory: str) -> tuple[Outcome, float, float]:
-    """As `on_duckdb`."""
+    """Conform by the plain Spark job; return as `on_duckdb`."""
     paths = [path for window in request.windows for path in window.paths]
     settings = {
         "spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
@@ -169,7 +169,7 @@ def on_plain_spark(request: Request, folder: Path, memory: str) -> tuple[Outcome
 
 
 class logged:
-    """A block in which Spark writes its event log; gives a function that reads the events of the one session."""
+    """Make Spark write its event log within the block; yield a function that reads the session's events."""
 
     def __init__(self, folder: Path) -> None:
         self._conf, self._events = folder / "conf", folder / "events"
@@ -193,7 +193,7 @@ class logged:
 
 
 def span(events: Iterator[dict[str, Any]]) -> tuple[float, float]:
-    """When the session had executors and when it was stopped, in seconds since 1970."""
+    """Return the time when the session had executors and the time of its stop, in seconds since 1970."""
     times = {event["Event"]: event["Timestamp"] / 1000 for event in events if "Timestamp" in event}
     return times["SparkListenerExecutorAdded"], times["SparkListenerApplicationEnd"]
 
@@ -236,7 +236,7 @@ def measure(rows: int, data: str, files: int, engines: list[str], memory: str, r
 
 
 def add(figures: Figures, runs: dict[str, list[Run]]) -> None:
-    """Work and CPU of the plain job stand beside those of Spark by the contract."""
+    """Add the figures; work and CPU of the plain job are compared with those of Spark by the contract."""
     for what, unit, value in (
         ("start", "s", lambda run: run.start),
         ("work", "s", lambda run: run.work),

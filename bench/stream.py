@@ -1,11 +1,11 @@
-"""What counting exactly once costs: the loop against one that only consumes, on one broker and one topic, in one run.
+"""Cost of counting exactly once: the loop against one that only consumes, on one broker and one topic, in one run.
 
     python -m bench.stream [--events 2000000] [--rounds 3] [--peers]
 
-Events are JSON of about 110 bytes in the order of their time. Two metrics: `keyed`, which knows repeats by the key of
-its source, as the shipped metric of `sales` does, and `plain`, whose source has no key. Rates are those of the second
-half of each run, after warm-up. With `--peers` also `plain` against Kafka Streams and Quix Streams (bench/peers), which
-know no repeats either; Quix counts the first 50,000 events only, because it takes as long for them.
+Events are JSON of about 110 bytes in the order of their time. Two metrics: `keyed`, which detects duplicates by the key
+of its source, like the metric of `sales`, and `plain`, whose source has no key. Rates are those of the second half of
+each run, after warm-up. `--peers` also runs `plain` against Kafka Streams and Quix Streams (bench/peers), which detect
+no duplicates either; Quix counts only the first 50,000 events, because it takes as long for them.
 """
 
 import json
@@ -80,7 +80,7 @@ def events(count: int) -> Iterator[bytes]:
 
 
 def consume_only(kafka: str, topic: str, count: int) -> float:
-    """Events a second of the second half, consumed and thrown away."""
+    """Measure events per second of the second half, consumed and discarded."""
     consumer = Consumer(
         {"bootstrap.servers": kafka, "group.id": f"bench-{time.time_ns()}", "isolation.level": "read_committed",
          "enable.auto.commit": False, "fetch.queue.backoff.ms": 5, "fetch.wait.max.ms": 200}
@@ -97,7 +97,7 @@ def consume_only(kafka: str, topic: str, count: int) -> float:
 
 
 def count_once(loop: Loop, count: int, events: Callable[[], int] | None = None) -> float:
-    """Events a second of the second half, counted exactly once; from the status that the loop tells, or `events`."""
+    """Measure events per second of the second half, counted exactly once, by the loop's status or by `events`."""
 
     def watch() -> float:
         try:
@@ -162,9 +162,9 @@ def measure(count: int, rounds: int, peers: bool, running: bool) -> Iterator[Fig
 
 
 def measure_peers(settings: Settings, plain: Asset, metric: Metric, count: int, rounds: int, work: Path) -> Figures:
-    """The same events with the region as key, which spares Kafka Streams a second topic; everybody reads that topic.
+    """Measure the peers on the same events with the region as key, which saves Kafka Streams a second topic.
 
-    A rate is that of the offsets that are committed, and each output is checked against a fold of the input.
+    A rate is that of the committed offsets, and each output is checked against a fold of the input.
     """
     from lake_assets.compile.metric_topics import metric_topics
     from lake_assets.compile.topic import topic_spec

@@ -1,8 +1,8 @@
-"""How throughput grows with instances of the application.
+"""Throughput by number of instances of the application.
 
     python -m bench.stream_instances [--events 4000000] [--partitions 6] [--instances 1 2 3] [--rounds 3]
 
-Events a second, from the moment all instances have partitions to the last commit. Each round has a topic of its own.
+Events per second, from the time when all instances have partitions to the last commit. Each round has its own topic.
 """
 
 import os
@@ -19,7 +19,7 @@ from lake_assets.landing.produce import produce_lines
 
 
 def committed(lake: StreamLake, partitions: int) -> int:
-    """Events whose count is committed."""
+    """Return the number of events whose count is committed."""
     reader = Consumer({"bootstrap.servers": lake.settings.kafka, "group.id": lake.metric.topic})
     places = reader.committed([TopicPartition(lake.asset.topic, at) for at in range(partitions)], timeout=30)
     reader.close()
@@ -27,7 +27,7 @@ def committed(lake: StreamLake, partitions: int) -> int:
 
 
 def rate(count: int, partitions: int, instances: int, name: str, running: bool) -> float:
-    """Events a second of so many instances over a new topic."""
+    """Measure events per second with this number of instances, over a new topic."""
     text = contract(name).replace("partitions: 4", f"partitions: {partitions}")
     names = [f"i{number}" for number in range(instances)]
     with stream_lake(text, METRIC.format(name=name), ["kafka"], running) as lake:

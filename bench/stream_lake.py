@@ -1,4 +1,4 @@
-"""A lake of its own for the streaming benchmarks: parts of the stack, one metric, and instances as processes."""
+"""Lake for the streaming benches: parts of the stack, one metric, and instances as processes."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ from lake_assets.settings import PROJECT, Settings
 
 @dataclass(frozen=True, slots=True)
 class StreamLake:
-    """A started lake with one asset and one metric over it, whose topics exist."""
+    """A running lake with one asset and one metric over it, whose topics exist."""
 
     settings: Settings
     asset: Asset
@@ -28,7 +28,7 @@ class StreamLake:
     processes: list[psutil.Popen] = field(default_factory=list)
 
     def start(self, instance: str, before: str = "") -> psutil.Popen:
-        """An instance of the application; `before` is Python that it runs first."""
+        """Start an instance of the application; `before` is Python that it runs first."""
         code = f"import sys, stream_app.__main__ as app\n{before}\nsys.argv[0] = 'stream_app'\napp.main()"
         command = [sys.executable, "-c", code, self.metric.name, "--instance", instance]
         with (self.folder / f"{instance}.log").open("ab") as log:
@@ -36,7 +36,7 @@ class StreamLake:
         return self.processes[-1]
 
     def numbers(self, instance: str) -> dict[str, Any]:
-        """The numbers that the instance wrote last; empty before the first time."""
+        """Return the numbers that the instance wrote last; empty before the first time."""
         path = self.settings.home / "run" / "stream" / f"{self.metric.table}-{instance}.json"
         return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
@@ -49,8 +49,8 @@ def stop(process: psutil.Popen) -> None:
 
 @contextmanager
 def stream_lake(contract: str, metric: str, parts: Sequence[str], running: bool = False) -> Iterator[StreamLake]:
-    """A lake with one asset and one metric, whose topics exist. With a database among `parts` the metric's tables and
-    sinks are made too."""
+    """Start a lake with one asset and one metric, and create their topics. With a database among `parts`, also create
+    the metric's tables and sinks."""
     with lake(parts, {"bench": contract}, {"bench": metric}, running) as (settings, folder):
         from lake_assets.compile.metric_topics import metric_topics
         from lake_assets.compile.topic import topic_spec

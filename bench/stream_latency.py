@@ -1,10 +1,10 @@
-"""How long after an event its number is in the database, at a steady rate, and what the commit interval costs.
+"""Time from an event to its number in the database, at a steady rate, and the cost of the commit interval.
 
     python -m bench.stream_latency [--rate 5000] [--seconds 40] [--warm-up 40] [--commit 100] [--rounds 3]
 
 One event in ten is timed: from the call that sends it until a reader that polls the database finds a row of its
-partition that counts its offset. Before the rounds events are sent for the seconds of the warm-up, which are left out:
-the JVM of Kafka Connect compiles then. The processor time is that of the application alone, in cores.
+partition that counts its offset. The warm-up before the rounds is not measured, because the JVM of Kafka Connect
+compiles its code then. The processor time is that of the application alone, in cores.
 """
 
 import statistics
@@ -27,7 +27,7 @@ EACH = 10
 
 @dataclass
 class Sent:
-    """When which offset of which partition was sent, and when it was seen; times are of the monotonic clock."""
+    """Times of sending and reading of each partition's offsets, by the monotonic clock."""
 
     waiting: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
     taken: list[float] = field(default_factory=list)
@@ -70,7 +70,7 @@ def send(lake: StreamLake, rate: int, seconds: float, sent: Sent) -> None:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of the timed events, and cores that the application took."""
+    """Milliseconds of the timed events, and cores that the application used."""
 
     median: float
     p99: float

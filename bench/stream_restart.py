@@ -1,9 +1,9 @@
-"""What a restart costs when a million groups have an open window.
+"""Cost of a restart when a million groups have an open window.
 
     python -m bench.stream_restart [--states 1000000] [--rounds 3]
 
-One event is counted for each state, the instance ends, and in each round it is started again: seconds from the start of
-the process to the first committed row of a new event, and memory.
+One event is counted for each state, and the instance is stopped. Each round starts it: seconds from the start of the
+process to the first committed row of a new event, and memory.
 """
 
 import json
@@ -28,7 +28,7 @@ def events(first: int, count: int) -> Iterator[bytes]:
 
 
 def wait_for_rows(lake: StreamLake, deadline: float) -> Iterator[None]:
-    """Yield at once, and again at the first committed row after that."""
+    """Yield immediately, and a second time at the first committed row after that."""
     reader = Consumer(
         {
             "bootstrap.servers": lake.settings.kafka,

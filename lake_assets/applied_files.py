@@ -1,4 +1,4 @@
-"""A copy of the applied catalog in the lake's folder, for what needs Kafka only: metrics' processes, `lake produce`."""
+"""A copy of the applied catalog in the lake's folder, for parts that need Kafka only: metrics, `lake produce`."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,19 +11,19 @@ from lake_assets.settings import Settings
 
 
 def applied_folder(settings: Settings) -> Path:
-    """A folder as `LAKE_CATALOG` names one."""
+    """Return a folder in the layout of `LAKE_CATALOG`."""
     return settings.home / "applied"
 
 
 def write_applied(settings: Settings, catalog: Catalog) -> None:
-    """Make the copy hold these contracts and metrics, and no others; each file is replaced in one step."""
+    """Replace the copy by these contracts and metrics; each file is replaced atomically."""
     folder = applied_folder(settings)
     _write(folder / "assets", {name: catalog.text(asset) for name, asset in catalog.assets.items()})
     _write(folder / "metrics", {name: catalog.text(metric) for name, metric in catalog.metrics.items()})
 
 
 def read_copy(settings: Settings) -> Catalog:
-    """Return what was applied from this folder; where there is no copy, as in a container, the files."""
+    """Return the applied catalog from this folder; without a copy, as in a container, the files."""
     folder = applied_folder(settings)
     return read_files(replace(settings, catalog=folder) if folder.is_dir() else settings)
 

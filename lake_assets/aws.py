@@ -1,6 +1,6 @@
-"""Where AWS is: its own environment variables, read in one way, because its client libraries differ in which they read.
+"""AWS settings: its own environment variables, read in one place, because its client libraries read different ones.
 
-`AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>` name another place that speaks like it; credentials are found by the
+`AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>` name a compatible service elsewhere; credentials are found by the
 libraries themselves.
 """
 
@@ -20,24 +20,24 @@ _BUSY = (
 
 
 def aws_region() -> str:
-    """The region. Raises SettingsError."""
-    found = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    if not found:
+    """Return the region. Raises SettingsError."""
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if not region:
         raise SettingsError(
             "AWS_REGION and AWS_DEFAULT_REGION are not set: set one to the region of the lake's bucket."
         )
-    return found
+    return region
 
 
 def aws_endpoint(service: str) -> str | None:
-    """Another address than Amazon's for a service such as `s3` or `glue`, or None."""
+    """Return another address than Amazon's for a service such as `s3` or `glue`, or None."""
     return os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or os.environ.get("AWS_ENDPOINT_URL")
 
 
 def client(service: str, attempts: int = ATTEMPTS) -> Any:
-    """boto3's client; region, addresses and credentials are AWS's own settings. Raises SettingsError.
+    """Return boto3's client; region, addresses and credentials are AWS's own settings. Raises SettingsError.
 
-    The SDK repeats a call that was throttled, met a 5xx or lost its connection, so a poll survives such moments.
+    The SDK retries a call that was throttled, met a 5xx or lost its connection, so a poll survives such moments.
     """
     own = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
     return _client(service, attempts, aws_region(), own, os.getpid())
@@ -54,13 +54,13 @@ def _client(service: str, attempts: int, region: str, _environment: tuple[tuple[
 
 
 def transient(code: str) -> bool:
-    """Whether an error of AWS may pass by itself."""
+    """Return True if an AWS error is temporary."""
     return code.startswith(_BUSY)
 
 
 @contextmanager
-def refusals(place: str, mend: str) -> Generator[None]:
-    """Raises Unavailable for what may pass by itself, LakeError for the rest; `mend` says what to look at then."""
+def refusals(service: str, remedy: str) -> Generator[None]:
+    """Raise Unavailable for temporary errors, LakeError for others; `remedy` says what to check."""
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
     try:
@@ -69,9 +69,9 @@ def refusals(place: str, mend: str) -> Generator[None]:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if status >= 500 or transient(code):
-            raise Unavailable(f"{place} is busy, try again later: {error}") from error
-        raise LakeError(f"{place} refuses, check {mend}: {error}") from error
+            raise Unavailable(f"{service} is busy, try again later: {error}") from error
+        raise LakeError(f"{service} refuses, check {remedy}: {error}") from error
     except HTTPClientError as error:
-        raise Unavailable(f"{place} does not answer, try again later: {error}") from error
+        raise Unavailable(f"{service} does not answer, try again later: {error}") from error
     except BotoCoreError as error:
-        raise LakeError(f"{place} cannot be asked, check {mend}: {error}") from error
+        raise LakeError(f"{service} cannot be called, check {remedy}: {error}") from error

@@ -1,6 +1,6 @@
-"""Imports of large modules that take along other large modules which this lake never uses.
+"""Block imports that large modules make of other large modules which this lake never uses.
 
-Every `lake` command is a process of its own, so what it imports is most of what it takes.
+Every `lake` command is its own process, so imports take most of its time.
 """
 
 import sys
@@ -9,19 +9,19 @@ from contextlib import contextmanager
 
 
 class _Hidden:
-    """The importer that is asked first, and says of one module that there is none."""
+    """An importer that runs first and reports one module as missing."""
 
     def __init__(self, module: str) -> None:
         self._module = module
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name == self._module:
-            raise ModuleNotFoundError(f"'{name}' is out of sight here", name=name)
+            raise ModuleNotFoundError(f"the import of '{name}' is blocked here", name=name)
 
 
 @contextmanager
-def out_of_sight(module: str) -> Iterator[None]:
-    """Imports of the module fail inside; nothing happens when it is loaded already, because then the cost is paid."""
+def blocked_import(module: str) -> Iterator[None]:
+    """Make imports of the module fail inside the block; has no effect if it is already loaded, at no further cost."""
     hidden = _Hidden(module)
     sys.meta_path.insert(0, hidden)
     try:

@@ -1,6 +1,6 @@
-"""The bucket by its URL: a folder, S3, Google Cloud Storage or HDFS, all through pyarrow's file systems.
+"""Access to the bucket by URL: a folder, S3, Google Cloud Storage or HDFS, all through pyarrow's file systems.
 
-Every file that counts is known by name: only `remove_leftovers` looks at what is there.
+Every file in use is known by name: only `delete_job_output` lists files.
 """
 
 import tempfile
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 def opened(url: str) -> "tuple[FileSystem, str]":
-    """The file system of a URL or plain path, and the path in it. Raises UnknownStore."""
+    """Return the file system of a URL or plain path, and the path in it. Raises UnknownStore."""
     return store_of(url).filesystem(), path_of(url)
 
 
 def is_local(url: str) -> bool:
-    """Whether it is a file of this machine: `file:` or a plain path."""
+    """Return True for a file of this machine: `file:` or a plain path."""
     return "://" not in url or url.startswith("file:")
 
 
 def local_path(url: str) -> str:
-    """`file:///x` as `/x`, and anything else as it is: so DuckDB takes it."""
+    """Return `/x` for `file:///x`, and anything else unchanged, as DuckDB accepts it."""
     return "/" + url.removeprefix("file:").lstrip("/") if url.startswith("file:") else url
 
 
 def path_of(url: str) -> str:
-    """The path as the URL's file system has it."""
+    """Return the path in the URL's file system."""
     if is_local(url):
         return local_path(url)
     rest = url.partition("://")[2]
@@ -42,7 +42,7 @@ def path_of(url: str) -> str:
 
 
 def read(url: str) -> bytes | None:
-    """The whole file, or None when there is none."""
+    """Return the whole file, or None if it does not exist."""
     system, path = opened(url)
     try:
         with system.open_input_stream(path) as stream:
@@ -52,14 +52,14 @@ def read(url: str) -> bytes | None:
 
 
 def write(url: str, content: bytes) -> None:
-    """Makes or replaces the file; a reader sees all of it or none."""
+    """Create or replace the file atomically for readers."""
     with written(url) as path:
         path.write_bytes(content)
 
 
 @contextmanager
 def written(url: str) -> Iterator[Path]:
-    """A local path to write to; afterwards the file is at the URL, all of it or nothing."""
+    """Yield a local path to write to; afterwards the file is at the URL, complete or not at all."""
     system, path = opened(url)
     if is_local(url):
         target = Path(path)
@@ -69,7 +69,7 @@ def written(url: str) -> Iterator[Path]:
             yield aside
             aside.replace(target)
         except BaseException:
-            # A folder that refuses to be written refuses this as well, and the first error says why.
+            # A folder that cannot be written refuses this as well, and the first error has the reason.
             with suppress(OSError):
                 aside.unlink(missing_ok=True)
             raise
@@ -83,7 +83,7 @@ def written(url: str) -> Iterator[Path]:
 
 
 def copy(url: str, to: str) -> None:
-    """Copies a file; whoever looks at `to` sees all of it or nothing. Raises FileNotFoundError."""
+    """Copy a file; readers of `to` see it complete or not at all. Raises FileNotFoundError."""
     system, path = opened(url)
     with system.open_input_stream(path) as source, written(to) as target, target.open("wb") as sink:
         while block := source.read(8 << 20):
@@ -91,7 +91,7 @@ def copy(url: str, to: str) -> None:
 
 
 def remove(url: str) -> None:
-    """Removes the file if it is there."""
+    """Delete the file if it exists."""
     system, path = opened(url)
     try:
         system.delete_file(path)
@@ -99,56 +99,56 @@ def remove(url: str) -> None:
         return
 
 
-def remove_leftovers(folder: str, name: str) -> None:
-    """Removes the files right in a folder that `name` begins, finished or not: what a failed job left."""
+def delete_job_output(folder: str, name: str) -> None:
+    """Delete the files directly in a folder whose names begin with `name`, also partial ones: a failed job's output."""
     from pyarrow.fs import FileSelector
 
     system, path = opened(folder)
-    for found in system.get_file_info(FileSelector(path, allow_not_found=True)):
-        if found.is_file and found.base_name.removeprefix(".").startswith(name):
-            system.delete_file(found.path)
+    for file in system.get_file_info(FileSelector(path, allow_not_found=True)):
+        if file.is_file and file.base_name.removeprefix(".").startswith(name):
+            system.delete_file(file.path)
 
 
 def size(url: str) -> int | None:
-    """The file's bytes, or None when there is none."""
+    """Return the file's bytes, or None if it does not exist."""
     from pyarrow.fs import FileType
 
     system, path = opened(url)
-    found = system.get_file_info(path)
-    return found.size if found.type == FileType.File else None
+    info = system.get_file_info(path)
+    return info.size if info.type == FileType.File else None
 
 
 def check(url: str) -> None:
-    """Writes, reads and removes a file there. Raises Unavailable in one sentence when one of that cannot be done."""
+    """Write, read and delete a file in the bucket. Raises Unavailable in one sentence if one of that fails."""
     probe = f"{url}/.lake-{uuid4().hex}"
     try:
         write(probe, b"lake")
         if read(probe) != b"lake":
-            raise OSError("what was written is not what is read")
+            raise OSError("a file read back differs from the file written")
         remove(probe)
     except (OSError, RuntimeError) as error:
         raise unusable(url, error) from error
 
 
 def unusable(url: str, error: Exception) -> Unavailable:
-    """What to say of a bucket that refuses what was asked of it."""
+    """Return the error for a bucket that refused an operation."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return Unavailable(
-        f"the bucket {url} cannot be used ({reason}): see that it exists and has room, and that the credentials of "
+        f"the bucket {url} cannot be used ({reason}): check that it exists and has room, and that the credentials of "
         "this process may write, read and delete there."
     )
 
 
 def let_read(session: "duckdb.DuckDBPyConnection", url: str) -> None:
-    """Lets a DuckDB session read and write files of a URL's bucket by their URLs.
+    """Let a DuckDB session read and write files of a URL's bucket by their URLs.
 
-    A file is asked after once: the lake's files never change, and DuckDB asks some thirty times for each.
+    File information is cached: the lake's files never change, and DuckDB requests it some thirty times for each.
     """
     if is_local(url):
         return
     from fsspec.implementations.arrow import ArrowFSWrapper
 
-    known: dict[str, dict[str, Any]] = {}
+    cache: dict[str, dict[str, Any]] = {}
 
     class Bucket(ArrowFSWrapper):
         @property
@@ -156,8 +156,8 @@ def let_read(session: "duckdb.DuckDBPyConnection", url: str) -> None:
             return scheme(url)
 
         def info(self, path: str, **options: Any) -> dict[str, Any]:
-            if path not in known:
-                known[path] = super().info(path, **options)
-            return known[path]
+            if path not in cache:
+                cache[path] = super().info(path, **options)
+            return cache[path]
 
     session.register_filesystem(Bucket(store_of(url).filesystem()))

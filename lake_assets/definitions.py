@@ -8,6 +8,6 @@ from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 
 _settings = load_settings()
-# Without a database nothing can be applied, and nothing runs: the files are a look at what would be.
+# Without a database there is no applied catalog, and no run: the files preview the definitions.
 _catalog = applied_catalog(_settings) if _settings.postgres.port else read_files(_settings)
 defs: dg.Definitions = build_definitions(_settings, _catalog)

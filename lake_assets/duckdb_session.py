@@ -1,4 +1,4 @@
-"""Sessions of DuckDB that know no database: for Parquet in the bucket and tables of Arrow."""
+"""DuckDB sessions without a database: for Parquet in the bucket and Arrow tables."""
 
 import tempfile
 from collections.abc import Iterator
@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
-# Where Python has no main file, a query of more than two seconds draws a bar on standard output.
+# If Python has no main file, a query of more than two seconds draws a progress bar on standard output.
 SILENT = "set enable_progress_bar = false"
 
 
 @contextmanager
 def duckdb_session(scratch: Path | None = None) -> "Iterator[duckdb.DuckDBPyConnection]":
-    """An in-memory session in UTC. What it spills goes into a folder of its own, which nobody else may read: below
-    `scratch`, a folder that exists, or the machine's folder for temporary files. Both end with it."""
+    """Open an in-memory session in UTC with a private folder for spilled data.
+
+    The folder is below `scratch`, an existing folder, or the machine's folder for temporary files. Session and folder
+    end together.
+    """
     import duckdb
 
     # No statement with a parameter: DuckDB would import pandas for it, which takes a third of a second.

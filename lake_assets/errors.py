@@ -1,14 +1,14 @@
-"""Errors that a person reads: one sentence that says what is wrong and what to do. The CLI prints them as they are."""
+"""Errors for users: one sentence that says what is wrong and what to do. The CLI prints them unchanged."""
 
 
 class LakeError(Exception):
-    """Something a user can mend. `exit_code` is the process's: 1 a finding, 2 bad input, 3 a part is not running."""
+    """An error a user can fix. `exit_code` is the process's: 1 a finding, 2 bad input, 3 a part is not running."""
 
     exit_code = 2
 
 
 class Incurable(LakeError):
-    """Trying again cannot help: the contract or the data must change first."""
+    """A failure that a retry cannot fix: the contract or the data must change first."""
 
 
 class Unavailable(LakeError):
@@ -22,4 +22,4 @@ class Unreadable(Unavailable):
 
 
 class SettingsError(LakeError):
-    """A setting is missing or not one of the values it may have; the message says what to set."""
+    """A setting is missing or has an invalid value; the message says what to set."""

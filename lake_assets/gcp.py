@@ -1,4 +1,4 @@
-"""How the lake talks to Google Cloud: what is tried again, credentials, errors that a person can read."""
+"""Calls to Google Cloud: retries, credentials, errors for users."""
 
 import os
 from collections.abc import Callable, Generator
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     from google.api_core.retry import Retry
     from google.cloud.bigquery import Client
 
-_PATIENCE_SECONDS = 300.0
-# BigQuery's words for what may pass by itself, whatever the status code they come with.
-_PASSING_REASONS = frozenset({"rateLimitExceeded", "jobRateLimitExceeded", "backendError", "internalError"})
+_RETRY_SECONDS = 300.0
+# BigQuery's reasons for temporary errors, whatever the status code they come with.
+_TRANSIENT_REASONS = frozenset({"rateLimitExceeded", "jobRateLimitExceeded", "backendError", "internalError"})
 T = TypeVar("T")
 
 
-def patience() -> "Retry":
-    """For calls that may be repeated. Without it the libraries give up on some calls at the first bad moment."""
+def retry_policy() -> "Retry":
+    """Return the policy for calls that may be retried. Without it the libraries give up on some at the first error."""
     from google.api_core.retry import Retry
 
-    return Retry(passing, initial=0.5, maximum=30, timeout=_PATIENCE_SECONDS)
+    return Retry(is_transient, initial=0.5, maximum=30, timeout=_RETRY_SECONDS)
 
 
-def passing(error: Exception) -> bool:
-    """Whether it may be over by itself: too many requests, a server's own fault, a broken connection."""
+def is_transient(error: Exception) -> bool:
+    """Return True for a temporary error: too many requests, a server's own fault, a broken connection."""
     import requests
     from google.api_core import exceptions
     from google.auth.exceptions import TransportError
@@ -43,39 +43,39 @@ def passing(error: Exception) -> bool:
     )
     if isinstance(error, kinds):
         return True
-    told = error.errors if isinstance(error, exceptions.GoogleAPICallError) else ()
-    return any(isinstance(part, dict) and part.get("reason") in _PASSING_REASONS for part in told)
+    parts = error.errors if isinstance(error, exceptions.GoogleAPICallError) else ()
+    return any(isinstance(part, dict) and part.get("reason") in _TRANSIENT_REASONS for part in parts)
 
 
 @contextmanager
-def refusals(service: str, refuses: str, mend: str) -> Generator[None]:
-    """Raises Unavailable for what may pass by itself, LakeError for the rest. `mend` says what to check."""
+def refusals(service: str, refuses: str, remedy: str) -> Generator[None]:
+    """Raise Unavailable for temporary errors, LakeError for others. `remedy` says what to check."""
     from google.api_core.exceptions import GoogleAPICallError, RetryError
 
     try:
         yield
     except RetryError as error:
-        raise Unavailable(f"{service} does not answer, try again later: {_said(error)}") from error
+        raise Unavailable(f"{service} does not answer, try again later: {_text(error)}") from error
     except GoogleAPICallError as error:
-        raise LakeError(f"{service} {refuses}, check {mend}: {_said(error)}") from error
+        raise LakeError(f"{service} {refuses}, check {remedy}: {_text(error)}") from error
 
 
-def _said(error: Exception) -> str:
+def _text(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def unless_missing(look: Callable[[], T]) -> T | None:
-    """What the call answers, or None when there is no such thing."""
+def unless_missing(call: Callable[[], T]) -> T | None:
+    """Return the call's result, or None if the resource does not exist."""
     from google.api_core.exceptions import NotFound
 
     try:
-        return look()
+        return call()
     except NotFound:
         return None
 
 
 def connected(make: Callable[[], T]) -> T:
-    """A client. Raises SettingsError when there are no credentials."""
+    """Return a client. Raises SettingsError when there are no credentials."""
     from google.auth.exceptions import DefaultCredentialsError
 
     try:
@@ -88,7 +88,7 @@ def connected(make: Callable[[], T]) -> T:
 
 
 def bigquery_client(project: str, location: str) -> "Client":
-    """A client of BigQuery. `BIGQUERY_EMULATOR_HOST` is Google's own variable. Raises SettingsError."""
+    """Return a client of BigQuery. `BIGQUERY_EMULATOR_HOST` is Google's own variable. Raises SettingsError."""
     from google.auth.credentials import AnonymousCredentials
     from google.cloud.bigquery import Client
 
@@ -97,5 +97,5 @@ def bigquery_client(project: str, location: str) -> "Client":
 
 
 def bigquery_refusals(refuses: str) -> AbstractContextManager[None]:
-    """`refusals` of BigQuery, which `refuses` says of it."""
+    """Return `refusals` of BigQuery, with `refuses` as the verb of its sentences."""
     return refusals("BigQuery", refuses, "LAKE_GCP_PROJECT, LAKE_GCP_LOCATION and the rights of the Google credentials")

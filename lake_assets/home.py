@@ -1,4 +1,4 @@
-"""Where the stack keeps its files inside one lake's home folder."""
+"""Paths of the stack's files inside one lake's home folder."""
 
 import hashlib
 import os
@@ -16,12 +16,12 @@ PLAIN_PATH = re.compile(r"[\w/.+@~ -]+")
 
 
 class HomeError(LakeError):
-    """The home folder cannot be used as it is."""
+    """The home folder cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folders and files under `home`; nothing is made until `create` is called."""
+    """The folders and files under `home`; none is created before `create` is called."""
 
     home: Path
 
@@ -35,7 +35,7 @@ class Home:
 
     @property
     def run(self) -> Path:
-        """Generated configuration, pid file and sockets: everything here is made again by the next start."""
+        """Generated configuration, pid file and sockets: everything here is recreated by the next start."""
         return self.home / "run"
 
     @property
@@ -48,7 +48,7 @@ class Home:
 
     @property
     def connect_secrets(self) -> Path:
-        """The folder of all that Kafka Connect's worker may read for its connectors."""
+        """The folder of all secrets that Kafka Connect's worker may read for its connectors."""
         return self.secrets / "connect"
 
     @property
@@ -73,18 +73,18 @@ class Home:
 
     @property
     def started(self) -> Path:
-        """Touched by each `lake up`: what the logs said before it is history."""
+        """A file touched by each `lake up`: older log lines are history."""
         return self.run / "started"
 
     def metric_status(self, table: str, instance: str) -> Path:
-        """Return the file in which an instance of the metric with this table leaves its numbers."""
+        """Return the status file of an instance of the metric with this table."""
         return self.run / "stream" / f"{table}-{instance}.json"
 
     def log(self, part: str) -> Path:
         return self.logs / f"{part}.log"
 
     def create(self) -> None:
-        """Make the folders; raises HomeError when the home's path has characters that a part cannot take."""
+        """Create the folders; raises HomeError when the home's path has characters that a part does not support."""
         if not PLAIN_PATH.fullmatch(str(self.home)):
             raise HomeError(
                 f"LAKE_HOME is '{self.home}': use a path of letters, digits, spaces and _ - . + @ ~ only, "
@@ -98,10 +98,10 @@ class Home:
 
 
 def socket_path(home: Path, name: str) -> Path:
-    """The path of a lake's unix socket, for example `dbt.sock`; its folder exists afterwards.
+    """Return the path of a lake's unix socket, for example `dbt.sock`; its folder exists afterwards.
 
-    It is `home/run/NAME`, or where that is longer than the operating system allows, a folder of this user's and this
-    home's own under the temporary folder.
+    It is `home/run/NAME`. If that is longer than the operating system allows, it is in a folder of this user and this
+    home under the temporary folder.
     """
     path = home / "run" / name
     if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
@@ -109,14 +109,14 @@ def socket_path(home: Path, name: str) -> Path:
         return path
     folder = _short_folder(home)
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
+    info = folder.lstat()
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or stat.S_IMODE(info.st_mode) != 0o700:
         raise HomeError(f"'{folder}' should be a private folder of yours for this lake's sockets: remove it.")
     return folder / name
 
 
 def remove_sockets(home: Path) -> None:
-    """Take away what `socket_path` made outside the home; for a lake of which no process runs."""
+    """Delete the folder that `socket_path` created outside the home; for a lake without running processes."""
     shutil.rmtree(_short_folder(home), ignore_errors=True)
 
 

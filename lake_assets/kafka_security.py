@@ -1,4 +1,4 @@
-"""How Kafka and Kafka Connect of a team's own let the lake in. Passwords are named by their files, and never held."""
+"""Security settings for an external Kafka and Kafka Connect. Passwords are given by their files, and never stored."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ Protocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER"]
 MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
-# Of Kafka's classes in Java.
+# Prefix of Kafka's Java classes.
 _SECURITY = "org.apache.kafka.common.security"
 _LOGIN_MODULES: dict[Mechanism, str] = {
     "SCRAM-SHA-512": "scram.ScramLoginModule",
@@ -21,8 +21,11 @@ _LOGIN_MODULES: dict[Mechanism, str] = {
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
-    """Where the mechanism OAUTHBEARER gets tokens for its user and password, which are an OAuth client's id and secret.
-    `scope` may be empty. `ca` is as Kafka's."""
+    """The OAuth endpoint that issues tokens for the mechanism OAUTHBEARER; user and password are the client's id and
+    secret.
+
+    `scope` may be empty. `ca` is as Kafka's.
+    """
 
     url: str
     scope: str
@@ -31,10 +34,13 @@ class TokenEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class KafkaAccess:
-    """`user` and `password_file` are for SASL. `ca` is the file of the authority that signed the brokers' certificates,
-    None for those that the machine trusts. `certificate` is the file of the lake's own, for brokers that ask for one:
-    the private key and the certificate with its chain, because Java reads both from one. `tokens` is there with the
-    mechanism OAUTHBEARER, and only then."""
+    """The lake's access to Kafka.
+
+    `user` and `password_file` are for SASL. `ca` is the file of the authority that signed the brokers' certificates,
+    None for those that the machine trusts. `certificate` is the file of the lake's own certificate, for brokers that
+    require one. It has the private key and the certificate with its chain, because Java reads both from one file.
+    `tokens` is set with the mechanism OAUTHBEARER, and only then.
+    """
 
     protocol: Protocol
     mechanism: Mechanism
@@ -55,7 +61,7 @@ class KafkaAccess:
 
 @dataclass(frozen=True, slots=True)
 class ConnectAccess:
-    """Without a `user` no password is sent. `ca` is as Kafka's."""
+    """The lake's access to Kafka Connect's REST API. Without a `user` no password is sent. `ca` is as Kafka's."""
 
     user: str
     password_file: Path
@@ -63,7 +69,7 @@ class ConnectAccess:
 
 
 def librdkafka_options(access: KafkaAccess, password: str) -> dict[str, str]:
-    """What a client of librdkafka is told of the broker's security; `password` is not looked at without SASL."""
+    """Return the security options of a librdkafka client; `password` is ignored without SASL."""
     if access.protocol == "plaintext":
         return {}
     options = {"security.protocol": access.protocol}
@@ -89,7 +95,7 @@ def librdkafka_options(access: KafkaAccess, password: str) -> dict[str, str]:
 
 
 def java_options(access: KafkaAccess, password: str) -> dict[str, str]:
-    """The same for a client in Java; `password` is a reference for a config provider (`${file:PATH:KEY}`)."""
+    """Return the same for a client in Java; `password` is a reference for a config provider (`${file:PATH:KEY}`)."""
     if access.protocol == "plaintext":
         return {}
     options = {"security.protocol": access.protocol.upper()}
@@ -106,7 +112,7 @@ def java_options(access: KafkaAccess, password: str) -> dict[str, str]:
 
 
 def java_properties(access: KafkaAccess) -> tuple[str, ...]:
-    """Options of the virtual machine itself: Kafka asks no other addresses for tokens than those named here."""
+    """Return options of the JVM itself: Kafka requests tokens from no other addresses than those named here."""
     return (f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={access.tokens.url}",) if access.tokens else ()
 
 
@@ -124,13 +130,13 @@ def _java_tokens(user: str, tokens: TokenEndpoint, password: str) -> dict[str, s
 
 
 def _login(module: str, **values: str) -> str:
-    """An entry of JAAS. What a reference stands for must be escaped in its file."""
+    """Return a JAAS entry. The value behind a reference must be escaped in its file."""
     escaped = {key: value.replace("\\", "\\\\").replace('"', '\\"') for key, value in values.items()}
     return " ".join((f"{_SECURITY}.{module} required", *(f'{key}="{value}"' for key, value in escaped.items()))) + ";"
 
 
 def read_password(file: Path, variable: str) -> str:
-    """The file's text without its line end; `variable` is the setting that names the file. Raises SettingsError."""
+    """Return the file's text without its line end; `variable` is the setting of its path. Raises SettingsError."""
     password = _read_private(file, variable, "the password").rstrip("\r\n")
     if not password:
         raise SettingsError(f"{file} is empty: write the password into it.")
@@ -138,29 +144,33 @@ def read_password(file: Path, variable: str) -> str:
 
 
 def check_ca(file: Path | None, variable: str) -> None:
-    """Raises SettingsError when the setting names a file that is not there."""
+    """Raise SettingsError when the setting names a missing file."""
     if file is not None and not file.is_file():
-        raise SettingsError(f"{variable} is '{file}', where no file is: name the certificate file of the authority.")
+        raise SettingsError(
+            f"{variable} is '{file}', which does not exist: name the certificate file of the authority."
+        )
 
 
 def read_certificate(file: Path, variable: str | None = None) -> str:
-    """A private key and a certificate, as both Java and librdkafka read them; `variable` as above, None when no setting
-    names the file. Raises SettingsError."""
+    """Return a private key and a certificate, as both Java and librdkafka read them. Raises SettingsError.
+
+    `variable` is as above, None when no setting names the file.
+    """
     text = _read_private(file, variable, "the private key and the certificate")
     if "-----BEGIN PRIVATE KEY-----" not in text:
         raise SettingsError(
-            f"{file} holds no private key that all parts can read: write it as `openssl pkcs8 -topk8 -nocrypt -in KEY` "
-            "does, with the certificate behind it."
+            f"{file} has no private key that all parts can read: write it as `openssl pkcs8 -topk8 -nocrypt -in KEY` "
+            "does, followed by the certificate."
         )
     if "-----BEGIN CERTIFICATE-----" not in text:
-        raise SettingsError(f"{file} holds no certificate: write it behind the private key.")
+        raise SettingsError(f"{file} has no certificate: append it after the private key.")
     return text
 
 
-def _read_private(file: Path, variable: str | None, what: str) -> str:
+def _read_private(file: Path, variable: str | None, content: str) -> str:
     if not file.is_file():
         other = f", or name another with {variable}" if variable else ""
-        raise SettingsError(f"there is no file {file}: write {what} into it{other}.")
+        raise SettingsError(f"there is no file {file}: write {content} into it{other}.")
     if file.stat().st_mode & 0o077:
-        raise SettingsError(f"{file} holds {what} and others may read it: say `chmod 600 {file}`.")
+        raise SettingsError(f"{file} has {content} and others may read it: run `chmod 600 {file}`.")
     return file.read_text("utf-8")

@@ -1,7 +1,7 @@
-"""What differs between kinds of bucket, by the scheme of their URL: one class for each.
+"""Kinds of bucket, by the scheme of their URL: one class for each.
 
-Endpoints and regions are the clouds' own environment variables, and credentials come from where each cloud's client
-library looks for them: neither is a setting of the lake.
+Endpoints and regions are the clouds' own environment variables, and credentials come from each cloud's client library.
+Neither is a setting of the lake.
 """
 
 import os
@@ -15,21 +15,21 @@ from lake_assets.errors import LakeError
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
-# How properties of the raw catalog are named in the sink's config.
+# Prefix of the raw catalog's properties in the sink's config.
 _CATALOG = "iceberg.catalog."
 _IO = f"{_CATALOG}io-impl"
 _ICEBERG = "org.apache.iceberg"
 
 
 class UnknownStore(LakeError):
-    """A bucket's URL has a scheme that the lake does not know, or lacks its host."""
+    """A bucket's URL has an unknown scheme, or lacks its host."""
 
 
 class Store(Protocol):
     """One kind of bucket.
 
-    `sink` is what Kafka Connect's Iceberg sink must be told, without secrets. `checked` says that DuckLake insists
-    on DuckDB's extension httpfs for such URLs.
+    `sink` has the properties of Kafka Connect's Iceberg sink, without secrets. `checked` is True if DuckLake requires
+    DuckDB's extension httpfs for such URLs.
     """
 
     @property
@@ -37,7 +37,7 @@ class Store(Protocol):
     @property
     def checked(self) -> bool: ...
     def filesystem(self) -> "FileSystem":
-        """Its paths are `bucket/key`, and for HDFS the path on its host."""
+        """Return the file system; its paths are `bucket/key`, and for HDFS the path on its host."""
         ...
 
 
@@ -56,7 +56,7 @@ class Folder:
 
 
 class S3:
-    """Amazon S3, or what speaks like it at `AWS_ENDPOINT_URL_S3`. Raises SettingsError."""
+    """Amazon S3, or a compatible service at `AWS_ENDPOINT_URL_S3`. Raises SettingsError."""
 
     checked = True
 
@@ -66,15 +66,15 @@ class S3:
 
     @property
     def sink(self) -> Mapping[str, str]:
-        found = {_IO: f"{_ICEBERG}.aws.s3.S3FileIO", f"{_CATALOG}client.region": self._region}
+        properties = {_IO: f"{_ICEBERG}.aws.s3.S3FileIO", f"{_CATALOG}client.region": self._region}
         if self._endpoint:
-            found |= {f"{_CATALOG}s3.endpoint": self._endpoint, f"{_CATALOG}s3.path-style-access": "true"}
-        return found
+            properties |= {f"{_CATALOG}s3.endpoint": self._endpoint, f"{_CATALOG}s3.path-style-access": "true"}
+        return properties
 
     def filesystem(self) -> "FileSystem":
         from pyarrow.fs import S3FileSystem
 
-        # Without a delayed open each small file is an upload in parts: three calls, all of them billed, and not one.
+        # Without a delayed open each small file is a multipart upload: three billed calls instead of one.
         return S3FileSystem(region=self._region, endpoint_override=self._endpoint, allow_delayed_open=True)
 
 
@@ -88,12 +88,12 @@ class Gcs:
 
     @property
     def sink(self) -> Mapping[str, str]:
-        found = {_IO: f"{_ICEBERG}.gcp.gcs.GCSFileIO"}
+        properties = {_IO: f"{_ICEBERG}.gcp.gcs.GCSFileIO"}
         if project := os.environ.get("GOOGLE_CLOUD_PROJECT"):
-            found[f"{_CATALOG}gcs.project-id"] = project
+            properties[f"{_CATALOG}gcs.project-id"] = project
         if self._emulator:
-            found |= {f"{_CATALOG}gcs.service.host": self._emulator, f"{_CATALOG}gcs.no-auth": "true"}
-        return found
+            properties |= {f"{_CATALOG}gcs.service.host": self._emulator, f"{_CATALOG}gcs.no-auth": "true"}
+        return properties
 
     def filesystem(self) -> "FileSystem":
         from pyarrow.fs import GcsFileSystem
@@ -116,22 +116,22 @@ class Hdfs:
 
     @property
     def sink(self) -> Mapping[str, str]:
-        found = {_IO: f"{_ICEBERG}.hadoop.HadoopFileIO"}
+        properties = {_IO: f"{_ICEBERG}.hadoop.HadoopFileIO"}
         if folder := os.environ.get("HADOOP_CONF_DIR"):
-            found["iceberg.hadoop-conf-dir"] = folder
-        return found
+            properties["iceberg.hadoop-conf-dir"] = folder
+        return properties
 
     def filesystem(self) -> "FileSystem":
-        # pyarrow's own needs libhdfs, a JVM and Hadoop's jars on the class path of every Python process.
+        # pyarrow's own client needs libhdfs, a JVM and Hadoop's jars on the class path of every Python process.
         from hdfs_native.fsspec import HdfsFileSystem
         from pyarrow.fs import FSSpecHandler, PyFileSystem
 
         class Dated(HdfsFileSystem):
-            """With the time of a file's last change where pyarrow looks for it: DuckDB asks for it."""
+            """Add a file's modification time where pyarrow looks for it: DuckDB needs it."""
 
             def info(self, path: str, **options: Any) -> dict[str, Any]:
-                found = super().info(path, **options)
-                return {**found, "mtime": found["modification_time"] / 1000}
+                details = super().info(path, **options)
+                return {**details, "mtime": details["modification_time"] / 1000}
 
         return PyFileSystem(FSSpecHandler(Dated(self._host, int(self._port) if self._port else None)))
 
@@ -140,13 +140,13 @@ _STORES: Mapping[str, Callable[[str], Store]] = {"": Folder, "file": Folder, "s3
 
 
 def scheme(url: str) -> str:
-    """`s3` of `s3://…`; empty for a plain path."""
+    """Return `s3` of `s3://…`; empty for a plain path."""
     return url.partition(":")[0] if ":" in url else ""
 
 
 def store_of(url: str) -> Store:
-    """The kind of bucket that a URL or a plain path is in. Raises UnknownStore."""
+    """Return the kind of bucket of a URL or a plain path. Raises UnknownStore."""
     if scheme(url) not in _STORES:
-        known = ", ".join(f"{name}://" for name in _STORES if name)
-        raise UnknownStore(f"'{url}' is in no bucket that the lake knows: its URL must begin with one of {known}.")
+        schemes = ", ".join(f"{name}://" for name in _STORES if name)
+        raise UnknownStore(f"'{url}' is not a supported bucket: its URL must begin with one of {schemes}.")
     return _STORES[scheme(url)](urlsplit(url).netloc)

@@ -1,4 +1,4 @@
-"""Reads the catalog folder from disk, for what writes or applies contracts; runs judge by the applied texts."""
+"""Read the catalog folder from disk, for commands that write or apply contracts; runs use the applied texts."""
 
 from collections.abc import Mapping
 from pathlib import Path, PurePath
@@ -10,7 +10,7 @@ from lake_assets.settings import Settings
 
 
 def read_files(settings: Settings, applied: Catalog = NOTHING, refused: Mapping[PurePath, str] = NONE) -> Catalog:
-    """Return the catalog as its files have it, laid over what is applied: see `read_texts`."""
+    """Return the catalog in its files, laid over the applied one: see `read_texts`."""
     unreadable: list[Problem] = []
     contracts = _read_folder(settings.catalog / "assets", unreadable)
     metrics = _read_folder(settings.catalog / "metrics", unreadable)
@@ -25,7 +25,7 @@ def _read_folder(folder: Path, unreadable: list[Problem]) -> Mapping[PurePath, s
             texts[path] = path.read_text("utf-8")
         except UnicodeDecodeError as error:
             line = path.read_bytes()[: error.start].count(b"\n") + 1
-            unreadable.append(Problem(path, line, "", "holds bytes that are not UTF-8; save it as UTF-8."))
+            unreadable.append(Problem(path, line, "", "contains bytes that are not UTF-8; save it as UTF-8."))
         except OSError as error:
-            unreadable.append(Problem(path, 1, "", f"cannot be read ({error.strerror}); mend that."))
+            unreadable.append(Problem(path, 1, "", f"cannot be read ({error.strerror}); fix that."))
     return texts

@@ -1,4 +1,4 @@
-"""One typed settings object: where the lake's parts are, from the environment and from what `lake up` wrote."""
+"""One typed settings object: the addresses and options of a lake, from the environment and from stack.json."""
 
 import json
 import os
@@ -26,13 +26,13 @@ Runner = Literal["local", "emr-serverless", "emr", "dataproc", "dataproc-batch"]
 RUNNERS: tuple[Runner, ...] = get_args(Runner)
 SslMode = Literal["prefer", "require", "verify-ca", "verify-full"]
 SSL_MODES: tuple[SslMode, ...] = get_args(SslMode)
-# What libpq says, in what its callers say around it.
+# libpq's reason inside the message that psycopg and DuckDB put around it.
 _REFUSAL = re.compile(r"connection to server .+? failed: ([^\n]+)")
-# Not what a session over TLS says when the server goes away.
+# Reasons that concern TLS itself, not the message of a TLS session when the server goes away.
 _TLS_REFUSED = re.compile("certificate|does not support SSL|no encryption")
-# Which of these words it is depends on who asks, and whose limit it is.
+# The wording depends on the client, and on whose limit it is.
 _FULL = re.compile("too many|connection slots")
-# Bytes of raw files; docs/decisions.md says how it was measured.
+# Bytes of raw files; docs/decisions.md has the measurement.
 SPARK_THRESHOLD = 500_000_000
 T = TypeVar("T", bound=str)
 Role = Literal["lake_admin", "lake", "connect", "dagster", "analyst"]
@@ -41,8 +41,11 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """Address of the lake's Postgres. Passwords stay in `passfile` (libpq's format, mode 0600), never in a URL. `ca` is
-    the file of the authority that signed the server's certificate; with the mode `prefer` libpq's own settings hold."""
+    """Address of the lake's Postgres.
+
+    Passwords stay in `passfile` (libpq's format, mode 0600), never in a URL. `ca` is the file of the authority that
+    signed the server's certificate; with the mode `prefer` libpq's own settings apply.
+    """
 
     host: str
     port: int
@@ -52,28 +55,28 @@ class Postgres:
     ca: Path | None = None
 
     def conninfo(self, role: Role, dbname: str | None = None) -> str:
-        """A libpq connection string without a password; for psycopg and for DuckDB's attach."""
+        """Return a libpq connection string without a password; for psycopg and for DuckDB's attach."""
         name = dbname or self.dbname
         tls = "".join(f" {key}='{value}'" for key, value in self._tls().items())
         return f"host={self.host} port={self.port} dbname={name} user={role} passfile='{self.passfile}'{tls}"
 
     def url(self, role: Role, driver: str = "postgresql", dbname: str | None = None, options: str = "") -> str:
-        """A URL without a password for SQLAlchemy; `options` is libpq's, for example `-csearch_path=raw`."""
+        """Return a URL without a password for SQLAlchemy; `options` is libpq's, for example `-csearch_path=raw`."""
         extra = f"&options={quote(options)}" if options else ""
         name = dbname or self.dbname
         passfile = quote(str(self.passfile))
         return f"{driver}://{role}@{self.host}:{self.port}/{name}?passfile={passfile}{extra}{self._tls_parameters()}"
 
     def jdbc_url(self, schema: str, parameters: str = "") -> str:
-        """A URL without user and password for Kafka Connect; `parameters` are the driver's, such as `&a=b`."""
+        """Return a URL without user and password for Kafka Connect; `parameters` are the driver's, such as `&a=b`."""
         address = f"{self.host}:{self.port}/{self.dbname}"
         return f"jdbc:postgresql://{address}?currentSchema={schema}{parameters}{self._tls_parameters()}"
 
     def not_reached(self, error: Exception) -> LakeError:
-        """The error for a person when no session could be had: SettingsError for TLS, else Unavailable."""
-        said = str(error).strip()
-        found = _REFUSAL.search(said)
-        reason = found[1].strip() if found else said.partition("\n")[0]
+        """Return the error for a failed connection: SettingsError for TLS, else Unavailable."""
+        message = str(error).strip()
+        match = _REFUSAL.search(message)
+        reason = match[1].strip() if match else message.partition("\n")[0]
         address = f"Postgres at {self.host}:{self.port}"
         if _TLS_REFUSED.search(reason):
             return SettingsError(
@@ -81,13 +84,13 @@ class Postgres:
             )
         if _FULL.search(reason):
             return Unavailable(
-                f"{address} has no connection left ({reason}): end sessions that nobody needs or raise its "
+                f"{address} has no connection left ({reason}): end unused sessions or raise its "
                 "max_connections, and try again."
             )
         return Unavailable(f"{address} does not answer ({reason}): start it with `lake up`.")
 
     def _tls(self) -> dict[str, str]:
-        """libpq and the JDBC driver have the same words for it."""
+        """Return TLS parameters, which libpq and the JDBC driver name alike."""
         if self.sslmode == "prefer":
             return {}
         return {"sslmode": self.sslmode, **({"sslrootcert": str(self.ca)} if self.ca else {})}
@@ -98,8 +101,11 @@ class Postgres:
 
 @dataclass(frozen=True, slots=True)
 class Spark:
-    """Where Spark jobs run, and when. `threshold` is in bytes of raw files: what a run with `engine: auto` leaves to
-    DuckDB. `timeout` is in seconds. `project` is the folder of the entrypoints."""
+    """Runner, threshold and limits of Spark jobs.
+
+    `threshold` is in bytes of raw files: runs with `engine: auto` below it use DuckDB. `timeout` is in seconds.
+    `project` is the folder of the entrypoints.
+    """
 
     runner: Runner
     threshold: int
@@ -110,9 +116,10 @@ class Spark:
 
 @dataclass(frozen=True, slots=True)
 class Gcp:
-    """The warehouse's Google Cloud project, and where its datasets are, which is where the bucket is. `policy_tags` are
-    pairs: a classification in the contract, and the resource name of the tag that its columns bear; strictest first.
-    With `load_function`, each publication is announced in the bucket, for a function that loads it too.
+    """The warehouse's Google Cloud project, and the location of its datasets, which is the bucket's.
+
+    `policy_tags` are pairs of a classification in the contract and the resource name of its columns' tag; strictest
+    first. With `load_function`, each publication is announced in the bucket, for a function that loads it too.
     """
 
     project: str
@@ -123,9 +130,11 @@ class Gcp:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that differs between two lakes. `bucket` is a URL without a trailing slash. `athena_workgroup` is the
-    one that the lake's own queries run in, on AWS. `analysts` are who may read marts in a cloud, as it names them. What
-    was produced lands every `commit_seconds`."""
+    """All differences between two lakes.
+
+    `bucket` is a URL without a trailing slash. `athena_workgroup` runs the lake's own queries on AWS. `analysts` are
+    the principals that may read marts in a cloud, as it names them. Produced events land every `commit_seconds`.
+    """
 
     target: Target
     home: Path
@@ -162,26 +171,26 @@ class Settings:
 
     @property
     def connect_password(self) -> str:
-        """The reference by which Kafka Connect's worker finds the password of role `connect`."""
+        """Return the reference to the password of role `connect` for Kafka Connect's worker."""
         return f"${{file:{self.home / 'secrets' / 'connect' / 'postgres.properties'}:password}}"
 
     @property
     def kafka_for_java(self) -> dict[str, str]:
-        """What Kafka Connect's worker and its connectors are told of the broker's security; no secret is in it."""
+        """Return the broker's security options for Kafka Connect's worker and its connectors, without secrets."""
         file = self.home / "secrets" / "connect" / "kafka.properties"
         return java_options(self.kafka_access, f"${{file:{file}:password}}")
 
 
 def lake_home() -> Path:
-    """The folder that holds all state of one lake: `LAKE_HOME`, else `.lake` in the project."""
+    """Return the folder of all state of one lake: `LAKE_HOME`, else `.lake` in the project."""
     return Path(os.environ.get("LAKE_HOME", PROJECT / ".lake")).expanduser().resolve()
 
 
 def load_settings() -> Settings:
-    """The settings of the lake at `lake_home()`; raises SettingsError.
+    """Return the settings of the lake at `lake_home()`; raises SettingsError.
 
     Addresses come from the environment (`LAKE_KAFKA`, `LAKE_CONNECT`) or from `stack.json`, which `lake up` writes
-    before it starts anything. The port 0 stands for "not set up yet", so that definitions load without a stack.
+    before it starts anything. The port 0 means "not set up yet", so that definitions load without a stack.
     """
     home = lake_home()
     stack_file = home / "stack.json"
@@ -213,7 +222,7 @@ def load_settings() -> Settings:
             project=Path(os.environ.get("LAKE_SPARK_PROJECT", PROJECT / "spark")).expanduser().resolve(),
             memory=os.environ.get("LAKE_SPARK_MEMORY", "2g"),
         ),
-        # Amazon makes "primary" in every account.
+        # Amazon creates "primary" in every account.
         athena_workgroup=os.environ.get("LAKE_ATHENA_WORKGROUP", "primary"),
         gcp=_gcp(stack, needed=target == "gcp"),
         analysts=tuple(os.environ.get("LAKE_ANALYSTS", "").split()),
@@ -235,7 +244,7 @@ def _kafka_access(home: Path) -> KafkaAccess:
     if access.sasl and not access.user:
         raise SettingsError(f"LAKE_KAFKA_SECURITY is '{access.protocol}': set LAKE_KAFKA_USER too.")
     if not access.sasl:
-        needs = "sasl_ssl, or to sasl_plaintext where nobody else can listen"
+        needs = "sasl_ssl, or to sasl_plaintext where no one else can listen"
         for variable in ("LAKE_KAFKA_USER", "LAKE_KAFKA_PASSWORD_FILE", "LAKE_KAFKA_SASL_MECHANISM"):
             _refuse_unused(variable, "LAKE_KAFKA_SECURITY", access.protocol, needs)
     if not access.tls:
@@ -253,7 +262,7 @@ def _token_endpoint(mechanism: Mechanism) -> TokenEndpoint | None:
     if urlsplit(url).scheme != "https":
         raise SettingsError(
             f"LAKE_KAFKA_SASL_MECHANISM is 'OAUTHBEARER' and LAKE_KAFKA_TOKEN_URL is '{url}': set it to the https "
-            "address that gives tokens."
+            "address that issues tokens."
         )
     return TokenEndpoint(url, os.environ.get("LAKE_KAFKA_TOKEN_SCOPE", ""), _file("LAKE_KAFKA_TOKEN_CA"))
 
@@ -281,13 +290,13 @@ def _postgres_ca() -> Path | None:
 
 
 def _refuse_unused(variable: str, other: str, value: str, needed: str) -> None:
-    """Who sets it believes that it protects them."""
+    """Reject settings that would be silently ignored."""
     if os.environ.get(variable):
         raise SettingsError(f"{variable} is set, but {other} is '{value}': set {other} to {needed}.")
 
 
 def _file(variable: str) -> Path | None:
-    """Links stay as they are: Kubernetes moves them to another folder when a secret changes."""
+    """Return the path without resolving links: Kubernetes moves them to another folder when a secret changes."""
     text = os.environ.get(variable)
     return Path(text).expanduser().absolute() if text else None
 
@@ -310,9 +319,9 @@ def _gcp(stack: Mapping[str, int | str], *, needed: bool) -> Gcp:
     return Gcp(project, location, tuple((classification, tag) for classification, _, tag in tags), announces)
 
 
-def _one_of(variable: str, allowed: tuple[T, ...], kept: str = "") -> T:
-    """The kept one, or else the first one, when the variable is not set."""
-    text = os.environ.get(variable, kept or allowed[0])
+def _one_of(variable: str, allowed: tuple[T, ...], recorded: str = "") -> T:
+    """Return the variable's value; without one the recorded value, or else the first allowed one."""
+    text = os.environ.get(variable, recorded or allowed[0])
     for value in allowed:
         if value == text:
             return value

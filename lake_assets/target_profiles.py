@@ -29,8 +29,8 @@ class TargetProfile:
     audited_at_once: int
 
 
-# Commits: locally an event should be seen within seconds; in a cloud each commit costs requests and small files, and
-# BigQuery takes 1,500 loads a day into a table: with some late windows beside the current one, a minute would be too
+# Commits: locally an event should be visible within seconds; in a cloud each commit costs requests and small files, and
+# BigQuery accepts 1,500 loads a day into a table: with some late windows beside the current one, a minute would be too
 # often. Tasks: one that has seen no record since it started answers no commit, and the others' files wait for its
 # time-out. Two tasks on a quiet lake therefore cost seconds of freshness, and on two cores they land no more than one.
 PROFILES: Mapping[Target, TargetProfile] = {

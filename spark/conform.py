@@ -1,6 +1,7 @@
-"""The job that a cluster runs: `spark-submit ... conform.py --request URL`, with Dagster Pipes' own two arguments.
+"""The job that a cluster runs: `spark-submit ... conform.py --request URL`, with Dagster Pipes' two arguments.
 
-It is given the contract, the windows and the names of their raw files, and returns through Pipes what came of them.
+It reads the contract, the windows and the names of their raw files from the request, and returns the result through
+Pipes.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from lake_assets.conform.request import Request
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Conforms windows of one asset; started by the lake, not by hand.")
+    parser = argparse.ArgumentParser(description="Conform windows of one asset; started by the lake, not by hand.")
     parser.add_argument("--request", required=True, help="URL of the request, JSON")
     arguments, _ = parser.parse_known_args()
     with open_dagster_pipes(params_loader=PipesCliArgsParamsLoader(), message_writer=BucketMessageWriter()) as pipes:
@@ -40,8 +41,8 @@ def _answer(pipes: PipesContext, url: str) -> int:
         pipes.report_custom_message({"refused": str(error)})
         return 1
     except Exception as error:
-        told = str(error).strip().splitlines() or [type(error).__name__]
-        pipes.report_custom_message({"error": f" It says: {told[-1]}"})
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        pipes.report_custom_message({"error": f" Last line of the error: {lines[-1]}"})
         raise
     pipes.report_custom_message({"answer": json.loads(to_json(answer))})
     spark.stop()

@@ -1,4 +1,4 @@
-"""What runs on the executors, batch by batch: the judge and what follows it, as the local engine runs them."""
+"""The executors' part of the job, batch by batch: the same judge and steps as in the local engine."""
 
 import json
 import os
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Batches = Iterator["pa.RecordBatch"]
-# Each answer is one JSON text; what they say differs by stage.
+# Each answer is one JSON text; its content depends on the stage.
 ANSWERS = "answer string"
 _ROWS_PER_BATCH = 65_536
 
 
 def fetching(columns: Sequence[str]) -> Callable[[Batches], Batches]:
-    """Names of Parquet files to their rows, without Spark's own reader."""
+    """Return a function from names of Parquet files to their rows, without Spark's own reader."""
 
     def fetch(batches: Batches) -> Batches:
         import pyarrow as pa
@@ -39,16 +39,17 @@ def fetching(columns: Sequence[str]) -> Callable[[Batches], Batches]:
 
         for batch in batches:
             for path in batch.column(0).to_pylist():
-                system, place = opened(path)
-                # As with Spark's reader, a damaged or missing file costs its own window, whose rows do not add up.
-                with suppress(OSError, pa.ArrowInvalid), system.open_input_file(place) as file:
+                system, key = opened(path)
+                # As with Spark's reader, a damaged or missing file fails only its own window, whose row counts do not
+                # add up.
+                with suppress(OSError, pa.ArrowInvalid), system.open_input_file(key) as file:
                     yield from ParquetFile(file).iter_batches(_ROWS_PER_BATCH, columns=columns)
 
     return fetch
 
 
 def judging(asset: Asset, buckets: Mapping[str, int]) -> Callable[[Batches], Batches]:
-    """Raw rows to judged rows, for `mapInArrow` with the schema `judged_schema(asset)`."""
+    """Return a function from raw rows to judged rows, for `mapInArrow` with the schema `judged_schema(asset)`."""
     sql = spread_sql(asset, "raw", buckets)
 
     def judge(batches: Batches) -> Batches:
@@ -62,14 +63,17 @@ def judging(asset: Asset, buckets: Mapping[str, int]) -> Callable[[Batches], Bat
 
 
 def settling(order: Order, name: str) -> Callable[[Batches], Batches]:
-    """Judged rows of whole buckets to files; answers with each window's counts, and with the task's own figures."""
+    """Return a function that writes judged rows of whole buckets to files.
+
+    Its answers are each window's counts and the task's own figures.
+    """
 
     def finish(batches: Batches) -> Batches:
         started = time.monotonic()
         with _session() as session:
             if (rows := _load(session, "judged", batches)) == 0:
                 return
-            # A task that is tried again leaves the files of its first attempt behind; only those named here count.
+            # A retried task leaves the files of its first attempt behind; only those named here count.
             for part in settle(session, order, f"{name}-{uuid.uuid4().hex[:8]}"):
                 yield _answer({"part": json.loads(to_json(part))})
             yield _answer({"rows": rows, "seconds": time.monotonic() - started, "peak_bytes": _peak_bytes()})
@@ -78,7 +82,10 @@ def settling(order: Order, name: str) -> Callable[[Batches], Batches]:
 
 
 def writing(order: Order, name: str) -> Callable[[Batches], Batches]:
-    """Rows that an entrypoint returned to files; answers with each window's file, its rows, and how many are broken."""
+    """Return a function that writes the rows of an entrypoint to files.
+
+    Its answers are each window's file, its rows, and its number of broken rows.
+    """
     asset = order.asset
     columns = ", ".join(identifier(column.name) for column in staging_columns(asset))
     required = [field.name for field in asset.fields if field.required and field.protection != "drop"]
@@ -89,14 +96,14 @@ def writing(order: Order, name: str) -> Callable[[Batches], Batches]:
         with _session() as session:
             if (rows := _load(session, "returned", batches)) == 0:
                 return
-            found = session.execute(
+            totals = session.execute(
                 f"select _window, count(*), count(*) filter (where {nulls}), sum({_IDENTITY}) from returned group by 1"
             ).fetchall()
-            for start, good, broken, identity in found:
+            for start, good, broken, identity in totals:
                 window = window_key(start, asset.window)
                 url = f"{window_folder(order.out, asset, window)}/{name}-{uuid.uuid4().hex[:8]}.parquet"
-                rows_of = f"_window = timestamptz {literal(start.isoformat())}"
-                (path,) = copy(session, f"select {columns} from returned where {rows_of}", url)
+                is_in_window = f"_window = timestamptz {literal(start.isoformat())}"
+                (path,) = copy(session, f"select {columns} from returned where {is_in_window}", url)
                 yield _answer(
                     {"window": window, "path": path, "rows": good, "broken": broken, "identity": str(identity)}
                 )
@@ -106,7 +113,7 @@ def writing(order: Order, name: str) -> Callable[[Batches], Batches]:
 
 
 def identifying() -> Callable[[Batches], Batches]:
-    """Good rows to a sum that tells which rows they are, by window: what `writing` compares with."""
+    """Return a function from good rows to a checksum of their identities by window, for comparison with `writing`."""
 
     def identify(batches: Batches) -> Batches:
         with _session() as session:
@@ -126,18 +133,18 @@ _IDENTITY = "hash(_window, _kafka_partition, _offset)::hugeint"
 
 
 def checking(asset: Asset) -> Callable[[Batches], Batches]:
-    """Windows, as JSON of window and files, to the outcomes of the contract's checks, or why there are none."""
+    """Return a function from windows, as JSON of window and files, to the outcomes of their checks or a failure."""
 
     def check(batches: Batches) -> Batches:
         with _session() as session:
             for batch in batches:
                 for text in batch.column(0).to_pylist():
-                    given = json.loads(text)
+                    request = json.loads(text)
                     try:
-                        outcomes = json.loads(to_json(judge_checks(session, asset, given["files"])))
-                        yield _answer({"window": given["window"], "checks": outcomes})
+                        outcomes = json.loads(to_json(judge_checks(session, asset, request["files"])))
+                        yield _answer({"window": request["window"], "checks": outcomes})
                     except LakeError as error:
-                        yield _answer({"window": given["window"], "failed": str(error)})
+                        yield _answer({"window": request["window"], "failed": str(error)})
 
     return check
 

@@ -23,59 +23,59 @@ from lake_assets.conform.request import Answer, Request, Stage
 from lake_assets.conform.write_windows import Order, Settled, merged
 from lake_assets.object_stores import scheme
 
-# The same for every session, given or made: what the rows mean hangs on them.
+# The same for every session, external or our own: the meaning of the rows depends on them.
 SESSION = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
-    # Asked for a limit in bytes, Spark measures the batch after each row, which takes it longer with each row.
+    # With a limit in bytes, Spark measures the batch after each row, which takes longer with each row.
     "spark.sql.execution.arrow.maxBytesPerBatch": "2147483647",
-    # A damaged or missing file costs its own window, whose rows then do not add up, and no other.
+    # A damaged or missing file fails only its own window, whose row counts then do not add up.
     "spark.sql.files.ignoreCorruptFiles": "true",
     "spark.sql.files.ignoreMissingFiles": "true",
 }
 
 
 class EntrypointError(Exception):
-    """The contract's entrypoint did not keep its promise; the message says which."""
+    """The contract's entrypoint broke its promise; the message has the details."""
 
 
 def run(spark: SparkSession, request: Request, log: Callable[[str], None]) -> Answer:
-    """Conforms the windows of a request. What is wrong with one window does not hold back another."""
+    """Conform the windows of a request. A failure of one window does not affect the others."""
     for key, value in SESSION.items():
         spark.conf.set(key, value)
     asset = request.asset
     stages: list[Stage] = []
     order = Order(asset, request.out, request.run_id, request.loaded_at)
-    aside = replace(order, out=f"{request.folder}/good") if asset.entrypoint else order
-    settled = _settle(spark, request, aside, stages)
+    first_order = replace(order, out=f"{request.folder}/good") if asset.entrypoint else order
+    parts = _settle(spark, request, first_order, stages)
     log(f"{asset.name}: judged {sum(stage.rows for stage in stages):,} rows in {stages[-1].seconds:.1f} s")
     failed: dict[str, str] = {}
     if asset.entrypoint:
-        settled, failed = _transform(spark, request, order, settled, stages)
+        parts, failed = _transform(spark, request, order, parts, stages)
         log(f"{asset.name}: {asset.entrypoint} in {stages[-1].seconds:.1f} s")
-    checks = _check(spark, request, settled, failed, stages)
+    checks = _check(spark, request, parts, failed, stages)
     outputs: list[WindowOutput] = []
     for window in request.windows:
-        output = _output(window, settled.get(window.window), checks.get(window.window, ()))
+        output = _output(window, parts.get(window.window), checks.get(window.window, ()))
         if window.window not in failed and (imbalance := output.imbalance()) is not None:
-            failed[window.window] = f"{imbalance}. Run 'lake audit {asset.name}'."
+            failed[window.window] = f"{imbalance}. Run `lake audit {asset.name}`."
         if window.window not in failed:
             outputs.append(output)
     return Answer(tuple(outputs), failed, tuple(stages), good_schema(asset), spark.version)
 
 
-def _output(window: WindowInput, found: Settled | None, checks: tuple[CheckOutcome, ...]) -> WindowOutput:
-    found = found or Settled(window.window, (), (), ())
+def _output(window: WindowInput, part: Settled | None, checks: tuple[CheckOutcome, ...]) -> WindowOutput:
+    part = part or Settled(window.window, (), (), ())
     return WindowOutput(
         window.window,
         window.rows,
-        found.partitions,
-        found.good_files,
-        found.quarantine_files,
+        part.partitions,
+        part.good_files,
+        part.quarantine_files,
         window.bytes,
         checks,
-        found.unknown,
-        found.conflicts,
+        part.unknown,
+        part.conflicts,
     )
 
 
@@ -87,20 +87,23 @@ def _settle(spark: SparkSession, request: Request, order: Order, stages: list[St
     buckets = {w.window: max(1, math.ceil(w.rows / request.bucket_rows)) for w in request.windows}
     raw = _read(spark, paths, RAW_SCHEMA)
     judged = raw.mapInArrow(judging(asset, buckets), judged_schema(asset))
-    placed = judged.repartition(_tasks(spark, request), "_window", BUCKET).drop(BUCKET)
-    answers = _collect(placed.mapInArrow(settling(order, request.name), ANSWERS), "judge and settle", stages)
+    shuffled = judged.repartition(_tasks(spark, request), "_window", BUCKET).drop(BUCKET)
+    answers = _collect(shuffled.mapInArrow(settling(order, request.name), ANSWERS), "judge and settle", stages)
     return dict(merged([from_json(Settled, json.dumps(answer["part"])) for answer in answers if "part" in answer]))
 
 
 def _read(spark: SparkSession, paths: Sequence[str], schema: str) -> DataFrame:
-    """Rows of Parquet files. A Spark that knows no such bucket, as one without a cluster, lets its tasks fetch them."""
-    if "://" not in paths[0] or _knows(spark, scheme(paths[0])):
+    """Read rows of Parquet files.
+
+    A Spark without a file system for the bucket, such as one outside a cluster, reads them in its tasks.
+    """
+    if "://" not in paths[0] or _has_file_system(spark, scheme(paths[0])):
         return spark.read.schema(schema).parquet(*paths)
-    named = spark.createDataFrame([(path,) for path in paths], "path string").repartition(len(paths))
-    return named.mapInArrow(fetching([field.name for field in _struct(spark, schema)]), schema)
+    file_names = spark.createDataFrame([(path,) for path in paths], "path string").repartition(len(paths))
+    return file_names.mapInArrow(fetching([field.name for field in _struct(spark, schema)]), schema)
 
 
-def _knows(spark: SparkSession, kind: str) -> bool:
+def _has_file_system(spark: SparkSession, kind: str) -> bool:
     context: Any = spark.sparkContext
     try:
         context._jvm.org.apache.hadoop.fs.FileSystem.getFileSystemClass(kind, context._jsc.hadoopConfiguration())
@@ -110,47 +113,47 @@ def _knows(spark: SparkSession, kind: str) -> bool:
 
 
 def _tasks(spark: SparkSession, request: Request) -> int:
-    """How many tasks share the buckets: enough for every core and for memory, and no task for each small window."""
+    """Return the number of tasks for the buckets: enough for every core and for memory, not one per small window."""
     rows = sum(window.rows for window in request.windows)
     buckets = sum(max(1, math.ceil(window.rows / request.bucket_rows)) for window in request.windows)
     return min(buckets, max(2 * spark.sparkContext.defaultParallelism, 2 * math.ceil(rows / request.bucket_rows)))
 
 
 def _transform(
-    spark: SparkSession, request: Request, order: Order, settled: dict[str, Settled], stages: list[Stage]
+    spark: SparkSession, request: Request, order: Order, results: dict[str, Settled], stages: list[Stage]
 ) -> tuple[dict[str, Settled], dict[str, str]]:
-    """Runs the contract's entrypoint over the good rows, which are read back from where they were set aside."""
+    """Run the contract's entrypoint over the good rows, which are read back from a temporary folder."""
     asset = request.asset
-    aside = [path for found in settled.values() for path in found.good_files]
-    if not aside:
-        return settled, {}
-    good = _read(spark, aside, good_schema(asset))
+    temporary_files = [path for part in results.values() for path in part.good_files]
+    if not temporary_files:
+        return results, {}
+    good = _read(spark, temporary_files, good_schema(asset))
     before = _identities(asset, good)
     returned = _checked(asset, _entrypoint(asset)(good, asset))
     most = max(math.ceil(w.rows / request.bucket_rows) for w in request.windows)
-    place = F.pmod(F.hash("_kafka_partition", "_offset"), F.lit(most))
-    returned = returned.repartition(_tasks(spark, request), "_window", place)
+    bucket = F.pmod(F.hash("_kafka_partition", "_offset"), F.lit(most))
+    returned = returned.repartition(_tasks(spark, request), "_window", bucket)
     answers = _collect(returned.mapInArrow(writing(order, request.name), ANSWERS), str(asset.entrypoint), stages)
     files: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for answer in answers:
         if "path" in answer:
             files[answer["window"]].append(answer)
     failed: dict[str, str] = {}
-    for window, found in settled.items():
+    for window, part in results.items():
         parts = files.get(window, [])
         rows, identity = sum(p["rows"] for p in parts), sum(int(p["identity"]) for p in parts)
-        wanted = before.get(window, (0, 0))
-        if (rows, identity) != wanted:
+        expected = before.get(window, (0, 0))
+        if (rows, identity) != expected:
             failed[window] = (
-                f"{asset.entrypoint} was given {wanted[0]} rows and returned {rows}"
-                f"{'' if rows != wanted[0] else ' others'}: it must return each row once, with its lineage columns."
+                f"{asset.entrypoint} was given {expected[0]} rows and returned {rows}"
+                f"{'' if rows != expected[0] else ' others'}: it must return each row once, with its lineage columns."
             )
         elif broken := sum(p["broken"] for p in parts):
             failed[window] = f"{asset.entrypoint} returned {broken} rows without a value in a required field."
-        settled[window] = replace(found, good_files=tuple(sorted(p["path"] for p in parts)))
-    for path in aside:
+        results[window] = replace(part, good_files=tuple(sorted(p["path"] for p in parts)))
+    for path in temporary_files:
         remove(path)
-    return settled, failed
+    return results, failed
 
 
 def _identities(asset: Asset, good: DataFrame) -> dict[str, tuple[int, int]]:
@@ -161,36 +164,36 @@ def _identities(asset: Asset, good: DataFrame) -> dict[str, tuple[int, int]]:
     sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     for row in good.select("_window", "_kafka_partition", "_offset").mapInArrow(identifying(), ANSWERS).collect():
         answer = json.loads(row.answer)
-        found = sums[window_key(datetime.fromisoformat(answer["start"]), asset.window)]
-        found[0] += answer["rows"]
-        found[1] += int(answer["identity"])
+        total = sums[window_key(datetime.fromisoformat(answer["start"]), asset.window)]
+        total[0] += answer["rows"]
+        total[1] += int(answer["identity"])
     return {window: (rows, identity) for window, (rows, identity) in sums.items()}
 
 
 def _entrypoint(asset: Asset) -> Callable[[DataFrame, Asset], DataFrame]:
     module, _, function = str(asset.entrypoint).partition(":")
     try:
-        found = getattr(import_module(module), function)
+        entrypoint = getattr(import_module(module), function)
     except (ImportError, AttributeError) as error:
-        raise EntrypointError(f"the entrypoint {asset.entrypoint} is not there: {error}.") from error
-    return found
+        raise EntrypointError(f"the entrypoint {asset.entrypoint} cannot be imported: {error}.") from error
+    return entrypoint
 
 
 def _checked(asset: Asset, returned: DataFrame) -> DataFrame:
-    """The returned rows in the staging table's order of columns. Raises EntrypointError when the schema differs."""
-    wanted = {field.name: field.dataType for field in _struct(returned.sparkSession, good_schema(asset))}
-    found = {field.name: field.dataType for field in returned.schema}
-    for name, kind in wanted.items():
-        if name not in found:
+    """Return the rows in the staging table's column order. Raises EntrypointError when the schema differs."""
+    expected = {field.name: field.dataType for field in _struct(returned.sparkSession, good_schema(asset))}
+    actual = {field.name: field.dataType for field in returned.schema}
+    for name, kind in expected.items():
+        if name not in actual:
             raise EntrypointError(f"{asset.entrypoint} returned no column '{name}', which the contract declares.")
-        if found[name] != kind:
+        if actual[name] != kind:
             raise EntrypointError(
-                f"{asset.entrypoint} returned '{name}' as {found[name].simpleString()}; "
-                f"the contract says {kind.simpleString()}."
+                f"{asset.entrypoint} returned '{name}' as {actual[name].simpleString()}; "
+                f"the contract declares {kind.simpleString()}."
             )
-    if unknown := sorted(set(found) - set(wanted)):
+    if unknown := sorted(set(actual) - set(expected)):
         raise EntrypointError(f"{asset.entrypoint} returned '{unknown[0]}', which the contract does not declare.")
-    return returned.select(*[f"`{name}`" for name in wanted])
+    return returned.select(*[f"`{name}`" for name in expected])
 
 
 def _struct(spark: SparkSession, ddl: str) -> Any:
@@ -198,20 +201,20 @@ def _struct(spark: SparkSession, ddl: str) -> Any:
 
 
 def _check(
-    spark: SparkSession, request: Request, settled: dict[str, Settled], failed: dict[str, str], stages: list[Stage]
+    spark: SparkSession, request: Request, parts: dict[str, Settled], failed: dict[str, str], stages: list[Stage]
 ) -> dict[str, tuple[CheckOutcome, ...]]:
     asset = request.asset
     if not asset.checks:
         return {}
-    none = Settled("", (), (), ())
+    empty = Settled("", (), (), ())
     windows = [
-        (json.dumps({"window": w.window, "files": settled.get(w.window, none).good_files}),)
+        (json.dumps({"window": w.window, "files": parts.get(w.window, empty).good_files}),)
         for w in request.windows
         if w.window not in failed
     ]
-    given = spark.createDataFrame(windows, "given string").repartition(max(1, min(len(windows), 200)))
+    requests = spark.createDataFrame(windows, "request string").repartition(max(1, min(len(windows), 200)))
     checks: dict[str, tuple[CheckOutcome, ...]] = {}
-    for answer in _collect(given.mapInArrow(checking(asset), ANSWERS), "checks", stages):
+    for answer in _collect(requests.mapInArrow(checking(asset), ANSWERS), "checks", stages):
         if "failed" in answer:
             failed[answer["window"]] = answer["failed"]
         elif "checks" in answer:

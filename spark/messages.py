@@ -1,4 +1,4 @@
-"""Dagster Pipes over the bucket: the job writes numbered messages into its own folder, and nobody lists anything."""
+"""Dagster Pipes over the bucket: the job writes numbered messages into its own folder, so no listing is needed."""
 
 from io import StringIO
 

@@ -31,7 +31,7 @@ _POLL_SECONDS = 1.0
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("metric")
 @click.option("--instance", help="Name of this instance, unique and kept over restarts. Default: host and process.")
-@click.option("--metrics-port", type=int, help="Serve the application's own numbers for Prometheus on 127.0.0.1.")
+@click.option("--metrics-port", type=int, help="Serve the application's own metrics for Prometheus on 127.0.0.1.")
 def main(metric: str, instance: str | None, metrics_port: int | None) -> None:
     """Count METRIC's events as they come, exactly once, and write its rows for the database.
 
@@ -40,12 +40,12 @@ def main(metric: str, instance: str | None, metrics_port: int | None) -> None:
     """
     settings = load_settings()
     name = instance or f"{socket.gethostname()}-{os.getpid()}"
-    chosen, source = _find(settings, metric)
-    path = Home(settings.home).metric_status(chosen.table, name)
-    status = Status(chosen.table, name)
+    definition, source = _find(settings, metric)
+    path = Home(settings.home).metric_status(definition.table, name)
+    status = Status(definition.table, name)
     try:
-        partitions = _wait_for_topics(settings, chosen, source, path, status)
-        loop = Loop(settings, source, chosen, name, partitions, status)
+        partitions = _wait_for_topics(settings, definition, source, path, status)
+        loop = Loop(settings, source, definition, name, partitions, status)
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
         signal.signal(signal.SIGINT, lambda *_: loop.stop())
         if metrics_port is not None:
@@ -53,8 +53,8 @@ def main(metric: str, instance: str | None, metrics_port: int | None) -> None:
         loop.run(lambda status: _write(path, status))
     except (KafkaException, TransactionFailed) as error:
         raise Unavailable(
-            f"Kafka at {settings.kafka} does not answer as it should ({error}). Nothing is lost: started again, the "
-            "application goes on from what is committed."
+            f"Kafka at {settings.kafka} does not answer as it should ({error}). No data is lost: after a restart the "
+            "application continues from the last commit."
         ) from error
     finally:
         path.unlink(missing_ok=True)
@@ -64,20 +64,22 @@ def _find(settings: Settings, name: str) -> tuple[Metric, Asset]:
     catalog = read_files(settings)
     metrics = catalog.metrics
     if name not in metrics:
-        known = ", ".join(metrics) or "none"
+        names = ", ".join(metrics) or "none"
         broken = "".join(f"\n  {problem}" for problem in catalog.problems)
         raise LakeError(
-            f"there is no metric '{name}' in {settings.catalog / 'metrics'}: the metrics are {known}.{broken}"
+            f"there is no metric '{name}' in {settings.catalog / 'metrics'}: the metrics are {names}.{broken}"
         )
     return metrics[name], catalog.assets[metrics[name].source]
 
 
 def _wait_for_topics(settings: Settings, metric: Metric, source: Asset, path: Path, status: Status) -> int:
-    """How many partitions the source has, once `lake apply` has made the metric; refuses a changelog with another
-    number."""
+    """Wait until `lake apply` has created the metric's topics, and return the source's partition count.
+
+    Raises Refusal for a changelog with another partition count.
+    """
     names = (source.topic, metric.topic, metric.changelog, metric.late, metric.undecodable)
     while missing := [name for name in names if name not in (counts := partition_counts(settings, names))]:
-        waiting = f"the topics {', '.join(missing)}, which 'lake apply' makes"
+        waiting = f"the topics {', '.join(missing)}, which `lake apply` creates"
         if status.waiting_for != waiting:
             click.echo(f"waiting for {waiting}", err=True)
         status.waiting_for = waiting
@@ -88,7 +90,7 @@ def _wait_for_topics(settings: Settings, metric: Metric, source: Asset, path: Pa
         raise Refusal(
             f"the topic {source.topic} has {counts[source.topic]} partitions, but the metric '{metric.name}' was made "
             f"for {counts[metric.changelog]}: keys have moved to other partitions, so repeats would be counted. Raise "
-            "the metric's major version and run 'lake apply'."
+            "the metric's major version and run `lake apply`."
         )
     return counts[source.topic]
 

@@ -1,4 +1,4 @@
-"""What is committed with an input offset: enough to find the state that belongs to it. It is the offset's metadata."""
+"""The checkpoint: metadata of a committed input offset, enough to find the state that belongs to it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from stream_app.errors import Refusal
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
-    """The next `offset` of one input partition, and what was true when it was committed.
+class Checkpoint:
+    """The next `offset` of one input partition, and the partition's state at its commit.
 
     `since` is the time (milliseconds) of the oldest changelog record that still counts, `watermark` in milliseconds;
-    `idle` when the partition had nothing more to read. `fingerprint` tells definitions of the metric apart.
+    `idle` is True if the partition had no more records to read. `fingerprint` identifies the metric's definition.
     """
 
     offset: int
@@ -27,10 +27,11 @@ class Position:
         return msgspec.json.encode([self.since, self.watermark, self.idle, self.fingerprint]).decode()
 
 
-def read_position(metric: Metric, offset: int, metadata: str | None) -> Position | None:
-    """The committed position; None before the first commit. Raises Refusal for one that this metric cannot go on from.
+def read_checkpoint(metric: Metric, offset: int, metadata: str | None) -> Checkpoint | None:
+    """Return the committed checkpoint; None before the first commit.
 
-    The offset of a group that never committed is negative.
+    Raises Refusal for a checkpoint of another definition or application. The offset of a group that never committed is
+    negative.
     """
     if offset < 0:
         return None
@@ -47,9 +48,9 @@ def read_position(metric: Metric, offset: int, metadata: str | None) -> Position
             f"the definition of '{metric.name}' changed while its state was kept: the rows counted so far would not "
             "fit those to come. Undo the change, or raise the metric's major version, which starts a new one beside it."
         )
-    return Position(offset, since, watermark, idle, fingerprint)
+    return Checkpoint(offset, since, watermark, idle, fingerprint)
 
 
 def fingerprint_of(metric: Metric) -> str:
-    """Sixteen letters that change with whatever the state depends on."""
+    """Return sixteen letters that change with any part of the definition the state depends on."""
     return hashlib.blake2b(metric.definition().encode(), digest_size=8).hexdigest()

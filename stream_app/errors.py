@@ -1,7 +1,7 @@
-"""What makes the application stop, with one sentence that says what to do."""
+"""Errors that stop the application, each with one sentence that says what to do."""
 
 from lake_assets.errors import LakeError
 
 
 class Refusal(LakeError):
-    """Going on could count wrongly, so the application does not start, or stops."""
+    """Continuing could count wrongly, so the application does not start, or stops."""

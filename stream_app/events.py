@@ -1,4 +1,4 @@
-"""A batch of judged events, column by column: what the fold adds up."""
+"""A batch of validated events as columns: the input of the fold."""
 
 import hashlib
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from lake_assets.catalog.model import Asset
 GroupKey = tuple[GroupValue, ...]
 
 POSITION, TIME, WINDOW, COUNTED = "_position", "_time", "_window", "_counted"
-# Whole numbers of the measures' last digit: wide enough that no batch's sum overflows.
+# Integers in units of the measures' last digit: wide enough that no batch's sum overflows.
 NUMBER = pa.decimal128(38, 0)
 
 
@@ -20,9 +20,9 @@ NUMBER = pa.decimal128(38, 0)
 class Events:
     """Good events of one Kafka partition.
 
-    `table` has a row for each: `_position` (its place in the batch), `_window` (start of its tumbling window), the
-    columns of `group_columns`, `value_columns` and `key_columns`. `newest` is the latest event time. Times are int64
-    milliseconds since 1970 UTC.
+    `table` has one row per event: `_position` (its index in the batch), `_window` (start of its tumbling window), and
+    the columns of `group_columns`, `value_columns` and `key_columns`. `newest` is the latest event time. Times are
+    int64 milliseconds since 1970 UTC.
     """
 
     table: pa.Table
@@ -30,36 +30,38 @@ class Events:
 
 
 def events_of(table: pa.Table) -> Events:
-    """The events of judged rows, of which there must be at least one. Rows that are not `_counted` only tell the time:
-    it passes also with events that a filter leaves out."""
+    """Return the events of validated rows, of which there must be at least one.
+
+    Rows that are not `_counted` only advance the time: events that a filter excludes do so too.
+    """
     newest = int(table[TIME].to_numpy().max())
     counted = table[COUNTED]
     return Events(table if counted.to_numpy().all() else table.filter(counted), newest)
 
 
 def measured_fields(metric: Metric) -> tuple[str, ...]:
-    """The fields that measures take, each once, in their order."""
+    """Return the fields that measures read, each once, in their order."""
     return tuple(dict.fromkeys(measure.field for measure in metric.measures if measure.field))
 
 
 def needed_fields(metric: Metric) -> Iterator[str]:
-    """The fields that groups, filters and measures take."""
+    """Return the fields that groups, filters and measures read."""
     yield from (group.name for group in metric.groups)
     yield from (condition.field for condition in metric.filters)
     yield from measured_fields(metric)
 
 
-# The bytes of a text up to which a key is held as it is; a longer one is known by its hash.
+# Keys of up to this many bytes are stored as they are; longer ones by their hash.
 KEY_BYTES = 200
 
 
 def short_key(key: str) -> str:
-    """A key of at most `KEY_BYTES`: an event may have one of megabytes, which no record of the changelog could hold."""
+    """Return the key, or its hash above `KEY_BYTES`: a key of megabytes would fit into no changelog record."""
     text = key.encode()
     return key if len(text) <= KEY_BYTES else f"sha256:{hashlib.sha256(text).hexdigest()}"
 
 
-# A contract's fields begin with a letter, so these names are free.
+# A contract's fields begin with a letter, so these names cannot collide.
 
 
 def group_columns(metric: Metric) -> list[str]:
@@ -67,10 +69,10 @@ def group_columns(metric: Metric) -> list[str]:
 
 
 def value_columns(metric: Metric) -> list[str]:
-    """One for each of `measured_fields`, in whole numbers of the field's last digit (`NUMBER`)."""
+    """Return one column for each of `measured_fields`, in integers of the field's last digit (`NUMBER`)."""
     return [f"_v{number}" for number in range(len(measured_fields(metric)))]
 
 
 def key_columns(asset: Asset) -> list[str]:
-    """What tells events apart; none when the source has no key."""
+    """Return the columns that identify an event; none when the source has no key."""
     return [f"_k{number}" for number in range(len(asset.key))]

@@ -1,4 +1,4 @@
-"""How instances share the partitions: by the broker's own protocol (KIP-848), or where it has none by the classic."""
+"""Group protocol of the instances: the broker's own (KIP-848) if it has one, else the classic one."""
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource  # pyright: ignore[reportPrivateImportUsage]
@@ -18,18 +18,18 @@ _CLASSIC: dict[str, str | int] = {
 
 
 def group_settings(settings: Settings) -> dict[str, str | int]:
-    """The consumer's settings for its group. Raises KafkaException when the broker does not answer.
+    """Return the consumer's settings for its group. Raises KafkaException when the broker does not answer.
 
-    With KIP-848 the time until a dead instance is noticed is the broker's (`group.consumer.session.timeout.ms`). A
-    broker that does not let itself be asked gets the classic protocol, which all have.
+    With KIP-848 the broker sets the time until a dead instance is noticed (`group.consumer.session.timeout.ms`). A
+    broker that denies the request for its configuration gets the classic protocol, which all brokers support.
     """
     admin = AdminClient({**broker_options(settings), "log_level": 0})
     broker = next(iter(admin.list_topics(timeout=_SECONDS).brokers))
     resource = ConfigResource(ConfigResource.Type.BROKER, str(broker))
-    [answer] = admin.describe_configs([resource], request_timeout=_SECONDS).values()
+    [response] = admin.describe_configs([resource], request_timeout=_SECONDS).values()
     try:
-        found = answer.result()
+        config = response.result()
     except KafkaException:
         return _CLASSIC
-    protocols = str(found[_PROTOCOLS].value) if _PROTOCOLS in found else ""
+    protocols = str(config[_PROTOCOLS].value) if _PROTOCOLS in config else ""
     return {"group.protocol": "consumer"} if "consumer" in protocols else _CLASSIC

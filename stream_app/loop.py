@@ -1,8 +1,8 @@
 """The exactly-once loop: consume, fold, and commit state, rows and offsets in one transaction.
 
-Several instances share the partitions through the consumer group. What is in memory is always a committed state plus
-what was folded since; whenever the two may differ in another way, memory is thrown away and restored. One batch is
-judged while the next is consumed; it is no part of the state until it is folded, so a commit need not wait for it.
+Several instances share the partitions through the consumer group. Memory always holds a committed state plus the events
+folded since. After any failure that could break this, memory is discarded and restored. One batch is validated while
+the next is consumed. It is not part of the state until it is folded, so a commit need not wait for it.
 """
 
 import gc
@@ -20,12 +20,12 @@ from lake_assets.catalog.model import Asset
 from lake_assets.landing.broker import broker_options
 from lake_assets.landing.envelope import raw_time
 from lake_assets.settings import Settings
-from stream_app.checkpoint import Position, fingerprint_of, read_position
+from stream_app.checkpoint import Checkpoint, fingerprint_of, read_checkpoint
 from stream_app.errors import Refusal
 from stream_app.events import POSITION, events_of
 from stream_app.group_protocol import group_settings
 from stream_app.restore import restore
-from stream_app.retry import ask
+from stream_app.retry import call_with_retry
 from stream_app.state import BEFORE_ALL, PartitionState, late_as_json, rows_as_json
 from stream_app.status import Status
 from stream_app.transaction import Record, TransactionFailed, Transactions
@@ -33,15 +33,15 @@ from stream_app.validate import Judge, Judged
 
 BATCH = 20_000
 COMMIT_SECONDS = 0.1
-# A partition that had nothing more to read for this long does not hold its windows open any longer.
+# A partition without new records for this long no longer holds its windows open.
 IDLE_SECONDS = 10.0
-# A refused event is set aside with its key and value up to this length each, without them beyond.
+# An undecodable event is kept with its key and value if each is at most this long, without them otherwise.
 _KEPT_BYTES = 512 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Records under judgement, ordered by partition; `spans` says where each partition's begin and end."""
+    """Records in validation, ordered by partition; `spans` has the start and end of each partition's records."""
 
     messages: Sequence[Message]
     spans: Mapping[int, tuple[int, int]]
@@ -90,11 +90,11 @@ class Loop:
         )
 
     def stop(self) -> None:
-        """Asks `run` to commit what it has and to return; safe in a signal handler."""
+        """Ask `run` to commit and return; safe in a signal handler."""
         self._stopping = True
 
     def run(self, on_tick: Callable[[Status], None]) -> None:
-        """Works until `stop`; `on_tick` is called about once a second. Raises Refusal and KafkaException."""
+        """Process events until `stop`; `on_tick` is called about once a second. Raises Refusal and KafkaException."""
         gc.set_threshold(100_000)
         self._transactions.start()
         self._consumer.subscribe(
@@ -107,21 +107,21 @@ class Loop:
                 self._raise_failure()
                 if messages:
                     self._take(messages)
-                if len(messages) < BATCH:  # nothing is waiting, so nobody is kept waiting for the judge
+                if len(messages) < BATCH:  # no records are waiting, so the validation delays nothing
                     self._settle()
                 now = time.monotonic()
                 if now - committed >= COMMIT_SECONDS:
                     self._commit()
                     committed = time.monotonic()
                 if now - ticked >= 1.0:
-                    self._look_for_idle(now)
+                    self._close_idle_windows(now)
                     self.status.observe(self._states, self._next)
                     on_tick(self.status)
                     ticked = now
             self._settle()
             self._commit()
         except BaseException:
-            # What is half folded or half written must not be committed when closing gives the partitions back.
+            # Half-folded or half-written state must not be committed when close() returns the partitions.
             self._forget_all()
             raise
         finally:
@@ -132,8 +132,10 @@ class Loop:
     # Consuming
 
     def _consume(self) -> list[Message]:
-        """Up to a batch of records. Those of a partition that was moved meanwhile may be of a time before: they are
-        asked for again."""
+        """Consume up to a batch of records.
+
+        Records of a partition that was assigned meanwhile may be from an older position: they are consumed again.
+        """
         self._moved.clear()
         messages = self._consumer.consume(BATCH, COMMIT_SECONDS)
         if not self._moved:
@@ -143,51 +145,58 @@ class Loop:
         return [message for message in messages if message.partition() not in self._moved]
 
     def _take(self, messages: list[Message]) -> None:
-        """Gives records to the judge, after those before them are folded."""
+        """Submit records for validation, after the previous ones are folded."""
         errors = [message.error() for message in messages]
         ends = [message for message, error in zip(messages, errors, strict=True) if error is not None]
         if ends:
             messages = [message for message, error in zip(messages, errors, strict=True) if error is None]
-        places: dict[int, list[Message]] = {}
+        by_partition: dict[int, list[Message]] = {}
         for partition, run in itertools.groupby(messages, Message.partition):
-            places.setdefault(partition or 0, []).extend(run)
-        for partition in places:
+            by_partition.setdefault(partition or 0, []).extend(run)
+        for partition in by_partition:
             self._at_end.pop(partition, None)
         for message in ends:
-            self._end(message, places.get(message.partition() or 0, []))
+            self._end(message, by_partition.get(message.partition() or 0, []))
         self._settle()
-        new = {at: fresh for at, given in places.items() if at in self._states and (fresh := self._fresh(at, given))}
+        new = {
+            partition: fresh
+            for partition, records in by_partition.items()
+            if partition in self._states and (fresh := self._fresh(partition, records))
+        }
         if new:
             self._judging = self._begin(new)
 
     def _fresh(self, partition: int, messages: list[Message]) -> list[Message]:
-        """Leaves out records that are folded already: after a rebalance they may come again."""
+        """Leave out records that are folded already: a rebalance may deliver them again."""
         expected = self._next[partition]
         if (messages[0].offset() or 0) >= expected:
             return messages
         return [message for message in messages if (message.offset() or 0) >= expected]
 
-    def _begin(self, places: Mapping[int, list[Message]]) -> _Batch:
-        ordered = list(itertools.chain.from_iterable(places.values()))
-        ends = list(itertools.accumulate(map(len, places.values())))
-        spans = {at: (end - len(places[at]), end) for at, end in zip(places, ends, strict=True)}
+    def _begin(self, by_partition: Mapping[int, list[Message]]) -> _Batch:
+        ordered = list(itertools.chain.from_iterable(by_partition.values()))
+        ends = list(itertools.accumulate(map(len, by_partition.values())))
+        spans = {
+            partition: (end - len(by_partition[partition]), end)
+            for partition, end in zip(by_partition, ends, strict=True)
+        }
         return _Batch(ordered, spans, self._worker.submit(self._judge_all, ordered))
 
     def _judge_all(self, messages: list[Message]) -> Judged:
         times = list(map(raw_time, messages)) if self._asset.event_time is None else None
         return self._judge.judge([message.value() for message in messages], times)
 
-    def _end(self, message: Message, of_partition: Sequence[Message]) -> None:
-        """Notes that a partition has nothing more to read, unless its records in the same batch go further."""
+    def _end(self, message: Message, records: Sequence[Message]) -> None:
+        """Record that a partition is at its end, unless its records in the same batch go further."""
         error = message.error()
         if error is None or error.code() != KafkaError._PARTITION_EOF:
             if error is not None and (error.fatal() or not error.retriable()):
                 raise KafkaException(error)
-        elif not of_partition or (of_partition[-1].offset() or 0) < (message.offset() or 0):
+        elif not records or (records[-1].offset() or 0) < (message.offset() or 0):
             self._at_end[message.partition() or 0] = time.monotonic()
 
     def _settle(self) -> None:
-        """Folds the batch that is being judged."""
+        """Fold the batch that is in validation."""
         batch, self._judging = self._judging, None
         if batch is None:
             return
@@ -200,7 +209,7 @@ class Loop:
             self._refuse(batch.messages[record.position], record.codes)
 
     def _fold(self, partition: int, messages: Sequence[Message], start: int, end: int, good: pa.Table) -> None:
-        """Folds the judged records of one partition, which are messages `start` to `end`."""
+        """Fold the validated records of one partition, which are messages `start` to `end`."""
         if len(good):
             self._states[partition].fold(events_of(good), _Offsets(messages), time.time_ns() // 1_000_000)
         self._next[partition] = (messages[end - 1].offset() or 0) + 1
@@ -209,7 +218,7 @@ class Loop:
         self.status.events += end - start
 
     def _refuse(self, message: Message, codes: Sequence[str]) -> None:
-        """Sets a record aside, without what is large: raw and quarantine have it whole."""
+        """Write a record to the undecodable topic, without large parts: raw and quarantine have it whole."""
         key, value = message.key() or None, message.value()
         headers = [("partition", str(message.partition()).encode()), ("offset", str(message.offset()).encode())]
         headers += [("error", code.encode()) for code in codes]
@@ -240,7 +249,7 @@ class Loop:
         records: list[Record] = []
         for partition in touched:
             records.extend(self._records(partition, now))
-            positions.append(self._position(partition, now))
+            positions.append(self._checkpoint(partition, now))
         try:
             self._transactions.commit(itertools.chain(self._extra, records), positions, self._consumer)
         except TransactionFailed as failure:
@@ -263,36 +272,36 @@ class Loop:
         self.status.rows += len(delta.rows)
         self.status.late += len(delta.late)
 
-    def _position(self, partition: int, now: int) -> TopicPartition:
+    def _checkpoint(self, partition: int, now: int) -> TopicPartition:
         state = self._states[partition]
-        position = Position(
+        checkpoint = Checkpoint(
             self._next[partition], state.since(now), state.watermark, partition in self._idle, self._fingerprint
         )
-        return TopicPartition(self._asset.topic, partition, position.offset, position.metadata())
+        return TopicPartition(self._asset.topic, partition, checkpoint.offset, checkpoint.metadata())
 
     def _clear(self) -> None:
         self._touched.clear()
         self._extra.clear()
 
     def _roll_back(self) -> None:
-        """Throws away what is in memory and goes on from what is committed."""
+        """Discard the state in memory and continue from the last commit."""
         owned = sorted(self._states)
         self._forget_all()
         self._restore(owned)
         for partition in owned:
             self._consumer.seek(TopicPartition(self._asset.topic, partition, self._next[partition]))
 
-    # Partitions that come and go
+    # Partition assignment
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         try:
-            new = sorted(place.partition for place in assigned)
+            new = sorted(item.partition for item in assigned)
             self._restore(new)
             consumer.incremental_assign(
                 [TopicPartition(self._asset.topic, partition, self._next[partition]) for partition in new]
             )
         except Exception as failure:
-            self._failure = failure  # an exception in a callback would be lost
+            self._failure = failure  # an exception in a callback would be swallowed
 
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
         try:
@@ -303,7 +312,7 @@ class Loop:
         self._forget(revoked)
 
     def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
-        """Somebody else has the partitions already: what was folded since the last commit must not be committed."""
+        """Discard uncommitted state: another instance has the partitions already."""
         self._forget(lost)
         try:
             self._roll_back()
@@ -315,59 +324,59 @@ class Loop:
         self._clear()
         self._states.clear()
 
-    def _forget(self, places: Sequence[TopicPartition]) -> None:
-        for place in places:
-            self._states.pop(place.partition, None)
-            self._next.pop(place.partition, None)
-            self._at_end.pop(place.partition, None)
-            self._idle.discard(place.partition)
-            self._touched.discard(place.partition)
+    def _forget(self, partitions: Sequence[TopicPartition]) -> None:
+        for item in partitions:
+            self._states.pop(item.partition, None)
+            self._next.pop(item.partition, None)
+            self._at_end.pop(item.partition, None)
+            self._idle.discard(item.partition)
+            self._touched.discard(item.partition)
 
     def _restore(self, partitions: Sequence[int]) -> None:
         if partitions and max(partitions) >= self._partitions:
             raise Refusal(
                 f"the topic {self._asset.topic} has more partitions than when the metric '{self._metric.name}' was "
-                f"made ({self._partitions}): keys have moved to other partitions, so repeats would be counted. Raise "
-                "the metric's major version and run 'lake apply'."
+                f"created ({self._partitions}): keys have moved to other partitions, so repeats would be counted. "
+                "Raise the metric's major version and run `lake apply`."
             )
-        positions = self._committed(partitions)
+        checkpoints = self._committed(partitions)
         began = time.monotonic()
         self.status.restoring = len(partitions)
-        states = restore(self._settings, self._asset, self._metric, positions, self.status.restored, lambda: None)
+        states = restore(self._settings, self._asset, self._metric, checkpoints, self.status.restored, lambda: None)
         self._states.update(states)
         self._moved |= states.keys()
-        for partition, position in positions.items():
-            self._next[partition] = position.offset if position else self._first_offset(partition)
+        for partition, checkpoint in checkpoints.items():
+            self._next[partition] = checkpoint.offset if checkpoint else self._first_offset(partition)
         self.status.restoring = 0
         self.status.restore_seconds = time.monotonic() - began
 
-    def _committed(self, partitions: Sequence[int]) -> dict[int, Position | None]:
-        """What is committed; with read_committed the broker waits for transactions that are about to end."""
-        asked = [TopicPartition(self._asset.topic, partition) for partition in partitions]
-        found = ask(lambda: self._ask_committed(asked)) if asked else []
-        return {place.partition: read_position(self._metric, place.offset, place.metadata) for place in found}
+    def _committed(self, partitions: Sequence[int]) -> dict[int, Checkpoint | None]:
+        """Return the committed checkpoints; with read_committed the broker waits for transactions about to end."""
+        topic_partitions = [TopicPartition(self._asset.topic, partition) for partition in partitions]
+        committed = call_with_retry(lambda: self._read_committed(topic_partitions)) if topic_partitions else []
+        return {item.partition: read_checkpoint(self._metric, item.offset, item.metadata) for item in committed}
 
-    def _ask_committed(self, asked: list[TopicPartition]) -> list[TopicPartition]:
-        found = self._consumer.committed(asked, timeout=30)
-        for place in found:
-            if place.error is not None:
-                raise KafkaException(place.error)
-        return found
+    def _read_committed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        committed = self._consumer.committed(partitions, timeout=30)
+        for item in committed:
+            if item.error is not None:
+                raise KafkaException(item.error)
+        return committed
 
     def _first_offset(self, partition: int) -> int:
-        place = TopicPartition(self._asset.topic, partition)
-        low, _ = ask(lambda: self._consumer.get_watermark_offsets(place, timeout=30))
+        topic_partition = TopicPartition(self._asset.topic, partition)
+        low, _ = call_with_retry(lambda: self._consumer.get_watermark_offsets(topic_partition, timeout=30))
         return low
 
     # Idle partitions
 
-    def _look_for_idle(self, now: float) -> None:
-        """Lets the windows of partitions without new events close with those of the others."""
-        newly = {at for at, since in self._at_end.items() if now - since >= IDLE_SECONDS and at in self._states}
-        newly -= self._idle
-        self._idle |= newly
-        self._touched |= newly  # so that the other instances hear of it
-        waiting = [at for at in self._idle if self._states[at].windows]
+    def _close_idle_windows(self, now: float) -> None:
+        """Let the windows of partitions without new events close with those of the others."""
+        newly_idle = {p for p, since in self._at_end.items() if now - since >= IDLE_SECONDS and p in self._states}
+        newly_idle -= self._idle
+        self._idle |= newly_idle
+        self._touched |= newly_idle  # so that the other instances see it
+        waiting = [partition for partition in self._idle if self._states[partition].windows]
         if not waiting:
             return
         target = idle_watermark(self._watermarks().values())
@@ -378,12 +387,16 @@ class Loop:
                 self._touched.add(partition)
 
     def _watermarks(self) -> Mapping[int, tuple[int, bool]]:
-        """Each partition's watermark and whether it is idle; of other instances' as they last committed it."""
-        others = [at for at in range(self._partitions) if at not in self._states]
-        found = {
-            at: (position.watermark, position.idle) for at, position in self._committed(others).items() if position
+        """Return each partition's watermark and idle flag; those of other instances as last committed."""
+        foreign = [partition for partition in range(self._partitions) if partition not in self._states]
+        committed = {
+            partition: (checkpoint.watermark, checkpoint.idle)
+            for partition, checkpoint in self._committed(foreign).items()
+            if checkpoint
         }
-        return found | {at: (state.watermark, at in self._idle) for at, state in self._states.items()}
+        return committed | {
+            partition: (state.watermark, partition in self._idle) for partition, state in self._states.items()
+        }
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -391,16 +404,16 @@ class Loop:
 
 
 def idle_watermark(watermarks: Collection[tuple[int, bool]]) -> int:
-    """Return the watermark that idle partitions take: of the slowest busy one, or of the newest when all are idle.
+    """Return the watermark for idle partitions: that of the slowest busy one, or of the newest if all are idle.
 
-    Each partition is given by its watermark and whether it is idle.
+    Each partition is given by its watermark and its idle flag.
     """
     busy = [watermark for watermark, idle in watermarks if not idle]
     return min(busy) if busy else max((watermark for watermark, _ in watermarks), default=BEFORE_ALL)
 
 
 class _Offsets(Sequence[int]):
-    """The offsets of a batch, looked up only for the few records that need theirs."""
+    """The offsets of a batch, read only for the few records that need theirs."""
 
     def __init__(self, messages: Sequence[Message]) -> None:
         self._messages = messages
@@ -408,5 +421,5 @@ class _Offsets(Sequence[int]):
     def __len__(self) -> int:
         return len(self._messages)
 
-    def __getitem__(self, at):  # type: ignore[override]
-        return self._messages[at].offset()
+    def __getitem__(self, index):  # type: ignore[override]
+        return self._messages[index].offset()

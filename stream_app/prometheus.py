@@ -1,4 +1,4 @@
-"""Serves an instance's numbers for Prometheus."""
+"""Serve an instance's metrics for Prometheus."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -7,7 +7,7 @@ from stream_app.status import Status
 
 
 def serve(status: Status, port: int) -> int:
-    """Answers each GET on 127.0.0.1 with the numbers, in a thread that ends with the process; returns the port."""
+    """Answer each GET on 127.0.0.1 with the metrics, in a daemon thread; return the port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

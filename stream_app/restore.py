@@ -1,4 +1,4 @@
-"""Brings partitions' states back from the changelog, to exactly what was committed with their input offsets."""
+"""Restore partition states from the changelog, exactly as committed with their input offsets."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,12 +9,12 @@ from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.landing.broker import broker_options
 from lake_assets.settings import Settings
-from stream_app.checkpoint import Position
+from stream_app.checkpoint import Checkpoint
 from stream_app.errors import Refusal
-from stream_app.retry import ask
-from stream_app.state import NotOurs, PartitionState
+from stream_app.retry import call_with_retry
+from stream_app.state import PartitionState, UnknownRecord
 
-# Longer than a transaction of a dead instance may keep the changelog from being read to its end.
+# Longer than the transaction of a dead instance can keep readers from the end of the changelog.
 DEADLINE_SECONDS = 60.0
 _BATCH = 10_000
 
@@ -23,24 +23,25 @@ def restore(
     settings: Settings,
     asset: Asset,
     metric: Metric,
-    positions: Mapping[int, Position | None],
+    positions: Mapping[int, Checkpoint | None],
     on_progress: Callable[[int], None],
     stay_alive: Callable[[], None],
 ) -> dict[int, PartitionState]:
-    """The state of each partition as of its committed position; an empty one for a partition without.
+    """Return the state of each partition at its checkpoint; an empty one for a partition without.
 
     Reads from the oldest record that still counts, so it is bounded by the open windows. A dead instance's transaction
     may hide the newest committed records until the broker ends it; they are waited for. `on_progress` gets the number
-    of records read so far, `stay_alive` is called now and then. Raises Refusal when the changelog is not the state's.
+    of records read so far, `stay_alive` is called now and then. Raises Refusal when the changelog does not match the
+    checkpoint.
     """
     states = {partition: PartitionState(asset, metric) for partition in positions}
-    wanted = {partition: position for partition, position in positions.items() if position is not None}
-    if not wanted:
+    checkpoints = {partition: position for partition, position in positions.items() if position is not None}
+    if not checkpoints:
         return states
     reader = Consumer(
         {
             **broker_options(settings),
-            "group.id": f"{metric.changelog}-restore",  # nothing is committed with it
+            "group.id": f"{metric.changelog}-restore",  # no offsets are committed with it
             "isolation.level": "read_committed",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
@@ -49,29 +50,31 @@ def restore(
         }
     )
     try:
-        reader.assign(_starts(reader, metric, wanted))
-        _read(reader, metric, states, wanted, on_progress, stay_alive)
+        reader.assign(_starts(reader, metric, checkpoints))
+        _read(reader, metric, states, checkpoints, on_progress, stay_alive)
     finally:
         reader.close()
     return states
 
 
-def _starts(reader: Consumer, metric: Metric, wanted: Mapping[int, Position]) -> list[TopicPartition]:
-    asked = [TopicPartition(metric.changelog, partition, position.since) for partition, position in wanted.items()]
-    found = ask(lambda: reader.offsets_for_times(asked, timeout=30))
-    # None so new means that a transaction still hides them. The end will not do: it moves when that transaction ends.
-    return [at if at.offset >= 0 else TopicPartition(at.topic, at.partition, OFFSET_BEGINNING) for at in found]
+def _starts(reader: Consumer, metric: Metric, checkpoints: Mapping[int, Checkpoint]) -> list[TopicPartition]:
+    times = [
+        TopicPartition(metric.changelog, partition, checkpoint.since) for partition, checkpoint in checkpoints.items()
+    ]
+    offsets = call_with_retry(lambda: reader.offsets_for_times(times, timeout=30))
+    # No record that new: a transaction still hides them. The end will not do: it moves when that transaction ends.
+    return [o if o.offset >= 0 else TopicPartition(o.topic, o.partition, OFFSET_BEGINNING) for o in offsets]
 
 
 def _read(
     reader: Consumer,
     metric: Metric,
     states: Mapping[int, PartitionState],
-    wanted: Mapping[int, Position],
+    checkpoints: Mapping[int, Checkpoint],
     on_progress: Callable[[int], None],
     stay_alive: Callable[[], None],
 ) -> None:
-    missing = set(wanted)
+    missing = set(checkpoints)
     records, deadline = 0, time.monotonic() + DEADLINE_SECONDS
     while missing:
         messages = reader.consume(_BATCH, 0.2)
@@ -80,37 +83,38 @@ def _read(
                 if error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
                 continue
-            at = message.partition() or 0
-            if at in missing:  # else it is of a transaction after the wanted one
-                _apply(states[at], message, metric)
+            partition = message.partition() or 0
+            if partition in missing:  # else it belongs to a transaction after the checkpoint
+                _apply(states[partition], message, metric)
                 records += 1
-                if _is_at(states[at], wanted[at]):
-                    missing.remove(at)
+                if _is_at(states[partition], checkpoints[partition]):
+                    missing.remove(partition)
         if records:
             on_progress(records)
-        beyond = [at for at in missing if states[at].position > wanted[at].offset]
+        beyond = [partition for partition in missing if states[partition].position > checkpoints[partition].offset]
         if beyond or (missing and not messages and time.monotonic() > deadline):
-            at = beyond[0] if beyond else min(missing)
+            partition = beyond[0] if beyond else min(missing)
+            state, checkpoint = states[partition], checkpoints[partition]
             raise Refusal(
-                f"the changelog {metric.changelog}[{at}] counts events up to offset {states[at].position}, but the "
-                f"consumer group {metric.topic} has committed {wanted[at].offset}: one of the two was changed by hand, "
-                "or another lake writes to the topic."
+                f"the changelog {metric.changelog}[{partition}] counts events up to offset {state.position}, but the "
+                f"consumer group {metric.topic} has committed {checkpoint.offset}: one of the two was "
+                "changed by hand, or another lake writes to the topic."
             )
         if messages:
             deadline = time.monotonic() + DEADLINE_SECONDS
         stay_alive()
 
 
-def _is_at(state: PartitionState, position: Position) -> bool:
-    """Whether the state is the wanted one. Without a new event windows may be closed: then only the watermark moves."""
-    return (state.position, state.watermark) == (position.offset, position.watermark)
+def _is_at(state: PartitionState, checkpoint: Checkpoint) -> bool:
+    """Return True if the state matches the checkpoint. If only windows closed, only the watermark has moved."""
+    return (state.position, state.watermark) == (checkpoint.offset, checkpoint.watermark)
 
 
 def _apply(state: PartitionState, message: Message, metric: Metric) -> None:
     key = message.key()
     try:
         state.apply(key or b"", message.value() or None, message.timestamp()[1])
-    except NotOurs as error:
+    except UnknownRecord as error:
         raise Refusal(
             f"the changelog {metric.changelog} is not this metric's: {error} at {message.partition()}:"
             f"{message.offset()}. Another application writes to the topic, or a newer version of this one did."

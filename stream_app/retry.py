@@ -1,4 +1,4 @@
-"""Questions to a broker that may be away for a moment."""
+"""Retries of requests to a broker that may be unavailable for a moment."""
 
 import time
 from collections.abc import Callable
@@ -6,23 +6,23 @@ from typing import TypeVar
 
 from confluent_kafka import KafkaException
 
-# A broker that was killed is back, and has read its own logs, within this time.
+# A killed broker is back, with its own logs read, within this time.
 SECONDS = 60.0
 _PAUSE_SECONDS = 0.2
 
 Answer = TypeVar("Answer")
 
 
-def ask(question: Callable[[], Answer]) -> Answer:
-    """The answer, asked for again until the broker gives one; raises the last KafkaException after a minute.
+def call_with_retry(request: Callable[[], Answer]) -> Answer:
+    """Return the answer, retried until the broker gives one; raises the last KafkaException after a minute.
 
-    A broker that has just come back refuses for seconds what it takes afterwards, and the client library hands some of
-    these refusals on as if they were final.
+    A broker that has just come back rejects requests for seconds, and the client library reports some of these errors
+    as final.
     """
     deadline = time.monotonic() + SECONDS
     while True:
         try:
-            return question()
+            return request()
         except KafkaException as error:
             if error.args[0].fatal() or time.monotonic() > deadline:
                 raise

@@ -1,13 +1,13 @@
-"""One Kafka partition's partial aggregates: folded, closed and written to its changelog, without any I/O.
+"""Partial aggregates of one Kafka partition: fold, close, and write to the changelog, without any I/O.
 
 A record of the changelog is keyed by a JSON list, and its value is JSON:
 
     ["row", window, group...]    [revision, measure...]      a partial aggregate
-    ["keys", window, number]     [key, ...]                  keys counted in this window, to know an event sent twice
-    ["position"]                 [offset, watermark, late]   the input up to which all of the above holds, and how many
+    ["keys", window, number]     [key, ...]                  keys counted in this window, to drop repeated events
+    ["position"]                 [offset, watermark, late]   the input offset of all of the above, and how many
                                                              of its events were late
 
-An empty value (a tombstone) ends what its window held. Windows are starts in milliseconds since 1970 UTC.
+An empty value (a tombstone) deletes the entry. Windows are given by their start in milliseconds since 1970 UTC.
 """
 
 import itertools
@@ -37,14 +37,14 @@ from stream_app.events import (
 
 Cell = tuple[int, GroupKey]
 BEFORE_ALL = -(2**62)
-# What one record of keys may be, in bytes of JSON: a burst of events has more of them than a message can hold.
+# Largest record of keys, in bytes of JSON: the keys of a burst of events exceed the size of a message.
 _RECORD_BYTES = 256 << 10
 _encode = msgspec.json.encode
 _decode = msgspec.json.Decoder().decode
 
 
-class NotOurs(Exception):
-    """A record that this version of the changelog does not have."""
+class UnknownRecord(Exception):
+    """A record that this version of the changelog does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class LateRow:
-    """One event that came after its window was final, with what it would have added."""
+    """One event that came after its window was final, with the values it would have added."""
 
     window: int
     group: GroupKey
@@ -70,7 +70,7 @@ class LateRow:
 
 @dataclass(slots=True)
 class Delta:
-    """What one transaction has to write for a partition."""
+    """The records of one transaction for a partition."""
 
     rows: list[Row] = field(default_factory=list)
     late: list[LateRow] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Delta:
 
 
 class PartitionState:
-    """The open windows of one partition. Memory follows open windows, not history."""
+    """The open windows of one partition. Memory grows with open windows, not with history."""
 
     def __init__(self, asset: Asset, metric: Metric) -> None:
         self.metric = metric
@@ -109,16 +109,18 @@ class PartitionState:
         return min(self.windows, default=None)
 
     def closed_through(self) -> int:
-        """The start of the latest window that is closed: events of it and of earlier ones are late."""
+        """Return the start of the latest closed window: events of it and of earlier ones are late."""
         return self.watermark - self.metric.lateness_ms - self.metric.window_ms
 
     def fold(self, events: Events, offsets: Sequence[int], now: int) -> None:
-        """Adds a batch, whose positions `offsets` knows the offsets of. Late events are kept apart, and with them those
-        of windows that begin more than an hour from now: they would stay open as long as that. `now` is in ms.
+        """Add a batch; `offsets` maps batch positions to offsets. `now` is in ms.
 
-        An event with a key that one of its window was counted with is a repeat and adds nothing. An event time ahead
-        of the clock moves the watermark no further than the clock, and one of the future does not move it at all, else
-        one wrong clock would make all others late.
+        Late events are kept apart, and so are those of windows that begin more than an hour from now: these would stay
+        open that long.
+
+        An event whose key was already counted in its window is a repeat and adds nothing. An event time ahead of the
+        clock moves the watermark no further than the clock. One further in the future does not move it at all:
+        otherwise one wrong clock would make all other events late.
         """
         table, closed = events.table, self.closed_through()
         windows = table[WINDOW].to_numpy()
@@ -148,7 +150,7 @@ class PartitionState:
         columns = [_list(table, name) for name in self._keys]
         keys: list[Hashable] = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
         mask: list[bool] | None = None
-        # Events come nearly in the order of time: run by run of one window, most are known as new in one step.
+        # Events come nearly in the order of time: in runs of one window, most keys prove new in one step.
         starts = [0, *(np.flatnonzero(np.diff(windows)) + 1).tolist(), len(keys)]
         for start, end in itertools.pairwise(starts):
             if start == end:
@@ -175,26 +177,26 @@ class PartitionState:
             if row is None:
                 groups[group] = [0, *folded]
                 continue
-            for at, ((measure, _), part) in enumerate(zip(self._fold, folded, strict=True), start=1):
-                row[at] = _merge(measure, row[at], part)
+            for index, ((measure, _), part) in enumerate(zip(self._fold, folded, strict=True), start=1):
+                row[index] = _merge(measure, row[index], part)
 
     @property
     def has_news(self) -> bool:
-        """Whether `take_delta` would have anything to write besides the position."""
+        """Return True if `take_delta` would write anything besides the position."""
         return bool(self._dirty or self._late or self._new_keys) or (
             bool(self.windows) and min(self.windows) <= self.closed_through()
         )
 
     def since(self, now: int) -> int:
-        """The time (milliseconds) of the oldest changelog record that still counts; `now` when none does."""
+        """Return the time (milliseconds) of the oldest changelog record that still counts; `now` when none does."""
         return min(self._written.values(), default=now)
 
     def take_delta(self, position: int, now: int) -> Delta:
-        """Everything that changed since the last call, with the windows that the watermark has closed as final rows.
+        """Return all changes since the last call, with the windows closed by the watermark as final rows.
 
-        `position` is the next offset of the input; the changelog's records are to be written with the time `now`.
+        `position` is the next offset of the input; the changelog's records must be written with the time `now`.
 
-        The state counts it as written: when the transaction fails, the state must be thrown away and restored.
+        The state counts them as written: when the transaction fails, it must be discarded and restored.
         """
         delta = Delta(late=self._late)
         closed = self.closed_through()
@@ -222,7 +224,7 @@ class PartitionState:
         for group, (revision, *values) in self.windows.pop(window).items():
             self._dirty.discard((window, group))
             delta.rows.append(Row(window, group, tuple(values), revision + 1, True))
-            if revision:  # else the changelog has never heard of it
+            if revision:  # else the changelog has no row to delete
                 delta.changelog.append((_encode(["row", window, *group]), None))
 
     def _forget_keys(self, window: int, delta: Delta) -> None:
@@ -232,7 +234,7 @@ class PartitionState:
             delta.changelog.append((_encode(["keys", window, number]), None))
 
     def apply(self, key: bytes, value: bytes | None, time: int) -> None:
-        """Takes one record of the changelog, in order; `time` is the record's, in milliseconds. Raises NotOurs."""
+        """Apply one record of the changelog, in order; `time` is its own, in milliseconds. Raises UnknownRecord."""
         kind, *rest = _read(key)
         match kind, rest:
             case "row", [int(window), *group]:
@@ -242,7 +244,7 @@ class PartitionState:
             case "position", [] if value is not None:
                 self.position, self.watermark, self.late_events = _read(value)
             case _:
-                raise NotOurs(f"a record with the key {key!r}")
+                raise UnknownRecord(f"a record with the key {key!r}")
 
     def _restore_keys(self, window: int, number: int, value: bytes | None, time: int) -> None:
         if value is None:
@@ -255,11 +257,11 @@ class PartitionState:
 
     def _restore_row(self, window: int, group: GroupKey, value: bytes | None, time: int) -> None:
         if len(group) != len(self.metric.groups):
-            raise NotOurs(f"a row of {len(group)} groups")
+            raise UnknownRecord(f"a row of {len(group)} groups")
         if value is not None:
             row = _read(value)
             if len(row) != 1 + len(self._fold):
-                raise NotOurs(f"a row of {len(row) - 1} measures")
+                raise UnknownRecord(f"a row of {len(row) - 1} measures")
             self._written.setdefault(window, time)
             self.windows.setdefault(window, {})[group] = row
         elif window in self.windows:
@@ -270,14 +272,14 @@ class PartitionState:
 
 
 def _as_counted(key: Any) -> Hashable:
-    """A key as events have it. Records of earlier versions hold long ones in full."""
+    """Return a key in the form events have it. Records of earlier versions contain long keys in full."""
     if isinstance(key, list):
         return tuple(map(_as_counted, cast("list[Any]", key)))
     return short_key(key) if isinstance(key, str) else key
 
 
 def _pieces(keys: list[Hashable]) -> Iterator[bytes]:
-    """The keys as JSON lists, none of which is longer than a record may be."""
+    """Split the keys into JSON lists, none longer than a record may be."""
     text = _encode(keys)
     if len(text) <= _RECORD_BYTES or len(keys) == 1:
         yield text
@@ -293,16 +295,16 @@ def _read(text: bytes) -> list[Any]:
     except msgspec.MsgspecError:
         value = None
     if not isinstance(value, list):
-        raise NotOurs(f"the record {text[:80]!r}")
+        raise UnknownRecord(f"the record {text[:80]!r}")
     return value
 
 
 def _take_new(run: list[Hashable], seen: set[Hashable], mask: list[bool], start: int) -> list[Hashable]:
-    """The keys that are neither in `seen` nor earlier in `run`; for the others `mask`, from `start` on, is cleared."""
+    """Return the keys that are neither in `seen` nor earlier in `run`; clear the others in `mask`, from `start` on."""
     new: dict[Hashable, None] = {}
-    for at, key in enumerate(run, start):
+    for index, key in enumerate(run, start):
         if key in seen or key in new:
-            mask[at] = False
+            mask[index] = False
         else:
             new[key] = None
     return list(new)
@@ -327,10 +329,10 @@ def _merge(measure: Measure, old: int, new: int) -> int:
 
 
 def rows_as_json(metric: Metric, shard: int, state: PartitionState, rows: list[Row]) -> Iterator[tuple[bytes, bytes]]:
-    """Key and value of each row for the metric's topic; the same cell has always the same key.
+    """Return key and value of each row for the metric's topic; a cell always has the same key.
 
-    `source_offset` is the input position up to which the row counts its shard's events, and `late_before` how many of
-    the shard's events were late until then.
+    `source_offset` is the input position up to which the row counts its shard's events, and `late_before` the number of
+    the shard's late events until then.
     """
     measures = [measure.name for measure in metric.measures]
     for row in rows:
@@ -341,7 +343,7 @@ def rows_as_json(metric: Metric, shard: int, state: PartitionState, rows: list[R
 
 
 def late_as_json(metric: Metric, shard: int, rows: list[LateRow]) -> Iterator[tuple[bytes, bytes]]:
-    """Key and value of each late event for the topic of late events."""
+    """Return key and value of each late event for the topic of late events."""
     measures = [measure.name for measure in metric.measures]
     for row in rows:
         cell = _cell(metric, row.window, row.group, shard)

@@ -1,4 +1,4 @@
-"""What an instance tells about itself: for `lake status`, and for Prometheus."""
+"""Status of an instance, for `lake status` and for Prometheus."""
 
 import time
 from collections.abc import Mapping
@@ -9,26 +9,26 @@ from stream_app.state import BEFORE_ALL, PartitionState
 
 _EXPLAINED = {
     "events": ("counter", "Events folded since the start."),
-    "events_per_second": ("gauge", "Events folded in each second since the last look."),
+    "events_per_second": ("gauge", "Events folded in each second since the last report."),
     "rows": ("counter", "Rows written for the sink since the start."),
     "late": ("counter", "Events that came after their window was closed."),
     "undecodable": ("counter", "Records that break a rule of the contract."),
-    "partitions": ("gauge", "Kafka partitions that this instance has."),
+    "partitions": ("gauge", "Kafka partitions assigned to this instance."),
     "open_windows": ("gauge", "Windows that are not final yet."),
     "open_rows": ("gauge", "Groups of all open windows."),
     "watermark_seconds": ("gauge", "The earliest partition's watermark, in seconds since 1970; 0 before any event."),
     "transactions": ("counter", "Transactions committed since the start."),
     "failed_transactions": ("counter", "Transactions that failed and were rolled back."),
-    "transaction_seconds": ("gauge", "Mean duration of a transaction since the last look."),
+    "transaction_seconds": ("gauge", "Mean duration of a transaction since the last report."),
     "restoring": ("gauge", "Partitions whose state is being restored."),
-    "restored_records": ("gauge", "Changelog records read by the restore that is under way or was last."),
+    "restored_records": ("gauge", "Changelog records read by the current or last restore."),
     "restore_seconds": ("gauge", "Duration of the last restore."),
 }
 
 
 @dataclass(slots=True)
 class Status:
-    """Numbers of one instance; counters since its start, in events, rows and seconds."""
+    """Metrics of one instance; counters since its start, in events, rows and seconds."""
 
     metric: str
     instance: str
@@ -50,7 +50,7 @@ class Status:
     waiting_for: str = ""
     last_failure: str = ""
     next_offsets: dict[int, int] = field(default_factory=dict[int, int])
-    _looked: float = field(default_factory=time.monotonic)
+    _observed: float = field(default_factory=time.monotonic)
     _events_then: int = 0
     _transactions_then: int = 0
     _spent: float = 0.0
@@ -63,12 +63,17 @@ class Status:
         self.restored_records = records
 
     def observe(self, states: Mapping[int, PartitionState], next_offsets: Mapping[int, int]) -> None:
-        """Takes the numbers that are looked up and not counted."""
+        """Update the gauges."""
         now = time.monotonic()
         done = self.transactions - self._transactions_then
-        self.events_per_second = round((self.events - self._events_then) / max(now - self._looked, 1e-9), 1)
+        self.events_per_second = round((self.events - self._events_then) / max(now - self._observed, 1e-9), 1)
         self.transaction_seconds = round(self._spent / done, 4) if done else 0.0
-        self._looked, self._events_then, self._transactions_then, self._spent = now, self.events, self.transactions, 0.0
+        self._observed, self._events_then, self._transactions_then, self._spent = (
+            now,
+            self.events,
+            self.transactions,
+            0.0,
+        )
         self.partitions = len(states)
         self.open_windows = len({window for state in states.values() for window in state.windows})
         self.open_rows = sum(state.open_rows for state in states.values())
@@ -81,10 +86,14 @@ class Status:
         return {"time": time.time()} | {name: getattr(self, name) for name in names}
 
     def as_prometheus(self) -> str:
-        """The text format of Prometheus, version 0.0.4."""
+        """Render the text format of Prometheus, version 0.0.4."""
         lines: list[str] = []
-        for name, (kind, about) in _EXPLAINED.items():
+        for name, (kind, help_text) in _EXPLAINED.items():
             full = f"lake_stream_{name}{'_total' if kind == 'counter' else ''}"
             labels = f'metric="{self.metric}",instance="{self.instance}"'
-            lines += [f"# HELP {full} {about}", f"# TYPE {full} {kind}", f"{full}{{{labels}}} {getattr(self, name)}"]
+            lines += [
+                f"# HELP {full} {help_text}",
+                f"# TYPE {full} {kind}",
+                f"{full}{{{labels}}} {getattr(self, name)}",
+            ]
         return "\n".join(lines) + "\n"

@@ -12,11 +12,11 @@ from lake_assets.landing.broker import broker_options
 from lake_assets.settings import Settings
 from stream_app.errors import Refusal
 
-# The broker ends a transaction after this long without its producer; readers of committed records wait until then.
+# The broker aborts a transaction after this long without its producer; readers of committed records wait until then.
 TRANSACTION_TIMEOUT_MS = 10_000
 _CALL_SECONDS = 15.0
 _START_SECONDS = 30.0
-# What a call may take beyond the time that it was given, before its answer is taken for lost.
+# Extra time for a call beyond its own timeout, before its answer counts as lost.
 _GRACE_SECONDS = 5.0
 
 
@@ -33,11 +33,11 @@ class Record:
 
 
 class TransactionFailed(Exception):
-    """Nothing of it was committed, or nobody knows: memory must be thrown away and restored."""
+    """Nothing was committed, or the outcome is unknown: the state in memory must be discarded and restored."""
 
 
 class Transactions:
-    """Commits transactions under one transactional id. A failed one costs the producer, never the data."""
+    """Commits transactions under one transactional id. A failed one costs the producer, never data."""
 
     def __init__(self, settings: Settings, transactional_id: str) -> None:
         self._options = {
@@ -46,7 +46,7 @@ class Transactions:
             "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
             "linger.ms": 5,
             "compression.type": "lz4",
-            # Of one record; librdkafka's own limit is an eighth of the topics'.
+            # Per record; librdkafka's default limit is an eighth of the topics'.
             "message.max.bytes": MAX_RECORD_BYTES,
             "queue.buffering.max.messages": 1_000_000,
             "queue.buffering.max.kbytes": 262_144,
@@ -54,22 +54,26 @@ class Transactions:
         self._producer: Producer | None = None
 
     def commit(self, records: Iterable[Record], offsets: list[TopicPartition], consumer: Consumer) -> None:
-        """Writes the records and the offsets, both or neither. Raises TransactionFailed, and Refusal for a record that
-        no broker takes: to try that again would be in vain."""
+        """Write the records and the offsets, both or neither. Raises TransactionFailed.
+
+        Raises Refusal for a record that no broker accepts: retrying would not help.
+        """
         try:
             producer = self._started()
             producer.begin_transaction()
             for record in records:
                 _produce(producer, record)
             metadata = _membership(consumer)
-            _answered(lambda: producer.send_offsets_to_transaction(offsets, metadata, _CALL_SECONDS), _CALL_SECONDS)
-            _answered(lambda: producer.commit_transaction(_CALL_SECONDS), _CALL_SECONDS)
+            _with_deadline(
+                lambda: producer.send_offsets_to_transaction(offsets, metadata, _CALL_SECONDS), _CALL_SECONDS
+            )
+            _with_deadline(lambda: producer.commit_transaction(_CALL_SECONDS), _CALL_SECONDS)
         except KafkaException as error:
             self._give_up(error)
             raise TransactionFailed(str(error)) from error
 
     def start(self) -> None:
-        """Ends whatever a former process of the same id left open. Raises TransactionFailed."""
+        """End the open transaction of an earlier process with the same id. Raises TransactionFailed."""
         try:
             self._started()
         except KafkaException as error:
@@ -79,26 +83,26 @@ class Transactions:
     def _started(self) -> Producer:
         if self._producer is None:
             producer = Producer(self._options)
-            _answered(lambda: producer.init_transactions(_START_SECONDS), _START_SECONDS)
+            _with_deadline(lambda: producer.init_transactions(_START_SECONDS), _START_SECONDS)
             self._producer = producer
         return self._producer
 
     def _give_up(self, error: KafkaException) -> None:
-        # After a time-out or a fatal error nobody can say what the broker has seen. A new producer of the same id
-        # makes the broker end the old one's transaction; an abort asked of the old one is a courtesy to readers.
+        # After a timeout or a fatal error it is unknown what the broker received. A new producer of the same id makes
+        # the broker abort the old one's transaction; aborting it here only helps readers.
         producer, self._producer = self._producer, None
         if producer is not None and error.args[0].txn_requires_abort():
             try:
-                _answered(lambda: producer.abort_transaction(_CALL_SECONDS), _CALL_SECONDS)
+                _with_deadline(lambda: producer.abort_transaction(_CALL_SECONDS), _CALL_SECONDS)
             except KafkaException:
                 return
 
 
-def _answered(call: Callable[[], None], seconds: float) -> None:
-    """Makes a call that should answer within so many seconds. Raises KafkaException when it does not.
+def _with_deadline(call: Callable[[], None], seconds: float) -> None:
+    """Make a call that should return within so many seconds. Raises KafkaException when it does not.
 
-    librdkafka 2.16 waits for ever where the answer to a request was lost with its broker, whatever time it was given:
-    instances stood still until somebody ended them. The call that does not return keeps its thread and its producer.
+    librdkafka 2.16 waits for ever when the answer to a request was lost with its broker, whatever the timeout:
+    instances hung until they were killed by hand. A call that does not return keeps its thread and its producer.
     """
     outcome: list[Exception | None] = []
 
@@ -120,14 +124,14 @@ def _answered(call: Callable[[], None], seconds: float) -> None:
 
 
 def _membership(consumer: Consumer) -> Any:
-    """What the broker knows the consumer by, to refuse its offsets when others have its partitions.
+    """Return the consumer's group metadata, so that the broker rejects its offsets if others have its partitions.
 
-    It takes the offsets of a consumer that is in no group from anyone, whoever has the partitions. The member's name is
-    asked for afterwards: one that was put out of its group joins again only when the loop has heard of it.
+    The broker accepts offsets of a consumer that is in no group from anyone. The member id is read afterwards: a fenced
+    member joins again only after the loop has noticed.
     """
     metadata = consumer.consumer_group_metadata()
     if not consumer.memberid():
-        reason = "this instance was put out of its group"
+        reason = "this instance was removed from its group"
         raise KafkaException(KafkaError(KafkaError.UNKNOWN_MEMBER_ID, reason, txn_requires_abort=True))
     return metadata
 
@@ -152,5 +156,5 @@ def _produce(producer: Producer, record: Record) -> None:
             size = len(record.key or b"") + len(record.value or b"")
             raise Refusal(
                 f"a record of {size:,} bytes for {record.topic}[{record.partition}] is larger than a message may be, "
-                "so nothing is counted any more: see which group or key of the metric's source has such values."
+                "so counting stops: find the group or key of the metric's source that has such values."
             ) from error

@@ -1,4 +1,4 @@
-"""A metric's own Python function, between the contract's rules and the fold."""
+"""The metric's own Python function, applied between the contract's rules and the fold."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ class TransformError(Exception):
 
 
 def load_transform(name: str) -> Transform:
-    """The function that a metric names as `module:function`. Raises TransformError."""
+    """Return the function that a metric names as `module:function`. Raises TransformError."""
     module, _, function = name.partition(":")
     try:
         return getattr(importlib.import_module(module), function)
@@ -40,7 +40,7 @@ def load_transform(name: str) -> Transform:
 
 
 class Transformed:
-    """Applies one metric's function to judged rows, which have all of the contract's fields."""
+    """Applies one metric's function to validated rows, which have all of the contract's fields."""
 
     def __init__(self, asset: Asset, metric: Metric, transform: Transform) -> None:
         self._metric, self._transform = metric, transform
@@ -51,9 +51,9 @@ class Transformed:
         self._groups = [(group.name, _TYPES[group.type.name]) for group in metric.groups]
 
     def apply(self, table: pa.Table) -> tuple[pa.Table, list[int]]:
-        """The rows as the fold wants them, and the positions of those whose call raised or returned what does not fit.
+        """Return the rows for the fold, and the positions of rows whose call raised or returned unfit values.
 
-        Rows for which the function returned None, or which a filter leaves out, are there but not counted.
+        Rows for which the function returned None, or that a filter excludes, are included but not counted.
         """
         groups: list[list[Any]] = [[] for _ in self._groups]
         values: list[list[Decimal | None]] = [[] for _ in self._measured]
@@ -79,21 +79,24 @@ class Transformed:
         return good, failed
 
     def _row(self, event: dict[str, Any]) -> tuple[Any, ...] | None:
-        """Groups and whole numbers of one event. Raises whatever the function raises, KeyError, TypeError and
-        ArithmeticError; and ArrowInvalid for a group that is of another type."""
-        changed = self._transform(event)
-        if changed is None or not all(changed[f.field] in f.values for f in self._metric.filters):
+        """Return groups and integers of one event.
+
+        Raises whatever the function raises, KeyError, TypeError and ArithmeticError, and ArrowInvalid for a group of
+        another type.
+        """
+        result = self._transform(event)
+        if result is None or not all(result[f.field] in f.values for f in self._metric.filters):
             return None
-        groups = [pa.scalar(changed[name], kind).as_py() for name, kind in self._groups]
+        groups = [pa.scalar(result[name], kind).as_py() for name, kind in self._groups]
         if None in groups:
             raise TypeError("a group is missing")
         if sum(len(group.encode()) for group in groups if isinstance(group, str)) > MOST_GROUP_BYTES:
-            raise ValueError("the groups are longer than a row of the metric may have them")
-        return (*groups, *(_last_digits(changed[name], self._scales[name]) for name in self._measured))
+            raise ValueError("the groups exceed the size limit of a metric's row")
+        return (*groups, *(_last_digits(result[name], self._scales[name]) for name in self._measured))
 
 
 def _last_digits(value: object, scale: int) -> Decimal:
-    """A value as a whole number of its last digit; floats, and digits beyond the scale, raise TypeError."""
+    """Return a value as an integer of its last digit; floats, and digits beyond the scale, raise TypeError."""
     if not isinstance(value, int | Decimal) or (number := Decimal(value).scaleb(scale)) != int(number):
-        raise TypeError(f"{value!r} is no number with {scale} digits behind the point")
+        raise TypeError(f"{value!r} is not a number with {scale} decimal places")
     return Decimal(int(number))

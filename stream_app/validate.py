@@ -1,4 +1,4 @@
-"""The contract's own rules, applied to batches of records: the very SQL of the batch path, prepared once."""
+"""The contract's rules, applied to batches of records: the same SQL as in the batch path, prepared once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ from stream_app.events import (
 from stream_app.transform import Transformed, load_transform
 
 _CODES = "_codes"
-# What a metric refuses besides the contract's rules.
+# Error code of a metric, besides those of the contract's rules.
 LONG_GROUP = "long_group"
 _PLAIN_KEYS = ("integer", "boolean")
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A record that breaks a rule: its place in the batch, and the stable error codes."""
+    """A record that breaks a rule: its index in the batch, and the stable error codes."""
 
     position: int
     codes: tuple[str, ...]
@@ -44,15 +44,17 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A judged batch: every record is a row of `good` or among `refused`. `good` is as `stream_app.events` says, with
-    `_time` and `_counted`, in the order of the records."""
+    """A validated batch: every record is a row of `good` or in `refused`.
+
+    `good` is as in `stream_app.events`, with `_time` and `_counted`, in the order of the records.
+    """
 
     good: pa.Table
     refused: list[Refused]
 
 
 class _Records:
-    """What the prepared statement reads: at each execution the batch that is in it then."""
+    """The input of the prepared statement: each execution reads the current batch."""
 
     def __init__(self) -> None:
         self.table = _records([])
@@ -62,7 +64,7 @@ class _Records:
 
 
 class Judge:
-    """Judges records for one metric. Holds a DuckDB of its own; for one thread at a time."""
+    """Validates records for one metric. Has its own DuckDB; for one thread at a time."""
 
     def __init__(self, asset: Asset, metric: Metric) -> None:
         self._names = tuple(dict.fromkeys((*needed_fields(metric), *asset.key)))
@@ -71,15 +73,18 @@ class Judge:
             self._transform = Transformed(asset, metric, load_transform(metric.transform))
         self._records = _Records()
         self._session = duckdb.connect()
-        # Instances are the way to use more cores; a batch is too small to be divided.
+        # More cores are used by more instances; a batch is too small to be divided.
         self._session.execute("set threads = 1; set TimeZone = 'UTC'; set enable_progress_bar = false")
         self._session.register("records", self._records)
-        # Prepared, because planning the contract's rules takes longer than judging a small batch.
+        # Prepared, because planning the contract's rules takes longer than validating a small batch.
         self._session.execute(f"prepare judge as {_query(asset, metric)}")
 
     def judge(self, payloads: Sequence[bytes | None], times: Sequence[int] | None = None) -> Judged:
-        """Nothing is dropped, and nothing raised for bad input. Other threads go on meanwhile. `times` are the records'
-        own, in milliseconds since 1970: needed where the contract takes the time of sending as event time."""
+        """Validate records; drops none, and raises nothing for bad input. Other threads continue meanwhile.
+
+        `times` are the records' own, in milliseconds since 1970: needed if the contract uses the time of sending as
+        event time.
+        """
         self._records.table = _records(payloads, times)
         table = self._session.execute("execute judge").to_arrow_table()
         refused: list[Refused] = []
@@ -87,7 +92,7 @@ class Judge:
         if codes.null_count < len(codes):
             bad = table.filter(codes.is_valid())
             pairs = zip(bad[POSITION].to_pylist(), bad[_CODES].to_pylist(), strict=True)
-            refused = [Refused(position, tuple(dict.fromkeys(given))) for position, given in pairs]
+            refused = [Refused(position, tuple(dict.fromkeys(errors))) for position, errors in pairs]
             table = table.filter(codes.is_null())
         table = table.drop_columns(_CODES)
         if self._transform is None:
@@ -97,9 +102,9 @@ class Judge:
 
 
 def _records(payloads: Sequence[bytes | None], times: Sequence[int] | None = None) -> pa.Table:
-    """The judge's input. Where the event time is in the payload, the records' own is not needed."""
+    """Build the input table. With the event time in the payload, the records' own times are not needed."""
     count = len(payloads)
-    stamped = pa.timestamp("us", "UTC")
+    timestamps = pa.timestamp("us", "UTC")
     return pa.table(
         {
             "payload": pa.array(payloads, pa.binary()),
@@ -107,7 +112,7 @@ def _records(payloads: Sequence[bytes | None], times: Sequence[int] | None = Non
             "_topic": pa.nulls(count, pa.string()),
             "_partition": pa.nulls(count, pa.int32()),
             "_offset": np.arange(count, dtype=np.int64),
-            "_timestamp": pa.array(np.asarray(times) * 1000, stamped) if times else pa.nulls(count, stamped),
+            "_timestamp": pa.array(np.asarray(times) * 1000, timestamps) if times else pa.nulls(count, timestamps),
         }
     )
 
@@ -120,7 +125,7 @@ def _query(asset: Asset, metric: Metric) -> str:
     columns = [f"{codes} as {_CODES}", f"_offset as {POSITION}"]
     time = f"epoch_ms({judged_column(asset.event_time_column)})"
     length = metric.window_ms
-    # Also before 1970, where % is negative.
+    # Times before 1970 too, where % is negative.
     columns += [f"{time} as {TIME}", f"{time} - ({time} % {length} + {length}) % {length} as {WINDOW}"]
     if metric.transform:
         columns += [f"{judged_column(field.name)} as {identifier(field.name)}" for field in asset.fields]
@@ -134,7 +139,7 @@ def _query(asset: Asset, metric: Metric) -> str:
             f"cast({judged_column(field)} as decimal(38, {asset.field(field).type.scale or 0})) as {name}"
             for field, name in zip(measured_fields(metric), value_columns(metric), strict=True)
         ]
-    # As they come back from the changelog, which is JSON.
+    # In the form in which they come back from the changelog, which is JSON.
     columns += [
         f"{_key(judged_column(key), asset.field(key).type.name)} as {name}"
         for key, name in zip(asset.key, key_columns(asset), strict=True)
@@ -159,12 +164,12 @@ def _literal(value: GroupValue) -> str:
 
 
 def _with_numbers(table: pa.Table) -> pa.Table:
-    """Decimals as whole numbers of their last digit: the same 128 bits under another type."""
-    for at, column in enumerate(table.schema):
+    """Convert decimals to integers of their last digit: the same 128 bits under another type."""
+    for index, column in enumerate(table.schema):
         if pa.types.is_decimal128(column.type) and column.type != NUMBER:
             chunks = [
                 pa.Array.from_buffers(NUMBER, len(chunk), chunk.buffers(), offset=chunk.offset)
-                for chunk in table.column(at).chunks
+                for chunk in table.column(index).chunks
             ]
-            table = table.set_column(at, column.name, pa.chunked_array(chunks, NUMBER))
+            table = table.set_column(index, column.name, pa.chunked_array(chunks, NUMBER))
     return table

@@ -1,4 +1,4 @@
-"""The peer on the JVM: Kafka Streams of the broker's own version, which most who count exactly once would take."""
+"""Peer on the JVM: Kafka Streams of the broker's version, the usual choice for counting exactly once."""
 
 import math
 import time
@@ -12,16 +12,16 @@ from lake_assets.stack.kafka import LOGGING
 
 HERE = Path(__file__).parent
 JVM = ("-Xms1g", "-Xmx1g", "-XX:+UseParallelGC")
-# Before so many events the JIT compiler is not done: on 2 cores a CPU second was worth 40,000 events at first, 80,000
+# The JIT compiler needs so many events: on 2 cores a CPU second was worth 40,000 events at first, 80,000
 # after half a million and 160,000 to 240,000 after 1.5 million.
 WARM_EVENTS = 2_000_000
 
 
 def rate(kafka: str, topic: str, count: int, work: Path, threads: int = 1) -> float:
-    """Events a second of the second half of `count` events of `topic`, whose key is the region, in a warm JVM.
+    """Measure events per second of the second half of `count` events of `topic`, keyed by region, in a warm JVM.
 
-    Fetches Kafka Streams into the jars folder when it is not there. Needs a JDK, because Java compiles the source as
-    it starts it. Raises PeerFailed, JarsError and NoJava.
+    Downloads Kafka Streams into the jars folder if it is missing. Needs a JDK, because Java compiles the source at
+    start. Raises PeerFailed, JarsError and NoJava.
     """
     java = find_java()
     jars = complete_jars(java)

@@ -1,4 +1,4 @@
-"""The conform step as one would write it in Spark alone: `from_json`, `try_cast`, a window for duplicates, Parquet out.
+"""The conform step in plain Spark: `from_json`, `try_cast`, a window function for duplicates, Parquet as output.
 
     spark-submit plain_spark.py OUT FILE...
 
@@ -27,7 +27,7 @@ RULES = (
 
 
 def conformed(spark: SparkSession, files: Sequence[str], counts: Observation) -> DataFrame:
-    """Good rows without duplicates. `counts` has `quarantined` and `good`, duplicates included, after an action."""
+    """Return good rows without duplicates. After an action, `counts` has `quarantined` and `good` with duplicates."""
     parsed = spark.read.schema(RAW).parquet(*files).select(
         F.from_json(F.col("payload").cast("string"), SHAPE).alias("j"), "_partition", "_offset"
     )  # fmt: skip

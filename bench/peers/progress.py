@@ -1,4 +1,4 @@
-"""How fast a consumer group gets on, told by what it has committed and not by what it says."""
+"""Progress of a consumer group, measured by its committed offsets and not by its output."""
 
 import time
 from collections.abc import Callable
@@ -10,13 +10,13 @@ STALLED_SECONDS = 120.0
 
 
 class Stalled(Exception):
-    """A group commits nothing any more, or the process behind it has ended."""
+    """Raised when a group stops committing, or its process has ended."""
 
 
 class Committed:
     """The offsets that one group has committed for one topic.
 
-    Asked by a consumer that never joins the group: librdkafka's admin client dies of a null pointer when a group's
+    Read by a consumer that never joins the group: librdkafka's admin client crashes with a null pointer when a group's
     coordinator is not known yet (confluent-kafka-javascript #374).
     """
 
@@ -29,7 +29,7 @@ class Committed:
         self._asked = [TopicPartition(topic, partition) for partition in partitions]
 
     def offsets(self) -> dict[int, int]:
-        """The next offset of each partition that has one, as of the last transaction that has ended."""
+        """Return the next offset of each partition that has one, as of the last finished transaction."""
         try:
             found = self._consumer.committed(self._asked, timeout=10)
         except KafkaException as exception:
@@ -40,12 +40,12 @@ class Committed:
         return {place.partition: place.offset for place in found if place.offset >= 0}
 
     def events(self) -> int:
-        """How many events are committed. The input has no transactions, so offsets count its events."""
+        """Return the number of committed events. The input has no transactions, so offsets count its events."""
         return sum(self.offsets().values())
 
 
 def second_half(events: Callable[[], int], count: int, is_running: Callable[[], bool] = lambda: True) -> float:
-    """Events a second of the second half of `count`, as soon as `events` says that they are done. Raises Stalled."""
+    """Measure events per second of the second half of `count`, by the progress of `events`. Raises Stalled."""
     marks: list[tuple[float, int]] = [(time.perf_counter(), 0)]
     while marks[-1][1] < count:
         was_running = is_running()  # asked first: what it does last is seen after it

@@ -1,4 +1,4 @@
-"""The peer in Python: Quix Streams, which has windows and exactly-once processing too."""
+"""Peer in Python: Quix Streams, which also has windows and exactly-once processing."""
 
 import sys
 import time
@@ -14,8 +14,10 @@ MOST = 50_000
 
 
 def rate(kafka: str, topic: str, count: int, work: Path) -> float:
-    """Events a second of the second half of `count` events of `topic`, and of no more than MOST, whose key is the
-    region. Raises PeerFailed."""
+    """Measure events per second of the second half of `count` events of `topic`, at most MOST, whose key is the region.
+
+    Raises PeerFailed.
+    """
     run = Run(kafka, topic, f"bench-quix-{time.time_ns()}", min(count, MOST))
     run.make_output()
     uv = [find_uv(PROJECT / ".tools"), "run", "--script", "--python", sys.executable]

@@ -6,8 +6,8 @@
 
     uv run --script bench/peers/quix_app.py KAFKA INPUT OUTPUT GROUP COUNT FOLDER
 
-Runs in an environment of its own, which uv makes from the lines above, so that the project does not depend on it.
-Rows are told as they change, as ours are; told only when a window is closed (`final`), they would cost a fifth less.
+Runs in its own environment, which uv creates from the lines above, so that the project does not depend on it. Rows are
+emitted as they change, like the lake's; emitting them only when a window is closed (`final`) would cost a fifth less.
 """
 
 import sys
@@ -40,17 +40,17 @@ def main(kafka: str, topic: str, output: str, group: str, count: str, folder: st
 
 
 def time_of(order: Any, headers: Any, timestamp: float, kind: Any) -> int:
-    """Milliseconds since 1970 UTC, as Quix wants them."""
+    """Return milliseconds since 1970 UTC, the form of Quix."""
     return int(datetime.fromisoformat(order["ordered_at"]).timestamp()) * 1000
 
 
 def measures(order: Any) -> dict[str, int]:
-    """What is added up; the amount, which has two places after the point, in cents."""
+    """Return the values to add up; the amount, which has two places after the point, in cents."""
     return {"quantity": order["quantity"], "cents": int(order["amount"].replace(".", ""))}
 
 
 def row(sums: Any, region: str, timestamp: int, headers: Any) -> dict[str, Any]:
-    """A row of the output; the window's start in milliseconds since 1970 UTC, the amount in cents."""
+    """Return a row of the output; the window's start in milliseconds since 1970 UTC, the amount in cents."""
     return {"region": region, "window_start": sums["start"], "orders": sums["orders"],
             "quantity": sums["quantity"], "amount": sums["amount"]}  # fmt: skip
 

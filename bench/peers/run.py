@@ -1,4 +1,4 @@
-"""One run of a peer over the events, measured and judged from outside."""
+"""One run of a peer over the events, measured and checked from outside."""
 
 import subprocess
 from collections.abc import Generator, Sequence
@@ -17,7 +17,7 @@ LOG_LINES = 15
 
 
 class PeerFailed(Exception):
-    """A peer could not be measured; the message has the end of what it printed."""
+    """Raised when a peer could not be measured; the message has the end of its output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Run:
         return f"{self.group}-rows"
 
     def make_output(self) -> None:
-        """Makes the topic for the rows, with as many partitions as the input has.
+        """Create the topic for the rows, with as many partitions as the input has.
 
         Retention goes by the records' timestamps, which are event times: rows of last month would be deleted at once.
         """
@@ -44,7 +44,7 @@ class Run:
         client.create_topics([topic])[self.output].result()
 
     def measure(self, process: subprocess.Popen[bytes]) -> float:
-        """Events a second of the second half, when all are committed and the rows are right. Raises Wrong, Stalled."""
+        """Measure events per second of the second half, and check the rows. Raises Wrong, Stalled."""
         committed = Committed(self.kafka, self.group, self.topic)
         rate = second_half(committed.events, self.count, lambda: process.poll() is None)
         check(self.kafka, self.topic, committed.offsets(), self.output)
@@ -53,9 +53,9 @@ class Run:
 
 @contextmanager
 def running(command: Sequence[str], log: Path) -> Generator[subprocess.Popen[bytes]]:
-    """A process that has ended when the block is left, and whose standard input is then closed.
+    """Run a process within the block; at its end, close its standard input and wait for its exit.
 
-    What it prints goes to `log`. Raises PeerFailed when the block fails, with the last lines of it.
+    Its output goes to `log`. Raises PeerFailed, with the last lines of the output, when the block fails.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
@@ -69,7 +69,7 @@ def running(command: Sequence[str], log: Path) -> Generator[subprocess.Popen[byt
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """A peer ends when its input does or when it has counted all; one that does not is made to."""
+    """End a peer: it should exit when its input is closed or everything is counted, otherwise it is killed."""
     assert process.stdin
     process.stdin.close()
     for force in (lambda: None, process.terminate, process.kill):

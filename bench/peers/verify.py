@@ -1,6 +1,6 @@
-"""Whether an output is right: the fast count of a wrong sum is worth nothing.
+"""Verification of an output, because the speed of a wrong result is meaningless.
 
-The judge is an offline fold of the input, up to the offsets that are committed.
+The output is compared with an offline fold of the input, up to the committed offsets.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,11 +19,11 @@ Sums = tuple[int, int, int]
 
 
 class Wrong(Exception):
-    """An output is not what its input adds up to."""
+    """Raised when an output differs from the fold of its input."""
 
 
 class Order(msgspec.Struct, gc=False):
-    """What the metric needs of an event; the amount in euros."""
+    """Fields of an event that the metric needs; the amount in euros."""
 
     region: str
     quantity: int
@@ -32,7 +32,7 @@ class Order(msgspec.Struct, gc=False):
 
 
 class Row(msgspec.Struct, gc=False):
-    """What every output has in its JSON, with the amount in cents; other members are skipped."""
+    """Fields of an output row's JSON, with the amount in cents; other members are skipped."""
 
     region: str
     window_start: int
@@ -42,7 +42,7 @@ class Row(msgspec.Struct, gc=False):
 
 
 def check(kafka: str, topic: str, ends: Mapping[int, int], output: str) -> None:
-    """Raises Wrong unless the last row of each cell of `output` is what `topic` before the offsets `ends` adds up to.
+    """Raise Wrong unless the last row of each cell of `output` equals the fold of `topic` before the offsets `ends`.
 
     A region has one partition only, so a cell's last row is the last that is read.
     """
@@ -54,7 +54,7 @@ def check(kafka: str, topic: str, ends: Mapping[int, int], output: str) -> None:
 
 @lru_cache(maxsize=4)
 def fold(kafka: str, topic: str, ends: tuple[tuple[int, int], ...]) -> dict[Cell, Sums]:
-    """The sums of every cell of the events before the offsets `ends`, which are pairs of partition and next offset."""
+    """Return the sums of every cell of the events before the offsets `ends`, pairs of partition and next offset."""
     decode, until = msgspec.json.Decoder(Order).decode, dict(ends)
     cells: dict[Cell, Sums] = {}
     for message in _records(kafka, topic):
@@ -75,7 +75,7 @@ def _rows(kafka: str, output: str) -> Iterator[tuple[Cell, Sums]]:
 
 
 def _records(kafka: str, topic: str) -> Iterator[Message]:
-    """All records that are committed, each partition's in order."""
+    """Iterate over all committed records, in the order of each partition."""
     consumer = Consumer(
         {"bootstrap.servers": kafka, "group.id": "bench-verify", "isolation.level": "read_committed",
          "enable.auto.commit": False, "enable.partition.eof": True, "fetch.queue.backoff.ms": 5}

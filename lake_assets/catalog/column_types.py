@@ -56,8 +56,11 @@ _TOLERATED = 0.05
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """`why` says how the type was found, `doubts` what about it is a guess. Dates and times have `instants`, each once.
-    `nulls` are the texts that mean no value; `near` says of a text why it is no date, when some of it reads as one."""
+    """Inferred type of a column. `why` explains the type, `doubts` lists guesses.
+
+    `instants` are the distinct values of dates and times, `nulls` the texts that mean no value. For a string some of
+    whose values are dates, `near` explains why it is not a date.
+    """
 
     logical: str
     why: str
@@ -73,7 +76,7 @@ class ColumnType:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A type, what its values are called, and how many rows have it; `fit` are the values that do, if known."""
+    """A possible type, the name of its values, and the number of its rows; `fit` are these values, if known."""
 
     type: ColumnType
     called: str
@@ -82,20 +85,20 @@ class _Candidate:
 
 
 def column_type(name: str, cells: Mapping[Cell, int]) -> ColumnType:
-    """The type of a column from its cells that are not empty, with their counts; `name` is the field's.
+    """Infer the type of a column from its non-empty cells and their counts; `name` is the field's.
 
-    One misfit among eight values and more, or one in twenty, does not change the type: conform will put it into
-    quarantine. A number with a leading zero or a plus is a code, and a code is a string. Words for a missing value,
-    such as NA, are null where the other values are no texts.
+    One misfit among eight values and more, or one in twenty, does not change the type: conform will quarantine it. A
+    number with a leading zero or a plus is a code, and a code is a string. Words for a missing value, such as NA, are
+    null if the other values are not texts.
     """
     empty = {cell: times for cell, times in cells.items() if _is_null(cell)}
     if empty and len(empty) < len(cells):
-        found = _column_type(name, {cell: times for cell, times in cells.items() if cell not in empty})
-        if found.logical not in ("string", "object", "array"):
+        inferred = _column_type(name, {cell: times for cell, times in cells.items() if cell not in empty})
+        if inferred.logical not in ("string", "object", "array"):
             nulls = tuple(dict.fromkeys(cell.text for cell in empty))
             shown = ", ".join(f"'{text}'" for text in nulls[:3])
-            why = f"{found.why}; {shown} {'is' if len(nulls) == 1 else 'are'} null in {sum(empty.values())} rows"
-            return replace(found, why=why, nulls=nulls)
+            why = f"{inferred.why}; {shown} {'is' if len(nulls) == 1 else 'are'} null in {sum(empty.values())} rows"
+            return replace(inferred, why=why, nulls=nulls)
     return _column_type(name, cells)
 
 
@@ -149,12 +152,12 @@ def _date(name: str, values: Mapping[str, int]) -> list[_Candidate]:
     if shape.has_time and not shape.has_offset:
         doubts.append("no offset: read as UTC")
     why = f"{'times' if shape.has_time else 'days'} as {shape.format or 'ISO 8601'}"
-    found = ColumnType(logical, why, None, shape.format, tuple(doubts), instants=shape.instants)
-    return [_Candidate(found, f"{logical}s", shape.fits, shape.fit)]
+    inferred = ColumnType(logical, why, None, shape.format, tuple(doubts), instants=shape.instants)
+    return [_Candidate(inferred, f"{logical}s", shape.fits, shape.fit)]
 
 
 def _integer(name: str, values: Mapping[str, int], cells: Mapping[Cell, int]) -> list[_Candidate]:
-    # In JSON, a number between quotes is a text by its sender's will.
+    # A quoted number in JSON is deliberately a string.
     texts = sum(times for cell, times in cells.items() if cell.kind == "text")
     if _is_code(name, values) or texts * 2 > sum(cells.values()):
         return []
@@ -168,7 +171,7 @@ def _number(name: str, values: Mapping[str, int], unit: str = "") -> list[_Candi
         return []
     plain = {value: match for value in values if (match := _NUMBER.fullmatch(value))}
     scale = max((len(match[2] or "") for match in plain.values()), default=0)
-    # 399.0 is a number whose fraction happens to be none: the next one may have one.
+    # 399.0 is a number with a fraction of zero: the next one can have another fraction.
     pointed = bool(unit) or any("." in value for value in plain)
     money = pointed and (looks_like_money(name) or (bool(unit) and unit not in _SHARES))
     floating = frozenset(value for value in values if _FLOATING.fullmatch(value))
@@ -185,21 +188,27 @@ def _number(name: str, values: Mapping[str, int], unit: str = "") -> list[_Candi
     if not money:
         doubts = ("make it double if more than 2 digits after the point may come",)
     why = f"{'money' if money else 'numbers'}, {whole} digits before the point, {scale} after it"
-    found = ColumnType("number", why, f"decimal({precision},{max(2, scale)})", None, doubts)
-    return _candidate(found, "numbers", values, frozenset(plain))
+    inferred = ColumnType("number", why, f"decimal({precision},{max(2, scale)})", None, doubts)
+    return _candidate(inferred, "numbers", values, frozenset(plain))
 
 
 def _written_number(name: str, values: Mapping[str, int]) -> list[_Candidate]:
-    """Numbers with a decimal comma, with separated thousands or with a unit, where values prove how they are written:
-    1,234 alone may be a thousand or a fraction."""
+    """Infer numbers with a decimal comma, separated thousands or a unit, if values prove how they are written.
+
+    1,234 alone can be a thousand or a fraction.
+    """
     unit, bare = _without_unit(values)
     written = [("", False)] if unit and not _may_be_thousands(unit, bare, ".") else []
     written += [
         (thousands, comma) for thousands, comma, proof in _PROOFS if _is_proven(thousands, comma, proof, bare, values)
     ]
     written += [pair for pair, sign in _OF_MONEY.items() if _is_grouped(unit, bare, sign)]
-    found = [one for thousands, comma in written for one in _as_written(name, bare, values, thousands, comma, unit)]
-    return sorted(found, key=lambda one: -one.rows)[:1]
+    candidates = [
+        candidate
+        for thousands, comma in written
+        for candidate in _as_written(name, bare, values, thousands, comma, unit)
+    ]
+    return sorted(candidates, key=lambda candidate: -candidate.rows)[:1]
 
 
 def _is_proven(
@@ -275,13 +284,13 @@ def _without_unit(values: Mapping[str, int]) -> tuple[str, dict[str, str]]:
 
 
 def _words(cells: Mapping[Cell, int], values: Mapping[str, int]) -> list[_Candidate]:
-    """Words for true and false in a CSV, where both occur; in JSON, which has booleans, a word is one by intent."""
+    """Infer booleans from words for true and false in a CSV, if both occur. A word in JSON is deliberately a string."""
     if any(cell.kind != "cell" for cell in cells):
         return []
-    told = {value.lower() for value in values}
+    words = {value.lower() for value in values}
     for form in _BOOLEAN_FORMS:
         pair = boolean_words(form)
-        if told.issuperset(pair):
+        if words.issuperset(pair):
             fit = frozenset(value for value in values if value.lower() in pair)
             return _candidate(ColumnType("boolean", f"true or false as {form}", format=form), form, values, fit)
     return []
@@ -289,7 +298,7 @@ def _words(cells: Mapping[Cell, int], values: Mapping[str, int]) -> list[_Candid
 
 def _string(name: str, values: Mapping[str, int], candidates: list[_Candidate]) -> ColumnType:
     total = sum(values.values())
-    dates = next((one for one in candidates if one.type.instants), None)
+    dates = next((candidate for candidate in candidates if candidate.type.instants), None)
     if dates is not None:
         near = f"{dates.rows} of {total} values are {dates.type.why}, but not all{_such_as(values, dates).rstrip(',')}"
         return replace(_text(name, values, candidates), near=near)
@@ -319,8 +328,8 @@ def _is_code(name: str, values: Mapping[str, int]) -> bool:
     return bool(_CODE_NAME.search(name)) or any(_LEADING_ZERO.fullmatch(value) for value in values)
 
 
-def _candidate(found: ColumnType, called: str, values: Mapping[str, int], fit: frozenset[str]) -> list[_Candidate]:
-    return [_Candidate(found, called, sum(values[value] for value in fit), fit)] if fit else []
+def _candidate(type_: ColumnType, called: str, values: Mapping[str, int], fit: frozenset[str]) -> list[_Candidate]:
+    return [_Candidate(type_, called, sum(values[value] for value in fit), fit)] if fit else []
 
 
 def _listing(values: Mapping[str, int], candidate: _Candidate) -> str | None:
@@ -338,10 +347,10 @@ def _such_as(values: Mapping[str, int], candidate: _Candidate) -> str:
 
 
 def _spread(cells: Mapping[Cell, int]) -> dict[str, int]:
-    """The texts with their counts; of very many, some from everywhere in the file."""
+    """Return the texts with their counts; of very many, a sample from the whole file."""
     step = -(-len(cells) // _MOST_VALUES)
     values: dict[str, int] = {}
-    for at, (cell, times) in enumerate(cells.items()):
-        if at % step == 0:
+    for index, (cell, times) in enumerate(cells.items()):
+        if index % step == 0:
             values[cell.text] = values.get(cell.text, 0) + times
     return values

@@ -1,4 +1,4 @@
-"""What a changed contract means for the data that is there, and for those who read it."""
+"""Effect of a changed contract on existing data and its readers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _RANK: dict[Kind, int] = {"none": 0, "additive": 1, "breaking": 2}
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that changed. `path` names it (`fields.amount.type`), `sentence` says it to a person."""
+    """One difference. `path` names it (`fields.amount.type`), `sentence` describes it."""
 
     kind: Kind
     path: str
@@ -22,10 +22,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """All that changed, worst first. `kind` is the worst kind of all, `none` when nothing about the data changed.
+    """All differences, worst first. `kind` is the worst kind of all, `none` when nothing about the data changed.
 
-    `allowed` is False when the change is breaking and the applied contract is no draft, unless the major version was
-    raised (which makes another asset, with tables beside the old ones) or the contract says `compatibility: none`.
+    `allowed` is False when the change is breaking and the applied contract is not a draft, unless the major version was
+    raised (which makes another asset, with tables beside the old ones) or the contract has `compatibility: none`.
     """
 
     kind: Kind
@@ -34,7 +34,7 @@ class Change:
 
 
 def compare(old: Asset, new: Asset) -> Change:
-    """How `new` differs from the applied `old`.
+    """Compare `new` with the applied `old`.
 
     | changed | kind |
     |---|---|
@@ -47,7 +47,7 @@ def compare(old: Asset, new: Asset) -> Change:
     | nulls of a field that is no string: more / fewer | additive / breaking |
     | nulls of a string; path; join | breaking |
     | required dropped / added | additive / breaking |
-    | bound, length or enum wider, or gone; pattern gone | additive |
+    | bound, length or enum wider, or removed; pattern removed | additive |
     | bound, length or enum narrower, or new; pattern new or another | breaking |
     | protection | breaking |
     | classification; checks; entrypoint; quarantine budget | additive |
@@ -55,14 +55,14 @@ def compare(old: Asset, new: Asset) -> Change:
     | unknownFields: keep / reject | additive / breaking |
     | name, domain, topic, key, event time, window; a lower major version | breaking |
 
-    After an additive change, windows with rows in quarantine are made again; after a breaking one, all are.
+    After an additive change, windows with rows in quarantine are rebuilt; after a breaking one, all windows are.
     """
-    found = [*_asset_differences(old, new), *_field_differences(old, new), *_check_differences(old, new)]
-    found.sort(key=lambda difference: -_RANK[difference.kind])
-    kind: Kind = found[0].kind if found else "none"
+    differences = [*_asset_differences(old, new), *_field_differences(old, new), *_check_differences(old, new)]
+    differences.sort(key=lambda difference: -_RANK[difference.kind])
+    kind: Kind = differences[0].kind if differences else "none"
     beside = new.major > old.major and new.name != old.name
     allowed = kind != "breaking" or old.status == "draft" or beside or new.compatibility == "none"
-    return Change(kind, tuple(found), allowed)
+    return Change(kind, tuple(differences), allowed)
 
 
 def _asset_differences(old: Asset, new: Asset) -> Iterator[Difference]:
@@ -110,8 +110,8 @@ def _field_differences(old: Asset, new: Asset) -> Iterator[Difference]:
         kind: Kind = "breaking" if field.required else "additive"
         need = "required, which old events are not held to" if field.required else "optional"
         yield Difference(kind, f"fields.{field.name}", f"field {field.name} ({field.type}) is new and {need}")
-    kept = [name for name in before if name in after]
-    if kept != [name for name in after if name in before]:
+    common = [name for name in before if name in after]
+    if common != [name for name in after if name in before]:
         yield Difference("none", "fields", "the fields are in another order")
 
 
@@ -129,7 +129,7 @@ def _changes_of_field(old: Field, new: Field) -> Iterator[Difference]:
     if old.format != new.format:
         yield change("breaking", "format", old.format, new.format)
     if old.nulls != new.nulls:
-        # What is null now was in quarantine, or was a text.
+        # Values that are null now were in quarantine, or were texts.
         more = set(old.nulls) < set(new.nulls) and new.type.name not in ("string", "json")
         kind: Kind = "additive" if more else "none" if set(old.nulls) == set(new.nulls) else "breaking"
         yield change(kind, "nulls", ", ".join(old.nulls), ", ".join(new.nulls))
@@ -157,7 +157,7 @@ def _changes_of_field(old: Field, new: Field) -> Iterator[Difference]:
     ]
     for part, before, after, sign in bounds:
         if before != after:
-            # A lower bound is wider when it falls, an upper one when it rises, either when it goes.
+            # A lower bound is wider when it falls, an upper one when it rises, either one when it is removed.
             wider = after is None or (before is not None and sign * after <= sign * before)
             yield change("additive" if wider else "breaking", part, before, after)
     if old.protection != new.protection:
@@ -178,7 +178,7 @@ def _check_differences(old: Asset, new: Asset) -> Iterator[Difference]:
 
 
 def _is_wider(old: FieldType, new: FieldType) -> bool:
-    """Whether every value of the old type is one of the new, written the same way."""
+    """Return True if every value of the old type is a value of the new type, written the same way."""
     if old.name != "decimal" or new.name != "decimal" or old.precision is None or new.precision is None:
         return False
     return new.scale == old.scale and new.precision >= old.precision

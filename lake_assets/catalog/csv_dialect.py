@@ -1,4 +1,4 @@
-"""How a CSV is written: its delimiter and its header. One place, so that every reader of a file agrees."""
+"""Dialect of a CSV: its delimiter and its header. Shared by all readers of a file, so that they agree."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from lake_assets.errors import LakeError
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SNIFFED_ROWS = 200
-# What stands in data and hardly ever in a header.
+# Values that occur in data and hardly ever in a header.
 _DATA = re.compile(
     r"[-+]?\d+([.,]\d+)*|\d{1,4}[-./]\d{1,2}[-./]\d{1,4}([T ].*)?|[^@\s]+@[^@\s]+\.\w+|(?i:true|false|null)"
 )
@@ -23,14 +23,16 @@ _NEARLY_ALL = 0.8
 
 
 class SampleError(LakeError):
-    """A file cannot serve as a sample (or be produced); the message says why and what to do."""
+    """Raised when a file cannot be read as a sample or be produced; the message has the cause and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class CsvDialect:
-    """`header` holds the names as they stand in the file: they are the JSON keys of the payload. `spaced` says that
-    each delimiter is followed by a blank that belongs to no cell. `above` counts the lines above the header, such as a
-    title."""
+    """Dialect of a CSV. `header` has the names as in the file: they are the JSON keys of the payload.
+
+    `spaced` is True if each delimiter is followed by a blank that belongs to no cell. `above` is the number of lines
+    above the header, such as a title.
+    """
 
     delimiter: str
     header: tuple[str, ...]
@@ -39,7 +41,7 @@ class CsvDialect:
 
 
 def read_dialect(head: str) -> CsvDialect:
-    """The dialect of a CSV from its first rows (text without a byte order mark, whole lines).
+    """Detect the dialect of a CSV from its first rows (text without a byte order mark, whole lines).
 
     Quotes are double quotes, doubled within. Of two columns of one name the second is numbered: `name_2`.
     Raises SampleError when there is no header.
@@ -68,8 +70,10 @@ def without_lines(text: str, count: int) -> str:
 
 
 def _lines_above(head: str, width: int) -> int:
-    """The number of lines before the table, when the first line is a title: it has one cell, and nearly all lines have
-    as many as each other."""
+    """Return the number of lines before the table, when the first line is a title.
+
+    A title has one cell, while nearly all other lines have an equal number of cells.
+    """
     if width != 1:
         return 0
     lines = head.split("\n")[:_SNIFFED_ROWS]
@@ -83,7 +87,7 @@ def _lines_above(head: str, width: int) -> int:
 
 
 def _names_periods(header: Sequence[str], values: Sequence[str], head: str, delimiter: str) -> bool:
-    """Return whether what looks like data in the header are the days or years that a wide table has as columns."""
+    """Return True if the values in the header are days or years, the columns of a wide table."""
     if len(values) < _FEWEST_DATES or len(set(values)) < len(values) or len(values) == len(header):
         return False
     if all(map(_YEAR.fullmatch, values)):
@@ -94,25 +98,25 @@ def _names_periods(header: Sequence[str], values: Sequence[str], head: str, deli
 
 
 def _numbered(names: list[str]) -> tuple[str, ...]:
-    """The names, where each that stood there before has a number that makes it free."""
-    taken, header = set(names), list[str]()
+    """Return the names, with a number appended to each that occurred before."""
+    used, header = set(names), list[str]()
     for name in names:
         number, free = 1, name
         while name and free in header:
             number += 1
-            free = name if (numbered := f"{name}_{number}") in taken else numbered
-        taken.add(free)
+            free = name if (numbered := f"{name}_{number}") in used else numbered
+        used.add(free)
         header.append(free)
     return tuple(header)
 
 
 def csv_rows(text: str, delimiter: str, spaced: bool = False) -> Iterator[list[str]]:
-    """The rows of a CSV as lists of texts."""
+    """Iterate over the rows of a CSV as lists of texts."""
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=spaced)
 
 
 def _has_labels(head: str, delimiter: str, width: int) -> bool:
-    """Return whether each row begins with its number, for which the header has no name: R writes tables so."""
+    """Return True if each row begins with its number, for which the header has no name, as in tables written by R."""
     try:
         rows = list(islice(filter(None, csv_rows(head, delimiter)), 1, _SNIFFED_ROWS))
     except csv.Error:
@@ -123,21 +127,21 @@ def _has_labels(head: str, delimiter: str, width: int) -> bool:
 
 
 def _is_spaced(head: str, delimiter: str) -> bool:
-    """Return whether a blank stands before every cell but the first of each of the first rows below the header."""
-    found = False
+    """Return True if in the first rows below the header every cell but the first begins with a blank."""
+    spaced = False
     try:
         for row in islice(csv_rows(head, delimiter), 1, _SNIFFED_ROWS):
             for cell in filter(None, row[1:]):
                 if not cell.startswith(" "):
                     return False
-                found = found or bool(cell.strip())
+                spaced = spaced or bool(cell.strip())
     except csv.Error:
         return False
-    return found
+    return spaced
 
 
 def _fit(head: str, delimiter: str) -> tuple[float, int]:
-    """How well a delimiter explains the rows: the share that has as many cells as the header, then how many."""
+    """Score a delimiter: the share of rows with as many cells as the header, then the number of cells."""
     widths: list[int] = []
     try:
         for row in csv_rows(head, delimiter):

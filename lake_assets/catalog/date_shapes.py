@@ -1,4 +1,4 @@
-"""Which date format a column is written in, decided by evidence over all of its values."""
+"""Date format of a column, inferred from all of its values."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _ANY_DATE = re.compile(
     rf"{_WEEKDAY}(?P<a>\d{{4}}|\d{{1,2}}|[A-Za-z]{{3,9}})(?P<s>[-./ ])(?P<b>\d{{1,2}}|[A-Za-z]{{3,9}})(?P<t>[-./ ]|, )"
     rf"(?P<c>\d{{4}}|\d{{1,2}})(?:(?P<gap>[ T:]|, ){_CLOCK}(?P<half> ?[AaPp][Mm])?(?P<zone> ?(?:{_ZONE}))?)?"
 )
-# As C's ctime and Twitter write it: the year comes last.
+# The form of C's ctime and Twitter, with the year last.
 _YEAR_LAST = re.compile(
     rf"{_WEEKDAY}(?P<a>[A-Za-z]{{3}})(?P<s> )(?P<b>\d{{1,2}})(?P<gap> ){_CLOCK}(?P<zone> (?:{_ZONE}))? (?P<c>\d{{4}})"
 )
@@ -49,10 +49,10 @@ _SURE_FROM, _SURE_TO = datetime(2015, 1, 1, tzinfo=UTC), datetime(2035, 1, 1, tz
 
 @dataclass(frozen=True, slots=True)
 class DateShape:
-    """A format and how many rows have it. `format` is None for ISO 8601, which needs none.
+    """A format and the number of rows that have it. `format` is None for ISO 8601, which needs none.
 
-    `doubt` says what the format might be instead, and why that cannot be known; `fit` are the values that have it,
-    `instants` what they stand for.
+    `doubt` names another possible format, and why it cannot be excluded. `fit` are the values that have the format,
+    `instants` their times.
     """
 
     format: str | None
@@ -66,7 +66,7 @@ class DateShape:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """One way to read one value. `pattern` is lenient: d, M, H and h stand for one digit or two."""
+    """One reading of one value. `pattern` is lenient: d, M, H and h match one digit or two."""
 
     pattern: str
     instant: datetime
@@ -77,9 +77,9 @@ class _Reading:
 
 
 def date_shape(values: Mapping[str, int], name: str) -> DateShape | None:
-    """The format most rows share, from values with their counts; None when none reads as a date.
+    """Return the format that most rows share, from values with their counts; None when no value is a date.
 
-    `name` (the field's) decides about numbers, which are dates only where the name or the range says so.
+    Numbers are dates only if `name` (the field's) or their range indicates it.
     """
     readings: dict[str, list[tuple[str, _Reading, int]]] = {}
     for text, times in values.items():
@@ -118,7 +118,7 @@ def whole_year(short: int) -> int:
 
 
 def named_as_date(name: str) -> bool:
-    """Return whether a field's name says that it holds dates or times."""
+    """Return True if a field's name indicates dates or times."""
     return bool(_DATE_NAME.search(name))
 
 
@@ -127,7 +127,9 @@ def _readings(text: str, name: str) -> list[_Reading]:
         return _number_readings(text, name)
     if fraction := _FRACTION.fullmatch(text):
         return [
-            one for one in _number_readings(fraction[1], name) if named_as_date(name) and one.pattern in EPOCH_FORMATS
+            reading
+            for reading in _number_readings(fraction[1], name)
+            if named_as_date(name) and reading.pattern in EPOCH_FORMATS
         ]
     text = re.sub(" +", " ", text)
     readings = _month_readings(text, name)
@@ -166,7 +168,7 @@ def _number_readings(text: str, name: str) -> list[_Reading]:
 
 
 def _month_readings(text: str, name: str) -> list[_Reading]:
-    """A month or a quarter with its year, which stand for their first day."""
+    """Read a month or a quarter with its year, as its first day."""
     if quarter := _QUARTER.fullmatch(text):
         instant = _instant(quarter[1], str(3 * int(quarter[3]) - 2), "1")
         return [_Reading(f"yyyy{quarter[2]}'Q'Q", instant, False, False)] if instant else []
@@ -243,7 +245,7 @@ def _pattern_readings(match: "re.Match[str]", name: str) -> list[_Reading]:
 
 
 def _may_have_short_year(match: "re.Match[str]", name: str) -> bool:
-    """Return whether three numbers, the last of two digits, are a date: `1.2.10` may be a version, `6/9/17` hardly."""
+    """Return True if three numbers, the last of two digits, can be a date: `1.2.10` may be a version."""
     a, b, c = match["a"], match["b"], match["c"]
     if len(c) != 2:
         return False
@@ -268,7 +270,7 @@ def _zone_pattern(text: str) -> str:
 
 
 def _time_pattern(match: "re.Match[str]") -> tuple[str, tuple[str, ...]]:
-    """The lenient pattern of the time of day, and its hour (of 24), minute and second."""
+    """Return the lenient pattern of the time of day, and its hour (of 24), minute and second."""
     if match["h"] is None:
         return "", ("0",)
     half = (match["half"] or "").strip().lower()
@@ -288,7 +290,7 @@ def _time_pattern(match: "re.Match[str]") -> tuple[str, tuple[str, ...]]:
 
 
 def _month(text: str) -> tuple[int, str]:
-    """A month's number and its letters; 0 when it is none."""
+    """Return a month's number and its letters; 0 when it is not a month."""
     if text.isdigit():
         return int(text), "M"
     name = text.lower()
@@ -299,7 +301,7 @@ def _month(text: str) -> tuple[int, str]:
 
 
 def _instant(*parts: str) -> datetime | None:
-    """Year, month, day and, if given, hour, minute, second as an instant; None when the calendar has none."""
+    """Return year, month, day and, if given, hour, minute, second as an instant; None when the date does not exist."""
     year, month, day, *clock = (int(part) for part in parts)
     try:
         return datetime(year, month, day, *clock, tzinfo=UTC)
@@ -308,8 +310,10 @@ def _instant(*parts: str) -> datetime | None:
 
 
 def _likelihood(pattern: str, found: list[tuple[str, _Reading, int]]) -> tuple[bool, int, bool, bool]:
-    """Of readings that explain as many rows the likelier is the larger. Days change faster than months, so the one with
-    more different days is."""
+    """Rank readings that explain equally many rows: larger is likelier.
+
+    Days change faster than months, so the reading with more different days is likelier.
+    """
     parts = [reading.parts for _, reading, _ in found]
     variety = len({day for _, day in parts}) - len({month for month, _ in parts})
     return not pattern, variety, pattern[:1] in ("y", "e"), not pattern.startswith("M/")

@@ -1,4 +1,4 @@
-"""Causes of failure: why a window could not be made, and whether trying again can help."""
+"""Causes of failed windows, and whether a retry can help."""
 
 import re
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ _PARTICULAR = re.compile(r"""'[^']*'|"[^"]*"|[\w.:+-]*/\S+|\d+""")
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a window could not be made, as one sentence. Trying again cannot help when it is not `curable`.
+    """Cause of a failed window, as one sentence. A retry cannot help when it is not `curable`.
 
-    A window that was not `tried` itself waits, because others of its asset failed of this. One that may not be to blame
-    is tried again `at_once`, the first time.
+    A window that was not `tried` itself waits, because others of its asset failed with this cause. One that may not be
+    to blame is retried `at_once`, the first time.
     """
 
     sentence: str
@@ -22,7 +22,7 @@ class Cause:
 
     @property
     def kind(self) -> str:
-        """The sentence without what is particular to one window; equal for windows that fail of the same cause."""
+        """The sentence without details of one window; equal for windows that fail with the same cause."""
         return kind(self.sentence)
 
 

@@ -1,4 +1,4 @@
-"""One field of a contract: its type, its row rules, and what must hold between them."""
+"""One field of a contract: its type, its row rules, and the constraints between them."""
 
 import re
 from collections.abc import Iterator
@@ -30,18 +30,18 @@ _RATIO = frozenset({
 
 
 def looks_like_money(name: str) -> bool:
-    """Whether a field's name says that it holds money: `net_amount` and `price_eur` do, `payment_id` does not."""
+    """Return True if a field's name indicates money: `net_amount` and `price_eur` do, `payment_id` does not."""
     words = name.split("_")
     return words[-1] in _MONEY or (words[-1] in _OF_MONEY and bool(_MONEY & set(words)))
 
 
 def looks_like_ratio(name: str) -> bool:
-    """Whether a field's name says that it holds a measure without a unit of money: `discount_rate`, `lat`."""
+    """Return True if a field's name indicates a measure without a unit of money: `discount_rate`, `lat`."""
     return name.split("_")[-1] in _RATIO
 
 
 def read_field(draft: Draft, at: TreePath) -> tuple[Field, list[Check]] | None:
-    """The field at a place and its checks; None when its shape is wrong, which has been reported already."""
+    """Read the field at a place and its checks; return None when its shape is wrong (already reported)."""
     raw: dict[str, Any] | None = draft.value(*at)
     if raw is None:
         return None
@@ -69,7 +69,7 @@ def read_field(draft: Draft, at: TreePath) -> tuple[Field, list[Check]] | None:
         item = draft.value(*place)
         if item is not None:
             if item["property"] in readings:
-                draft.report(place, f"'{item['property']}' stands here twice; keep one.")
+                draft.report(place, f"'{item['property']}' is given twice; keep one.")
             readings[item["property"]] = item["value"]
     _check_readings(draft, at, raw, readings)
     field = Field(
@@ -77,7 +77,7 @@ def read_field(draft: Draft, at: TreePath) -> tuple[Field, list[Check]] | None:
         type=type_,
         required=raw.get("required", False),
         description=raw.get("description", ""),
-        # ODCS has no format for it.
+        # ODCS has no format for a decimal comma.
         format=DECIMAL_COMMA if "decimalSeparator" in readings else options.get("format"),
         enum=enum,
         minimum=_decimal(options.get("minimum")),
@@ -120,20 +120,20 @@ def _read_type(draft: Draft, at: TreePath, raw: dict[str, Any]) -> FieldType:
 
 
 def _holds(type_: FieldType, number: Decimal) -> bool:
-    """Whether a number is one that a field of the type can hold."""
+    """Return True if a field of the type can hold the number."""
     if type_.name == "integer":
         return number == number.to_integral_value() and -(2**63) <= number < 2**63
     if type_.name == "decimal":
         precision, scale = type_.precision or 0, type_.scale or 0
         digits = number.normalize().as_tuple()
         exponent = int(digits.exponent)
-        # Of a type that cannot be, which is told already, there is nothing more to say.
+        # An impossible type has been reported already: do not report its bounds, too.
         return not number or scale > precision or -scale <= exponent <= precision - scale - len(digits.digits)
     return True
 
 
 def _check_texts(draft: Draft, at: TreePath, type_: FieldType, options: dict[str, Any]) -> None:
-    """The format of a date or a boolean and a string's pattern."""
+    """Check the format of a date or a boolean, and a string's pattern."""
     if "format" in options and type_.name in ("boolean", "date", "timestamp"):
         form: str = options["format"]
         timed = type_.name == "timestamp"
@@ -147,18 +147,18 @@ def _check_texts(draft: Draft, at: TreePath, type_: FieldType, options: dict[str
 
 
 def _check_readings(draft: Draft, at: TreePath, raw: dict[str, Any], readings: dict[str, Any]) -> None:
-    """A derived field has no key of its own in the payload, and is no part of the key."""
+    """Check that a derived field has no payload key of its own, and is not part of the key."""
     derived = [name for name in ("path", "join") if name in readings]
     place = (*at, "customProperties")
     if len(derived) > 1:
-        draft.report(place, "path and join cannot both say where the value is; keep one.")
+        draft.report(place, "path and join both locate the value; keep one.")
     if derived and "physicalName" in raw:
-        draft.report((*at, "physicalName"), f"{derived[0]} says already where the value is; remove one.")
+        draft.report((*at, "physicalName"), f"{derived[0]} locates the value already; remove one.")
     if derived and raw.get("primaryKey"):
-        draft.report((*at, "primaryKey"), f"a field with {derived[0]} cannot be part of the key; take another field.")
+        draft.report((*at, "primaryKey"), f"a field with {derived[0]} cannot be part of the key; use another field.")
     form = raw.get("logicalTypeOptions", {}).get("format", "")
     if "firstYear" in readings and not re.search("(?<!y)yy(?!y)", form):
-        draft.report(place, "firstYear is of years of two digits, and needs a format with yy, such as M/d/yy.")
+        draft.report(place, "firstYear is for years of two digits, and needs a format with yy, such as M/d/yy.")
     separator, comma = readings.get("thousandsSeparator"), "decimalSeparator" in readings
     if separator == "comma" and comma:
         draft.report(place, "a comma cannot stand before both thousands and fractions; remove one.")
@@ -172,7 +172,7 @@ def _check_key_field(draft: Draft, at: TreePath, raw: dict[str, Any], type_: Fie
     if not raw.get("required"):
         draft.report(at, f"'{raw['name']}' is part of the key, so it must be required: true.")
     if type_.name in ("json", "double"):
-        draft.report((*at, "primaryKey"), f"a key tells rows apart exactly; {type_} cannot. Take another field.")
+        draft.report((*at, "primaryKey"), f"a key must identify rows exactly; {type_} cannot. Use another field.")
 
 
 def _read_quality(draft: Draft, at: TreePath, column: Column) -> tuple[tuple[str, ...], list[Check]]:

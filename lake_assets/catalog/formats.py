@@ -1,10 +1,12 @@
-"""Formats of contracts: how numbers and booleans are written, and for dates JDK DateTimeFormatter patterns, limited to
-what DuckDB's strptime reads the same way."""
+"""Formats of contracts: of numbers and booleans, and for dates JDK DateTimeFormatter patterns.
+
+Only those patterns are allowed that DuckDB's strptime reads the same way.
+"""
 
 import re
 
 EPOCH_FORMATS = ("epoch_millis", "epoch_seconds")
-# What a changed contract is told to have; in the contract it is a custom property.
+# The name of this format in differences of contracts; in the contract it is a custom property.
 DECIMAL_COMMA = "decimal comma"
 BLANK = "[ \u00a0\u202f]"
 THOUSANDS = {"comma": ",", "point": r"\.", "space": BLANK, "apostrophe": "['\u2019]"}
@@ -34,7 +36,7 @@ _PART = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|([^A-Za-z'])|(')")
 
 
 class UnsupportedFormat(ValueError):
-    """A pattern, or a letter of one, that cannot be read exactly; the message lists those that can."""
+    """Raised for a pattern that cannot be read exactly; the message lists the supported letters."""
 
 
 def number_pattern(decimal_comma: bool, thousands: str, unit: str) -> str | None:
@@ -61,7 +63,7 @@ def _unsigned(decimal_comma: bool, thousands: str) -> str:
 
 
 def strptime_format(pattern: str) -> str:
-    """A JDK pattern as DuckDB's strptime format: `dd.MM.yyyy HH:mm` becomes `%d.%m.%Y %H:%M`.
+    """Translate a JDK pattern to DuckDB's strptime format: `dd.MM.yyyy HH:mm` becomes `%d.%m.%Y %H:%M`.
 
     With an offset letter (Z, x) strptime yields a `timestamp with time zone`, otherwise a `timestamp` that is UTC.
     Raises UnsupportedFormat, also for the epoch formats, which are numbers.
@@ -81,34 +83,34 @@ def strptime_format(pattern: str) -> str:
 
 
 def has_quarter(pattern: str) -> bool:
-    """Return whether values name a quarter, which stands for its first day."""
+    """Return True if values name a quarter, which means its first day."""
     return any(part[2] == "Q" for part in _PART.finditer(pattern))
 
 
 def has_offset(pattern: str) -> bool:
-    """Whether values carry their own offset from UTC. Raises UnsupportedFormat."""
+    """Return True if values have their own offset from UTC. Raises UnsupportedFormat."""
     return "%z" in strptime_format(pattern).replace("%%", "")
 
 
 def format_problem(pattern: str, *, time: bool) -> str | None:
-    """Why a format cannot serve a date or (`time`) a timestamp, as a sentence; None when it can."""
+    """Return the reason, as a sentence, for which a format cannot serve a date or (`time`) a timestamp; else None."""
     if pattern in EPOCH_FORMATS:
         return None if time else f"'{pattern}' is for timestamps; a date needs a pattern such as 'dd.MM.yyyy'."
     try:
         directives = set(re.findall(r"%-?[A-Za-z]", strptime_format(pattern).replace("%%", "")))
     except UnsupportedFormat as error:
         return str(error)
-    found = {directive.replace("-", "") for directive in directives}
-    if not found & {"%Y", "%y"} or not found & {"%m", "%b", "%B"}:
+    parts = {directive.replace("-", "") for directive in directives}
+    if not parts & {"%Y", "%y"} or not parts & {"%m", "%b", "%B"}:
         return f"'{pattern}' must hold a year (yyyy), a month (MM) and a day (dd); it may leave out the day."
-    clock = found & {"%H", "%I", "%M", "%S", "%g", "%f", "%p", "%z"}
-    if clock and "%d" not in found:
+    clock = parts & {"%H", "%I", "%M", "%S", "%g", "%f", "%p", "%z"}
+    if clock and "%d" not in parts:
         return f"'{pattern}' holds a time of day and must hold a day (dd) too."
-    if has_quarter(pattern) and (found & {"%d", "%b", "%B"} or len(re.findall("[MQ]", _without_texts(pattern))) > 1):
+    if has_quarter(pattern) and (parts & {"%d", "%b", "%B"} or len(re.findall("[MQ]", _without_texts(pattern))) > 1):
         return f"'{pattern}' holds a quarter (Q), beside which there can be a year only."
     if not time and clock:
         return f"'{pattern}' holds a time of day, but the field is a date; make it a timestamp."
-    if ("%I" in found) != ("%p" in found):
+    if ("%I" in parts) != ("%p" in parts):
         return f"'{pattern}' must hold both the hour of a half day (hh) and its half (a), or HH."
     return None
 
@@ -118,13 +120,13 @@ def _without_texts(pattern: str) -> str:
 
 
 def boolean_words(form: str) -> tuple[str, str]:
-    """The words for true and for false in lower case: `Yes/No` is ("yes", "no")."""
+    """Return the words for true and for false in lower case: `Yes/No` is ("yes", "no")."""
     yes, _, no = form.lower().partition("/")
     return yes, no
 
 
 def words_problem(form: str) -> str | None:
-    """Why a format cannot serve a boolean, as a sentence; None when it can."""
+    """Return the reason, as a sentence, for which a format cannot serve a boolean; else None."""
     yes, no = boolean_words(form)
     if not yes or not no or yes == no or "/" in no:
         return f"'{form}' must be the word for true, a slash and the word for false, such as yes/no."

@@ -1,4 +1,4 @@
-"""A contract from a sample: what each column is, which tell rows apart, which says when. All of it explained."""
+"""Inference of a contract from a sample: types, key and event time, each with its reason."""
 
 import re
 from collections import Counter
@@ -28,7 +28,7 @@ _EVENT_NAMES = (
                r"(at|on|date|time|timestamp|ts)?_?$"),
     re.compile(r"(^|_)(at|date|datum|time|timestamp|ts|day|on)_?$"),
 )  # fmt: skip
-# What a year, a month and a day are named in columns of their own.
+# Names of separate columns for year, month and day.
 _PARTS_OF_DATE = (
     frozenset({"year", "yr", "yyyy", "year_of_date"}),
     frozenset({"month", "mon", "mo", "mm", "month_of_year"}),
@@ -40,7 +40,7 @@ _SHORT_YEAR = re.compile("(?<!y)yy(?!y)")
 _MOST_YEARS_AHEAD = 10
 _DIGITS = re.compile(r"\d+")
 _MADE_NAME = re.compile(r"(?:^|_)(?:created|updated|modified|changed|pushed|published|closed)(?:_|$)")
-# A window costs as much as a thousand rows, but a few days do not show how many rows come in the long run.
+# A window costs as much as a thousand rows, but a few days are not representative of the long run.
 _FEW_ROWS, _FEW_DAYS = 1_000, 31
 _MANY_ROWS, _FEW_HOURS = 20_000, 2
 _TOLERATED = 0.05
@@ -52,9 +52,11 @@ _LATER_NAMES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class InferredField:
-    """One field as decided. `source` is the payload's key, `path` or `join` the keys of one that is derived; `values`
-    are the few it holds, a rule when `closed`. `personal` says what of persons it seems to hold, None when nothing.
-    `empty` counts the rows without it."""
+    """One inferred field. `source` is the payload's key, `path` or `join` the keys of a derived field.
+
+    `values` are the values of a field that has few, a rule when `closed`. `personal` names the kind of personal data,
+    None when there is none. `empty` counts the rows without a value.
+    """
 
     name: str
     source: str
@@ -73,8 +75,10 @@ class InferredField:
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """All that a contract needs but names and owners. `event_time` may be the time of sending, `sent`. `notes` say what
-    of the sample it does not hold."""
+    """Everything that a contract needs except names and owners. `event_time` can be the time of sending, `sent`.
+
+    `notes` list what the contract does not cover of the sample.
+    """
 
     fields: tuple[InferredField, ...]
     event_time: str
@@ -86,40 +90,46 @@ class Inferred:
 
 
 def infer(sample: Sample, event_time: str | None = None) -> Inferred:
-    """Decides a contract. `event_time` names the column that windows are cut by, when the choice is not to be left: a
-    column, the place of a nested value (`meta.ts`) or `sent`.
+    """Infer a contract. `event_time` overrides the inferred event time: a column, a nested value (`meta.ts`) or `sent`.
 
-    Raises SampleError when the column named cannot be the event time.
+    Raises SampleError when that column cannot be the event time.
     """
     columns, notes = _usable_columns(sample)
     if not columns:
-        raise SampleError("none of the sample's columns has a name that a field can have: name them in letters.")
+        raise SampleError("none of the sample's columns has a valid name for a field: use letters in the header.")
     fields: list[InferredField] = []
     taken: set[str] = set()
-    for at, source in columns:
+    for index, source in columns:
         name = _free_name(field_name(source), taken)
         taken.add(name)
-        fields.append(_infer_field(name, source, [row[at] for row in sample.rows]))
-    fields = _with_words_of_others(fields, [at for at, _ in columns], sample)
-    key, near = _key([(one, at) for one, (at, _) in zip(fields, columns, strict=True)], sample)
-    fields = [_as_key(one, key.index(one.name) + 1, len(key)) if one.name in key else one for one in fields]
-    fields = [replace(one, doubts=(*one.doubts, near[one.name])) if one.name in near else one for one in fields]
+        fields.append(_infer_field(name, source, [row[index] for row in sample.rows]))
+    fields = _with_words_of_others(fields, [index for index, _ in columns], sample)
+    key, near = _key([(column, index) for column, (index, _) in zip(fields, columns, strict=True)], sample)
+    fields = [
+        _as_key(column, key.index(column.name) + 1, len(key)) if column.name in key else column for column in fields
+    ]
+    fields = [
+        replace(column, doubts=(*column.doubts, near[column.name])) if column.name in near else column
+        for column in fields
+    ]
     if not key:
-        notes.append("no column tells rows apart: add primaryKey: true where one does, else only deliveries that "
-                     f"Kafka doubled are found{_told(near)}")  # fmt: skip
-    fields = _with_centuries(fields, [at for at, _ in columns], sample, taken)
+        notes.append("no column is unique: add primaryKey: true to the key fields, else only repeated deliveries "
+                     f"of Kafka count as duplicates{_reasons(near)}")  # fmt: skip
+    fields = _with_centuries(fields, [index for index, _ in columns], sample, taken)
     chosen, why = _event_time(fields, sample, event_time)
     if chosen is None:
-        fields = [replace(one, name=_free_name("sent_", taken)) if one.name == SENT else one for one in fields]
+        fields = [
+            replace(column, name=_free_name("sent_", taken)) if column.name == SENT else column for column in fields
+        ]
         if event_time is None:
             notes.append(f"event time: {why}")
     elif chosen not in fields:
         chosen = replace(chosen, name=_free_name(chosen.name, taken))
         fields.append(chosen)
-    fields = [_as_event_time(one) if chosen and one.name == chosen.name else one for one in fields]
-    if personal := ", ".join(one.name for one in fields if one.personal):
-        notes.append(f"personal by their looks, so that marts do not see them: {personal}; take the classification out "
-                     "where that is wrong, or let marts join and count tokens instead, with customProperties "
+    fields = [_as_event_time(column) if chosen and column.name == chosen.name else column for column in fields]
+    if personal := ", ".join(column.name for column in fields if column.personal):
+        notes.append(f"likely personal, so that marts do not have them: {personal}; delete the classification "
+                     "where it is wrong, or let marts join and count tokens instead, with customProperties "
                      f"{{property: protection, value: {{tokenise: [{personal}]}}}}")  # fmt: skip
     window, window_why = _window(chosen.type.instants, len(sample.rows)) if chosen else ("day", "")
     if window_why:
@@ -130,27 +140,29 @@ def infer(sample: Sample, event_time: str | None = None) -> Inferred:
 
 
 def optional_fields(sample: Sample, taken: Collection[str]) -> tuple[InferredField, ...]:
-    """The sample's columns as fields that no row is refused for lack of, nor for a value that the sample has not. Their
-    names differ from those taken."""
+    """Infer the sample's columns as optional fields without a list of allowed values.
+
+    Their names differ from those in `taken`.
+    """
     names = set(taken)
-    found: list[InferredField] = []
-    for at, source in _usable_columns(sample)[0]:
+    fields: list[InferredField] = []
+    for index, source in _usable_columns(sample)[0]:
         name = _free_name(field_name(source), names)
         names.add(name)
-        one = _infer_field(name, source, [row[at] for row in sample.rows])
-        found.append(replace(one, required=False, values=(), closed=False))
-    return tuple(found)
+        column = _infer_field(name, source, [row[index] for row in sample.rows])
+        fields.append(replace(column, required=False, values=(), closed=False))
+    return tuple(fields)
 
 
 def _usable_columns(sample: Sample) -> tuple[list[tuple[int, str]], list[str]]:
-    """The columns that can be declared, with their place in the rows, and notes about the others."""
+    """Return the columns that can be declared, with their index in the rows, and notes about the others."""
     usable: list[tuple[int, str]] = []
     odd: list[str] = []
-    for at, source in enumerate(sample.columns):
+    for index, source in enumerate(sample.columns):
         if not source.isprintable() or not source.strip() or len(source) > _LONGEST_KEY or len(usable) == _MOST_FIELDS:
             odd.append(ascii(source)[:40])
         else:
-            usable.append((at, source))
+            usable.append((index, source))
     notes: list[str] = []
     if odd:
         more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
@@ -180,24 +192,24 @@ def _free_name(name: str, taken: set[str]) -> str:
 
 def _infer_field(name: str, source: str, cells: list[Cell | None]) -> InferredField:
     counted = Counter(cell for cell in cells if cell is not None)
-    found = column_type(name, counted)
-    empty = len(cells) - sum(times for cell, times in counted.items() if cell.text not in found.nulls)
+    type_ = column_type(name, counted)
+    empty = len(cells) - sum(times for cell, times in counted.items() if cell.text not in type_.nulls)
     texts = dict.fromkeys(cell.text for cell in counted)
-    personal = personal_data(name, texts) if found.logical == "string" else None
-    # Names of persons do not belong into a contract.
-    values, closed = ((), False) if personal else _few_values(found, counted)
-    why = found.why
+    personal = personal_data(name, texts) if type_.logical == "string" else None
+    # A contract must not contain names of persons.
+    values, closed = ((), False) if personal else _few_values(type_, counted)
+    why = type_.why
     if values:
         why += f", {len(values)} different values"
-    doubts = list(found.doubts)
+    doubts = list(type_.doubts)
     if values and not closed:
         doubts.append("new values only warn; remove severity to refuse them")
     if personal:
-        doubts.append(f"personal, because they look like {personal}")
+        doubts.append(f"personal: they look like {personal}")
     return InferredField(
         name=name,
         source=source,
-        type=found,
+        type=type_,
         required=empty == 0,
         values=values,
         closed=closed,
@@ -208,15 +220,15 @@ def _infer_field(name: str, source: str, cells: list[Cell | None]) -> InferredFi
     )
 
 
-def _few_values(found: ColumnType, counted: Counter[Cell]) -> tuple[tuple[str, ...], bool]:
-    """The values of a column that has few, and whether the evidence allows to refuse all others.
+def _few_values(type_: ColumnType, counted: Counter[Cell]) -> tuple[tuple[str, ...], bool]:
+    """Return the values of a column that has few, and True if the evidence suffices for a rule.
 
-    With 500 rows and more, and each of at most ten values seen in at least one row of a hundred, another value is
-    likely a mistake: a rule. With less, others may well come: a check that warns, so that no row is lost by a guess.
+    With 500 rows and more, and each of at most ten values in at least one row of a hundred, another value is likely a
+    mistake: a rule. With less evidence, other values are likely: a check that only warns, so that a guess costs no row.
     """
     total = sum(counted.values())
     few = 2 <= len(counted) <= 12 and len(counted) * 10 <= total
-    if found.logical != "string" or found.doubts or total < 30 or not few:
+    if type_.logical != "string" or type_.doubts or total < 30 or not few:
         return (), False
     values = tuple(sorted(cell.text for cell in counted))
     rarest = min(counted.values())
@@ -226,68 +238,68 @@ def _few_values(found: ColumnType, counted: Counter[Cell]) -> tuple[tuple[str, .
 
 
 def _event_time(fields: list[InferredField], sample: Sample, wanted: str | None) -> tuple[InferredField | None, str]:
-    """The field that windows are cut by, None for the time of sending, and why that one.
+    """Return the event time field, None for the time of sending, and the reason.
 
-    A column that is there in nearly every row comes first, then a nested value, then a year, a month and a day.
+    A column filled in nearly every row comes first, then a nested value, then a year, a month and a day.
     """
     if wanted is not None:
-        return _wanted_event_time(fields, sample, wanted), "as you said"
-    dated = [one for one in fields if one.type.instants and _is_full(one, len(sample.rows))]
+        return _wanted_event_time(fields, sample, wanted), "given by --event-time"
+    dated = [column for column in fields if column.type.instants and _is_full(column, len(sample.rows))]
     derived = () if dated else _nested_times(sample) or _joined_times(fields, sample)
     if not dated and not derived:
         return None, f"no column is a date or time of nearly every row{_nearest(fields)}: so it is the time of sending"
     candidates = [*dated, *derived]
-    best = max(candidates, key=lambda one: (_event_rank(one), -candidates.index(one)))
-    others = [one.source for one in candidates if one is not best]
+    best = max(candidates, key=lambda column: (_event_rank(column), -candidates.index(column)))
+    others = [column.source for column in candidates if column is not best]
     why = f"chosen over {', '.join(others[:3])}: name another with --event-time" if others else "the only time"
     return best, why
 
 
 def _wanted_event_time(fields: list[InferredField], sample: Sample, wanted: str) -> InferredField | None:
-    named = next((one for one in fields if wanted in (one.name, one.source)), None)
-    nested = next((one for one in _nested_times(sample, every=True) if wanted == one.source), None)
+    named = next((column for column in fields if wanted in (column.name, column.source)), None)
+    nested = next((column for column in _nested_times(sample, every=True) if wanted == column.source), None)
     if named is None and nested is None:
         if wanted == SENT:
             return None
-        names = [one.name for one in fields]
+        names = [column.name for column in fields]
         raise SampleError(
             f"--event-time {wanted}: the sample has no such column.{did_you_mean(wanted, names)} "
             "The time of sending is --event-time sent."
         )
     if named is not None and not named.type.instants:
-        raise SampleError(f"--event-time {wanted}: that column is no date or time ({_why_no_time(named)}).")
+        raise SampleError(f"--event-time {wanted}: that column is not a date or time ({_why_no_time(named)}).")
     return named or nested
 
 
-def _is_full(one: InferredField, rows: int) -> bool:
-    return one.empty <= max(rows * _TOLERATED, 1 if rows >= 3 else 0)
+def _is_full(column: InferredField, rows: int) -> bool:
+    return column.empty <= max(rows * _TOLERATED, 1 if rows >= 3 else 0)
 
 
 def _nested_times(sample: Sample, every: bool = False) -> list[InferredField]:
-    found: list[InferredField] = []
+    times: list[InferredField] = []
     for path, cells in sample.nested.items():
         name = field_name(path[-1])
         # An object with an id is a thing that an event is about, and was made at another time.
         is_of_thing = (*path[:-1], "id") in sample.nested and _MADE_NAME.search(name)
         if any(cells) and (every or not is_of_thing):
-            one = _infer_field(name, ".".join(path), list(cells))
-            if one.type.instants and (every or _is_full(one, len(cells))):
-                found.append(replace(one, name=field_name("_".join(path)), path=path))
-    return found
+            field = _infer_field(name, ".".join(path), list(cells))
+            if field.type.instants and (every or _is_full(field, len(cells))):
+                times.append(replace(field, name=field_name("_".join(path)), path=path))
+    return times
 
 
 def _joined_times(fields: list[InferredField], sample: Sample) -> list[InferredField]:
-    """A year, a month and perhaps a day that have columns of their own, as one field."""
+    """Join separate columns for a year, a month and perhaps a day into one field."""
     parts: list[str] = []
     for names in _PARTS_OF_DATE:
-        part = next((one.source for one in fields if one.name.strip("_") in names and one.required), None)
+        part = next((column.source for column in fields if column.name.strip("_") in names and column.required), None)
         if part is None:
             break
         parts.append(part)
     if len(parts) < 2:
         return []
     places = [sample.columns.index(part) for part in parts]
-    texts = Counter(" ".join(str(cell.text) for at in places if (cell := row[at])) for row in sample.rows)
+    texts = Counter(" ".join(str(cell.text) for index in places if (cell := row[index])) for row in sample.rows)
     shape = date_shape(texts, "date")
     if shape is None or shape.has_time or shape.format is None or shape.fits < len(sample.rows) * (1 - _TOLERATED):
         return []
@@ -369,25 +381,25 @@ def _has_years_of(one: InferredField, at: int, place: int, other: InferredField,
 
 
 def _nearest(fields: list[InferredField]) -> str:
-    """The columns that come nearest to a time, and why each is none."""
-    near = [one for one in fields if one.type.near or one.type.instants]
-    near = near or [one for one in fields if named_as_date(one.name)]
-    told = [f"'{one.source}': {_why_no_time(one)}" for one in near[:3]]
-    return f" ({'; '.join(told)})" if told else ""
+    """Return the best candidates for an event time, with the reason against each."""
+    near = [column for column in fields if column.type.near or column.type.instants]
+    near = near or [column for column in fields if named_as_date(column.name)]
+    reasons = [f"'{column.source}': {_why_no_time(column)}" for column in near[:3]]
+    return f" ({'; '.join(reasons)})" if reasons else ""
 
 
-def _why_no_time(one: InferredField) -> str:
-    if one.type.instants:
-        return f"empty in {one.empty} rows"
-    return one.type.near or one.type.why
+def _why_no_time(column: InferredField) -> str:
+    if column.type.instants:
+        return f"empty in {column.empty} rows"
+    return column.type.near or column.type.why
 
 
-def _told(near: Mapping[str, str]) -> str:
+def _reasons(near: Mapping[str, str]) -> str:
     return "".join(f"; {name}: {why}" for name, why in near.items())
 
 
 def _window(instants: Sequence[datetime], rows: int) -> tuple[WindowSize, str]:
-    """The length of windows, by how many rows the sample has in each, and why it is not a day."""
+    """Return the length of windows, by the number of rows in each, and the reason if it is not a day."""
     days = len({instant.date() for instant in instants})
     hours = len({(instant.date(), instant.hour) for instant in instants})
     if days > _FEW_DAYS and rows < days * _FEW_ROWS:
@@ -397,42 +409,46 @@ def _window(instants: Sequence[datetime], rows: int) -> tuple[WindowSize, str]:
     return "day", ""
 
 
-def _event_rank(one: InferredField) -> tuple[bool, bool, int, bool]:
-    """Better is larger: always there, not a later change, by name, with a time of day."""
-    by_name = next((rank for rank, names in enumerate(_EVENT_NAMES) if names.search(one.name)), len(_EVENT_NAMES))
-    return one.required, not _LATER_NAMES.search(one.name), -by_name, one.type.logical == "timestamp"
+def _event_rank(column: InferredField) -> tuple[bool, bool, int, bool]:
+    """Rank a candidate; larger is better: never empty, not a later change, by name, with a time of day."""
+    by_name = next((rank for rank, names in enumerate(_EVENT_NAMES) if names.search(column.name)), len(_EVENT_NAMES))
+    return column.required, not _LATER_NAMES.search(column.name), -by_name, column.type.logical == "timestamp"
 
 
-def _as_event_time(one: InferredField) -> InferredField:
-    doubts = [doubt for doubt in one.doubts if one.type.logical == "timestamp" or "offset" not in doubt]
-    kind = one.type
+def _as_event_time(column: InferredField) -> InferredField:
+    doubts = [doubt for doubt in column.doubts if column.type.logical == "timestamp" or "offset" not in doubt]
+    kind = column.type
     if kind.logical == "date":
         kind = replace(kind, logical="timestamp", format=kind.format or "yyyy-MM-dd")
         doubts.append("days only: each counts as midnight UTC")
-    if not one.required:
+    if not column.required:
         doubts.append("rows without it go to quarantine")
-    return replace(one, type=kind, required=True, doubts=tuple(doubts), why=f"{one.why}; event time")
+    return replace(column, type=kind, required=True, doubts=tuple(doubts), why=f"{column.why}; event time")
 
 
 def _key(fields: list[tuple[InferredField, int]], sample: Sample) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Names of the fields that tell rows apart: one column if one does, else two. Rows that are equal as a whole are
-    deliveries that came twice. Beside it, when there is no key, by field why those that come near are none."""
+    """Return the names of the key fields: one column if it is unique, else two.
+
+    Equal rows are repeated deliveries. Without a key, also return the reason against each candidate.
+    """
     rows = list(dict.fromkeys(sample.rows))
 
     def sharing(places: tuple[int, ...]) -> int:
-        seen = Counter(tuple(row[at] for at in places) for row in rows)
+        seen = Counter(tuple(row[index] for index in places) for row in rows)
         return sum(times for times in seen.values() if times > 1)
 
     plain = [
-        (one, at) for one, at in fields if one.type.logical in ("string", "integer") and one.required and not one.values
+        (column, index)
+        for column, index in fields
+        if column.type.logical in ("string", "integer") and column.required and not column.values
     ]
-    named = [(one, at) for one, at in plain if _KEY_NAME.search(one.name)]
+    named = [(column, index) for column, index in plain if _KEY_NAME.search(column.name)]
     named.sort(key=lambda pair: pair[0].name not in ("id", "uuid", "guid", "key"))
-    shared = {one.name: sharing((at,)) for one, at in named}
+    shared = {column.name: sharing((index,)) for column, index in named}
     for name, times in shared.items():
         if not times:
             return (name,), {}
-    parts = [(one, at) for one, at in plain if _PART_NAME.search(one.name)][:6]
+    parts = [(column, index) for column, index in plain if _PART_NAME.search(column.name)][:6]
     for (first, at_first), (second, at_second) in combinations(parts, 2):
         if not sharing((at_first, at_second)):
             return (first.name, second.name), {}
@@ -443,8 +459,8 @@ def _key(fields: list[tuple[InferredField, int]], sample: Sample) -> tuple[tuple
     }
 
 
-def _as_key(one: InferredField, position: int, parts: int) -> InferredField:
-    doubts = (*one.doubts, "key by its name and because no two rows share it") if parts == 1 else one.doubts
+def _as_key(column: InferredField, position: int, parts: int) -> InferredField:
+    doubts = (*column.doubts, "key by its name and because no two rows share it") if parts == 1 else column.doubts
     if parts > 1:
-        doubts = (*one.doubts, "part of the key: together they tell rows apart")
-    return replace(one, key_position=position if parts > 1 else 1, doubts=doubts, why=f"{one.why}; key")
+        doubts = (*column.doubts, "part of the key: unique together")
+    return replace(column, key_position=position if parts > 1 else 1, doubts=doubts, why=f"{column.why}; key")

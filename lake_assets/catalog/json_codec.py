@@ -1,4 +1,4 @@
-"""The catalog's values as JSON, for a job that runs elsewhere: what was written is read back equal.
+"""Lossless JSON form of the catalog's values, for a job that runs elsewhere.
 
 Standard library only, because a cluster's driver has nothing else.
 """
@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 def to_json(value: object) -> str:
-    """Dataclasses as objects, tuples as arrays, decimals and dates as texts, time spans as microseconds."""
+    """Convert to JSON: dataclasses to objects, tuples to arrays, decimals and dates to texts, spans to microseconds."""
     return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
 
 
 def from_json(kind: type[T], text: str) -> T:
-    """The value of that type. Raises TypeError, KeyError or ValueError when the text is not one."""
+    """Read a value of that type from JSON. Raises TypeError, KeyError or ValueError when the text is not one."""
     return _typed(kind, json.loads(text))
 
 

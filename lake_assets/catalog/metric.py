@@ -1,4 +1,4 @@
-"""A streaming metric's vocabulary: what its file says, as frozen values that stream_app and its sink are made of."""
+"""Model of a streaming metric: its file as frozen values, from which stream_app and its sink are configured."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,7 +13,7 @@ GroupValue = str | int | bool
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A field that the metric is grouped by; `type` is string, integer or boolean."""
+    """A field of the metric's group; `type` is string, integer or boolean."""
 
     name: str
     type: FieldType
@@ -22,7 +22,7 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One number of each group and tumbling window. `field` and `type` (of the field: integer or decimal) are None for
-    a count. Decimals are held and sent as whole numbers of their last digit (minor units) and never as floats."""
+    a count. Decimals are kept and sent as whole numbers of their last digit (minor units), never as floats."""
 
     name: str
     function: Function
@@ -38,7 +38,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Only events whose field has one of the values are counted."""
+    """Condition of a metric: only events whose field has one of the values are counted."""
 
     field: str
     values: tuple[GroupValue, ...]
@@ -49,7 +49,7 @@ class Metric:
     """One streaming metric: a source asset's events, folded by group and tumbling window of the event time (UTC).
 
     A window is closed, and final, once an event of its Kafka partition is `lateness` past its end; `window` divides a
-    day. `transform` names a function, `module:function`, that gets each judged event.
+    day. `transform` names a function, `module:function`, that receives each valid event.
     """
 
     name: str
@@ -101,7 +101,7 @@ class Metric:
         return self.lateness // timedelta(milliseconds=1)
 
     def definition(self) -> str:
-        """What the state in the changelog depends on, as text: two metrics with the same one can share it."""
+        """Text of all that the state in the changelog depends on: metrics with the same definition can share it."""
         groups = ",".join(f"{group.name}:{group.type}" for group in self.groups)
         measures = ",".join(f"{m.name}:{m.function}:{m.field}:{m.type}" for m in self.measures)
         filters = ";".join(f"{filter.field} in {list(filter.values)}" for filter in self.filters)

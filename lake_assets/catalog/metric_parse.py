@@ -1,4 +1,4 @@
-"""A metric's text to a `Metric`, or to every problem it has."""
+"""Parse a metric's text into a `Metric`, or report all its problems."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ SERVING_COLUMNS = (
 
 
 def parse_metric(text: str, path: PurePath, assets: Mapping[str, Asset]) -> Metric:
-    """The metric that a file defines. Raises ContractError, which lists every problem with its line and place."""
+    """Parse a metric's file. Raises ContractError, which lists all problems with line and path."""
     draft = Draft(read_source(text, path), metric_schema)
     _check_name(draft)
     window, lateness = _length(draft, "window"), _length(draft, "lateness")
@@ -56,11 +56,11 @@ def parse_metric(text: str, path: PurePath, assets: Mapping[str, Asset]) -> Metr
 
 
 def check_metrics_together(metrics: Iterable[Metric]) -> None:
-    """Holds metrics against each other: the name is unique in a catalog. Raises ContractError."""
-    taken: dict[str, Metric] = {}
+    """Check that the names of metrics are unique in a catalog. Raises ContractError."""
+    views: dict[str, Metric] = {}
     problems: list[Problem] = []
     for metric in metrics:
-        other = taken.setdefault(metric.table, metric)
+        other = views.setdefault(metric.table, metric)
         if other is not metric:
             problems.append(
                 Problem(metric.path, 1, "name", f"'{metric.table}' is also the view of {other.path}; change one.")
@@ -92,7 +92,7 @@ def _source(draft: Draft, assets: Mapping[str, Asset]) -> Asset | None:
 
 
 def _field(draft: Draft, place: TreePath, name: str | None, source: Asset | None) -> Field | None:
-    """The source's field of that name; a problem is noted when there is none or when a row may lack it."""
+    """Return the source's field of that name; report a problem when it does not exist or is optional."""
     if source is None or name is None:
         return None
     found = next((field for field in source.fields if field.name == name), None)
@@ -101,12 +101,10 @@ def _field(draft: Draft, place: TreePath, name: str | None, source: Asset | None
         draft.report(place, f"'{name}' is not a field of {source.name}.{hint}")
     elif found.is_confidential:
         kind = found.protection or found.classification
-        draft.report(
-            place, f"'{name}' of {source.name} is confidential ({kind}), and who reads metrics may not have it."
-        )
+        draft.report(place, f"'{name}' of {source.name} is confidential ({kind}): readers of metrics must not see it.")
         return None
     elif not found.required:
-        draft.report(place, f"'{name}' is optional in {source.name}: a metric takes fields with required: true.")
+        draft.report(place, f"'{name}' is optional in {source.name}: a metric needs fields with required: true.")
         return None
     return found
 
@@ -160,18 +158,18 @@ def _filters(draft: Draft, source: Asset | None) -> tuple[Filter, ...]:
 
 
 def _check_columns(draft: Draft) -> None:
-    """Groups and measures are columns of one table."""
-    taken: set[str] = set(SERVING_COLUMNS)
+    """Check the names of groups and measures, which are columns of one table."""
+    used: set[str] = set(SERVING_COLUMNS)
     places = [*draft.places("groupBy"), *((*place, "name") for place in draft.places("measures"))]
     for place in places:
         name = draft.word(*place)
         if name is None:
             continue
-        if name in taken:
-            draft.report(place, f"'{name}' is already a column of the metric; take another name.")
+        if name in used:
+            draft.report(place, f"'{name}' is already a column of the metric; use another name.")
         elif name in SYSTEM_COLUMNS:
-            draft.report(place, f"'{name}' is a column that Postgres gives to every table; take another name.")
-        taken.add(name)
+            draft.report(place, f"'{name}' is a column that Postgres adds to every table; use another name.")
+        used.add(name)
         problem = name_problem(name, FIELD_NAME_LENGTH)
         if problem:
             draft.report(place, f"'{name}' {problem}")

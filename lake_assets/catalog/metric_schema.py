@@ -1,6 +1,6 @@
-"""The form of a metric's file as a JSON Schema: what editors complete from, and what metrics are held to first.
+"""The form of a metric's file as a JSON Schema: for completion in editors, and for the first validation of metrics.
 
-`python -m lake_assets.catalog.metric_schema > lake_assets/catalog/metric.schema.json` renews the committed file.
+`python -m lake_assets.catalog.metric_schema > lake_assets/catalog/metric.schema.json` regenerates the committed file.
 """
 
 import json
@@ -16,7 +16,7 @@ DURATION = r"^(0|[1-9]\d{0,4})(s|m|h|d)$"
 
 
 def metric_schema() -> JsonSchema:
-    """The form, without references, in JSON Schema 2020-12."""
+    """Return the form, without references, in JSON Schema 2020-12."""
     value: JsonSchema = {"type": ["string", "integer", "boolean"], "description": "A value of the field."}
     condition = as_object(
         needs=("field", "in"), about="Only events whose field has one of the values are counted.",
@@ -28,7 +28,7 @@ def metric_schema() -> JsonSchema:
         name=as_name("Name of the column.", FIELD_NAME_LENGTH),
         function=as_choice(FUNCTIONS, "count counts events; sum, min and max take a field."),
         field=as_text("An integer or decimal field of the source."),
-        description=as_text("What it means, with its unit."),
+        description=as_text("Meaning of the number, with its unit."),
     )  # fmt: skip
     measure["allOf"] = [
         {
@@ -45,18 +45,18 @@ def metric_schema() -> JsonSchema:
             name=as_name("Name of the metric, and of its view in the schema `metrics`.", METRIC_NAME_LENGTH),
             version=as_pattern(r"^(0|[1-9]\d*)\.\d+\.\d+$", "a version is three numbers, such as 1.0.0",
                                "Raise the first number for a change of the numbers: a new view beside the old one."),
-            description=as_text("What one row says, in one sentence."),
+            description=as_text("Meaning of one row, in one sentence."),
             owners=as_list(as_pattern(r"^[^@\s]+@[^@\s]+\.[^@\s]+$", "an owner is an e-mail address", "E-mail."),
-                           "Who answers for it."),
+                           "The responsible people."),
             source=as_text("Name of the asset whose events are counted."),
             filter=as_list(condition, "Conditions that must all hold."),
             transform=as_pattern(r"^[a-z_][a-z0-9_.]*:[a-z_][a-z0-9_]*$", "a transform is module:function",
                                  "A function transform(event) -> event or None, as module:function."),
-            groupBy=as_list(as_text("A required string, integer or boolean field."), "Fields it is grouped by.", 10),
+            groupBy=as_list(as_text("A required string, integer or boolean field."), "Fields of the group.", 10),
             window=as_pattern(DURATION, "a length is a number and s, m, h or d, such as 1m",
                               "Length of a tumbling window of the event time; it divides a day."),
             lateness=as_pattern(DURATION, "a length is a number and s, m, h or d, such as 2m",
-                                "How long a window stays open for events that come out of order."),
+                                "How long a window stays open for events that arrive out of order."),
             measures=as_list(measure, "The numbers of each group and window.", 50),
         ),
     }  # fmt: skip

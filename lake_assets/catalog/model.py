@@ -1,4 +1,4 @@
-"""The catalog's vocabulary: what one contract says, as frozen values that everything else is compiled from."""
+"""Model of the catalog: one contract as frozen values, from which everything else is compiled."""
 
 import re
 from dataclasses import dataclass, field
@@ -77,13 +77,13 @@ class Field:
 
     @property
     def is_derived(self) -> bool:
-        """Return whether it is read from other keys than one of its own, which stay what they are."""
+        """Return True if the field is read from other keys than its own."""
         return bool(self.path or self.join)
 
     @property
     def payload_key(self) -> str:
-        """The JSON key that holds this field in the payload; for a CSV, the header as it stands in the file. A derived
-        field has none: see `payload_keys`."""
+        """The field's JSON key in the payload; for a CSV, the exact header. A derived field has none: see
+        `payload_keys`."""
         return self.source or self.name
 
     @property
@@ -93,12 +93,12 @@ class Field:
 
     @property
     def is_confidential(self) -> bool:
-        """Whether its values are not for everybody who may see a mart, a quarantine's reasons or a log."""
+        """True if its values must be hidden in marts, in a quarantine's reasons and in logs."""
         return self.protection is not None or self.classification in CONFIDENTIAL
 
     @property
     def is_shown(self) -> bool:
-        """Whether marts may have it: what is confidential only as a token."""
+        """True if marts can have it: a confidential field only as a token."""
         return self.protection == "tokenise" or not self.is_confidential
 
 
@@ -120,20 +120,22 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineBudget:
-    """How many rows of a window may be in quarantine before it is held back, and how many percent of the rows that are
-    no duplicates; at least one is set, and a window keeps to both."""
+    """Limits of the quarantined rows of a published window: their number, and their percent of rows without duplicates.
+
+    At least one is set, and both apply.
+    """
 
     rows: int | None = None
     percent: Decimal | None = None
 
     def __str__(self) -> str:
-        said = [f"{self.rows} rows"] if self.rows is not None else []
-        return " and ".join([*said, *([f"{self.percent:f} percent"] if self.percent is not None else [])])
+        limits = [f"{self.rows} rows"] if self.rows is not None else []
+        return " and ".join([*limits, *([f"{self.percent:f} percent"] if self.percent is not None else [])])
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long windows are kept in each place, counted from a window's end; None is for ever."""
+    """Retention of windows in each place, counted from a window's end; None is for ever."""
 
     raw: timedelta | None = None
     staging: timedelta | None = None
@@ -148,12 +150,12 @@ class Retention:
 class Asset:
     """One dataset with its whole pipeline, as its contract defines it; each major version of that is an asset.
 
-    The versions of a `dataset` have their topic and raw table in common, and all after that for themselves.
-    `key` names the fields that tell two events apart (the latest of equal ones wins within a window); `event_time`
-    names the timestamp field that windows are cut by, None for the time of sending. `freshness` is the longest
-    acceptable age of the newest materialization, `frequency` the longest that its topic may go without an event, and
-    `roster` the field whose values are to go on coming (its producers). `encoding` is that of the lines of its files
-    that are not UTF-8. With `status` draft the contract may change in any way.
+    The versions of a `dataset` share topic and raw table; everything after that is separate.
+    `key` names the fields that identify an event (of equal keys in a window, the latest is kept). `event_time` names
+    the timestamp field that determines the window, None for the time of sending. `freshness` is the longest acceptable
+    age of the newest materialization, `frequency` the longest time without an event on its topic, and `roster` the
+    field that identifies its producers. `encoding` is that of the lines of its files that are not UTF-8. With `status`
+    draft the contract may change in any way.
     """
 
     dataset: str
@@ -187,12 +189,12 @@ class Asset:
 
     @property
     def name(self) -> str:
-        """Its own name, and that of its staging table: the dataset's, with the major version from the second one on."""
+        """Name of the asset and of its staging table: the dataset's, with the major version from the second one on."""
         return self.dataset if self.major <= 1 else f"{self.dataset}_v{self.major}"
 
     @property
     def routes_itself(self) -> bool:
-        """Return whether the raw table is the topic's namesake, as for every topic that is named <domain>.<name>."""
+        """Return True if the raw table has the topic's name, as for every topic that is named <domain>.<name>."""
         domain, _, name = self.topic.partition(".")
         return not self.topic or (domain == self.domain and bool(re.fullmatch(NAME_PATTERN[1:-1], name)))
 
@@ -208,17 +210,17 @@ class Asset:
 
     @property
     def event_time_column(self) -> str:
-        """The column of judged and staging rows that holds the event time."""
+        """Name of the event time column in conformed and staging rows."""
         return self.event_time or "_event_at"
 
     @property
     def has_tokens(self) -> bool:
-        """Whether values are tokenised, for which the lake's key is needed."""
+        """True if values are tokenised, which needs the lake's key."""
         return any(field.protection == "tokenise" for field in self.fields)
 
     @property
     def keeps_payloads(self) -> bool:
-        """Whether quarantine keeps payloads and keys: not where a protected field is in them."""
+        """True if quarantine keeps payloads and keys: not if they contain a protected field."""
         return not any(field.protection for field in self.fields)
 
     @property
@@ -226,7 +228,7 @@ class Asset:
         return f"{self.name}_quarantine"
 
     def field(self, name: str) -> Field:
-        """The declared field of that name. Raises KeyError when there is none."""
+        """Return the declared field of that name. Raises KeyError when there is none."""
         for candidate in self.fields:
             if candidate.name == name:
                 return candidate

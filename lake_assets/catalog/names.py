@@ -1,4 +1,4 @@
-"""Names: which ones every warehouse takes without quotes, and how a stranger's header becomes one."""
+"""Rules for names: all warehouses accept them without quotes, and headers of files are converted to them."""
 
 import re
 import unicodedata
@@ -24,14 +24,14 @@ _RESERVED_WORDS = """
     unnest unpack unpivot user using values variadic verbose when where window with within
 """
 RESERVED = frozenset(_RESERVED_WORDS.split())
-# Columns that each table of Postgres has already: legal in staging, and in no mart or metric, which are tables there.
+# System columns of Postgres: legal in staging, but not in marts and metrics, which are tables in Postgres.
 SYSTEM_COLUMNS = frozenset(["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"])
-# What DuckDB shows of a row where a table has no such column. It works, but who writes SQL by hand would not see it.
+# DuckDB's pseudo-column, hidden by a column of that name. It works, but is surprising in SQL written by hand.
 _HIDING = frozenset({"rowid"})
 
 
 def name_problem(name: str, longest: int = FIELD_NAME_LENGTH) -> str | None:
-    """Why a name cannot be a column or a table everywhere, as the end of a sentence; None when it can."""
+    """Return the reason, as the end of a sentence, for which a name cannot be a column or a table; else None."""
     if name.startswith("_"):
         return "begins with an underscore, as the lake's own columns do; begin with a letter."
     if not re.fullmatch(NAME_PATTERN[1:-1], name):
@@ -39,14 +39,14 @@ def name_problem(name: str, longest: int = FIELD_NAME_LENGTH) -> str | None:
     if len(name) > longest:
         return f"has {len(name)} characters; {longest} is the most."
     if name in RESERVED:
-        return f"is a reserved word of SQL; take another, such as '{name}_' (a field keeps its key in physicalName)."
+        return f"is a reserved word of SQL; use another, such as '{name}_' (a field keeps its key in physicalName)."
     return None
 
 
 def field_name(header: str) -> str:
-    """A stranger's header as a legal field name: 'Order ID (€)' becomes order_id, 'user' becomes user_.
+    """Convert a header to a legal field name: 'Order ID (€)' becomes order_id, 'user' becomes user_.
 
-    Accents are dropped, camelCase is split, what has no letter becomes 'field'. Same header, same name, always.
+    Accents are dropped, camelCase is split, a header without letters becomes 'field'. Deterministic.
     """
     plain = unicodedata.normalize("NFKD", header.replace("ß", "ss")).encode("ascii", "ignore").decode()
     split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", plain)

@@ -1,4 +1,4 @@
-"""A contract's text to an `Asset`, or to every problem it has."""
+"""Parse a contract's text into an `Asset`, or report all its problems."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -26,10 +26,10 @@ _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(day
 
 
 def parse_contract(text: str, path: PurePath) -> Asset:
-    """The asset that a contract defines. Raises ContractError, which lists every problem with its line and place.
+    """Parse a contract. Raises ContractError, which lists all problems with line and path.
 
-    The house profile (`catalog.schema`) is a part of ODCS: a contract that it takes is a valid ODCS contract, which
-    tests prove against ODCS's own JSON Schema (checking that one for every contract at run time costs 85 ms each).
+    The profile (`catalog.schema`) is a subset of ODCS: a contract that it accepts is a valid ODCS contract. Tests prove
+    that against ODCS's own JSON Schema; checking it for every contract at run time costs 85 ms each.
     """
     draft = Draft(read_source(text, path), contract_schema)
     settings = _read_settings(draft)
@@ -43,7 +43,7 @@ def parse_contract(text: str, path: PurePath) -> Asset:
         raise ContractError(draft.problems)
     landing: dict[str, Any] = settings["landing"][1]
     conform: dict[str, Any] = settings["conform"][1] if "conform" in settings else {}
-    promises, kept = _read_promises(draft)
+    promises, retention = _read_promises(draft)
     return Asset(
         dataset=draft.value("name"),
         domain=draft.value("domain"),
@@ -65,7 +65,7 @@ def parse_contract(text: str, path: PurePath) -> Asset:
         freshness=promises.get("freshness"),
         frequency=promises.get("frequency"),
         roster=settings["roster"][1]["field"] if "roster" in settings else None,
-        retention=Retention(kept.get("raw"), kept.get("staging"), kept.get("quarantine")),
+        retention=Retention(retention.get("raw"), retention.get("staging"), retention.get("quarantine")),
         checks=checks,
         quarantine=_read_budget(settings),
         path=path,
@@ -73,8 +73,10 @@ def parse_contract(text: str, path: PurePath) -> Asset:
 
 
 def check_together(assets: Iterable[Asset]) -> None:
-    """Holds assets against each other: names are unique in a catalog, a topic is that of one dataset, and its versions
-    agree on what they have in common. Raises ContractError."""
+    """Check assets against each other. Raises ContractError.
+
+    Names must be unique in a catalog, a topic must belong to one dataset, and its versions must share their settings.
+    """
     problems: list[Problem] = []
     named: dict[str, Asset] = {}
     sent: dict[str, Asset] = {}
@@ -83,11 +85,11 @@ def check_together(assets: Iterable[Asset]) -> None:
     domains = {asset.domain for asset in assets}
     datasets: dict[str, Asset] = {}
     for asset in assets:
-        told: dict[str, str] = {}
+        wrong: dict[str, str] = {}
         if (other := named.setdefault(asset.name, asset)) is not asset:
-            told["name"] = f"'{asset.name}' is also the name of {other.path}; change one, or its major version."
+            wrong["name"] = f"'{asset.name}' is also the name of {other.path}; change one, or its major version."
         elif (other := datasets.setdefault(asset.dataset, asset)) is not asset:
-            told = {
+            wrong = {
                 what: f"{mine}, but {theirs} in {other.path}: versions of one dataset share topic and raw table."
                 for what, mine, theirs in (
                     ("domain", asset.domain, other.domain),
@@ -98,26 +100,26 @@ def check_together(assets: Iterable[Asset]) -> None:
                 if mine != theirs
             }
         if (other := sent.setdefault(asset.topic, asset)).dataset != asset.dataset:
-            told["topic"] = f"'{asset.topic}' is also the topic of {other.path}; change one."
+            wrong["topic"] = f"'{asset.topic}' is also the topic of {other.path}; change one."
         elif (other := raw.setdefault(asset.raw_name, asset)).dataset != asset.dataset:
             table = ".".join(asset.raw_name)
-            told["topic"] = f"the raw table {table} is also that of {other.path}: rename one of the assets."
+            wrong["topic"] = f"the raw table {table} is also that of {other.path}: rename one of the assets."
         reader = asset.topic.partition(".")[0]
         if "." in asset.topic and reader != asset.domain and reader in domains:
-            told["topic"] = f"'{asset.topic}' is read by the connector of the domain {reader} too; change the domain."
-        problems.extend(Problem(asset.path, 1, what, sentence) for what, sentence in told.items())
+            wrong["topic"] = f"'{asset.topic}' is read by the connector of the domain {reader} too; change the domain."
+        problems.extend(Problem(asset.path, 1, what, sentence) for what, sentence in wrong.items())
     if problems:
         raise ContractError(problems)
 
 
 def _read_settings(draft: Draft) -> dict[str, tuple[TreePath, Any]]:
-    """The lake's own settings by name, each with the place of its value."""
+    """Read the lake's own settings by name, each with the path of its value."""
     settings: dict[str, tuple[TreePath, Any]] = {}
     named: set[str] = set()
     for place in draft.places("customProperties"):
         name = draft.word(*place, "property")
         if name in named:
-            draft.report(place, f"'{name}' stands here twice; keep one.")
+            draft.report(place, f"'{name}' is given twice; keep one.")
         if name is not None:
             named.add(name)
         item = draft.value(*place)
@@ -150,13 +152,11 @@ def _check_landing(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> N
     place, landing = settings["landing"]
     if "encoding" in landing and not _is_encoding(landing["encoding"]):
         draft.report(
-            (*place, "encoding"), f"'{landing['encoding']}' is no encoding whose first 128 letters are those of ASCII."
+            (*place, "encoding"), f"'{landing['encoding']}' is not an encoding that extends ASCII; use another."
         )
     topic: str = landing.get("topic", "")
     if topic in (".", "..") or topic.startswith(_OWN_TOPICS):
-        draft.report(
-            (*place, "topic"), f"'{topic}' is no topic for events: Kafka or the lake has such ones of its own."
-        )
+        draft.report((*place, "topic"), f"'{topic}' is a name for internal topics of Kafka or the lake; use another.")
 
 
 def _is_encoding(name: str) -> bool:
@@ -167,7 +167,7 @@ def _is_encoding(name: str) -> bool:
 
 
 def _check_contract(draft: Draft) -> None:
-    """Names that must be free everywhere, and the asset's name, which is also its table's."""
+    """Check the names of asset and domain, and that the table has the asset's name."""
     name = draft.value("name")
     for key in ("name", "domain"):
         word = draft.value(key)
@@ -187,7 +187,7 @@ def _read_owners(draft: Draft) -> tuple[str, ...]:
         return ()
     owners = tuple(member["username"] for member in members if member["role"] == "owner")
     if not owners:
-        draft.report(("team", "members"), "no member has role: owner; somebody must answer for the data.")
+        draft.report(("team", "members"), "no member has role: owner; name the owner of the data.")
     return owners
 
 
@@ -228,7 +228,7 @@ def _read_table(draft: Draft) -> tuple[tuple[Field, ...], tuple[Check, ...]]:
 
 
 def _check_derived(draft: Draft, fields: Iterable[Field], places: dict[str, TreePath]) -> None:
-    """What a derived field is read from may be declared as well, and then both read it alike."""
+    """Check that a key of a derived field, if it is declared as well, has a type that both can read."""
     readers = {field.payload_key.lower(): field for field in fields if not field.is_derived}
     roots = {field.path[0].lower(): field for field in fields if field.path}
     spelled: dict[str, str] = {}
@@ -241,9 +241,9 @@ def _check_derived(draft: Draft, fields: Iterable[Field], places: dict[str, Tree
                 wanted = "an object" if nested else "a plain value"
                 draft.report(at, f"'{key}' is read into '{other.name}' as {other.type}; declare it as {wanted}.")
             elif spelled.setdefault(key.lower(), key) != key:
-                draft.report(at, f"'{key}' and '{spelled[key.lower()]}' differ by case only; read one of them.")
+                draft.report(at, f"'{key}' and '{spelled[key.lower()]}' differ by case only; use one of them.")
             elif not nested and key.lower() in roots:
-                draft.report(at, f"'{key}' is an object to '{roots[key.lower()].name}'; take another key.")
+                draft.report(at, f"'{key}' is an object to '{roots[key.lower()].name}'; use another key.")
 
 
 def _table_checks(draft: Draft, types: dict[str, str]) -> list[Check]:
@@ -269,7 +269,7 @@ def _check_check_names(draft: Draft, checks: list[Check]) -> None:
 
 
 def _event_time(name: str, fields: Iterable[Field]) -> str | None:
-    """The field of that name, else the time of sending, which is None."""
+    """Return the name of the event time field, or None for the time of sending."""
     return name if name != SENT or any(field.name == SENT for field in fields) else None
 
 
@@ -291,9 +291,7 @@ def _check_event_time(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -
     if field is None:
         return
     if field["logicalType"] != "timestamp":
-        draft.report(
-            (*at, "eventTime"), f"'{name}' is {field['logicalType']}; windows are cut by a field of type timestamp."
-        )
+        draft.report((*at, "eventTime"), f"'{name}' is {field['logicalType']}; the event time must be a timestamp.")
     elif not field.get("required"):
         draft.report(places[name], f"'{name}' is the event time, so it must be required: true.")
 
@@ -306,7 +304,7 @@ def _check_promises(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> 
             element = draft.word(*place, "element")
             name = f"{name} of {element}" if element else None
         if name in named and name is not None:
-            draft.report(place, f"'{name}' stands here twice; keep one.")
+            draft.report(place, f"'{name}' is given twice; keep one.")
         named.add(name)
     if "roster" not in settings:
         return
@@ -317,26 +315,26 @@ def _check_promises(draft: Draft, settings: dict[str, tuple[TreePath, Any]]) -> 
         known = [field for field in fields if field is not None]
         draft.report((*at, "field"), f"'{name}' is not a field.{did_you_mean(name, known)}")
     elif draft.raw(*fields[name], "logicalType") not in _ROSTERS:
-        draft.report((*at, "field"), f"'{name}' must be a string, an integer or a boolean, to name a producer.")
+        draft.report((*at, "field"), f"'{name}' must be a string, an integer or a boolean, to identify a producer.")
     if "frequency" not in named:
         draft.report(at, "a roster needs the promise frequency: {property: frequency, value: 10, unit: m}.")
 
 
 def _read_promises(draft: Draft) -> tuple[dict[str, timedelta], dict[str, timedelta]]:
-    """The promises by property, and how long each element is kept."""
+    """Read the promises by property, and the retention of each element."""
     promises: dict[str, timedelta] = {}
-    kept: dict[str, timedelta] = {}
+    retention: dict[str, timedelta] = {}
     for item in draft.value("slaProperties") or ():
         length = item["value"] * _UNITS[item["unit"]]
         if item["property"] == "retention":
-            kept[item["element"]] = length
+            retention[item["element"]] = length
         else:
             promises[item["property"]] = length
-    return promises, kept
+    return promises, retention
 
 
 def _read_key(draft: Draft) -> tuple[str, ...]:
-    """Names of the fields with primaryKey, by primaryKeyPosition; those without one follow in their own order."""
+    """Return the names of the key fields by primaryKeyPosition; those without a position follow in their order."""
     parts = [field for field in draft.value(*TABLE, "properties") if field.get("primaryKey")]
     parts.sort(key=lambda field: field.get("primaryKeyPosition", len(parts) + 1000))
     return tuple(field["name"] for field in parts)

@@ -1,4 +1,4 @@
-"""Which regular expressions DuckDB's RE2 takes. Conservative: what is accepted here works there."""
+"""Regular expressions that DuckDB's RE2 supports. Conservative: every accepted pattern works there."""
 
 import re
 import warnings
@@ -12,7 +12,7 @@ _CLASS = re.compile(
 )
 _PIECE = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]])*\]|\{(\d+)(?:,(\d*))?\}|.", re.DOTALL)
 _EDGE = re.compile(r"\\[bBAz]")
-# RE2 copies what is repeated: a class of Unicode is about ten times as large as a letter.
+# RE2 copies repeated parts: a class of Unicode is about ten times as large as a letter.
 _CLASS_SIZE = 10
 _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\(\?<?[=!]"), "looks ahead or behind, which RE2 (DuckDB) cannot"),
@@ -25,7 +25,7 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def pattern_problem(pattern: str) -> str | None:
-    """Why RE2 would refuse a pattern (or read it differently), as the end of a sentence; None when it takes it."""
+    """Return the reason, as the end of a sentence, for which RE2 cannot read a pattern as Python does; else None."""
     if len(pattern) > _LONGEST:
         return f"is longer than {_LONGEST} characters."
     plain = _CLASS.sub("a", pattern)
@@ -49,7 +49,7 @@ def pattern_problem(pattern: str) -> str | None:
 
 
 def _size(pattern: str) -> int:
-    """How many parts a pattern has when each {n,m} is written out, as RE2 does."""
+    """Return the number of parts of a pattern when each {n,m} is expanded, as RE2 does."""
     groups = [0]
     last = 0
     for piece in _PIECE.finditer(_CLASS.sub("\0", pattern)):

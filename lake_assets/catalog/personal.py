@@ -1,5 +1,7 @@
-"""Whether a sampled column looks like data of persons: e-mail addresses, phone numbers, names. Few false alarms matter
-more than finding all: what is never right is not read."""
+"""Detection of personal data in a sampled column: e-mail addresses, phone numbers, names.
+
+Few false alarms matter more than finding everything: warnings that are usually wrong are ignored.
+"""
 
 import re
 from collections.abc import Iterable
@@ -13,11 +15,11 @@ _PHONE = re.compile(r"(?=(?:\D*\d){7,15}\D*$)\+?[\d ()./-]+")
 _PHONE_NAME = re.compile(r"(?:^|_)(?:(?:tele)?phone|telefon|tel|mobile|cell|handy|fax)(?:_?(?:number|no|nr))?_?$")
 _WORD = r"[^\W\d_]+(?:['\u2019.-][^\W\d_]*)*"
 _NAME = re.compile(rf"{_WORD}(?: {_WORD}){{0,4}}")
-# Of nothing but persons.
+# Names of columns that only persons have.
 _NAME_NAME = re.compile(
     r"(?:^|_)(?:(?:first|last|middle|given|family|full|maiden)_?name|forename|surname|vorname|nachname)_?$"
 )
-# Of persons or of companies, which only the values tell.
+# Names of columns of persons or companies; only the values decide.
 _WHO_NAME = re.compile(
     r"(?:^|_)(?:customer|client|contact|person|employee|patient|passenger|guest|driver|recipient|applicant|student|"
     r"card_?holder)_(?:full_?)?name_?$"
@@ -34,28 +36,28 @@ _COMPANY = re.compile(
 
 
 def personal_data(name: str, values: Iterable[str]) -> str | None:
-    """What of persons a column of texts holds, for example `e-mail addresses`, or None; `name` is the field's, and
-    `values` are those of the sample, each once.
+    """Return the kind of personal data in a column of texts, such as `e-mail addresses`, or None.
 
-    An address with an @ is one whatever the column is called. Numbers and names are told by the column's name and its
-    values together. A column without values is judged by its name.
+    `name` is the field's, and `values` are the distinct values of the sample. An address with an @ is recognised in any
+    column. Numbers and names are recognised by the column's name and its values together, and in a column without
+    values by its name.
     """
-    found = list(islice((value.strip() for value in values), _MOST_VALUES))
+    texts = list(islice((value.strip() for value in values), _MOST_VALUES))
 
     def nearly_all(pattern: "re.Pattern[str]", but: "re.Pattern[str] | None" = None) -> bool:
-        fit = sum(bool(pattern.fullmatch(value)) and not (but and but.search(value)) for value in found)
-        return fit >= len(found) * _NEARLY_ALL
+        fit = sum(bool(pattern.fullmatch(value)) and not (but and but.search(value)) for value in texts)
+        return fit >= len(texts) * _NEARLY_ALL
 
-    if (found or _EMAIL_NAME.search(name)) and nearly_all(_EMAIL):
+    if (texts or _EMAIL_NAME.search(name)) and nearly_all(_EMAIL):
         return "e-mail addresses"
     if _PHONE_NAME.search(name) and nearly_all(_PHONE):
         return "phone numbers"
     if _NAME_NAME.search(name) and nearly_all(_NAME):
         return "names of persons"
-    if _WHO_NAME.search(name) and found and nearly_all(_PERSON, but=_COMPANY):
+    if _WHO_NAME.search(name) and texts and nearly_all(_PERSON, but=_COMPANY):
         return "names of persons"
-    titled = sum(bool(_TITLED.search(value)) for value in found)
+    titled = sum(bool(_TITLED.search(value)) for value in texts)
     least = _MANY if nearly_all(_PERSON_OR_LAST_FIRST) else _NEARLY_ALL
-    if _ANY_NAME.search(name) and titled and titled >= len(found) * least:
+    if _ANY_NAME.search(name) and titled and titled >= len(texts) * least:
         return "names of persons"
     return None

@@ -1,4 +1,4 @@
-"""What is wrong with a contract: every problem at once, each with its place and what was expected."""
+"""Problems of a contract: all at once, each with its path and the expected value."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ TreePath = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing to mend. `line` counts from 1; `path` reads `schema[0].properties[3].logicalType`."""
+    """One problem. `line` counts from 1; `path` has the form `schema[0].properties[3].logicalType`."""
 
     file: PurePath
     line: int
@@ -25,7 +25,7 @@ class Problem:
 
 
 class ContractError(LakeError):
-    """One or more contracts cannot be used. `problems` holds every one, in the order of the files."""
+    """Raised for invalid contracts. `problems` has all problems, in the order of the files."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(sorted(set(problems)))
@@ -33,11 +33,11 @@ class ContractError(LakeError):
             super().__init__(str(self.problems[0]))
             return
         lines = "".join(f"\n  {problem}" for problem in self.problems)
-        super().__init__(f"{len(self.problems)} problems in the contracts; mend each and try again:{lines}")
+        super().__init__(f"{len(self.problems)} problems in the contracts; fix each and try again:{lines}")
 
 
 def path_text(path: TreePath) -> str:
-    """A place in a contract as a person writes it: `schema[0].properties[3].logicalType`."""
+    """Format a path in a contract: `schema[0].properties[3].logicalType`."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
@@ -45,19 +45,19 @@ def path_text(path: TreePath) -> str:
 
 
 def one_of(words: Sequence[str]) -> str:
-    """'a', 'b' or 'c', for a sentence."""
+    """Join words for a sentence: 'a', 'b' or 'c'."""
     quoted = [f"'{word}'" for word in words]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
 def closest(word: str, words: Iterable[str]) -> str | None:
-    """The one of the words that a misspelt one was likely meant to be."""
+    """Return the word that a misspelt one most likely means."""
     by_folded = {known.lower(): known for known in words}
     close = get_close_matches(word.lower(), by_folded, n=1, cutoff=0.6)
     return by_folded[close[0]] if close else None
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """' Did you mean 'x'?' when a word is close enough to one of the others, else an empty text."""
+    """Return ' Did you mean 'x'?' when a word is close enough to one of the others, else an empty text."""
     known = closest(word, words)
     return f" Did you mean '{known}'?" if known else ""

@@ -1,4 +1,4 @@
-"""A contract with fields that payloads have and it does not declare yet: an additive change, as text."""
+"""Proposal of undeclared payload fields for a contract: an additive change, as text."""
 
 from collections.abc import Sequence
 
@@ -12,32 +12,32 @@ from lake_assets.catalog.sample import read_sample
 from lake_assets.catalog.source import Source, read_source
 from lake_assets.errors import LakeError
 
-# Made by the reader of CSV files, for what a row has beyond its header.
+# Added by the reader of CSV files, for cells of a row beyond its header.
 _NO_FIELD = "_extra_cells"
 
 
 def new_fields(asset: Asset, extras: Sequence[str]) -> tuple[InferredField, ...]:
-    """Optional fields for what the texts of `_extra` hold, which are JSON objects; none for what is always null."""
+    """Infer optional fields from the JSON objects of `_extra`; none for keys that are always null."""
     declared = {field.payload_key for field in asset.fields if not field.is_derived}
     try:
         sample = read_sample("\n".join(extras).encode())
     except SampleError:
         # Not one value in it.
         return ()
-    found = optional_fields(sample, {field.name for field in asset.fields})
-    return tuple(one for one in found if one.source != _NO_FIELD and one.source not in declared)
+    fields = optional_fields(sample, {field.name for field in asset.fields})
+    return tuple(column for column in fields if column.source != _NO_FIELD and column.source not in declared)
 
 
 def evolved(text: str, asset: Asset, fields: Sequence[InferredField]) -> str:
-    """The contract's text with these fields as its last ones, and the next minor version.
+    """Return the contract's text with these fields added at the end, and the next minor version.
 
-    Nothing else is touched, comments included. Raises LakeError when the text is laid out in a way that lines cannot be
-    put into, with the lines to put there by hand.
+    Nothing else is changed, comments included. Raises LakeError, with the lines to add by hand, when the layout of the
+    text does not allow to insert lines.
     """
     source = read_source(text, asset.path)
     lines = text.splitlines(keepends=True)
     at, indent = _behind_last_field(source, lines, len(asset.fields))
-    added = [f"{indent}{field_line(one, 0).lstrip()}\n" for one in fields]
+    added = [f"{indent}{field_line(column, 0).lstrip()}\n" for column in fields]
     version = source.line(("version",)) - 1
     major, minor, _ = asset.version.split(".")
     new_version = f"{major}.{int(minor) + 1}.0"
@@ -53,18 +53,18 @@ def evolved(text: str, asset: Asset, fields: Sequence[InferredField]) -> str:
     if (
         after is None
         or after.version != new_version
-        or [f.name for f in after.fields if f.name not in known] != [one.name for one in fields]
+        or [f.name for f in after.fields if f.name not in known] != [column.name for column in fields]
         or any(difference.kind == "breaking" for difference in compare(asset, after).differences)
     ):
         raise LakeError(
-            f"{asset.path} is not laid out with one line a field, so change it by hand: raise its version to "
+            f"{asset.path} does not have one line per field, so change it by hand: raise its version to "
             f"{new_version}, and add\n{''.join(added)}"
         )
     return result
 
 
 def _behind_last_field(source: Source, lines: Sequence[str], fields: int) -> tuple[int, str]:
-    """Where the line after the last field is (from 0), and how far its dash stands in."""
+    """Return the index of the line after the last field (from 0), and the indentation of its dash."""
     last = source.line((*TABLE, "properties", fields - 1)) - 1
     indent = len(lines[last]) - len(lines[last].lstrip())
     at = last + 1

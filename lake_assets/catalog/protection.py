@@ -1,4 +1,4 @@
-"""Which fields of a contract are protected: tokenised or dropped before staging."""
+"""Protected fields of a contract: tokenised or dropped before staging."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ _NEEDED = (("landing", "eventTime", "event time"), ("roster", "field", "roster")
 def with_protection(
     draft: Draft, fields: tuple[Field, ...], checks: Sequence[Check], settings: Mapping[str, tuple[TreePath, Any]]
 ) -> tuple[Field, ...]:
-    """The fields, each with its protection. What cannot be is reported to the draft."""
+    """Return the fields, each with its protection. Report invalid protections to the draft."""
     if "protection" not in settings:
         return fields
     place, value = settings["protection"]
@@ -34,19 +34,19 @@ def with_protection(
             if name not in known:
                 draft.report(at, f"'{name}' is not a field.{did_you_mean(name, known)}")
             elif name in protected:
-                draft.report(at, f"'{name}' stands here twice; keep one.")
+                draft.report(at, f"'{name}' is given twice; keep one.")
             elif problem := _problem(known[name], kind, key, needed):
                 draft.report(at, f"'{name}' {problem}")
             protected[name] = kind
     for check in checks:
         for name, kind in protected.items():
-            # A check that asks whether there is a value, or the same twice, can ask it of tokens.
+            # A check for missing or duplicate values also works on tokens.
             compares = rf"\b{name}\b" if kind == "drop" else rf"\b{name} (not )?in \("
             if re.search(compares, check.query):
                 draft.report(place, f"the check '{check.name}' cannot see the values of '{name}': remove one.")
     conform: Mapping[str, Any] = settings["conform"][1] if "conform" in settings else {}
     if "tokenise" in protected.values() and (conform.get("engine") == "spark" or "entrypoint" in conform):
-        draft.report(place, "tokens are made by DuckDB only, whose key stays on this machine; take Spark out, or drop.")
+        draft.report(place, "only DuckDB makes tokens, because their key stays on this machine; remove Spark, or drop.")
     return tuple(replace(field, protection=protected.get(field.name)) for field in fields)
 
 
@@ -56,5 +56,5 @@ def _problem(field: Field, kind: Protection, key: Collection[str], needed: Mappi
     if kind == "tokenise" and field.type.name != "string":
         return f"is {field.type}; a token is a text, so declare a string, or drop it."
     if kind == "drop" and field.name in key:
-        return "is part of the key, which tells rows apart; tokenise it."
+        return "is part of the key, which must be unique; tokenise it."
     return None

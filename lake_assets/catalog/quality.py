@@ -1,4 +1,4 @@
-"""ODCS quality entries to what they mean here: an enum, which judges rows, or a check, which judges a window."""
+"""Translation of ODCS quality entries to an enum, which validates rows, or a check, which validates a window."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ Report = Callable[[tuple[str | int, ...], str], None]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What a check needs to know about a field."""
+    """Name and type of a field, for a check."""
 
     name: str
     type: str
 
 
 def is_enum(item: Mapping[str, Any]) -> bool:
-    """Whether an entry of a field says that each row must hold one of some values."""
+    """Return True if an entry of a field restricts each row to a list of values."""
     return (
         item.get("metric") == "invalidValues"
         and item.get("mustBe") == 0
@@ -39,17 +39,17 @@ def is_enum(item: Mapping[str, Any]) -> bool:
 
 
 def enum_values(item: Mapping[str, Any], column: Column, report: Report) -> tuple[str, ...]:
-    """The values an entry allows; problems are reported below the entry."""
+    """Return the values that an entry allows; report problems below the entry."""
     _needs_string(column, "invalidValues", report)
     values: list[str] = item["arguments"]["validValues"]
     doubled = sorted({value for value in values if values.count(value) > 1})
     if doubled:
-        report(("arguments", "validValues"), f"'{doubled[0]}' stands here twice; remove one.")
+        report(("arguments", "validValues"), f"'{doubled[0]}' is given twice; remove one.")
     return tuple(values)
 
 
 def read_check(item: Mapping[str, Any], column: Column | None, fields: Mapping[str, str], report: Report) -> Check:
-    """One check of a field (`column`) or of the whole table; `fields` are all fields with their logical types."""
+    """Read one check of a field (`column`) or of the whole table; `fields` are all fields with their logical types."""
     given = next(operator for operator in _OPERATORS if operator in item)
     bounds = item[given] if isinstance(item[given], list) else [item[given]]
     if len(bounds) == 2 and bounds[0] > bounds[1]:

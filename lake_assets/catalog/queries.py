@@ -1,4 +1,4 @@
-"""Keeps the query of an sql check to the one relation it may read."""
+"""Restrict the query of an sql check to the one relation that it may read."""
 
 import re
 
@@ -14,7 +14,7 @@ _DISTINCT_FROM = "distinct"
 
 
 def query_problem(query: str) -> str | None:
-    """Why a check's query cannot be run, as a sentence; None when it is one select over `conformed` alone."""
+    """Return the reason for which a check's query is invalid; None when it is one select over `conformed` alone."""
     tokens = [token for token in _TOKEN.findall(query) if not token.startswith(("--", "/*"))]
     words = [token.lower() for token in tokens]
     if not words or words[0] not in ("select", "with"):
@@ -34,7 +34,7 @@ def query_problem(query: str) -> str | None:
 
 
 def _named_queries(words: list[str]) -> set[str]:
-    """Names that the query gives to its own parts: `with NAME as (`."""
+    """Return the names of the query's common table expressions: `with NAME as (`."""
     return {
         words[at]
         for at in range(1, len(words) - 2)
@@ -43,8 +43,8 @@ def _named_queries(words: list[str]) -> set[str]:
 
 
 def _relations(words: list[str]) -> list[str]:
-    """Every relation a from-clause names, texts and functions included; a sub-select in parentheses is none."""
-    found: list[str] = []
+    """Return every relation in a from-clause, texts and functions included; a sub-select in parentheses is none."""
+    relations: list[str] = []
     # For each open parenthesis: are we in a from-clause, and is this the inside of extract(... from ...)?
     clauses: list[bool] = [False]
     functions: list[bool] = [False]
@@ -68,6 +68,6 @@ def _relations(words: list[str]) -> list[str]:
         elif word in _ENDS_FROM:
             clauses[-1], expecting = False, False
         elif expecting and word != "lateral":
-            found.append("".join(words[at : at + 3]) if words[at + 1 : at + 2] == ["."] else word)
+            relations.append("".join(words[at : at + 3]) if words[at + 1 : at + 2] == ["."] else word)
             expecting = False
-    return found
+    return relations

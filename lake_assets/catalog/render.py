@@ -1,4 +1,4 @@
-"""An inferred contract as YAML: one line a field, and at the end of the line what is a guess."""
+"""Render an inferred contract as YAML: one line per field, with guesses in a comment at its end."""
 
 import re
 
@@ -12,8 +12,8 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0
 
 
 def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, owner_is_known: bool, of: str) -> str:
-    """The contract's text. `of` says where the sample came from; it stands in the description until one is written."""
-    key = [one for one in inferred.fields if one.key_position]
+    """Render the contract's text. `of` is the sample's origin, for the initial description."""
+    key = [column for column in inferred.fields if column.key_position]
     encoding = f", encoding: {inferred.encoding}" if inferred.encoding else ""
     window = f"; window: {inferred.window_why}" if inferred.window_why else ""
     lines = [
@@ -23,63 +23,63 @@ def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, o
         f"id: {domain}.{name}",
         f"name: {name}",
         "version: 1.0.0",
-        "status: draft  # any change may be applied; active holds it to compatibility",
+        "status: draft  # any change can be applied; active refuses breaking changes",
         f"domain: {domain}",
-        f"description: {{purpose: {scalar(f'Events of {name}, as in {of}.')}}}  # say what one row is",
+        f"description: {{purpose: {scalar(f'Events of {name}, as in {of}.')}}}  # describe what one row is",
         f"team: {{name: {domain}, members: [{{username: {scalar(owner)}, role: owner}}]}}"
-        + ("" if owner_is_known else "  # who answers for this data?"),
+        + ("" if owner_is_known else "  # the owner of this data?"),
         "customProperties:",
         f"  - {{property: landing, value: {{eventTime: {inferred.event_time}, window: {inferred.window}, "
         f"partitions: 4{encoding}}}}}  # event time: {_comment(inferred.event_time_why)}{window}",
         "schema:",
         f"  - name: {name}",
         "    properties:",
-        *(field_line(one, len(key)) for one in inferred.fields),
+        *(field_line(column, len(key)) for column in inferred.fields),
     ]
     return "\n".join(lines) + "\n"
 
 
 def scalar(text: str) -> str:
-    """A text as a YAML scalar within flow style; quoted unless it is plainly a word."""
+    """Render a text as a YAML scalar within flow style; quoted unless it is a plain word."""
     if _PLAIN.fullmatch(text) and text.lower() not in _NOT_PLAIN:
         return text
     return '"' + "".join(_ESCAPES.get(letter) or _escaped(letter) for letter in text) + '"'
 
 
-def field_line(one: InferredField, key_parts: int) -> str:
-    """The line of one field; `key_parts` is how many fields are the key together."""
-    kind = one.type
-    parts = [f"name: {one.name}", f"logicalType: {kind.logical}"]
+def field_line(column: InferredField, key_parts: int) -> str:
+    """Render the line of one field; `key_parts` is the number of key fields."""
+    kind = column.type
+    parts = [f"name: {column.name}", f"logicalType: {kind.logical}"]
     if kind.physical:
         parts.append(f"physicalType: {scalar(kind.physical)}")
-    if one.source != one.name and not one.path and not one.join:
-        parts.append(f"physicalName: {scalar(one.source)}")
-    if one.required:
+    if column.source != column.name and not column.path and not column.join:
+        parts.append(f"physicalName: {scalar(column.source)}")
+    if column.required:
         parts.append("required: true")
-    if one.key_position:
+    if column.key_position:
         parts.append("primaryKey: true")
         if key_parts > 1:
-            parts.append(f"primaryKeyPosition: {one.key_position}")
+            parts.append(f"primaryKeyPosition: {column.key_position}")
     readings = ["{property: decimalSeparator, value: comma}"] if kind.format == DECIMAL_COMMA else []
     for name, text in (("thousandsSeparator", kind.thousands), ("unit", kind.unit)):
         if text:
             readings.append(f"{{property: {name}, value: {scalar(text)}}}")
-    for name, texts in (("nulls", kind.nulls), ("path", one.path), ("join", one.join)):
+    for name, texts in (("nulls", kind.nulls), ("path", column.path), ("join", column.join)):
         if texts:
             readings.append(f"{{property: {name}, value: [{', '.join(map(scalar, texts))}]}}")
     if readings:
         parts.append(f"customProperties: [{', '.join(readings)}]")
     if kind.format and kind.format != DECIMAL_COMMA:
         parts.append(f"logicalTypeOptions: {{format: {scalar(kind.format)}}}")
-    if one.personal:
+    if column.personal:
         parts.append("classification: personal")
-    if one.values:
-        values = ", ".join(scalar(value) for value in one.values)
-        severity = "" if one.closed else ", severity: warning"
+    if column.values:
+        values = ", ".join(scalar(value) for value in column.values)
+        severity = "" if column.closed else ", severity: warning"
         parts.append(
             f"quality: [{{metric: invalidValues, arguments: {{validValues: [{values}]}}, mustBe: 0{severity}}}]"
         )
-    comment = f"  # {_comment('; '.join(one.doubts))}" if one.doubts else ""
+    comment = f"  # {_comment('; '.join(column.doubts))}" if column.doubts else ""
     return f"      - {{{', '.join(parts)}}}{comment}"
 
 

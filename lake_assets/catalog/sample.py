@@ -1,4 +1,4 @@
-"""A CSV or JSONL sample as columns of cells, the way `lake produce` sends it and conform judges it."""
+"""A CSV or JSONL sample as columns of cells, as `lake produce` sends it and conform validates it."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ _HEAD = 256 * 1024
 
 
 class Cell(NamedTuple):
-    """One value as text, with what JSON said it was; of a CSV nobody can say, so that it is just a cell."""
+    """One value as text, with its JSON type; a value of a CSV has no type and is a plain cell."""
 
     kind: Kind
     text: str
@@ -23,12 +23,12 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`rows` hold a cell per column, None where it is empty (CSV) or absent or null (JSONL).
+    """Sample of a file. `rows` have a cell per column, None if it is empty (CSV) or missing or null (JSONL).
 
-    `unreadable` counts lines that are no row, `broken` those with bytes that are not UTF-8, `long` those with more
-    cells than the header (both read all the same), `above` those above the header, which are left out. `encoding` is
-    that of the lines that are not UTF-8, when it can be told. `nested` holds the plain values within nested objects, by
-    the keys that lead to them.
+    `unreadable` counts lines that are not rows, `broken` those with bytes that are not UTF-8, `long` those with more
+    cells than the header (both are read nevertheless), `above` those above the header, which are skipped. `encoding` is
+    that of the lines that are not UTF-8, if it was detected. `nested` has the plain values within nested objects, by
+    their path of keys.
     """
 
     form: Literal["csv", "jsonl"]
@@ -43,13 +43,13 @@ class Sample:
 
 
 class _Number(str):
-    """A JSON number as it was written, so that 12.50 keeps its zero."""
+    """A JSON number in its original form, so that 12.50 keeps its zero."""
 
 
 def read_sample(data: bytes, form: Literal["csv", "jsonl"] | None = None) -> Sample:
-    """The rows of a CSV (with a header) or JSONL file. Raises SampleError with what to do.
+    """Read the rows of a CSV (with a header) or JSONL file. Raises SampleError with what to do.
 
-    A single line that is broken is counted, not fatal: conform will judge it when it comes as an event.
+    A single invalid line is counted, not fatal: conform will quarantine it as an event.
     """
     if b"\x00" in data:
         raise SampleError("the sample is not a text file: give a CSV or JSONL file.")
@@ -64,7 +64,7 @@ def read_sample(data: bytes, form: Literal["csv", "jsonl"] | None = None) -> Sam
             f"{broken} of {len(lines)} lines are not UTF-8: convert the file first, "
             "for example with iconv -f WINDOWS-1252 -t UTF-8 (or -f UTF-16)."
         )
-    # The first line may be the broken one.
+    # The first line may be the invalid one.
     braces = sum(line.lstrip().startswith("{") for line in lines[:20])
     is_jsonl = form == "jsonl" or lines[0].lstrip().startswith("{") or braces * 2 > min(len(lines), 20)
     sample = _read_jsonl(lines, broken) if is_jsonl and form != "csv" else _read_csv(text, broken)
@@ -72,8 +72,11 @@ def read_sample(data: bytes, form: Literal["csv", "jsonl"] | None = None) -> Sam
 
 
 def _as_utf8(data: bytes) -> tuple[bytes, str | None]:
-    """The text in UTF-8, and the encoding of the lines that are not, when most lines with letters beyond ASCII are not
-    and an encoding explains them. Else such lines are damaged, and stay so."""
+    """Return the text in UTF-8, and the detected encoding of the lines that are not.
+
+    An encoding is detected if most lines with non-ASCII letters are not UTF-8 and it explains them. Otherwise such
+    lines are damaged, and are not changed.
+    """
     lines = [line for line in data.split(b"\n") if not line.isascii()]
     other = [line for line in lines if not _is_utf8(line)]
     encoding = guess_encoding(other) if len(other) * 2 > len(lines) else None
@@ -124,17 +127,17 @@ def _read_csv(text: str, broken: int) -> Sample:
 
 
 def _without_empty_columns(sample: Sample) -> Sample:
-    """Without the columns that have neither a name nor a value (a delimiter at the end of each line makes one)."""
-    kept = [at for at, name in enumerate(sample.columns) if name or any(row[at] for row in sample.rows)]
-    columns = tuple(sample.columns[at] or f"column_{at + 1}" for at in kept)
-    return replace(sample, columns=columns, rows=tuple(tuple(row[at] for at in kept) for row in sample.rows))
+    """Remove the columns that have neither a name nor a value (as after a delimiter at the end of each line)."""
+    indexes = [index for index, name in enumerate(sample.columns) if name or any(row[index] for row in sample.rows)]
+    columns = tuple(sample.columns[index] or f"column_{index + 1}" for index in indexes)
+    return replace(sample, columns=columns, rows=tuple(tuple(row[index] for index in indexes) for row in sample.rows))
 
 
 def _read_jsonl(lines: list[str], broken: int) -> Sample:
     objects = list(_objects(lines))
     if len(objects) * 2 < len(lines):
         raise SampleError(
-            "fewer than half of the lines are JSON objects: write one whole object a line, with jq -c . FILE."
+            "fewer than half of the lines are JSON objects: write one whole object per line, with jq -c . FILE."
         )
     columns = tuple(dict.fromkeys(key for item in objects for key in item))
     if not columns:
@@ -144,14 +147,14 @@ def _read_jsonl(lines: list[str], broken: int) -> Sample:
 
 
 def _nested(objects: list[dict[str, Any]]) -> dict[tuple[str, ...], tuple[Cell | None, ...]]:
-    found: dict[tuple[str, ...], list[Cell | None]] = {}
-    for at, item in enumerate(objects):
+    nested: dict[tuple[str, ...], list[Cell | None]] = {}
+    for index, item in enumerate(objects):
         for path, cell in _leaves(item, ()):
-            if path in found or len(found) < _MOST_NESTED:
-                cells = found.setdefault(path, [])
-                cells.extend([None] * (at - len(cells)))
+            if path in nested or len(nested) < _MOST_NESTED:
+                cells = nested.setdefault(path, [])
+                cells.extend([None] * (index - len(cells)))
                 cells.append(cell)
-    return {path: (*cells, *[None] * (len(objects) - len(cells))) for path, cells in found.items()}
+    return {path: (*cells, *[None] * (len(objects) - len(cells))) for path, cells in nested.items()}
 
 
 def _leaves(item: dict[str, Any], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Cell]]:

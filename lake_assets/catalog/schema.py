@@ -1,6 +1,6 @@
-"""The house profile of ODCS as a JSON Schema: what editors complete from, and what contracts are held to first.
+"""The profile of ODCS as a JSON Schema: for completion in editors, and for the first validation of contracts.
 
-`python -m lake_assets.catalog.schema > lake_assets/catalog/contract.schema.json` renews the committed file.
+`python -m lake_assets.catalog.schema > lake_assets/catalog/contract.schema.json` regenerates the committed file.
 """
 
 import json
@@ -28,16 +28,16 @@ READINGS: dict[str, JsonSchema] = {
              "description": "Text before or after each number, such as $ or %; it is no part of the value."},
     "nulls": as_list({"type": "string", "maxLength": 200}, "Texts that mean no value, such as NA.", most=50),
     "path": {**as_list(as_text("A key."), "The keys that lead to a value in a nested object.", most=20), "minItems": 2},
-    "join": {**as_list(as_text("A key."), "The keys whose texts are put together, with blanks between.", most=20),
+    "join": {**as_list(as_text("A key."), "The keys whose texts are joined, with blanks between.", most=20),
              "minItems": 2},
 }  # fmt: skip
 _DERIVED = ("firstYear", "nulls", "path", "join")
 
 
 def contract_schema() -> JsonSchema:
-    """The profile, without references, in JSON Schema 2020-12. Every contract it takes is valid ODCS 3.1 too.
+    """Return the profile, without references, in JSON Schema 2020-12. Every contract it accepts is valid ODCS 3.1, too.
 
-    `patternErrorMessage` (a word that editors know) says in one sentence what a pattern wants.
+    `patternErrorMessage` (a keyword of editors) describes the pattern in one sentence.
     """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -47,21 +47,21 @@ def contract_schema() -> JsonSchema:
                       "customProperties", "schema"),
             apiVersion=as_choice(("v3.1.0", "v3.2.0"), "Version of the Open Data Contract Standard."),
             kind=as_choice(("DataContract",), "Always DataContract."),
-            id=as_text("Tells this contract from all others; <domain>.<name> does."),
+            id=as_text("Identifies this contract, such as <domain>.<name>."),
             name=as_name("Name of the asset, and of its tables.", ASSET_NAME_LENGTH),
             version=as_pattern(r"^(0|[1-9]\d*)\.\d+\.\d+$", "a version is three numbers, such as 1.0.0",
                              "Raise the first number for a breaking change: it makes new tables beside the old ones."),
             status=as_choice(("draft", "active", "deprecated"),
-                             "draft: any change may be applied, its tables are then made again from raw. "
+                             "draft: any change can be applied, its tables are then rebuilt from raw. "
                              "active: a breaking change is refused. deprecated: as active."),
-            domain=as_name("Who the data belongs to; the topic is <domain>.<name>.", ASSET_NAME_LENGTH),
+            domain=as_name("Domain of the data; the topic is <domain>.<name>.", ASSET_NAME_LENGTH),
             description=as_object(
-                needs=("purpose",), about="What the dataset is, for readers of the catalog.",
+                needs=("purpose",), about="Description of the dataset, for readers of the catalog.",
                 purpose=as_text("One sentence: what one row is, and when it is written."),
                 usage=as_text("How to use it."), limitations=as_text("How not to use it."),
             ),
             team=as_object(
-                needs=("name", "members"), about="Who answers for it; one member at least has the role owner.",
+                needs=("name", "members"), about="The responsible team; at least one member has the role owner.",
                 name=as_text("Name of the team."),
                 members=as_list(as_object(
                     needs=("username", "role"), about="A person or a group.",
@@ -81,11 +81,11 @@ def _promise() -> JsonSchema:
         needs=("property", "value", "unit"), about="A promise about the data.",
         property=as_choice(("freshness", "frequency", "retention"),
                            "freshness: the longest acceptable age of the newest data. "
-                           "frequency: the longest that the topic may go without an event. "
+                           "frequency: the longest time without an event on the topic. "
                            "retention: how long the windows of an element are kept."),
-        value={"type": "integer", "minimum": 1, "maximum": 100_000, "description": "How many units."},
+        value={"type": "integer", "minimum": 1, "maximum": 100_000, "description": "Number of units."},
         unit=as_choice(("m", "h", "d"), "Minutes, hours or days."),
-        element=as_choice(ELEMENTS, "For retention: what is kept that long."),
+        element=as_choice(ELEMENTS, "For retention: the element that is kept that long."),
     )  # fmt: skip
     never: JsonSchema = {"not": {}}
     promise["allOf"] = [
@@ -100,33 +100,33 @@ def _promise() -> JsonSchema:
 
 def _custom_properties() -> JsonSchema:
     landing = as_object(
-        needs=("eventTime",), about="How events come in.",
-        eventTime=as_text("The timestamp field that windows are cut by; sent is the time of sending."),
+        needs=("eventTime",), about="How events land.",
+        eventTime=as_text("The timestamp field that determines the window; sent is the time of sending."),
         start=as_pattern(r"^\d{4}-\d\d-\d\d$", "a day is written 2026-01-31", "Has no effect."),
-        window=as_choice(("hour", "day", "month"), "Length of a window; day when left out."),
+        window=as_choice(("hour", "day", "month"), "Length of a window; day by default."),
         partitions={"type": "integer", "minimum": 1, "maximum": 1000, "description": "Kafka partitions (4)."},
-        encoding=as_text("Of files that are not UTF-8, such as windows-1252; lake produce sends UTF-8."),
+        encoding=as_text("Encoding of files that are not UTF-8, such as windows-1252; lake produce sends UTF-8."),
         topic=as_pattern(r"^[A-Za-z0-9._-]{1,249}$", "Kafka names topics in letters, digits, '.', '_' and '-'",
-                       "Kafka topic, of any name; <domain>.<name> when left out."),
+                       "Kafka topic, of any name; <domain>.<name> by default."),
     )  # fmt: skip
     conform = as_object(
         needs=(), about="How events become rows.",
-        engine=as_choice(("auto", "duckdb", "spark"), "auto (default) takes Spark for large windows."),
+        engine=as_choice(("auto", "duckdb", "spark"), "auto (default) uses Spark for large windows."),
         entrypoint=as_pattern(r"^[a-z_][a-z0-9_.]*:[a-z_][a-z0-9_]*$", "an entrypoint is module:function",
                             "A transform(df) -> df on Spark, as module:function."),
-        unknownFields=as_choice(("keep", "reject"), "keep (default) puts fields that are not declared into _extra."),
+        unknownFields=as_choice(("keep", "reject"), "keep (default) puts undeclared fields into _extra."),
     )  # fmt: skip
     values = {
         "landing": landing,
         "conform": conform,
         "compatibility": as_choice(
-            ("additive", "none"), "additive (default) refuses breaking changes of one major version."
+            ("additive", "none"), "additive (default) refuses breaking changes within a major version."
         ),
         "quarantine": _quarantine(),
         "protection": _protection(),
         "roster": as_object(
-            needs=("field",), about="Producers that are missed when they fall silent while others go on.",
-            field=as_text("The field that names the producer; the promise frequency says how soon it is missed."),
+            needs=("field",), about="Producers that are reported when they are silent while others send.",
+            field=as_text("The field that identifies the producer; frequency is the longest silence."),
         ),
     }  # fmt: skip
     item = as_object(
@@ -136,7 +136,7 @@ def _custom_properties() -> JsonSchema:
     item["allOf"] = [
         {"if": _is("property", name), "then": {"properties": {"value": value}}} for name, value in values.items()
     ]
-    return as_list(item, "The lake's own settings; landing is needed.", most=len(values))
+    return as_list(item, "The lake's own settings; landing is required.", most=len(values))
 
 
 def _quarantine() -> JsonSchema:
@@ -145,7 +145,7 @@ def _quarantine() -> JsonSchema:
             needs=(), about="The budget of bad rows: a window with more of them is held back.",
             maxRows={"type": "integer", "minimum": 0, "maximum": 1_000_000_000, "description": "Rows of a window."},
             maxPercent={"type": "number", "minimum": 0, "maximum": 100,
-                        "description": "Percent of a window's rows, duplicates left out."},
+                        "description": "Percent of a window's rows without duplicates."},
         ),
         "minProperties": 1,
     }  # fmt: skip
@@ -156,8 +156,8 @@ def _protection() -> JsonSchema:
     return {
         **as_object(
             needs=(), about="Fields whose values do not reach staging.",
-            tokenise=as_list(names, "A keyed token stands there, the same for equal values."),
-            drop=as_list(names, "Nothing stands there."),
+            tokenise=as_list(names, "Fields replaced by a keyed token, the same for equal values."),
+            drop=as_list(names, "Fields replaced by null."),
         ),
         "minProperties": 1,
     }  # fmt: skip
@@ -166,7 +166,7 @@ def _protection() -> JsonSchema:
 def _table() -> JsonSchema:
     return as_object(
         needs=("name", "properties"), about="The table.",
-        name=as_name("The asset's name again.", ASSET_NAME_LENGTH),
+        name=as_name("The asset's name.", ASSET_NAME_LENGTH),
         description=as_text("What one row is."),
         properties=as_list(_field(), "The fields, one line each.", most=1000),
         quality=as_list(_quality(), "Checks of a window before it is published."),
@@ -181,13 +181,13 @@ def _field() -> JsonSchema:
         physicalType=as_pattern(r"^(decimal\( *\d{1,2} *, *\d{1,2} *\)|double)$",
                               "for a number, write decimal(precision,scale), such as decimal(12,2), or double",
                               "For numbers: decimal(precision,scale), or double for what is not money."),
-        physicalName=as_text("The JSON key in the payload (for a CSV, the header) when it is not the name."),
+        physicalName=as_text("The JSON key in the payload (for a CSV, the header) if it is not the name."),
         required={"type": "boolean", "description": "A row without it goes to quarantine."},
-        primaryKey={"type": "boolean", "description": "Part of the key: of equal rows of a window the latest wins."},
+        primaryKey={"type": "boolean", "description": "Part of the key: of equal rows of a window the latest is kept."},
         primaryKeyPosition={"type": "integer", "minimum": 1, "description": "Order within the key, from 1."},
-        description=as_text("What it means, with its unit."),
-        classification=as_choice(CLASSIFICATIONS, "Who may see it: marts hold public and internal fields, and tokens."),
-        logicalTypeOptions={"type": "object", "description": "Format and bounds; which ones depends on the type."},
+        description=as_text("Meaning of the field, with its unit."),
+        classification=as_choice(CLASSIFICATIONS, "Marts have public and internal fields, and tokens."),
+        logicalTypeOptions={"type": "object", "description": "Format and bounds, depending on the type."},
         quality=as_list(_quality(), "Rules and checks of this field."),
         customProperties=_readings(*READINGS),
     )  # fmt: skip
@@ -203,7 +203,7 @@ def _field() -> JsonSchema:
         "maximum": {"type": "number", "description": "Largest value."},
     }
     format_: JsonSchema = {
-        "format": as_text("Such as dd.MM.yyyy HH:mm, epoch_millis or epoch_seconds; ISO 8601 when left out.")
+        "format": as_text("Such as dd.MM.yyyy HH:mm, epoch_millis or epoch_seconds; ISO 8601 by default.")
     }
     words: JsonSchema = {"format": as_text("The words for true and false, such as yes/no.")}
     plain = _readings("nulls")
@@ -233,13 +233,13 @@ def _field() -> JsonSchema:
 
 
 def _readings(*names: str) -> JsonSchema:
-    """The custom properties of a field: how its value is read from the payload."""
+    """Return the schema of a field's custom properties, which define how its value is read from the payload."""
     item = as_object(
         needs=("property", "value"), about="How it is written.",
         property=as_choice(names, " or ".join(filter(None, (", ".join(names[:-1]), names[-1]))) + "."), value={},
     )  # fmt: skip
     item["allOf"] = [{"if": _is("property", name), "then": {"properties": {"value": READINGS[name]}}} for name in names]
-    return as_list(item, "How the value is read from the payload, where that is not plain.", most=len(names))
+    return as_list(item, "How the value is read from the payload.", most=len(names))
 
 
 def _quality() -> JsonSchema:
@@ -248,14 +248,14 @@ def _quality() -> JsonSchema:
     quality = as_object(
         needs=(), about="One check.",
         type=as_choice(("library", "sql"), "library (default), or sql with a query of your own."),
-        name=as_name("Name of the check; derived when left out of a library check.", FIELD_NAME_LENGTH),
-        description=as_text("What it protects."),
+        name=as_name("Name of the check; optional for a library check.", FIELD_NAME_LENGTH),
+        description=as_text("Purpose of the check."),
         severity=as_choice(("error", "warning"), "error (default) keeps the window from being published."),
-        metric=as_choice(METRICS, "What is counted."),
+        metric=as_choice(METRICS, "The rows that are counted."),
         arguments=as_object(
             needs=(), about="Arguments of the metric.",
             validValues=as_list({"type": "string"}, "For invalidValues: the values allowed."),
-            missingValues=as_list({"type": ["string", "null"]}, "For missingValues: what counts as missing."),
+            missingValues=as_list({"type": ["string", "null"]}, "For missingValues: the values that mean missing."),
             properties=as_list(as_text("A field."), "For duplicateValues of a table: the fields taken together."),
         ),
         unit=as_choice(("rows", "percent"), "rows (default) or percent of the rows."),

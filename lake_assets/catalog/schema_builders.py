@@ -1,4 +1,4 @@
-"""Small JSON Schemas to put a larger one together from; each says in `description` what it is for."""
+"""Builders of small JSON Schemas, each with its purpose in `description`."""
 
 from typing import Any
 

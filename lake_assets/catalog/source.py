@@ -1,4 +1,4 @@
-"""Contract text to a plain tree with line numbers. YAML 1.2's core types, and none of YAML's surprises."""
+"""Parse contract text into a plain tree with line numbers. YAML 1.2's core types, without YAML's surprises."""
 
 import re
 from collections.abc import Iterator
@@ -27,14 +27,14 @@ _DECIMAL = re.compile(r"[-+]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One contract as read. `lines` knows the line (from 1) of each place in `tree`."""
+    """One contract as read. `lines` has the line (from 1) of each path in `tree`."""
 
     file: PurePath
     tree: Tree
     lines: dict[TreePath, int]
 
     def line(self, path: TreePath) -> int:
-        """The line of a place, or of the nearest place around it when it does not exist (a missing key)."""
+        """Return the line of a path, or of its nearest parent when it does not exist (a missing key)."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
@@ -90,7 +90,7 @@ class _Builder:
         assert isinstance(top.value, dict)
         path = (*top.path, key)
         if key in top.value:
-            raise self.refuse(line, path, f"'{key}' stands here twice (first on line {self.lines[path]}); remove one.")
+            raise self.refuse(line, path, f"'{key}' is given twice (first on line {self.lines[path]}); remove one.")
         top.key = key
         self.lines[path] = line
 
@@ -107,9 +107,9 @@ class _Builder:
 
 
 def read_source(text: str, file: PurePath) -> Source:
-    """The tree of one YAML document: strings, integers, decimals, booleans, null, lists and mappings.
+    """Read the tree of one YAML document: strings, integers, decimals, booleans, null, lists and mappings.
 
-    Dates stay texts. Anchors, aliases, tags, doubled keys and a second document are refused. Raises ContractError.
+    Dates stay texts. Anchors, aliases, tags, duplicate keys and a second document are refused. Raises ContractError.
     """
     builder = _Builder(file)
     if len(text) > _MAX_CHARACTERS:
@@ -123,9 +123,7 @@ def read_source(text: str, file: PurePath) -> Source:
         hint = " A text that holds ': ', ', ', '{' or '#' needs quotes." if mark else ""
         raise builder.refuse(line, (), f"not valid YAML: {error.problem or error.context}.{hint}") from None
     except (yaml.YAMLError, UnicodeError):
-        raise builder.refuse(
-            1, (), "not a text that YAML allows: it holds a character that cannot be printed."
-        ) from None
+        raise builder.refuse(1, (), "not valid YAML: it contains a character that cannot be printed.") from None
     if builder.root is None:
         raise builder.refuse(1, (), "the contract is empty; `lake new NAME --from FILE` writes one.")
     return Source(file, builder.root, builder.lines)
@@ -164,7 +162,7 @@ def _refuse_decoration(builder: _Builder, event: yaml.NodeEvent, line: int) -> N
 
 
 def _scalar(text: str) -> Tree:
-    """A plain (unquoted) scalar by YAML 1.2's core schema, so that `no` and `2026-01-01` stay texts."""
+    """Read a plain (unquoted) scalar by YAML 1.2's core schema, so that `no` and `2026-01-01` stay texts."""
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):

@@ -1,4 +1,4 @@
-"""Holds a contract's or a metric's tree to its profile; says for each place what is wrong and what was expected."""
+"""Validate a contract's or a metric's tree by its profile; report each problem with the expected value."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ _KINDS = {
     "object": "a mapping", "array": "a list", "string": "a text", "boolean": "true or false",
     "integer": "a whole number", "number": "a number", "null": "nothing",
 }  # fmt: skip
-# Keys that ODCS has and this lake does not use: ignoring them would promise what does not happen.
+# Keys of ODCS without an effect in this lake. Ignoring them would hide that.
 _INSTEAD = {
     "unique": "use quality with metric duplicateValues, or primaryKey",
     "enum": "use quality: [{metric: invalidValues, arguments: {validValues: [...]}, mustBe: 0}]",
@@ -43,18 +43,18 @@ def _validator(profile: Callable[[], JsonSchema]) -> Any:
 
 
 def structure_problems(source: Source, profile: Callable[[], JsonSchema]) -> dict[TreePath, list[Problem]]:
-    """Every difference between the tree and the profile, by place. An empty dict means that the shape is right."""
-    found: dict[TreePath, list[Problem]] = {}
+    """Return all differences between the tree and the profile, by path. An empty dict means that the shape is right."""
+    problems: dict[TreePath, list[Problem]] = {}
     for error in _validator(profile).iter_errors(source.tree):
         for path, message in _sentences(error):
             problem = source.problem(path, message)
-            if problem not in found.setdefault(path, []):
-                found[path].append(problem)
-    return found
+            if problem not in problems.setdefault(path, []):
+                problems[path].append(problem)
+    return problems
 
 
 def _sentences(error: Any) -> Iterator[tuple[TreePath, str]]:
-    """What one error of the validator means to a person."""
+    """Translate one error of the validator into sentences."""
     path: TreePath = tuple(error.absolute_path)
     schema: dict[str, Any] = error.schema
     value: Any = error.instance
@@ -77,7 +77,7 @@ def _sentences(error: Any) -> Iterator[tuple[TreePath, str]]:
         case "pattern":
             yield path, _pattern_message(str(value), schema)
         case "oneOf" if not _is_mapping(value):
-            return  # Not a mapping at all, which is told already.
+            return  # Not a mapping at all, which is reported already.
         case "oneOf":
             given = [operator for operator in OPERATORS if operator in value]
             if given or not _misspelt(value, schema) & set(OPERATORS):
@@ -129,7 +129,7 @@ def _missing_key(key: str, schema: dict[str, Any]) -> str:
 
 
 def _misspelt(value: dict[str, Tree], schema: dict[str, Any]) -> set[str]:
-    """Known keys that an unknown one was meant to be: those are not missing, and one mistake is told once."""
+    """Return known keys that an unknown key likely means: these are not missing, and one mistake is reported once."""
     known: list[str] = list(schema.get("properties", {}))
     meant = {closest(key, known) for key in value if key not in known}
     return {key for key in meant if key is not None and key not in value}

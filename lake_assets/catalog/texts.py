@@ -1,4 +1,4 @@
-"""Contracts and metrics from their texts. A text that cannot be used leaves out itself only."""
+"""Contracts and metrics from their texts. Only the invalid texts are left out."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,8 +20,10 @@ _MAJOR = re.compile(r"^version:[ \t]*['\"]?(\d+)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Assets and metrics by name, in name order, and the text of each by its path. `problems` are those of the texts
-    that are left out; `left_out` holds the likely name of each by its path."""
+    """Assets and metrics by name, in name order, and the text of each by its path.
+
+    `problems` are those of invalid texts; `left_out` has the likely name of each by its path.
+    """
 
     assets: Mapping[str, Asset] = field(default_factory=dict[str, Asset])
     metrics: Mapping[str, Metric] = field(default_factory=dict[str, Metric])
@@ -34,10 +36,10 @@ class Catalog:
         return self.texts[of.path]
 
     def without_file(self, applied: "Catalog") -> list[str]:
-        """Return the assets of this catalog that are there because they are applied, and have no file, not even one
-        that cannot be used."""
-        kept = {name for name, asset in self.assets.items() if asset is applied.assets.get(name)}
-        return sorted(kept - set(self.left_out.values()))
+        """Return the assets that are in this catalog only because they are applied, and have no file, not even an
+        invalid one."""
+        applied_only = {name for name, asset in self.assets.items() if asset is applied.assets.get(name)}
+        return sorted(applied_only - set(self.left_out.values()))
 
 
 NOTHING = Catalog()
@@ -52,34 +54,34 @@ def read_texts(
     refused: Mapping[PurePath, str] = NONE,
     parse: Callable[[str, PurePath], Asset] = parse_contract,
 ) -> Catalog:
-    """Return the catalog of these texts, laid over the one that is applied.
+    """Return the catalog of these texts, merged over the applied one.
 
-    An applied contract stays where its file is missing or cannot be used, an applied metric where its file cannot be
-    used. A text that is `refused`, by its path with the reason, is one that cannot be used; so is a contract that
-    changed so that an applied metric cannot be counted any more. Texts that are applied already are not parsed again.
+    An applied contract is kept if its file is missing or invalid, an applied metric if its file is invalid. A text that
+    is `refused`, by its path with the reason, counts as invalid. So does a changed contract that makes an applied
+    metric impossible to compute. Texts that are applied already are not parsed a second time.
     """
     problems = [*unreadable, *(Problem(path, 1, "", sentence) for path, sentence in refused.items())]
     usable = {path: text for path, text in contracts.items() if path not in refused}
     assets = _assets(usable, applied, problems, parse)
-    found, wrong = _metrics({path: text for path, text in metrics.items() if path not in refused}, assets)
+    parsed, wrong = _metrics({path: text for path, text in metrics.items() if path not in refused}, assets)
     problems += wrong
     left_out = {
         problem.file: _likely_name(problem.file, {**contracts, **metrics}.get(problem.file, "")) for problem in problems
     }
     for name, metric in applied.metrics.items():
-        if name not in found and name in left_out.values():
+        if name not in parsed and name in left_out.values():
             try:
-                found[name] = parse_metric(applied.text(metric), metric.path, assets)
+                parsed[name] = parse_metric(applied.text(metric), metric.path, assets)
             except ContractError as error:
                 contract = assets[metric.source].path
                 if contract not in contracts or contract in refused:
                     raise
-                said = " ".join(problem.message for problem in error.problems)
-                sentence = f"the metric {name} could not be counted any more: {said}"
+                reasons = " ".join(problem.message for problem in error.problems)
+                sentence = f"the metric {name} could not be computed any more: {reasons}"
                 return read_texts(contracts, metrics, applied, unreadable, {**refused, contract: sentence})
     return Catalog(
         assets,
-        dict(sorted(found.items())),
+        dict(sorted(parsed.items())),
         {**applied.texts, **contracts, **metrics},
         tuple(sorted(set(problems))),
         left_out,
@@ -101,11 +103,11 @@ def _assets(
             problems += error.problems
     while True:
         named = {asset.name for asset in files}
-        # Of two that exclude each other the one stays that was there before.
-        kept = [asset for asset in applied.assets.values() if asset.name not in named]
+        # Of two assets that exclude each other, keep the one that was applied before.
+        unchanged = [asset for asset in applied.assets.values() if asset.name not in named]
         files.sort(key=lambda asset: asset.name not in applied.assets)
         try:
-            check_together([*kept, *files])
+            check_together([*unchanged, *files])
         except ContractError as error:
             remaining = _without(files, error.problems)
             if len(remaining) == len(files):
@@ -113,7 +115,7 @@ def _assets(
             problems += error.problems
             files = remaining
         else:
-            return {asset.name: asset for asset in sorted([*kept, *files], key=lambda asset: asset.name)}
+            return {asset.name: asset for asset in sorted([*unchanged, *files], key=lambda asset: asset.name)}
 
 
 def _metrics(texts: Mapping[PurePath, str], assets: Mapping[str, Asset]) -> tuple[dict[str, Metric], list[Problem]]:
@@ -132,13 +134,13 @@ def _metrics(texts: Mapping[PurePath, str], assets: Mapping[str, Asset]) -> tupl
     return {metric.name: metric for metric in metrics}, problems
 
 
-def _without(found: Iterable[T], problems: Iterable[Problem]) -> list[T]:
+def _without(items: Iterable[T], problems: Iterable[Problem]) -> list[T]:
     wrong = {problem.file for problem in problems}
-    return [one for one in found if one.path not in wrong]
+    return [item for item in items if item.path not in wrong]
 
 
 def _likely_name(path: PurePath, text: str) -> str:
-    """Return the name that a text seems to give itself, else that of its file."""
+    """Return the likely name of an invalid text, else that of its file."""
     name, major = _NAME.search(text), _MAJOR.search(text)
     if name is None:
         return path.stem

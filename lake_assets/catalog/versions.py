@@ -1,4 +1,4 @@
-"""The major versions of a dataset, each of which is an asset."""
+"""Major versions of a dataset, each of which is an asset."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
@@ -8,18 +8,18 @@ from lake_assets.catalog.parse import parse_contract
 
 
 def applied_versions(contracts: Mapping[str, str], dataset: str) -> list[Asset]:
-    """The dataset's versions as they were last applied, oldest first, also those whose contract is gone since."""
-    found = [
+    """Return the dataset's versions as last applied, oldest first, including those without a contract file."""
+    versions = [
         parse_contract(text, PurePath(f"applied/{name}.yaml"))
         for name, text in contracts.items()
         if name == dataset or name.startswith(f"{dataset}_v")
     ]
-    return sorted((one for one in found if one.dataset == dataset), key=lambda one: one.major)
+    return sorted((asset for asset in versions if asset.dataset == dataset), key=lambda asset: asset.major)
 
 
 def by_dataset(assets: Iterable[Asset]) -> dict[str, list[Asset]]:
-    """The versions of each dataset, oldest first."""
-    found: dict[str, list[Asset]] = {}
+    """Group assets by dataset, oldest version first."""
+    datasets: dict[str, list[Asset]] = {}
     for asset in sorted(assets, key=lambda asset: (asset.dataset, asset.major)):
-        found.setdefault(asset.dataset, []).append(asset)
-    return found
+        datasets.setdefault(asset.dataset, []).append(asset)
+    return datasets

@@ -1,4 +1,4 @@
-"""What goes into a window and what came of it: the values that conform, warehouse and ledger hand to each other."""
+"""Inputs and results of a window: the values that conform, warehouse and ledger exchange."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -6,7 +6,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class WindowInput:
-    """The raw files of one window at one snapshot; `rows` is what the snapshot says they hold."""
+    """The raw files of one window at one snapshot; `rows` is their row count by the snapshot."""
 
     window: str
     paths: tuple[str, ...]
@@ -16,7 +16,7 @@ class WindowInput:
 
 @dataclass(frozen=True, slots=True)
 class PartitionCount:
-    """What became of one Kafka partition's records in one window; offsets are inclusive.
+    """Row counts of one Kafka partition in one window; offsets are inclusive.
 
     `duplicates` counts both kinds; `redelivered` are those of them whose offset had been seen before.
     """
@@ -34,7 +34,7 @@ class PartitionCount:
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """One contract check, judged on the good rows of one window before they were published."""
+    """Result of one contract check on the good rows of one window before they were published."""
 
     name: str
     value: Decimal | None
@@ -44,8 +44,10 @@ class CheckOutcome:
 
 @dataclass(frozen=True, slots=True)
 class UnknownField:
-    """A key of the payload that the contract does not declare, in one window: `type` is JSON's word for its values
-    (string, integer, number, boolean, object, array, null), `rows` those that had it with a value of that type."""
+    """An undeclared key of the payload in one window. `rows` counts the rows that have it with a value of `type`.
+
+    `type` is a JSON type: string, integer, number, boolean, object, array or null.
+    """
 
     name: str
     type: str
@@ -54,9 +56,9 @@ class UnknownField:
 
 @dataclass(frozen=True, slots=True)
 class WindowOutput:
-    """What conform made of one window: files that nothing reads yet, and the numbers to judge them by.
+    """Result of conforming one window: unpublished files, and their row counts.
 
-    `conflicts` counts the duplicates by key that differ in another field from the row that stayed.
+    `conflicts` counts the duplicates by key that differ in another field from the row that was kept.
     """
 
     window: str
@@ -87,14 +89,14 @@ class WindowOutput:
         return tuple(check.name for check in self.checks if check.blocking and not check.passed)
 
     def imbalance(self) -> str | None:
-        """The sentence that says how raw and outcome differ, or None when every row is accounted for."""
+        """Return a sentence about the difference between raw and result, or None when every row is accounted for."""
         for count in self.partitions:
             if count.raw != count.good + count.quarantined + count.duplicates:
                 return (
                     f"{count.topic}[{count.partition}] has {count.raw} raw rows but {count.good} good, "
                     f"{count.quarantined} quarantined and {count.duplicates} duplicates"
                 )
-        judged = sum(count.raw for count in self.partitions)
-        if judged != self.raw_rows:
-            return f"the snapshot holds {self.raw_rows} rows but {judged} were judged"
+        conformed = sum(count.raw for count in self.partitions)
+        if conformed != self.raw_rows:
+            return f"the snapshot has {self.raw_rows} rows but {conformed} were conformed"
         return None

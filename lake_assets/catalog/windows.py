@@ -1,5 +1,4 @@
-"""Windows: time slices of an asset in UTC, named as what of the time tells them apart: 2026-11, 2026-11-22 and
-2026-11-22-15:00."""
+"""Windows: time slices of an asset in UTC, named by their time: 2026-11, 2026-11-22 and 2026-11-22-15:00."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,13 +9,13 @@ _HOUR, _DAY, _MORE_THAN_A_MONTH = timedelta(hours=1), timedelta(days=1), timedel
 
 
 def window_start(key: str, size: WindowSize) -> datetime:
-    """The first instant of a window, with time zone UTC. Raises ValueError for a key of another form."""
+    """Return the first instant of a window, with time zone UTC. Raises ValueError for a key of another form."""
     form = "%Y-%m-%d-%H:%M" if size == "hour" else _FORMATS[size]
     return datetime.strptime(key, form).replace(tzinfo=UTC)
 
 
 def window_end(key: str, size: WindowSize) -> datetime:
-    """The first instant after a window, with time zone UTC."""
+    """Return the first instant after a window, with time zone UTC."""
     start = window_start(key, size)
     if size == "month":
         return (start + _MORE_THAN_A_MONTH).replace(day=1)
@@ -24,27 +23,27 @@ def window_end(key: str, size: WindowSize) -> datetime:
 
 
 def window_key(instant: datetime, size: WindowSize) -> str:
-    """The window that holds an instant (which must have a time zone)."""
-    # Not by strftime, which leaves out the zeros of years before 1000.
+    """Return the window of an instant (which must have a time zone)."""
+    # Not with strftime, which omits the zeros of years before 1000.
     text = instant.astimezone(UTC).isoformat()
     return {"month": text[:7], "day": text[:10], "hour": f"{text[:10]}-{text[11:13]}:00"}[size]
 
 
 def window_form(size: WindowSize) -> str:
-    """How windows are named, for strftime of Python and of DuckDB."""
+    """Return the format of window names, for strftime of Python and of DuckDB."""
     return _FORMATS[size]
 
 
 def window_path(key: str) -> str:
-    """The window as a path segment: HDFS allows no colon."""
+    """Return the window as a path segment: HDFS allows no colon."""
     return key.replace(":", "")
 
 
 def windows_between(low: datetime, high: datetime, size: WindowSize) -> list[str]:
-    """Return the windows that hold an instant of `low` <= instant < `high`, in order; none when no instant is."""
-    found: list[str] = []
+    """Return the windows of all instants with `low` <= instant < `high`, in order; none if there are no instants."""
+    windows: list[str] = []
     start = window_start(window_key(low, size), size)
     while low < high and start < high:
-        found.append(window_key(start, size))
-        start = window_end(found[-1], size)
-    return found
+        windows.append(window_key(start, size))
+        start = window_end(windows[-1], size)
+    return windows

@@ -11,29 +11,29 @@ import click
 
 from lake_assets.errors import LakeError
 
-# name: (module, one-line help). The help stands here so that listing the commands imports none of them.
+# name: (module, one-line help). The help is here so that listing the commands imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "up": ("up", "Start the embedded stack and wait until every part answers."),
-    "down": ("down", "Stop the embedded stack, and only it."),
-    "status": ("status", "Show each part's health, lag and last error."),
-    "demo": ("demo", "Fill the example assets with events and follow them into the marts."),
+    "up": ("up", "Start the embedded stack and wait until every part is healthy."),
+    "down": ("down", "Stop the embedded stack of this lake."),
+    "status": ("status", "Show each part's health, last error and backlog."),
+    "demo": ("demo", "Send events to the example assets and follow them into the marts."),
     "new": ("new", "Infer a contract for a new asset from a sample file."),
     "plan": ("plan", "Show what `lake apply` would change, and change nothing."),
     "apply": ("apply", "Make topics, tables, connectors, sources and grants match the contracts."),
     "produce": ("produce", "Send files into an asset's topic."),
-    "run": ("run", "Turn everything landed so far into staging tables and marts, once."),
-    "audit": ("audit", "Prove that nothing was lost or doubled, or name the gap."),
-    "why": ("why", "Explain where a window's rows came from, or why they are missing."),
+    "run": ("run", "Build staging tables and marts from everything landed so far, once."),
+    "audit": ("audit", "Prove that nothing was lost or doubled, or report the gap."),
+    "why": ("why", "Explain the state of a window, and where its rows came from."),
     "quarantine": ("quarantine", "Show quarantined rows by reason, with samples."),
-    "replay": ("replay", "Judge quarantined events again after a fix, and let in those that pass."),
-    "backfill": ("backfill", "Make windows anew from raw, a few at a time, or undo that."),
-    "maintain": ("maintain", "Tidy raw tables, and remove what is too old, in two steps."),
-    "forget": ("forget", "Remove a person's events everywhere, in two steps, and keep a receipt."),
-    "remove": ("remove", "Take an asset out of the lake, in two steps, with all or a part of its data."),
+    "replay": ("replay", "Conform quarantined events again after a fix, and publish those that pass."),
+    "backfill": ("backfill", "Rebuild windows from raw in batches, or undo a rebuild."),
+    "maintain": ("maintain", "Run housekeeping, and delete expired windows in two steps."),
+    "forget": ("forget", "Erase a person's events everywhere, in two steps, and keep a receipt."),
+    "remove": ("remove", "Remove an asset from the lake, in two steps, with all or part of its data."),
     "sql": ("sql", "Run one query, as the engineer or as an analyst."),
 }
 
-_LOST = frozenset(product(("psycopg", "psycopg2", "sqlalchemy"), ("OperationalError", "InterfaceError")))
+_CONNECTION_ERRORS = frozenset(product(("psycopg", "psycopg2", "sqlalchemy"), ("OperationalError", "InterfaceError")))
 
 
 class LazyGroup(click.Group):
@@ -53,18 +53,18 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def lake() -> None:
-    """Kafka to bucket to warehouse to data marts: an asset costs one file, nothing is lost, and that is proved.
+    """A data lake from Kafka to data marts: an asset is one contract, and an audit proves that no event is lost.
 
-    A first session: lake up, lake new NAME --from FILE, lake apply, lake produce NAME FILE, lake run, lake audit.
-    LAKE_HOME names the folder that holds all state (default .lake), LAKE_CATALOG another folder of contracts.
+    A first session: `lake up`, `lake new NAME --from FILE`, `lake apply`, `lake produce NAME FILE`, `lake run`,
+    `lake audit`. LAKE_HOME is the folder that holds all state (default .lake). LAKE_CATALOG is the folder of contracts.
 
-    Exit codes: 0 done, 1 a finding (audit out of balance, failed check), 2 bad input, 3 a part is not running.
+    Exit codes: 0 success, 1 a finding (audit out of balance, failed check), 2 invalid input, 3 a part is not running.
     """
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Entry point. A LakeError becomes one line on stderr and its exit code."""
-    # Most of what a command makes are modules, which stay: looking for garbage among them is an eighth of its time.
+    """Run a command. A LakeError becomes one line on stderr and its exit code."""
+    # Most objects of a command are modules, which stay: garbage collection among them takes an eighth of its time.
     gc.set_threshold(50_000)
     try:
         lake.main(args=list(args) if args is not None else None, standalone_mode=True)
@@ -85,14 +85,14 @@ def _end(error: LakeError) -> NoReturn:
 
 
 def _lost_postgres(error: BaseException) -> Exception | None:
-    """What a driver said of a session that ended amid a command, such as one of Dagster's, which nobody else asks.
+    """Return the driver's error when a Postgres session ended during a command, Dagster's sessions included.
 
-    Told by the classes' names, because most commands load none of the drivers.
+    Compares the names of classes, because most commands load none of the drivers.
     """
     link: BaseException | None = error
     while link is not None:
         kinds = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(link).__mro__}
-        if isinstance(link, Exception) and not kinds.isdisjoint(_LOST):
+        if isinstance(link, Exception) and not kinds.isdisjoint(_CONNECTION_ERRORS):
             return link
         link = link.__cause__ or link.__context__
     return None

@@ -4,19 +4,19 @@ import click
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per step taken, in a list.")
+@click.option("--json", "as_json", is_flag=True, help="Print the steps as a JSON list.")
 def command(as_json: bool) -> None:
     """Make topics, raw tables, connectors, staging and quarantine tables, dbt sources and grants match the contracts.
 
-    Dagster loads changed contracts and dbt models; a mart that is new or whose SQL changed is then made by itself.
+    Reloads changed contracts and dbt models in Dagster, which then builds marts that are new or whose SQL changed.
 
-    A contract, metric or model that cannot be used, or whose change is refused, leaves out itself only, and what is
-    applied of it runs on: it is named on stderr with what is wrong, and the exit code is 2 after all else is applied.
+    A contract, metric or model that is invalid, or whose change is refused, is skipped: it is reported on stderr, and
+    its applied version stays in use. Everything else is applied, and the exit code is 2.
 
-    It can be run again at any time; what is there already is left alone, and no event is ever deleted. A contract with
-    `status: draft` may change in any way: after a breaking change its tables are made again from raw. One with
-    `status: active` is held to compatibility: a breaking change is refused and belongs in a copy with a new major
-    version, unless its tables are empty and nothing reads them. What is read does not become a draft again.
+    Safe to repeat: existing objects are kept, and no event is ever deleted. A contract with `status: draft` may change
+    in any way: after a breaking change its tables are rebuilt from raw. A contract with `status: active` must stay
+    compatible: a breaking change is refused, unless its tables are empty and nothing reads them. Make the change in a
+    copy with a new major version instead. An active contract that has readers cannot become a draft again.
 
     \b
     Examples:
@@ -42,15 +42,15 @@ def command(as_json: bool) -> None:
         click.echo(
             "Nothing else to apply: Dagster has the changed models."
             if reloaded
-            else "Nothing to apply: everything is as the contracts say."
+            else "Nothing to apply: everything matches the contracts."
         )
     else:
-        show(("what", "name", "action", "detail"), [(s.kind, s.name, s.action, s.detail) for s in steps])
+        show(("kind", "name", "action", "detail"), [(s.kind, s.name, s.action, s.detail) for s in steps])
         changed = {step.name for step in steps if step.kind == "contract"}
         for asset in applied_catalog(settings).assets.values():
             if asset.status == "draft" and asset.name in changed:
                 click.echo(
-                    f"{asset.name} is a draft: any change may be applied, and its tables are then made again from raw. "
+                    f"{asset.name} is a draft: any change can be applied, and its tables are then rebuilt from raw. "
                     f"When others rely on it, set `status: active` in its contract and run `lake apply`."
                 )
     refuse_left_out(settings)

@@ -19,18 +19,18 @@ STREAM_RATE = 500
 
 @click.command()
 @click.option("--sales", default=50_000, show_default=True, type=click.IntRange(min=100), help="Sales events to send.")
-@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 300), help="Days they are spread over.")
-@click.option("--stream", is_flag=True, help="Only sales of this moment, while you kill what you like.")
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 300), help="Days to spread them over.")
+@click.option("--stream", is_flag=True, help="Send live sales only, while you kill processes.")
 def command(sales: int, days: int, stream: bool) -> None:
-    """Fill the example assets with events and follow them into the marts.
+    """Send events to the example assets and follow them into the marts.
 
-    Starts the stack when it is down, applies the contracts, sends leads, contracts and sales (some late, some doubled,
-    some broken), shows a streaming metric while sales come in, and waits until Dagster has made the marts by itself.
-    The last line says whether the metric and staging agree. The stack stays up. A second demo on the same day sends the
-    same events again: they are all duplicates, and the marts stay as they are.
+    Starts the stack when it is down, applies the contracts, and sends leads, contracts and sales, some of them late,
+    repeated or invalid. Shows a streaming metric while sales arrive, and waits until Dagster has built the marts. The
+    last line reports whether the metric equals staging. The stack stays up. A second demo on the same day sends the
+    same events: they are all duplicates, and the marts do not change.
 
-    With --stream it sends sales of this moment, 500 a second, and shows the metric while you kill any part's process:
-    the supervisor starts it again. At the end the metric must equal what was sent, and staging; exit code 1 when not.
+    With --stream, sends live sales, 500 a second, and shows the metric while you kill the process of any part: the
+    supervisor restarts it. At the end the metric must equal the events sent, and staging. If not, the exit code is 1.
 
     \b
     Examples:
@@ -44,7 +44,7 @@ def command(sales: int, days: int, stream: bool) -> None:
     from lake_assets.cli.tables import show
     from lake_assets.demo.tour import Volume, follow, one_more, send
     from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.operations.adapters import ask_marts, warehouse_for
+    from lake_assets.operations.adapters import query_marts, warehouse_for
     from lake_assets.operations.apply import apply
     from lake_assets.operations.audit import audit
     from lake_assets.operations.metric_parity import agreement
@@ -52,33 +52,33 @@ def command(sales: int, days: int, stream: bool) -> None:
     from lake_assets.settings import load_settings
     from lake_assets.stack.lifecycle import up
 
-    def say(step: str) -> None:
+    def report(step: str) -> None:
         click.echo(f"  {step}")
 
     began = time.monotonic()
     click.echo("1. The stack: Kafka, Kafka Connect, Postgres, Dagster")
-    up(say)
+    up(report)
     settings = load_settings()
     click.echo("2. The contracts become topics, tables, connectors and grants")
-    reload_code(settings, apply(settings, DagsterRecords(settings), say), say)
+    reload_code(settings, apply(settings, DagsterRecords(settings), report), report)
     applied = applied_catalog(settings)
     assets = applied.assets
     if stream:
-        sys.exit(0 if _stream(settings, assets["sales"], sales, say) else 1)
+        sys.exit(0 if _stream(settings, assets["sales"], sales, report) else 1)
     click.echo("3. Events")
-    for report in send(settings, assets, Volume(sales, days)):
-        say(f"{report.records:,} to {report.topic} in {report.seconds:.1f} s")
+    for sent in send(settings, assets, Volume(sales, days)):
+        report(f"{sent.records:,} to {sent.topic} in {sent.seconds:.1f} s")
     click.echo("4. Kafka Connect lands them, Dagster conforms and publishes them, dbt builds the marts")
-    followed = follow(settings, [assets[name] for name in ("leads", "contracts", "sales")], say)
-    say(f"done after {followed:.0f} s")
-    click.echo("5. Sales of this moment, counted per region and minute in the database while they come")
-    counted = _live(settings, assets["sales"], LIVE_RATE, LIVE_SALES, say)
+    seconds = follow(settings, [assets[name] for name in ("leads", "contracts", "sales")], report)
+    report(f"done after {seconds:.0f} s")
+    click.echo("5. Live sales, counted by region and minute in the database as they arrive")
+    counted = _live(settings, assets["sales"], LIVE_RATE, LIVE_SALES, report)
     click.echo("6. One more sale, seen by an analyst")
-    latency = one_more(settings, assets["sales"], say)
-    say(f"from the event to the mart: {latency:.1f} s")
+    latency = one_more(settings, assets["sales"], report)
+    report(f"from the event to the mart: {latency:.1f} s")
 
     click.echo("")
-    funnel = ask_marts(
+    funnel = query_marts(
         settings,
         "select origin, sum(leads) as leads, sum(converted_leads) as converted, "
         "round(1.0 * sum(converted_leads) / nullif(sum(leads), 0), 3) as rate, sum(revenue_eur) as revenue_eur "
@@ -86,7 +86,7 @@ def command(sales: int, days: int, stream: bool) -> None:
         20,
     )
     show(funnel.columns, funnel.rows, "funnel_data_mart.funnel, by origin")
-    mart = ask_marts(
+    mart = query_marts(
         settings,
         "select region, sum(orders) as orders, sum(quantity) as quantity, sum(amount) as amount, max(day) as newest "
         "from sales_data_mart.sales group by region order by region",
@@ -104,44 +104,44 @@ def command(sales: int, days: int, stream: bool) -> None:
         ("asset", "landed", "good", "quarantined", "duplicates", "windows", ""),
         [
             (
-                found.asset,
-                sum(p.landed for p in found.partitions),
-                sum(w.good for w in found.windows),
-                sum(w.quarantined for w in found.windows),
-                sum(w.duplicates for w in found.windows),
-                len(found.windows),
-                "in balance" if found.in_balance else "OUT OF BALANCE",
+                audited.asset,
+                sum(p.landed for p in audited.partitions),
+                sum(w.good for w in audited.windows),
+                sum(w.quarantined for w in audited.windows),
+                sum(w.duplicates for w in audited.windows),
+                len(audited.windows),
+                "in balance" if audited.in_balance else "OUT OF BALANCE",
             )
-            for found in audits
+            for audited in audits
         ],
         "Audit: lake audit",
     )
-    agreed = [agreement(settings, metric, assets[metric.source]) for metric in applied.metrics.values()]
+    parities = [agreement(settings, metric, assets[metric.source]) for metric in applied.metrics.values()]
     postgres = settings.postgres
     click.echo(f"From the last event to the metric {counted.seconds:.2f} s")
     click.echo(f"From the last event to the mart   {latency:.1f} s")
-    click.echo(f"All of it                         {time.monotonic() - began:.0f} s")
+    click.echo(f"Total time                        {time.monotonic() - began:.0f} s")
     click.echo(f"Dagster                           http://127.0.0.1:{settings.dagster_port}")
     click.echo(f"Postgres for BI                   {postgres.host}:{postgres.port}/{postgres.dbname}, user analyst")
     click.echo(f"  its password                    in {postgres.passfile}")
-    click.echo('Ask as an analyst                 lake sql "select * from funnel_data_mart.funnel" --as analyst')
-    click.echo("The stack stays up; end it with   make down")
-    for found in agreed:
-        click.echo(f"Speed and batch, {found.metric}: {found.sentence}")
+    click.echo('Query as an analyst               lake sql "select * from funnel_data_mart.funnel" --as analyst')
+    click.echo("The stack stays up; stop it with  make down")
+    for parity in parities:
+        click.echo(f"Speed and batch, {parity.metric}: {parity.sentence}")
 
 
-def _live(settings: Settings, sales: Asset, rate: int, count: int, say: Callable[[str], None]) -> Live:
+def _live(settings: Settings, sales: Asset, rate: int, count: int, report: Callable[[str], None]) -> Live:
     from lake_assets.cli.tables import Moving
     from lake_assets.demo.live import live
 
     with Moving(("region", "orders", "quantity", "amount")) as moving:
         counted = live(settings, sales, rate, count, moving.update)
-    say(f"{counted.orders:,} sales; the last one was in the database after {counted.seconds:.2f} s")
+    report(f"{counted.orders:,} sales; the last one was in the database after {counted.seconds:.2f} s")
     return counted
 
 
-def _stream(settings: Settings, sales: Asset, count: int, say: Callable[[str], None]) -> bool:
-    """Whether the metric equals what was sent, and staging."""
+def _stream(settings: Settings, sales: Asset, count: int, report: Callable[[str], None]) -> bool:
+    """Run the live demo. Return True when the metric equals the events sent, and staging."""
     from datetime import timedelta
 
     from lake_assets.cli.tables import show
@@ -150,26 +150,26 @@ def _stream(settings: Settings, sales: Asset, count: int, say: Callable[[str], N
     from lake_assets.operations.metric_parity import agreement
     from lake_assets.stack.lifecycle import status
 
-    click.echo(f"3. {count:,} sales of this moment, {STREAM_RATE} a second. Kill what you like: kill -9 PID")
+    click.echo(f"3. {count:,} live sales, {STREAM_RATE} a second. Kill any of these processes: kill -9 PID")
     for part in status():
-        say(f"{part.pid or '':>7} {part.name}")
-    counted = _live(settings, sales, STREAM_RATE, count, say)
+        report(f"{part.pid or '':>7} {part.name}")
+    counted = _live(settings, sales, STREAM_RATE, count, report)
     regions = sorted(counted.sent.keys() | counted.counted.keys())
     show(
         ("region", "sent", "counted", "sent amount", "counted amount"),
         [
             (
                 region,
-                *(totals.get(region, (0, 0, 0))[at] for at in (0, 2) for totals in (counted.sent, counted.counted)),
+                *(totals.get(region, (0, 0, 0))[i] for i in (0, 2) for totals in (counted.sent, counted.counted)),
             )
             for region in regions
         ],
-        "What was sent, and what the metric says",
+        "Events sent and events counted",
     )
     click.echo("4. The same sales on the batch path")
-    follow(settings, [sales], say)
+    follow(settings, [sales], report)
     metric = applied_catalog(settings).metrics["sales_by_region"]
-    found = agreement(settings, metric, sales, timedelta(days=1))
-    click.echo(f"What was sent and the metric: {'equal' if counted.equal else 'DIFFERENT'}")
-    click.echo(f"Speed and batch, {found.metric}: {found.sentence}")
-    return counted.equal and found.agrees
+    parity = agreement(settings, metric, sales, timedelta(days=1))
+    click.echo(f"Events sent and the metric: {'equal' if counted.equal else 'DIFFERENT'}")
+    click.echo(f"Speed and batch, {parity.metric}: {parity.sentence}")
+    return counted.equal and parity.agrees

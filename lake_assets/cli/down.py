@@ -5,7 +5,7 @@ import click
 
 @click.command()
 def command() -> None:
-    """Stop the embedded stack of this LAKE_HOME, and only it. The data stays.
+    """Stop the embedded stack of this LAKE_HOME, and only this one. The data stays.
 
     \b
     Example:
@@ -14,4 +14,4 @@ def command() -> None:
     from lake_assets.stack.lifecycle import down
 
     down()
-    click.echo("The stack is down. Its data stays in LAKE_HOME; `lake up` goes on where it was.")
+    click.echo("The stack is down. Its data stays in LAKE_HOME; `lake up` resumes from it.")

@@ -16,27 +16,28 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("asset")
 @click.argument("keys", metavar="[KEY]...", nargs=-1)
-@click.option("--confirm", metavar="CHECKSUM", help="Remove what was shown with this checksum.")
-@click.option("--even-so", is_flag=True, help="Also when it is more than one person is likely to have.")
-@click.option("--json", "as_json", is_flag=True, help="The plan or the receipt as one JSON object.")
-def command(asset: str, keys: tuple[str, ...], confirm: str | None, even_so: bool, as_json: bool) -> None:
-    """Show which events of an asset are a person's, and remove them everywhere when told the checksum.
+@click.option("--confirm", metavar="CHECKSUM", help="Erase the rows that were listed with this checksum.")
+@click.option("--force", is_flag=True, help="Allow an erasure larger than one person's usual rows.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan or the receipt as one JSON object.")
+def command(asset: str, keys: tuple[str, ...], confirm: str | None, force: bool, as_json: bool) -> None:
+    """Find the events of one person in an asset, and erase them everywhere with --confirm.
 
-    KEY is the value of the contract's key, or FIELD=VALUE for another field; of several all must hold. With - in their
-    place, or without any, they are read from standard input, one a line: what stands on the command line is kept in the
-    shell's history and shown in the list of processes. Good,
-    quarantined and repeated events of all windows go: from raw, whose files are written again without them, from
-    staging and quarantine, and from every older file and snapshot of both. The windows and their marts are made again.
+    KEY is a value of the contract's key, or FIELD=VALUE for another field. An event must match all of them. With - or
+    without any KEY, they are read from standard input, one per line: arguments on the command line stay in the shell's
+    history and are visible in the process list.
 
-    Without --confirm nothing is removed. With it exactly that is removed whose checksum it is: when anything has
-    changed since, nothing is. More than 10,000 rows, or more than 100 that are over 1 % of the asset, need --even-so.
-    A run that died is finished by the same command, and --confirm finishes it without any KEY.
+    Erases good, quarantined and repeated events of all windows: from raw, whose files are rewritten without them, from
+    staging and quarantine, and from all their older files and snapshots. Then rebuilds the windows and their marts.
 
-    The receipt in the ledger has a keyed hash of the person and not the key; asking for the same KEY again finds it.
-    lake audit counts the rows as forgotten and stays in balance. What Kafka, metrics and back-ups hold is out of
-    reach: the output says so.
+    Without --confirm nothing is erased. With --confirm, erases exactly the rows listed with this checksum. If anything
+    has changed since, nothing is erased. More than 10,000 rows, or more than 100 rows that are over 1 % of the asset,
+    need --force. To resume an interrupted erasure, run the same command; with --confirm it needs no KEY.
 
-    Exit code 0 when done, 1 when a window or mart could not be made again (its rows are gone all the same).
+    The receipt in the ledger contains a keyed hash of the KEY, not the KEY itself. The same command with the same KEY
+    finds the receipt. `lake audit` counts the rows as erased and stays in balance. Copies in Kafka, in metrics and in
+    back-ups are not erased: the output lists them.
+
+    Exit code 0 when done, 1 when a window or mart could not be rebuilt (its rows are erased nevertheless).
 
     \b
     Examples:
@@ -58,66 +59,66 @@ def command(asset: str, keys: tuple[str, ...], confirm: str | None, even_so: boo
 
     settings = load_settings()
     assets = applied_catalog(settings).assets
-    found = find(assets, asset, settings.catalog)
+    chosen = find(assets, asset, settings.catalog)
 
     def make(pending: "Sequence[Pending]") -> "Mapping[str, str]":
         return make_windows(settings, assets, pending, lambda step: click.echo(f"  {step}", err=True)).failed
 
-    beside = [one for one in assets.values() if one.dataset == found.dataset and one is not found]
+    versions = [each for each in assets.values() if each.dataset == chosen.dataset and each is not chosen]
     with Ledger(settings) as ledger:
         if not ledger.exists():
-            raise LakeError("nothing is applied yet: run 'lake apply' first.")
-        planned = begun(settings, ledger, found, confirm) if confirm and not keys else None
-        wanted = () if planned else wanted_fields(found, keys if keys not in ((), ("-",)) else _keys_from_input())
-        planned = planned or plan_erasure(settings, ledger, found, wanted)
-        told = out_of_reach(settings, found, planned)
+            raise LakeError("nothing is applied yet: run `lake apply` first.")
+        planned = begun(settings, ledger, chosen, confirm) if confirm and not keys else None
+        wanted = () if planned else wanted_fields(chosen, keys if keys not in ((), ("-",)) else _keys_from_input())
+        planned = planned or plan_erasure(settings, ledger, chosen, wanted)
+        copies = out_of_reach(settings, chosen, planned)
         if confirm is None:
             if as_json:
-                show_json(_plan_values(planned) | {"out_of_reach": told})
+                show_json(_plan_values(planned) | {"out_of_reach": copies})
             else:
-                _print_plan(planned, told)
+                _print_plan(planned, copies)
             return
-        receipt, failed = forget(settings, ledger, found, beside, wanted, confirm, even_so, make)
+        receipt, failed = forget(settings, ledger, chosen, versions, wanted, confirm, force, make)
     if as_json:
-        show_json(_receipt_values(receipt) | {"failed": failed, "out_of_reach": told})
+        show_json(_receipt_values(receipt) | {"failed": failed, "out_of_reach": copies})
     else:
-        _print_receipt(receipt, told)
+        _print_receipt(receipt, copies)
     for step, reason in failed.items():
         click.echo(f"{step} failed: {reason}", err=True)
     sys.exit(1 if failed else 0)
 
 
 def _keys_from_input() -> list[str]:
-    """One a line; what a person types at the terminal is not shown."""
+    """Read keys from standard input, one per line. Input at a terminal is hidden."""
     from lake_assets.errors import LakeError
 
     text: str = click.prompt("KEY", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read()
     keys = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
     if not keys:
-        raise LakeError("no KEY came from standard input: write one on a line.")
+        raise LakeError("standard input has no KEY: give one per line.")
     return keys
 
 
-def _plan_values(found: "ErasurePlan") -> dict[str, object]:
+def _plan_values(plan: "ErasurePlan") -> dict[str, object]:
     from dataclasses import asdict
 
     return {
-        "asset": found.asset,
-        "windows": {window: asdict(rows) for window, rows in found.windows.items()},
-        "files": len(found.files),
-        "rows": found.rows,
-        "of": found.of,
-        "needs_even_so": found.is_surprising,
-        "begun": found.begun is not None,
-        "checksum": found.checksum if found.windows else None,
-        "receipts": [_receipt_values(receipt) for receipt in found.earlier],
+        "asset": plan.asset,
+        "windows": {window: asdict(rows) for window, rows in plan.windows.items()},
+        "files": len(plan.files),
+        "rows": plan.rows,
+        "of": plan.of,
+        "needs_even_so": plan.is_surprising,
+        "begun": plan.begun is not None,
+        "checksum": plan.checksum if plan.windows else None,
+        "receipts": [_receipt_values(receipt) for receipt in plan.earlier],
     }
 
 
 def _receipt_values(receipt: "Receipt") -> dict[str, object]:
     from dataclasses import asdict
 
-    rows = receipt.windows.values()
+    counts = receipt.windows.values()
     return {
         "id": receipt.id,
         "asset": receipt.dataset,
@@ -126,41 +127,41 @@ def _receipt_values(receipt: "Receipt") -> dict[str, object]:
         "salt": receipt.salt,
         "decided_at": receipt.decided_at,
         "done_at": receipt.done_at,
-        "windows": {window: asdict(held) for window, held in receipt.windows.items()},
-        "raw": sum(held.raw for held in rows),
-        "staging": sum(held.staging for held in rows),
-        "quarantine": sum(held.quarantine for held in rows),
+        "windows": {window: asdict(rows) for window, rows in receipt.windows.items()},
+        "raw": sum(rows.raw for rows in counts),
+        "staging": sum(rows.staging for rows in counts),
+        "quarantine": sum(rows.quarantine for rows in counts),
         "files_rewritten": len(receipt.files),
         "files_deleted": receipt.files_deleted,
     }
 
 
-def _print_plan(found: "ErasurePlan", told: "Sequence[str]") -> None:
+def _print_plan(plan: "ErasurePlan", copies: "Sequence[str]") -> None:
     from lake_assets.cli.tables import show
 
-    for receipt in found.earlier:
-        click.echo(f"Receipt {receipt.id}: this was forgotten on {receipt.done_at:%Y-%m-%d %H:%M} UTC.")
-    if not found.windows:
-        click.echo(f"{found.asset} has nothing of it.")
+    for receipt in plan.earlier:
+        click.echo(f"Receipt {receipt.id}: these events were erased on {receipt.done_at:%Y-%m-%d %H:%M} UTC.")
+    if not plan.windows:
+        click.echo(f"{plan.asset} has no matching events.")
         return
     show(
         ("window", "raw", "staging", "quarantine"),
-        [(window, rows.raw, rows.staging, rows.quarantine) for window, rows in found.windows.items()],
+        [(window, rows.raw, rows.staging, rows.quarantine) for window, rows in plan.windows.items()],
     )
-    click.echo(f"{found.rows:,} of {found.of:,} rows; {len(found.files):,} raw files would be written again.")
-    for sentence in told:
+    click.echo(f"{plan.rows:,} of {plan.of:,} rows; {len(plan.files):,} raw files would be rewritten.")
+    for sentence in copies:
         click.echo(sentence)
-    even_so = " --even-so" if found.is_surprising else ""
-    state = "This was begun and is not finished. To finish it" if found.begun else "Nothing was removed. To remove this"
-    click.echo(f"{state}: the same command with{even_so} --confirm {found.checksum}")
+    force = " --force" if plan.is_surprising else ""
+    state = "This erasure is not finished. To resume it" if plan.begun else "Nothing was erased. To erase these rows"
+    click.echo(f"{state}: the same command with{force} --confirm {plan.checksum}")
 
 
-def _print_receipt(receipt: "Receipt", told: "Sequence[str]") -> None:
+def _print_receipt(receipt: "Receipt", copies: "Sequence[str]") -> None:
     from lake_assets.cli.tables import show
 
     values = _receipt_values(receipt)
     columns = ("raw", "staging", "quarantine", "files_rewritten", "files_deleted")
     show(("receipt", "windows", *columns), [(receipt.id, len(receipt.windows), *(values[name] for name in columns))])
-    click.echo(f"Forgotten; the hash of what was given is {receipt.hash}.")
-    for sentence in told:
+    click.echo(f"Erased. The hash of the given KEY is {receipt.hash}.")
+    for sentence in copies:
         click.echo(sentence)

@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--confirm", metavar="CHECKSUM", help="Remove what the dry run with this checksum has shown.")
-@click.option("--json", "as_json", is_flag=True, help="The plan as one JSON object.")
+@click.option("--confirm", metavar="CHECKSUM", help="Delete the windows that were listed with this checksum.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON object.")
 def command(confirm: str | None, as_json: bool) -> None:
-    """Tidy files, show which windows are older than their contract keeps them, and remove them when told the checksum.
+    """Run housekeeping, list the windows that are past their contract's retention, and delete them with --confirm.
 
-    Without --confirm no event is removed. Raw snapshots older than a week expire, with the files that only they name,
-    and windows that have ended and are published get their small raw files written together: rows, offsets and what
-    was made of them stay. Files of windows that were made again an hour ago and more go; those that an undo of a
-    backfill needs stay for a week. Dagster forgets runs of a month ago and more, and not what they made. The leftovers
-    asset does the same each hour.
+    Without --confirm no event is deleted. Housekeeping expires raw snapshots older than a week, with the files that
+    only they reference. It compacts small raw files of closed, published windows; rows and offsets do not change. It
+    deletes orphan files of windows rebuilt more than an hour ago; files that `lake backfill --undo` needs are kept for
+    a week. It deletes Dagster's runs older than a month, and keeps materializations. The Dagster asset `leftovers`
+    does the same every hour.
 
-    With --confirm exactly that is removed whose checksum it is: when anything has changed since, nothing is. Windows
-    that are not published yet, and all that an asset has, are never removed. The ledger keeps the accounts of what
-    was removed, so lake audit stays in balance. Kafka keeps events as long as the topic's own retention says.
+    With --confirm, deletes exactly the windows listed with this checksum. If anything has changed since, nothing is
+    deleted. Windows that are not published yet, and the last windows of an asset, are never deleted. The ledger
+    keeps the counts of deleted windows, so `lake audit` stays in balance. Kafka keeps events by the topic's retention.
 
     \b
     Examples:
@@ -47,7 +47,7 @@ def command(confirm: str | None, as_json: bool) -> None:
     warehouse = warehouse_for(settings)
     with Ledger(settings) as ledger:
         if not ledger.exists():
-            raise LakeError("nothing is applied yet: run 'lake apply' first.")
+            raise LakeError("nothing is applied yet: run `lake apply` first.")
         cleaned = []
         if confirm is None:
             try:
@@ -55,48 +55,48 @@ def command(confirm: str | None, as_json: bool) -> None:
             except LakeError as error:
                 if isinstance(error, Unavailable):
                     raise
-                # It is of some datasets only, and of others there may be something to remove.
+                # It affects some datasets only, and others may have something to delete.
                 unclean = error
-            found = plan_retention(settings, ledger, warehouse, assets, now)
+            planned = plan_retention(settings, ledger, warehouse, assets, now)
         else:
-            found = maintain(settings, ledger, warehouse, assets, now, confirm)
-    _show(found, cleaned, confirmed=confirm is not None, as_json=as_json)
+            planned = maintain(settings, ledger, warehouse, assets, now, confirm)
+    _show(planned, cleaned, confirmed=confirm is not None, as_json=as_json)
     if unclean:
         raise unclean
 
 
-def _show(found: "RetentionPlan", cleaned: "Sequence[Cleaned]", *, confirmed: bool, as_json: bool) -> None:
+def _show(planned: "RetentionPlan", cleaned: "Sequence[Cleaned]", *, confirmed: bool, as_json: bool) -> None:
     import dataclasses
 
     from lake_assets.cli.tables import show, show_json
 
     if as_json:
-        done = {"removed": confirmed, "cleaned": [dataclasses.asdict(one) for one in cleaned]}
-        show_json(dataclasses.asdict(found) | {"checksum": found.checksum} | done)
+        done = {"removed": confirmed, "cleaned": [dataclasses.asdict(entry) for entry in cleaned]}
+        show_json(dataclasses.asdict(planned) | {"checksum": planned.checksum} | done)
         return
-    for sentence in found.kept_back:
+    for sentence in planned.kept_back:
         click.echo(sentence, err=True)
-    if not found.removals:
-        click.echo("There is nothing to remove.")
+    if not planned.removals:
+        click.echo("No windows have expired.")
         return
     show(
-        ("asset", "element", "kept", "windows", "from", "to", "rows", "files", "bytes"),
+        ("asset", "element", "retention", "windows", "from", "to", "rows", "files", "bytes"),
         [
             (
-                one.asset,
-                one.element,
-                str(one.kept),
-                len(one.rows),
-                min(one.rows),
-                max(one.rows),
-                sum(one.rows.values()),
-                one.files,
-                one.bytes,
+                removal.asset,
+                removal.element,
+                str(removal.kept),
+                len(removal.rows),
+                min(removal.rows),
+                max(removal.rows),
+                sum(removal.rows.values()),
+                removal.files,
+                removal.bytes,
             )
-            for one in found.removals
+            for removal in planned.removals
         ],
     )
     if not confirmed:
-        click.echo(f"Nothing was removed. To remove this: lake maintain --confirm {found.checksum}")
+        click.echo(f"Nothing was deleted. To delete these windows: `lake maintain --confirm {planned.checksum}`")
     else:
-        click.echo("Removed. Marts follow at their next build; Kafka keeps its own copy as long as the topic says.")
+        click.echo("Deleted. Marts follow at their next build; Kafka keeps its copy by the topic's retention.")

@@ -1,4 +1,4 @@
-"""`lake new`: a contract from a sample, with every decision shown."""
+"""`lake new`: infer a contract from a sample, and show every decision."""
 
 import json
 import os
@@ -16,19 +16,19 @@ _MOST_BYTES = 8 * 1024 * 1024
 
 
 class NewError(LakeError):
-    """A contract cannot be written; the message says what to change."""
+    """Raised when a contract cannot be written; the message names the change to make."""
 
 
 @click.command(name="new")
 @click.argument("name")
 @click.option(
-    "--from", "sample_file", metavar="FILE", multiple=True, help="A file, or a pattern of several; - is stdin."
+    "--from", "sample_file", metavar="FILE", multiple=True, help="Sample file, or a pattern of files; - is stdin."
 )
-@click.option("--evolve", is_flag=True, help="Propose what the contract of NAME lacks: fields that its payloads have.")
-@click.option("--domain", default="main", show_default=True, help="Who the data belongs to; the topic is DOMAIN.NAME.")
-@click.option("--owner", metavar="EMAIL", help="Who answers for the data; edit the contract when left out.")
-@click.option("--event-time", metavar="COLUMN", help="The column that windows are cut by, when not the inferred one.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write here, not into the catalog.")
+@click.option("--evolve", is_flag=True, help="Propose fields that payloads have and the contract of NAME lacks.")
+@click.option("--domain", default="main", show_default=True, help="Domain of the data; the topic is DOMAIN.NAME.")
+@click.option("--owner", metavar="EMAIL", help="Owner of the data. Without it, edit the contract later.")
+@click.option("--event-time", metavar="COLUMN", help="Event time column for windows, instead of the inferred one.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file, not to the catalog.")
 @click.option("--json", "as_json", is_flag=True, help="Print the decisions as JSON.")
 def command(
     name: str,
@@ -40,31 +40,30 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Infer a contract for a new asset NAME from a sample, and write it into the catalog.
+    """Infer a contract for a new asset NAME from a sample, and write it to the catalog.
 
     \b
     lake new orders --from orders.csv --domain shop --owner shop@example.com
 
-    The sample is CSV (with header), JSONL, a JSON array, Parquet or Arrow, also packed (gzip, zip with one file, bzip2,
-    xz, zstd), and need not be UTF-8. Types, date formats, required fields, the key and the event time are decided by
-    it, and the table says why. What is a guess stands in a comment at the end of the field's line: read those, edit,
-    then `lake apply`. Needs no running stack.
+    The sample is CSV (with header), JSONL, a JSON array, Parquet or Arrow, optionally compressed (gzip, zip with one
+    file, bzip2, xz, zstd), in any encoding. It determines types, date formats, required fields, the key and the event
+    time; the table shows the reasons. A guess is marked by a comment at the end of the field's line: check these
+    comments, edit the contract, then run `lake apply`. Needs no running stack.
 
-    The contract is a draft: whatever you change later is applied, and its tables are made again from raw. Set
+    The contract is a draft: any later change can be applied, and its tables are then rebuilt from raw. Set
     `status: active` when others rely on it.
 
     \b
     lake new orders --evolve
 
-    With --evolve it shows the fields that conform has found in payloads and the contract does not declare, and the
-    change that would declare them, as a diff. With --out it writes the changed contract to a file that is not there
-    yet; the contract itself is never touched.
+    With --evolve, shows the fields that conform found in payloads and the contract does not declare, and a diff that
+    declares them. With --out, writes the changed contract to a new file. The contract itself is never changed.
     """
     if evolve:
         _evolve(name, sample_file, out, as_json)
         return
     if not sample_file:
-        raise NewError("a contract is inferred from a sample: name one with --from FILE.")
+        raise NewError("a contract is inferred from a sample: give one with --from FILE.")
     from lake_assets.catalog.infer import infer
     from lake_assets.catalog.parse import parse_contract
     from lake_assets.catalog.render import render_contract
@@ -76,7 +75,7 @@ def command(
     _check_name("the domain", domain)
     target = out or load_settings().catalog / "assets" / f"{name}.yaml"
     if target.exists():
-        raise NewError(f"{_shown(target)} is there already: edit it, remove it, or write elsewhere with --out.")
+        raise NewError(f"{_shown(target)} exists already: edit it, delete it, or choose another file with --out.")
     files = expanded(sample_file)
     data, is_whole, form = sample_of(files, _MOST_BYTES)
     sample = read_sample(data, form)
@@ -94,10 +93,10 @@ def command(
     if as_json:
         click.echo(json.dumps(_as_json(inferred, target), indent=2))
         return
-    which = "" if is_whole else "the first "
-    click.echo(f"Read {which}{len(sample.rows):,} rows of {sample.form.upper()}.")
+    part = "" if is_whole else "the first "
+    click.echo(f"Read {part}{len(sample.rows):,} rows of {sample.form.upper()}.")
     _print(inferred)
-    click.echo(f"\nWrote {_shown(target)}. Next: lake apply, then lake produce {name} {' '.join(sample_file)}")
+    click.echo(f"\nWrote {_shown(target)}. Next: `lake apply`, then `lake produce {name} {' '.join(sample_file)}`")
 
 
 def _evolve(name: str, sample_file: tuple[str, ...], out: Path | None, as_json: bool) -> None:
@@ -111,9 +110,9 @@ def _evolve(name: str, sample_file: tuple[str, ...], out: Path | None, as_json: 
     from lake_assets.settings import load_settings
 
     if sample_file:
-        raise NewError("--evolve looks at events that have landed, so leave --from out.")
+        raise NewError("--evolve reads events that have landed: leave out --from.")
     if out is not None and out.exists():
-        raise NewError(f"{_shown(out)} is there already: remove it, or write elsewhere with --out.")
+        raise NewError(f"{_shown(out)} exists already: delete it, or choose another file with --out.")
     settings = load_settings()
     asset = find(read_files(settings).assets, name)
     proposal = propose(settings, asset)
@@ -123,7 +122,7 @@ def _evolve(name: str, sample_file: tuple[str, ...], out: Path | None, as_json: 
     if as_json:
         show_json({"unknown": [dataclasses.asdict(key) for key in proposal.unknown], "diff": diff})
     elif not proposal.unknown:
-        click.echo(f"{name}: no published window holds a field that the contract does not declare.")
+        click.echo(f"{name}: no published window has a field that the contract does not declare.")
     else:
         rows = [
             (key.name, ", ".join(key.types), key.first, key.rows, f"{100 * key.rows / key.of:.1f} %")
@@ -133,12 +132,12 @@ def _evolve(name: str, sample_file: tuple[str, ...], out: Path | None, as_json: 
         if diff:
             click.echo(f"\n{diff}", nl=False)
         else:
-            click.echo("No row in staging holds one of them, so there is nothing to tell a type by.")
+            click.echo("No row in staging has one of these fields, so their types cannot be inferred.")
     if diff and out is not None:
         _write(out, proposal.after)
-        click.echo(f"Wrote {_shown(out)}. Next: put it in the place of {path}, then lake apply.", err=as_json)
+        click.echo(f"Wrote {_shown(out)}. Next: replace {path} with it, then `lake apply`.", err=as_json)
     elif diff and not as_json:
-        click.echo(f"\nNothing is written. Change {path} like this, or write it elsewhere with --out; then lake apply.")
+        click.echo(f"\nNothing was written. Edit {path}, or write a new file with --out; then `lake apply`.")
 
 
 def _check_name(what: str, name: str) -> None:
@@ -150,7 +149,7 @@ def _check_name(what: str, name: str) -> None:
 
 
 def _write(target: Path, text: str) -> None:
-    """Writes the contract, and beside a catalog of one's own the schema that its first line names for editors."""
+    """Write the contract, and into a user's catalog the JSON schema that its first line names for editors."""
     from lake_assets.catalog.schema import contract_schema
 
     try:
@@ -161,7 +160,7 @@ def _write(target: Path, text: str) -> None:
         if target.parent.name == "assets" and not schema.exists():
             schema.write_text(json.dumps(contract_schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
-        raise NewError(f"{_shown(target)} cannot be written ({error.strerror}): choose a place with --out.") from None
+        raise NewError(f"{_shown(target)} cannot be written ({error.strerror}): choose a file with --out.") from None
 
 
 def _as_json(inferred: "Inferred", target: Path) -> dict[str, object]:
@@ -171,16 +170,16 @@ def _as_json(inferred: "Inferred", target: Path) -> dict[str, object]:
         "window": inferred.window,
         "fields": [
             {
-                "field": one.name,
-                "payload_key": one.source,
-                "type": one.type.physical or one.type.logical,
-                "required": one.required,
-                "key": bool(one.key_position),
-                "personal": one.personal,
-                "why": one.why,
-                "doubts": list(one.doubts),
+                "field": field.name,
+                "payload_key": field.source,
+                "type": field.type.physical or field.type.logical,
+                "required": field.required,
+                "key": bool(field.key_position),
+                "personal": field.personal,
+                "why": field.why,
+                "doubts": list(field.doubts),
             }
-            for one in inferred.fields
+            for field in inferred.fields
         ],
         "notes": list(inferred.notes),
     }
@@ -193,12 +192,12 @@ def _print(inferred: "Inferred") -> None:
 
     table = Table(box=box.SIMPLE_HEAD)
     for title in ("field", "type", "required", "why"):
-        # Names and types are copied from here: they stay whole.
+        # Users copy names and types from this table, so these columns do not wrap.
         table.add_column(title, overflow="fold", no_wrap=title != "why")
-    for one in inferred.fields:
-        kind = one.type.physical or one.type.logical
-        guess = f"\n? {'; '.join(one.doubts)}" if one.doubts else ""
-        table.add_row(one.name, kind, "yes" if one.required else "", one.why + guess)
+    for field in inferred.fields:
+        kind = field.type.physical or field.type.logical
+        guess = f"\n? {'; '.join(field.doubts)}" if field.doubts else ""
+        table.add_row(field.name, kind, "yes" if field.required else "", field.why + guess)
     console = Console(highlight=False, markup=False)
     console.print(table)
     for note in inferred.notes:
@@ -206,5 +205,5 @@ def _print(inferred: "Inferred") -> None:
 
 
 def _shown(path: Path) -> str:
-    """The path as short as it can be said from here."""
+    """Return the path relative to the working directory, if it is below it."""
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

@@ -4,17 +4,17 @@ import click
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per step, in a list.")
+@click.option("--json", "as_json", is_flag=True, help="Print the steps as a JSON list.")
 @click.option(
-    "--permissions", is_flag=True, help="List what each role of the lake needs in this cloud, and nothing else."
+    "--permissions", is_flag=True, help="List only the permissions that each role of the lake needs in this cloud."
 )
 def command(as_json: bool, permissions: bool) -> None:
     """Show what `lake apply` would change: topics, tables, connectors, sources, grants, windows. Changes nothing.
 
-    A contract, metric or model that cannot be used, or whose change is refused, leaves out itself only: it is named on
-    stderr with what is wrong, and the exit code is 2.
+    A contract, metric or model that is invalid, or whose change is refused, is skipped: it is reported on stderr, and
+    the exit code is 2.
 
-    In a cloud it first names, on stderr, each action that the credentials at hand lack, with where it is needed.
+    On a cloud target it first reports, on stderr, each missing permission of the current credentials.
 
     \b
     Examples:
@@ -46,21 +46,21 @@ def command(as_json: bool, permissions: bool) -> None:
         elif needs:
             show(("role", "action", "on"), needs)
         else:
-            click.echo("The target local needs no permissions of a cloud.")
+            click.echo("The target `local` needs no cloud permissions.")
         return
     try:
-        # Before Postgres is needed, so of the files alone.
+        # Read the files only: this runs before Postgres is needed.
         assets = read_files(settings).assets.values() if settings.target != "local" else ()
         for missing in lacking(settings, assets, mart_schemas(settings)):
             click.echo(f"These credentials lack {missing}.", err=True)
     except LakeError as error:
-        click.echo(f"What these credentials lack could not be asked: {error}", err=True)
+        click.echo(f"The permissions of these credentials could not be checked: {error}", err=True)
     steps = plan_apply(settings)
     if as_json:
         show_json([dataclasses.asdict(step) for step in steps])
     elif not steps:
-        click.echo("Nothing to apply: everything is as the contracts say.")
+        click.echo("Nothing to apply: everything matches the contracts.")
     else:
-        show(("what", "name", "action", "detail"), [(s.kind, s.name, s.action, s.detail) for s in steps])
-        click.echo("Nothing was changed. Make it so with: lake apply")
+        show(("kind", "name", "action", "detail"), [(s.kind, s.name, s.action, s.detail) for s in steps])
+        click.echo("Nothing was changed. To apply these steps: `lake apply`")
     refuse_left_out(settings)

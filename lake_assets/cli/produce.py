@@ -20,29 +20,29 @@ if TYPE_CHECKING:
 
 _LINE_EVERY_SECONDS = 5.0
 _INTERRUPTED = 130
-_LOOKED_AT = 100
+_SAMPLED_EVENTS = 100
 _FLAWS = {
-    "not_json": "no JSON object, sent as it is for conform to quarantine",
-    "no_event_time": "no event time that can be read, kept in today's window",
-    "in_future": "a time in the future, kept in today's window",
+    "not_json": "not a JSON object: sent unchanged, will be quarantined",
+    "no_event_time": "no valid event time: assigned to today's window",
+    "in_future": "event time in the future: assigned to today's window",
 }
 
 
 @click.command()
 @click.argument("asset")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Records a second, evenly spread.")
-@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="When suffix and first lines do not tell.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Records per second, evenly spread.")
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Format, if not clear from the file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     asset: str, files: tuple[str, ...], rate: float | None, form: Literal["csv", "jsonl"] | None, as_json: bool
 ) -> None:
-    """Send FILEs (- is stdin) into the topic of ASSET, one event a line.
+    """Send FILEs (- is stdin) to the topic of ASSET, one event per line.
 
-    CSV with a header and JSONL, also packed (gzip, zip with one file, bzip2, xz, zstd); a JSON array, Parquet or Arrow,
-    each row of which is an event. Each event is sent byte for byte, with the contract's key and its event time as Kafka
-    key and timestamp. A CSV row becomes a JSON object of strings under the header's names. What is broken is sent too:
-    conform judges it.
+    Reads CSV with a header, JSONL, a JSON array, Parquet or Arrow, optionally compressed (gzip, zip with one file,
+    bzip2, xz, zstd). Sends each event byte for byte, with the contract's key as Kafka key and the event time as Kafka
+    timestamp. A CSV row becomes a JSON object of strings with the header's names. Each row of Parquet or Arrow is an
+    event. Invalid events are sent too: conform quarantines them.
 
     \b
     Examples:
@@ -61,22 +61,22 @@ def command(
     named = expanded(files)
     for file in named:
         if file != "-":
-            # What cannot be read is refused before the first event is sent.
+            # Refuse unreadable files before the first event is sent.
             with opened(file, form):
                 pass
     reading = _Reading(named)
-    events = _with_a_word(_events(reading, chosen, form), chosen)
+    events = _warn_of_wrong_file(_events(reading, chosen, form), chosen)
     with _progress(reading) as on_progress:
         report = produce_lines(settings, chosen, events, rate, on_progress)
     if not report.records and not report.interrupted:
-        raise LakeError(f"nothing was sent: {', '.join(named)} {'holds' if len(named) == 1 else 'hold'} no events.")
+        raise LakeError(f"nothing was sent: {', '.join(named)} {'has' if len(named) == 1 else 'have'} no events.")
     _print(report, as_json)
     if report.interrupted:
         sys.exit(_INTERRUPTED)
 
 
 class _Reading:
-    """How far the files are read."""
+    """Bytes read of the files, for the progress bar."""
 
     def __init__(self, files: list[str]) -> None:
         self.files = files
@@ -107,16 +107,16 @@ def _events(reading: _Reading, asset: "Asset", form: "Format | None") -> Iterato
         reading.end(file)
 
 
-def _with_a_word(events: Iterator[bytes], asset: "Asset") -> Iterator[bytes]:
-    """The events; when none of the first ones has a field of the contract, that is said before they are sent."""
-    first = list(islice(events, _LOOKED_AT))
-    found = dict.fromkeys(key for event in first for key in _keys(event))
+def _warn_of_wrong_file(events: Iterator[bytes], asset: "Asset") -> Iterator[bytes]:
+    """Yield the events. Print a warning before the first when none of the first 100 has a field of the contract."""
+    first = list(islice(events, _SAMPLED_EVENTS))
+    keys = dict.fromkeys(key for event in first for key in _keys(event))
     declared = {key.lower() for field in asset.fields for key in field.payload_keys}
-    if found and not any(key.lower() in declared for key in found):
-        shown = ", ".join(list(found)[:5])
+    if keys and not any(key.lower() in declared for key in keys):
+        shown = ", ".join(list(keys)[:5])
         click.echo(
             f"  None of the first {len(first)} events has a field of the contract of {asset.name} (they have {shown}): "
-            "is this its file? All go to quarantine when a field is required.",
+            "check that this is the right file. If the contract has required fields, all events will be quarantined.",
             err=True,
         )
     yield from first
@@ -125,22 +125,22 @@ def _with_a_word(events: Iterator[bytes], asset: "Asset") -> Iterator[bytes]:
 
 def _keys(event: bytes) -> list[str]:
     try:
-        found = json.loads(event)
+        payload = json.loads(event)
     except (ValueError, RecursionError):
         return []
-    return list(found) if isinstance(found, dict) else []
+    return list(payload) if isinstance(payload, dict) else []
 
 
 @contextmanager
 def _progress(reading: _Reading) -> "Iterator[Callable[[ProduceReport], None]]":
-    """A bar on a terminal, a line every few seconds elsewhere; both on stderr."""
+    """Show progress on stderr: a bar on a terminal, a line every few seconds elsewhere."""
     if not sys.stderr.isatty():
-        said = time.monotonic()
+        printed_at = time.monotonic()
 
         def line(report: "ProduceReport") -> None:
-            nonlocal said
-            if time.monotonic() - said >= _LINE_EVERY_SECONDS:
-                said = time.monotonic()
+            nonlocal printed_at
+            if time.monotonic() - printed_at >= _LINE_EVERY_SECONDS:
+                printed_at = time.monotonic()
                 click.echo(f"  {report.records:,} events, {report.records_per_second:,.0f} a second", err=True)
 
         yield line

@@ -5,9 +5,9 @@ import click
 
 @click.command()
 @click.argument("asset", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per reason, in a list.")
+@click.option("--json", "as_json", is_flag=True, help="Print the reasons as a JSON list.")
 def command(asset: str | None, as_json: bool) -> None:
-    """Show quarantined rows by reason: which rule, which field, how many rows and windows, and one sample.
+    """Show quarantined rows by reason: rule, field, number of rows and windows, and one sample.
 
     A row that breaks two rules is counted under both.
 
@@ -23,15 +23,15 @@ def command(asset: str | None, as_json: bool) -> None:
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    found = warehouse_for(settings).reasons(chosen(applied_catalog(settings).assets, asset, settings.catalog))
+    reasons = warehouse_for(settings).reasons(chosen(applied_catalog(settings).assets, asset, settings.catalog))
     if as_json:
         import dataclasses
 
-        show_json([dataclasses.asdict(reason) for reason in found])
-    elif not found:
+        show_json([dataclasses.asdict(reason) for reason in reasons])
+    elif not reasons:
         click.echo("The quarantine is empty.")
     else:
         show(
-            ("asset", "reason", "field", "rows", "windows", "sample value", "what it says"),
-            [(r.asset, r.code, r.field or "", r.rows, r.windows, r.sample or "", r.message) for r in found],
+            ("asset", "reason", "field", "rows", "windows", "sample value", "message"),
+            [(r.asset, r.code, r.field or "", r.rows, r.windows, r.sample or "", r.message) for r in reasons],
         )

@@ -1,4 +1,4 @@
-"""`docs/commands.md` from the commands' own help: `python -m lake_assets.cli.reference > docs/commands.md`."""
+"""Generate `docs/commands.md` from the commands' help: `python -m lake_assets.cli.reference > docs/commands.md`."""
 
 import click
 
@@ -7,15 +7,15 @@ from lake_assets.cli import COMMANDS, lake
 HEAD = """\
 # Commands
 
-`lake` is `.venv/bin/lake`. Exit codes: 0 done, 1 a finding (audit out of balance, failed check), 2 bad input, 3 a part
-is not running. Errors are one sentence on stderr. Each command's `--help` says the same as this page.
+`lake` is `.venv/bin/lake`. Exit codes: 0 success, 1 a finding (audit out of balance, failed check), 2 invalid input,
+3 a part is not running. Errors are one sentence on stderr. `lake COMMAND --help` prints the section of that command.
 """
 
 
 def commands_page() -> str:
-    """Every command's help, in the order of `lake --help`, as Markdown."""
+    """Return every command's help, in the order of `lake --help`, as Markdown."""
     parts = [HEAD]
-    # As `main` makes it: a bare Context would leave out the group's own settings, such as `-h`.
+    # Make the context as `main` does: a bare Context would leave out the group's own settings, such as `-h`.
     group = lake.make_context("lake", [], resilient_parsing=True, max_content_width=100, terminal_width=100)
     for name in COMMANDS:
         command = lake.get_command(group, name)

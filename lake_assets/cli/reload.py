@@ -1,4 +1,4 @@
-"""Makes what runs see a changed catalog or a changed dbt project: Dagster, and the metrics' processes."""
+"""Reload a changed catalog or dbt project in the running stack: in Dagster, and in the metrics' processes."""
 
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -12,10 +12,10 @@ from lake_assets.stack.stream import PREFIX, stream_parts
 
 
 def reload_code(settings: Settings, applied: Sequence[Step], on_progress: Callable[[str], None]) -> bool:
-    """Whether the code server was restarted: the catalog changed, or the dbt project has since the server started.
+    """Reload the running stack after an apply. Return True when the code server was restarted.
 
-    The processes of new metrics are started, and those whose source's contract changed read it. Only the embedded
-    stack's; another Dagster reloads in its own way.
+    It is restarted when the catalog changed, or when the dbt project changed after the server started. Starts the
+    processes of new metrics, and restarts those whose source's contract changed. Affects the embedded stack only.
     """
     contracts = {step.name for step in applied if step.kind == "contract"}
     catalog_changed = bool(contracts) or any(step.kind == "metric" for step in applied)
@@ -39,7 +39,7 @@ def reload_code(settings: Settings, applied: Sequence[Step], on_progress: Callab
 
 
 def _counting(settings: Settings, assets: Collection[str]) -> list[str]:
-    """The parts that count events of these assets."""
+    """Return the names of the stream parts that read these assets."""
     if not assets:
         return []
     metrics = read_copy(settings).metrics.values()

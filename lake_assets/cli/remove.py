@@ -9,25 +9,25 @@ import click
     "--keep",
     multiple=True,
     type=click.Choice(["topic", "raw", "tables", "files"]),
-    help="Leave this part in place; may be given more than once. raw keeps the topic, too.",
+    help="Keep this part; can be given more than once. raw keeps the topic, too.",
 )
-@click.option("--confirm", metavar="CHECKSUM", help="Remove what was shown with this checksum.")
-@click.option("--json", "as_json", is_flag=True, help="The plan as one JSON object.")
+@click.option("--confirm", metavar="CHECKSUM", help="Remove the parts that were listed with this checksum.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON object.")
 def command(asset: str, keep: tuple[str, ...], confirm: str | None, as_json: bool) -> None:
-    """Show what there is of an asset and who reads it, and remove it when told the checksum.
+    """Show the parts of an asset and its readers, and remove the asset with --confirm.
 
-    These go: the connector's subscription, the Kafka topic, the raw table, staging and quarantine with their files, the
+    Removes the connector's subscription, the Kafka topic, the raw table, staging and quarantine with their files, the
     ledger's rows (queue, windows, receipts), the generated dbt files, and the asset's history and partitions in
-    Dagster. --keep leaves a part: with --keep topic the next `lake apply` reads the topic from its beginning, with
-    --keep raw it makes the tables again from raw. What was kept is removed by `lake remove ASSET` later.
+    Dagster. --keep keeps a part: after --keep topic the next `lake apply` reads the topic from its beginning, after
+    --keep raw it rebuilds the tables from raw. A later `lake remove ASSET` removes the kept parts.
 
-    Nothing is removed while a model or a metric reads the asset: they are named. The topic, the raw table and their
-    connector stay as long as another version of the asset needs them. The contract's file is yours and stays: delete
-    it, or the next `lake apply` makes the asset anew, from nothing.
+    Nothing is removed while models or metrics read the asset: the output lists them. The topic, the raw table and
+    their connector are kept while another version of the asset needs them. The contract's file is kept, too: delete
+    it, or the next `lake apply` creates the asset again, without data.
 
-    Without --confirm nothing is removed. A removal that died is finished by the same command. The connector of the
-    domain starts again without the topic, so that its other assets land a few seconds later. Old snapshots of the
-    embedded warehouse go with the housekeeping of an hour later.
+    Without --confirm nothing is removed. To resume an interrupted removal, run the same command. The connector of the
+    domain restarts without the topic, which delays its other assets by a few seconds. The housekeeping an hour later
+    deletes old snapshots of the embedded warehouse.
 
     \b
     Examples:
@@ -54,11 +54,11 @@ def command(asset: str, keep: tuple[str, ...], confirm: str | None, as_json: boo
     with Ledger(settings) as ledger:
         if not ledger.exists():
             raise LakeError("nothing is applied yet, so there is nothing to remove.")
-        found = find(removable(ledger), asset)
+        chosen = find(removable(ledger), asset)
         if confirm is None:
-            planned = plan_removal(settings, ledger, found, keep)
+            planned = plan_removal(settings, ledger, chosen, keep)
         else:
-            planned = remove_asset(settings, ledger, DagsterRecords(settings), found, keep, confirm, log)
+            planned = remove_asset(settings, ledger, DagsterRecords(settings), chosen, keep, confirm, log)
     name = planned.asset.name
     file = settings.catalog / "assets" / f"{name}.yaml"
     if confirm is not None:
@@ -74,14 +74,14 @@ def command(asset: str, keep: tuple[str, ...], confirm: str | None, as_json: boo
             }
         )
         return
-    show(("what", "name", "action", "detail"), [(p.kind, p.name, p.action, p.detail) for p in planned.parts])
+    show(("kind", "name", "action", "detail"), [(p.kind, p.name, p.action, p.detail) for p in planned.parts])
     if confirm is not None:
-        left = f" Its contract {file} stays: delete it, or `lake apply` makes it anew." if file.exists() else ""
-        click.echo(f"{name} is removed.{left}")
+        hint = f" Its contract {file} is kept: delete it, or `lake apply` creates it again." if file.exists() else ""
+        click.echo(f"{name} is removed.{hint}")
     elif planned.readers:
         click.echo(f"It cannot be removed while it is read by {', '.join(planned.readers)}.")
     elif planned.begun:
-        click.echo(f"This was begun and is unfinished. To finish it: lake remove {name} --confirm {planned.checksum}")
+        click.echo(f"This removal is not finished. To resume it: `lake remove {name} --confirm {planned.checksum}`")
     else:
-        kept = "".join(f" --keep {part}" for part in keep)
-        click.echo(f"Nothing was removed. To remove this: lake remove {name}{kept} --confirm {planned.checksum}")
+        options = "".join(f" --keep {part}" for part in keep)
+        click.echo(f"Nothing was removed. To remove this: `lake remove {name}{options} --confirm {planned.checksum}`")

@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("asset")
-@click.option("--code", metavar="CODE", help="Only windows with rows that broke this rule, such as enum.")
+@click.option("--code", metavar="CODE", help="Only windows with rows that break this rule, such as enum.")
 @click.option("--window", metavar="WINDOW", help="Only this window, such as 2026-01-31.")
-@click.option("--where", metavar="SQL", help="Only windows with rows for which this condition holds.")
-@click.option("--dry-run", is_flag=True, help="Show what would be judged again, and change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
+@click.option("--where", metavar="SQL", help="Only windows with rows that match this condition.")
+@click.option("--dry-run", is_flag=True, help="Show the rows to replay, and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def command(asset: str, code: str | None, window: str | None, where: str | None, dry_run: bool, as_json: bool) -> None:
-    """Judge the events in quarantine again, after a contract was mended, and let those that pass into their windows.
+    """Conform quarantined events again after the contract was fixed, and publish those that pass.
 
-    The windows that hold matching events are made again as wholes, from raw, by the applied contract: whatever else
-    of them is in quarantine is judged too. Calling it twice, or while new events land, changes nothing more.
-    An additive change is replayed by itself after lake apply; this command does it at once, for what you name, and says
-    what came of it.
+    Rebuilds each window with matching events as a whole, from raw, by the applied contract. So all quarantined rows of
+    these windows are validated again. Safe to repeat, and to run while new events land. After an additive change,
+    `lake apply` queues the replay by itself; this command does it now, for the chosen windows, and reports the result.
 
-    --where sees one row for each broken rule: _window, topic, partition, offset, key, payload, code, field, value,
-    message, contract_version, run_id, first_seen.
+    --where is evaluated over one row for each broken rule: _window, topic, partition, offset, key, payload, code,
+    field, value, message, contract_version, run_id, first_seen.
 
-    Exit code 0 when all windows were made, whatever is still in quarantine; 1 when one was held back or failed.
+    Exit code 0 when all windows were rebuilt, even if rows are still in quarantine; 1 when a window was held back or
+    failed.
 
     \b
     Examples:
@@ -52,12 +52,12 @@ def command(asset: str, code: str | None, window: str | None, where: str | None,
     settings = load_settings()
     applied = applied_catalog(settings)
     assets = applied.assets
-    found = find(assets, asset, settings.catalog)
-    if sentence := edited(settings, applied, found.name):
+    chosen = find(assets, asset, settings.catalog)
+    if sentence := edited(settings, applied, chosen.name):
         click.echo(sentence, err=True)
     if window is not None:
-        check_window(found, window)
-    selection = select(settings, found, code, window, where)
+        check_window(chosen, window)
+    selection = select(settings, chosen, code, window, where)
     if not as_json:
         _print_selection(asset, selection)
     if dry_run or not selection.windows:
@@ -68,7 +68,7 @@ def command(asset: str, code: str | None, window: str | None, where: str | None,
     def make(pending: "Sequence[Pending]") -> "Mapping[str, str]":
         return make_windows(settings, assets, pending, lambda step: click.echo(f"  {step}", err=True)).failed
 
-    replayed = replay(settings, found, selection, make)
+    replayed = replay(settings, chosen, selection, make)
     if as_json:
         show_json(dataclasses.asdict(replayed))
     else:
@@ -86,17 +86,17 @@ def _print_selection(asset: str, selection: "Selection") -> None:
     if selection.broken:
         rows = [(broken.code, broken.field or "", broken.rows, broken.windows) for broken in selection.broken]
         show(("reason", "field", "rows", "windows"), rows)
-    held = f", {len(selection.held_back)} of them held back by a check" if selection.held_back else ""
+    held_back = f", {len(selection.held_back)} of them held back by a check" if selection.held_back else ""
     span = windows[0] if len(windows) == 1 else f"{windows[0]} to {windows[-1]}"
-    click.echo(f"{asset}: {selection.rows:,} rows in quarantine in {len(windows):,} windows, {span}{held}.")
+    click.echo(f"{asset}: {selection.rows:,} rows in quarantine in {len(windows):,} windows, {span}{held_back}.")
 
 
 def _print_replayed(asset: str, replayed: "Replayed") -> None:
     for step, reason in replayed.failed.items():
         click.echo(f"{step} failed: {reason}", err=True)
     for window, checks in replayed.held_back.items():
-        click.echo(f"{asset} {window} is held back by {', '.join(checks)}: lake why {asset} {window}", err=True)
+        click.echo(f"{asset} {window} is held back by {', '.join(checks)}: `lake why {asset} {window}`", err=True)
     repeats = f", {replayed.repeats:,} repeat an event that staging has" if replayed.repeats else ""
-    told = ", ".join(f"{b.rows:,} {b.code}" + (f" of {b.field}" if b.field else "") for b in replayed.broken)
-    failing = f"{replayed.failing:,} still fail ({told})" if replayed.failing else "none still fails"
+    reasons = ", ".join(f"{b.rows:,} {b.code}" + (f" of {b.field}" if b.field else "") for b in replayed.broken)
+    failing = f"{replayed.failing:,} still fail ({reasons})" if replayed.failing else "none still fails"
     click.echo(f"{asset}: {replayed.passed:,} rows passed{repeats}, {failing}.")

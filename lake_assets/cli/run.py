@@ -7,18 +7,19 @@ import click
 
 @click.command()
 @click.argument("asset", required=False)
-@click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def command(asset: str | None, as_json: bool) -> None:
-    """Turn everything landed so far into staging tables and marts, once, and return when that is done.
+    """Build staging tables and marts from everything landed so far, once, and return when they are up to date.
 
-    It first waits until what was produced before it started has landed. With `lake up` the same happens by itself, so
-    this is for CI, cron and the impatient. It runs what is applied, and names on stderr what is in files only.
+    First waits until the records produced before its start have landed. The running stack (`lake up`) does the same
+    continuously, so this command is for CI, cron and manual runs. It runs the applied contracts, metrics and models,
+    and reports on stderr the files that are not applied.
 
-    Windows that failed before are tried again at once, without the pause that the stack would make. What is set aside,
-    because trying again cannot help, is tried again for an ASSET that is named; then nothing else is done.
+    Failed windows are retried at once, without back-off. With ASSET, only that asset is built, and failures that are
+    set aside because a retry cannot help are retried too.
 
-    Exit code 0 when all is up to date, 1 when a window was held back by a check or cannot be made, a step failed, a raw
-    table cannot be read, or records that were produced have not landed.
+    Exit code 0 when everything is up to date, 1 when a check holds back a window, a window cannot be built, a step
+    failed, a raw table cannot be read, or produced records have not landed.
 
     \b
     Examples:
@@ -47,11 +48,11 @@ def command(asset: str | None, as_json: bool) -> None:
             for name, windows in sorted(report.published.items())
         ]
         if rows:
-            show(("asset", "windows made", "span", "held back"), rows)
+            show(("asset", "windows built", "span", "held back"), rows)
         if report.marts:
             click.echo(f"Marts built: {', '.join(sorted(set(report.marts)))}.")
             for schema in report.closed:
-                click.echo(f"Analysts may not read {schema} yet: open it with 'lake apply'.")
+                click.echo(f"Analysts cannot read {schema} yet: grant access with `lake apply`.")
         elif not rows and not report.failed and not report.troubles and not report.unreadable:
             click.echo("Nothing new has landed: staging tables and marts are up to date.")
         for name, sentence in report.unreadable.items():
@@ -63,8 +64,8 @@ def command(asset: str | None, as_json: bool) -> None:
             if step not in named:
                 click.echo(f"{step} failed: {reason}", err=True)
         for name, windows in report.held_back.items():
-            click.echo(f"{name}: {len(windows)} windows held back by a check: lake why {name} {windows[0]}", err=True)
+            click.echo(f"{name}: {len(windows)} windows held back by a check: `lake why {name} {windows[0]}`", err=True)
         if report.under_way:
-            click.echo(f"{report.under_way} produced records have not landed: look at 'lake status'.", err=True)
-    wrong = (report.failed, report.troubles, report.unreadable, report.held_back, report.under_way)
-    sys.exit(1 if any(wrong) else 0)
+            click.echo(f"{report.under_way} produced records have not landed: check `lake status`.", err=True)
+    failures = (report.failed, report.troubles, report.unreadable, report.held_back, report.under_way)
+    sys.exit(1 if any(failures) else 0)

@@ -10,24 +10,27 @@ import click
     "--json",
     "as_json",
     is_flag=True,
-    help="One JSON object: parts, assets, metrics, unapplied files, removals, why a lag is unknown, disk.",
+    help="Print one JSON object: parts, assets, metrics, unapplied files, removals, cause of an unknown lag, disk.",
 )
 def command(as_json: bool) -> None:
-    """Show each part's health and last error, and how far each asset is behind.
+    """Show each part's health and last error, and the backlog of each asset and metric.
 
-    Each part is asked a real question, which takes 3 s at most. Errors of a part that answers are those of the last
-    five minutes; what a user was refused is none. For each asset: records that are produced and have not
-    landed, windows that are queued, windows that a check holds back, and a sentence when events do not come as often as
-    its contract says, when a removal of a person is not finished, when its raw table cannot be read, or when windows
-    cannot be made: why, how often that was tried, when it is tried next and what to do. For each metric: events per
-    second, records that are not counted yet, the watermark (how far its event time is), windows that are not final, and
-    events set aside.
-    Names removals of assets that are unfinished. Says so when the disk of the lake's folder is nearly full.
+    Sends a real request to each part, which takes 3 s at most. The last error of a healthy part is one of the last
+    five minutes; requests that users were denied do not count.
 
-    It also names what is in files only and therefore changes nothing: contracts, metrics and models that cannot be
-    used, with what is wrong, those that are not applied, and those that are applied and whose file is missing.
+    For each asset: records in flight (produced, not landed), queued windows, and windows that a check holds back. A
+    line is added when events are rarer than the contract's frequency, when an erasure is not finished, when the raw
+    table cannot be read, or when windows fail: with the cause, the number of tries, the time of the next retry, and
+    what to do.
 
-    Exit code 0 when all parts answer, 3 when one does not or the disk is nearly full.
+    For each metric: events per second, records not counted yet, the watermark (the event time up to which windows are
+    final), windows that are not final, and late and undecodable events.
+
+    Also reports unfinished removals of assets, a nearly full disk, and differences between the catalog's files and the
+    applied catalog: invalid contracts, metrics and models with their errors, files that are not applied, and applied
+    contracts whose file is missing.
+
+    Exit code 0 when all parts are healthy, 3 when a part is not or the disk is nearly full.
 
     \b
     Examples:
@@ -63,7 +66,7 @@ def command(as_json: bool) -> None:
         assets = backlog(settings, list(applied.assets.values()))
         metrics = metric_backlog(settings, applied.metrics, applied.assets)
     except LakeError as error:
-        # A part that is down must not hide the health of the others.
+        # Keep reporting the health of the other parts when one part is down.
         unknown = str(error)
     if as_json:
         show_json(
@@ -86,7 +89,7 @@ def command(as_json: bool) -> None:
                     part.state,
                     str(part.pid or ""),
                     "" if part.uptime is None else f"{part.uptime:.0f} s",
-                    part.health or "answers",
+                    part.health or "healthy",
                     part.last_error or "",
                 )
                 for part in parts
@@ -94,7 +97,7 @@ def command(as_json: bool) -> None:
         )
         if assets:
             show(
-                ("asset", "records under way", "windows queued", "windows held back"),
+                ("asset", "records in flight", "windows queued", "windows held back"),
                 [
                     (
                         asset.asset,

@@ -1,4 +1,4 @@
-"""Tables for people, JSON for programs."""
+"""Output of commands: tables for people, JSON for programs."""
 
 import json
 import sys
@@ -10,10 +10,10 @@ import click
 
 
 def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """Prints a table to stdout; numbers stand to the right."""
+    """Print a table to stdout, with numbers aligned to the right."""
     listed = [list(row) for row in rows]
     numeric = [
-        bool(listed) and all(isinstance(row[place], int | float) for row in listed) for place in range(len(columns))
+        bool(listed) and all(isinstance(row[index], int | float) for row in listed) for index in range(len(columns))
     ]
     cells = [
         ["" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in row]
@@ -37,17 +37,17 @@ def _print_on_terminal(
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in cells:
         table.add_row(*row)
-    # A file or a pipe has no width: fold nothing there, so that lines can be searched.
-    wide = None if sys.stdout.isatty() else 10_000
-    Console(markup=False, highlight=False, width=wide).print(table, crop=False)
+    # A file or a pipe has no width: do not wrap lines there, so that they can be searched.
+    width = None if sys.stdout.isatty() else 10_000
+    Console(markup=False, highlight=False, width=width).print(table, crop=False)
 
 
 def _as_text(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], title: str | None) -> str:
-    """The table as rich prints it without a terminal, in a fiftieth of the time: 10 s for 5,000 lines."""
+    """Return the table as rich prints it without a terminal, in a fiftieth of the time: 10 s for 5,000 lines."""
     from rich.cells import cell_len
 
     lines = [columns, *cells]
-    widths = [max(cell_len(line[place]) for line in lines) for place in range(len(columns))]
+    widths = [max(cell_len(line[index]) for line in lines) for index in range(len(columns))]
 
     def padded(line: Sequence[str]) -> str:
         filled = ((cell, " " * (width - cell_len(cell))) for cell, width in zip(line, widths, strict=True))
@@ -63,19 +63,19 @@ def _as_text(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Se
 
 
 def show_json(value: Any) -> None:
-    """Prints JSON to stdout; dates and decimals become text."""
+    """Print JSON to stdout; dates and decimals become text."""
     click.echo(json.dumps(value, indent=2, default=str))
 
 
 class Moving:
-    """A table that is drawn again in its place on a terminal; elsewhere a line where it changed, one a second."""
+    """A table that is redrawn in place on a terminal; elsewhere, a line for each change, at most one per second."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         from rich.live import Live
 
         self._columns = columns
         self._live = Live(auto_refresh=False) if sys.stdout.isatty() else None
-        self._said = 0.0
+        self._printed_at = 0.0
         self._rows: Sequence[Sequence[Any]] = ()
 
     def __enter__(self) -> Self:
@@ -88,7 +88,7 @@ class Moving:
             self._live.__exit__(None, None, None)
 
     def update(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Shows these rows."""
+        """Show these rows."""
         if self._live:
             from rich import box
             from rich.table import Table
@@ -97,6 +97,6 @@ class Moving:
             for row in rows:
                 table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
             self._live.update(table, refresh=True)
-        elif rows != self._rows and time.monotonic() - self._said >= 1:
-            self._said, self._rows = time.monotonic(), rows
+        elif rows != self._rows and time.monotonic() - self._printed_at >= 1:
+            self._printed_at, self._rows = time.monotonic(), rows
             click.echo("  " + "   ".join(" ".join(str(value) for value in row) for row in rows))

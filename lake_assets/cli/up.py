@@ -4,12 +4,14 @@ import click
 
 
 @click.command()
-@click.option("--parts", metavar="NAMES", help="Only these parts and what they need, for example kafka,connect.")
+@click.option(
+    "--parts", metavar="NAMES", help="Start only these parts and their dependencies, for example kafka,connect."
+)
 def command(parts: str | None) -> None:
-    """Start the embedded stack and wait until every part answers.
+    """Start the embedded stack and wait until every part is healthy.
 
-    What runs already is left alone, so it can be called again at any time. A part that dies is started again by its
-    supervisor. All state is in LAKE_HOME; the ports are picked free at the first start and kept.
+    Safe to repeat: parts that run already are not restarted. A supervisor restarts a part that exits. All state is in
+    LAKE_HOME. Free ports are chosen at the first start, and kept.
 
     \b
     Examples:
@@ -31,4 +33,4 @@ def command(parts: str | None) -> None:
         f"  Postgres BI  {postgres.host}:{postgres.port}/{postgres.dbname} as analyst (passwords: {postgres.passfile})"
     )
     click.echo(f"  Kafka        {settings.kafka}")
-    click.echo("End it with `lake down`, look at it with `lake status`.")
+    click.echo("Check it with `lake status`, stop it with `lake down`.")

@@ -6,9 +6,9 @@ import click
 @click.command()
 @click.argument("asset")
 @click.argument("window", required=False)
-@click.option("--json", "as_json", is_flag=True, help="The same as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the same as one JSON object.")
 def command(asset: str, window: str | None, as_json: bool) -> None:
-    """Explain where a window's rows came from, or why they are missing. Without WINDOW, one line for each window.
+    """Explain the state of a window, and where its rows came from. Without WINDOW, list all windows of the asset.
 
     A window is a day (2026-01-31) or an hour (2026-01-31-13:00) of the event time in UTC.
 
@@ -32,35 +32,40 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    found = find(applied_catalog(settings).assets, asset, settings.catalog)
+    chosen = find(applied_catalog(settings).assets, asset, settings.catalog)
     if window is not None:
-        check_window(found, window)
+        check_window(chosen, window)
     with Ledger(settings) as ledger:
-        find_abandoned(ledger, {found.name: found})
-        published = {entry.window: entry for entry in ledger.windows(found, window)}
-        pending = [entry for entry in ledger.pending([found.name]) if window in (None, entry.window)]
-        held = {entry.window: entry for entry in ledger.held_back(found) if window in (None, entry.window)}
-        gone = removed(ledger, found)
-        begun = {name: one for one in unfinished(ledger) if one.dataset == found.dataset for name in one.windows}
-        counts = [count for _, count in ledger.partitions(found, window)] if window else []
-        failures, unreadable = known_failures(ledger, [found.name]), ledger.unreadable_raw(found)
-    names = [window] if window else sorted({*published, *held, *(entry.window for entry in pending), *begun})
+        find_abandoned(ledger, {chosen.name: chosen})
+        published = {entry.window: entry for entry in ledger.windows(chosen, window)}
+        pending = [entry for entry in ledger.pending([chosen.name]) if window in (None, entry.window)]
+        held_back = {entry.window: entry for entry in ledger.held_back(chosen) if window in (None, entry.window)}
+        removals = removed(ledger, chosen)
+        erasures = {
+            name: receipt
+            for receipt in unfinished(ledger)
+            if receipt.dataset == chosen.dataset
+            for name in receipt.windows
+        }
+        counts = [count for _, count in ledger.partitions(chosen, window)] if window else []
+        failures, unreadable = known_failures(ledger, [chosen.name]), ledger.unreadable_raw(chosen)
+    names = [window] if window else sorted({*published, *held_back, *(entry.window for entry in pending), *erasures})
     verdicts = {
         name: verdict(
-            found,
+            chosen,
             published.get(name),
             [e for e in pending if e.window == name],
-            held.get(name),
-            gone.get(name, NOTHING),
-            begun.get(name),
-            trouble_of(found.name, name, failures),
+            held_back.get(name),
+            removals.get(name, NOTHING),
+            erasures.get(name),
+            trouble_of(chosen.name, name, failures),
         )
         for name in names
     }
     if as_json:
         show_json(
             {
-                "asset": found.name,
+                "asset": chosen.name,
                 "unreadable": unreadable,
                 "windows": [
                     {
@@ -77,9 +82,9 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
         return
     if window is None:
         if unreadable:
-            click.echo(f"{found.name}: {unreadable}")
+            click.echo(f"{chosen.name}: {unreadable}")
         elif not names:
-            click.echo(f"Nothing of {found.name} has landed yet: send some with lake produce {found.name} FILE.")
+            click.echo(f"No events of {chosen.name} have landed yet: send some with `lake produce {chosen.name} FILE`.")
         if not names:
             return
         show(
@@ -88,19 +93,19 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
         )
         return
     state, next_step = verdicts[window]
-    click.echo(f"{found.name} {window} (contract {found.path.name} {found.version}, topic {found.topic})\n")
+    click.echo(f"{chosen.name} {window} (contract {chosen.path.name} {chosen.version}, topic {chosen.topic})\n")
     click.echo(f"State   {state}\nNext    {next_step}\n")
     if unreadable:
         click.echo(f"Raw     {unreadable}\n")
     if (entry := published.get(window)) is not None:
         click.echo(
-            f"Made    {entry.published_at:%Y-%m-%d %H:%M:%S} UTC by run {entry.run_id} with {entry.engine}, "
+            f"Built   {entry.published_at:%Y-%m-%d %H:%M:%S} UTC by run {entry.run_id} with {entry.engine}, "
             f"contract version {entry.contract_version}, raw sequence {entry.sequence}, {entry.seconds:.2f} s"
         )
         click.echo(
             f"Rows    {entry.raw_rows} raw = {entry.good} good + {entry.quarantined} quarantined "
             f"+ {entry.duplicates} duplicates"
-            + (f", {entry.conflicts} of which differ from the row of their key that stayed" if entry.conflicts else "")
+            + (f", {entry.conflicts} of which differ from the kept row of their key" if entry.conflicts else "")
             + "\n"
         )
         show(

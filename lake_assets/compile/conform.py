@@ -1,6 +1,6 @@
 """The conform step as SQL: judge, deduplicate, count, and the two SELECTs that are written to Parquet.
 
-Statements run in this order on one DuckDB connection; `judged` and `dropped` are temporary tables, `good` a view.
+The statements run in this order on one DuckDB connection; `judged` and `dropped` are temporary tables, `good` a view.
 """
 
 from lake_assets.catalog.model import Asset, Field
@@ -8,7 +8,7 @@ from lake_assets.compile.ddl import ERRORS_TYPE, duckdb_type
 from lake_assets.compile.judge import judge_sql
 from lake_assets.compile.sql import identifier, indent, judged_column, literal
 
-# What stands for raw rows where there are none: a window whose rows were all forgotten has no file.
+# An empty relation of raw rows: a window whose rows were all erased has no file.
 NO_RAW = """\
 (select
   cast(null as blob) as payload, cast(null as blob) as _key, cast(null as varchar) as _topic,
@@ -18,15 +18,16 @@ INNER_PAD, OUTER_PAD = "lake_inner_pad", "lake_outer_pad"
 
 
 def judged_table(asset: Asset, source: str) -> str:
-    """Creates `judged`: every raw row of the windows, typed and with its errors."""
+    """Create `judged`: every raw row of the windows, typed and with its errors."""
     return f"create or replace temp table judged as\n{judge_sql(asset, source)}"
 
 
 def dropped_table(asset: Asset) -> str:
-    """Creates `dropped`: row ids that are duplicates, of transport (same offset twice) or of business (same key).
+    """Create `dropped`: row ids of duplicates, of transport (same offset twice) or of business (same key).
 
-    Within a window the latest of equal keys by (event time, partition, offset) stays. Rows are compared by a hash
-    first, and only those that share one are looked at in full: duplicates are rare, sorting a million rows is not free.
+    Of rows with equal keys in a window the latest by (event time, partition, offset) stays. Rows are compared by a hash
+    first, and only rows with equal hashes are compared in full: duplicates are rare, and sorting a million rows is not
+    free.
     """
     transport = _repeats("_topic, _partition, _offset", "judged", "rowid")
     if not asset.key:
@@ -68,7 +69,7 @@ create or replace temp view good as
 select * from judged
 where _errors is null and rowid not in (select _row from dropped)"""
 
-# One row per window and Kafka partition; the numbers of the ledger.
+# One row per window and Kafka partition: the ledger's row counts.
 COUNTS = """\
 with _marked as (
   select
@@ -90,7 +91,7 @@ order by all"""
 
 
 def conflicts(asset: Asset) -> str:
-    """Counts, by window, the duplicates whose key a good row has that differs from them in another field."""
+    """Count, by window, the duplicates that differ in another field from the good row with their key."""
     keys = ", ".join(("_window", *(judged_column(name) for name in asset.key)))
     content = ", ".join((*(judged_column(field.name) for field in asset.fields), "_extra"))
     return f"""\
@@ -108,8 +109,8 @@ where _lost._content <> _stayed._content
 group by all"""
 
 
-# The keys that the contract does not declare; only rows that have some are looked at. A producer that makes up keys
-# does not fill the ledger: longer ones than any name are left out, and each window tells of its most frequent ones.
+# Undeclared keys; only rows that have some are read. A producer that invents keys cannot fill the ledger: names of
+# more than 200 characters are left out, and each window reports only its most frequent keys.
 MOST_UNKNOWN = 100
 # Reading a key costs the memory of its whole document: two events of 250,000 keys took more than 11 GB. In bytes of a
 # document times its keys.
@@ -140,7 +141,7 @@ order by all"""
 
 
 def good_select(asset: Asset, loaded_at: str) -> str:
-    """The rows for staging, in the staging table's column order. `loaded_at` is ISO 8601 with an offset."""
+    """Select the rows for staging, in the staging table's column order. `loaded_at` is ISO 8601 with an offset."""
     values = ",\n  ".join(_staged(field) for field in asset.fields)
     return f"""\
 select
@@ -153,8 +154,11 @@ from good"""
 
 
 def _staged(field: Field) -> str:
-    """A field as staging has it. A token is the HMAC of the value (RFC 2104, SHA-256) as 64 hexadecimal digits; the
-    key's two pads are variables of the session, so that no text of a statement has them."""
+    """Return a field's value for staging.
+
+    A token is the HMAC of the value (RFC 2104, SHA-256) as 64 hexadecimal digits. The key's two pads are variables of
+    the session, so that no text of a statement contains them.
+    """
     name, column = identifier(field.name), judged_column(field.name)
     match field.protection:
         case "tokenise":
@@ -168,7 +172,7 @@ def _staged(field: Field) -> str:
 
 
 def quarantine_select(asset: Asset, run_id: str, loaded_at: str) -> str:
-    """The quarantined rows in their envelope, in the quarantine table's column order."""
+    """Select the quarantined rows in their envelope, in the quarantine table's column order."""
     payload = "_key as key, _payload as payload"
     if not asset.keeps_payloads:
         payload = "cast(null as blob) as key, cast(null as blob) as payload"

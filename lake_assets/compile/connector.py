@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from lake_assets.compile.topic import MAX_CONTROL_BYTES, control_topic
 
 CATALOG = "raw"
-# SQLSTATE class 57P0x of Postgres: it ends, has crashed, starts. None of them can follow a commit, so asking again
-# through a new connection is safe; without them a connection from before a restart of Postgres fails the task.
-_AWAY = "57P01,57P02,57P03"
-# The lake's own, in connectors/src.
+# SQLSTATE class 57P0x of Postgres: shutdown, crash, start-up. None of them can follow a commit, so retrying on a new
+# connection is safe; without them a connection from before a restart of Postgres fails the task.
+_UNAVAILABLE = "57P01,57P02,57P03"
+# The lake's own classes, in connectors/src.
 SINK, ENVELOPE = "lake.connect.RawSink", "lake.connect.Envelope"
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectorSpec:
-    """A connector as it should be. `config` holds no secret, only references that the worker resolves."""
+    """The desired state of a connector. `config` holds no secret, only references that the worker resolves."""
 
     name: str
     config: Mapping[str, str]
@@ -27,9 +27,9 @@ def connector_name(domain: str) -> str:
 
 
 def jdbc_catalog(url: str, user: str, password: str) -> dict[str, str]:
-    """The raw catalog in a Postgres at `url`, which is JDBC's, as the sink is told of it.
+    """Return the sink's properties for the raw catalog in a Postgres at the JDBC `url`.
 
-    Raises ValueError for a password that is no config provider reference (`${file:PATH:KEY}`): the REST API shows a
+    Raises ValueError for a password that is not a config provider reference (`${file:PATH:KEY}`): the REST API shows a
     config to anyone.
     """
     if not re.fullmatch(r"\$\{\w+:[^}]+\}", password):
@@ -40,14 +40,14 @@ def jdbc_catalog(url: str, user: str, password: str) -> dict[str, str]:
         "iceberg.catalog.jdbc.user": user,
         "iceberg.catalog.jdbc.password": password,
         "iceberg.catalog.jdbc.schema-version": "V1",
-        "iceberg.catalog.retryable_status_codes": _AWAY,
+        "iceberg.catalog.retryable_status_codes": _UNAVAILABLE,
     }
 
 
 def glue_catalog(endpoint: str | None) -> dict[str, str]:
-    """The raw catalog in AWS Glue; at another address than Amazon's when there is an `endpoint`."""
-    own = {"iceberg.catalog.glue.endpoint": endpoint} if endpoint else {}
-    return {"iceberg.catalog.catalog-impl": "org.apache.iceberg.aws.glue.GlueCatalog", **own}
+    """Return the sink's properties for the raw catalog in AWS Glue, at another `endpoint` than Amazon's if given."""
+    custom_endpoint = {"iceberg.catalog.glue.endpoint": endpoint} if endpoint else {}
+    return {"iceberg.catalog.catalog-impl": "org.apache.iceberg.aws.glue.GlueCatalog", **custom_endpoint}
 
 
 def domain_connector(
@@ -61,13 +61,15 @@ def domain_connector(
     tables: Mapping[str, str],
     left_out: Collection[str] = (),
 ) -> ConnectorSpec:
-    """The connector of one domain. It names no asset whose topic is <domain>.<name>, so that such a one changes no
-    connector; `tables` are the raw tables by topic of those that have other topics. `left_out` are topics of assets
-    that were removed: it does not read them although their names begin with the domain's.
+    """Return the connector of one domain.
 
-    `catalog` and `bucket` are the sink's properties for the raw catalog and for that kind of bucket, `warehouse` the
-    URL of raw in it, such as `file:///…/raw`. `kafka` is what a client in Java is told of the broker's security: the
-    sink has clients of its own.
+    It names no asset whose topic is <domain>.<name>, so that such an asset changes no connector. `tables` are the raw
+    tables, by topic, of assets with other topics. `left_out` are topics of removed assets: they are not read although
+    their names begin with the domain.
+
+    `catalog` and `bucket` are the sink's properties for the raw catalog and for that kind of bucket. `warehouse` is the
+    URL of raw in the bucket, such as `file:///…/raw`. `kafka` has the security options of a Java client: the sink has
+    its own clients.
     """
     return ConnectorSpec(
         connector_name(domain),
@@ -90,14 +92,14 @@ def domain_connector(
 
 
 def _own_topics(domain: str, left_out: Collection[str]) -> str:
-    """The topics that are named <domain>.<name>, as Java's regular expression."""
-    own = re.escape(domain) + r"\..*"
+    """Return the topics named <domain>.<name>, as Java's regular expression."""
+    domain_topics = re.escape(domain) + r"\..*"
     names = sorted(re.escape(topic) for topic in left_out if topic.partition(".")[0] == domain)
-    return f"(?!(?:{'|'.join(names)})$){own}" if names else own
+    return f"(?!(?:{'|'.join(names)})$){domain_topics}" if names else domain_topics
 
 
 def _record_as_row(tables: Mapping[str, str]) -> dict[str, str]:
-    """Value bytes become `payload`; key, headers and where the record came from become its `_` columns."""
+    """Map a record to a row: value bytes become `payload`; key, headers and position become `_` columns."""
     return {
         "header.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
         "transforms": "envelope",
@@ -107,7 +109,7 @@ def _record_as_row(tables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _tables() -> dict[str, str]:
-    """Records for a table that does not exist are dropped in silence; auto-create is the net under `lake apply`."""
+    """Route records to tables. Without auto-create, the net under `lake apply`, records of a missing table are lost."""
     return {
         "iceberg.tables.dynamic-enabled": "true",
         "iceberg.tables.route-field": "_table",
@@ -121,13 +123,16 @@ def _tables() -> dict[str, str]:
 
 
 def _delivery(domain: str, commit_interval_ms: int) -> dict[str, str]:
-    """Commits, and how soon they go on after a worker was killed: with the defaults the first one comes 80 s later,
-    because a dead member's session, its open transaction and its missing answers are each waited for in turn."""
+    """Return options of commits and recovery.
+
+    With the defaults the first commit after a killed worker comes 80 s later: the dead member's session, its open
+    transaction and its missing responses are each waited for in turn.
+    """
     return {
         "iceberg.control.topic": control_topic(domain).name,
         "iceberg.control.commit.interval-ms": str(commit_interval_ms),
         "iceberg.control.commit.timeout-ms": "6000",
-        # The default of 1 fails the task for one failed commit; this many bridge an outage of the catalog.
+        # With the default of 1, one failed commit fails the task; this many bridge an outage of the catalog.
         "iceberg.control.commit.max-consecutive-failures": "600",
         "iceberg.kafka.auto.offset.reset": "earliest",
         "iceberg.kafka.session.timeout.ms": "6000",
@@ -137,6 +142,6 @@ def _delivery(domain: str, commit_interval_ms: int) -> dict[str, str]:
         "consumer.override.auto.offset.reset": "earliest",
         "consumer.override.session.timeout.ms": "6000",
         "consumer.override.heartbeat.interval.ms": "1500",
-        # How soon a topic that is newer than the connector is found.
+        # The time until a topic newer than the connector is noticed.
         "consumer.override.metadata.max.age.ms": "5000",
     }

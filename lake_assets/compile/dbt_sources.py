@@ -1,7 +1,7 @@
-"""An asset as dbt sees it: the source, and the `stg_` model that shows the latest state of each key.
+"""An asset in dbt: the source, and the `stg_` model with the latest state of each key.
 
-Both are generated, because a hand-written copy of a schema is a second schema. The model is ephemeral: it becomes a
-CTE of the marts that use it, so there is nothing to build, nothing to grant, and its SQL is the same on every target.
+Both are generated, because a hand-written copy of a schema is a second schema. The model is ephemeral: it becomes a CTE
+of the marts that use it. So it needs no build and no grant, and its SQL is the same on every target.
 """
 
 import json
@@ -15,21 +15,21 @@ _HEADER = "Generated from the contract of {name} by `lake apply`: edit the contr
 
 
 def dbt_files(asset: Asset) -> dict[PurePosixPath, str]:
-    """The generated files' texts by path under `models/staging`, in path order."""
+    """Return the generated files' texts by path under `models/staging`, in path order."""
     stem = PurePosixPath(asset.dataset) / staging_model(asset)
     return {stem.with_suffix(".sql"): staging_sql(asset), stem.with_suffix(".yml"): source_yaml(asset)}
 
 
 def staging_model(asset: Asset) -> str:
-    """The name marts use in `ref()`."""
+    """Return the model's name for `ref()`."""
     return f"stg_{asset.name}"
 
 
 def staging_sql(asset: Asset) -> str:
-    """The model: declared fields that marts may have, one row a key.
+    """Render the model: declared fields that marts may have, one row per key.
 
-    A window holds one row a key, but a key may come again in a later window, so staging is a history. Fields of the
-    lake's own (with a leading underscore) choose the latest row and go no further.
+    A window has one row per key, but a key may appear again in a later window, so staging is a history. The lake's own
+    fields (with a leading underscore) select the latest row and are not passed on.
     """
     columns = "\n".join(f"  {field.name}," for field in asset.fields if field.is_shown).removesuffix(",")
     source = f"{{{{ source('{asset.staging_schema}', '{asset.name}') }}}}"
@@ -60,7 +60,7 @@ where _age = 1
 
 
 def source_yaml(asset: Asset) -> str:
-    """The source with its columns, and the description of the model beside it."""
+    """Render the source with its columns, and the description of the model."""
     description = _quoted(asset.description)
     hidden = ", ".join(field.name for field in asset.fields if not field.is_shown)
     left_out = f"Left out, because marts may not have what is confidential: {hidden}." if hidden else ""
@@ -103,7 +103,7 @@ def _columns(fields: tuple[Field, ...], spaces: int, *, with_types: bool) -> lis
 
 
 def _quoted(text: str) -> str:
-    """A YAML string. dbt renders descriptions as Jinja, so a contract's braces must not open an expression."""
+    """Quote a YAML string. dbt renders descriptions as Jinja, so a contract's braces must not open an expression."""
     quoted = json.dumps(re.sub(r"\{(?=[{%#])", "{ ", text), ensure_ascii=False)
     if quoted.isprintable():
         return quoted

@@ -1,4 +1,4 @@
-"""Columns of the staging and quarantine tables, as each warehouse's DDL wants them."""
+"""Columns of the staging and quarantine tables, for each warehouse's DDL."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ _DUCKDB_TYPES = {
 
 LINEAGE = (
     Column("_window", "timestamp with time zone", "Start of the window the row belongs to, UTC."),
-    # Not `_partition`, as in raw: BigQuery takes no column whose name begins with that.
+    # Not `_partition`, as in raw: BigQuery refuses column names that begin with that.
     Column("_kafka_partition", "integer", "Kafka partition the event came from."),
     Column("_offset", "bigint", "Kafka offset the event came from."),
     Column("_event_at", "timestamp with time zone", "Event time, UTC."),
@@ -55,17 +55,17 @@ QUARANTINE = (
 
 
 def duckdb_type(kind: FieldType) -> str:
-    """DuckDB's name for a field type."""
+    """Return DuckDB's name for a field type."""
     return f"decimal({kind.precision}, {kind.scale})" if kind.name == "decimal" else _DUCKDB_TYPES[kind.name]
 
 
 def staging_columns(asset: Asset) -> tuple[Column, ...]:
-    """The contract's fields in their order, then the lineage columns."""
+    """Return the contract's fields in their order, then the lineage columns."""
     declared = tuple(Column(f.name, duckdb_type(f.type), f.description) for f in asset.fields)
     return declared + LINEAGE
 
 
 def create_table(name: str, columns: tuple[Column, ...]) -> str:
-    """`create table if not exists` for an already quoted table name."""
+    """Return `create table if not exists` for an already quoted table name."""
     lines = ",\n".join(f"  {identifier(column.name)} {column.type}" for column in columns)
     return f"create table if not exists {name} (\n{lines}\n)"

@@ -1,4 +1,4 @@
-"""Finds the rows of a person: SQL that compares a field with a value as the contract reads it."""
+"""Find the rows of a subject: SQL that compares a field with a value as the contract reads it."""
 
 import json
 from collections import Counter
@@ -9,21 +9,21 @@ from lake_assets.catalog.model import Field
 from lake_assets.compile.rules import given, typed
 from lake_assets.compile.sql import identifier, literal
 
-# A field and the value that it has in the events that are meant.
+# A field and its value in the events of the subject.
 Wanted = tuple[Field, str]
 
 
 def payload_matches(readings: Sequence[Sequence[Wanted]], source: str, columns: str) -> str:
-    """The `columns` of the rows of `source` whose `payload` has all these values, as text or as a contract reads it.
+    """Select the `columns` of rows of `source` whose `payload` has all these values, as text or as a contract reads it.
 
-    Each of `readings` is one contract's for the same person. `unreadable` is true for rows that are no JSON object and
-    hold all values somewhere in their text.
+    Each of `readings` is one contract's for the same subject. `unreadable` is true for rows that are not a JSON object
+    and contain all values somewhere in their text.
     """
-    readings = _told_apart(readings)
-    fields = [field for wanted in readings for field, _ in wanted if not field.has_twin]
+    readings = _mark_twins(readings)
+    fields = [field for search in readings for field, _ in search if not field.has_twin]
     shape = json.dumps({key: "JSON" if field.path else "VARCHAR" for field in fields for key in field.payload_keys})
-    has = " or ".join(f"({_has(wanted)})" for wanted in readings)
-    values = {value for wanted in readings for _, value in wanted}
+    matches = " or ".join(f"({_has(search)})" for search in readings)
+    values = {value for search in readings for _, value in search}
     holds = " and ".join(f"coalesce(contains(_text, {literal(value)}), false)" for value in sorted(values))
     return f"""\
 with decoded as (
@@ -36,38 +36,38 @@ extracted as (
 )
 select {columns}, _given is null as unreadable
 from extracted
-where case when _given is null then {holds} else {has} end"""
+where case when _given is null then {holds} else {matches} end"""
 
 
-def staging_values(wanted: Sequence[Wanted], tokens: Sequence[str | None]) -> Mapping[str, str]:
-    """By column the value that staging has, as SQL of DuckDB; a token stands for the value of a field that has one."""
+def staging_values(search: Sequence[Wanted], tokens: Sequence[str | None]) -> Mapping[str, str]:
+    """Return the value in staging, by column, as DuckDB SQL; a token replaces the value of a tokenised field."""
     return {
         field.name: literal(token) if token else _read(field, value)
-        for (field, value), token in zip(wanted, tokens, strict=True)
+        for (field, value), token in zip(search, tokens, strict=True)
     }
 
 
 def values_match(values: Mapping[str, str]) -> str:
-    """A condition over the staging table: it has all these values; never true when none is given."""
+    """Return a condition over the staging table: it has all these values; never true without any value."""
     return " and ".join(f"coalesce({identifier(name)} = {value}, false)" for name, value in values.items()) or "false"
 
 
-def _told_apart(readings: Sequence[Sequence[Wanted]]) -> list[list[Wanted]]:
-    """The readings, where fields of several contracts may be twins of each other."""
-    keys = {key for wanted in readings for field, _ in wanted for key in field.payload_keys}
+def _mark_twins(readings: Sequence[Sequence[Wanted]]) -> list[list[Wanted]]:
+    """Mark fields of several contracts whose keys differ only in case as twins."""
+    keys = {key for search in readings for field, _ in search for key in field.payload_keys}
     counts = Counter(key.lower() for key in keys)
     return [
         [(replace(field, has_twin=any(counts[key.lower()] > 1 for key in field.payload_keys)), value)
-         for field, value in wanted]
-        for wanted in readings
+         for field, value in search]
+        for search in readings
     ]  # fmt: skip
 
 
-def _has(wanted: Sequence[Wanted]) -> str:
+def _has(search: Sequence[Wanted]) -> str:
     return " and ".join(
         f"(coalesce({given(field)} = {literal(value)}, false) "
         f"or coalesce({typed(field)} = {_read(field, value)}, false))"
-        for field, value in wanted
+        for field, value in search
     )
 
 

@@ -1,8 +1,8 @@
-"""Staging and quarantine as Glue holds them: external tables over conformed Parquet files, a partition for each window.
+"""Staging and quarantine in Glue: external tables over conformed Parquet files, one partition per window.
 
-A partition's location holds no data but a list of the files that were published, which Athena follows
-(`SymlinkTextInputFormat`): what else is in the bucket does not count, and nothing is copied. The partition key is
-`_window` itself, so the tables have the columns of every other target, and a filter on `_window` prunes.
+A partition's location holds no data but a list of the published files, which Athena follows (`SymlinkTextInputFormat`).
+Other files in the bucket do not count, and no file is copied. The partition key is `_window` itself, so the tables have
+the columns of every other target, and a filter on `_window` prunes.
 """
 
 import re
@@ -15,7 +15,7 @@ from lake_assets.catalog.model import Asset, WindowSize
 from lake_assets.catalog.windows import window_key, window_start
 from lake_assets.compile.ddl import ERRORS_TYPE, QUARANTINE, Column, staging_columns
 
-# Glue's own words for a table, a partition, a column.
+# A table, a partition or a column as Glue's API has it.
 Described = Mapping[str, Any]
 WINDOW = "_window"
 _TYPES = {
@@ -26,11 +26,11 @@ _TYPES = {
     ERRORS_TYPE: "array<struct<code:string,field:string,value:string,message:string>>",
 }
 _FIRST_WORD = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*([a-z]+)", re.IGNORECASE | re.DOTALL)
-# Not `explain`, which may be told to carry the statement out.
+# Not `explain`, which can execute the statement.
 _READING = ("select", "with", "values", "table", "show", "describe", "desc")
 _COMMENT_LENGTH, _DESCRIPTION_LENGTH = 255, 2048
-# What `GetTable` tells and `UpdateTable` takes; the rest is Glue's.
-_KEPT = (
+# Keys that `GetTable` returns and `UpdateTable` accepts; the others are read-only.
+_UPDATABLE = (
     "Name", "Description", "Owner", "LastAccessTime", "LastAnalyzedTime", "Retention", "StorageDescriptor",
     "PartitionKeys", "ViewOriginalText", "ViewExpandedText", "TableType", "Parameters", "TargetTable",
 )  # fmt: skip
@@ -38,7 +38,7 @@ _KEPT = (
 
 @dataclass(frozen=True, slots=True)
 class GlueTable:
-    """A table as the contract wants it; `columns` are without the partition key."""
+    """A table as the contract declares it; `columns` are without the partition key."""
 
     database: str
     name: str
@@ -51,7 +51,7 @@ class GlueTable:
 
 
 def glue_tables(asset: Asset) -> tuple[GlueTable, GlueTable]:
-    """Staging and quarantine."""
+    """Return staging and quarantine."""
     quarantine = f"Rows of {asset.name} that broke a rule of its contract, with the reasons."
     return (
         GlueTable(asset.staging_schema, asset.name, _described(asset.description), _columns(staging_columns(asset))),
@@ -60,7 +60,7 @@ def glue_tables(asset: Asset) -> tuple[GlueTable, GlueTable]:
 
 
 def table_input(table: GlueTable, location: str, files: str) -> dict[str, Any]:
-    """What `CreateTable` takes. Lists are below `location`, what they name also below `files`."""
+    """Return the body of `CreateTable`. Lists are below `location`, the files they name also below `files`."""
     return {
         "Name": table.name,
         "Description": table.description,
@@ -74,23 +74,23 @@ def table_input(table: GlueTable, location: str, files: str) -> dict[str, Any]:
 
 
 def partition_input(table: Described, value: str, location: str) -> dict[str, Any]:
-    """A partition like its table, whose list of files is the one file below `location`."""
+    """Return a partition like its table; its list of files is the one file below `location`."""
     return {"Values": [value], "StorageDescriptor": {**table["StorageDescriptor"], "Location": location}}
 
 
 def differences(existing: Described | None, table: GlueTable) -> list[str]:
-    """One sentence for each thing that the table lacks or says otherwise than the contract."""
+    """Return one sentence for each difference between the table and the contract."""
     if existing is None:
         return [f"create table {table.title}"]
-    found = _by_name(existing)
+    existing_columns = _by_name(existing)
     sentences: list[str] = []
     for column in table.columns:
         name, kind = column["Name"], column["Type"]
-        if name not in found:
+        if name not in existing_columns:
             sentences.append(f"add column {table.title}.{name} {kind}")
-        elif found[name]["Type"] != kind:
+        elif existing_columns[name]["Type"] != kind:
             sentences.append(f"widen column {table.title}.{name} to {kind}")
-        elif found[name].get("Comment", "") != column["Comment"]:
+        elif existing_columns[name].get("Comment", "") != column["Comment"]:
             sentences.append(f"describe column {table.title}.{name}")
     if existing.get("Description", "") != table.description:
         sentences.append(f"describe table {table.title}")
@@ -98,48 +98,51 @@ def differences(existing: Described | None, table: GlueTable) -> list[str]:
 
 
 def updated(existing: Described, table: GlueTable) -> dict[str, Any]:
-    """What `UpdateTable` takes: the table as it is, with the contract's columns. Nothing is taken away, and new columns
-    come last, because an engine that compares a partition's columns by position must find the old ones in place."""
-    wanted = {column["Name"]: column for column in table.columns}
-    columns = [wanted.pop(column["Name"], dict(column)) for column in existing["StorageDescriptor"]["Columns"]]
+    """Return the body of `UpdateTable`: the existing table with the contract's columns.
+
+    No column is removed, and new columns come last: an engine that compares a partition's columns by position must find
+    the old ones in place.
+    """
+    declared = {column["Name"]: column for column in table.columns}
+    columns = [declared.pop(column["Name"], dict(column)) for column in existing["StorageDescriptor"]["Columns"]]
     return {
-        **{key: existing[key] for key in _KEPT if key in existing},
+        **{key: existing[key] for key in _UPDATABLE if key in existing},
         "Description": table.description,
-        "StorageDescriptor": {**existing["StorageDescriptor"], "Columns": [*columns, *wanted.values()]},
+        "StorageDescriptor": {**existing["StorageDescriptor"], "Columns": [*columns, *declared.values()]},
     }
 
 
 def retyped(existing: Described, table: GlueTable) -> bool:
-    """Whether a column changes its type, which Athena then wants of every partition too."""
-    found = _by_name(existing)
-    return any(found[c["Name"]]["Type"] != c["Type"] for c in table.columns if c["Name"] in found)
+    """Return True if a column changes its type, which Athena then requires of every partition too."""
+    existing_columns = _by_name(existing)
+    return any(existing_columns[c["Name"]]["Type"] != c["Type"] for c in table.columns if c["Name"] in existing_columns)
 
 
 def partition_value(window: str, size: WindowSize) -> str:
-    """A window as the value of the partition key, UTC."""
+    """Return a window as the value of the partition key, UTC."""
     return window_start(window, size).replace(tzinfo=None).isoformat(" ")
 
 
 def partition_window(value: str, size: WindowSize) -> str:
-    """The window of a partition key's value, as Glue or Athena writes it."""
+    """Return the window of a partition key's value, in the format of Glue or Athena."""
     return window_key(datetime.fromisoformat(value).replace(tzinfo=UTC), size)
 
 
 def rows_by_window(asset: Asset, values: Sequence[str] | None) -> str:
-    """Athena SQL: place (0 staging, 1 quarantine), window and rows; of the partitions with these values, if given."""
+    """Return Athena SQL: place (0 staging, 1 quarantine), window and rows; if given, only of these partitions."""
     listed = "" if values is None else ", ".join(f"timestamp '{value}'" for value in values)
-    only = "" if values is None else f"\nwhere {WINDOW} in ({listed})"
+    condition = "" if values is None else f"\nwhere {WINDOW} in ({listed})"
     return "\nunion all\n".join(
-        f'select {place} as place, {WINDOW}, count(*) as n\nfrom "{table.database}"."{table.name}"{only}\n'
+        f'select {index} as place, {WINDOW}, count(*) as n\nfrom "{table.database}"."{table.name}"{condition}\n'
         f"group by {WINDOW}"
-        for place, table in enumerate(glue_tables(asset))
+        for index, table in enumerate(glue_tables(asset))
     )
 
 
 def quarantine_errors(asset: Asset) -> str:
-    """What `reasons` wants of the quarantine table, in Athena's words."""
+    """Return the quarantine table as `reasons` reads it, in Athena's SQL."""
     _, table = glue_tables(asset)
-    # Only a subselect gives the columns of an unnested row names of their own.
+    # Only a subselect can name the columns of an unnested row.
     return (
         "(\n  select _window, cast(partition as varchar) || ':' || cast(\"offset\" as varchar) as row_id,\n"
         f'    one.code, one.field, one.value, one.message\n  from "{table.database}"."{table.name}"\n'
@@ -148,7 +151,7 @@ def quarantine_errors(asset: Asset) -> str:
 
 
 def reads_only(query: str) -> bool:
-    """Whether a statement of Athena's, which takes one at a time, can change nothing."""
+    """Return True if an Athena statement (one at a time) cannot change anything."""
     word = _FIRST_WORD.match(query)
     return word is not None and word[1].lower() in _READING
 
@@ -158,7 +161,7 @@ def _columns(columns: Iterable[Column]) -> tuple[dict[str, str], ...]:
         {
             "Name": column.name,
             "Type": _TYPES.get(column.type, column.type.replace(" ", "")),
-            # Glue takes one line.
+            # Glue accepts one line.
             "Comment": " ".join(column.description.split())[:_COMMENT_LENGTH],
         }
         for column in columns
@@ -174,7 +177,7 @@ def _storage(columns: Iterable[Described], location: str, files: str) -> dict[st
     return {
         "Columns": [dict(column) for column in columns],
         "Location": location,
-        # Where Lake Formation governs the bucket, it lets a reader follow the lists to these places only.
+        # Where Lake Formation governs the bucket, a reader can follow the lists to these places only.
         "AdditionalLocations": [files],
         "InputFormat": "org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat",
         "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",

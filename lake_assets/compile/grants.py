@@ -1,4 +1,4 @@
-"""Who may read the marts, as statements that can be run again and again. Nothing else is granted to analysts."""
+"""Read access to the marts, as idempotent statements. Analysts get no other grants."""
 
 import re
 from collections.abc import Iterable
@@ -11,14 +11,14 @@ _MART_SCHEMA = re.compile(r"[a-z][a-z0-9_]*_data_mart")
 
 
 class MartNameError(LakeError):
-    """A mart's schema has a name that analysts must not be granted."""
+    """A mart's schema has a name that must not be granted to analysts."""
 
 
 def mart_grants(schemas: Iterable[str]) -> list[str]:
-    """Makes each mart schema and lets the analyst read all in it, now and after every rebuild. Raises MartNameError.
+    """Create each mart schema and grant the analyst read access, now and after every rebuild. Raises MartNameError.
 
-    A rebuilt mart is a new table, which knows nothing of the old one's grants: the default privileges give them to it
-    in the moment it is made. They hold for tables that the owner makes, so all marts are built by that one role.
+    A rebuilt mart is a new table without the old one's grants: default privileges grant them when it is created. They
+    cover tables of that owner only, so all marts are built by that one role.
     """
     statements: list[str] = []
     for schema in schemas:
@@ -33,7 +33,7 @@ def mart_grants(schemas: Iterable[str]) -> list[str]:
 
 
 def check_mart_schema(schema: str) -> None:
-    """Raises MartNameError for a schema that analysts must not be granted."""
+    """Raise MartNameError for a schema that must not be granted to analysts."""
     if not _MART_SCHEMA.fullmatch(schema):
         raise MartNameError(
             f"analysts read the mart schemas only, so '{schema}' must be named like 'funnel_data_mart'; "

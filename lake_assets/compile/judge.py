@@ -1,8 +1,8 @@
 """The judge: one SELECT that turns raw rows into typed rows, each with the list of rules it breaks.
 
-It looks at one row at a time, so that any engine can run it on any slice of a window: DuckDB over a whole window,
-Spark's executors batch by batch. Its input relation has the raw table's columns
-(`payload blob, _key blob, _topic varchar, _partition integer, _offset bigint, _timestamp timestamptz`).
+It judges one row at a time, so that any engine can run it on any slice of a window: DuckDB over a whole window, Spark's
+executors batch by batch. Its input relation has the raw table's columns (`payload blob, _key blob, _topic varchar,
+_partition integer, _offset bigint, _timestamp timestamptz`).
 """
 
 import json
@@ -25,11 +25,11 @@ _BUCKET_US = {"day": 86_400_000_000, "hour": 3_600_000_000}
 
 
 def judge_sql(asset: Asset, source: str) -> str:
-    """DuckDB SQL over `source` (a relation or a subquery in parentheses).
+    """Return DuckDB SQL over `source` (a relation or a subquery in parentheses).
 
     Yields the declared fields (named by `judged_column`), `_window _event_at _topic _partition _offset _key _payload
     _extra _errors`. `_errors` is null for a good row, else a list of struct(code, field, value, message); key and
-    payload are kept for bad rows only.
+    payload are set for bad rows only.
     """
     event_at = f"coalesce({identifier(asset.event_time)}, _timestamp)" if asset.event_time else "_timestamp"
     columns = ",\n    ".join(f"{typed(f)} as {identifier(f.name)}" for f in asset.fields)
@@ -74,16 +74,15 @@ from _judged"""
 
 def _window(size: WindowSize) -> str:
     if size == "month":
-        # Of a time without a zone, which is that of UTC, whatever the session's zone is.
+        # In a time without a zone, which is UTC, whatever the session's zone is.
         return "make_timestamptz(epoch_us(date_trunc('month', make_timestamp(epoch_us(_timestamp)))))"
     bucket = _BUCKET_US[size]
     return f"make_timestamptz(cast(floor(epoch_us(_timestamp) / {bucket}) as bigint) * {bucket})"
 
 
 def _extra(asset: Asset) -> str:
-    # Taking the declared fields out of the document is slow, so it is done only where there are more keys than
-    # declared fields with a value.
-    # What derived fields are read from is not theirs.
+    # Removing the declared fields from the document is slow, so it is done only for rows with more keys than declared
+    # fields with a value. Keys that derived fields read do not belong to them.
     declared = [f for f in asset.fields if not f.is_derived]
     removal = json.dumps({f.payload_key: None for f in declared})
     present = " + ".join(f"cast({payload_text(f)} is not null as integer)" for f in declared) or "0"
@@ -94,14 +93,15 @@ def _extra(asset: Asset) -> str:
 
 
 def _errors(asset: Asset) -> str:
-    """First a test that good rows pass quickly, then, for the others, every rule with its sentence."""
+    """Test first a condition that good rows pass quickly, then, for the others, every rule with its message."""
     tests = [test for test in map(surely_good, asset.fields) if test]
     if any(field.type.name == "string" for field in asset.fields):
-        # U+0000 gets into a JSON text as this alone; few texts have it, and their fields are looked at one by one.
+        # U+0000 appears in JSON text only in this form; few texts have it, and their fields are then checked one by
+        # one.
         tests.append("not contains(_text, '\\u0000')")
     surely = "\n        and ".join(tests)
     if not any(field.required for field in asset.fields):
-        # A required field with a value proves that the payload is an object; without one it must be asked.
+        # A required field with a value proves that the payload is an object; without one it must be checked.
         surely = "\n        and ".join(
             part for part in ("coalesce(try(json_type(_text)) = 'OBJECT', false)", surely) if part
         )
@@ -130,7 +130,7 @@ def _error(violation: Violation, field: Field | None) -> str:
     name = literal(field.name) if field else "null"
     value = "null"
     if field:
-        # What a value looks like is told to whoever may see it: samples of errors are shown, logged and kept.
+        # The form of a value is visible to every reader of errors: samples are shown, logged and stored.
         shown = f"left(cast({given(field)} as varchar), 200)"
         value = f"case when {given(field)} is not null then {literal(HIDDEN)} end" if field.is_confidential else shown
     return (
@@ -140,7 +140,7 @@ def _error(violation: Violation, field: Field | None) -> str:
 
 
 def _unknown_field(asset: Asset) -> str:
-    # What nobody has declared may be a confidential field under another name.
+    # An undeclared field may be a confidential field under another name.
     value = literal(HIDDEN) if any(field.is_confidential for field in asset.fields) else "left(_extra, 200)"
     return (
         f"{{'code': 'unknown_field', 'field': json_keys(_extra)[1], 'value': {value}, "

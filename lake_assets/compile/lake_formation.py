@@ -1,8 +1,8 @@
-"""Who may read what on AWS, as requests to Lake Formation: tags on the lake's databases and columns, and one grant.
+"""Access rights on AWS, as requests to Lake Formation: tags on the lake's databases and columns, and one grant.
 
 Analysts read marts, by the tag `lake_layer`; a mart's database is tagged, so a new mart in it is readable at once. A
-field's `classification` in the contract is a tag on its column, for grants that a company makes itself. Nothing here is
-granted on staging: whoever is to read there needs a reason of their own.
+field's `classification` in the contract is a tag on its column, for a company's own grants. This module grants nothing
+on staging: its readers need a reason of their own.
 
 Each value is the arguments of boto3's `create_lf_tag`, `add_lf_tags_to_resource` or `grant_permissions`.
 """
@@ -17,18 +17,18 @@ STAGING, MART = "staging", "mart"
 
 
 def layer_tag() -> dict[str, Any]:
-    """The tag that tells staging from marts, with all values it may have."""
+    """Return the tag that separates staging from marts, with all its values."""
     return {"TagKey": LAYER, "TagValues": [MART, STAGING]}
 
 
 def classification_tag(asset: Asset) -> dict[str, Any] | None:
-    """The tag of columns with the values that this asset's contract needs; None when no field has a class."""
+    """Return the tag of columns with the values of this asset's contract; None when no field has a class."""
     classes = sorted({field.classification for field in asset.fields if field.classification})
     return {"TagKey": CLASSIFICATION, "TagValues": classes} if classes else None
 
 
 def staging_tags(asset: Asset) -> list[dict[str, Any]]:
-    """The tags of an asset's database, and of its columns by their class."""
+    """Return the tags of an asset's database, and of its columns by their class."""
     names: dict[str, list[str]] = {}
     for field in asset.fields:
         if field.classification:
@@ -48,7 +48,7 @@ def staging_tags(asset: Asset) -> list[dict[str, Any]]:
 
 
 def mart_tags(schema: str) -> dict[str, Any]:
-    """The tag that opens a mart's database to analysts. Raises MartNameError."""
+    """Return the tag that opens a mart's database to analysts. Raises MartNameError."""
     check_mart_schema(schema)
     return {
         "Resource": {"Database": {"Name": schema}},
@@ -57,7 +57,7 @@ def mart_tags(schema: str) -> dict[str, Any]:
 
 
 def analyst_grants(analyst: str) -> list[dict[str, Any]]:
-    """Lets the principal with this ARN see the marts' databases, and read all tables in them."""
+    """Grant the principal with this ARN access to the marts' databases, and read access to all tables in them."""
     expression = [{"TagKey": LAYER, "TagValues": [MART]}]
     rights = {"DATABASE": ["DESCRIBE"], "TABLE": ["SELECT", "DESCRIBE"]}
     return [

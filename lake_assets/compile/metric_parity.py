@@ -1,7 +1,7 @@
-"""A metric's final windows against the same aggregate over the source's batch rows, as DuckDB SQL.
+"""Comparison of a metric's final windows with the same aggregate over batch rows, as DuckDB SQL.
 
-Both sides are cut at the same place: a final row counts its shard's events up to `source_offset`, so the batch side
-takes rows of that Kafka partition below it, without those that the metric has set aside as late.
+Both sides are cut at the same place: a final row counts its shard's events up to `source_offset`. The batch side takes
+rows of that Kafka partition below it, without those the metric has set aside as late.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,24 +11,25 @@ from lake_assets.catalog.model import Asset
 from lake_assets.compile.metric_tables import MOST_GROUP_BYTES, SCHEMA, late_table, shards_table, text_bytes
 from lake_assets.compile.sql import identifier, judged_column, literal
 
-# Finals that can be compared, and where each shard's windows were closed. Temporary tables, made in this order.
+# Comparable final rows, and the offset at which each shard's windows were closed. Temporary tables, created in this
+# order.
 FINAL, CLOSED, LATE = "final_rows", "closed_windows", "late_rows"
 
 
 def final_tables(metric: Metric, low: str, high: str, left_out: str, covered: Mapping[int, int]) -> list[str]:
-    """Statements that make the temporary tables from the database of the metrics.
+    """Return statements that create the temporary tables from the metrics' database.
 
-    `low` and `high` are ISO 8601 times; `left_out` is SQL that is true for window starts whose batch side is not
-    complete; `covered` says for each shard below which offset it is.
+    `low` and `high` are ISO 8601 times; `left_out` is SQL that is true for window starts whose batch side is
+    incomplete. `covered` is the end offset of each shard's batch rows.
     """
     table = f"serving.{SCHEMA}.{identifier(shards_table(metric))}"
     late = f"serving.{SCHEMA}.{identifier(late_table(metric))}"
     span = f"window_start >= timestamptz {literal(low)} and window_start < timestamptz {literal(high)}"
-    known = " or ".join(f"(shard = {shard} and source_offset <= {offset})" for shard, offset in covered.items())
+    is_covered = " or ".join(f"(shard = {shard} and source_offset <= {offset})" for shard, offset in covered.items())
     return [
         f"create or replace temp table {FINAL} as\n"
         f"select *, window_start as _window_start, shard as _shard, source_offset as _source_offset from {table}\n"
-        f"where is_final and {span} and not ({left_out}) and ({known or 'false'})",
+        f"where is_final and {span} and not ({left_out}) and ({is_covered or 'false'})",
         f"create or replace temp table {CLOSED} as\n"
         f"select _shard, _window_start, max(_source_offset) as _source_offset from {FINAL} group by all",
         f"create or replace temp table {LATE} as\n"
@@ -37,8 +38,7 @@ def final_tables(metric: Metric, low: str, high: str, left_out: str, covered: Ma
 
 
 def late_complete(metric: Metric) -> str:
-    """Per shard: the newest final row's `source_offset`, how many late events there were until then, and how many of
-    them have arrived in the database."""
+    """Select per shard the newest final row's `source_offset`, late events until then, and those in the database."""
     shards = f"serving.{SCHEMA}.{identifier(shards_table(metric))}"
     late = f"serving.{SCHEMA}.{identifier(late_table(metric))}"
     return (
@@ -50,19 +50,19 @@ def late_complete(metric: Metric) -> str:
 
 
 def staging_columns(metric: Metric, asset: Asset) -> list[str]:
-    """The columns of staging that `staging_rows` reads."""
+    """Return the columns of staging that `staging_rows` reads."""
     names = [*(group.name for group in metric.groups), *asset.key, *(f.field for f in metric.filters)]
     names += [str(measure.field) for measure in metric.measures if measure.field]
     return list(dict.fromkeys([*names, asset.event_time_column, "_kafka_partition", "_offset"]))
 
 
 def staging_rows(metric: Metric, asset: Asset, relation: str, low: str, high: str) -> str:
-    """The source's staging rows of a span, of a relation that holds them: what analysts' marts are made of."""
+    """Select the source's staging rows of a span, which analysts' marts are built from, from a relation with them."""
     return _rows(metric, asset, relation, "_kafka_partition", f"{_within(asset, low, high)}")
 
 
 def judged_rows(metric: Metric, asset: Asset, low: str, high: str) -> str:
-    """The good rows of `judged` (raw, judged again), of equal keys the one that the metric saw first."""
+    """Select the good rows of `judged` (raw, judged again), of equal keys the one that the metric saw first."""
     good = f"_errors is null and {_within(asset, low, high, judged_column)}"
     rows = _rows(metric, asset, "judged", "_partition", good, judged_column)
     if not asset.key:
@@ -72,12 +72,14 @@ def judged_rows(metric: Metric, asset: Asset, low: str, high: str) -> str:
 
 
 def differences(metric: Metric, rows: str, cells: str = "true") -> str:
-    """One line per cell whose numbers differ: groups, start of window, shard, then the metric's and the batch's numbers
-    (null where a side has no row). `cells` is SQL on groups, `_window_start` and `_shard`."""
+    """Select one row per cell that differs: groups, start of window, shard, the metric's and the batch's numbers.
+
+    Numbers are null where a side has no row. `cells` is SQL on groups, `_window_start` and `_shard`.
+    """
     by = ", ".join([*(identifier(group.name) for group in metric.groups), "_window_start", "_shard"])
     names = [identifier(measure.name) for measure in metric.measures]
     totals = ", ".join(f"{_total(measure)} as {identifier(measure.name)}" for measure in metric.measures)
-    both = ", ".join([*(f"_f.{name}" for name in names), *(f"_b.{name}" for name in names)])
+    values = ", ".join([*(f"_f.{name}" for name in names), *(f"_b.{name}" for name in names)])
     differ = " or ".join(f"_f.{name} is distinct from _b.{name}" for name in names)
     return f"""\
 with _source as (
@@ -93,7 +95,7 @@ _counted as (
 _batch as (
   select {by}, {totals} from _counted group by {by}
 )
-select {by}, {both}
+select {by}, {values}
 from (select * from {FINAL} where {cells}) as _f full join (select * from _batch where {cells}) as _b using ({by})
 where {differ}
 order by _window_start, _shard"""
@@ -103,23 +105,23 @@ def _rows(
     metric: Metric, asset: Asset, relation: str, shard: str, where: str, column: Callable[[str], str] = identifier
 ) -> str:
     groups = [group.name for group in metric.groups]
-    named = [*groups, *(name for name in asset.key if name not in groups)]
+    fields = [*groups, *(name for name in asset.key if name not in groups)]
     columns = [f"{column(name)} as {identifier(name)}" if column(name) != identifier(name) else column(name)
-               for name in named]  # fmt: skip
+               for name in fields]  # fmt: skip
     columns += [f"{_minor_units(m, column)} as {identifier(f'_value_{m.name}')}" for m in metric.measures if m.field]
-    chosen = "".join(
+    conditions = "".join(
         f" and {column(f.field)} in ({', '.join(_value(value) for value in f.values)})" for f in metric.filters
     )
-    # The metric refuses rows that the table of it could not hold.
-    chosen += f" and {text_bytes(metric, column)} <= {MOST_GROUP_BYTES}"
+    # The metric refuses rows that its table could not store.
+    conditions += f" and {text_bytes(metric, column)} <= {MOST_GROUP_BYTES}"
     length = metric.window_ms * 1000
     time = f"epoch_us({column(asset.event_time_column)})"
-    # Also before 1970, where % is negative.
+    # Times before 1970 too, where % is negative.
     window = f"make_timestamptz({time} - ({time} % {length} + {length}) % {length})"
-    listed = ", ".join(columns)
+    column_list = ", ".join(columns)
     return (
-        f"select {listed}, {window} as _window_start, {shard} as _shard, _offset\nfrom {relation}\n"
-        f"where {where}{chosen}"
+        f"select {column_list}, {window} as _window_start, {shard} as _shard, _offset\nfrom {relation}\n"
+        f"where {where}{conditions}"
     )
 
 

@@ -15,8 +15,10 @@ Field = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Where the rows go. `url` is JDBC's, `user` a role's name, `password` a reference for a config provider
-    (`${file:PATH:KEY}`)."""
+    """The target database.
+
+    `url` is JDBC's, `user` a role's name, `password` a reference for a config provider (`${file:PATH:KEY}`).
+    """
 
     url: str
     user: str
@@ -24,10 +26,10 @@ class Database:
 
 
 def metric_sinks(metric: Metric, database: Database) -> tuple[ConnectorSpec, ConnectorSpec]:
-    """The connectors of one metric: its rows, and its late events, of which many may come at once without delaying
-    the rows.
+    """Return the connectors of one metric: its rows, and its late events.
 
-    Raises ValueError for a password that is no config provider reference: the REST API shows a config to anyone.
+    Late events have their own connector, so that a burst of them does not delay the rows. Raises ValueError for a
+    password that is not a config provider reference: the REST API shows a config to anyone.
     """
     if not re.fullmatch(r"\$\{\w+:[^}]+\}", database.password):
         raise ValueError("the connector's password must be a config provider reference such as ${file:PATH:KEY}")
@@ -51,7 +53,7 @@ def _field(name: str, kind: str) -> Field:
 
 
 def _sink(topic: str, table: str, keys: Sequence[str], fields: Sequence[Field], database: Database) -> ConnectorSpec:
-    """Values are plain JSON; their schema stands in the connector (KIP-1054)."""
+    """Return a connector for plain JSON values, whose schema is in the connector's config (KIP-1054)."""
     return ConnectorSpec(
         topic,
         {
@@ -65,7 +67,8 @@ def _sink(topic: str, table: str, keys: Sequence[str], fields: Sequence[Field], 
             "connection.url": database.url,
             "connection.username": database.user,
             "connection.password": database.password,
-            # A task writes with one connection. Held ready were five, so that 20 metrics used up the database's.
+            # A task writes with one connection. The default pool of five used up the database's connections at 20
+            # metrics.
             "connection.pool.min_size": "1",
             "connection.pool.max_size": "2",
             "insert.mode": "upsert",
@@ -75,10 +78,10 @@ def _sink(topic: str, table: str, keys: Sequence[str], fields: Sequence[Field], 
             "collection.name.format": f"{SCHEMA}.{table}",
             "use.time.zone": "UTC",
             "batch.size": "5000",
-            # Of several revisions of a row in one batch the last: the driver makes one statement of many rows, and
-            # Postgres refuses to change a row twice in a statement.
+            # Keep the last of several revisions of a row in one batch: the driver makes one statement of many rows,
+            # and Postgres refuses to change a row twice in a statement.
             "use.reduction.buffer": "true",
-            # A database that is restarted is waited for, and asked through a new connection.
+            # When the database restarts, wait and reconnect.
             "connection.restart.on.errors": "true",
             "flush.max.retries": "10",
             "flush.retry.delay.ms": "1000",

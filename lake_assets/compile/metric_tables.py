@@ -1,7 +1,7 @@
-"""Metric -> the tables that the sinks write, the view that people read, and what keeps an old row from coming back.
+"""Metric -> the tables that the sinks write, the view for readers, and the trigger that rejects older rows.
 
 The table of shards has one row for each group, window and shard (the source's Kafka partition), because several
-instances count side by side; the view adds the shards up. Events that came too late have a table of their own.
+instances count in parallel; the view sums the shards. Events that came too late have their own table.
 """
 
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from lake_assets.catalog.metric import Measure, Metric
 from lake_assets.compile.sql import identifier, literal
 
 SCHEMA = "metrics"
-# The bytes that the texts of a row's groups may have together. An entry of a Postgres index has 2,704 at most.
+# Maximum bytes of the texts of a row's groups together. An entry of a Postgres index has 2,704 at most.
 MOST_GROUP_BYTES = 2_000
 COLUMN_TYPES = {"string": "text", "integer": "bigint", "boolean": "boolean"}
 
-# A sink that was away may bring rows again that are older than those already there.
+# A sink that recovers may deliver rows again that are older than those in the table.
 KEEP_NEWEST = f"""\
 create or replace function {SCHEMA}.keep_newest() returns trigger language plpgsql as $$
 begin
@@ -26,12 +26,12 @@ end $$"""
 
 
 def shards_table(metric: Metric) -> str:
-    """The table's name, without its schema."""
+    """Return the table's name, without its schema."""
     return f"{metric.table}_shards"
 
 
 def late_table(metric: Metric) -> str:
-    """The name of the table of late events, without its schema."""
+    """Return the name of the table of late events, without its schema."""
     return f"{metric.table}_late"
 
 
@@ -43,13 +43,13 @@ LATE_KEYS = ["shard", "source_offset"]
 
 
 def text_bytes(metric: Metric, column: Callable[[str], str]) -> str:
-    """DuckDB SQL for the bytes of a row's groups that are texts; `column` gives a field's column."""
+    """Return DuckDB SQL for the bytes of a row's text groups; `column` returns a field's column."""
     texts = (group.name for group in metric.groups if group.type.name == "string")
     return " + ".join(f"strlen({column(name)})" for name in texts) or "0"
 
 
 def metric_statements(metric: Metric) -> list[str]:
-    """DDL for Postgres that makes tables, trigger and view; running it again changes nothing."""
+    """Return idempotent DDL for Postgres that creates tables, trigger and view."""
     shards, late = f"{SCHEMA}.{identifier(shards_table(metric))}", f"{SCHEMA}.{identifier(late_table(metric))}"
     view = f"{SCHEMA}.{identifier(metric.table)}"
     groups = [f"{identifier(group.name)} {COLUMN_TYPES[group.type.name]} not null" for group in metric.groups]
@@ -91,7 +91,7 @@ def _view_query(metric: Metric, shards: str, late: str) -> str:
     by = ", ".join(groups)
     measures = ",\n    ".join(_measure(measure) for measure in metric.measures)
     same = " and ".join(f"l.{name} = w.{name}" for name in [*groups, "window_start"])
-    # Late events are counted window by window, so that a question for a few windows looks at few of them.
+    # Late events are counted window by window, so that a query for a few windows reads few of them.
     return f"""\
 select {by}, window_start, window_start + interval '{metric.window_ms} milliseconds' as window_end,
   {", ".join(identifier(measure.name) for measure in metric.measures)}, is_final,
@@ -106,7 +106,7 @@ from (
 
 
 def _measure(measure: Measure) -> str:
-    """The shards' partial numbers as one, in the unit of the source's field."""
+    """Combine the shards' partial values into one, in the unit of the source's field."""
     name = identifier(measure.name)
     total = f"{'sum' if measure.function in ('count', 'sum') else measure.function}({name})"
     if measure.scale:

@@ -1,4 +1,4 @@
-"""Metric -> its four topics, each with as many partitions as the source has: a partition's state stays by itself."""
+"""Metric -> its four topics, each with as many partitions as the source: a partition's state depends on no other."""
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
@@ -8,8 +8,11 @@ _MONTH_MS = 30 * 86_400_000
 
 
 def metric_topics(metric: Metric, source: Asset) -> list[TopicSpec]:
-    """Rows for the sinks and the changelog keep the newest record of each key; undecodable events, which raw tables
-    and quarantine keep as well, stay for a month."""
+    """Return the topics.
+
+    Rows for the sinks and the changelog keep the newest record of each key. Undecodable events, which raw tables and
+    quarantine keep as well, stay for a month.
+    """
     newest = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2", "segment.bytes": str(64 << 20)}
     month = {
         "cleanup.policy": "delete",

@@ -1,4 +1,4 @@
-"""What each role of the lake must be allowed in a cloud, and no more; `deploy/terraform` gives exactly this."""
+"""Least privileges of each role of the lake in a cloud; `deploy/terraform` grants exactly these."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,11 @@ ROLES: tuple[Role, ...] = ("orchestrator", "connect", "spark", "analyst")
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Actions on one kind of resource. On AWS `on` is an ARN with the names of a lake to be filled in; on Google Cloud
-    it is `bucket` or `project`. With a condition it is needed only when the lake uses that."""
+    """Actions on one kind of resource.
+
+    On AWS `on` is an ARN with placeholders for a lake's names; on Google Cloud it is `bucket` or `project`. A need with
+    a condition applies only to lakes that use that feature.
+    """
 
     on: str
     actions: tuple[str, ...]
@@ -124,5 +127,5 @@ GCP: dict[Role, tuple[Need, ...]] = {
 
 
 def needed(needs: Sequence[Need], holding: frozenset[Condition]) -> list[Need]:
-    """Those of the needs that a lake has which uses what `holding` names."""
+    """Return the needs of a lake that uses the features in `holding`."""
     return [need for need in needs if need.condition is None or need.condition in holding]

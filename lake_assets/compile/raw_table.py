@@ -1,17 +1,17 @@
-"""Asset -> raw Iceberg table: every event byte for byte, cut into windows by the record timestamp."""
+"""Asset -> raw Iceberg table: every event byte for byte, partitioned into windows by the record timestamp."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lake_assets.catalog.model import Asset, WindowSize
 
-# A commit a second must not leave a metadata file each for ever; a reader needs one for milliseconds.
+# One metadata file per commit, every second, must not accumulate; a reader needs one for milliseconds.
 KEPT_METADATA_FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class RawTableSpec:
-    """A raw table as it should be: `transform` cuts `_timestamp` (UTC) into the asset's windows."""
+    """The desired state of a raw table: `transform` partitions `_timestamp` (UTC) into the asset's windows."""
 
     namespace: str
     name: str
@@ -24,7 +24,7 @@ class RawTableSpec:
 
 
 def raw_table(asset: Asset) -> RawTableSpec:
-    """The raw table of one asset."""
+    """Return the raw table of one asset."""
     namespace, name = asset.raw_name
     return RawTableSpec(
         namespace,
@@ -35,13 +35,13 @@ def raw_table(asset: Asset) -> RawTableSpec:
             "write.parquet.compression-codec": "zstd",
             "write.metadata.delete-after-commit.enabled": "true",
             "write.metadata.previous-versions-max": str(KEPT_METADATA_FILES),
-            # Bounds of bytes help no query, and without them manifests are a third smaller.
+            # Bounds of bytes columns help no query, and without them manifests are a third smaller.
             "write.metadata.metrics.column.payload": "none",
             "write.metadata.metrics.column._key": "none",
             "write.metadata.metrics.column._headers.element.name": "none",
             "write.metadata.metrics.column._headers.element.value": "none",
-            # Each commit adds a manifest of its own, and opening one costs a reader more than its entries do. Merged
-            # ones stay small, since what reads the newest commit reads the manifest that it was merged into.
+            # Each commit adds a manifest, and opening one costs a reader more than its entries do. Merged ones stay
+            # small, since a reader of the newest commit reads the manifest that it was merged into.
             "commit.manifest.min-count-to-merge": "20",
             "commit.manifest.target-size-bytes": str(256 << 10),
         },

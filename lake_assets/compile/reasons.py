@@ -1,4 +1,4 @@
-"""Why rows are in quarantine, as one query for many assets that DuckDB, BigQuery and Athena read alike."""
+"""Reasons for quarantined rows, as one query for many assets in SQL common to DuckDB, BigQuery and Athena."""
 
 from collections.abc import Iterable
 
@@ -7,10 +7,10 @@ from lake_assets.compile.sql import literal
 
 
 def reasons(errors: Iterable[tuple[Asset, str]]) -> str:
-    """One row per asset, rule and field: asset, code, field, a message, rows, windows, a sample value.
+    """Select one row per asset, rule and field: asset, code, field, a message, rows, windows, a sample value.
 
-    With each asset comes what follows `from`, in the warehouse's words: its quarantine, with each row's errors one by
-    one as `error`. A row that breaks two rules is counted under both, and once under each.
+    Each asset comes with the text after `from`, in the warehouse's SQL: its quarantine, with each row's errors one by
+    one as `error`. A row that breaks two rules is counted once under each.
     """
     parts = "\nunion all\n".join(
         f"select {literal(asset.name)} as asset, error.code as code, error.field as field, _window, row_id,\n"

@@ -1,4 +1,4 @@
-"""A window from what is left of it when raw is gone: SQL that puts kept rows where raw rows would be.
+"""Rebuild a window whose raw files expired: SQL that uses remaining rows in place of raw rows.
 
 The relations have the columns of the quarantine table and of the staging table.
 """
@@ -9,7 +9,7 @@ from lake_assets.compile.sql import identifier, judged_column, literal
 
 
 def kept_payloads(quarantined: str) -> str:
-    """Quarantined rows as raw ones. Their time stamp is gone, but its window is known."""
+    """Select quarantined rows as raw rows. Their timestamp is lost, but their window is known."""
     return (
         '(select payload, key as _key, topic as _topic, partition as _partition, "offset" as _offset, '
         f"_window as _timestamp from {quarantined})"
@@ -17,7 +17,7 @@ def kept_payloads(quarantined: str) -> str:
 
 
 def kept_good(asset: Asset, good: str) -> str:
-    """Adds good rows to `judged` as they are."""
+    """Insert good rows into `judged` unchanged."""
     names = "".join(f"{identifier(field.name)} as {judged_column(field.name)}, " for field in asset.fields)
     return f"""\
 insert into judged by name
@@ -27,7 +27,7 @@ from {good}"""
 
 
 def kept_select(asset: Asset, loaded_at: str, good: str) -> str:
-    """The rows for staging; those that were good before keep when they were loaded, and by which version."""
+    """Select the rows for staging; rows that were good before keep their load time and contract version."""
     return f"""\
 select _passed.* replace (
   coalesce(_earlier._at, _passed._loaded_at) as _loaded_at,

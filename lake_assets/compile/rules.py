@@ -1,4 +1,4 @@
-"""Row rules: how one field's text becomes a typed value, and which sentences say why it could not.
+"""Row rules: how one field's text becomes a typed value, and the message for each rule it breaks.
 
 Error codes are stable: `missing type enum range length pattern inexact` for fields, `null_payload empty_payload
 invalid_utf8 not_json not_an_object unknown_field` for documents.
@@ -19,11 +19,11 @@ from lake_assets.catalog.model import Field
 from lake_assets.compile.ddl import duckdb_type
 from lake_assets.compile.sql import identifier, literal
 
-# A double, which a JSON number becomes on its way here, keeps 15 significant decimal digits.
+# A JSON number becomes a double on its way here, which keeps 15 significant decimal digits.
 _EXACT_DIGITS = 15
 
 
-# What each target's tables can hold; DuckDB reads more.
+# The range that every target's tables can store; DuckDB reads more.
 _BOUNDS = {
     "date": ("date '0001-01-01'", "date '9999-12-31'"),
     "timestamp": ("timestamptz '0001-01-01 00:00:00+00'", "timestamptz '9999-12-31 23:59:59.999999+00'"),
@@ -32,7 +32,7 @@ _BOUNDS = {
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """`condition` is SQL that is true when a row breaks the rule, and never null."""
+    """A rule: `condition` is SQL that is true when a row breaks it, and never null."""
 
     code: str
     condition: str
@@ -40,7 +40,7 @@ class Violation:
 
 
 def shape(fields: Iterable[Field]) -> str:
-    """The structure of `_given`, which DuckDB's from_json reads the fields' values into, as JSON."""
+    """Return the structure of `_given` as JSON: DuckDB's from_json reads the fields' values into it."""
     kinds: dict[str, str] = {}
     for field in fields:
         if field.has_twin:
@@ -51,7 +51,7 @@ def shape(fields: Iterable[Field]) -> str:
 
 
 def payload_text(field: Field) -> str:
-    """SQL for the field's text as the payload has it; null when absent or JSON null."""
+    """Return SQL for the field's text in the payload; null when absent or JSON null."""
     if field.has_twin:
         if field.join:
             return " || ' ' || ".join(f"try(json_extract_string(_text, {literal(_json_path(k))}))" for k in field.join)
@@ -65,7 +65,7 @@ def payload_text(field: Field) -> str:
 
 
 def given(field: Field) -> str:
-    """SQL for the field's text; null also when the text is one of those that mean no value."""
+    """Return SQL for the field's text; also null when the text is one that means no value."""
     text = payload_text(field)
     match field.nulls:
         case ():
@@ -77,8 +77,10 @@ def given(field: Field) -> str:
 
 
 def typed(field: Field, text: str | None = None) -> str:
-    """SQL for the field's value in its declared type, null when the text is not one. Timestamps are UTC. `text` is SQL
-    of another text than that of the payload."""
+    """Return SQL for the field's value in its declared type, null when the text has another type.
+
+    Timestamps are UTC. `text` is SQL of another text than that of the payload.
+    """
     text = given(field) if text is None else text
     text = _plain_number(field, text)
     match field.type.name:
@@ -93,7 +95,7 @@ def typed(field: Field, text: str | None = None) -> str:
             # A cast alone would round 5.7 and read 0x10 and 1_000.
             return f"case when regexp_full_match({text}, '[+-]?[0-9]+(\\.0+)?') then try_cast({text} as bigint) end"
         case "decimal":
-            # A cast alone would round what has more digits than the scale.
+            # A cast alone would round digits beyond the scale.
             scale = field.type.scale or 0
             fraction = f"(\\.[0-9]{{1,{scale}}}0*)?" if scale else "(\\.0+)?"
             cast = f"try_cast({text} as {duckdb_type(field.type)})"
@@ -110,7 +112,7 @@ def typed(field: Field, text: str | None = None) -> str:
 
 
 def _plain_number(field: Field, text: str) -> str:
-    """SQL for a number without unit and separators of thousands, and with a decimal point; null for all else."""
+    """Return SQL for a number without unit and thousands separators, and with a decimal point; null for all else."""
     comma = field.format == DECIMAL_COMMA
     pattern = number_pattern(comma, field.thousands, field.unit)
     if pattern is None:
@@ -124,7 +126,7 @@ def _plain_number(field: Field, text: str) -> str:
 def _timestamp(text: str, form: str | None, first_year: int | None) -> str:
     match form:
         case None:
-            # The separator keeps out `epoch`, `infinity` and bare dates, which a cast would accept. A cast to a plain
+            # The separator excludes `epoch`, `infinity` and bare dates, which a cast would accept. A cast to a plain
             # timestamp would drop the offset.
             return f"case when {text}[11] in ('T', 't', ' ') then try_cast({text} as timestamptz) end"
         case "epoch_millis" | "epoch_seconds":
@@ -133,7 +135,7 @@ def _timestamp(text: str, form: str | None, first_year: int | None) -> str:
             micros = f"cast(try_cast({text} as decimal(22, {scale})) * cast({10**scale} as decimal(7, 0)) as bigint)"
             return f"case when {number} then make_timestamptz({micros}) end"
         case _:
-            # Without an offset in the format it is a plain timestamp, whose microseconds are those of UTC.
+            # Without an offset in the format it is a plain timestamp in UTC.
             return f"make_timestamptz(epoch_us({_strptime(text, form, first_year)}))"
 
 
@@ -150,52 +152,56 @@ def _strptime(text: str, form: str, first_year: int | None) -> str:
 
 
 def violations(field: Field) -> list[Violation]:
-    """Every rule of a field, in the order in which a reader wants to hear of them."""
+    """Return every rule of a field, most helpful message first."""
     text, value = given(field), identifier(field.name)
-    found: list[Violation] = []
+    rules: list[Violation] = []
     if field.required:
-        found.append(Violation("missing", f"{text} is null", "is required"))
+        rules.append(Violation("missing", f"{text} is null", "is required"))
     if field.type.name not in ("string", "json"):
         shape = f" in the format {field.form}" if field.form else ""
-        found.append(
+        rules.append(
             Violation("type", f"({text} is not null and {value} is null)", f"is not a valid {field.type}{shape}")
         )
     if field.type.name == "decimal":
         digits = f"length(regexp_replace({text}, '[^0-9]', '', 'g')) > {_EXACT_DIGITS}"
         number = f"try(json_type(_text, {literal(_json_path(field.payload_key))})) = 'DOUBLE'"
         condition = f"coalesce({digits} and {number}, false)"
-        found.append(
+        rules.append(
             Violation("inexact", condition, "has more digits than a JSON number keeps exactly: send it as a string")
         )
     if field.type.name == "string":
-        found.append(Violation("type", f"coalesce(contains({value}, chr(0)), false)", "holds U+0000, as no table may"))
+        rules.append(
+            Violation(
+                "type", f"coalesce(contains({value}, chr(0)), false)", "contains U+0000, which no table can store"
+            )
+        )
     if field.type.name in _BOUNDS:
         low, high = _BOUNDS[field.type.name]
         condition = f"coalesce({value} not between {low} and {high}, false)"
-        found.append(Violation("range", condition, "is not of the years 1 to 9999"))
+        rules.append(Violation("range", condition, "is not in the years 1 to 9999"))
     if field.enum:
         members = ", ".join(literal(member) for member in field.enum)
-        found.append(Violation("enum", f"coalesce({value} not in ({members}), false)", "is not an allowed value"))
+        rules.append(Violation("enum", f"coalesce({value} not in ({members}), false)", "is not an allowed value"))
     if field.minimum is not None:
-        found.append(Violation("range", f"coalesce({value} < {field.minimum:f}, false)", f"is below {field.minimum:f}"))
+        rules.append(Violation("range", f"coalesce({value} < {field.minimum:f}, false)", f"is below {field.minimum:f}"))
     if field.maximum is not None:
-        found.append(Violation("range", f"coalesce({value} > {field.maximum:f}, false)", f"is above {field.maximum:f}"))
+        rules.append(Violation("range", f"coalesce({value} > {field.maximum:f}, false)", f"is above {field.maximum:f}"))
     if field.min_length is not None:
         condition = f"coalesce(length({value}) < {field.min_length}, false)"
-        found.append(Violation("length", condition, f"is shorter than {field.min_length} characters"))
+        rules.append(Violation("length", condition, f"is shorter than {field.min_length} characters"))
     if field.max_length is not None:
         condition = f"coalesce(length({value}) > {field.max_length}, false)"
-        found.append(Violation("length", condition, f"is longer than {field.max_length} characters"))
+        rules.append(Violation("length", condition, f"is longer than {field.max_length} characters"))
     if field.pattern is not None:
         condition = f"coalesce(not regexp_full_match({value}, {literal(field.pattern)}), false)"
-        found.append(Violation("pattern", condition, f"does not match {field.pattern}"))
-    return found
+        rules.append(Violation("pattern", condition, f"does not match {field.pattern}"))
+    return rules
 
 
 def surely_good(field: Field) -> str:
-    """SQL that is true only when the field breaks no rule; when it is false or null, `violations` decides.
+    """Return SQL that is true only when the field breaks no rule; when it is false or null, `violations` decides.
 
-    Nearly every row passes it, so it is as cheap as it can be: one comparison answers for presence, type and rule.
+    Nearly every row passes it, so it is as cheap as possible: one comparison checks presence, type and rule.
     """
     text, value = given(field), identifier(field.name)
     tests: list[str] = []
@@ -221,13 +227,14 @@ def surely_good(field: Field) -> str:
 
 
 def document_violations() -> list[Violation]:
-    """What can be wrong with a payload before any field is looked at; the first that holds is reported alone."""
+    """Return the rules of a payload before any field is read; only the first broken one is reported."""
     return [
         Violation("null_payload", "_payload is null", "the record has no payload"),
         Violation("empty_payload", "octet_length(_payload) = 0", "the payload is empty"),
         Violation("invalid_utf8", "_text is null", "the payload is not UTF-8"),
         Violation("not_json", "not json_valid(_text)", "the payload is not JSON"),
-        # DuckDB may ask before the conditions above do: it takes expressions that occur twice out of their `case`.
+        # DuckDB may evaluate this before the conditions above: it moves expressions that occur twice out of their
+        # `case`.
         Violation("not_an_object", "try(json_type(_text)) <> 'OBJECT'", "the payload is JSON but not an object"),
     ]
 

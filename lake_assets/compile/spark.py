@@ -1,4 +1,4 @@
-"""What Spark must be told of one contract: schemas, since it never infers one, and where rows meet their duplicates."""
+"""Spark's view of one contract: schemas, since it never infers one, and the placement of possible duplicates."""
 
 from collections.abc import Mapping
 
@@ -24,26 +24,26 @@ _SPARK_TYPES = {"integer": "bigint", "json": "string"}
 
 
 def spark_type(kind: FieldType) -> str:
-    """Spark's name for a field type."""
+    """Return Spark's name for a field type."""
     return str(kind) if kind.name == "decimal" else _SPARK_TYPES.get(kind.name, kind.name)
 
 
 def good_schema(asset: Asset) -> str:
-    """The staging table's columns as Spark's DDL. All are nullable, as Spark reads Parquet anyway."""
+    """Return the staging table's columns as Spark's DDL. All are nullable, as Spark reads Parquet anyway."""
     declared = [f"{_quoted(field.name)} {spark_type(field.type)}" for field in asset.fields]
     lineage = [f"{_quoted(c.name)} {_LINEAGE[c.type]}" for c in lineage_columns(asset)]
     return ", ".join(declared + lineage)
 
 
 def lineage_columns(asset: Asset) -> tuple[Column, ...]:
-    """The staging table's columns that no contract declares."""
+    """Return the staging table's columns that no contract declares."""
     return staging_columns(asset)[len(asset.fields) :]
 
 
 def judged_schema(asset: Asset) -> str:
-    """The columns of `spread_sql` as Spark's DDL.
+    """Return the columns of `spread_sql` as Spark's DDL.
 
-    All are nullable: told that `_errors` never is null, Spark's optimiser would drop every good row.
+    All are nullable: with a non-null `_errors`, Spark's optimiser would drop every good row.
     """
     declared = [f"{_quoted(judged_column(field.name)[1:-1])} {spark_type(field.type)}" for field in asset.fields]
     return ", ".join(
@@ -58,24 +58,24 @@ def judged_schema(asset: Asset) -> str:
 
 
 def spread_sql(asset: Asset, source: str, buckets: Mapping[str, int]) -> str:
-    """The judge's SELECT with one more column, `_bucket`: rows that may be duplicates of each other share it.
+    """Return the judge's SELECT with one more column, `_bucket`: possible duplicates share a bucket.
 
-    `buckets` says into how many each window is cut. Good rows meet by the contract's key, bad ones by their offset; a
-    record that was delivered twice has the same payload, and so the same place, both times. The hash is DuckDB's,
-    which finds equal what DuckDB finds equal.
+    `buckets` is the number of buckets of each window. Good rows are placed by the contract's key, bad ones by their
+    offset. A record that was delivered twice has the same payload, and so the same bucket, both times. The hash is
+    DuckDB's, so its equality is DuckDB's.
     """
     offset = "hash(_partition, _offset)"
     key = f"hash({', '.join(map(judged_column, asset.key))})" if asset.key else offset
-    cut = {window: count for window, count in buckets.items() if count > 1}
-    if not cut:
-        place = "0"
+    split_windows = {window: count for window, count in buckets.items() if count > 1}
+    if not split_windows:
+        bucket = "0"
     else:
         cases = " ".join(
             f"when _window = timestamptz {literal(window_start(window, asset.window).isoformat())} then {count}"
-            for window, count in cut.items()
+            for window, count in split_windows.items()
         )
-        place = f"cast(case when _errors is null then {key} else {offset} end % (case {cases} else 1 end) as integer)"
-    return f"select *, {place} as {BUCKET} from (\n{judge_sql(asset, source)}\n)"
+        bucket = f"cast(case when _errors is null then {key} else {offset} end % (case {cases} else 1 end) as integer)"
+    return f"select *, {bucket} as {BUCKET} from (\n{judge_sql(asset, source)}\n)"
 
 
 def _quoted(name: str) -> str:

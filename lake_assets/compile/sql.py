@@ -1,28 +1,28 @@
-"""Quoting for the SQL that is compiled from contracts: nothing from a contract reaches SQL in another way.
+"""Quoting for the SQL that is compiled from contracts: text of a contract reaches SQL in no other way.
 
-A contract's names begin with a letter. In every scope that holds a contract's columns, each other name (column, alias
-that qualifies, lambda parameter) begins with an underscore: the two can never meet.
+A contract's names begin with a letter. In every scope with a contract's columns, all other names (columns, qualifying
+aliases, lambda parameters) begin with an underscore, so that they cannot collide.
 """
 
 
 def identifier(name: str) -> str:
-    """A double-quoted identifier."""
+    """Return a double-quoted identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def judged_column(name: str) -> str:
-    """A field as a column of `judged`, double-quoted.
+    """Return a field as a column of `judged`, double-quoted.
 
-    There DuckDB's own `rowid` tells equal rows apart, which a column of that name would hide.
+    In `judged` DuckDB's own `rowid` identifies equal rows, which a column of that name would hide.
     """
     return identifier("_rowid" if name.lower() == "rowid" else name)
 
 
 def literal(text: str) -> str:
-    """A single-quoted string literal."""
+    """Return a single-quoted string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def indent(text: str, spaces: int) -> str:
-    """The text with every line but the first moved right."""
+    """Return the text with every line but the first indented."""
     return text.replace("\n", "\n" + " " * spaces)

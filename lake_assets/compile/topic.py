@@ -1,4 +1,4 @@
-"""Asset -> Kafka topic, and domain -> the control topic that the Iceberg sink coordinates its commits on."""
+"""Asset -> Kafka topic, and domain -> the control topic on which the Iceberg sink coordinates its commits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from lake_assets.catalog.model import Asset
 
 MAX_RECORD_BYTES = 8 << 20
-# One record of the control topic names all files that a task wrote of one table since the last commit, 600 bytes a
-# window: 1 MiB, the usual limit, would end the task at 1,700 windows. Less than a producer's buffer of 32 MiB.
+# One record of the control topic names all files that a task wrote for one table since the last commit, 600 bytes a
+# window: 1 MiB, the usual limit, would fail the task at 1,700 windows. Less than a producer's buffer of 32 MiB.
 MAX_CONTROL_BYTES = 24 << 20
 # A clock that runs ahead would open windows in the future.
 MAX_AHEAD_MS = 3_600_000
-# 55 years. Kafka takes time stamps before 1970, but Kafka Connect fails at the first one, and with it the whole domain;
-# this refuses it at the producer instead.
+# 55 years. Kafka accepts timestamps before 1970, but Kafka Connect fails at the first one, and with it the whole
+# domain; this limit makes the producer fail instead.
 MAX_AGE_MS = 1_750_000_000_000
-# An event that is older has the time of sending as its time stamp and its own time in this header, in milliseconds
-# after 1970 as a decimal text. Raw tables are cut by it, as Envelope.java reads it.
+# An older event has the time of sending as its timestamp and its own time in this header, in milliseconds after 1970
+# as a decimal text. Raw tables are partitioned by it, as Envelope.java reads it.
 EVENT_TIME_HEADER = "lake-event-time"
-# 0001-01-01: no engine and no window has a time before it.
+# 0001-01-01: no engine and no window supports an earlier time.
 YEAR_ONE_MS = -62_135_596_800_000
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """A topic as it should be; `config` holds only what differs from the broker's defaults."""
+    """The desired state of a topic; `config` has only differences from the broker's defaults."""
 
     name: str
     partitions: int
@@ -31,14 +31,14 @@ class TopicSpec:
 
 
 def topic_name(asset: Asset) -> str:
-    """The asset's topic: the contract's own, else `<domain>.<dataset>`."""
+    """Return the asset's topic: the contract's own, else `<domain>.<dataset>`."""
     return asset.topic or f"{asset.domain}.{asset.dataset}"
 
 
 def topic_spec(asset: Asset) -> TopicSpec:
-    """The topic of one asset.
+    """Return the topic of one asset.
 
-    Kafka measures retention by the record timestamp, which is the event time here: with the default of seven days a
+    Kafka measures retention by the record timestamp, which is the event time here. With the default of seven days a
     segment of month-old events may be deleted minutes after it was written, before the sink has read it.
     """
     return TopicSpec(
@@ -55,9 +55,9 @@ def topic_spec(asset: Asset) -> TopicSpec:
 
 
 def control_topic(domain: str) -> TopicSpec:
-    """The topic that the domain's connector coordinates on.
+    """Return the topic on which the domain's connector coordinates.
 
-    Its records name data files that no snapshot holds yet, so they must outlive any outage: it is bounded by size,
+    Its records name data files that no snapshot contains yet, so they must survive any outage. It is bounded by size,
     which only grows while the connector works, and not by time.
     """
     return TopicSpec(

@@ -1,4 +1,4 @@
-"""All that talks to dbt: environment, manifest, resident server, its client, the DuckDB plugin.
+"""The interface to dbt: environment, manifest, resident server, its client, the DuckDB plugin.
 
 Imports adapters and what is below them.
 """

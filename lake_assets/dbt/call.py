@@ -1,5 +1,4 @@
-"""One dbt call in this process, told about this lake: what `lake-dbt` does when no server answers, and the server's
-children do for it."""
+"""One dbt call in this process with this lake's settings: the fallback of `lake-dbt`, and the server's children."""
 
 import os
 import sys
@@ -11,27 +10,27 @@ from lake_assets.errors import LakeError
 from lake_assets.local_files import file_lock
 from lake_assets.settings import load_settings
 
-# dbt's commands that make shared marts.
+# dbt's commands that build shared marts.
 BUILDS = frozenset({"build", "run", "seed", "snapshot"})
 
 
 def call_dbt(args: list[str]) -> int:
-    """Runs dbt with the lake's variables added to the environment; the exit code is dbt's (2: settings are wrong)."""
+    """Run dbt with the lake's variables in the environment; return dbt's exit code (2: invalid settings)."""
     try:
         settings = load_settings()
         environment = dbt_environment(settings, os.environ)
         if environment.get(OWN_SCHEMA):
-            load_manifest(settings)  # what is not built in the caller's own schema is taken from the shared marts
+            load_manifest(settings)  # models not built in the caller's schema are read from the shared marts
     except LakeError as error:
         print(f"lake-dbt: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     os.environ.update(environment)
     from dbt.cli.main import cli
 
-    # A run that was killed -9 leaves its call behind, which goes on: it and the next run's would take each other's
-    # tables away, and the older one could be the last to publish.
-    alone = not environment.get(OWN_SCHEMA) and not BUILDS.isdisjoint(args)
-    with file_lock(dbt_state(settings) / "call.lock") if alone else nullcontext():
+    # A run killed with -9 leaves its call behind, which continues: it and the next run's call would drop each other's
+    # tables, and the older one could publish last.
+    exclusive = not environment.get(OWN_SCHEMA) and not BUILDS.isdisjoint(args)
+    with file_lock(dbt_state(settings) / "call.lock") if exclusive else nullcontext():
         try:
             cli.main(args=args, prog_name="lake-dbt")
         except SystemExit as exit_:

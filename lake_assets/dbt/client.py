@@ -1,6 +1,6 @@
-"""`lake-dbt`: dbt with the lake's settings, answered by the resident server when it is up, by dbt itself when not.
+"""`lake-dbt`: dbt with the lake's settings, run by the resident server if it is up, else by dbt itself.
 
-Starting Python is most of what this costs, so it imports the standard library's small modules only.
+Starting Python is most of the cost, so this module imports small modules of the standard library only.
 """
 
 import array
@@ -16,9 +16,9 @@ STARTED = b"!"  # the first byte of an answer; the second is the exit code
 
 
 def main() -> int:
-    """The exit code of the dbt call; 130 and the like when a signal ended it."""
+    """Return the exit code of the dbt call; 130 and the like when a signal ended it."""
     server = _connect()
-    if server is not None and _ask(server):
+    if server is not None and _send(server):
         return _wait(server)
     os.execv(sys.executable, [sys.executable, "-m", "lake_assets.dbt.call", *sys.argv[1:]])  # noqa: S606
 
@@ -27,7 +27,7 @@ def _connect() -> socket.socket | None:
     address = _home() / ADDRESS
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # Where the home's path is too long for a socket, a file of that name says where the socket is.
+        # If the home's path is too long for a socket, a file of that name contains the socket's path.
         server.connect(address.read_text("utf-8") if address.is_file() else str(address))
     except OSError:
         return None
@@ -35,13 +35,13 @@ def _connect() -> socket.socket | None:
 
 
 def _home() -> Path:
-    """As `lake_assets.settings.lake_home`, whose module costs more to import than all of this one."""
+    """Return `lake_assets.settings.lake_home()`, whose module costs more to import than all of this one."""
     project = Path(__file__).resolve().parent.parent.parent
     return Path(os.environ.get("LAKE_HOME", project / ".lake")).expanduser().resolve()
 
 
-def _ask(server: socket.socket) -> bool:
-    """Sends the call with this process's own files, and from now on its signals; whether dbt has started."""
+def _send(server: socket.socket) -> bool:
+    """Send the call with this process's own files, and from now on its signals; return True if dbt has started."""
     call = json.dumps({"args": sys.argv[1:], "cwd": str(Path.cwd()), "environment": dict(os.environ)}).encode()
     files = array.array("i", [0, 1, 2])
     try:
@@ -60,7 +60,7 @@ def _wait(server: socket.socket) -> int:
     code = server.recv(1)
     if code:
         return code[0]
-    sys.stderr.write("lake-dbt: dbt was killed before it could tell how it ended; call again.\n")
+    sys.stderr.write("lake-dbt: dbt was killed before it returned an exit code; call again.\n")
     return 1
 
 

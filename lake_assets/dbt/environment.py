@@ -1,4 +1,4 @@
-"""What dbt must be told about this lake: the variables that `dbt_project/profiles.yml` and dbt itself read."""
+"""dbt's environment for this lake: the variables that `dbt_project/profiles.yml` and dbt itself read."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +10,11 @@ OWN_SCHEMA = "LAKE_DBT_SCHEMA"
 
 
 def dbt_environment(settings: Settings, caller: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment with this lake's addresses in it. A `DBT_` variable that the caller sets stays.
+    """Return the caller's environment with this lake's addresses. A `DBT_` variable that the caller sets stays.
 
-    With `LAKE_DBT_SCHEMA` the caller builds into a schema of their own and what they do not build is taken from the
-    shared marts (`--defer`). On the local target that is the analyst's session: it reads marts as role analyst, and the
-    schema lies in a DuckDB file of its own, so that nobody needs a right to write to the shared database.
+    With `LAKE_DBT_SCHEMA` the caller builds into a personal schema, and models not built there are read from the shared
+    marts (`--defer`). On the local target that is the analyst's session: it reads marts as role analyst. The schema is
+    in a DuckDB file of its own, so that no analyst needs write access to the shared database.
     """
     own_schema = caller.get(OWN_SCHEMA, "")
     target = "analyst" if own_schema and settings.target == "local" else settings.target
@@ -23,7 +23,7 @@ def dbt_environment(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
     work.mkdir(parents=True, exist_ok=True)
     spill = settings.home / "tmp" / "duckdb"
     spill.mkdir(parents=True, exist_ok=True)
-    facts = {
+    lake_variables = {
         "LAKE_DBT_TARGET": target,
         "LAKE_DBT_PERSONAL": str(work / "personal.duckdb"),
         "LAKE_POSTGRES": settings.postgres.conninfo("lake"),
@@ -42,14 +42,14 @@ def dbt_environment(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
     }
     if own_schema:
         defaults |= {"DBT_DEFER": "true", "DBT_STATE": str(manifest_path(settings).parent)}
-    return {**defaults, **caller, **facts}
+    return {**defaults, **caller, **lake_variables}
 
 
 def dbt_state(settings: Settings) -> Path:
-    """The folder for all that dbt writes. Not in the source tree: two lakes in one clone must not fight over it."""
+    """Return the folder for all of dbt's output, outside the source tree: two lakes in one clone must not share it."""
     return settings.home / "dbt" / settings.target
 
 
 def manifest_path(settings: Settings) -> Path:
-    """The shared project's manifest, replaced in one step: Dagster reads it and personal schemas defer to it."""
+    """Return the path of the shared manifest, replaced atomically for Dagster and `--defer` of personal schemas."""
     return dbt_state(settings) / "shared" / "manifest.json"

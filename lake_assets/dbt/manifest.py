@@ -1,7 +1,7 @@
-"""dbt's manifest of this lake: made when there is none or when the project has changed, read by Dagster.
+"""dbt's manifest of this lake: parsed when missing or when the project changed, read by Dagster.
 
-dbt parses a project as a whole: one model with a mistake in it stops all. So each state of the project that could be
-parsed is copied beside its manifest, and marts are built from that copy until a newer state can be parsed.
+dbt parses a project as a whole: one model with a mistake stops all. So each state of the project that could be parsed
+is copied beside its manifest. Marts are built from that copy until a newer state can be parsed.
 """
 
 import json
@@ -21,21 +21,21 @@ from lake_assets.settings import Settings
 
 Manifest = Mapping[str, Any]
 PARTIAL_PARSE = "partial_parse.msgpack"
-# Builds of an earlier state may go on; one copy is as large as the project.
+# Builds of an earlier state may continue; one copy is as large as the project.
 _KEEP_SECONDS = 86_400
-# What dbt writes, and what is no part of a project.
+# dbt's output, and files that do not belong to a project.
 _NOT_COPIED = shutil.ignore_patterns("target", "logs", ".git", ".venv", ".*.new")
 
 
 class DbtProjectError(LakeError):
-    """The dbt project cannot be parsed and never could be; the message carries dbt's own."""
+    """The dbt project cannot be parsed and never could be; the message has dbt's own."""
 
 
 def load_manifest(settings: Settings) -> Manifest:
-    """The manifest of the project's newest state that can be parsed. Raises DbtProjectError when there is none.
+    """Return the manifest of the project's newest state that can be parsed. Raises DbtProjectError if there is none.
 
-    A fresh clone has none, so that the first call takes as long as dbt takes to start; later ones parse again only
-    when a file of the project is newer.
+    A fresh clone has none, so the first call takes as long as dbt takes to start. Later calls parse again only when a
+    file of the project is newer.
     """
     path = manifest_path(settings)
     if _is_stale(settings, path):
@@ -48,43 +48,43 @@ def load_manifest(settings: Settings) -> Manifest:
 
 
 def project_problem(settings: Settings) -> str | None:
-    """Why the newest state of the project that was looked at is not the one that runs; None when it is."""
+    """Return the reason that the newest state of the project is not the one that runs; None if it runs."""
     failure = _failure(manifest_path(settings))
     return failure.read_text("utf-8") if failure.exists() else None
 
 
 def parsed_project(settings: Settings, manifest: Manifest) -> Path:
-    """The copy of the project that this manifest was made of; the project itself for a manifest without a copy."""
+    """Return the copy of the project that this manifest was parsed from; the project itself if there is no copy."""
     copy = manifest_path(settings).parent / "projects" / str(manifest["metadata"].get("invocation_id"))
     return copy if copy.is_dir() else settings.dbt_project
 
 
 def newest_change(settings: Settings) -> float:
-    """When the dbt project was changed last, in seconds since 1970."""
+    """Return the time of the dbt project's last change, in seconds since 1970."""
     folders = (settings.dbt_project / name for name in ("models", "macros"))
-    # A folder changes when a file in it comes or goes.
+    # A folder changes when a file in it is added or deleted.
     files = [*settings.dbt_project.glob("*.yml"), *(file for folder in folders for file in folder.rglob("*"))]
     return max((file.stat().st_mtime for file in files), default=0.0)
 
 
 def dbt_executable() -> str:
-    """`lake-dbt` beside the interpreter: PATH may lead to another environment."""
+    """Return `lake-dbt` beside the interpreter: PATH may lead to another environment."""
     return str(Path(sys.executable).parent / "lake-dbt")
 
 
 def _failure(manifest: Path) -> Path:
-    """The file that says why a state of the project cannot be parsed, as old as the look at it."""
+    """Return the file with the parse error of a state of the project; its mtime is the time of that attempt."""
     return manifest.with_suffix(".failed")
 
 
 def _is_stale(settings: Settings, path: Path) -> bool:
-    looked_at = [known.stat().st_mtime for known in (path, _failure(path)) if known.exists()]
-    return not looked_at or newest_change(settings) >= max(looked_at)
+    parsed_at = [file.stat().st_mtime for file in (path, _failure(path)) if file.exists()]
+    return not parsed_at or newest_change(settings) >= max(parsed_at)
 
 
 def _parse(settings: Settings, path: Path) -> None:
     work = dbt_state(settings) / "parse"
-    # Before dbt looks, so that a file that changes meanwhile is newer than the manifest.
+    # Before dbt reads the files, so that a file that changes meanwhile is newer than the manifest.
     path.parent.mkdir(parents=True, exist_ok=True)
     stamp = path.with_suffix(".stamp")
     stamp.touch()
@@ -93,7 +93,7 @@ def _parse(settings: Settings, path: Path) -> None:
     try:
         shutil.copytree(settings.dbt_project, copy, ignore=_NOT_COPIED, ignore_dangling_symlinks=True)
     except OSError as error:
-        _publish(_told(settings, path, f"cannot be read: {error}"), _failure(path), stamp)
+        _publish(_failure_text(settings, path, f"cannot be read: {error}"), _failure(path), stamp)
         return
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DBT_")}
     environment.pop(OWN_SCHEMA, None)
@@ -106,7 +106,7 @@ def _parse(settings: Settings, path: Path) -> None:
         "DBT_TARGET_PATH": str(work),
         "DBT_LOG_PATH": str(work),
     }
-    done = subprocess.run(
+    result = subprocess.run(
         [dbt_executable(), "--quiet", "--no-use-colors", "parse"],
         env=environment,
         stdout=subprocess.PIPE,
@@ -114,9 +114,9 @@ def _parse(settings: Settings, path: Path) -> None:
         text=True,
         check=False,
     )
-    if done.returncode != 0:
-        said = " ".join(done.stdout.split()).replace(str(copy), str(settings.dbt_project))
-        _publish(_told(settings, path, f"cannot be parsed: {said}"), _failure(path), stamp)
+    if result.returncode != 0:
+        output = " ".join(result.stdout.split()).replace(str(copy), str(settings.dbt_project))
+        _publish(_failure_text(settings, path, f"cannot be parsed: {output}"), _failure(path), stamp)
         return
     shutil.copyfile(work / PARTIAL_PARSE, path.with_name(PARTIAL_PARSE))
     manifest = (work / "manifest.json").read_text("utf-8")
@@ -128,13 +128,13 @@ def _parse(settings: Settings, path: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _told(settings: Settings, path: Path, problem: str) -> str:
-    goes_on = "Its last state that could be parsed runs on." if path.exists() else "No mart is made."
-    return f"the dbt project in {settings.dbt_project} {problem} {goes_on}"
+def _failure_text(settings: Settings, path: Path, problem: str) -> str:
+    consequence = "The last state that could be parsed stays in use." if path.exists() else "No mart is built."
+    return f"the dbt project in {settings.dbt_project} {problem} {consequence}"
 
 
 def _publish(text: str, path: Path, stamp: Path) -> None:
-    """Put a file in its place in one step, as old as the stamp."""
+    """Replace a file atomically, with the stamp's time as its mtime."""
     aside = path.with_suffix(".new")
     aside.write_text(text, "utf-8")
     os.utime(aside, ns=(stamp.stat().st_mtime_ns, stamp.stat().st_mtime_ns))

@@ -1,4 +1,4 @@
-"""Lets dbt's DuckDB read the lake's bucket, wherever it is; `dbt_project/profiles.yml` names this module."""
+"""The plugin that lets dbt's DuckDB read the lake's bucket; `dbt_project/profiles.yml` names this module."""
 
 import os
 
@@ -9,7 +9,7 @@ from lake_assets.warehouse.local.connection import open_bucket
 
 
 class Plugin(BasePlugin):
-    """dbt-duckdb calls it for each connection, before it attaches databases."""
+    """A plugin that dbt-duckdb calls for each connection, before it attaches databases."""
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         open_bucket(conn, os.environ["LAKE_BUCKET"])

@@ -1,4 +1,4 @@
-"""Example events, and the tour that `lake demo` makes.
+"""Example events, and the tour of `lake demo`.
 
 An edge: only `cli` imports it.
 """

@@ -1,7 +1,7 @@
-"""Example events: leads, the deals (contracts) that some of them become, and sales; the same for the same arguments.
+"""Example events: leads, the deals (contracts) from some of them, and sales; deterministic in the arguments.
 
-A known share of the lines is late, sent twice, or broken, so that late windows, duplicates and quarantine are seen at
-work; `expected` says how many rows of each kind there are without looking at what a pipeline made of them.
+A known share of the lines is late, repeated, or broken, to show late windows, duplicates and quarantine. `expected`
+computes the rows of each kind without looking at a pipeline's output.
 """
 
 import json
@@ -15,16 +15,16 @@ from typing import Literal, NamedTuple
 
 Kind = Literal["plain", "late", "month_late", "doubled", "extra", "not_json", "missing", "type", "enum", "invalid_utf8"]
 
-# A deal comes from one of so many leads: `contracts` of N rows belong to `leads` of N times as many.
+# Leads per deal: `contracts` of N rows belong to `leads` of this many times N rows.
 LEADS_PER_CONTRACT = 5
-# In ten thousand lines; all others are plain.
+# Lines of each kind in ten thousand; all others are plain.
 SHARES: dict[Kind, int] = {
     "late": 200, "month_late": 20, "doubled": 100, "extra": 50,
     "not_json": 15, "missing": 20, "type": 20, "enum": 15, "invalid_utf8": 10,
 }  # fmt: skip
 BROKEN: frozenset[Kind] = frozenset({"not_json", "missing", "type", "enum", "invalid_utf8"})
 _KINDS: tuple[Kind, ...] = tuple(kind for kind, share in SHARES.items() for _ in range(share))
-_PLAIN_FROM, _OF = len(_KINDS), 10_000
+_PLAIN_FROM, _CYCLE = len(_KINDS), 10_000
 
 _ORIGINS = ("web",) * 6 + ("referral",) * 3 + ("partner",) * 3 + ("event",) * 2 + ("phone",) * 2
 _CONVERSION = {"web": 2, "phone": 3, "event": 4, "partner": 6, "referral": 9}
@@ -45,8 +45,10 @@ _SECONDS = tuple(f"{second:02d}Z" for second in range(60))
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must become of the lines: `lines` = `good` + `duplicates` + all `quarantined` (rows by error code). `late`
-    and `extra` (an undeclared field) are among the good."""
+    """Expected outcome of the lines: `lines` = `good` + `duplicates` + all `quarantined` (rows by error code).
+
+    `late` and `extra` (an undeclared field) are among the good.
+    """
 
     lines: int
     good: int
@@ -57,7 +59,7 @@ class Expected:
 
 
 class _Asset(NamedTuple):
-    """How an asset's events are written, and which fields get which flaw."""
+    """The writer of an asset's events, and the field of each flaw."""
 
     write: Callable[["_Series", int, int, int], str]
     required: str
@@ -75,13 +77,13 @@ class _Series(NamedTuple):
     span: int
 
     def draws(self) -> Iterator[int]:
-        """64 random bits for each event."""
+        """Yield 64 random bits for each event."""
         draw = Random(self.seed).getrandbits  # noqa: S311
         return (draw(64) for _ in range(self.rows))
 
 
 def generate(asset_name: str, rows: int, seed: int, end: datetime, days: int) -> Iterator[bytes]:
-    """`rows` JSON lines of `leads`, `contracts` or `sales`, over `days` days before `end` (which has a time zone).
+    """Yield `rows` JSON lines of `leads`, `contracts` or `sales`, over `days` days before `end` (with a time zone).
 
     Raises KeyError for another asset's name.
     """
@@ -90,8 +92,8 @@ def generate(asset_name: str, rows: int, seed: int, end: datetime, days: int) ->
     sent = b""
     for number, bits in enumerate(series.draws()):
         time = start + number * span // rows
-        # Nearly all are plain, so what the others need is not even looked up for them.
-        if bits % _OF >= _PLAIN_FROM:
+        # Nearly all are plain, so the values for the others are not even computed.
+        if bits % _CYCLE >= _PLAIN_FROM:
             sent = write(series, number, bits, time).encode()
             yield sent
             continue
@@ -107,25 +109,25 @@ def generate(asset_name: str, rows: int, seed: int, end: datetime, days: int) ->
 
 
 def expected(asset_name: str, rows: int, seed: int, end: datetime, days: int) -> Expected:
-    """What must become of the lines that `generate` yields for the same arguments."""
-    found = Counter(kinds(rows, seed, end, days))
-    quarantined = Counter({str(kind): found[kind] for kind in sorted(BROKEN) if found[kind]})
+    """Return the expected outcome of the lines that `generate` yields for the same arguments."""
+    counts = Counter(kinds(rows, seed, end, days))
+    quarantined = Counter({str(kind): counts[kind] for kind in sorted(BROKEN) if counts[kind]})
     return Expected(
         lines=rows,
-        good=rows - found["doubled"] - quarantined.total(),
-        duplicates=found["doubled"],
-        late=found["late"] + found["month_late"],
-        extra=found["extra"],
+        good=rows - counts["doubled"] - quarantined.total(),
+        duplicates=counts["doubled"],
+        late=counts["late"] + counts["month_late"],
+        extra=counts["extra"],
         quarantined=quarantined,
     )
 
 
 def kinds(rows: int, seed: int, end: datetime, days: int) -> Iterator[Kind]:
-    """What each of the lines is that `generate` yields for the same arguments, whatever the asset."""
+    """Yield the kind of each line that `generate` yields for the same arguments, for any asset."""
     sent = False
     for bits in _series(rows, seed, end, days).draws():
         kind = _kind(bits)
-        # There must be a line before it that it can repeat.
+        # A repeated line needs a line before it.
         yield kind if sent or kind != "doubled" else "plain"
         sent = sent or kind not in BROKEN
 
@@ -135,12 +137,12 @@ def _series(rows: int, seed: int, end: datetime, days: int) -> _Series:
 
 
 def _kind(bits: int) -> Kind:
-    place = bits % _OF
-    return "plain" if place >= _PLAIN_FROM else _KINDS[place]
+    index = bits % _CYCLE
+    return "plain" if index >= _PLAIN_FROM else _KINDS[index]
 
 
 def _lateness(kind: Kind, bits: int) -> int:
-    """Seconds that an event's time lies before that of its neighbours."""
+    """Return the seconds by which an event's time precedes its neighbours'."""
     if kind == "late":
         return 3600 + (bits >> 20) % (2 * _DAY)
     return 30 * _DAY if kind == "month_late" else 0
@@ -157,14 +159,16 @@ def _lead(series: _Series, number: int, bits: int, time: int) -> str:
 
 
 def _traits(seed: int, lead: int) -> tuple[str, str]:
-    """Origin and country of a lead; apart from its other fields, because its contract needs them too."""
+    """Return origin and country of a lead; a separate function, because its contract needs them too."""
     bits = lead * 2_654_435_761 + seed * 40_503 >> 11
     return _ORIGINS[bits & 15], _COUNTRIES[bits >> 4 & 7]
 
 
 def _contract(series: _Series, number: int, bits: int, time: int) -> str:
-    """Of two leads one signs, by the chances of their origins, some days after it came in. A late deal is one whose
-    lead is so much older than those of its neighbours."""
+    """Write a deal: of two leads one signs, by the chances of their origins, some days after it came in.
+
+    A late deal's lead is older than its neighbours' by as much.
+    """
     rows, seed, start, span = series
     earlier = start + number * span // rows - time
     block = max(0, number - earlier * rows // span) * LEADS_PER_CONTRACT

@@ -1,4 +1,4 @@
-"""Sales of this moment at a steady rate, and what the metric's view says of them while they come."""
+"""Current sales at a steady rate, and the metric's view while they arrive."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ from lake_assets.landing.produce import produce_lines
 from lake_assets.settings import Settings
 
 _REGIONS = ("north", "south", "north", "west", "east")
-_LOOK_SECONDS = 0.25
+_POLL_SECONDS = 0.25
 _DEADLINE_SECONDS = 120.0
 _VIEW = """
 select region, coalesce(sum(orders), 0)::bigint as orders, coalesce(sum(quantity), 0)::bigint as quantity,
@@ -33,8 +33,10 @@ Totals = Mapping[str, tuple[int, int, Decimal]]
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What was sent and seen: `seconds` from the last event to the moment when the view held all of them. `sent` and
-    `counted` are region -> orders, quantity, amount."""
+    """The result: `seconds` from the last event until the view included all of them.
+
+    `sent` and `counted` are region -> orders, quantity, amount.
+    """
 
     seconds: float
     sent: Totals
@@ -52,10 +54,10 @@ class Live:
 def live(
     settings: Settings, sales: Asset, rate: int, count: int, on_rows: Callable[[Sequence[Sequence[Any]]], None]
 ) -> Live:
-    """Sends `count` sales at `rate` a second; `on_rows` gets the view's rows of the minutes since the start.
+    """Send `count` sales at `rate` a second; `on_rows` gets the view's rows of the minutes since the start.
 
-    A row is region, orders, quantity, amount. The database may be away at times. Raises LakeError when sales do not
-    arrive, and what `produce_lines` raises.
+    A row is region, orders, quantity, amount. The database may be unavailable at times. Raises LakeError when sales do
+    not arrive, and the errors of `produce_lines`.
     """
     start = datetime.now(UTC).replace(second=0, microsecond=0)
     view = _View(settings, start)
@@ -70,13 +72,13 @@ def live(
         rows = view.rows()
         on_rows(rows)
         if sending.last_at and _orders(rows) - sum(orders for orders, _, _ in before.values()) >= count:
-            return Live(time.monotonic() - sending.last_at, sent, _less(view.totals(rows), before))
-        time.sleep(0.01 if sending.last_at else _LOOK_SECONDS)
-    raise LakeError("the metric has not counted the last sales in two minutes: see 'lake status'.")
+            return Live(time.monotonic() - sending.last_at, sent, _difference(view.totals(rows), before))
+        time.sleep(0.01 if sending.last_at else _POLL_SECONDS)
+    raise LakeError("the metric has not counted the last sales in two minutes: see `lake status`.")
 
 
 class _Sending(threading.Thread):
-    """Sends sales; `last_at` is when the last one was handed over (monotonic seconds), 0 before."""
+    """Sends sales; `last_at` is the time of the last one (monotonic seconds), 0 before."""
 
     def __init__(
         self, settings: Settings, sales: Asset, rate: int, count: int, sent: dict[str, tuple[int, int, Decimal]]
@@ -107,7 +109,7 @@ class _Sending(threading.Thread):
 
 
 class _View:
-    """The metric's view as an analyst sees it, also after the database was away."""
+    """The metric's view as an analyst reads it; it reconnects after the database was unavailable."""
 
     def __init__(self, settings: Settings, start: datetime) -> None:
         self._settings, self._start = settings, start
@@ -115,7 +117,7 @@ class _View:
         self._last: list[tuple[Any, ...]] = []
 
     def rows(self) -> list[tuple[Any, ...]]:
-        """(region, orders, quantity, amount); what was seen last while the database is away."""
+        """Return (region, orders, quantity, amount); the last known rows while the database is unavailable."""
         try:
             if self._session is None or self._session.broken:
                 self._session = psycopg.connect(self._settings.postgres.conninfo("analyst"), autocommit=True)
@@ -129,9 +131,9 @@ class _View:
         return {region: (orders, quantity, amount) for region, orders, quantity, amount in rows}
 
 
-def _less(totals: Totals, before: Totals) -> Totals:
-    none = (0, 0, Decimal(0))
-    pairs = ((region, totals[region], before.get(region, none)) for region in totals)
+def _difference(totals: Totals, before: Totals) -> Totals:
+    zero = (0, 0, Decimal(0))
+    pairs = ((region, totals[region], before.get(region, zero)) for region in totals)
     return {region: (n[0] - b[0], n[1] - b[1], n[2] - b[2]) for region, n, b in pairs if n != b}
 
 

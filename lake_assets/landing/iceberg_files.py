@@ -4,11 +4,11 @@ from functools import lru_cache
 
 from pyarrow.fs import FileSystem
 
-from lake_assets.blocked_imports import out_of_sight
+from lake_assets.blocked_imports import blocked_import
 from lake_assets.object_stores import store_of
 
 # pyarrow's datasets load pandas where there is one, in case somebody asks for it later.
-with out_of_sight("pandas"):
+with blocked_import("pandas"):
     from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from pyiceberg.typedef import EMPTY_DICT, Properties

@@ -1,4 +1,4 @@
-"""Postgres tables of what every window was made of: queue, receipts, failures, applied contracts.
+"""Postgres tables of the inputs and outputs of every window: queue, receipts, failures, applied contracts.
 
 One module owns the statements of one concern. Imports `catalog`, `compile`, `settings`; no other adapter.
 """

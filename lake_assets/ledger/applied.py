@@ -1,4 +1,4 @@
-"""The applied catalog: contracts and metrics as `lake apply` keeps them, by which everything that runs judges."""
+"""The applied catalog: contracts and metrics stored by `lake apply`, which all runs use."""
 
 from pathlib import PurePath
 
@@ -9,13 +9,13 @@ from lake_assets.settings import Settings
 
 
 def applied_catalog(settings: Settings) -> Catalog:
-    """Return what is applied; nothing, on a lake where nothing ever was. Raises Unavailable."""
+    """Return the applied catalog; an empty one on a lake without any. Raises Unavailable."""
     with Ledger(settings) as ledger:
         return read_applied(ledger)
 
 
 def read_applied(ledger: Ledger) -> Catalog:
-    """Return what is applied, in two statements. A text that cannot be used any more is left out."""
+    """Return the applied catalog, read in two statements. Texts that are no longer valid are left out."""
     if not ledger.exists():
         return NOTHING
     contracts, metrics = ledger.contracts(), ledger.metrics()

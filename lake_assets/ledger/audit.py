@@ -1,4 +1,4 @@
-"""The audit: what broker, raw, ledger and warehouse say of each asset, told against each other. Pure."""
+"""The audit: reconcile broker, raw, ledger and warehouse counts of each asset. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,12 +28,11 @@ class OffsetRange:
 
 @dataclass(frozen=True, slots=True)
 class WindowAudit:
-    """One window: what raw holds, what became of it, and what is queued. `problems` is empty when all adds up.
+    """One window: its raw rows, their outcome, and the queue. `problems` is empty when all adds up.
 
-    A window that a check holds back is neither published nor lost: `held_back` says so. `removed` are the raw rows
-    that retention took, `late` those that landed for the window since. `forgotten` are raw rows of persons
-    who were forgotten; while that is under way, the window is not compared. `conflicts` are the duplicates that differ
-    from the row of their key that stayed.
+    A window that a check holds back (`held_back`) is neither published nor lost. `removed` are the raw rows deleted by
+    retention, `late` those that landed for the window since. `forgotten` are erased raw rows of subjects; during an
+    erasure the window is not compared. `conflicts` are the duplicates that differ from the remaining row of their key.
     """
 
     window: str
@@ -54,8 +53,9 @@ class WindowAudit:
 class PartitionAudit:
     """One Kafka partition. `begin` and `end` are the broker's (`end` exclusive).
 
-    Every offset from `begin` to `end` is one of: `landed` (a record in raw), `no_record` (a transaction marker, or
-    compacted away), `under_way` (a record above all that has landed) or part of `gaps` (a record that raw lacks).
+    Every offset from `begin` to `end` belongs to one group. `landed` is a record in raw, `no_record` a transaction
+    marker or compacted away. `under_way` is a record in flight, above all that has landed; `gaps` are records missing
+    from raw.
     """
 
     topic: str
@@ -98,12 +98,12 @@ def audit_windows(
     removed: Mapping[str, Removed],
     forgotten: Mapping[str, Forgotten],
 ) -> tuple[WindowAudit, ...]:
-    """Every window that any of the four knows, in order.
+    """Audit every window that any of the four has, in order.
 
-    `raw` holds the rows of each window by the raw table's own metadata, `tables` the good and quarantined rows by the
-    warehouse's own count. A window that is queued or held back is not compared with raw: readers see its last state.
-    `removed` is what retention took, which must not be there any more; `forgotten` is what raw is without and the
-    ledger's numbers too, once it is not under way any more.
+    `raw` has the rows of each window from the raw table's own metadata, `tables` the good and quarantined rows counted
+    by the warehouse. A window that is queued or held back is not compared with raw: readers see its last state. Windows
+    in `removed` were deleted by retention, so their rows must be absent. Rows in `forgotten` are missing from raw and,
+    once their erasure is done, from the ledger's counts.
     """
     by_window = {entry.window: entry for entry in published}
     queued: dict[str, int] = {}
@@ -112,25 +112,28 @@ def audit_windows(
     audits: list[WindowAudit] = []
     for window in sorted({*by_window, *raw, *tables, *queued, *forgotten}):
         entry = by_window.get(window)
-        rows, shown = raw.get(window, 0), tables.get(window, (0, 0))
-        gone = removed.get(window, NOTHING)
-        # A version that came after retention took the raw rows has nothing of the window.
-        known, good, quarantined = (entry.raw_rows, entry.good, entry.quarantined) if entry else (gone.raw_rows, 0, 0)
+        rows, table_rows = raw.get(window, 0), tables.get(window, (0, 0))
+        removal = removed.get(window, NOTHING)
+        # A version that was added after retention deleted the raw rows has no rows of the window.
+        accounted, good, quarantined = (
+            (entry.raw_rows, entry.good, entry.quarantined) if entry else (removal.raw_rows, 0, 0)
+        )
         problems: list[str] = []
-        without = forgotten.get(window, NONE)
-        late = rows + gone.raw_rows - known if "raw" in gone.at else 0
+        erasure = forgotten.get(window, NONE)
+        late = rows + removal.raw_rows - accounted if "raw" in removal.at else 0
         if late < 0:
             problems.append(
-                f"raw holds {rows} rows and retention removed {gone.raw_rows}, but the ledger accounts for {known}"
+                f"raw holds {rows} rows and retention removed {removal.raw_rows}, "
+                f"but the ledger accounts for {accounted}"
             )
-        elif "raw" not in gone.at and window not in queued and window not in held_back and rows != known:
-            problems.append(f"raw holds {rows} rows but the ledger accounts for {known}")
-        for table, holds, says in (("staging", shown[0], good), ("quarantine", shown[1], quarantined)):
-            if table in gone.at and holds:
-                problems.append(f"{table} holds {holds} rows but the ledger says that retention removed all")
-            elif table not in gone.at and holds != says:
-                problems.append(f"{table} holds {holds} rows but the ledger says {says}")
-        if without.open:
+        elif "raw" not in removal.at and window not in queued and window not in held_back and rows != accounted:
+            problems.append(f"raw holds {rows} rows but the ledger accounts for {accounted}")
+        for table, actual, expected in (("staging", table_rows[0], good), ("quarantine", table_rows[1], quarantined)):
+            if table in removal.at and actual:
+                problems.append(f"{table} holds {actual} rows but the ledger has them as removed by retention")
+            elif table not in removal.at and actual != expected:
+                problems.append(f"{table} holds {actual} rows but the ledger has {expected}")
+        if erasure.open:
             problems = []
         duplicates = entry.duplicates if entry else 0
         audits.append(
@@ -143,9 +146,9 @@ def audit_windows(
                 queued.get(window, 0),
                 window in held_back,
                 tuple(problems),
-                gone.raw_rows,
+                removal.raw_rows,
                 max(late, 0),
-                without.raw_rows,
+                erasure.raw_rows,
                 entry.conflicts if entry else 0,
             )
         )
@@ -153,9 +156,9 @@ def audit_windows(
 
 
 def stale_windows(published: Sequence[PublishedWindow], pending: Sequence[Pending], raw: Mapping[str, int]) -> set[str]:
-    """Windows whose counts in the ledger are not those of raw as it is now, so that raw itself must be counted."""
-    known = {entry.window: entry.raw_rows for entry in published}
-    return {window for window, rows in raw.items() if known.get(window) != rows} | {
+    """Return windows whose counts in the ledger differ from raw's metadata, so that raw itself must be counted."""
+    ledger_rows = {entry.window: entry.raw_rows for entry in published}
+    return {window for window, rows in raw.items() if ledger_rows.get(window) != rows} | {
         entry.window for entry in pending if entry.window in raw
     }
 
@@ -163,10 +166,10 @@ def stale_windows(published: Sequence[PublishedWindow], pending: Sequence[Pendin
 def unexplained_ranges(
     topic: str, partition: int, bounds: tuple[int, int], counts: Sequence[PartitionCount]
 ) -> list[OffsetRange]:
-    """Where in the partition offsets may be missing from raw; empty when the counts alone prove that none is.
+    """Return the ranges of offsets that may be missing from raw; none when the counts alone prove completeness.
 
-    `counts` are those of every window of this partition. A window that holds as many offsets as lie between its lowest
-    and its highest holds all of them, so what such windows cover needs no look.
+    `counts` are those of every window of this partition. A window with as many offsets as lie between its lowest and
+    its highest has all of them, so the ranges of such windows need no check.
     """
     first = min([bounds[0], *(count.min_offset for count in counts)])
     if sum(count.raw - count.redelivered for count in counts) == bounds[1] - first:
@@ -180,25 +183,25 @@ def unexplained_ranges(
 
 
 def subtract(whole: OffsetRange, parts: Iterable[tuple[int, int]]) -> list[OffsetRange]:
-    """What is left of a range without the parts (inclusive ranges in any order, which may overlap), in order."""
-    left: list[OffsetRange] = []
+    """Return the rest of a range without the parts (inclusive ranges in any order, which may overlap), in order."""
+    remaining: list[OffsetRange] = []
     position = whole.first
     for first, last in sorted(parts):
         if first > position:
-            left.append(OffsetRange(whole.topic, whole.partition, position, min(first - 1, whole.last)))
+            remaining.append(OffsetRange(whole.topic, whole.partition, position, min(first - 1, whole.last)))
         position = max(position, last + 1)
         if position > whole.last:
-            return left
-    left.append(OffsetRange(whole.topic, whole.partition, position, whole.last))
-    return left
+            return remaining
+    remaining.append(OffsetRange(whole.topic, whole.partition, position, whole.last))
+    return remaining
 
 
 def runs(offsets: Iterable[int]) -> list[tuple[int, int]]:
-    """Sorted offsets as inclusive ranges without holes."""
-    found: list[tuple[int, int]] = []
+    """Return sorted offsets as inclusive ranges without holes."""
+    ranges: list[tuple[int, int]] = []
     for offset in offsets:
-        if found and offset == found[-1][1] + 1:
-            found[-1] = (found[-1][0], offset)
+        if ranges and offset == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], offset)
         else:
-            found.append((offset, offset))
-    return found
+            ranges.append((offset, offset))
+    return ranges

@@ -1,4 +1,4 @@
-"""The last backfill of each asset: which of its windows are left, and what had been published before it."""
+"""The last backfill of each asset: its remaining windows, and the earlier publications of the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from lake_assets.ledger.ledger import Ledger
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """The last backfill of an asset, over the windows `first` to `last`; `ended_at` is None while some are left."""
+    """The last backfill of an asset, over the windows `first` to `last`; `ended_at` is None while some remain."""
 
     first: str
     last: str
@@ -25,10 +25,10 @@ class Backfill:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """A window that the last backfill published at `published_at`, and what had been published before.
+    """A window that the last backfill published at `published_at`, and its earlier publication.
 
-    What was then is None when nothing had been; `kept` is None too when the ledger did not keep files at that time.
-    `undoing` is for an undo that began and did not end.
+    The fields of the earlier publication are None if there was none; `kept` is also None if the ledger did not store
+    files at that time. `undoing` marks an undo that began and did not end.
     """
 
     window: str
@@ -46,7 +46,7 @@ class Before:
 
 
 def last_backfill(ledger: Ledger, asset: Asset) -> Backfill | None:
-    """The asset's last backfill, None when there was none."""
+    """Return the asset's last backfill, None if there was none."""
     with ledger.connection.cursor(row_factory=class_row(Backfill)) as cursor:
         return cursor.execute(
             "select first, last, contract_version, began_at, ended_at from ledger.backfill where asset = %s",
@@ -54,8 +54,8 @@ def last_backfill(ledger: Ledger, asset: Asset) -> Backfill | None:
         ).fetchone()
 
 
-def begin(ledger: Ledger, asset: Asset, first: str, last: str, windows: Sequence[str]) -> None:
-    """Puts a new backfill in the place of the last one, whose windows can no longer be brought back then."""
+def start_backfill(ledger: Ledger, asset: Asset, first: str, last: str, windows: Sequence[str]) -> None:
+    """Record a new backfill in place of the last one, whose windows can then no longer be restored."""
     with ledger.connection.transaction(), ledger.connection.cursor() as cursor:
         cursor.execute("delete from ledger.backfill where asset = %s", (asset.name,))
         cursor.execute(
@@ -68,15 +68,15 @@ def begin(ledger: Ledger, asset: Asset, first: str, last: str, windows: Sequence
         )
 
 
-def ask(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
-    """Queues windows of the backfill; whoever publishes them next makes them for it."""
+def request_windows(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
+    """Queue windows of the backfill; their next publication belongs to it."""
     with ledger.connection.transaction():
         _move(ledger, asset, windows, "asked")
         ledger.request(asset, windows)
 
 
-def end(ledger: Ledger, asset: Asset) -> None:
-    """Ends the backfill: what is published from now on is no part of it."""
+def end_backfill(ledger: Ledger, asset: Asset) -> None:
+    """End the backfill: later publications do not belong to it."""
     with ledger.connection.transaction():
         ledger.connection.execute(
             "update ledger.backfill set ended_at = coalesce(ended_at, now()) where asset = %s", (asset.name,)
@@ -87,8 +87,8 @@ def end(ledger: Ledger, asset: Asset) -> None:
         )
 
 
-def left(ledger: Ledger, asset: Asset) -> list[str]:
-    """The windows that the last backfill has not published, in order."""
+def remaining_windows(ledger: Ledger, asset: Asset) -> list[str]:
+    """Return the windows that the last backfill has not published, in order."""
     rows = ledger.connection.execute(
         'select "window" from ledger.backfill_window where asset = %s '
         "and state in ('left', 'asked') order by \"window\"",
@@ -97,8 +97,8 @@ def left(ledger: Ledger, asset: Asset) -> list[str]:
     return [window for (window,) in rows]
 
 
-def made(ledger: Ledger, asset: Asset) -> list[Before]:
-    """The windows that the last backfill published and no undo has brought back, in order."""
+def published_windows(ledger: Ledger, asset: Asset) -> list[Before]:
+    """Return the windows that the last backfill published and no undo has restored, in order."""
     with ledger.connection.cursor(row_factory=class_row(Before)) as cursor:
         return cursor.execute(
             "select \"window\", state = 'undoing' as undoing, published_at, contract_version, run_id, engine, "
@@ -109,14 +109,14 @@ def made(ledger: Ledger, asset: Asset) -> list[Before]:
 
 
 def begin_undo(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
-    """Queues windows that are about to be brought back: if that dies they are made anew, whatever it left."""
+    """Queue windows that are about to be restored: if the undo crashes, they are rebuilt."""
     with ledger.connection.transaction():
         _move(ledger, asset, windows, "undoing")
         ledger.request(asset, windows)
 
 
 def end_undo(ledger: Ledger, asset: Asset, windows: Sequence[str], sequence: int) -> None:
-    """Takes windows off the queue that were brought back, as a raw snapshot of that sequence number has them."""
+    """Remove restored windows from the queue, for a raw snapshot of that sequence number."""
     with ledger.connection.transaction():
         _move(ledger, asset, windows, "undone")
         ledger.dequeue(asset, windows, sequence)

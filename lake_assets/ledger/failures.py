@@ -1,4 +1,4 @@
-"""Failures of windows in the ledger: their cause, tries and next try. `retries` decides, this reads and writes."""
+"""Failures of windows in the ledger: their cause, tries and next try. `retries` decides, this module stores."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -24,21 +24,21 @@ def known_failures(ledger: Ledger, assets: Sequence[str] | None = None) -> list[
 def record_failures(
     ledger: Ledger, asset: Asset, made: Collection[str], failed: Mapping[str, Cause], probed: bool
 ) -> None:
-    """Write down what became of windows in a run of the asset.
+    """Record the result of a run for windows of the asset.
 
-    `probed` says that one window was tried for all, and decided for the others. Windows that were made leave with the
+    `probed` means that one window was tried for all, and decided for the others. Windows that were built leave with the
     queue, see `Ledger.dequeue`.
     """
-    known = known_failures(ledger, [asset.name])
+    failures = known_failures(ledger, [asset.name])
     cause = next(iter(failed.values()), None) if probed and not made else None
-    cause = cause or stands_for_all(failed, bool(made) or made_since(ledger, asset), known)
-    causes = {window: one for window, one in failed.items() if one.tried or cause is None}
+    cause = cause or stands_for_all(failed, bool(made) or made_since(ledger, asset), failures)
+    causes = {window: failure for window, failure in failed.items() if failure.tried or cause is None}
     with ledger.connection.transaction():
         if made:
             ledger.connection.execute(
                 'delete from ledger.failure where asset = %s and "window" = %s', (asset.name, ALL)
             )
-        save_failures(ledger, asset, known, {**causes, ALL: cause} if cause else causes)
+        save_failures(ledger, asset, failures, {**causes, ALL: cause} if cause else causes)
 
 
 def made_since(ledger: Ledger, asset: Asset) -> bool:
@@ -52,14 +52,14 @@ def made_since(ledger: Ledger, asset: Asset) -> bool:
 
 
 def record_failed_run(ledger: Ledger, asset: Asset, cause: Cause) -> None:
-    """Write down that a run of the asset failed as a whole, whatever its windows are."""
+    """Record that a run of the asset failed as a whole, independent of its windows."""
     save_failures(ledger, asset, known_failures(ledger, [asset.name]), {ALL: cause})
 
 
-def save_failures(ledger: Ledger, asset: Asset, known: Sequence[Failure], causes: Mapping[str, Cause]) -> None:
-    """Record a cause for each of these windows, which have failed once more than is `known`."""
+def save_failures(ledger: Ledger, asset: Asset, failures: Sequence[Failure], causes: Mapping[str, Cause]) -> None:
+    """Record a cause for each of these windows, which have failed once more than in `failures`."""
     now = datetime.now(UTC)
-    tries = {failure.window: failure.tries for failure in known}
+    tries = {failure.window: failure.tries for failure in failures}
     with ledger.connection.cursor() as cursor:
         cursor.executemany(
             'insert into ledger.failure (asset, "window", cause, tries, failed_at, next_try) '
@@ -67,7 +67,7 @@ def save_failures(ledger: Ledger, asset: Asset, known: Sequence[Failure], causes
             "(cause, tries, failed_at, next_try, requested_at) = "
             "(excluded.cause, excluded.tries, excluded.failed_at, excluded.next_try, null)",
             [
-                # Postgres keeps no zero byte in a text.
+                # Postgres does not store zero bytes in text.
                 (asset.name, window, cause.sentence.replace("\0", "\\0"), count, now, next_try(cause, count, now))
                 for window, cause in causes.items()
                 for count in [tries.get(window, 0) + 1]
@@ -76,7 +76,7 @@ def save_failures(ledger: Ledger, asset: Asset, known: Sequence[Failure], causes
 
 
 def mark_tries_requested(ledger: Ledger, assets: Collection[str]) -> None:
-    """Write down that a run was requested now for what is due of these assets."""
+    """Record that a run was requested now for the asset's due failures."""
     ledger.connection.execute(
         "update ledger.failure set requested_at = %(now)s where asset = any(%(assets)s) and next_try <= %(now)s",
         {"now": datetime.now(UTC), "assets": list(assets)},
@@ -84,7 +84,7 @@ def mark_tries_requested(ledger: Ledger, assets: Collection[str]) -> None:
 
 
 def try_now(ledger: Ledger, assets: Collection[str], set_aside: bool) -> None:
-    """Make the next try of all failures of the assets due now; with `set_aside` also where trying cannot help."""
+    """Make the next try of all failures of the assets due now; with `set_aside` also of those a retry cannot fix."""
     ledger.connection.execute(
         "update ledger.failure set next_try = %s, requested_at = null "
         "where asset = any(%s) and (%s or next_try is not null)",

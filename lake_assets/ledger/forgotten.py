@@ -1,4 +1,4 @@
-"""What `lake forget` has removed: receipts, and by window the rows and offsets that the audit must not miss."""
+"""Erasures of `lake forget`: receipts, and by window the erased rows and offsets, which the audit must not miss."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from lake_assets.ledger.ledger import Ledger
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of one window, by the place that holds them."""
+    """Row counts of one window, by place."""
 
     raw: int
     staging: int
@@ -20,7 +20,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class OffsetRun:
-    """Offsets `first` to `last` (inclusive) of one window; `in_raw` when raw had them."""
+    """Offsets `first` to `last` (inclusive) of one window; `in_raw` if raw had them."""
 
     window: str
     topic: str
@@ -32,8 +32,11 @@ class OffsetRun:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One removal of a person: the hash shows later that it was this one. `done_at` is None while it is under way;
-    `sequence` is that of the raw snapshot in which the rows were found, `files` those of raw that held them."""
+    """One erasure of a subject, whose hash can later prove which subject it was.
+
+    `done_at` is None during the erasure. `sequence` is that of the raw snapshot in which the rows were found, `files`
+    the raw files that contained them.
+    """
 
     id: int
     dataset: str
@@ -51,7 +54,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A removal of a person that was begun and is not done; it is under way, or a process died."""
+    """An erasure of a subject that was started and is not done: it is running, or its process died."""
 
     dataset: str
     checksum: str
@@ -59,17 +62,17 @@ class Unfinished:
     windows: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"the removal of a person that was begun on {self.decided_at:%Y-%m-%d %H:%M} UTC is not finished"
+        return f"the erasure of a subject that was started on {self.decided_at:%Y-%m-%d %H:%M} UTC is not finished"
 
     @property
     def command(self) -> str:
-        """What finishes it; it needs no key of the person."""
+        """Return the command that finishes it; it needs no key of the subject."""
         return f"lake forget {self.dataset} --confirm {self.checksum}"
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What is gone of one window: raw rows, with their offsets as dense counts. `open` while a removal is under way."""
+    """Erased rows of one window: raw rows, with their offsets as dense counts. `open` is True during an erasure."""
 
     raw_rows: int = 0
     offsets: tuple[PartitionCount, ...] = ()
@@ -90,29 +93,29 @@ def decide_to_forget(
     windows: Mapping[str, Rows],
     runs: Sequence[OffsetRun],
 ) -> int:
-    """Writes down, in one transaction, what is about to be removed; the receipt's id. `hashed` is hash and salt."""
+    """Record, in one transaction, the rows about to be erased; return the receipt's id. `hashed` is hash and salt."""
     with ledger.connection.transaction(), ledger.connection.cursor() as cursor:
-        found = cursor.execute(
+        row = cursor.execute(
             "insert into ledger.receipt (asset, fields, hash, salt, checksum, sequence, files) "
             "values (%s, %s, %s, %s, %s, %s, %s) returning id",
             (dataset, list(fields), *hashed, checksum, sequence, list(files)),
         ).fetchone()
-        assert found is not None
+        assert row is not None
         cursor.executemany(
             'insert into ledger.forgotten_window (receipt, "window", raw, staging, quarantine) '
             "values (%s, %s, %s, %s, %s)",
-            [(found[0], window, rows.raw, rows.staging, rows.quarantine) for window, rows in windows.items()],
+            [(row[0], window, rows.raw, rows.staging, rows.quarantine) for window, rows in windows.items()],
         )
         cursor.executemany(
             'insert into ledger.forgotten_offsets (receipt, "window", topic, partition, first, last, in_raw) '
             "values (%s, %s, %s, %s, %s, %s, %s)",
-            [(found[0], r.window, r.topic, r.partition, r.first, r.last, r.in_raw) for r in runs],
+            [(row[0], r.window, r.topic, r.partition, r.first, r.last, r.in_raw) for r in runs],
         )
-    return found[0]
+    return row[0]
 
 
 def receipts(ledger: Ledger, dataset: str) -> list[Receipt]:
-    """The dataset's receipts, oldest first."""
+    """Return the dataset's receipts, oldest first."""
     windows: dict[int, dict[str, Rows]] = {}
     for receipt, window, *numbers in ledger.connection.execute(
         'select receipt, "window", w.raw, w.staging, w.quarantine from ledger.forgotten_window as w '
@@ -120,7 +123,7 @@ def receipts(ledger: Ledger, dataset: str) -> list[Receipt]:
         (dataset,),
     ).fetchall():
         windows.setdefault(receipt, {})[window] = Rows(*numbers)
-    found = ledger.connection.execute(
+    rows = ledger.connection.execute(
         "select id, asset, fields, hash, salt, checksum, sequence, files, files_deleted, decided_at, done_at "
         "from ledger.receipt where asset = %s order by id",
         (dataset,),
@@ -140,12 +143,12 @@ def receipts(ledger: Ledger, dataset: str) -> list[Receipt]:
             done,
             windows.get(number, {}),
         )
-        for number, name, fields, hashed, salt, checksum, sequence, files, deleted, decided, done in found
+        for number, name, fields, hashed, salt, checksum, sequence, files, deleted, decided, done in rows
     ]
 
 
 def unfinished(ledger: Ledger) -> list[Unfinished]:
-    """The removals of all datasets that are not done, oldest first."""
+    """Return the erasures of all datasets that are not done, oldest first."""
     rows = ledger.connection.execute(
         'select asset, checksum, decided_at, array_agg("window" order by "window") from ledger.receipt as r '
         "join ledger.forgotten_window on receipt = r.id where done_at is null group by r.id order by r.id"
@@ -154,7 +157,7 @@ def unfinished(ledger: Ledger) -> list[Unfinished]:
 
 
 def forgotten_runs(ledger: Ledger, receipt: int) -> list[OffsetRun]:
-    """The offsets of one receipt."""
+    """Return the offsets of one receipt."""
     rows = ledger.connection.execute(
         'select "window", topic, partition, first, last, in_raw from ledger.forgotten_offsets where receipt = %s '
         "order by topic, partition, first",
@@ -164,28 +167,28 @@ def forgotten_runs(ledger: Ledger, receipt: int) -> list[OffsetRun]:
 
 
 def not_rewritten(ledger: Ledger, dataset: str) -> list[tuple[int, list[str]]]:
-    """Receipts of which nobody has written down that raw is without their rows, with the files that held them."""
+    """Return receipts whose raw rewrite is not yet recorded, with the files that contained the rows."""
     return ledger.connection.execute(
         "select id, files from ledger.receipt where asset = %s and rewritten_at is null order by id", (dataset,)
     ).fetchall()
 
 
 def set_rewritten(ledger: Ledger, receipt: int) -> None:
-    """Writes down that raw is without the rows."""
+    """Record that raw is rewritten without the rows."""
     ledger.connection.execute(
         "update ledger.receipt set rewritten_at = now() where id = %s and rewritten_at is null", (receipt,)
     )
 
 
 def add_files_deleted(ledger: Ledger, receipt: int, files: int) -> None:
-    """Counts files that are gone for good."""
+    """Add to the count of deleted files."""
     ledger.connection.execute(
         "update ledger.receipt set files_deleted = files_deleted + %s where id = %s", (files, receipt)
     )
 
 
 def set_done(ledger: Ledger, receipt: int) -> None:
-    """Writes down that nothing is left to do."""
+    """Record that the erasure is done."""
     ledger.connection.execute("update ledger.receipt set done_at = now() where id = %s", (receipt,))
 
 
@@ -194,27 +197,29 @@ def set_counts(
     receipt: int,
     counts: Mapping[str, Mapping[str, Sequence[PartitionCount]]],
 ) -> None:
-    """Gives windows, by asset, the numbers that they have without the rows; all in one step."""
-    listed = [((asset, window), held) for asset, windows in counts.items() for window, held in windows.items()]
+    """Set windows' row counts, by asset, to those without the erased rows; in one transaction."""
+    listed = [
+        ((asset, window), partitions) for asset, windows in counts.items() for window, partitions in windows.items()
+    ]
     with ledger.connection.transaction(), ledger.connection.cursor() as cursor:
-        for own, partitions in listed:
+        for key, partitions in listed:
             cursor.executemany(
                 "update ledger.window_partition set raw = %s, good = %s, quarantined = %s, duplicates = %s "
                 'where asset = %s and "window" = %s and topic = %s and partition = %s',
-                [(p.raw, p.good, p.quarantined, p.duplicates, *own, p.topic, p.partition) for p in partitions],
+                [(p.raw, p.good, p.quarantined, p.duplicates, *key, p.topic, p.partition) for p in partitions],
             )
             cursor.execute(
                 "update ledger.window as w set (raw_rows, good, quarantined, duplicates) = ("
                 "select coalesce(sum(raw), 0), coalesce(sum(good), 0), coalesce(sum(quarantined), 0), "
                 'coalesce(sum(duplicates), 0) from ledger.window_partition as p where (p.asset, p."window") = '
                 '(w.asset, w."window")) where asset = %s and "window" = %s',
-                own,
+                key,
             )
         cursor.execute("update ledger.receipt set counted_at = now() where id = %s", (receipt,))
 
 
 def is_counted(ledger: Ledger, receipt: int) -> bool:
-    """Whether the windows' numbers are already without the rows."""
+    """Return True if the windows' counts are already without the rows."""
     row = ledger.connection.execute(
         "select counted_at is not null from ledger.receipt where id = %s", (receipt,)
     ).fetchone()
@@ -222,20 +227,20 @@ def is_counted(ledger: Ledger, receipt: int) -> bool:
 
 
 def files_made_since(ledger: Ledger, receipt: int, asset: str, windows: Sequence[str]) -> set[str]:
-    """The files of these windows that were made when the tables were without the rows already."""
-    found = ledger.connection.execute(
+    """Return the files of these windows that were written after the rows were erased from the tables."""
+    rows = ledger.connection.execute(
         "select output from ledger.window as w join ledger.receipt as r on w.published_at > r.counted_at "
         'where r.id = %s and w.asset = %s and "window" = any(%s) and output is not null',
         (receipt, asset, list(windows)),
     ).fetchall()
-    outputs = [from_json(WindowOutput, text) for (text,) in found]
+    outputs = [from_json(WindowOutput, text) for (text,) in rows]
     return {path for output in outputs for path in (*output.good_files, *output.quarantine_files)}
 
 
 def forgotten(ledger: Ledger, dataset: str) -> dict[str, Forgotten]:
-    """What raw is without, by window, and the windows of which something is being removed."""
+    """Return the erased raw rows by window, and the windows with an open erasure."""
     raw: dict[str, int] = {}
-    opened: set[str] = set()
+    open_windows: set[str] = set()
     for window, rewritten, done, rows in ledger.connection.execute(
         'select "window", rewritten_at is not null, done_at is not null, w.raw from ledger.forgotten_window as w '
         "join ledger.receipt as r on r.id = receipt where asset = %s",
@@ -243,7 +248,7 @@ def forgotten(ledger: Ledger, dataset: str) -> dict[str, Forgotten]:
     ).fetchall():
         raw[window] = raw.get(window, 0) + (rows if rewritten else 0)
         if not done:
-            opened.add(window)
+            open_windows.add(window)
     offsets: dict[str, list[PartitionCount]] = {}
     for window, topic, partition, first, last in ledger.connection.execute(
         'select "window", topic, partition, first, last from ledger.forgotten_offsets '
@@ -253,4 +258,4 @@ def forgotten(ledger: Ledger, dataset: str) -> dict[str, Forgotten]:
     ).fetchall():
         count = PartitionCount(topic, partition, last - first + 1, 0, 0, 0, 0, first, last)
         offsets.setdefault(window, []).append(count)
-    return {w: Forgotten(rows, tuple(offsets.get(w, ())), w in opened) for w, rows in raw.items()}
+    return {w: Forgotten(rows, tuple(offsets.get(w, ())), w in open_windows) for w, rows in raw.items()}

@@ -1,4 +1,4 @@
-"""The ledger: what is waiting in each window, and what each published window was made of."""
+"""The ledger: the queue of each window, and the inputs and outputs of each published window."""
 
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from lake_assets.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """What one or more raw snapshots added to a window; offsets are inclusive bounds over all Kafka partitions."""
+    """Rows that one or more raw snapshots added to a window; offsets are inclusive bounds over all partitions."""
 
     window: str
     sequence: int
@@ -34,9 +34,9 @@ class Landed:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A window of an asset that is out of date, and why: rows `landed`, or the `contract` changed.
+    """A window of an asset that is out of date, and the reason: rows `landed`, or the `contract` changed.
 
-    `requested_at` is when a run was last asked for it, None when none was yet.
+    `requested_at` is the time of the last run request, None if there was none.
     """
 
     id: int
@@ -55,7 +55,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class PublishedWindow:
-    """What a window was made of when it was last published; times are UTC."""
+    """The inputs and counts of a window's last publication; times are UTC."""
 
     asset: str
     window: str
@@ -75,7 +75,7 @@ class PublishedWindow:
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """A window that failed blocking checks and was not published; `sentence` says why when their names do not."""
+    """A window that failed blocking checks and was not published; `sentence` adds a reason to the checks' names."""
 
     asset: str
     window: str
@@ -87,8 +87,11 @@ class HeldBack:
 
 @dataclass(frozen=True, slots=True)
 class UnknownKey:
-    """A key of the payloads that the contract does not declare: the JSON types of its values, how many `rows` have it
-    `of` all that there are since the `first` window that has one, and the `last` such window."""
+    """A key of the payloads that the contract does not declare.
+
+    It has the JSON types of its values, and `rows` with the key `of` all rows since the `first` window that has one.
+    `last` is the last such window.
+    """
 
     name: str
     types: list[str]
@@ -101,20 +104,23 @@ class UnknownKey:
 NONE_UNREADABLE: Mapping[str, str] = MappingProxyType({})
 
 
-def _kept(output: WindowOutput) -> str:
-    """All of it but the unknown fields with a zero byte in their name, which Postgres keeps in no text; checks have
-    passed, and are not asked for again."""
+def _stored(output: WindowOutput) -> str:
+    """Return the JSON of an output without parts that are not stored.
+
+    Unknown fields with a zero byte in their name are left out, because Postgres cannot store it; checks have passed and
+    are not read again.
+    """
     unknown = tuple(field for field in output.unknown if "\0" not in field.name)
     return to_json(replace(output, checks=(), unknown=unknown))
 
 
 class Ledger:
-    """Reads and writes the ledger. One instance holds one connection and serves one thread; close it after use."""
+    """Reads and writes the ledger. One instance has one connection and serves one thread; close it after use."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises Unavailable when Postgres does not answer."""
+        """Connect to Postgres. Raises Unavailable when it does not answer."""
         if settings.postgres.port == 0:
-            raise Unavailable("this lake has no Postgres yet: start it with 'lake up'.")
+            raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
         self.home = settings.home
         self._postgres = settings.postgres
         try:
@@ -126,27 +132,27 @@ class Ledger:
 
     @property
     def connection(self) -> psycopg.Connection:
-        """For the ledger's other tables, each of which is served by a module of its own."""
+        """The connection for modules that own other tables of the ledger."""
         return self._connection
 
     def __enter__(self) -> "Ledger":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Raises Unavailable in place of an error that Postgres caused by ending the session."""
+        """Close the connection. Raises Unavailable instead of an error caused by Postgres ending the session."""
         broken = self._connection.broken
         self._connection.close()
         if broken and isinstance(error, psycopg.Error):
             raise self._postgres.not_reached(error) from error
 
     def ensure(self) -> None:
-        """Makes the ledger's tables where they are missing, and brings those of an older lake up to date."""
+        """Create the ledger's missing tables, and upgrade those of an older lake."""
         with self._connection.transaction():
             self._connection.execute(NAME_VERSIONS)
         self._connection.execute(LEDGER_DDL)
 
     def exists(self) -> bool:
-        """Return whether `ensure` has run on this database. The ledger of an older lake is brought up to date then."""
+        """Return True if `ensure` has run on this database. The ledger of an older lake is upgraded here."""
         row = self._connection.execute(
             "select to_regclass('ledger.superseded_file') is not null, to_regclass('ledger.unreadable_raw') is not null"
         ).fetchone()
@@ -158,7 +164,7 @@ class Ledger:
 
     @contextmanager
     def locked(self, name: str) -> Generator[None]:
-        """Holds the lock of that name across processes; it is freed when the holder dies."""
+        """Hold the lock of that name across processes; it is released when the holder dies."""
         self._connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (name,))
         try:
             yield
@@ -186,28 +192,28 @@ class Ledger:
 
     @contextmanager
     def alone(self, name: str) -> Generator[bool]:
-        """Holds the lock of that name if nobody else does, and says whether it is held; it never waits."""
+        """Take the lock of that name if it is free, and yield whether it is held; never waits."""
         row = self._connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
-        held = bool(row and row[0])
+        acquired = bool(row and row[0])
         try:
-            yield held
+            yield acquired
         finally:
-            if held and not self._connection.closed:
+            if acquired and not self._connection.closed:
                 self._connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
 
     def contracts(self) -> dict[str, str]:
-        """The applied contract texts by asset."""
+        """Return the applied contract texts by asset."""
         return dict(self._connection.execute("select asset, text from ledger.contract").fetchall())
 
     def metrics(self) -> dict[str, str]:
-        """The applied metric texts by name; none where only an older lake has applied anything, which kept none."""
-        found = self._connection.execute("select to_regclass('ledger.metric') is not null").fetchone()
-        if not (found and found[0]):
+        """Return the applied metric texts by name; none on an older lake, which did not store them."""
+        row = self._connection.execute("select to_regclass('ledger.metric') is not null").fetchone()
+        if not (row and row[0]):
             return {}
         return dict(self._connection.execute("select metric, text from ledger.metric").fetchall())
 
     def save_metrics(self, texts: Mapping[str, str]) -> None:
-        """Remembers these metrics as applied, and no others."""
+        """Store these metrics as applied, and no others."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute("delete from ledger.metric where metric <> all(%s)", (list(texts),))
             cursor.executemany(
@@ -217,7 +223,7 @@ class Ledger:
             )
 
     def save_contract(self, asset: Asset, text: str) -> None:
-        """Remembers a contract as applied."""
+        """Store a contract as applied."""
         self.save_contracts([(asset, text)])
 
     def save_contracts(self, contracts: Sequence[tuple[Asset, str]]) -> None:
@@ -234,7 +240,7 @@ class Ledger:
         )
 
     def cursors(self) -> dict[str, str]:
-        """How far each asset's raw table has been looked at."""
+        """Return the position up to which each asset's raw table has been read."""
         return dict(self._connection.execute("select asset, cursor from ledger.raw_cursor").fetchall())
 
     def record_landed(
@@ -243,16 +249,16 @@ class Ledger:
         landed: Mapping[str, Sequence[Landed]],
         unreadable: Mapping[str, str] = NONE_UNREADABLE,
     ) -> None:
-        """Adds windows to the queue and moves the cursors, in one transaction; doing it twice changes nothing.
+        """Add windows to the queue and move the cursors, in one transaction; idempotent.
 
-        `unreadable` says why by asset where a raw table could not be read, instead of what was recorded before.
+        `unreadable` has the cause by asset whose raw table could not be read; it replaces what was recorded before.
         """
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.executemany(
                 'insert into ledger.pending (asset, "window", sequence, reason, rows, bytes, files, min_offset, '
                 "max_offset) select %(asset)s, %(window)s, %(sequence)s, 'landed', %(rows)s, %(bytes)s, %(files)s, "
                 "%(min_offset)s, %(max_offset)s "
-                # A run may have read a snapshot before anyone had looked at it; what it published is not due again.
+                # A run may have read a snapshot before the sensor did; windows that it published are not due again.
                 "where not exists (select from ledger.window as w where w.asset = %(asset)s "
                 'and w."window" = %(window)s and w.sequence >= %(sequence)s) on conflict do nothing',
                 [{"asset": asset, **asdict(w)} for asset, windows in landed.items() for w in windows],
@@ -280,12 +286,12 @@ class Ledger:
         return row[0] if row else None
 
     def arrivals(self) -> dict[str, Arrival]:
-        """How far each asset with an expected frequency had come when it was last looked at."""
+        """Return the last recorded arrival of each asset with an expected frequency."""
         query = 'select asset, "end", end_at, landed, waiting_since from ledger.arrival'
         return {asset: Arrival(*numbers) for asset, *numbers in self._connection.execute(query).fetchall()}
 
     def save_arrivals(self, arrivals: Mapping[str, Arrival]) -> None:
-        """Remembers how far these assets have come."""
+        """Store these assets' arrivals."""
         with self._connection.cursor() as cursor:
             cursor.executemany(
                 'insert into ledger.arrival (asset, "end", end_at, landed, waiting_since) '
@@ -296,7 +302,7 @@ class Ledger:
             )
 
     def request(self, asset: Asset, windows: Sequence[str]) -> None:
-        """Queues windows that must be made again because the contract changed."""
+        """Queue windows that must be rebuilt because the contract changed."""
         with self._connection.cursor() as cursor:
             cursor.executemany(
                 'insert into ledger.pending (asset, "window", sequence, reason, rows, bytes, files) '
@@ -306,7 +312,7 @@ class Ledger:
             )
 
     def pending(self, assets: Sequence[str] | None = None) -> list[Pending]:
-        """The queue, oldest entry first; of the named assets only, when names are given."""
+        """Return the queue, oldest entry first; with `assets`, only theirs."""
         with self._connection.cursor(row_factory=class_row(Pending)) as cursor:
             return cursor.execute(
                 'select id, asset, "window", sequence, reason, rows, bytes, files, min_offset, max_offset, '
@@ -316,7 +322,7 @@ class Ledger:
             ).fetchall()
 
     def mark_requested(self, entries: Sequence[Pending]) -> None:
-        """Writes down that a run was asked for these entries now."""
+        """Record that a run was requested for these entries now."""
         self._connection.execute(
             "update ledger.pending set requested_at = now() where id = any(%s)", ([entry.id for entry in entries],)
         )
@@ -324,10 +330,10 @@ class Ledger:
     def publish(
         self, asset: Asset, sequence: int, run_id: str, engine: str, outputs: Sequence[WindowOutput], seconds: float
     ) -> None:
-        """Writes down windows that the warehouse now shows; `dequeue` takes them off the queue."""
+        """Record windows that the warehouse now shows; `dequeue` removes them from the queue."""
         names = [output.window for output in outputs]
         with self._connection.transaction(), self._connection.cursor() as cursor:
-            # What a backfill replaces is what its undo brings back.
+            # The undo of a backfill restores what the backfill replaces.
             cursor.execute(
                 "update ledger.backfill_window as b set state = 'made', published_at = now(), "
                 "contract_version = w.contract_version, run_id = w.run_id, engine = w.engine, seconds = w.seconds, "
@@ -337,7 +343,8 @@ class Ledger:
                 'and (b.asset, b."window") = (own.asset, own."window")',
                 (asset.name, names),
             )
-            # Until a backfill or an undo has ended, a window may be made twice: a run died before it left the queue.
+            # Until a backfill or an undo has ended, a window may be built twice: a run died before the window left
+            # the queue.
             cursor.execute(
                 "update ledger.backfill_window as b set published_at = now() from ledger.backfill as whole "
                 'where b.asset = %s and b."window" = any(%s) and whole.asset = b.asset '
@@ -351,7 +358,7 @@ class Ledger:
                 "on conflict (url) do update set since = now()",
                 (asset.name, names),
             )
-            # A run that died may have published the same files already.
+            # A crashed run may have published the same files already.
             cursor.execute(
                 "delete from ledger.superseded_file where url = any(%s)",
                 ([url for o in outputs for url in (*o.good_files, *o.quarantine_files)],),
@@ -365,7 +372,7 @@ class Ledger:
                 "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 [
                     (asset.name, o.window, sequence, asset.version, run_id, engine, o.raw_rows, o.good, o.quarantined,
-                     o.duplicates, o.bytes, seconds / len(outputs), _kept(o), o.conflicts)
+                     o.duplicates, o.bytes, seconds / len(outputs), _stored(o), o.conflicts)
                     for o in outputs
                 ],
             )  # fmt: skip
@@ -382,7 +389,7 @@ class Ledger:
             )  # fmt: skip
             cursor.executemany(
                 'insert into ledger.unknown_field (asset, "window", name, type, rows) values (%s, %s, %s, %s, %s)',
-                # Postgres keeps no zero byte in a text.
+                # Postgres does not store zero bytes in text.
                 [
                     (asset.name, o.window, u.name, u.type, u.rows)
                     for o in outputs
@@ -391,14 +398,14 @@ class Ledger:
                 ],
             )
             cursor.execute('delete from ledger.held_back where asset = %s and "window" = any(%s)', (asset.name, names))
-            # What retention had taken of the tables is there again, until it is taken again.
+            # The tables have the window's rows again, until retention removes them again.
             cursor.execute(
                 "delete from ledger.removal where asset = %s and \"window\" = any(%s) and element <> 'raw'",
                 (asset.name, names),
             )
 
     def dequeue(self, asset: Asset, windows: Sequence[str], sequence: int) -> None:
-        """Takes windows off the queue, as far as a snapshot of that sequence number knew them, with their failures."""
+        """Remove windows from the queue up to a snapshot's sequence number, with their failures."""
         with self._connection.transaction():
             self._connection.execute(
                 'delete from ledger.pending where asset = %s and "window" = any(%s) and sequence <= %s',
@@ -411,7 +418,7 @@ class Ledger:
     def hold_back(
         self, asset: Asset, run_id: str, outputs: Sequence[WindowOutput], sentences: Mapping[str, str]
     ) -> None:
-        """Writes down windows that blocking checks kept from being published, with a sentence for some of them."""
+        """Record windows that blocking checks held back, with a sentence for some of them."""
         with self._connection.cursor() as cursor:
             cursor.executemany(
                 'insert into ledger.held_back (asset, "window", run_id, checks, sentence) '
@@ -421,7 +428,7 @@ class Ledger:
             )
 
     def held_back(self, asset: Asset) -> list[HeldBack]:
-        """The asset's windows that are held back, in window order."""
+        """Return the asset's windows that are held back, in window order."""
         with self._connection.cursor(row_factory=class_row(HeldBack)) as cursor:
             return cursor.execute(
                 'select asset, "window", run_id, checks, held_at, sentence from ledger.held_back '
@@ -434,7 +441,7 @@ class Ledger:
         return dict(self._connection.execute("select asset, count(*) from ledger.held_back group by asset").fetchall())
 
     def windows(self, asset: Asset, window: str | None = None) -> list[PublishedWindow]:
-        """The asset's published windows in window order, or one of them."""
+        """Return the asset's published windows in window order, or one of them."""
         with self._connection.cursor(row_factory=class_row(PublishedWindow)) as cursor:
             return cursor.execute(
                 'select asset, "window", sequence, contract_version, run_id, engine, raw_rows, good, '
@@ -451,7 +458,7 @@ class Ledger:
         return row[0] if row else None
 
     def partitions(self, asset: Asset, window: str | None = None) -> list[tuple[str, PartitionCount]]:
-        """Window and count for every published window (or one of them) and Kafka partition, in that order."""
+        """Return window and count for every published window (or one of them) and Kafka partition, in that order."""
         rows = self._connection.execute(
             'select "window", topic, partition, raw, good, quarantined, duplicates, redelivered, min_offset, '
             "max_offset from ledger.window_partition "
@@ -462,7 +469,7 @@ class Ledger:
         return [(window_key, PartitionCount(*numbers)) for window_key, *numbers in rows]
 
     def unknown_fields(self, asset: Asset) -> list[UnknownKey]:
-        """What published windows hold beyond the contract, most rows first."""
+        """Return the undeclared keys in published windows, most rows first."""
         with self._connection.cursor(row_factory=class_row(UnknownKey)) as cursor:
             return cursor.execute(
                 "select name, array_agg(distinct type order by type) as types, sum(rows)::bigint as rows, "
@@ -474,14 +481,14 @@ class Ledger:
             ).fetchall()
 
     def no_records(self, topic: str, partition: int) -> list[tuple[int, int]]:
-        """Offset ranges (inclusive) that an earlier audit has shown to hold no record, in order."""
+        """Return offset ranges (inclusive) that an earlier audit has shown to hold no record, in order."""
         return self._connection.execute(
             "select first, last from ledger.no_record where topic = %s and partition = %s order by first",
             (topic, partition),
         ).fetchall()
 
     def save_no_records(self, topic: str, partition: int, ranges: Sequence[tuple[int, int]]) -> None:
-        """Remembers offset ranges (inclusive) that hold no record, so that they are not read again."""
+        """Store offset ranges (inclusive) that hold no record, so that they are not read again."""
         if not ranges:
             return
         with self._connection.cursor() as cursor:

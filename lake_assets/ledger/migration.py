@@ -1,12 +1,11 @@
-"""Brings the ledger of an older lake to what `schema` says, before its tables are made where they are missing."""
+"""Upgrade the ledger of an older lake to `schema`, before its missing tables are created."""
 
-# Once an asset's major versions were told apart by a column of their own; now each has a name of its own. What was
-# queued was the newest version's. Without a cursor raw is looked at from its beginning, and what was published since
-# is not queued again.
+# Earlier an asset's major versions differed in a column; now each has its own name. Queued entries belonged to the
+# newest version. Without a cursor raw is read from its beginning, and windows published since are not queued again.
 NAME_VERSIONS = """\
 do $$
 declare
-  told text;
+  target_table text;
 begin
   if not exists (
     select from information_schema.columns
@@ -20,12 +19,12 @@ begin
   update ledger.removal as r set asset = newest.name from newest where r.asset = newest.asset and element <> 'raw';
   delete from ledger.raw_cursor where asset in (select asset from newest);
   delete from ledger.arrival where asset in (select asset from newest);
-  foreach told in array
+  foreach target_table in array
     array['contract', 'window', 'window_partition', 'unknown_field', 'held_back', 'backfill', 'backfill_window']
   loop
-    execute format('alter table ledger.%I drop constraint %I cascade', told, told || '_pkey');
-    execute format('update ledger.%I set asset = asset || ''_v'' || major where major > 1', told);
-    execute format('alter table ledger.%I drop column major', told);
+    execute format('alter table ledger.%I drop constraint %I cascade', target_table, target_table || '_pkey');
+    execute format('update ledger.%I set asset = asset || ''_v'' || major where major > 1', target_table);
+    execute format('alter table ledger.%I drop column major', target_table);
   end loop;
   alter table ledger.contract add primary key (asset);
   alter table ledger.window add primary key (asset, "window");

@@ -1,4 +1,4 @@
-"""What retention has removed: written down before it is done, and again when it is done."""
+"""Removals by retention: recorded before they are done, and again when they are done."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from lake_assets.ledger.ledger import Ledger
 Element = Literal["raw", "staging", "quarantine"]
 ELEMENTS: tuple[Element, ...] = ("raw", "staging", "quarantine")
 # An asset's own removals, and those of the raw table that it shares with the other versions of its dataset.
-_OF = "((asset = %(name)s and element <> 'raw') or (asset = %(dataset)s and element = 'raw'))"
+_OWN = "((asset = %(name)s and element <> 'raw') or (asset = %(dataset)s and element = 'raw'))"
 # Topic, Kafka partition, first and last offset (inclusive).
 Offsets = tuple[str, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What retention took of one window: when, by element, and the raw rows with their offsets as dense counts."""
+    """Rows of one window removed by retention: the time by element, and raw rows with their offsets as dense counts."""
 
     at: Mapping[Element, datetime] = field(default_factory=dict["Element", "datetime"])
     raw_rows: int = 0
@@ -31,7 +31,7 @@ NOTHING = Removed()
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A removal that may or may not have been done: a process died between deciding and writing that it was."""
+    """A removal of unknown outcome: a process died between the decision and the record that it was done."""
 
     id: int
     element: Element
@@ -39,7 +39,7 @@ class Decision:
     sequence: int
 
 
-def decide(
+def record_decision(
     ledger: Ledger,
     asset: Asset,
     element: Element,
@@ -47,74 +47,74 @@ def decide(
     rows: Mapping[str, int],
     offsets: Mapping[str, Sequence[Offsets]],
 ) -> None:
-    """Writes down, in one transaction, that these windows are about to be removed, with their rows by window."""
+    """Record, in one transaction, that these windows are about to be removed, with their rows by window."""
     with ledger.connection.transaction(), ledger.connection.cursor() as cursor:
         for window, count in rows.items():
-            found = cursor.execute(
+            row = cursor.execute(
                 'insert into ledger.removal (asset, element, "window", sequence, rows) values (%s, %s, %s, %s, %s) '
                 "returning id",
                 (asset.dataset if element == "raw" else asset.name, element, window, sequence, count),
             ).fetchone()
-            assert found is not None
+            assert row is not None
             cursor.executemany(
                 "insert into ledger.removal_offsets (removal, topic, partition, first, last) "
                 "values (%s, %s, %s, %s, %s)",
-                [(found[0], *run) for run in offsets.get(window, ())],
+                [(row[0], *run) for run in offsets.get(window, ())],
             )
 
 
 def open_decisions(ledger: Ledger, asset: Asset) -> list[Decision]:
-    """Removals of which nobody has written down that they were done, oldest first."""
+    """Return removals that are not recorded as done, oldest first."""
     rows = ledger.connection.execute(
-        f'select id, element, "window", sequence from ledger.removal where {_OF} and removed_at is null order by id',
+        f'select id, element, "window", sequence from ledger.removal where {_OWN} and removed_at is null order by id',
         _names(asset),
     ).fetchall()
     return [Decision(*row) for row in rows]
 
 
-def settle(ledger: Ledger, done: Sequence[int], not_done: Sequence[int]) -> None:
-    """Writes down by id which removals were done, and forgets the others."""
+def close_decisions(ledger: Ledger, done: Sequence[int], not_done: Sequence[int]) -> None:
+    """Record by id which removals were done, and delete the decisions of the others."""
     with ledger.connection.transaction():
         ledger.connection.execute("update ledger.removal set removed_at = now() where id = any(%s)", (list(done),))
         ledger.connection.execute("delete from ledger.removal where id = any(%s)", (list(not_done),))
 
 
 def removed(ledger: Ledger, asset: Asset) -> dict[str, Removed]:
-    """What was removed of each window of the asset; the time of an element is that of its last removal."""
-    at: dict[str, dict[Element, datetime]] = {}
+    """Return the removals of each window of the asset; the time of an element is that of its last removal."""
+    times: dict[str, dict[Element, datetime]] = {}
     raw_rows: dict[str, int] = {}
     offsets: dict[str, list[PartitionCount]] = {}
-    for window, element, when, rows in ledger.connection.execute(
+    for window, element, removed_at, rows in ledger.connection.execute(
         'select "window", element, max(removed_at), sum(rows)::bigint from ledger.removal '
-        f'where {_OF} and removed_at is not null group by "window", element',
+        f'where {_OWN} and removed_at is not null group by "window", element',
         _names(asset),
     ).fetchall():
-        at.setdefault(window, {})[element] = when
+        times.setdefault(window, {})[element] = removed_at
         if element == "raw":
             raw_rows[window] = rows
     for window, topic, partition, first, last in ledger.connection.execute(
         'select r."window", o.topic, o.partition, o.first, o.last from ledger.removal as r '
         "join ledger.removal_offsets as o on o.removal = r.id "
-        f"where {_OF} and removed_at is not null order by topic, partition, first",
+        f"where {_OWN} and removed_at is not null order by topic, partition, first",
         _names(asset),
     ).fetchall():
         count = PartitionCount(topic, partition, last - first + 1, 0, 0, 0, 0, first, last)
         offsets.setdefault(window, []).append(count)
-    return {w: Removed(when, raw_rows.get(w, 0), tuple(offsets.get(w, ()))) for w, when in at.items()}
+    return {w: Removed(removed_at, raw_rows.get(w, 0), tuple(offsets.get(w, ()))) for w, removed_at in times.items()}
 
 
 def _names(asset: Asset) -> dict[str, str]:
     return {"name": asset.name, "dataset": asset.dataset}
 
 
-def leftover_files(ledger: Ledger, dataset: str) -> list[str]:
-    """Files of the dataset's raw table that were to be removed and may still be there."""
+def orphan_files(ledger: Ledger, dataset: str) -> list[str]:
+    """Return files of the dataset's raw table that were to be deleted and may still exist."""
     rows = ledger.connection.execute("select url from ledger.leftover_file where asset = %s", (dataset,)).fetchall()
     return [url for (url,) in rows]
 
 
-def add_leftover_files(ledger: Ledger, dataset: str, urls: Sequence[str]) -> None:
-    """Remembers files before the last snapshot that names them goes."""
+def add_orphan_files(ledger: Ledger, dataset: str, urls: Sequence[str]) -> None:
+    """Record files before the last snapshot that names them expires."""
     with ledger.connection.cursor() as cursor:
         cursor.executemany(
             "insert into ledger.leftover_file (asset, url) values (%s, %s) on conflict do nothing",
@@ -122,6 +122,6 @@ def add_leftover_files(ledger: Ledger, dataset: str, urls: Sequence[str]) -> Non
         )
 
 
-def forget_leftover_files(ledger: Ledger, dataset: str) -> None:
-    """Forgets them: they are gone, or needed after all."""
+def clear_orphan_files(ledger: Ledger, dataset: str) -> None:
+    """Delete the records of these files: they are deleted, or still needed."""
     ledger.connection.execute("delete from ledger.leftover_file where asset = %s", (dataset,))

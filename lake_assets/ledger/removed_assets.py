@@ -1,4 +1,4 @@
-"""Assets that `lake remove` has taken out of the lake, and what of their rows in the ledger goes with them."""
+"""Assets removed by `lake remove`, and the deletion of their rows in the ledger."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger
 
-# Rows that are the dataset's, whose versions share raw; all others have the asset's name.
+# Tables whose rows belong to the dataset, whose versions share raw; all others have the asset's name.
 _OF_DATASET = ("removal", "leftover_file", "receipt")
 _RECORDS = ("removed_asset", "contract")
 
@@ -21,7 +21,7 @@ class RemovedAsset:
     """A removal, which is unfinished while `done_at` is None. `text` is the contract as it was applied.
 
     The domain's connector leaves `topic` out until a contract that names it is applied; None while another version of
-    the dataset needs it. `raw_location` is the folder of the raw table, None when there was none.
+    the dataset needs it. `raw_location` is the folder of the raw table, None if there was none.
     """
 
     asset: str
@@ -36,7 +36,7 @@ class RemovedAsset:
 
 
 def removed_assets(ledger: Ledger) -> dict[str, RemovedAsset]:
-    """Return the removals by asset; none where the ledger is an older lake's that has no table for them yet."""
+    """Return the removals by asset; none where the ledger of an older lake has no table for them yet."""
     row = ledger.connection.execute("select to_regclass('ledger.removed_asset') is null").fetchone()
     if row and row[0]:
         return {}
@@ -45,41 +45,41 @@ def removed_assets(ledger: Ledger) -> dict[str, RemovedAsset]:
             "select asset, domain, topic, text, raw_location, kept, checksum, decided_at, done_at "
             "from ledger.removed_asset order by asset"
         ).fetchall()
-    return {one.asset: one for one in rows}
+    return {removal.asset: removal for removal in rows}
 
 
 def unfinished_removals(ledger: Ledger) -> list[str]:
     """Return a sentence for each removal that is unfinished."""
     return [
-        f"{one.asset} is being removed, and unless a process is at it that is unfinished: "
-        f"`lake remove {one.asset} --confirm {one.checksum}`."
-        for one in removed_assets(ledger).values()
-        if one.done_at is None
+        f"the removal of {removal.asset} is unfinished, unless a process is running it: "
+        f"`lake remove {removal.asset} --confirm {removal.checksum}`."
+        for removal in removed_assets(ledger).values()
+        if removal.done_at is None
     ]
 
 
 def check_removal(asset: Asset, rows: Mapping[str, RemovedAsset]) -> None:
-    """Raise LakeError for an asset of which a removal is unfinished, or whose tables an earlier one has kept."""
-    for one in rows.values():
-        if one.done_at is None and (one.asset == asset.name or one.topic == asset.topic):
+    """Raise LakeError for an asset with an unfinished removal, or whose tables an earlier removal kept."""
+    for removal in rows.values():
+        if removal.done_at is None and (removal.asset == asset.name or removal.topic == asset.topic):
             raise LakeError(
-                f"{one.asset} is being removed, and that is unfinished: finish it with `lake remove {one.asset} "
-                f"--confirm {one.checksum}`, then run `lake apply`."
+                f"the removal of {removal.asset} is unfinished: finish it with `lake remove {removal.asset} "
+                f"--confirm {removal.checksum}`, then run `lake apply`."
             )
     if asset.name in rows and "tables" in rows[asset.name].kept:
         raise LakeError(
-            f"the tables of an asset {asset.name} are there, which `lake remove` has kept: drop them with "
+            f"the tables of an earlier asset {asset.name} still exist: `lake remove` kept them. Drop them with "
             f"`lake remove {asset.name}`, or give the new asset another name."
         )
 
 
 def left_out(ledger: Ledger, assets: Iterable[Asset]) -> dict[str, list[str]]:
     """Return by domain the topics of removed assets that none of these assets has."""
-    own = {asset.topic for asset in assets}
+    current_topics = {asset.topic for asset in assets}
     topics: dict[str, list[str]] = {}
-    for one in removed_assets(ledger).values():
-        if one.topic is not None and one.topic not in own:
-            topics.setdefault(one.domain, []).append(one.topic)
+    for removal in removed_assets(ledger).values():
+        if removal.topic is not None and removal.topic not in current_topics:
+            topics.setdefault(removal.domain, []).append(removal.topic)
     return topics
 
 
@@ -104,14 +104,14 @@ def set_removed(ledger: Ledger, asset: Asset) -> None:
 
 
 def subscribe_again(ledger: Ledger, domain: str) -> None:
-    """Forget which topics of the domain's removed assets its connector leaves out, when there is no connector."""
+    """Clear the topics that the domain's connector leaves out, when there is no connector."""
     ledger.connection.execute(
         "update ledger.removed_asset set topic = null where domain = %s and not 'topic' = any(kept)", (domain,)
     )
 
 
 def forget_removed(ledger: Ledger, assets: Collection[Asset]) -> None:
-    """Forget removals of assets that are applied again, by name or by topic."""
+    """Delete the removal records of assets that are applied again, by name or by topic."""
     ledger.connection.execute(
         "delete from ledger.removed_asset where asset = any(%s) or topic = any(%s)",
         ([asset.name for asset in assets], [asset.topic for asset in assets]),
@@ -119,9 +119,9 @@ def forget_removed(ledger: Ledger, assets: Collection[Asset]) -> None:
 
 
 def delete_asset_rows(ledger: Ledger, asset: Asset) -> None:
-    """Delete all that the ledger knows of the asset's windows, in whatever table; its published files are superseded.
+    """Delete all of the asset's rows in the ledger; its published files become unreferenced.
 
-    What it knows of raw, which the versions of a dataset share, stays.
+    Rows about raw, which the versions of a dataset share, stay.
     """
     with ledger.connection.transaction():
         ledger.connection.execute(
@@ -145,8 +145,8 @@ def delete_asset_rows(ledger: Ledger, asset: Asset) -> None:
             )
 
 
-def superseded_files(ledger: Ledger, asset: Asset) -> list[str]:
-    """Return all conformed files of the asset that no table shows."""
+def all_unreferenced_files(ledger: Ledger, asset: Asset) -> list[str]:
+    """Return all conformed files of the asset that no table references."""
     rows = ledger.connection.execute(
         "select url from ledger.superseded_file where asset = %s order by url", (asset.name,)
     ).fetchall()
@@ -154,7 +154,7 @@ def superseded_files(ledger: Ledger, asset: Asset) -> list[str]:
 
 
 def delete_dataset_rows(ledger: Ledger, asset: Asset) -> None:
-    """Delete what the ledger knows of the dataset's raw table: removals, receipts of erasures, orphaned files."""
+    """Delete the ledger's rows about the dataset's raw table: removals, receipts of erasures, orphaned files."""
     receipts = "(select id from ledger.receipt where asset = %s)"
     with ledger.connection.transaction():
         for table in ("forgotten_offsets", "forgotten_window"):
@@ -168,5 +168,5 @@ def delete_dataset_rows(ledger: Ledger, asset: Asset) -> None:
 
 
 def delete_topic_rows(ledger: Ledger, topic: str) -> None:
-    """Delete what the ledger knows of the topic's offsets."""
+    """Delete the ledger's rows about the topic's offsets."""
     ledger.connection.execute("delete from ledger.no_record where topic = %s", (topic,))

@@ -1,4 +1,4 @@
-"""When a window that failed is tried again, and what a person is told of it. Pure."""
+"""Retries of failed windows: their schedule, and its description for users. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,14 +8,14 @@ from typing import Literal
 from lake_assets.catalog.failure import DIED, Cause, kind
 from lake_assets.ledger.ledger import Pending
 
-# The window of a failure that is one for all windows of its asset.
+# The window of a failure that stands for all windows of its asset.
 ALL = ""
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(days=1)
-# So many windows that failed of one cause, with none made meanwhile, stand for all windows of their asset.
+# This many windows that failed with one cause, with none built meanwhile, stand for all windows of their asset.
 MANY = 4
-# A run that was requested for a failure's next try and did not end in time is given up.
-GIVEN_UP_AFTER = timedelta(minutes=10)
+# A run that was requested for a failure's next try and did not end in this time counts as lost.
+LOST_AFTER = timedelta(minutes=10)
 
 # Windows that a run takes: those without a failure, those whose next try is due, or both.
 Lane = Literal["fresh", "retry", "both"]
@@ -23,9 +23,9 @@ Lane = Literal["fresh", "retry", "both"]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a window, or each window (`ALL`), of an asset could not be made, and how often that was tried.
+    """The failure of a window, or of all windows (`ALL`), of an asset, with the number of tries.
 
-    `next_try` is None when trying again cannot help. `requested_at` is when a run was requested for the next try.
+    `next_try` is None when a retry cannot help. `requested_at` is the time a run was requested for the next try.
     """
 
     asset: str
@@ -40,17 +40,17 @@ class Failure:
         return self.next_try is not None and self.next_try <= now
 
     def is_requested(self, now: datetime) -> bool:
-        """Return whether a run for this try is on its way."""
-        return self.requested_at is not None and now - self.requested_at < GIVEN_UP_AFTER
+        """Return True if a run for this try is in flight."""
+        return self.requested_at is not None and now - self.requested_at < LOST_AFTER
 
 
 def pause(tries: int) -> timedelta:
-    """Return how long to wait after so many failed tries: twice as long each time, a day at most."""
+    """Return the back-off after so many failed tries: doubled each time, a day at most."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(max(tries, 1) - 1, 20))
 
 
 def next_try(cause: Cause, tries: int, now: datetime) -> datetime | None:
-    """Return the time of the next try after so many failed ones; None when trying again cannot help."""
+    """Return the time of the next try after so many failed ones; None when a retry cannot help."""
     if not cause.curable:
         return None
     return now + (pause(tries - cause.at_once) if tries > cause.at_once else timedelta())
@@ -59,19 +59,19 @@ def next_try(cause: Cause, tries: int, now: datetime) -> datetime | None:
 def select(
     lane: Lane, pending: Sequence[Pending], failures: Sequence[Failure], now: datetime
 ) -> tuple[list[Pending], dict[str, bool]]:
-    """Return the entries of the queue that belong into a run of this lane, and by asset if all its windows failed.
+    """Return the queue entries for a run of this lane, and by asset whether all its windows failed.
 
-    While all windows of an asset fail, none is fresh; when their next try is due they are taken together, and one of
-    them must be made before the others.
+    While all windows of an asset fail, none is fresh. When their next try is due they are taken together, and one of
+    them must be built before the others.
     """
     by_window = {(failure.asset, failure.window): failure for failure in failures}
 
     def belongs(entry: Pending) -> bool:
-        own, whole = by_window.get((entry.asset, entry.window)), by_window.get((entry.asset, ALL))
-        # A window that is set aside stays so, whatever becomes of the others.
-        if own and own.next_try is None:
+        single, overall = by_window.get((entry.asset, entry.window)), by_window.get((entry.asset, ALL))
+        # A window that is set aside stays so, whatever happens to the others.
+        if single and single.next_try is None:
             return False
-        failure = whole or own
+        failure = overall or single
         return lane in ("fresh", "both") if failure is None else lane in ("retry", "both") and failure.is_due(now)
 
     entries = [entry for entry in pending if belongs(entry)]
@@ -79,21 +79,23 @@ def select(
 
 
 def requestable(failures: Sequence[Failure], now: datetime) -> list[Failure]:
-    """Return those without the failures whose next try was requested and may still be on its way."""
+    """Return the failures without assets whose next try was requested and may still be in flight."""
     waiting = {failure.asset for failure in failures if failure.is_requested(now)}
     return [failure for failure in failures if failure.asset not in waiting]
 
 
 def stands_for_all(failed: Mapping[str, Cause], made: bool, known: Sequence[Failure]) -> Cause | None:
-    """Return the cause when it is that of all windows of an asset.
+    """Return the cause if it is that of all windows of an asset.
 
-    `failed` are the windows that failed in a run, `made` says if another one was made since the first of the `known`
-    failures of the asset. An asset with fewer failed windows than `MANY` has each tried by itself.
+    `failed` are the windows that failed in a run. `made` is True if another one was built since the first of the
+    `known` failures of the asset. With fewer failed windows than `MANY`, each is tried separately.
     """
     causes = list(failed.values())
-    if made or not causes or any(one.kind != causes[0].kind for one in causes):
+    if made or not causes or any(cause.kind != causes[0].kind for cause in causes):
         return None
-    known_windows = {one.window for one in known if one.window != ALL and kind(one.cause) == causes[0].kind}
+    known_windows = {
+        failure.window for failure in known if failure.window != ALL and kind(failure.cause) == causes[0].kind
+    }
     return causes[0] if len(known_windows | failed.keys()) >= MANY else None
 
 
@@ -120,7 +122,7 @@ def causes_of_death(windows: Sequence[str], made: bool, known: Sequence[Failure]
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Failures of an asset that have one cause, for a person. `windows` is empty when it is that of all windows.
+    """Failures of an asset with one cause, for users. `windows` is empty when it affects all windows.
 
     `tries` and `next_try` are those of the window that is tried next.
     """
@@ -142,50 +144,52 @@ class Trouble:
 
     @property
     def history(self) -> str:
-        """Tries, and when the next one is."""
+        """Return the number of tries, and the time of the next one."""
         tries = "once" if self.tries == 1 else f"{self.tries} times"
         following = (
             f"the next try is at {self.next_try:%Y-%m-%d %H:%M} UTC"
             if self.next_try
-            else "it is set aside, because trying again cannot help"
+            else "it is set aside, because a retry cannot help"
         )
         return f"Tried {tries}, last at {self.failed_at:%Y-%m-%d %H:%M} UTC; {following}."
 
     @property
     def remedy(self) -> str:
-        """What a person can do."""
+        """Return what a user can do."""
         if self.next_try:
-            return f"It is tried again by itself while the stack is up, or at once with: lake run {self.asset}."
-        return f"Correct the contract and run 'lake apply', or try again with: lake run {self.asset}."
+            return f"It is retried automatically while the stack is up, or at once with `lake run {self.asset}`."
+        return f"Correct the contract and run `lake apply`, or retry with `lake run {self.asset}`."
 
     def __str__(self) -> str:
-        return f"{self.asset}: {self.subject} cannot be made: {self.cause.rstrip('.')}. {self.history} {self.remedy}"
+        return f"{self.asset}: {self.subject} cannot be built: {self.cause.rstrip('.')}. {self.history} {self.remedy}"
 
 
 def troubles(failures: Sequence[Failure], queued: Collection[tuple[str, str]]) -> list[Trouble]:
     """Group the failures of queued windows (asset and window) by asset and cause."""
     assets = {asset for asset, _ in queued}
     whole = {failure.asset: failure for failure in failures if failure.window == ALL and failure.asset in assets}
-    found = [_trouble([failure]) for failure in whole.values()]
+    groups_of_all = [_trouble([failure]) for failure in whole.values()]
     groups: dict[tuple[str, str], list[Failure]] = {}
     for failure in failures:
         key = (failure.asset, kind(failure.cause))
-        told = failure.asset in whole and kind(whole[failure.asset].cause) == key[1]
-        if (failure.asset, failure.window) in queued and not told:
+        covered = failure.asset in whole and kind(whole[failure.asset].cause) == key[1]
+        if (failure.asset, failure.window) in queued and not covered:
             groups.setdefault(key, []).append(failure)
-    return sorted([*found, *map(_trouble, groups.values())], key=lambda one: (one.asset, one.windows))
+    return sorted(
+        [*groups_of_all, *map(_trouble, groups.values())], key=lambda trouble: (trouble.asset, trouble.windows)
+    )
 
 
 def trouble_of(asset: str, window: str, failures: Sequence[Failure]) -> Trouble | None:
-    """Return why a queued window cannot be made; None when nothing is known against it."""
-    own = [failure for failure in failures if failure.asset == asset and failure.window == window]
+    """Return the reason a queued window cannot be built; None when there is no failure."""
+    failures_of_window = [failure for failure in failures if failure.asset == asset and failure.window == window]
     whole = [failure for failure in failures if failure.asset == asset and failure.window == ALL]
-    # What holds for all windows is why this one is not tried, unless it is set aside for itself.
-    chosen = [one for one in own if one.next_try is None] or whole or own
-    return _trouble(chosen[:1]) if chosen else None
+    # A failure of all windows explains why this one is not tried, unless it is set aside itself.
+    relevant = [failure for failure in failures_of_window if failure.next_try is None] or whole or failures_of_window
+    return _trouble(relevant[:1]) if relevant else None
 
 
 def _trouble(failures: Sequence[Failure]) -> Trouble:
-    first = min(failures, key=lambda one: (one.next_try is None, one.next_try or one.failed_at))
+    first = min(failures, key=lambda failure: (failure.next_try is None, failure.next_try or failure.failed_at))
     windows = tuple(sorted(failure.window for failure in failures if failure.window != ALL))
     return Trouble(first.asset, windows, first.cause, first.tries, first.failed_at, first.next_try)

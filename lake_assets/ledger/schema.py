@@ -1,4 +1,4 @@
-"""The ledger's tables, in schema `ledger` of the lake's Postgres; made by `lake apply`, owned by role `lake`."""
+"""The ledger's tables, in schema `ledger` of the lake's Postgres; created by `lake apply`, owned by role `lake`."""
 
 LEDGER_DDL = """\
 create schema if not exists ledger;
@@ -19,14 +19,14 @@ create table if not exists ledger.metric (
   applied_at timestamptz not null default now()
 );
 
--- How far the raw table of each asset has been looked at; the cursor is landing's own.
+-- The position up to which the raw table of each asset has been read; the cursor is landing's own.
 create table if not exists ledger.raw_cursor (
   asset text primary key,
   cursor text not null,
   observed_at timestamptz not null default now()
 );
 
--- A queue: what a window has been given since it was last made. Rows leave when its materialization is on record.
+-- A queue: rows added to a window since it was last built. Entries leave when its materialization is recorded.
 create table if not exists ledger.pending (
   id bigint generated always as identity,
   asset text not null,
@@ -44,7 +44,7 @@ create table if not exists ledger.pending (
 );
 create unique index if not exists pending_id on ledger.pending (id);
 
--- What each published window was made of.
+-- Inputs and counts of each published window.
 create table if not exists ledger.window (
   asset text not null,
   "window" text not null,
@@ -62,9 +62,9 @@ create table if not exists ledger.window (
   primary key (asset, "window"),
   check (raw_rows = good + quarantined + duplicates)
 );
--- What the warehouse was given for it, as JSON: the files, which stay in the bucket, and their counts.
+-- The published output as JSON: the files, which stay in the bucket, and their counts.
 alter table ledger.window add column if not exists output text;
--- Of its duplicates those whose key a row has that differs from them in another field.
+-- Duplicates that differ in another field from the row with their key.
 alter table ledger.window add column if not exists conflicts bigint not null default 0;
 
 create table if not exists ledger.window_partition (
@@ -105,7 +105,7 @@ create table if not exists ledger.no_record (
   check (first <= last)
 );
 
--- How far assets have come for which the contract says how often events are expected, and when they last moved.
+-- Progress of assets whose contract declares an expected frequency, and the time they last advanced.
 create table if not exists ledger.arrival (
   asset text primary key,
   "end" bigint not null,
@@ -114,7 +114,7 @@ create table if not exists ledger.arrival (
   waiting_since timestamptz
 );
 
--- Windows that a blocking check held back; readers still see what was published before.
+-- Windows that a blocking check held back; readers still see the previous publication.
 create table if not exists ledger.held_back (
   asset text not null,
   "window" text not null,
@@ -123,11 +123,11 @@ create table if not exists ledger.held_back (
   held_at timestamptz not null default now(),
   primary key (asset, "window")
 );
--- What a person should know of it, when the names of the checks do not say it.
+-- A reason for users, when the names of the checks are not enough.
 alter table ledger.held_back add column if not exists sentence text;
 
--- Windows that could not be made, each with its cause; the window '' stands for all of the asset's. Trying again cannot
--- help where `next_try` is null. `requested_at` is when a run was requested for the next try.
+-- Windows that could not be built, each with its cause; the window '' stands for all of the asset's. A retry cannot
+-- help where `next_try` is null. `requested_at` is the time a run was requested for the next try.
 create table if not exists ledger.failure (
   asset text not null,
   "window" text not null,
@@ -139,21 +139,21 @@ create table if not exists ledger.failure (
   primary key (asset, "window")
 );
 
--- The windows that a run is making, while it holds the lock of their dataset; see `attempts`.
+-- The windows that a run is building, while it holds the lock of their dataset; see `attempts`.
 create table if not exists ledger.attempt (
   asset text primary key,
   windows text[] not null,
   began_at timestamptz not null default now()
 );
 
--- Assets whose raw table could not be read when it was last looked at, and why.
+-- Assets whose raw table could not be read when it was last read, and the cause.
 create table if not exists ledger.unreadable_raw (
   asset text primary key,
   cause text not null,
   since timestamptz not null default now()
 );
 
--- The last backfill of each asset. `ended_at` is null while windows of it are left.
+-- The last backfill of each asset. `ended_at` is null while some of its windows remain.
 create table if not exists ledger.backfill (
   asset text not null,
   first text not null,
@@ -164,8 +164,8 @@ create table if not exists ledger.backfill (
   primary key (asset)
 );
 
--- Its windows. `published_at` is that of the publication which the backfill made; the columns after it say what had
--- been published before, and are null when nothing had.
+-- Its windows. `published_at` is that of the backfill's own publication; the columns after it describe the
+-- earlier publication, and are null if there was none.
 create table if not exists ledger.backfill_window (
   asset text not null,
   "window" text not null,
@@ -180,8 +180,8 @@ create table if not exists ledger.backfill_window (
   foreign key (asset) references ledger.backfill on delete cascade
 );
 
--- What retention has removed of each window. `removed_at` is null from the decision until the removal is known to be
--- done; of raw it took the files up to that sequence number, and `asset` is the dataset, since its versions share raw.
+-- Removals by retention, by window. `removed_at` is null from the decision until the removal is known to be
+-- done; it removes raw files up to that sequence number. `asset` is the dataset for raw, since its versions share raw.
 create table if not exists ledger.removal (
   id bigint generated always as identity primary key,
   asset text not null,
@@ -194,7 +194,7 @@ create table if not exists ledger.removal (
 );
 create index if not exists removal_window on ledger.removal (asset, "window");
 
--- The offsets that a removal took from raw, as ranges (inclusive), so that the audit misses none of them.
+-- The offsets that a removal deleted from raw, as ranges (inclusive), so that the audit misses none of them.
 create table if not exists ledger.removal_offsets (
   removal bigint not null references ledger.removal on delete cascade,
   topic text not null,
@@ -205,7 +205,7 @@ create table if not exists ledger.removal_offsets (
   check (first <= last)
 );
 
--- Files of raw that no snapshot needs, from the decision to expire their last one until they are gone; `asset` is the
+-- Files of raw that no snapshot needs, from the decision to expire the last one until they are deleted; `asset` is the
 -- dataset.
 create table if not exists ledger.leftover_file (
   asset text not null,
@@ -213,7 +213,7 @@ create table if not exists ledger.leftover_file (
   primary key (asset, url)
 );
 
--- Conformed files that no table shows, not yet or not any more, and since when.
+-- Conformed files that no table references, not yet or no longer, and since when.
 create table if not exists ledger.superseded_file (
   asset text not null,
   url text primary key,
@@ -221,10 +221,10 @@ create table if not exists ledger.superseded_file (
 );
 create index if not exists superseded_file_asset on ledger.superseded_file (asset);
 
--- What `lake forget` has removed, or is removing while `done_at` is null. A hash stands for the person: with the lake's
--- key when there is no salt. `rewritten_at` is null until raw is known to be without the rows, whose files were `files`
--- at that sequence number; `counted_at` until the tables are without them and the windows' numbers say so. `asset` is
--- the dataset: a person is forgotten in all its versions.
+-- Erasures of `lake forget`, running while `done_at` is null. A hash stands for the subject: with the lake's
+-- key when there is no salt. `rewritten_at` is null until raw is rewritten without the rows, which were in `files`
+-- at that sequence number; `counted_at` until they are deleted from the tables and the windows' counts. `asset` is
+-- the dataset: a subject is erased from all its versions.
 create table if not exists ledger.receipt (
   id bigint generated always as identity primary key,
   asset text not null,
@@ -251,7 +251,7 @@ create table if not exists ledger.forgotten_window (
   primary key (receipt, "window")
 );
 
--- The offsets of the rows, as ranges (inclusive); those that were not `in_raw` any more were in the tables only.
+-- The offsets of the rows, as ranges (inclusive); those no longer `in_raw` were in the tables only.
 create table if not exists ledger.forgotten_offsets (
   receipt bigint not null references ledger.receipt,
   "window" text not null,
@@ -264,7 +264,7 @@ create table if not exists ledger.forgotten_offsets (
   check (first <= last)
 );
 
--- Assets that `lake remove` has taken out, or is taking out while `done_at` is null, with the parts that were `kept`.
+-- Assets removed by `lake remove`, in progress while `done_at` is null, with the parts that were `kept`.
 -- `text` is the contract as it was applied. The connector of the domain leaves `topic` out until a contract that names
 -- it is applied; null while another version of the dataset needs it.
 create table if not exists ledger.removed_asset (

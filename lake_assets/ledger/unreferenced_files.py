@@ -1,4 +1,4 @@
-"""Conformed files that no table shows: not yet, or not any more since their window was made again or removed."""
+"""Conformed files that no table references: not yet, or no longer since their window was rebuilt or removed."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,16 +8,18 @@ from lake_assets.catalog.model import Asset
 from lake_assets.ledger.ledger import Ledger
 
 
-def set_aside(ledger: Ledger, asset: Asset, urls: Sequence[str]) -> None:
-    """Remembers files of the asset that no table shows, before they are written or when none is to show them."""
+def add_unreferenced_files(ledger: Ledger, asset: Asset, urls: Sequence[str]) -> None:
+    """Record files of the asset that no table references, before they are written or after they were dropped."""
     ledger.connection.execute(
         "insert into ledger.superseded_file (asset, url) select %s, unnest(%s::text[]) on conflict do nothing",
         (asset.name, list(urls)),
     )
 
 
-def supersede(ledger: Ledger, asset: Asset, element: Literal["staging", "quarantine"], windows: Sequence[str]) -> None:
-    """Remembers the files of windows that were removed from one of the two tables a moment ago."""
+def add_files_of_windows(
+    ledger: Ledger, asset: Asset, element: Literal["staging", "quarantine"], windows: Sequence[str]
+) -> None:
+    """Record the files of windows that were just removed from one of the two tables."""
     files = "good_files" if element == "staging" else "quarantine_files"
     ledger.connection.execute(
         "insert into ledger.superseded_file (asset, url) select asset, url from ledger.window "
@@ -27,9 +29,11 @@ def supersede(ledger: Ledger, asset: Asset, element: Literal["staging", "quarant
     )
 
 
-def superseded(ledger: Ledger, asset: Asset, before: datetime, undone_since: datetime) -> list[str]:
-    """Those of the asset since before then, apart from what the undo of a backfill needs that ended later than
-    `undone_since`, or that is at it."""
+def unreferenced_files(ledger: Ledger, asset: Asset, before: datetime, undone_since: datetime) -> list[str]:
+    """Return unreferenced files of the asset since before then.
+
+    Files for the undo of a backfill are left out, if that backfill ended after `undone_since` or is being undone.
+    """
     rows = ledger.connection.execute(
         "select f.url from ledger.superseded_file as f where asset = %(asset)s and since < %(before)s and not exists ("
         "select from ledger.backfill_window as w join ledger.backfill as b using (asset) where w.asset = f.asset "
@@ -40,13 +44,13 @@ def superseded(ledger: Ledger, asset: Asset, before: datetime, undone_since: dat
     return [url for (url,) in rows]
 
 
-def forget_superseded(ledger: Ledger, urls: Sequence[str]) -> None:
-    """Forgets files that are gone, or that a table is about to show."""
+def clear_unreferenced_files(ledger: Ledger, urls: Sequence[str]) -> None:
+    """Delete the records of files that are deleted, or that a table is about to reference."""
     ledger.connection.execute("delete from ledger.superseded_file where url = any(%s)", (list(urls),))
 
 
 def undo_spans(ledger: Ledger, undone_since: datetime) -> list[tuple[datetime, datetime | None]]:
-    """When the backfills ran that can be undone; the end is None while one runs."""
+    """Return the time spans of the backfills that can be undone; the end is None while one runs."""
     return ledger.connection.execute(
         "select began_at, ended_at from ledger.backfill as b where exists (select from ledger.backfill_window as w "
         "where w.asset = b.asset and (state = 'undoing' or (state = 'made' and (ended_at is null or ended_at > %s))))",

@@ -1,4 +1,4 @@
-"""Says in words why a window is as it is. Pure: the sentences follow from what the ledger holds."""
+"""The state of a window in words. Pure: the sentences follow from the ledger."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from lake_assets.ledger.retries import Trouble
 
 
 def check_window(asset: Asset, window: str) -> None:
-    """Raises LakeError when the text is no window of the asset."""
+    """Raise LakeError when the text is not a window of the asset."""
     try:
         window_start(window, asset.window)
     except ValueError:
@@ -27,58 +27,66 @@ def verdict(
     asset: Asset,
     published: PublishedWindow | None,
     pending: Sequence[Pending],
-    held: HeldBack | None,
-    gone: Removed = NOTHING,
-    begun: Unfinished | None = None,
+    held_back: HeldBack | None,
+    removal: Removed = NOTHING,
+    erasure: Unfinished | None = None,
     trouble: Trouble | None = None,
 ) -> tuple[str, str]:
-    """What is the matter with one window, and what to do next. `gone` is what retention took of it, `begun` a removal
-    of a person that has rows in it, `trouble` why it cannot be made."""
-    state, following = _verdict(asset, published, pending, held, trouble)
-    if begun:
-        told = str(begun)
-        return f"{told[0].upper()}{told[1:]}. {state}", f"Unless a process is at it: {begun.command}"
-    if not gone.at:
+    """Return the state of one window, and what to do next.
+
+    `removal` is retention's, `erasure` an open one with rows in the window, `trouble` the reason it cannot be built.
+    """
+    state, following = _verdict(asset, published, pending, held_back, trouble)
+    if erasure:
+        text = str(erasure)
+        return f"{text[0].upper()}{text[1:]}. {state}", f"Unless a process is running it: `{erasure.command}`"
+    if not removal.at:
         return state, following
-    taken = " and ".join(f"{element} on {at:%Y-%m-%d %H:%M} UTC" for element, at in sorted(gone.at.items()))
-    if "raw" in gone.at:
-        state = "Events that land for it now are accounted for, and not shown."
+    removals = " and ".join(
+        f"{element} on {removed_at:%Y-%m-%d %H:%M} UTC" for element, removed_at in sorted(removal.at.items())
+    )
+    if "raw" in removal.at:
+        state = "Events that land for it now are accounted for, but not shown."
         following = "Nothing."
-    return f"Removed by retention: {taken}. {state}", following
+    return f"Removed by retention: {removals}. {state}", following
 
 
 def _verdict(
     asset: Asset,
     published: PublishedWindow | None,
     pending: Sequence[Pending],
-    held: HeldBack | None,
+    held_back: HeldBack | None,
     trouble: Trouble | None,
 ) -> tuple[str, str]:
     rows = sum(entry.rows for entry in pending)
     if trouble is not None and pending:
         subject = "this window" if trouble.windows else "all windows of the asset"
-        seen = "what was published before" if published else "nothing"
-        state = f"Failed, for {subject}: {trouble.cause.rstrip('.')}. {trouble.history} Readers still see {seen}."
+        visible = "what was published before" if published else "nothing"
+        state = f"Failed, for {subject}: {trouble.cause.rstrip('.')}. {trouble.history} Readers still see {visible}."
         return state, trouble.remedy
-    if held is not None:
+    if held_back is not None:
         state = (
-            f"Held back on {held.held_at:%Y-%m-%d %H:%M} UTC: {', '.join(held.checks)} failed, "
+            f"Held back on {held_back.held_at:%Y-%m-%d %H:%M} UTC: {', '.join(held_back.checks)} failed, "
             f"so readers still see {'what was published before' if published else 'nothing'}."
         )
-        if held.sentence:
-            return f"{state} {held.sentence}", "Mend the contract, its budget or the producer, then: lake apply."
-        return state, f"Look at the rows (lake quarantine {asset.name}), mend the data or the check, then: lake apply."
+        if held_back.sentence:
+            remedy = "Fix the contract, its budget or the producer, then run `lake apply`."
+            return f"{state} {held_back.sentence}", remedy
+        return (
+            state,
+            f"Check the rows (`lake quarantine {asset.name}`), fix the data or the check, then run `lake apply`.",
+        )
     if published is None and not pending:
-        return "Nothing has landed in this window.", f"See whether its events were produced: lake audit {asset.name}."
+        return "Nothing has landed in this window.", f"Check that its events were produced: `lake audit {asset.name}`."
     if pending:
         contract = any(entry.reason == "contract" for entry in pending)
         cause = "the contract changed" if contract and not rows else f"{rows} rows landed since"
         state = f"Out of date: {cause}."
-        return state, "It is made again by itself while the stack is up, or at once with: lake run."
+        return state, "It is rebuilt automatically while the stack is up, or at once with `lake run`."
     assert published is not None
     if published.quarantined:
         return (
             f"Up to date, with {published.quarantined} of {published.raw_rows} rows in quarantine.",
-            f"See why: lake quarantine {asset.name}.",
+            f"See the reasons: `lake quarantine {asset.name}`.",
         )
     return "Up to date: every row is accounted for.", "Nothing."

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from lake_assets.conform.runner import ClusterRunner, SparkRunner
 from lake_assets.errors import SettingsError
 from lake_assets.settings import Settings
-from lake_assets.warehouse.answers import Answer
 from lake_assets.warehouse.protocol import MartAccess, TargetAdapters, Warehouse
+from lake_assets.warehouse.results import QueryResult
 
 if TYPE_CHECKING:
     from lake_assets.warehouse.erasure import Erasure
@@ -29,9 +29,9 @@ def mart_access_for(settings: Settings) -> MartAccess:
     return target_adapters(settings).mart_access(settings)
 
 
-def ask_marts(settings: Settings, query: str, limit: int | None) -> Answer:
-    """Answer a query where the marts are: as an analyst on this machine, in a cloud with the credentials at hand."""
-    return target_adapters(settings).ask_marts(settings, query, limit)
+def query_marts(settings: Settings, query: str, limit: int | None) -> QueryResult:
+    """Query the marts: as an analyst on this machine, in a cloud with the credentials at hand."""
+    return target_adapters(settings).query_marts(settings, query, limit)
 
 
 def target_adapters(settings: Settings) -> TargetAdapters:

@@ -17,7 +17,17 @@ from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.conform.write_windows import window_folder
 from lake_assets.errors import LakeError
 from lake_assets.landing.files import files, window_rows
-from lake_assets.ledger.backfills import Before, ask, begin, begin_undo, end, end_undo, last_backfill, left, made
+from lake_assets.ledger.backfills import (
+    Before,
+    begin_undo,
+    end_backfill,
+    end_undo,
+    last_backfill,
+    published_windows,
+    remaining_windows,
+    request_windows,
+    start_backfill,
+)
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.ledger.removals import removed
 from lake_assets.operations.adapters import warehouse_for
@@ -97,29 +107,29 @@ def backfill(
     with Ledger(settings) as ledger, _alone(ledger, asset):
         agreed = _find(settings, ledger, asset, first, last)
         if agreed.goes_on is None:
-            begin(ledger, asset, first, last, tuple(agreed.rows))
+            start_backfill(ledger, asset, first, last, tuple(agreed.rows))
         failed: dict[str, str] = {}
         for batch in _batches(agreed.rows):
             observe(settings, ledger, list(assets.values()), ledger.cursors())
             # What a run was asked for is under way, or has failed and is asked for again by the stack.
             if fresh := [entry for entry in ledger.pending(list(assets)) if entry.requested_at is None]:
                 failed |= make(fresh)
-            windows = [window for window in left(ledger, asset) if window in batch]
+            windows = [window for window in remaining_windows(ledger, asset) if window in batch]
             for _ in range(_TRIES):
                 if not windows:
                     break
                 with ledger.locked(f"dataset:{asset.dataset}"):
-                    ask(ledger, asset, windows)
+                    request_windows(ledger, asset, windows)
                 failed |= make([entry for entry in ledger.pending([asset.name]) if entry.window in windows])
                 windows = _overlooked(ledger, asset, windows)
-            still = set(left(ledger, asset))
+            still = set(remaining_windows(ledger, asset))
             log(f"{sum(window not in still for window in agreed.rows)} of {len(agreed.rows)} windows are made")
-        still = [window for window in left(ledger, asset) if window in agreed.rows]
+        still = [window for window in remaining_windows(ledger, asset) if window in agreed.rows]
         judged = set(still) - _queued(ledger, asset)
         held = {one.window: tuple(one.checks) for one in ledger.held_back(asset) if one.window in judged}
         rest = tuple(window for window in still if window not in held)
         if not rest:
-            end(ledger, asset)
+            end_backfill(ledger, asset)
     done = tuple(window for window in agreed.rows if window not in still)
     return Backfilled(done, held, failed, rest)
 
@@ -142,7 +152,7 @@ def undo(settings: Settings, asset: Asset, tell: Callable[[Sequence[WindowOutput
     """
     with Ledger(settings) as ledger, _alone(ledger, asset):
         agreed, _ = _plan_undo(settings, ledger, asset)
-        end(ledger, asset)
+        end_backfill(ledger, asset)
         done: list[str] = []
         kept = dict(agreed.kept)
         for first in range(0, len(agreed.windows), BATCH_WINDOWS):
@@ -178,7 +188,7 @@ def _find(settings: Settings, ledger: Ledger, asset: Asset, first: str, last: st
         and (older.first, older.last, older.contract_version) == (first, last, asset.version)
     )
     if goes_on:
-        unmade = set(left(ledger, asset))
+        unmade = set(remaining_windows(ledger, asset))
         windows = [window for window in windows if window in unmade]
     held = files(settings, asset, windows).by_window if windows else {}
     rows = {window: sum(file.rows for file in found) for window, found in held.items()}
@@ -193,7 +203,7 @@ def _find(settings: Settings, ledger: Ledger, asset: Asset, first: str, last: st
         seconds,
         tuple(gone),
         older.began_at if older and goes_on else None,
-        0 if goes_on else len(made(ledger, asset)),
+        0 if goes_on else len(published_windows(ledger, asset)),
     )
 
 
@@ -211,7 +221,7 @@ def _batches(rows: Mapping[str, int]) -> Iterator[list[str]]:
 def _overlooked(ledger: Ledger, asset: Asset, asked: Collection[str]) -> list[str]:
     """Those of the windows that were asked for that are neither made, nor judged and held back, nor queued."""
     known = _queued(ledger, asset) | {one.window for one in ledger.held_back(asset)}
-    return [window for window in left(ledger, asset) if window in asked and window not in known]
+    return [window for window in remaining_windows(ledger, asset) if window in asked and window not in known]
 
 
 def _queued(ledger: Ledger, asset: Asset) -> set[str]:
@@ -222,7 +232,7 @@ def _plan_undo(
     settings: Settings, ledger: Ledger, asset: Asset, only: Collection[str] | None = None
 ) -> tuple[Undo, Mapping[str, Before]]:
     """What would be brought back, of `only` these windows when they are given, and what had been published there."""
-    before = {one.window: one for one in made(ledger, asset) if only is None or one.window in only}
+    before = {one.window: one for one in published_windows(ledger, asset) if only is None or one.window in only}
     if not before:
         raise LakeError(f"there is no backfill of {asset.name} to undo.")
     published = {entry.window: entry.published_at for entry in ledger.windows(asset)}

@@ -9,7 +9,7 @@ from lake_assets.landing.changes import Cursor
 from lake_assets.landing.compaction import Compaction, Files, compact, small_files
 from lake_assets.ledger.forgotten import not_rewritten
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.ledger.removals import add_leftover_files, open_decisions
+from lake_assets.ledger.removals import add_orphan_files, open_decisions
 from lake_assets.operations.retention import raw_kept
 from lake_assets.settings import Settings
 
@@ -32,7 +32,7 @@ def compact_closed(settings: Settings, ledger: Ledger, versions: Sequence[Asset]
     for batch in _batches(small_files(settings, oldest, _at_rest(ledger, versions, now), cursors)):
         with ledger.locked(f"dataset:{dataset}"):
             windows = sorted({*batch} & {*_at_rest(ledger, versions, now)})
-            done = compact(settings, oldest, windows, cursors, lambda urls: add_leftover_files(ledger, dataset, urls))
+            done = compact(settings, oldest, windows, cursors, lambda urls: add_orphan_files(ledger, dataset, urls))
         if done:
             found.append(done)
     return found

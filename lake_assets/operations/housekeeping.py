@@ -10,7 +10,7 @@ from lake_assets.catalog.versions import by_dataset
 from lake_assets.errors import LakeError
 from lake_assets.landing.compaction import Compaction, Files
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.ledger.unreferenced_files import forget_superseded, superseded, undo_spans
+from lake_assets.ledger.unreferenced_files import clear_unreferenced_files, undo_spans, unreferenced_files
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.operations.compaction import compact_closed
 from lake_assets.operations.dagster_history import remove_history
@@ -107,10 +107,10 @@ def remove_old_states(ledger: Ledger, warehouse: Warehouse, now: datetime) -> in
 def remove_superseded(ledger: Ledger, versions: Sequence[Asset], now: datetime) -> int:
     """Removes conformed files of the versions that no table shows any more; how many. The caller holds the dataset's
     lock. Raises OSError."""
-    found = [url for asset in versions for url in superseded(ledger, asset, now - _READERS, now - _UNDO)]
+    found = [url for asset in versions for url in unreferenced_files(ledger, asset, now - _READERS, now - _UNDO)]
     for url in found:
         remove(url)
-    forget_superseded(ledger, found)
+    clear_unreferenced_files(ledger, found)
     return len(found)
 
 

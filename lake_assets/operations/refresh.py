@@ -33,7 +33,7 @@ from lake_assets.ledger.failures import known_failures, record_failed_run, recor
 from lake_assets.ledger.ledger import Landed, Ledger
 from lake_assets.ledger.removals import removed
 from lake_assets.ledger.retries import Lane, is_suspect, select
-from lake_assets.ledger.unreferenced_files import forget_superseded, set_aside
+from lake_assets.ledger.unreferenced_files import add_unreferenced_files, clear_unreferenced_files
 from lake_assets.operations.retention import settle_removals
 from lake_assets.settings import Settings
 from lake_assets.warehouse.protocol import Warehouse
@@ -222,7 +222,7 @@ def _refresh(
         # By these names is found what a run wrote that dies; what Spark writes it takes away itself.
         name = uuid.uuid4().hex[:12]
         written = _files(settings, asset, batch, name)
-        set_aside(ledger, asset, [file for found in written.values() for file in found])
+        add_unreferenced_files(ledger, asset, [file for found in written.values() for file in found])
         if batch[0].window in gone:
             made = _from_kept(settings, ledger, warehouse, asset, batch[0].window, scratch, run_id, name)
         elif on_duckdb:
@@ -246,13 +246,13 @@ def _refresh(
                 outputs = [swapped[window] for window in names]
                 # Before a table shows them: rather a few files too many, should this run die now, than one too few.
                 shown = sorted({f for o in outputs for f in (*written[o.window], *o.good_files, *o.quarantine_files)})
-                forget_superseded(ledger, shown)
+                clear_unreferenced_files(ledger, shown)
                 try:
                     warehouse.replace_windows(asset, outputs)
                 except (LakeError, duckdb.Error) as error:
                     if isinstance(error, Unavailable):
                         raise
-                    set_aside(ledger, asset, shown)
+                    add_unreferenced_files(ledger, asset, shown)
                     raise Failed(Cause(_sentence(error))) from error
                 seconds = time.monotonic() - started
                 ledger.publish(asset, raw.sequence, run_id, engine, outputs, seconds)
@@ -268,7 +268,9 @@ def _refresh(
                 if BUDGET in output.blocked_by
             }
             ledger.hold_back(asset, run_id, blocked, sentences)
-            set_aside(ledger, asset, [file for o in blocked for file in (*o.good_files, *o.quarantine_files)])
+            add_unreferenced_files(
+                ledger, asset, [file for o in blocked for file in (*o.good_files, *o.quarantine_files)]
+            )
             result.sentences |= sentences
         result.held_back += blocked
         result.causes |= made.failed

@@ -32,6 +32,7 @@ from lake_assets.ledger.forgotten import receipts
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removed_assets import (
     RemovedAsset,
+    all_unreferenced_files,
     decide_to_remove,
     delete_asset_rows,
     delete_dataset_rows,
@@ -40,7 +41,6 @@ from lake_assets.ledger.removed_assets import (
     removed_assets,
     set_removed,
     subscribe_again,
-    superseded_files,
 )
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.operations.downstream import readers
@@ -266,7 +266,7 @@ def _remove_topic_and_raw(
 def _remove_rows(ledger: Ledger, asset: Asset, is_last: bool, kept: Collection[str]) -> None:
     with ledger.connection.transaction():
         if "tables" in kept:
-            for url in superseded_files(ledger, asset):
+            for url in all_unreferenced_files(ledger, asset):
                 remove(url)
         delete_asset_rows(ledger, asset)
         ledger.connection.execute("delete from ledger.superseded_file where asset = %s", (asset.name,))

@@ -30,15 +30,15 @@ from lake_assets.ledger.removals import (
     Element,
     Offsets,
     Removed,
-    add_leftover_files,
-    decide,
-    forget_leftover_files,
-    leftover_files,
+    add_orphan_files,
+    clear_orphan_files,
+    close_decisions,
     open_decisions,
+    orphan_files,
+    record_decision,
     removed,
-    settle,
 )
-from lake_assets.ledger.unreferenced_files import supersede
+from lake_assets.ledger.unreferenced_files import add_files_of_windows
 from lake_assets.settings import Settings
 from lake_assets.warehouse.protocol import Warehouse
 
@@ -146,17 +146,17 @@ def settle_removals(settings: Settings, ledger: Ledger, warehouse: Warehouse, as
         of_raw = [one for one in decided if one.element == "raw" and one.sequence == sequence]
         left = windows_until(settings, asset, {one.window for one in of_raw}, sequence)
         there |= {one.id for one in of_raw if one.window in left}
-    settle(ledger, [one.id for one in decided if one.id not in there], sorted(there))
+    close_decisions(ledger, [one.id for one in decided if one.id not in there], sorted(there))
 
 
 def expire(settings: Settings, ledger: Ledger, asset: Asset, before: datetime) -> int:
     """Expires the raw table's snapshots that are older than `before`, and removes the files that nothing needs then;
     how many files. Those that a process left that died are removed too. The caller holds the asset's lock."""
-    if left := leftover_files(ledger, asset.dataset):
+    if left := orphan_files(ledger, asset.dataset):
         remove_unnamed(settings, asset, left)
-        forget_leftover_files(ledger, asset.dataset)
-    found = expire_snapshots(settings, asset, before, lambda urls: add_leftover_files(ledger, asset.dataset, urls))
-    forget_leftover_files(ledger, asset.dataset)
+        clear_orphan_files(ledger, asset.dataset)
+    found = expire_snapshots(settings, asset, before, lambda urls: add_orphan_files(ledger, asset.dataset, urls))
+    clear_orphan_files(ledger, asset.dataset)
     return found
 
 
@@ -235,12 +235,12 @@ def _remove(settings: Settings, ledger: Ledger, warehouse: Warehouse, asset: Ass
         if {window: sum(file.rows for file in found) for window, found in held.by_window.items()} != removal.rows:
             raise _changed(asset)
         paths = {window: [file.path for file in found] for window, found in held.by_window.items()}
-        decide(ledger, asset, "raw", held.sequence, removal.rows, _offsets(paths))
+        record_decision(ledger, asset, "raw", held.sequence, removal.rows, _offsets(paths))
         remove_windows(settings, asset, windows, held.sequence)
     else:
-        decide(ledger, asset, removal.element, 0, removal.rows, {})
+        record_decision(ledger, asset, removal.element, 0, removal.rows, {})
         warehouse.remove_windows(asset, removal.element, windows)
-        supersede(ledger, asset, removal.element, windows)
+        add_files_of_windows(ledger, asset, removal.element, windows)
 
 
 def _changed(asset: Asset) -> LakeError:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster_pipes import PipesParams
 
-from lake_assets.bucket import read, remove_leftovers, write
+from lake_assets.bucket import delete_job_output, read, write
 from lake_assets.catalog.json_codec import from_json, to_json
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import WindowInput
@@ -92,7 +92,7 @@ def _remove_leftovers(request: Request) -> None:
     asset = request.asset
     for out in (request.out, f"{request.folder}/good"):
         for window in request.windows:
-            remove_leftovers(window_folder(out, asset, window.window), request.name)
+            delete_job_output(window_folder(out, asset, window.window), request.name)
 
 
 def spark_details(made: SparkAnswer) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The ports of one lake: picked free once, written to stack.json, kept afterwards."""
+"""The ports of one lake: chosen once from free ports, written to stack.json, then reused."""
 
 import json
 import os
@@ -12,21 +12,21 @@ from lake_assets.errors import LakeError
 from lake_assets.home import Home
 
 THIS_MACHINE = "127.0.0.1"
-# Below the range that operating systems hand out to outgoing connections, so that a kept port stays ours.
+# Below the range that operating systems give to outgoing connections, so that a chosen port stays free for the lake.
 FIRST_PORT, PORT_COUNT = 20000, 10000
-# What people and connectors outside know: these are never changed behind their back.
+# Ports that users and external connectors know: never changed silently.
 PUBLISHED = ("postgres_port", "kafka_port", "connect_port", "dagster_port")
 INTERNAL = ("controller_port", "code_port")
 
 
 class PortTaken(LakeError):
-    """A port that this lake has promised to somebody is used by another process."""
+    """A published port of this lake is used by another process."""
 
     exit_code = 3
 
 
 def is_free(port: int) -> bool:
-    """Whether 127.0.0.1:port can be bound now (connections in TIME_WAIT do not count)."""
+    """Return True if 127.0.0.1:port can be bound now (connections in TIME_WAIT do not count)."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -37,26 +37,26 @@ def is_free(port: int) -> bool:
 
 
 def read_addresses(layout: Home) -> dict[str, int | str]:
-    """What stack.json says; empty before the first `lake up`."""
+    """Return the contents of stack.json; empty before the first `lake up`."""
     if not layout.stack_file.exists():
         return {}
     return json.loads(layout.stack_file.read_text("utf-8"))
 
 
 def write_addresses(layout: Home, addresses: dict[str, int | str]) -> None:
-    """Replace stack.json in one step, so that a reader never sees half of it."""
+    """Replace stack.json atomically, so that a reader never sees a partial file."""
     aside = layout.stack_file.with_suffix(".new")
     aside.write_text(json.dumps(addresses, indent=2) + "\n", "utf-8")
     aside.replace(layout.stack_file)
 
 
-def choose_ports(kept: dict[str, int | str], home: Path, running: frozenset[str]) -> dict[str, int | str]:
-    """`kept` with a free port under each name that has none; raises PortTaken.
+def choose_ports(addresses: dict[str, int | str], home: Path, running: frozenset[str]) -> dict[str, int | str]:
+    """Return `addresses` with a free port under each missing name; raises PortTaken.
 
-    `running` names the ports whose own part listens right now: those are not looked at. A published port that somebody
-    else took is an error; an internal one is replaced.
+    `running` names the ports whose own part is listening now: those are not probed. A published port used by another
+    process is an error; an internal one is replaced.
     """
-    chosen = dict(kept)
+    chosen = dict(addresses)
     for name in (*PUBLISHED, *INTERNAL):
         port = int(chosen.get(name, 0))
         if not port or name in running or is_free(port):
@@ -80,7 +80,7 @@ def choose_ports(kept: dict[str, int | str], home: Path, running: frozenset[str]
 
 
 def _holder(port: int) -> str:
-    """Who listens on the port, as far as this user may know."""
+    """Return the process that listens on the port, as far as this user may see it."""
     try:
         connections = psutil.net_connections("tcp")
     except psutil.AccessDenied:

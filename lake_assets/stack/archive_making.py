@@ -1,7 +1,7 @@
-"""Makes the class archives of Kafka and Kafka Connect: starts both once, in a folder of their own, and ends them.
+"""Make the class archives of Kafka and Kafka Connect: start both once, in a temporary home, and stop them.
 
-`python -m lake_assets.stack.archive_making` is the second half of `make jars`. Without archives both servers start as
-well, so nothing here is a reason to fail.
+`python -m lake_assets.stack.archive_making` is the second half of `make jars`. Both servers also start without
+archives, so no failure here is an error.
 """
 
 import contextlib
@@ -33,8 +33,8 @@ POLL_SECONDS = 0.1
 def make_archives(java: str, jars: Path) -> tuple[str, ...]:
     """Make the archives for this Java and these jars, once, and return the servers that have one.
 
-    The folder appears in one step, with complete archives only: a JVM that is given half an archive crashes. It is
-    there without them where none can be made, so that this is not tried at each start.
+    The folder appears atomically, with complete archives only: a JVM that gets half an archive crashes. If no archive
+    can be made, the folder is created empty, so that later starts do not try again.
     """
     folder = archive_folder(java, jars)
     with file_lock(folder.parent / ".lock"):
@@ -52,7 +52,7 @@ def make_archives(java: str, jars: Path) -> tuple[str, ...]:
 
 
 def _remove_others(folder: Path) -> None:
-    """Remove archives of other jars, and what an interrupted run left; those of other Javas stay."""
+    """Remove archives of other jars, and the output of interrupted runs; archives of other Javas stay."""
     same_jars = folder.name.partition("-")[0]
     for path in folder.parent.iterdir():
         if path.is_dir() and not path.name.startswith(same_jars):
@@ -60,7 +60,7 @@ def _remove_others(folder: Path) -> None:
 
 
 def _run_servers(java: str, jars: Path, archives: Path) -> None:
-    """Run a broker and a worker until the worker answers; each writes its archive when it ends."""
+    """Run a broker and a worker until the worker answers; each writes its archive when it exits."""
     with tempfile.TemporaryDirectory(prefix="lake-", ignore_cleanup_errors=True) as home:
         layout = Home(Path(home))
         layout.create()
@@ -75,7 +75,8 @@ def _run_servers(java: str, jars: Path, archives: Path) -> None:
             if not _wait(lambda: _answers(url), broker, worker):
                 return
             worker.terminate()
-            # It writes its archive after this and no longer needs the broker, which writes its own meanwhile.
+            # The worker writes its archive after this line and no longer needs the broker, which writes its own
+            # meanwhile.
             log = layout.log("connect")
             _wait(lambda: "Kafka Connect stopped" in log.read_text("utf-8"), worker)
             broker.terminate()
@@ -86,7 +87,7 @@ def _run_servers(java: str, jars: Path, archives: Path) -> None:
 @contextlib.contextmanager
 def _running(program: Program, layout: Home, archives: Path) -> Generator["subprocess.Popen[bytes]"]:
     java, *arguments = program.command
-    # Compiled by the first compiler only: that is enough for one start.
+    # Only the first compiler tier: that is enough for one start.
     command = [java, f"-XX:ArchiveClassesAtExit={archives / program.name}.jsa", "-XX:TieredStopAtLevel=1", *arguments]
     with layout.log(program.name).open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=layout.home)
@@ -107,7 +108,7 @@ def _answers(url: str) -> bool:
 
 
 def _wait(condition: Callable[[], bool], *processes: "subprocess.Popen[bytes]") -> bool:
-    """Return whether the condition came true while these processes were running."""
+    """Return True if the condition became true while these processes were running."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         if time.monotonic() > deadline or any(process.poll() is not None for process in processes):
@@ -117,7 +118,7 @@ def _wait(condition: Callable[[], bool], *processes: "subprocess.Popen[bytes]") 
 
 
 def _is_complete(java: str, jars: Path, archive: Path) -> bool:
-    """Whether a JVM takes the archive, checksums and all; it is on the disk then."""
+    """Return True if a JVM accepts the archive, checksums included. The archive is then on the disk."""
     check = [
         *("-Xshare:on", "-XX:+VerifySharedSpaces", f"-XX:SharedArchiveFile={archive}"),
         *("-XX:+SuppressFatalErrorMessage", "-cp", f"{jars / 'kafka'}/*", "-version"),
@@ -130,20 +131,24 @@ def _is_complete(java: str, jars: Path, archive: Path) -> bool:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers end with it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers stop with it
     try:
         java, jars = find_java(), jars_folder()
         if archive_folder(java, jars).exists():
             return
         print("Preparing Kafka and Kafka Connect to start faster, once ...", flush=True)  # noqa: T201
         began = time.monotonic()
-        made = make_archives(java, jars)
+        archives = make_archives(java, jars)
     except (LakeError, OSError) as error:
-        print(f"They start as before: {error}")  # noqa: T201
+        print(f"They start without archives: {error}")  # noqa: T201
     except KeyboardInterrupt:
-        sys.exit("lake: It was interrupted: run `make jars` again.")
+        sys.exit("lake: The preparation was interrupted: run `make jars` again.")
     else:
-        done = "Prepared" if len(made) == len(SERVERS) else "They start as before, this Java makes no archives: seen"
+        done = (
+            "Prepared"
+            if len(archives) == len(SERVERS)
+            else "They start without archives, which this Java cannot make: found"
+        )
         print(f"{done} after {time.monotonic() - began:.0f} s.")  # noqa: T201
 
 

@@ -1,7 +1,7 @@
 """Archives of the classes that Kafka and Kafka Connect load at each start (class data sharing of the JVM).
 
-A server that starts from one takes about half the processor time. Classes of Connect's plugins are not in it, because
-a JVM shares only those of its class path.
+A server that starts from one takes about half the processor time. Classes of Connect's plugins are not included,
+because a JVM shares only those of its class path.
 """
 
 import hashlib
@@ -20,7 +20,9 @@ def archive_folder(java: str, jars: Path) -> Path:
 
 
 def archive_options(java: str, jars: Path, server: str) -> tuple[str, ...]:
-    """Return the JVM's option for a server's archive; none without one, because a JVM whose archive is missing does
-    without the JDK's own too."""
+    """Return the JVM's option for a server's archive; none without an archive.
+
+    A JVM whose archive is missing would not use the JDK's own archive either.
+    """
     archive = archive_folder(java, jars) / f"{server}.jsa"
     return (f"-XX:SharedArchiveFile={archive}",) if archive.exists() else ()

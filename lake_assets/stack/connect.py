@@ -14,7 +14,7 @@ from lake_assets.stack.passwords import write_private
 from lake_assets.stack.plugin import plugin_folder
 from lake_assets.stack.programs import Program
 
-# The worker's own clients, and those that it makes for connectors.
+# The worker's own clients, and those it makes for connectors.
 CLIENTS = ("", "producer.", "consumer.", "admin.")
 
 
@@ -28,9 +28,12 @@ def prepare_connect(
     security: Mapping[str, str] | None = None,
     certificate: Path | None = None,
 ) -> None:
-    """Write its configuration: `kafka` is the broker, `listen` what it binds, `host` how other workers find it.
-    `security` is what its clients are told of the broker's, None for an open one. With a `certificate`, a file of the
-    private key and the certificate, its REST API is reached by https. Raises SettingsError for that file."""
+    """Write the worker's configuration. Raises SettingsError for an invalid `certificate`.
+
+    `kafka` is the broker, `listen` the address to bind, `host` the name by which other workers reach it. `security`
+    holds the broker's client options, None for an unsecured one. With a `certificate`, a file of the private key and
+    the certificate, the REST API uses https.
+    """
     options = {f"{client}{key}": value for client in CLIENTS for key, value in (security or {}).items()}
     fill_template(
         "worker.properties",
@@ -48,7 +51,7 @@ def prepare_connect(
 
 
 def _rest_options(keystore: Path, certificate: Path) -> dict[str, str]:
-    """Makes the keystore of the REST API's listener, which reads no PEM, with a password of its own."""
+    """Make the keystore of the REST API's listener, which reads no PEM, with a new password."""
     password, pem = token_urlsafe(24), read_certificate(certificate)
     try:
         write_private(keystore, _pkcs12(pem, password))
@@ -64,7 +67,7 @@ def _rest_options(keystore: Path, certificate: Path) -> dict[str, str]:
 
 
 def _pkcs12(pem: str, password: str) -> bytes:
-    """Raises ValueError."""
+    """Convert PEM to PKCS12. Raises ValueError."""
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
@@ -78,13 +81,15 @@ def _pkcs12(pem: str, password: str) -> bytes:
 
 
 def _lines(options: Mapping[str, str]) -> str:
-    """In the format of properties, where a backslash would begin an escape."""
+    """Render options as a properties file, where a backslash would begin an escape."""
     return "\n".join(f"{key}={value}".replace("\\", "\\\\") for key, value in options.items())
 
 
 def connect_program(layout: Home, java: str, jars: Path, properties: tuple[str, ...] = ()) -> Program:
-    """No `needs`: the worker takes seconds to load its plugins and then waits for the broker by itself. `properties`
-    are more options of its virtual machine."""
+    """Return the worker's program; `properties` are more JVM options.
+
+    It has no `needs`: the worker takes seconds to load its plugins and then waits for the broker itself.
+    """
     logging = f"-Dlog4j2.configurationFile={LOGGING}"
     main = "org.apache.kafka.connect.cli.ConnectDistributed"
     return Program(
@@ -94,7 +99,7 @@ def connect_program(layout: Home, java: str, jars: Path, properties: tuple[str, 
             *("-cp", f"{jars / 'kafka'}/*", main),
             str(layout.run / "worker.properties"),
         ),
-        # Run in its home: Hadoop's file system makes its temporary folders relative to it.
+        # Hadoop's file system creates its temporary folders relative to the working directory.
         directory=layout.home,
         stop_seconds=15,
     )

@@ -1,15 +1,15 @@
-"""What a container runs: parts of the stack in the foreground, set up from the environment and a folder of secrets.
+"""Entrypoint of a container: parts of the stack in the foreground, set up from environment and secrets.
 
-`python -m lake_assets.stack.container` is the entrypoint of the images. What may follow:
+`python -m lake_assets.stack.container` is the entrypoint of the images. Arguments:
 
     run PART...          serve parts of the stack; the part `stream` is one process for each metric
-    check PART...        ask the parts of this container whether they are well; the exit code says so
-    passwords HOST PORT  make the passwords of a new lake, for its Postgres at that address
-    roles                make databases, roles and rights in Postgres, Metabase's too when its password is there
+    check PART...        check the parts of this container; the exit code is 1 if one is unhealthy
+    passwords HOST PORT  generate the passwords of a new lake, for its Postgres at that address
+    roles                create databases, roles and grants in Postgres, also Metabase's if its password exists
     PROGRAM ...          any other program, with the lake's settings: `lake apply`, `dagster api grpc`
 
-A container has a home of its own, which is made at each start. `LAKE_SECRETS` names the folder that holds what this
-container may know, with the names of `LAKE_HOME/secrets`. Where Postgres is stands in the passfile there.
+A container has its own home, created at each start. `LAKE_SECRETS` names the folder of the secrets that this
+container may read, named as in `LAKE_HOME/secrets`. The address of Postgres is in the passfile there.
 `LAKE_CODE_HOST` is the name under which the web server finds the code server.
 """
 
@@ -51,7 +51,7 @@ PORTS: dict[str, int | str] = {
     "dagster_port": 3000,
     "code_port": 4000,
 }
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - who reaches a container is its network's business
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - access to a container is restricted by its network
 METABASE = "metabase"
 REST_CERTIFICATE = Path("connect") / "rest_certificate"
 SECRETS = (
@@ -69,19 +69,19 @@ POLL_SECONDS = 0.5
 
 
 class Stopped(Exception):
-    """The container is asked to end."""
+    """The container received a stop signal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running program. `process` is kept because a forgotten one is waited for by `subprocess` behind our back."""
+    """A running program. Keeping `process` prevents `subprocess.__del__` from reaping the child itself."""
 
     program: Program
     process: "subprocess.Popen[bytes]"
 
 
 def make_home(layout: Home) -> None:
-    """Make this container's home: folders, its secrets, addresses. Raises SettingsError."""
+    """Create this container's home: folders, its secrets, addresses. Raises SettingsError."""
     for folder in (layout.logs, layout.dagster):
         folder.mkdir(parents=True, exist_ok=True)
     for folder in (layout.run, layout.secrets, layout.connect_secrets):
@@ -91,25 +91,25 @@ def make_home(layout: Home) -> None:
     write_addresses(layout, PORTS | _postgres_address(layout.passfile))
 
 
-def _take_secrets(given: Path, own: Path) -> None:
-    """Copies, because libpq refuses a passfile that a group may read, as those that Kubernetes mounts."""
+def _take_secrets(source: Path, target: Path) -> None:
+    """Copy the secrets: libpq refuses a passfile that a group may read, like those Kubernetes mounts."""
     for name in SECRETS:
-        if (given / name).exists():
-            write_private(own / name, (given / name).read_text("utf-8"))
+        if (source / name).exists():
+            write_private(target / name, (source / name).read_text("utf-8"))
 
 
 def _postgres_address(passfile: Path) -> dict[str, int | str]:
-    """From the passfile's first line; empty when this container may not know any password."""
+    """Read the address from the passfile's first line; empty if this container has no password."""
     if not passfile.exists():
         return {}
     host, port, *_ = passfile.read_text("utf-8").split(":")
     if not port.isdecimal():
-        raise SettingsError(f"{passfile} does not begin with HOST:PORT: make it with `passwords HOST PORT`.")
+        raise SettingsError(f"{passfile} does not begin with HOST:PORT: create it with `passwords HOST PORT`.")
     return {"postgres_host": host, "postgres_port": int(port)}
 
 
 def make_passwords(layout: Home, host: str, port: int) -> None:
-    """The passwords and the key of tokens that are missing in the home's secrets; other programs' in own files."""
+    """Generate missing passwords and the token key in the home's secrets; other programs get their own files."""
     layout.create()
     passwords = keep_passwords(layout, host, port)
     write_private(layout.secrets / "postgres_admin", passwords["lake_admin"])
@@ -121,43 +121,44 @@ def make_passwords(layout: Home, host: str, port: int) -> None:
 
 
 def make_roles(settings: Settings, layout: Home) -> None:
-    """As `lake up` does: by `LAKE_POSTGRES_DSN` in somebody else's server, else as the lake's administrator."""
-    own = settings.postgres.conninfo("lake_admin", "postgres")
-    given = os.environ.get("LAKE_POSTGRES_DSN")
-    bootstrap(settings.postgres, given or own, read_passwords(layout), embedded=given is None)
+    """Create roles as `lake up` does: by `LAKE_POSTGRES_DSN` in an external server, else as the lake's admin."""
+    admin_dsn = settings.postgres.conninfo("lake_admin", "postgres")
+    external_dsn = os.environ.get("LAKE_POSTGRES_DSN")
+    bootstrap(settings.postgres, external_dsn or admin_dsn, read_passwords(layout), embedded=external_dsn is None)
     metabase = layout.secrets / METABASE
     if metabase.exists():
-        own_database(given or own, METABASE, metabase.read_text("utf-8"))
+        own_database(external_dsn or admin_dsn, METABASE, metabase.read_text("utf-8"))
 
 
 def programs_of(parts: Sequence[str], settings: Settings, layout: Home) -> list[Program]:
-    """The programs of these parts, with all that they read from disk prepared. Raises LakeError."""
+    """Return the programs of these parts, after preparing all files they read. Raises LakeError."""
     jars, code_port = jars_folder(), int(PORTS["code_port"])
-    # The code server is in the container of the daemon; others find it under its name.
+    # The code server runs in the daemon's container; other containers reach it by this name.
     code_host = os.environ.get("LAKE_CODE_HOST", "127.0.0.1")
     prepare_dagster(settings, layout, code_port, code_host)
     if "stream" in parts:
-        # An image's catalog is what its metrics judge by; a home that outlives the image may hold another's.
+        # Metrics use the image's catalog; a home that outlives the image may hold an older one.
         write_applied(settings, read_files(settings))
-    found = [
+    available = [
         *dagster_programs(layout, code_port, int(PORTS["dagster_port"]), EVERYWHERE),
         *stream_programs(settings, layout),
     ]
     if "kafka" in parts:
         host = settings.kafka.partition(",")[0].rpartition(":")[0]
         prepare_kafka(layout, find_java(), jars, PORTS, EVERYWHERE, host)
-        found.append(kafka_program(layout, find_java(), jars))
+        available.append(kafka_program(layout, find_java(), jars))
     if "connect" in parts:
         port = int(PORTS["connect_port"])
         certificate = layout.secrets / REST_CERTIFICATE if settings.connect.startswith("https:") else None
-        # By https it answers to names of its certificate only, and by http to an address that all can find.
+        # With https the worker answers to the names of its certificate only, with http to an address that all can
+        # resolve.
         host = socket.getfqdn() if certificate else socket.gethostbyname(socket.gethostname())
         prepare_connect(layout, jars, settings.kafka, port, EVERYWHERE, host, settings.kafka_for_java, certificate)
-        found.append(connect_program(layout, find_java(), jars, java_properties(settings.kafka_access)))
-    wanted = [program for program in found if _group(program.name) in parts]
-    if missing := set(parts) - {_group(program.name) for program in wanted}:
+        available.append(connect_program(layout, find_java(), jars, java_properties(settings.kafka_access)))
+    programs = [program for program in available if _group(program.name) in parts]
+    if missing := set(parts) - {_group(program.name) for program in programs}:
         raise LakeError(f"There is no part {', '.join(sorted(missing))} for a container.")
-    return wanted
+    return programs
 
 
 def _group(name: str) -> str:
@@ -165,10 +166,10 @@ def _group(name: str) -> str:
 
 
 def serve(programs: Sequence[Program], well: Callable[[str], bool]) -> int:
-    """Run the programs until one ends or the container is stopped, then end all; returns 0 when it was stopped.
+    """Run the programs until one exits or the container is stopped, then stop all; returns 0 if it was stopped.
 
-    One that needs another of them is started when that is `well`. As the first process of a container it also takes
-    leave of processes whose parents have ended.
+    A program that needs another one starts when that is healthy (`well`). As PID 1 this process also reaps orphaned
+    processes.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
@@ -185,7 +186,7 @@ def serve(programs: Sequence[Program], well: Callable[[str], bool]) -> int:
             running[child.process.pid] = child
         while (pid := _ended()) not in running:
             pass
-        print(f"lake: {running.pop(pid).program.name} has ended, and with it the container.", flush=True)  # noqa: T201
+        print(f"lake: {running.pop(pid).program.name} exited, so the container stops.", flush=True)  # noqa: T201
         return 1
     except Stopped:
         return 0
@@ -200,7 +201,7 @@ def _stop(_number: int, _frame: object) -> None:
 
 
 def _ended(options: int = 0) -> int:
-    """The next child that ended; with WNOHANG 0 when none has."""
+    """Wait for the next child that exits and return its pid; with WNOHANG 0 if none has exited."""
     return os.waitpid(-1, options)[0]
 
 
@@ -211,11 +212,11 @@ def _start(program: Program) -> Child:
 
 
 def _end(running: dict[int, Child]) -> None:
-    """Asks all, and kills with its children what has not ended in its time."""
+    """Stop all programs, and kill process groups that exceed their stop time."""
     for pid, child in running.items():
         os.killpg(pid, getattr(signal, f"SIG{child.program.stop_signal}"))
-    patience = max((child.program.stop_seconds for child in running.values()), default=0)
-    deadline = time.monotonic() + patience
+    stop_seconds = max((child.program.stop_seconds for child in running.values()), default=0)
+    deadline = time.monotonic() + stop_seconds
     while running and time.monotonic() < deadline:
         if not running.pop(_ended(os.WNOHANG), None):
             time.sleep(POLL_SECONDS / 5)
@@ -224,10 +225,10 @@ def _end(running: dict[int, Child]) -> None:
 
 
 def ailments(parts: Sequence[str], settings: Settings, layout: Home) -> list[str]:
-    """Why parts of this container are not well; empty when all are."""
-    looks = checks(settings, layout, int(PORTS["code_port"]))
-    wanted = [name for name in looks if _group(name) in parts]
-    return [f"{name}: {reason}" for name in wanted if (reason := looks[name](0.0))]
+    """Return one reason for each unhealthy part of this container; empty if all are healthy."""
+    part_checks = checks(settings, layout, int(PORTS["code_port"]))
+    names = [name for name in part_checks if _group(name) in parts]
+    return [f"{name}: {reason}" for name in names if (reason := part_checks[name](0.0))]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -243,15 +244,15 @@ def main(arguments: Sequence[str]) -> int:
             settings = load_settings()
             return serve(programs_of(parts, settings, layout), lambda part: not ailments([part], settings, layout))
         case ["check", *parts] if parts:
-            told = ailments(parts, load_settings(), layout)
-            for reason in told:
+            problems = ailments(parts, load_settings(), layout)
+            for reason in problems:
                 print(reason)  # noqa: T201
-            return 1 if told else 0
-        case [program, *_] if found := shutil.which(program):
+            return 1 if problems else 0
+        case [program, *_] if executable := shutil.which(program):
             make_home(layout)
-            os.execv(found, list(arguments))  # noqa: S606
+            os.execv(executable, list(arguments))  # noqa: S606
         case _:
-            raise LakeError("Say run PART..., check PART..., passwords HOST PORT, roles, or a program to start.")
+            raise LakeError("Usage: run PART..., check PART..., passwords HOST PORT, roles, or a program to start.")
     return 0
 
 

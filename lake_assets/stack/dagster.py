@@ -1,4 +1,4 @@
-"""Dagster's own configuration for a lake: storage in the lake's Postgres, one code server, daemon and webserver."""
+"""Dagster's configuration for a lake: storage in the lake's Postgres, one code server, daemon and webserver."""
 
 import json
 import os
@@ -46,9 +46,9 @@ telemetry: {{enabled: false}}
 
 
 def prepare_dagster(settings: Settings, layout: Home, code_port: int, code_host: str = THIS_MACHINE) -> None:
-    """Write dagster.yaml and the workspace file that names the code server. No password in either."""
+    """Write dagster.yaml and the workspace file that names the code server. Neither contains a password."""
     config = CONFIG.format(
-        # dagster-postgres sends NOTIFY the way only psycopg2 understands, and SQLAlchemy would pick psycopg 3.
+        # dagster-postgres sends NOTIFY as only psycopg2 understands it, and SQLAlchemy would pick psycopg 3.
         url=json.dumps(settings.postgres.url("dagster", "postgresql+psycopg2", dbname="dagster")),
         artifacts=json.dumps(str(layout.dagster)),
         logs=json.dumps(str(layout.dagster / "compute_logs")),
@@ -59,7 +59,7 @@ def prepare_dagster(settings: Settings, layout: Home, code_port: int, code_host:
 
 
 def dagster_programs(layout: Home, code_port: int, web_port: int, listen: str = THIS_MACHINE) -> list[Program]:
-    """The programs of the orchestration, as far as this version of the project has their modules."""
+    """Return the programs of the orchestration whose modules are installed."""
     environment = lake_environment(layout)
     scripts = Path(sys.executable).parent
     workspace = str(layout.dagster / "workspace.yaml")
@@ -82,7 +82,7 @@ def _program(name: str, command: tuple[str, ...], needs: tuple[str, ...], enviro
 
 
 def lake_environment(layout: Home) -> dict[str, str]:
-    """The lake's settings as they are now; a changed one restarts these programs at the next `lake up`."""
-    given = {name: value for name, value in os.environ.items() if name.startswith("LAKE_")}
-    given.pop("LAKE_POSTGRES_DSN", None)
-    return {**given, "LAKE_HOME": str(layout.home), "DAGSTER_HOME": str(layout.dagster)}
+    """Return the lake's current settings; a changed one restarts these programs at the next `lake up`."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("LAKE_")}
+    settings.pop("LAKE_POSTGRES_DSN", None)
+    return {**settings, "LAKE_HOME": str(layout.home), "DAGSTER_HOME": str(layout.dagster)}

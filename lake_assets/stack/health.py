@@ -1,4 +1,4 @@
-"""Asks each part a real question. A check returns None when the part answered, else why it did not, in a few words."""
+"""Health checks: send each part a real request. A check returns None for a healthy part, else a short reason."""
 
 import shutil
 import socket
@@ -14,13 +14,13 @@ from lake_assets.settings import Settings
 from lake_assets.stack.stream import check_stream, stream_parts
 
 SECONDS = 3.0
-HEARTBEAT_SECONDS = 120.0  # it beats every 30 s
+HEARTBEAT_SECONDS = 120.0  # written every 30 s
 _ROOM = 100_000_000  # bytes
 
 
 def check_postgres(settings: Settings) -> str | None:
-    if refused := _refuses(settings.postgres.host, settings.postgres.port):
-        return refused
+    if refusal := _refuses(settings.postgres.host, settings.postgres.port):
+        return refusal
     import psycopg
 
     try:
@@ -33,17 +33,17 @@ def check_postgres(settings: Settings) -> str | None:
 
 def check_kafka(settings: Settings) -> str | None:
     host, _, port = settings.kafka.partition(",")[0].rpartition(":")
-    if refused := _refuses(host, int(port)):
-        return refused
+    if refusal := _refuses(host, int(port)):
+        return refusal
     from lake_assets.errors import SettingsError
     from lake_assets.landing.broker import broker_options, hangs_up, silence
 
     try:
         error = silence(broker_options(settings), SECONDS)
-    except SettingsError as wrong:
-        return str(wrong)
+    except SettingsError as problem:
+        return str(problem)
     if error and hangs_up(error):
-        return f"it hangs up when it is asked: LAKE_KAFKA_SECURITY says '{settings.kafka_access.protocol}'"
+        return f"it closes the connection on a request: LAKE_KAFKA_SECURITY is '{settings.kafka_access.protocol}'"
     return error.str() if error else None
 
 
@@ -53,12 +53,12 @@ def check_connect(settings: Settings) -> str | None:
 
     try:
         return _ask_http(f"{settings.connect}/connectors", **rest_access(settings))
-    except SettingsError as wrong:
-        return str(wrong)
+    except SettingsError as problem:
+        return str(problem)
 
 
 def failed_connectors(settings: Settings) -> str | None:
-    """Which connectors have failed and why; apart from the check, for a worker that answers is ready."""
+    """Return the failed connectors with their errors. Not part of the check: a worker that answers is ready."""
     from lake_assets.errors import LakeError
     from lake_assets.landing.connect import failures
 
@@ -73,23 +73,23 @@ def check_webserver(settings: Settings) -> str | None:
 
 
 def check_code(code_port: int) -> str | None:
-    if refused := _refuses("127.0.0.1", code_port):
-        return refused
+    if refusal := _refuses("127.0.0.1", code_port):
+        return refusal
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
     with grpc.insecure_channel(f"127.0.0.1:{code_port}") as channel:
         try:
-            question = health_pb2.HealthCheckRequest(service="DagsterApi")
+            request = health_pb2.HealthCheckRequest(service="DagsterApi")
             stub = health_pb2_grpc.HealthStub(channel)
-            answer = stub.Check(question, timeout=SECONDS)  # pyright: ignore[reportAttributeAccessIssue]
+            response = stub.Check(request, timeout=SECONDS)  # pyright: ignore[reportAttributeAccessIssue]
         except grpc.RpcError as error:
             return str(error.details())  # pyright: ignore[reportAttributeAccessIssue]
-    return None if answer.status == health_pb2.HealthCheckResponse.SERVING else "it is not serving"
+    return None if response.status == health_pb2.HealthCheckResponse.SERVING else "it is not serving"
 
 
 def check_daemon(settings: Settings, since: float) -> str | None:
-    """Whether the daemon that was started at `since` (epoch seconds) has written its heartbeat, and not long ago."""
+    """Check that the daemon started at `since` (epoch seconds) has written a recent heartbeat."""
     import psycopg
 
     newest = "select extract(epoch from max(timestamp at time zone 'UTC')) from daemon_heartbeats"
@@ -118,7 +118,7 @@ def check_dbt(layout: Home) -> str | None:
 
 
 def checks(settings: Settings, layout: Home, code_port: int) -> Mapping[str, Callable[[float], str | None]]:
-    """The check of each part; its argument is when the part's process was started, in epoch seconds."""
+    """Return the check of each part; its argument is the start of the part's process, in epoch seconds."""
     return {
         "postgres": lambda _: check_postgres(settings),
         "kafka": lambda _: check_kafka(settings),
@@ -132,18 +132,18 @@ def checks(settings: Settings, layout: Home, code_port: int) -> Mapping[str, Cal
 
 
 def check_disk(home: Path) -> str | None:
-    """What to do when the disk with the lake's folder is nearly full: its servers end then, one after the other."""
+    """Return the remedy if the lake's disk is nearly full: its servers would exit one after the other."""
     free = shutil.disk_usage(home).free if home.exists() else _ROOM
     if free >= _ROOM:
         return None
     return (
-        f"The disk of {home} has {free / 1e6:.1f} MB left: make room there, and what ended comes back by itself. "
-        "Nothing that was stored is lost."
+        f"The disk of {home} has {free / 1e6:.1f} MB left: make room there. Servers that exited restart by themselves. "
+        "No stored data is lost."
     )
 
 
 def _refuses(host: str, port: int) -> str | None:
-    """A cheap first look, so that waiting for a part that is starting costs that part no processor time."""
+    """Try to connect first: waiting for a part that is starting then costs it no processor time."""
     try:
         socket.create_connection((host, port), timeout=SECONDS).close()
     except OSError as error:
@@ -153,12 +153,12 @@ def _refuses(host: str, port: int) -> str | None:
 
 def _ask_http(url: str, auth: tuple[str, str] | None = None, verify: str | bool = True) -> str | None:
     address = urlsplit(url)
-    if refused := _refuses(address.hostname or "", address.port or (443 if address.scheme == "https" else 80)):
-        return refused
+    if refusal := _refuses(address.hostname or "", address.port or (443 if address.scheme == "https" else 80)):
+        return refusal
     import requests
 
     try:
-        answer = requests.get(url, timeout=SECONDS, auth=auth, verify=verify)
+        response = requests.get(url, timeout=SECONDS, auth=auth, verify=verify)
     except requests.RequestException as error:
         return "it does not answer" if isinstance(error, requests.ConnectionError) else str(error)
-    return None if answer.ok else f"HTTP {answer.status_code}"
+    return None if response.ok else f"HTTP {response.status_code}"

@@ -1,4 +1,4 @@
-"""Runs the Ivy that PySpark ships: it downloads from the public Maven repository, which it knows by itself."""
+"""Run the Ivy that PySpark ships: it downloads from the public Maven repository, its default."""
 
 import subprocess
 from importlib.util import find_spec
@@ -9,16 +9,16 @@ from lake_assets.errors import LakeError
 
 
 class IvyMissing(LakeError):
-    """PySpark, which brings Ivy, is not installed."""
+    """PySpark, which ships Ivy, is not installed."""
 
 
 def ivy_jar() -> Path:
-    """Ivy's jar, found without importing PySpark. Raises IvyMissing."""
+    """Return the path of Ivy's jar without importing PySpark. Raises IvyMissing."""
     package = find_spec("pyspark")
     folders = package.submodule_search_locations if package else None
     jars = list(Path(folders[0]).glob("jars/ivy-*.jar")) if folders else []
     if not jars:
-        raise IvyMissing("The package pyspark, which brings Ivy, is not installed: run `make setup`.")
+        raise IvyMissing("The package pyspark, which ships Ivy, is not installed: run `make setup`.")
     return jars[0]
 
 
@@ -31,7 +31,7 @@ def run_ivy(
     output: IO[bytes] | None = None,
     hold: int | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start one Ivy that downloads what the ivy.xml at `module` names into `cache`; the caller waits for it.
+    """Start one Ivy that downloads the modules of the ivy.xml at `module` into `cache`; the caller waits for it.
 
     `hold` is a file descriptor that stays open as long as the process lives.
     """

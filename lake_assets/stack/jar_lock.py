@@ -1,6 +1,6 @@
-"""The list of every file that the servers are made of: connectors/jars.lock, made from connectors/ivy.xml.
+"""The list of all files of the servers: connectors/jars.lock, made from connectors/ivy.xml.
 
-`python -m lake_assets.stack.jar_lock` (`make jars-lock`) resolves ivy.xml with all that it needs and writes the list.
+`python -m lake_assets.stack.jar_lock` (`make jars-lock`) resolves ivy.xml with its dependencies and writes the list.
 """
 
 import hashlib
@@ -24,17 +24,17 @@ FOLDER_OF = {
     "kafka": "kafka", "iceberg": "plugins/iceberg", "jdbc": "plugins/jdbc", "s3": "plugins/iceberg",
     "gs": "plugins/iceberg", "tests": "doubles/hdfs",
 }  # fmt: skip
-# Large, and of no use to a bucket of another scheme, or to anybody but the tests.
+# Large, and only needed with a bucket of that scheme, or by the tests.
 SPECIAL = ("s3", "gs", "tests")
 
 
 class JarLockError(LakeError):
-    """jars.lock or ivy.xml cannot be used as it is."""
+    """jars.lock or ivy.xml cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Coordinates:
-    """What names one file in a Maven repository; `classifier` is empty for most."""
+    """Maven coordinates of one file; `classifier` is empty for most."""
 
     organisation: str
     name: str
@@ -53,9 +53,9 @@ class Coordinates:
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    """One line of the lock: a file, its SHA-256, its bytes, and the folder under the jars folder it belongs in.
+    """One line of the lock: a file, its SHA-256, its bytes, and its folder under the jars folder.
 
-    With a `need` it is of use only to a bucket whose URL has that scheme, or to the `tests`.
+    With a `need` it is only used with a bucket whose URL has that scheme, or by the `tests`.
     """
 
     sha256: str
@@ -66,12 +66,12 @@ class Jar:
 
     @property
     def is_archive(self) -> bool:
-        """Whether the folder holds this file's contents instead of the file."""
+        """Return True if the folder holds this file's contents instead of the file."""
         return self.coordinates.extension == "tar.gz"
 
 
 def read_lock(path: Path = LOCK) -> list[Jar]:
-    """All lines of the lock. Raises JarLockError for a line that is not one."""
+    """Return all lines of the lock. Raises JarLockError for an invalid line."""
     jars: list[Jar] = []
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         if line.startswith("#"):
@@ -79,8 +79,8 @@ def read_lock(path: Path = LOCK) -> list[Jar]:
         match line.split():
             case [sha256, size, folder, coordinates, *need] if size.isdigit() and coordinates.count(":") in (3, 4):
                 organisation, name, revision, *classifier, extension = coordinates.split(":")
-                found = Coordinates(organisation, name, revision, "".join(classifier), extension)
-                jars.append(Jar(sha256, int(size), folder, found, "".join(need)))
+                file = Coordinates(organisation, name, revision, "".join(classifier), extension)
+                jars.append(Jar(sha256, int(size), folder, file, "".join(need)))
             case _:
                 raise JarLockError(
                     f"{path.name} line {number} is not a jar: make the file again with `make jars-lock`."
@@ -89,7 +89,7 @@ def read_lock(path: Path = LOCK) -> list[Jar]:
 
 
 def needed_by(needs: Collection[str], jars: Iterable[Jar]) -> list[Jar]:
-    """The jars that every lake needs and those of these needs: schemes of buckets, or `tests`."""
+    """Return the jars that every lake needs and those of these needs: schemes of buckets, or `tests`."""
     return [jar for jar in jars if jar.need in ("", *needs)]
 
 
@@ -106,11 +106,11 @@ def hash_file(path: Path) -> str:
 
 
 def resolve(java: str) -> list[Jar]:
-    """Every file that ivy.xml needs, downloaded to a temporary folder to be hashed. Raises JarLockError."""
+    """Return every file that ivy.xml needs, hashed after a download to a temporary folder. Raises JarLockError."""
     with tempfile.TemporaryDirectory(prefix="lake-jars-") as cache:
         ivy = run_ivy(java, DIRECT, Path(cache), types=("jar", "bundle", "tar.gz"))
         if ivy.wait() != 0:
-            raise JarLockError(f"Ivy could not resolve {DIRECT.name}: see what it says above.")
+            raise JarLockError(f"Ivy could not resolve {DIRECT.name}: see its output above.")
         jars: list[Jar] = []
         for conf in FOLDER_OF:
             report = ElementTree.parse(Path(cache) / f"lake-connectors-{conf}.xml")  # noqa: S314 - written by Ivy just now

@@ -21,7 +21,7 @@ class KafkaSetupError(LakeError):
 
 
 def fill_template(name: str, into: Path, **values: object) -> Path:
-    """Write the template `connectors/NAME` with its values filled in; returns `into`."""
+    """Write the template `connectors/NAME` with its values filled in; return `into`."""
     text = Template((PROJECT / "connectors" / name).read_text("utf-8")).substitute(values)
     into.write_text(text, "utf-8")
     return into
@@ -37,7 +37,7 @@ def prepare_kafka(
 ) -> None:
     """Write the broker's configuration and format its storage once. Raises KafkaSetupError.
 
-    `listen` is the address it binds, `host` the name under which clients find it.
+    `listen` is the address to bind, `host` the name by which clients reach it.
     """
     config = fill_template(
         "broker.properties",
@@ -52,7 +52,7 @@ def prepare_kafka(
         return
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     if cluster.startswith("-"):
-        cluster = "A" + cluster[1:]  # an argument that starts with a dash would be read as an option
+        cluster = "A" + cluster[1:]  # an argument that starts with a dash would be parsed as an option
     format_storage = [
         "-XX:TieredStopAtLevel=1",
         "-XX:+UseSerialGC",
@@ -63,12 +63,14 @@ def prepare_kafka(
         "-c",
         str(config),
     ]
-    done = subprocess.run(
+    result = subprocess.run(
         [java, *_classpath(java, jars), *format_storage], capture_output=True, text=True, check=False, cwd=layout.home
     )
-    if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise KafkaSetupError(f"Kafka could not format '{layout.kafka}': {said[-1] if said else 'no reason given'}.")
+    if result.returncode != 0:
+        messages = (result.stderr or result.stdout).strip().splitlines()
+        raise KafkaSetupError(
+            f"Kafka could not format '{layout.kafka}': {messages[-1] if messages else 'no reason given'}."
+        )
 
 
 def kafka_program(layout: Home, java: str, jars: Path) -> Program:

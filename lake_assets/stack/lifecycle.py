@@ -1,4 +1,4 @@
-"""Start, look at and stop the embedded stack of one lake: the lake at `LAKE_HOME`."""
+"""Start, inspect and stop the embedded stack of one lake: the lake at `LAKE_HOME`."""
 
 import time
 from collections.abc import Sequence
@@ -26,18 +26,18 @@ from lake_assets.stack.stream import PREFIX
 from lake_assets.stack.supervisor import Supervisor, end_processes, orphans, owned_processes
 
 RESTART_SECONDS = 60.0
-# Who writes goes before who is written to.
+# Writers stop before the parts they write to.
 STOP_STEPS = (("daemon", "webserver"), ("code", "dbt"), ("connect",), ("kafka", "postgres"))
 
 
 @dataclass(frozen=True, slots=True)
 class PartStatus:
-    """One part as it is now.
+    """The current state of one part.
 
-    `state` is supervisor's word in lower case, `external` for a Postgres of somebody else's, `unsupervised` when it
-    answers although its supervisor is gone (`lake up` mends that). `uptime` is in seconds. `health` is None when the
-    part answered a real question, else why it did not. `last_error` is the last line of its log that reports one
-    since the stack was started; of a part that answers, since its own process was, in the last minutes.
+    `state` is supervisor's word in lower case, `external` for an external Postgres, `unsupervised` when it answers
+    although its supervisor is missing (`lake up` fixes that). `uptime` is in seconds. `health` is None when the part
+    answered a real request, else the reason it did not. `last_error` is the last line of its log that reports an error
+    since the stack was started. For a part that answers, only errors of its own process in the last minutes count.
     """
 
     name: str
@@ -49,11 +49,11 @@ class PartStatus:
 
 
 def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = None) -> None:
-    """Start the parts (None: all of them) with what they need, and return when each answers a real question.
+    """Start the parts (None: all) with their needs, and return when each answers a real request.
 
-    Parts that run already are left alone, those whose configuration changed are restarted. `on_progress` gets one
-    short sentence per step, from several threads. Raises LakeError: no Java, a bucket that cannot be written, a port
-    taken, a part that failed.
+    Running parts are left alone, parts whose configuration changed are restarted. `on_progress` gets one short sentence
+    per step, from several threads. Raises LakeError: no Java, a bucket that cannot be written, a port in use, a part
+    that failed.
     """
     layout = Home(lake_home())
     java = find_java()
@@ -66,14 +66,14 @@ def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = Non
     compile_plugin(java, jars)
     layout.create()
     with _alone(layout):
-        if not Supervisor(layout).is_running() and (leftovers := owned_processes(layout)):
-            on_progress(f"ending {len(leftovers)} processes whose supervisor is gone")
-            end_processes(leftovers)
+        if not Supervisor(layout).is_running() and (unsupervised := owned_processes(layout)):
+            on_progress(f"stopping {len(unsupervised)} processes without a supervisor")
+            end_processes(unsupervised)
         Start(layout, java, jars, on_progress).run(parts)
 
 
 def down() -> None:
-    """Stop every process of this lake's stack, and no other; returns when all have ended."""
+    """Stop every process of this lake's stack, and no other; return when all have exited."""
     layout = Home(lake_home())
     if not layout.run.exists():
         return
@@ -88,14 +88,14 @@ def down() -> None:
 
 
 def status() -> list[PartStatus]:
-    """Every part of the stack, asked side by side; takes 3 s at most."""
+    """Check every part of the stack, all at the same time; takes 3 s at most."""
     layout, settings = Home(lake_home()), load_settings()
     addresses = read_addresses(layout)
     supervisor = Supervisor(layout)
     processes = supervisor.processes() if addresses and supervisor.is_running() else {}
     by_part = checks(settings, layout, int(addresses.get("code_port", 0)))
 
-    def look(part: str) -> PartStatus:
+    def check_part(part: str) -> PartStatus:
         process = processes.get(part, {})
         pid = process.get("pid") or None
         if not addresses:
@@ -121,11 +121,11 @@ def status() -> list[PartStatus]:
 
     parts = [part for part in by_part if _exists(part)]
     with ThreadPoolExecutor(len(parts)) as pool:
-        return list(pool.map(look, parts))
+        return list(pool.map(check_part, parts))
 
 
 def restart(part: str) -> None:
-    """Stop one part, start it and wait until it answers. Raises Unavailable when the stack is not up."""
+    """Stop one part, start it and wait until it answers. Raises Unavailable if the stack is not up."""
     layout = Home(lake_home())
     supervisor = Supervisor(layout)
     supervisor.stop_program(part)
@@ -134,10 +134,10 @@ def restart(part: str) -> None:
 
 
 def reload_definitions() -> None:
-    """Load the catalog again: replace the code server. Webserver and daemon notice the new one within two seconds.
+    """Load the catalog again by replacing the code server. Webserver and daemon notice the new one within two seconds.
 
-    Runs in progress go on: the server is killed, which they do not notice, where a polite stop would interrupt them.
-    Raises Unavailable when the stack is not up.
+    Runs in progress continue: the server is killed, which they do not notice, while a graceful stop would interrupt
+    them. Raises Unavailable if the stack is not up.
     """
     layout = Home(lake_home())
     supervisor = Supervisor(layout)
@@ -150,21 +150,21 @@ def reload_definitions() -> None:
 
 
 def _wait_for_answer(part: str, layout: Home, supervisor: Supervisor) -> None:
-    answers = checks(load_settings(), layout, int(read_addresses(layout)["code_port"]))[part]
+    check_health = checks(load_settings(), layout, int(read_addresses(layout)["code_port"]))[part]
     deadline = time.monotonic() + RESTART_SECONDS
-    while (reason := answers(float(supervisor.processes()[part]["start"]))) is not None:
+    while (reason := check_health(float(supervisor.processes()[part]["start"]))) is not None:
         if time.monotonic() > deadline:
             raise PartFailed(f"{part} does not answer after its restart ({reason}): see {layout.log(part)}.")
         time.sleep(0.2)
 
 
 def _exists(part: str) -> bool:
-    """Whether this version of the project has the part's modules."""
+    """Return True if the part's modules are installed."""
     if part == "dbt":
         return find_spec(DBT_SERVER) is not None
     return part not in ("code", "daemon", "webserver") or find_spec(DEFINITIONS) is not None
 
 
 def _alone(layout: Home) -> AbstractContextManager[int]:
-    """Let one start or stop of a lake run at a time; a second one waits for the first."""
+    """Lock the lake for one start or stop; a second one waits for the first."""
     return file_lock(layout.run / "lock")

@@ -1,4 +1,4 @@
-"""Reads what a part's log says about its last trouble."""
+"""Read the last error from a part's log."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,56 +9,56 @@ from lake_assets.home import Home
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 TAIL_BYTES = 64 * 1024
 # The levels of log4j, Postgres, Dagster and supervisor, but not dbt's count of errors. A Java exception stands below
-# its line, which has the level. What this project's own commands cannot go on with is one sentence behind their name.
+# its line, which has the level. A fatal error of this project's commands is one sentence after the command's name.
 TROUBLE = re.compile(r"\b(ERROR|FATAL|PANIC|CRITICAL)\b(?!=)|^Exception in thread|^(lake|stream_app): ")
 # The last line of a Python stack trace, which has no level: its frames above it are indented.
 RAISED = re.compile(r"^[\w.]+(Error|Exception|Exit|Interrupt)\b")
-# Postgres's lines have user and SQLSTATE (`log_line_prefix`). What it does not do for a user is an answer, which the
-# client reports; its own errors are of these classes: resources, intervention, system, configuration, internal.
+# Postgres's lines have user and SQLSTATE (`log_line_prefix`). A rejected statement of a user is reported by that
+# client. The server's own errors have these classes: resources, intervention, system, configuration, internal.
 OF_USER = re.compile(r" \S+@\S* ([0-9A-Z]{5}) (ERROR|FATAL|PANIC): ")
 OF_POSTGRES = ("53", "57", "58", "F0", "XX")
-# A statement cancelled, a session ended, Postgres stopping or starting: what somebody asked for.
+# Expected events: a statement cancelled, a session ended, Postgres stopping or starting.
 AS_ASKED = ("57014", "57P01", "57P03", "57P05")
-# An error of a part that answers, and that was not reported again for so long, is mended.
-MENDED_AFTER = timedelta(minutes=5)
+# An error of a healthy part counts as resolved if it was not reported again for this long.
+RESOLVED_AFTER = timedelta(minutes=5)
 TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 LONGEST = 300
 
 
 def last_start(layout: Home) -> datetime:
-    """When this lake was last brought up; long ago when it never was."""
+    """Return the time of the last `lake up`; the epoch if there was none."""
     return datetime.fromtimestamp(layout.started.stat().st_mtime if layout.started.exists() else 0, UTC)
 
 
 def last_error_now(log: Path, brought_up: datetime, started: datetime | None, now: datetime) -> str | None:
-    """The last error of a part as it is now.
+    """Return the last error of a part that still matters.
 
-    `started` is when the process was started of a part that answers: what the one before it said is mended then, and so
-    is what was not reported again for minutes. Of a part that does not answer it is None.
+    `started` is the start of the process of a part that answers: errors of earlier processes, and errors not reported
+    again for minutes, count as resolved. For a part that does not answer it is None.
     """
-    return last_error(log, max(brought_up, started, now - MENDED_AFTER) if started else brought_up)
+    return last_error(log, max(brought_up, started, now - RESOLVED_AFTER) if started else brought_up)
 
 
 def last_error(log: Path, since: datetime) -> str | None:
-    """The last line in the log's last 64 KB that reports an error, shortened; None when there is none since `since`.
+    """Return the last line in the log's last 64 KB that reports an error, shortened; None without one since `since`.
 
-    The logs' times are UTC. A line without one, such as the end of a stack trace, is as old as the last line above it
-    that has one, or as the log.
+    The logs' times are UTC. A line without a time, such as the end of a stack trace, has the time of the last line
+    above it that has one. Without such a line it has the log's.
     """
     if log.exists() and log.stat().st_mtime < since.timestamp():
         return None
     lines = _tail(log)
     oldest = since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    found: str | None = None
+    error: str | None = None
     for above, line in zip(reversed(["", *lines][:-1]), reversed(lines), strict=True):
         time = TIME.search(line)
         if time and time[0] < oldest:
             return None
-        if found is None and (_is_trouble(line) or (RAISED.match(line) and above.startswith("  "))):
-            found = COLOUR.sub("", line).strip()[:LONGEST]
-        if found and time:
-            return found
-    return found
+        if error is None and (_is_trouble(line) or (RAISED.match(line) and above.startswith("  "))):
+            error = COLOUR.sub("", line).strip()[:LONGEST]
+        if error and time:
+            return error
+    return error
 
 
 def _is_trouble(line: str) -> bool:
@@ -68,7 +68,7 @@ def _is_trouble(line: str) -> bool:
 
 
 def last_line(log: Path) -> str | None:
-    """What a part said last, for one that ended without calling it an error."""
+    """Return the last line of a log, for a part that exited without logging an error."""
     return next((line.strip()[:LONGEST] for line in reversed(_tail(log)) if line.strip()), None)
 
 

@@ -1,4 +1,4 @@
-"""Generated passwords of the lake's Postgres roles. They live in two files of mode 0600 and nowhere else."""
+"""Generated passwords of the lake's Postgres roles, stored only in two files of mode 0600."""
 
 import secrets
 from pathlib import Path
@@ -12,7 +12,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 
 def read_passwords(layout: Home) -> dict[str, str]:
-    """Password by role from the passfile; empty before the first start."""
+    """Return the password of each role from the passfile; empty before the first start."""
     if not layout.passfile.exists():
         return {}
     lines = layout.passfile.read_text("utf-8").splitlines()
@@ -20,10 +20,10 @@ def read_passwords(layout: Home) -> dict[str, str]:
 
 
 def keep_passwords(layout: Home, host: str, port: int) -> dict[str, str]:
-    """Password by role: the kept ones, new ones for roles that have none. Writes both files for this address."""
-    kept = read_passwords(layout)
+    """Return the password of each role: existing ones, new ones where missing. Writes both files for this address."""
+    existing = read_passwords(layout)
     # URL-safe characters: neither libpq's passfile nor a properties file needs an escape for them.
-    passwords = {role: kept.get(role) or secrets.token_urlsafe(24) for role in ROLES}
+    passwords = {role: existing.get(role) or secrets.token_urlsafe(24) for role in ROLES}
     lines = [f"{host}:{port}:*:{role}:{password}" for role, password in passwords.items()]
     write_private(layout.passfile, "\n".join(lines) + "\n")
     write_private(layout.connect_secrets / "postgres.properties", f"user=connect\npassword={passwords['connect']}\n")
@@ -31,5 +31,5 @@ def keep_passwords(layout: Home, host: str, port: int) -> dict[str, str]:
 
 
 def write_private(path: Path, text: str | bytes) -> None:
-    """Write a file that others never can read, in one step."""
+    """Write a file atomically that others cannot read at any moment."""
     write_atomically(path, text, private=True)

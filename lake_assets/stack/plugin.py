@@ -1,4 +1,4 @@
-"""The plugins of Kafka Connect: the lake's own, compiled by the JDK that runs Kafka Connect, and those beside it."""
+"""Plugins of Kafka Connect: the lake's own, compiled by the JDK that runs Kafka Connect, and those beside it."""
 
 import hashlib
 import os
@@ -14,9 +14,9 @@ from lake_assets.settings import PROJECT
 from lake_assets.stack.jar_lock import LOCK
 
 SOURCES = PROJECT / "connectors" / "src"
-# By these files the worker finds what is in the jar without loading each class.
+# These files let the worker list what is in the jar without loading each class.
 _SERVICES = {"transforms.Transformation": ENVELOPE, "sink.SinkConnector": SINK}
-# The oldest Java that the stack runs on, so that a folder of jars serves each of them.
+# The oldest Java that the stack supports, so that one folder of jars serves all of them.
 _RELEASE = "17"
 _NEEDED = (
     *(
@@ -36,13 +36,13 @@ class PluginError(LakeError):
 
 
 def plugin_folder(jars: Path) -> Path:
-    """The worker's `plugin.path`, with all plugins; its name changes with the sources and with the jars."""
+    """Return the worker's `plugin.path`, with all plugins; its name changes with the sources and with the jars."""
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in (LOCK, *_sources()))).hexdigest()[:12]
     return jars / "own" / digest
 
 
 def compile_plugin(java: str, jars: Path) -> Path:
-    """Compile the lake's own plugin unless that was done, and return the worker's `plugin.path`. Raises PluginError."""
+    """Compile the lake's own plugin once, and return the worker's `plugin.path`. Raises PluginError."""
     folder = plugin_folder(jars)
     if folder.exists():
         return folder
@@ -80,8 +80,10 @@ def _compile(java: str, jars: Path, into: Path) -> None:
     if "jdk.compiler not found" in done.stdout + done.stderr:
         raise PluginError(f"'{java}' is a Java without a compiler: install a JDK 17, or set JAVA_HOME to one.")
     if done.returncode != 0:
-        said = [line for line in f"{done.stderr}{done.stdout}".splitlines() if not line.startswith("Picked up ")]
-        raise PluginError(f"The plugin of Kafka Connect could not be compiled: {said[0] if said else 'no reason'}")
+        messages = [line for line in f"{done.stderr}{done.stdout}".splitlines() if not line.startswith("Picked up ")]
+        raise PluginError(
+            f"The plugin of Kafka Connect could not be compiled: {messages[0] if messages else 'no reason'}"
+        )
 
 
 def _pack(classes: Path, jar: Path) -> None:

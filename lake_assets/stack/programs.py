@@ -1,4 +1,4 @@
-"""A part of the stack as its supervisor sees it, and the supervisor's configuration file."""
+"""The programs of the stack, and supervisor's configuration file for them."""
 
 import re
 import shlex
@@ -8,16 +8,16 @@ from pathlib import Path
 
 from lake_assets.home import Home, HomeError, socket_path
 
-# What supervisor's configuration file has no way to quote.
-UNCARRIED = re.compile(r"[\n\r]|\s[;#]")
-UNCARRIED_IN_QUOTES = re.compile(r'["\n\r]|\s[;#]')
-# Each process that belongs to a lake carries its home under this name, so that `down` finds all of them and no other.
+# Text that supervisor's configuration file cannot quote.
+UNQUOTABLE = re.compile(r"[\n\r]|\s[;#]")
+UNQUOTABLE_IN_QUOTES = re.compile(r'["\n\r]|\s[;#]')
+# Each process of a lake has its home in this variable, so that `down` finds all of them and no other.
 OWNER_VARIABLE = "LAKE_STACK_OF"
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One supervised process. `needs` names the parts that must answer before it is started the first time."""
+    """One supervised process. `needs` names the parts that must answer before its first start."""
 
     name: str
     command: tuple[str, ...]
@@ -30,7 +30,7 @@ class Program:
 
 
 def render_config(layout: Home, programs: Iterable[Program]) -> str:
-    """supervisord.conf for these programs. Nothing starts by itself: `up` starts parts in order of their needs."""
+    """Render supervisord.conf for these programs. None starts automatically: `up` starts them in order of needs."""
     sections = [
         f"""[supervisord]
 identifier = lake
@@ -55,9 +55,9 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
 
 def _render_program(layout: Home, program: Program) -> str:
-    # One time zone for the logs of all parts, the lake's.
+    # All parts log in one time zone, the lake's.
     environment = {**program.environment, "TZ": "UTC", OWNER_VARIABLE: str(layout.home)}
-    pairs = ",".join(f'{name}="{_value(value, UNCARRIED_IN_QUOTES)}"' for name, value in sorted(environment.items()))
+    pairs = ",".join(f'{name}="{_value(value, UNQUOTABLE_IN_QUOTES)}"' for name, value in sorted(environment.items()))
     lines = [
         f"[program:{program.name}]",
         f"command = {_value(shlex.join(program.command))}",
@@ -69,7 +69,7 @@ def _render_program(layout: Home, program: Program) -> str:
         "redirect_stderr = true",
         "autostart = false",
         "autorestart = true",
-        # A part whose neighbour is down comes back when the neighbour does: it is tried for about 20 minutes.
+        # A part whose dependency is down is retried for about 20 minutes.
         "startretries = 50",
         "startsecs = 2",
         f"stopsignal = {program.stop_signal}",
@@ -82,8 +82,8 @@ def _render_program(layout: Home, program: Program) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _value(text: str | Path, forbidden: re.Pattern[str] = UNCARRIED) -> str:
-    """Escaped for supervisor, which expands `%(name)s` in each value. Raises HomeError for what it cannot carry."""
+def _value(text: str | Path, forbidden: re.Pattern[str] = UNQUOTABLE) -> str:
+    """Escape a value for supervisor, which expands `%(name)s`. Raises HomeError for text it cannot quote."""
     if forbidden.search(str(text)):
-        raise HomeError(f"The supervisor cannot be given '{text}': take quotes, line breaks and ' #', ' ;' out of it.")
+        raise HomeError(f"supervisord.conf cannot contain '{text}': remove quotes, line breaks and ' #', ' ;' from it.")
     return str(text).replace("%", "%%")

@@ -1,4 +1,4 @@
-"""Databases, roles and rights in the lake's Postgres, made the same at each start."""
+"""Databases, roles and grants in the lake's Postgres, created idempotently at each start."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, LiteralString
@@ -9,7 +9,7 @@ from lake_assets.settings import Postgres, Role
 if TYPE_CHECKING:
     import psycopg
 
-# The tables of Iceberg's JDBC catalog, schema version 1, as both Iceberg (Java) and pyiceberg make them.
+# The tables of Iceberg's JDBC catalog, schema version 1, as both Iceberg (Java) and pyiceberg create them.
 RAW_CATALOG: LiteralString = """
 create schema if not exists raw authorization lake;
 create table if not exists raw.iceberg_tables (
@@ -36,14 +36,14 @@ grant select, insert, update, delete on raw.iceberg_tables, raw.iceberg_namespac
 
 
 class RolesError(LakeError):
-    """The server's roles are not this lake's."""
+    """The server's roles do not belong to this lake."""
 
 
 def bootstrap(postgres: Postgres, admin: str, passwords: Mapping[str, str], embedded: bool) -> None:
-    """Make databases, roles and rights; does nothing that is already so. Raises RolesError.
+    """Create missing databases, roles and grants. Raises RolesError.
 
-    `admin` is a libpq connection string of a role that may create roles and databases. On a server of somebody else's
-    (`embedded` false) only this lake's own databases and roles are touched.
+    `admin` is a libpq connection string of a role that may create roles and databases. On an external server
+    (`embedded` false) only this lake's own databases and roles are changed.
     """
     import psycopg
 
@@ -56,14 +56,14 @@ def bootstrap(postgres: Postgres, admin: str, passwords: Mapping[str, str], embe
         for database, owner in ((postgres.dbname, "lake"), ("dagster", "dagster")):
             _make_database(server, database, owner)
         _run(server, "grant connect on database {} to connect, analyst", postgres.dbname)
-        # Whichever URL the Iceberg sink is given, its catalog is in this schema.
+        # The Iceberg sink's catalog is in this schema, whichever URL it gets.
         _run(server, "alter role connect in database {} set search_path = raw", postgres.dbname)
         if embedded:
             server.execute("revoke all on database postgres, template1 from public")
     with psycopg.connect(admin, dbname=postgres.dbname, autocommit=True) as lake:
         lake.execute("revoke all on schema public from public")
         if embedded:
-            # Anybody may make large objects, of any size, without a right to make anything.
+            # Any role may create large objects, of any size, without other grants.
             lake.execute("revoke execute on function lo_creat, lo_create, lo_from_bytea from public")
         lake.execute(RAW_CATALOG)
     with psycopg.connect(admin, dbname="dagster", autocommit=True) as dagster:
@@ -72,7 +72,7 @@ def bootstrap(postgres: Postgres, admin: str, passwords: Mapping[str, str], embe
 
 
 def own_database(admin: str, name: str, password: str) -> None:
-    """A role and a database of that name for a program that is not the lake's. Does nothing when they are there."""
+    """Create a role and a database of that name for a program outside the lake. Does nothing if they exist."""
     import psycopg
 
     with psycopg.connect(admin, autocommit=True) as server:
@@ -82,7 +82,7 @@ def own_database(admin: str, name: str, password: str) -> None:
 
 
 def external_address(dsn: str) -> dict[str, int | str]:
-    """Where a server of somebody else's is, for stack.json: from the administrator's connection string, no password."""
+    """Return the address of an external server for stack.json, from the admin's connection string; no password."""
     from psycopg.conninfo import conninfo_to_dict
 
     parts = conninfo_to_dict(dsn)
@@ -93,13 +93,13 @@ def external_address(dsn: str) -> dict[str, int | str]:
 def _make_role(server: "psycopg.Connection", role: str, password: str) -> None:
     from psycopg import sql
 
-    # The server gets the SCRAM verifier, so that the password is in no statement that it might log.
+    # The server gets the SCRAM verifier, so that no statement in its log contains the password.
     verifier = server.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     server.execute(sql.SQL("create role {} login password {}").format(sql.Identifier(role), sql.Literal(verifier)))
 
 
 def _check_password(role: Role, postgres: Postgres) -> None:
-    """A role that was there before this lake belongs to somebody else; raises RolesError."""
+    """Check that an existing role has this lake's password; raises RolesError."""
     import psycopg
 
     try:
@@ -108,7 +108,7 @@ def _check_password(role: Role, postgres: Postgres) -> None:
         if "password authentication failed" in str(error):
             raise RolesError(
                 f"The server at {postgres.host}:{postgres.port} has a role '{role}' whose password is not in "
-                f"{postgres.passfile}: use another server, or bring back the passfile of the lake that made it."
+                f"{postgres.passfile}: use another server, or restore the passfile of the lake that made it."
             ) from None
 
 

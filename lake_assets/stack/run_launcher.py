@@ -1,8 +1,8 @@
-"""Dagster's default launcher, and an answer to "does this run's process still live?", which the default cannot give.
+"""Dagster's default launcher, with the check for live run processes that the default lacks.
 
-Without it a run whose code server and process were both killed, or that a machine took down with it, stays `STARTED`
-for ever; every condition that waits for runs in progress then waits for ever too. With it the monitoring daemon marks
-such a run failed within seconds, and it is retried.
+Without it a run stays `STARTED` for ever if its code server and process were both killed, or the machine went down.
+Every condition that waits for runs in progress then waits for ever too. With it the monitoring daemon marks such a run
+failed within seconds, and it is retried.
 """
 
 import psutil
@@ -18,18 +18,18 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """Running as long as the process that reported the run's start lives; runs are on this machine only."""
+        """Report a run as running while the process that reported its start lives. Runs are on this machine only."""
         starts = self._instance.all_logs(run.run_id, of_type=DagsterEventType.RUN_START)
         event = starts[-1].dagster_event if starts else None
         if event is None or event.pid is None:
-            return CheckRunHealthResult(WorkerStatus.UNKNOWN, "it has not reported its start")
+            return CheckRunHealthResult(WorkerStatus.UNKNOWN, "the run has not reported its start")
         if _lives(event.pid, starts[-1].timestamp):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {event.pid} has ended")
 
 
 def _lives(pid: int, reported_at: float) -> bool:
-    """Whether this is the process that reported at that time (epoch seconds), not a later one of the same number."""
+    """Return True if this process reported at that time (epoch seconds), not a later one with the same pid."""
     try:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= reported_at + CLOCK_SECONDS

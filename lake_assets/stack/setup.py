@@ -1,4 +1,4 @@
-"""Installs what the lake runs on into the project: uv into .tools, the locked Python packages into .venv.
+"""Install the lake's dependencies into the project: uv into .tools, the locked Python packages into .venv.
 
 `python -m lake_assets.stack.setup` is `make setup`. It runs before anything is installed, so it uses the standard
 library only, and does nothing when nothing changed.
@@ -18,64 +18,64 @@ from lake_assets.stack.java import find_java
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 UV = "0.13.9"
-OLDEST_UV = (0, 9, 0)  # older ones do not know the lock's format or `exclude-dependencies`
+OLDEST_UV = (0, 9, 0)  # older versions do not know the lock's format or `exclude-dependencies`
 NEEDED_BYTES = 3_000_000_000
 WITHOUT = ("PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")
 
 
 class SetupError(LakeError):
-    """Set-up cannot go on; the message says what to mend."""
+    """Set-up failed; the message says how to fix it."""
 
     exit_code = 3
 
 
 def set_up(project: Path) -> None:
-    """Make `.venv` what uv.lock says. Raises SetupError, NoJava."""
-    find_java()  # said first: it is the one thing that set-up cannot bring
-    stamp, wanted = project / ".venv" / ".lake-installed", _fingerprint(project)
-    if stamp.exists() and stamp.read_text("utf-8") == wanted:
+    """Install the packages of uv.lock into `.venv`. Raises SetupError, NoJava."""
+    find_java()  # checked first: set-up cannot install Java
+    stamp, fingerprint = project / ".venv" / ".lake-installed", _fingerprint(project)
+    if stamp.exists() and stamp.read_text("utf-8") == fingerprint:
         return
     tools = project / ".tools"
     with file_lock(tools / "lock"):
-        if stamp.exists() and stamp.read_text("utf-8") == wanted:
+        if stamp.exists() and stamp.read_text("utf-8") == fingerprint:
             return
         _check_space(project)
         _sync(find_uv(tools), project)
-        stamp.write_text(wanted, "utf-8")
+        stamp.write_text(fingerprint, "utf-8")
 
 
 def _fingerprint(project: Path) -> str:
-    """Changes when .venv has to."""
+    """Return a hash that changes when .venv must be updated."""
     files = b"".join((project / name).read_bytes() for name in ("uv.lock", "pyproject.toml"))
     return hashlib.sha256(files).hexdigest()
 
 
 def find_uv(tools: Path) -> str:
-    """A uv that is new enough: the one on the PATH, else this project's own, which is fetched when it is missing."""
-    own = tools / "uv" / "bin" / "uv"
-    for uv in (shutil.which("uv"), str(own)):
+    """Return a recent enough uv: the one on the PATH, else this project's own, fetched if missing."""
+    project_uv = tools / "uv" / "bin" / "uv"
+    for uv in (shutil.which("uv"), str(project_uv)):
         if uv and (_version(uv) or (0,)) >= OLDEST_UV:
             return uv
-    print(f"Fetching uv {UV} into {own.parent.parent} ...", flush=True)  # noqa: T201
+    print(f"Fetching uv {UV} into {project_uv.parent.parent} ...", flush=True)  # noqa: T201
     shutil.rmtree(tools / "uv", ignore_errors=True)
     _run([sys.executable, "-m", "venv", str(tools / "uv")], "Python could not make a virtual environment")
     pip = [str(tools / "uv" / "bin" / "python"), "-m", "pip", "install", "--quiet", f"uv=={UV}"]
     _run(pip, "pip could not fetch uv")
-    return str(own)
+    return str(project_uv)
 
 
 def _version(uv: str) -> tuple[int, ...] | None:
-    """None when it is not there or does not work, for example after an interrupted fetch."""
+    """Return uv's version; None if it is missing or broken, for example after an interrupted fetch."""
     try:
-        told = subprocess.run([uv, "--version"], capture_output=True, text=True, check=False)
+        result = subprocess.run([uv, "--version"], capture_output=True, text=True, check=False)
     except OSError:
         return None
-    found = re.match(r"uv (\d+)\.(\d+)\.(\d+)", told.stdout)
-    return tuple(map(int, found.groups())) if found else None
+    match = re.match(r"uv (\d+)\.(\d+)\.(\d+)", result.stdout)
+    return tuple(map(int, match.groups())) if match else None
 
 
 def _sync(uv: str, project: Path) -> None:
-    """Bytecode is compiled now, because each start of a part would else wait for it."""
+    """Install the packages. Bytecode is compiled now; otherwise each part would compile it at its start."""
     print("Installing the Python packages of uv.lock into .venv ...", flush=True)  # noqa: T201
     command = [uv, "sync", "--frozen", "--compile-bytecode"]
     if not sys.stderr.isatty():
@@ -86,12 +86,14 @@ def _sync(uv: str, project: Path) -> None:
 
 
 def _run(command: list[str], complaint: str, cwd: Path | None = None) -> None:
-    """Run a tool whose own messages the user sees."""
+    """Run a tool whose output the user sees."""
     environment = {name: value for name, value in os.environ.items() if name not in WITHOUT}
     environment["UV_PYTHON_DOWNLOADS"] = "never"
-    done = subprocess.run(command, env=environment, cwd=cwd, check=False)
-    if done.returncode != 0:
-        raise SetupError(f"{complaint}: see its message above, mend it and run make again; what is done stays done.")
+    result = subprocess.run(command, env=environment, cwd=cwd, check=False)
+    if result.returncode != 0:
+        raise SetupError(
+            f"{complaint}: see its message above, fix it and run `make` again; finished steps are not repeated."
+        )
 
 
 def _check_space(project: Path) -> None:
@@ -110,7 +112,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"lake: Set-up could not write '{error.filename}': {error.strerror}.")
     except KeyboardInterrupt:
-        sys.exit("lake: Set-up was interrupted: run make again, it goes on where it stopped.")
+        sys.exit("lake: Set-up was interrupted: run `make` again, it continues where it stopped.")
 
 
 if __name__ == "__main__":

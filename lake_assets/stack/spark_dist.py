@@ -1,7 +1,7 @@
-"""What a cluster needs for Spark jobs: the job, its zip, and an archive with what its Python processes import.
+"""Build the files of Spark jobs for a cluster: the job, its zip, and an archive of its Python packages.
 
-`python -m lake_assets.stack.spark_dist` is `make spark-dist`. Clusters come with Spark and a Python, not with DuckDB
-and PyArrow; the archive brings those, built for the cluster's processor and Python, whatever machine this is.
+`python -m lake_assets.stack.spark_dist` is `make spark-dist`. Clusters have Spark and Python, but not DuckDB and
+PyArrow. The archive has those, built for the cluster's processor and Python, whatever this machine is.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from lake_assets.errors import LakeError
 from lake_assets.settings import PROJECT, load_settings
 from lake_assets.stack.setup import find_uv
 
-# pandas is what PySpark itself asks for, pytz what DuckDB gives times back with.
+# PySpark itself needs pandas, and DuckDB needs pytz to return times.
 PACKAGES = ("duckdb", "pyarrow", "numpy", "pandas", "pytz")
 PLATFORM = "x86_64-manylinux_2_28"
 PYTHON = "3.11"
@@ -32,17 +32,17 @@ for python in python{python} python3 python; do
   fi
 done
 echo "lake: this archive was made for Python {python}, which this machine lacks: install it," \\
-  "or make the archive anew with 'make spark-dist SPARK_PYTHON=...'" >&2
+  "or rebuild the archive with 'make spark-dist SPARK_PYTHON=...'" >&2
 exit 127
 """
 
 
 class DistError(LakeError):
-    """The packages for the cluster could not be had."""
+    """The packages for the cluster could not be installed."""
 
 
 def spark_dist(folder: Path, spark: Path, platform: str, python: str) -> list[Path]:
-    """Makes main file, zip and archive in `folder` and returns their paths. Raises DistError."""
+    """Make main file, zip and archive in `folder` and return their paths. Raises DistError."""
     folder.mkdir(parents=True, exist_ok=True)
     main = folder / MAIN
     shutil.copyfile(PROJECT / "spark" / MAIN, main)
@@ -50,8 +50,8 @@ def spark_dist(folder: Path, spark: Path, platform: str, python: str) -> list[Pa
 
 
 def environment(folder: Path, platform: str, python: str) -> Path:
-    """The archive, made unless it is there: `bin/python` and `lib/`. Named by what is in it."""
-    wanted = [f"{name}=={version(name)}" for name in PACKAGES]
+    """Return the archive of `bin/python` and `lib/`, built if missing. Its name lists its versions."""
+    requirements = [f"{name}=={version(name)}" for name in PACKAGES]
     name = f"lake-environment-python{python}-{platform}-duckdb{version('duckdb')}-pyarrow{version('pyarrow')}.tar.gz"
     target = folder / name
     if target.exists():
@@ -61,7 +61,7 @@ def environment(folder: Path, platform: str, python: str) -> Path:
         command = [
             find_uv(PROJECT / ".tools"), "pip", "install", "--quiet", "--target", str(library),
             "--only-binary", ":all:", "--python", sys.executable,
-            "--python-version", python, "--python-platform", platform, *wanted,
+            "--python-version", python, "--python-platform", platform, *requirements,
         ]  # fmt: skip
         if subprocess.run(command, check=False).returncode != 0:
             raise DistError(f"there are no packages for Python {python} on {platform}: see uv's message above.")
@@ -79,19 +79,19 @@ def environment(folder: Path, platform: str, python: str) -> Path:
 
 
 def _slim(library: Path) -> None:
-    """Removes what no job imports: test suites and C++ headers."""
+    """Remove files that no job imports: test suites and C++ headers."""
     for path in ("pyarrow/include", "pyarrow/tests", "pandas/tests", "numpy/_core/tests"):
         shutil.rmtree(library / path, ignore_errors=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Makes what a cluster needs for Spark jobs.")
+    parser = argparse.ArgumentParser(description="Build the files that Spark jobs need on a cluster.")
     parser.add_argument("--folder", type=Path, default=PROJECT / "dist" / "spark")
     parser.add_argument("--platform", default=PLATFORM, help="as uv names it, such as aarch64-manylinux_2_28")
     parser.add_argument("--python", default=PYTHON, help="the cluster's Python, 3.10 or newer")
-    given = parser.parse_args()
+    options = parser.parse_args()
     try:
-        for path in spark_dist(given.folder, load_settings().spark.project, given.platform, given.python):
+        for path in spark_dist(options.folder, load_settings().spark.project, options.platform, options.python):
             print(f"{path.stat().st_size / 1e6:8.1f} MB  {path}")  # noqa: T201
     except LakeError as error:
         sys.exit(f"lake: {error}")

@@ -1,4 +1,4 @@
-"""Brings the parts of one lake up: prepare what they read, start them in order of their needs, wait for answers."""
+"""Start the parts of one lake: prepare their files, start them in order of their needs, wait for answers."""
 
 import os
 import threading
@@ -27,7 +27,7 @@ from lake_assets.stack.supervisor import Supervisor
 
 READY_SECONDS = 300.0
 POLL_SECONDS = 0.2
-TRIES = 2  # a part that ends at once, twice, has something to say
+TRIES = 2  # two immediate exits count as a failed start
 FINISHED = ("FATAL", "STOPPED", "EXITED")
 PORT_OF = {
     "postgres_port": "postgres",
@@ -45,13 +45,13 @@ class PartFailed(Unavailable):
 
 
 class Start:
-    """One `lake up`. `run` returns when every part answers a real question."""
+    """One `lake up`. `run` returns when every part answers a real request."""
 
     def __init__(self, layout: Home, java: str, jars: Path, on_progress: Progress) -> None:
         self._layout = layout
         self._java = java
         self._jars = jars
-        self._say = on_progress
+        self._on_progress = on_progress
         self._supervisor = Supervisor(layout)
         self._admin_dsn = os.environ.get("LAKE_POSTGRES_DSN")
         self._began = time.monotonic()
@@ -60,21 +60,21 @@ class Start:
 
     def run(self, parts: Sequence[str] | None) -> None:
         if not self._layout.stack_file.exists():
-            self._say("making a new lake")
+            self._on_progress("making a new lake")
         addresses = self._addresses()
         settings = load_settings()
         passwords = keep_passwords(self._layout, settings.postgres.host, settings.postgres.port)
         if not applied_folder(settings).is_dir():
-            # Until `lake apply` says what is applied: their metrics wait for topics, which it makes.
+            # Until the first `lake apply`: metrics wait for their topics, which it creates.
             write_applied(settings, read_files(settings))
         programs = self._programs(settings, addresses)
-        wanted = _with_needs(programs, parts)
-        self._prepare(settings, addresses, passwords["lake_admin"], wanted)
+        names = _with_needs(programs, parts)
+        self._prepare(settings, addresses, passwords["lake_admin"], names)
         self._supervise(programs)
-        self._ready = {name: threading.Event() for name in ("postgres", *wanted)}
+        self._ready = {name: threading.Event() for name in ("postgres", *names)}
         self._checks = checks(settings, self._layout, int(addresses["code_port"]))
-        with ThreadPoolExecutor(len(wanted) + 1) as pool:
-            waiting = [pool.submit(self._bring_up, programs[name], settings, passwords) for name in wanted]
+        with ThreadPoolExecutor(len(names) + 1) as pool:
+            waiting = [pool.submit(self._bring_up, programs[name], settings, passwords) for name in names]
             if self._admin_dsn:
                 waiting.append(pool.submit(self._bring_up_external, settings, passwords))
             try:
@@ -85,24 +85,24 @@ class Start:
             raise failure
 
     def _addresses(self) -> dict[str, int | str]:
-        """stack.json, complete and written."""
-        kept = read_addresses(self._layout)
+        """Complete and write stack.json, and return it."""
+        recorded = read_addresses(self._layout)
         if self._admin_dsn:
-            kept |= external_address(self._admin_dsn)
-        elif kept.get("postgres") == "external":
-            raise LakeError("This lake's Postgres is a server of its own: set LAKE_POSTGRES_DSN as at its first start.")
+            recorded |= external_address(self._admin_dsn)
+        elif recorded.get("postgres") == "external":
+            raise LakeError("This lake uses an external Postgres: set LAKE_POSTGRES_DSN as at its first start.")
         settings = load_settings()
-        # Where its tables are: a command in another shell means the same lake.
-        kept.setdefault("bucket", settings.bucket)
-        kept.setdefault("target", settings.target)
+        # The bucket and target are recorded, so that commands in other shells use the same lake.
+        recorded.setdefault("bucket", settings.bucket)
+        recorded.setdefault("target", settings.target)
         if settings.target == "gcp":
-            kept.setdefault("gcp_project", settings.gcp.project)
-            kept.setdefault("gcp_location", settings.gcp.location)
+            recorded.setdefault("gcp_project", settings.gcp.project)
+            recorded.setdefault("gcp_location", settings.gcp.location)
         running = self._running()
-        ours = frozenset(port for port, part in PORT_OF.items() if part in running)
+        own_ports = frozenset(port for port, part in PORT_OF.items() if part in running)
         if self._admin_dsn:
-            ours |= {"postgres_port"}
-        addresses = choose_ports(kept, self._layout.home, ours)
+            own_ports |= {"postgres_port"}
+        addresses = choose_ports(recorded, self._layout.home, own_ports)
         write_addresses(self._layout, addresses)
         return addresses
 
@@ -112,14 +112,14 @@ class Start:
         return {name for name, process in self._supervisor.processes().items() if process["pid"]}
 
     def _prepare(
-        self, settings: Settings, addresses: dict[str, int | str], admin_password: str, wanted: Sequence[str]
+        self, settings: Settings, addresses: dict[str, int | str], admin_password: str, names: Sequence[str]
     ) -> None:
-        """Everything the parts read from disk; the two slow first-time steps side by side."""
+        """Write all files the parts read; the two slow first-time steps run in parallel."""
         with ThreadPoolExecutor(2) as pool:
             steps: list[Future[None]] = []
-            if "kafka" in wanted:
+            if "kafka" in names:
                 steps.append(pool.submit(prepare_kafka, self._layout, self._java, self._jars, addresses))
-            if "postgres" in wanted:
+            if "postgres" in names:
                 port = int(addresses["postgres_port"])
                 steps.append(pool.submit(prepare_postgres, self._layout, port, admin_password))
             for step in steps:
@@ -147,7 +147,7 @@ class Start:
         self._layout.started.touch()
 
     def _bring_up(self, program: Program, settings: Settings, passwords: dict[str, str]) -> None:
-        """Start one part when what it needs is there, and wait for its answer. Runs in a thread of its own."""
+        """Start one part after its needs are ready, and wait for its answer. Runs in its own thread."""
         try:
             for need in program.needs:
                 while not self._ready[need].wait(POLL_SECONDS):
@@ -158,7 +158,7 @@ class Start:
             self._failed.set()
             raise
         self._ready[program.name].set()
-        self._say(f"{program.name} ready after {time.monotonic() - self._began:.1f} s")
+        self._on_progress(f"{program.name} ready after {time.monotonic() - self._began:.1f} s")
 
     def _bring_up_external(self, settings: Settings, passwords: dict[str, str]) -> None:
         try:
@@ -167,7 +167,7 @@ class Start:
             self._failed.set()
             raise
         self._ready["postgres"].set()
-        self._say(f"postgres at {settings.postgres.host}:{settings.postgres.port} ready")
+        self._on_progress(f"postgres at {settings.postgres.host}:{settings.postgres.port} ready")
 
     def _give_up_with_others(self, name: str) -> None:
         if self._failed.is_set():
@@ -191,17 +191,17 @@ class Start:
             gave_up = process["statename"] in FINISHED or (process["statename"] == "BACKOFF" and len(starts) >= TRIES)
             if gave_up or time.monotonic() > deadline:
                 log = self._layout.log(name)
-                said = last_error(log, last_start(self._layout)) or (last_line(log) if gave_up else reason)
-                raise PartFailed(f"{name} did not come up ({said}): see {log}.")
+                reason = last_error(log, last_start(self._layout)) or (last_line(log) if gave_up else reason)
+                raise PartFailed(f"{name} did not come up ({reason}): see {log}.")
             time.sleep(POLL_SECONDS)
 
 
 class _NeedFailed(Unavailable):
-    """Not the cause: another part's failure is."""
+    """Not started, because another part failed."""
 
 
 def _bootstrap_embedded(settings: Settings, passwords: dict[str, str]) -> str | None:
-    """None when databases, roles and rights are there, else why the server does not answer yet."""
+    """Return None if databases, roles and grants exist, else the reason the server does not answer yet."""
     import psycopg
 
     try:
@@ -212,16 +212,16 @@ def _bootstrap_embedded(settings: Settings, passwords: dict[str, str]) -> str | 
 
 
 def _with_needs(programs: dict[str, Program], parts: Sequence[str] | None) -> list[str]:
-    """The asked parts and what they need, in the order of `programs`; raises LakeError for one that does not exist."""
-    asked = list(programs if parts is None else parts)
-    wanted: set[str] = set()
-    while asked:
-        name = asked.pop()
+    """Return the requested parts and their needs, in the order of `programs`; raises LakeError for an unknown part."""
+    pending = list(programs if parts is None else parts)
+    names: set[str] = set()
+    while pending:
+        name = pending.pop()
         if name == "postgres" and name not in programs:
             continue
         if name not in programs:
             raise LakeError(f"There is no part '{name}': the parts are {', '.join(programs)}.")
-        if name not in wanted:
-            wanted.add(name)
-            asked += programs[name].needs
-    return [name for name in programs if name in wanted]
+        if name not in names:
+            names.add(name)
+            pending += programs[name].needs
+    return [name for name in programs if name in names]

@@ -11,16 +11,16 @@ from lake_assets.stack.dagster import lake_environment
 from lake_assets.stack.programs import Program
 
 PREFIX = "stream-"
-SILENT_SECONDS = 15.0  # it tells its numbers once a second
+SILENT_SECONDS = 15.0  # it writes its status once a second
 
 
 def stream_parts(settings: Settings) -> dict[str, str]:
-    """The metrics' names, by part."""
+    """Return the metrics' names, by part."""
     return {f"{PREFIX}{metric.table}": name for name, metric in read_copy(settings).metrics.items()}
 
 
 def stream_programs(settings: Settings, layout: Home) -> list[Program]:
-    """One program for each metric; it waits by itself until the metric is applied."""
+    """Return one program for each metric; each waits until its metric is applied."""
     environment = {**lake_environment(layout), "LAKE_CATALOG": str(applied_folder(settings))}
     return [
         Program(
@@ -35,9 +35,9 @@ def stream_programs(settings: Settings, layout: Home) -> list[Program]:
 
 
 def check_stream(layout: Home, part: str, since: float) -> str | None:
-    """Whether the instance that was started at `since` (epoch seconds) has told its numbers, and not long ago."""
-    numbers = read_metric_status(layout, part.removeprefix(PREFIX))
-    if not numbers or float(str(numbers["time"])) < since:
+    """Check that the instance started at `since` (epoch seconds) has written a recent status."""
+    status = read_metric_status(layout, part.removeprefix(PREFIX))
+    if not status or float(str(status["time"])) < since:
         return "no numbers since it was started"
-    silent = time.time() - float(str(numbers["time"]))
+    silent = time.time() - float(str(status["time"]))
     return None if silent < SILENT_SECONDS else f"no numbers for {silent:.0f} s"

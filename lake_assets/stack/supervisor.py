@@ -1,4 +1,4 @@
-"""Starts and asks supervisord (PyPI: supervisor) through its XML-RPC on a unix socket."""
+"""Start supervisord (PyPI: supervisor) and call it by XML-RPC on a unix socket."""
 
 import http.client
 import os
@@ -42,7 +42,7 @@ class _SocketTransport(xmlrpc.client.Transport):
 
 
 class Supervisor:
-    """The supervisord of one lake. Each method is one request; all raise Unavailable when it does not run."""
+    """The supervisord of one lake. Each method is one request; all raise Unavailable if it does not run."""
 
     def __init__(self, layout: Home) -> None:
         self._layout = layout
@@ -55,24 +55,26 @@ class Supervisor:
         return True
 
     def start(self) -> None:
-        """Start supervisord in the background and wait until it answers. No secret of our environment goes along."""
+        """Start supervisord in the background and wait until it answers. Our secrets are not passed on."""
         environment = {name: value for name, value in os.environ.items() if name not in NOT_FOR_CHILDREN}
         environment[OWNER_VARIABLE] = str(self._layout.home)
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._layout.supervisor_config)]
         if os.geteuid() == 0:
-            command += ["-u", "root"]  # said aloud, else it warns at each start
-        done = subprocess.run(
+            command += ["-u", "root"]  # explicit, else supervisord warns at each start
+        result = subprocess.run(
             command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
         )
         deadline = time.monotonic() + 10
         while not self.is_running():
-            if done.returncode != 0 or time.monotonic() > deadline:
-                said = (done.stderr or done.stdout).strip().splitlines() or ["it does not answer"]
-                raise Unavailable(f"The supervisor did not start: {said[-1]} (see {self._layout.log('supervisor')}).")
+            if result.returncode != 0 or time.monotonic() > deadline:
+                messages = (result.stderr or result.stdout).strip().splitlines() or ["it does not answer"]
+                raise Unavailable(
+                    f"The supervisor did not start: {messages[-1]} (see {self._layout.log('supervisor')})."
+                )
             time.sleep(0.05)
 
     def apply_config(self) -> None:
-        """Take over a changed configuration file: changed programs are stopped, and started by the caller."""
+        """Reload a changed configuration file: changed programs are stopped; the caller starts them."""
         ((added, changed, removed),) = self._call("reloadConfig")
         for name in (*removed, *changed):
             self._call("stopProcessGroup", name)
@@ -81,24 +83,24 @@ class Supervisor:
             self._call("addProcessGroup", name)
 
     def processes(self) -> dict[str, dict[str, Any]]:
-        """Supervisor's own record of each program, by name: statename, pid, start (epoch seconds), spawnerr, ..."""
+        """Return supervisor's record of each program, by name: statename, pid, start (epoch seconds), spawnerr, ..."""
         return {process["name"]: process for process in self._call("getAllProcessInfo")}
 
     def start_program(self, name: str) -> None:
-        """Ask for a start, without waiting; a program that runs already is left alone."""
+        """Request a start without waiting; a running program is left alone."""
         state = self.processes()[name]["statename"]
         if state == "BACKOFF":
-            self.stop_program(name)  # else it goes on waiting for its next try
+            self.stop_program(name)  # else it waits for its next retry
         if state not in ("RUNNING", "STARTING"):
             try:
                 self._call("startProcess", name, False)
             except xmlrpc.client.Fault as fault:
-                # One that has ended at once is tried again, and whoever waits for it says why it ended.
+                # A program that exited at once is retried; the caller that waits for it reports the cause.
                 if fault.faultString.partition(":")[0] not in ("ALREADY_STARTED", "SPAWN_ERROR"):
                     raise
 
     def stop_program(self, name: str) -> None:
-        """Stop one program and wait until it has ended."""
+        """Stop one program and wait until it has exited."""
         try:
             self._call("stopProcess", name)
         except xmlrpc.client.Fault as fault:
@@ -106,14 +108,14 @@ class Supervisor:
                 raise
 
     def kill_program(self, name: str) -> None:
-        """Kill the program's own process, not those it started; supervisor starts it again at once."""
+        """Kill the program's own process, not its children; supervisor restarts it at once."""
         self._call("signalProcess", name, "KILL")
 
     def pid(self) -> int:
         return self._call("getPID")
 
     def shutdown(self, steps: Iterable[Iterable[str]]) -> None:
-        """Stop the programs, those of one step side by side, then supervisord itself; returns when it has ended."""
+        """Stop the programs, those of one step in parallel, then supervisord itself; return when it has exited."""
         supervisord = psutil.Process(self.pid())
         present = self.processes()
         for step in steps:
@@ -134,7 +136,7 @@ class Supervisor:
 
 
 def owned_processes(layout: Home) -> list[psutil.Process]:
-    """Every process that was started for this home and lives, whether its supervisor does or not."""
+    """Return every live process that was started for this home, with or without a supervisor."""
     owned: list[psutil.Process] = []
     for process in psutil.process_iter():
         try:
@@ -142,14 +144,14 @@ def owned_processes(layout: Home) -> list[psutil.Process]:
                 owned.append(process)
         except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
-    me = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    return [process for process in owned if process.pid not in me]
+    ancestors = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    return [process for process in owned if process.pid not in ancestors]
 
 
 def orphans(layout: Home, supervisor: Supervisor) -> list[psutil.Process]:
-    """Processes of this home that the supervisor does not know: all of them when it does not run.
+    """Return processes of this home outside the supervisor's tree; all of them if it does not run.
 
-    A run whose code server was replaced is one, and goes on to its end.
+    A run whose code server was replaced is one, and continues to its end.
     """
     owned = owned_processes(layout)
     if not supervisor.is_running():
@@ -166,7 +168,7 @@ def _belongs_to(root: int, process: psutil.Process) -> bool:
 
 
 def end_processes(processes: list[psutil.Process], seconds: float = 20) -> None:
-    """Ask these processes to end, and kill what has not ended after `seconds`."""
+    """Terminate these processes, and kill those that have not exited after `seconds`."""
     for process in processes:
         try:
             process.terminate()

@@ -1,4 +1,4 @@
-"""Staging, quarantine and marts where a target keeps them: one protocol, one folder for each target.
+"""Staging, quarantine and marts on each target: one protocol, one folder for each target.
 
 Imports `catalog`, `compile`, `settings`; no other adapter.
 """

@@ -1,4 +1,4 @@
-"""What a warehouse must do so that single rows of a person are nowhere any more; every target has an adapter."""
+"""Protocol for erasing single rows of a subject from a warehouse; every target has an adapter."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,49 +32,51 @@ class HeldRow:
 
 
 class Erasure(Protocol):
-    """Takes single rows out of staging and quarantine. A table that somebody has dropped has no rows.
+    """Erases single rows from staging and quarantine. A dropped table has no rows.
 
-    Each method can be called again after it died, and does the rest. The caller holds the asset's lock.
+    Each method can be called again after a crash, and does the rest. The caller holds the asset's lock.
     """
 
-    def staged(self, asset: Asset, values: Mapping[str, str], at: Positions) -> list[HeldRow]:
-        """The rows of staging that are at these positions, or that have all these values, if any are given: by column,
-        as SQL of DuckDB."""
+    def staged(self, asset: Asset, values: Mapping[str, str], positions: Positions) -> list[HeldRow]:
+        """Return the rows of staging at these positions, and those that have all these values.
+
+        `values` are by column, as DuckDB SQL; without any they match no row.
+        """
         ...
 
-    def quarantined(self, asset: Asset, matching: Callable[[str], str], at: Positions) -> list[HeldRow]:
-        """The rows of quarantine that are at these positions, or that `matching` makes DuckDB find.
+    def quarantined(self, asset: Asset, matching: Callable[[str], str], positions: Positions) -> list[HeldRow]:
+        """Return the rows of quarantine at these positions, and those that `matching` finds in DuckDB.
 
-        It is given a relation with `_window`, `partition`, `offset` and `payload`, and gives SQL for `_window`,
+        `matching` gets a relation with `_window`, `partition`, `offset` and `payload`, and returns SQL for `_window`,
         `partition` and `position`.
         """
         ...
 
-    def remove_rows(self, asset: Asset, at: Positions) -> None:
-        """Removes the rows at these positions from both tables, of which readers see each change at once."""
+    def remove_rows(self, asset: Asset, positions: Positions) -> None:
+        """Delete the rows at these positions from both tables; for readers each change is atomic."""
         ...
 
     def partition_rows(self, asset: Asset, windows: Collection[str]) -> dict[tuple[str, int], tuple[int, int]]:
-        """Staging and quarantine rows by window and Kafka partition, as the tables count them."""
+        """Return staging and quarantine rows by window and Kafka partition, counted in the tables."""
         ...
 
-    def purge(self, asset: Asset, windows: Sequence[str], kept: Collection[str]) -> int:
-        """Removes what tables do not show any more from the bucket, apart from the files `kept`; how many files.
+    def purge(self, asset: Asset, windows: Sequence[str], kept_files: Collection[str]) -> int:
+        """Delete files from the bucket that no table shows any more, except `kept_files`; return the number of files.
 
-        Older versions of tables and marts go as far as the target lets them, and of these windows all conformed files
-        that no table has.
+        Older versions of tables and marts are deleted as far as the target allows, and of these windows all conformed
+        files that no table references.
         """
         ...
 
     def out_of_reach(self) -> list[str]:
-        """What of the warehouse cannot be removed, in a sentence each."""
+        """Return one sentence for each part of the warehouse that cannot be erased."""
         ...
 
 
 def remove_conformed(settings: Settings, asset: Asset, windows: Sequence[str], live: Collection[str]) -> int:
-    """Removes what conform wrote for the windows apart from the files `live`; how many files that were.
+    """Delete conform's files of the windows, except `live`; return the number of files.
 
-    Also what Spark jobs have set aside for these windows and did not live to remove.
+    This includes output that crashed Spark jobs have set aside for these windows.
     """
     folders = [f"{asset.dataset}/v{asset.major}/{window_path(window)}/" for window in windows]
     removed = sum(remove_below(f"{settings.conformed}/{folder}", live) for folder in folders)
@@ -84,18 +86,22 @@ def remove_conformed(settings: Settings, asset: Asset, windows: Sequence[str], l
 
 
 def remove_below(folder: str, live: Collection[str], chosen: "Callable[[FileInfo], bool]" = lambda _: True) -> int:
-    """Removes the files below a folder that are `chosen` and not among `live`; how many files that were."""
+    """Delete the files below a folder that are `chosen` and not in `live`; return the number of files."""
     system, path = opened(folder.rstrip("/"))
-    kept = {opened(file)[1] for file in live}
-    found = system.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
-    others = [file.path for file in found if file.is_file and file.path not in kept and chosen(file)]
+    live_paths = {opened(file)[1] for file in live}
+    files = system.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
+    paths = [file.path for file in files if file.is_file and file.path not in live_paths and chosen(file)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(system.delete_file, others))
-    return len(others)
+        list(pool.map(system.delete_file, paths))
+    return len(paths)
 
 
-def listed_positions(asset: Asset, at: Positions) -> pa.Table:
-    """The columns `_window`, `partition` and `position`."""
-    rows = [(window_start(window, asset.window), *one) for window, positions in at.items() for one in positions]
+def listed_positions(asset: Asset, positions_by_window: Positions) -> pa.Table:
+    """Return a table with the columns `_window`, `partition` and `position`."""
+    rows = [
+        (window_start(window, asset.window), *position)
+        for window, positions in positions_by_window.items()
+        for position in positions
+    ]
     columns = (("_window", pa.timestamp("us", tz="UTC")), ("partition", pa.int32()), ("position", pa.int64()))
-    return pa.table({name: pa.array([row[place] for row in rows], kind) for place, (name, kind) in enumerate(columns)})
+    return pa.table({name: pa.array([row[index] for row in rows], kind) for index, (name, kind) in enumerate(columns)})

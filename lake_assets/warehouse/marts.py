@@ -1,4 +1,4 @@
-"""What the lake knows and writes of the dbt project: the generated sources, and which schemas the marts have."""
+"""The lake's files in the dbt project: the generated sources, and the schemas of the marts."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,9 +10,9 @@ from lake_assets.settings import Settings
 
 
 def write_dbt_sources(settings: Settings, assets: Iterable[Asset]) -> list[Path]:
-    """Writes each asset's source and `stg_` model into the dbt project; the paths that changed, in name order.
+    """Write each asset's source and `stg_` model into the dbt project; return the changed paths, in name order.
 
-    Files of assets that are not given stay: their tables stay too, and marts may still read them.
+    Files of other assets stay: their tables stay too, and marts may still read them.
     """
     changed: list[Path] = []
     for asset in assets:
@@ -24,6 +24,6 @@ def write_dbt_sources(settings: Settings, assets: Iterable[Asset]) -> list[Path]
 
 
 def mart_schemas(settings: Settings) -> list[str]:
-    """The mart schemas of the dbt project: each folder under `models/marts` is one."""
+    """Return the mart schemas of the dbt project: each folder under `models/marts` is one."""
     folder = settings.dbt_project / "models" / "marts"
     return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []

@@ -11,13 +11,13 @@ from lake_assets.settings import Settings
 
 
 def sink_database(settings: Settings) -> Database:
-    """How Kafka Connect reaches the database."""
+    """Return Kafka Connect's connection to the database."""
     url = settings.postgres.jdbc_url(SCHEMA, "&reWriteBatchedInserts=true")
     return Database(url, "connect", settings.connect_password)
 
 
 def applied_definitions(settings: Settings, metrics: Iterable[Metric]) -> dict[str, str]:
-    """The definition that each metric's table was made for, by view name; a metric without a table is left out."""
+    """Return the definition of each metric's table, by view name; metrics without a table are left out."""
     names = {shards_table(metric): metric.table for metric in metrics}
     with _session(settings) as session:
         rows = session.execute(
@@ -29,9 +29,9 @@ def applied_definitions(settings: Settings, metrics: Iterable[Metric]) -> dict[s
 
 
 def ensure_metric_tables(settings: Settings, metric: Metric) -> None:
-    """Makes table, trigger, view and grants of a metric; can be run again. Raises Unavailable."""
+    """Create table, trigger, view and grants of a metric; idempotent. Raises Unavailable."""
     with _session(settings) as session:
-        # Two at once would collide on the function that all metrics share.
+        # Concurrent calls would collide on the function that all metrics share.
         session.execute("select pg_advisory_xact_lock(hashtext('metrics'))")
         for statement in metric_statements(metric):
             session.execute(statement.encode())

@@ -1,4 +1,4 @@
-"""Protocols of a target's adapters: the warehouse, who may read marts, and the module that makes them."""
+"""Protocols of a target's adapters: the warehouse, access to marts, and the module that makes them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.compile.permissions import Need
 from lake_assets.settings import Settings
-from lake_assets.warehouse.answers import Answer, Reason
+from lake_assets.warehouse.results import QueryResult, Reason
 
 if TYPE_CHECKING:
     import pyarrow
@@ -20,21 +20,21 @@ Table = Literal["staging", "quarantine"]
 
 
 class Warehouse(Protocol):
-    """Holds staging and quarantine tables. An adapter that asks for one asset at a time inherits what takes many.
+    """Stores staging and quarantine tables. Adapters inherit the methods over many assets unless they can do better.
 
-    For readers every window changes at once, from its old rows to its new ones, and publishing the same outputs twice
+    For readers every window changes atomically, from its old rows to its new ones. Publishing the same outputs twice
     leaves the same rows.
     """
 
     def ensure(self, asset: Asset) -> list[str]:
-        """Makes the asset's staging and quarantine tables, or adds what they lack.
+        """Create the asset's staging and quarantine tables, or add what they lack.
 
-        Returns one sentence for each thing that was made; an empty list when everything stood already.
+        Returns one sentence for each change; an empty list when nothing was missing.
         """
         ...
 
     def missing(self, asset: Asset) -> list[str]:
-        """The sentences that `ensure` would return, without changing anything."""
+        """Return the sentences that `ensure` would return, without changing anything."""
         ...
 
     def missing_by_asset(self, assets: Sequence[Asset]) -> dict[str, list[str]]:
@@ -47,26 +47,29 @@ class Warehouse(Protocol):
             self.ensure(asset)
 
     def drop(self, asset: Asset) -> None:
-        """Drop the asset's staging and quarantine tables, as far as they exist. Conformed files stay in the bucket."""
+        """Drop the asset's staging and quarantine tables if they exist. Conformed files stay in the bucket."""
         ...
 
     def replace_windows(self, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
-        """Swaps the windows' staging and quarantine rows for those of the outputs' files, all in one step."""
+        """Replace the windows' staging and quarantine rows by those of the outputs' files, atomically."""
         ...
 
     def remove_windows(self, asset: Asset, table: Table, windows: Sequence[str]) -> None:
-        """Removes all rows of the windows from one of the two tables; nothing when there are none."""
+        """Delete all rows of the windows from one of the two tables; does nothing if there are none."""
         ...
 
     def remove_old_states(self, before: datetime, spans: Sequence[tuple[datetime, datetime]]) -> int:
-        """Removes what readers who began before then, and not within one of the spans, would need of all tables; how
-        many files. What readers see now stays, and a warehouse that does this by itself has nothing to do."""
+        """Delete old states of all tables that no reader needs; return the number of files.
+
+        Needed are the states since `before`, and within the spans. Current rows stay. A warehouse that does this by
+        itself does nothing here.
+        """
         ...
 
     def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
-        """Staging and quarantine rows of every window that has any, as the tables themselves count them.
+        """Return staging and quarantine rows of every window that has any, counted in the tables.
 
-        Of the named windows only, when names are given.
+        With `windows`, only of those.
         """
         ...
 
@@ -75,36 +78,36 @@ class Warehouse(Protocol):
         return {asset.name: self.window_rows(asset) for asset in assets}
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
-        """These columns of all rows of the windows, as readers see them now; in no order, and all in memory."""
+        """Return these columns of all current rows of the windows; in no order, and all in memory."""
         ...
 
     def reasons(self, assets: Sequence[Asset]) -> list[Reason]:
-        """Why rows are in quarantine, in the order of the assets' names, most rows first."""
+        """Return the reasons for quarantined rows, in the order of the assets' names, most rows first."""
         ...
 
     def staging(
         self, session: "DuckDBPyConnection", asset: Asset, columns: Sequence[str], low: datetime, high: datetime
     ) -> str:
-        """Lets a DuckDB session read an asset's staging rows; SQL of a relation, which may stand behind `from`.
+        """Make an asset's staging rows readable in a DuckDB session; return SQL of a relation, which may follow `from`.
 
         It has at least the named columns, and at least the rows whose event time is in `low` <= time < `high`.
         """
         ...
 
-    def ask(self, query: str, limit: int | None) -> Answer:
-        """Answers an engineer's query in the warehouse's own SQL. Nothing can be changed with it. Raises QueryError."""
+    def query(self, query: str, limit: int | None) -> QueryResult:
+        """Run an engineer's read-only query in the warehouse's own SQL. Raises QueryError."""
         ...
 
 
 class MartAccess(Protocol):
-    """The schemas of marts (`funnel_data_mart`), which hold all that analysts may read and are open to no one else."""
+    """The schemas of marts (`funnel_data_mart`): all that analysts may read, closed to all others."""
 
     def missing(self, schemas: Sequence[str]) -> list[str]:
-        """Those of the schemas that are not there, or that analysts may not read yet. Changes nothing."""
+        """Return the schemas that do not exist, or that analysts cannot read yet. Changes nothing."""
         ...
 
     def ensure(self, schemas: Sequence[str]) -> None:
-        """Makes them and lets analysts read all in them, now and after every rebuild. Can be run again.
+        """Create the schemas and let analysts read all in them, now and after every rebuild. Idempotent.
 
         Raises MartNameError for a schema that analysts must not read.
         """
@@ -126,8 +129,8 @@ class TargetAdapters(Protocol):
         """Return the schemas of marts, and who may read them."""
         ...
 
-    def ask_marts(self, settings: Settings, query: str, limit: int | None, /) -> Answer:
-        """Answer a query where the marts are, as an analyst where the target has such a role. Raises QueryError."""
+    def query_marts(self, settings: Settings, query: str, limit: int | None, /) -> QueryResult:
+        """Query the marts, as an analyst where the target has such a role. Raises QueryError."""
         ...
 
     def lacking(self, settings: Settings, needs: Sequence[Need], names: Mapping[str, str], /) -> list[str]:

@@ -1,7 +1,7 @@
-"""What was published last of each window, as a small object in the bucket, so that a notification of it says enough.
+"""The last publication of each window, as a small object in the bucket, so that a notification of it is sufficient.
 
-There is one object for each window, `publications/<asset>/<window>.json`, and a publication replaces it: a
-notification that comes late, or twice, leads to the newest files all the same.
+There is one object for each window, `publications/<asset>/<window>.json`, and a publication replaces it. So a late or
+repeated notification still leads to the newest files.
 """
 
 import json
@@ -15,7 +15,7 @@ from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.catalog.windows import window_path
 from lake_assets.settings import Settings
 
-_PLACE = re.compile(r"publications/[a-z][a-z0-9_]*/[\d-]+\.json")
+_PATH = re.compile(r"publications/[a-z][a-z0-9_]*/[\d-]+\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +29,23 @@ class Publication:
 
 
 def announce(settings: Settings, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
-    """Writes down what is about to be published. Raises OSError."""
+    """Write the publications that are about to happen. Raises OSError."""
     for output in outputs:
-        told = Publication(asset.name, output.window, output.good_files, output.quarantine_files)
-        place = f"publications/{asset.name}/{window_path(output.window)}.json"
-        write(f"{settings.bucket}/{place}", json.dumps(asdict(told)).encode())
+        publication = Publication(asset.name, output.window, output.good_files, output.quarantine_files)
+        path = f"publications/{asset.name}/{window_path(output.window)}.json"
+        write(f"{settings.bucket}/{path}", json.dumps(asdict(publication)).encode())
 
 
-def is_publication(place: str) -> bool:
-    """Whether a path below the bucket's URL is that of a publication."""
-    return _PLACE.fullmatch(place) is not None
+def is_publication(path: str) -> bool:
+    """Return True if a path below the bucket's URL is that of a publication."""
+    return _PATH.fullmatch(path) is not None
 
 
-def announced(settings: Settings, place: str) -> Publication | None:
-    """The newest publication of a window, None when there is none. Raises OSError."""
-    content = read(f"{settings.bucket}/{place}")
+def announced(settings: Settings, path: str) -> Publication | None:
+    """Return the newest publication of a window, None if there is none. Raises OSError."""
+    content = read(f"{settings.bucket}/{path}")
     if content is None:
         return None
-    told = json.loads(content)
-    files = {name: tuple(told[name]) for name in ("good_files", "quarantine_files")}
-    return Publication(str(told["asset"]), str(told["window"]), **files)
+    values = json.loads(content)
+    files = {name: tuple(values[name]) for name in ("good_files", "quarantine_files")}
+    return Publication(str(values["asset"]), str(values["window"]), **files)

@@ -58,7 +58,7 @@ def test_a_bucket_that_is_not_there_is_named_before_anything_starts(
     with s3(tmp_path) as bucket:
         for name, value in bucket.environment.items():
             monkeypatch.setenv(name, value)
-        with pytest.raises(Unavailable, match=r"the bucket s3://nothing cannot be used .*: see that it exists"):
+        with pytest.raises(Unavailable, match=r"the bucket s3://nothing cannot be used .*: check that it exists"):
             check("s3://nothing")
 
 

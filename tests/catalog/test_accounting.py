@@ -18,7 +18,7 @@ def test_every_row_once_is_in_balance() -> None:
 
 def test_rows_that_conform_doubled_or_lost_are_an_imbalance() -> None:
     for rows in (9, 11):
-        assert output(COUNT, rows=rows).imbalance() == f"the snapshot holds {rows} rows but 10 were judged"
+        assert output(COUNT, rows=rows).imbalance() == f"the snapshot has {rows} rows but 10 were conformed"
 
 
 def test_each_partition_must_add_up_by_itself() -> None:

@@ -83,6 +83,6 @@ def test_the_sentence_names_window_numbers_reasons_budget_and_what_to_do() -> No
     broken = [("enum", "origin", 30), ("missing", "amount", 9), ("not_json", None, 2), ("type", "rate", 1)]
     assert over_budget(asset, window(958, 42), broken) == (
         "orders 2026-01-01 is held back: 42 of 1,000 rows broke a rule (30 enum of origin, 9 missing of amount, "
-        "2 not_json and 1 more rules), and its budget is 10 rows and 0.5 percent. Mend the contract or its quarantine "
-        "budget and run 'lake apply', or mend the producer and wait for the events that it sends again."
+        "2 not_json and 1 more rules), and its budget is 10 rows and 0.5 percent. Fix the contract or its quarantine "
+        "budget and run `lake apply`, or fix the producer and wait for the corrected events."
     )

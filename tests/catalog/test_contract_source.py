@@ -32,7 +32,7 @@ def test_every_place_knows_its_line() -> None:
         ("a: &x [1]\nb: *x\n", "1: a: an anchor (&) is not allowed"),
         ("a: 1\nb: *x\n", "2: b: an alias (*) is not allowed"),
         ("a: !!python/object:os.system {}\n", "1: a: a tag"),
-        ("a: 1\nb: 2\na: 3\n", "3: a: 'a' stands here twice (first on line 1)"),
+        ("a: 1\nb: 2\na: 3\n", "3: a: 'a' is given twice (first on line 1)"),
         ("a: 1\n---\nb: 2\n", "a second document begins here"),
         ("? [a, b]\n: 1\n", "a key must be one word"),
         ("a: {b: c, d\n", "not valid YAML"),

@@ -51,7 +51,7 @@ def test_the_schema_for_editors_is_the_one_that_is_checked() -> None:
     [
         ("source: orders", "source: order", "m.yaml:5: source: 'order' is not an asset of this catalog. Did you mean"),
         ("[region,", "[regoin,", "'regoin' is not a field of orders. Did you mean 'region'?"),
-        ("[region,", "[note,", "'note' is optional in orders: a metric takes fields with required: true."),
+        ("[region,", "[note,", "'note' is optional in orders: a metric needs fields with required: true."),
         ("[region,", "[amount,", "'amount' is decimal(12,2); group by a string, an integer or a boolean."),
         ("window: 1m", "window: 7m", "'7m' does not divide a day"),
         ("window: 1m", "window: 0m", "'0m' does not divide a day"),

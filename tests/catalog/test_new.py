@@ -39,7 +39,7 @@ def test_the_contract_is_written_and_every_decision_is_shown(sample: Path, tmp_p
     assert asset.status == "draft"
     for word in ("Read 2 rows of CSV.", "order_id", "decimal(12,2)", "timestamp", "never empty", "event time"):
         assert word in result.output
-    assert f"Next: lake apply, then lake produce orders {sample}" in result.output
+    assert f"Next: `lake apply`, then `lake produce orders {sample}`" in result.output
     assert result.exit_code == 0
 
 
@@ -50,7 +50,7 @@ def test_columns_with_data_of_persons_are_shown_with_what_to_do(sample: Path, tm
     assert [field.classification for field in parse_contract(written.read_text("utf-8"), written).fields] == [
         None, None, "personal",
     ]  # fmt: skip
-    assert "note: personal by their looks, so that marts do not see them: email;" in result.output
+    assert "note: likely personal, so that marts do not have them: email;" in result.output
     assert "{property: protection, value: {tokenise: [email]}}" in result.output
 
 
@@ -65,7 +65,7 @@ def test_a_contract_that_is_there_is_not_overwritten(sample: Path, tmp_path: Pat
     run("orders", "--from", str(sample))
     written = tmp_path / "catalog" / "assets" / "orders.yaml"
     written.write_text("mine", "utf-8")
-    with pytest.raises(LakeError, match="is there already"):
+    with pytest.raises(LakeError, match="exists already"):
         run("orders", "--from", str(sample))
     assert written.read_text("utf-8") == "mine"
 

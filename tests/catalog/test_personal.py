@@ -61,7 +61,7 @@ def test_what_only_resembles_them_is_left_alone(name: str, values: list[str]) ->
 def test_the_contract_proposes_the_classification_and_the_line_says_why() -> None:
     field, line = csv_column([*MAILS, ""], "email")
     assert field.classification == "personal"
-    assert "# personal, because they look like e-mail addresses" in line
+    assert "# personal: they look like e-mail addresses" in line
     field, line = csv_column(["web", "fair", "phone"], "origin")
     assert field.classification is None
     assert "personal" not in line
@@ -81,7 +81,7 @@ def test_the_protection_that_the_note_proposes_is_sound() -> None:
         f"{n},2026-01-0{n}T00:00:00Z,a{n}@b.de,030 123456{n}" for n in range(1, 9)
     )
     (note,) = infer(read_sample(sample.encode())).notes
-    assert note.startswith("personal by their looks, so that marts do not see them: email, phone;")
+    assert note.startswith("likely personal, so that marts do not have them: email, phone;")
     proposed = "{property: protection, value: {tokenise: [email, phone]}}"
     assert proposed in note
     _, text = inferred_asset(sample)

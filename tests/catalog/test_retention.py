@@ -36,7 +36,7 @@ def test_another_retention_changes_no_data_of_the_asset() -> None:
         (retention("stagng, value: 2, unit: d"), "Did you mean 'staging'?"),
         (retention("raw, value: 0, unit: d"), "slaProperties[0].value"),
         (retention("raw, value: 2, unit: y"), "slaProperties[0].unit"),
-        (retention("raw, value: 2, unit: d", "raw, value: 3, unit: d"), "'retention of raw' stands here twice"),
+        (retention("raw, value: 2, unit: d", "raw, value: 3, unit: d"), "'retention of raw' is given twice"),
         (changed("value: 2, unit: h}", "value: 2, unit: h, element: raw}"), "slaProperties[0].element"),
     ],
 )

@@ -23,7 +23,7 @@ def test_a_topic_that_gets_nothing_for_longer_than_promised_has_no_events() -> N
     assert silence(ORDERS, arrival, SECOND, after(10)) is None
     said = silence(ORDERS, arrival, SECOND, after(25))
     assert said is not None
-    assert said.startswith("no events: the topic shop.orders has got none for 25 min, and one is expected every 10 min")
+    assert said.startswith("no events: the topic shop.orders has received none for 25 min, and one is expected")
 
 
 def test_events_that_come_and_do_not_land_are_no_data() -> None:
@@ -99,4 +99,4 @@ def test_a_roster_that_cannot_be_kept_is_refused() -> None:
     assert "'amount' must be a string, an integer or a boolean" in " ".join(problems(with_roster("amount")))
     assert "a roster needs the promise frequency" in " ".join(problems(with_roster("country", SLA)))
     twice = FREQUENCY.replace("]", ", {property: frequency, value: 1, unit: h}]")
-    assert "'frequency' stands here twice; keep one." in " ".join(problems(changed(SLA, twice)))
+    assert "'frequency' is given twice; keep one." in " ".join(problems(changed(SLA, twice)))

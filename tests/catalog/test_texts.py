@@ -79,7 +79,7 @@ def test_a_change_that_ends_an_applied_metric_is_refused() -> None:
     assert (list(read.assets), list(read.metrics)) == (["orders", "returns"], ["orders_by_region"])
     (problem,) = read.problems
     assert problem.file == ORDERS
-    assert "metric orders_by_region could not be counted any more: 'region' is not a field" in problem.message
+    assert "metric orders_by_region could not be computed any more: 'region' is not a field" in problem.message
 
 
 def test_a_refused_text_leaves_out_itself_only_with_its_reason() -> None:

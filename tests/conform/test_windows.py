@@ -132,7 +132,7 @@ def test_a_check_on_a_window_without_good_rows_counts_none(conform_records: Conf
 def test_a_window_whose_raw_rows_are_not_all_there_is_refused(tmp_path: Path) -> None:
     write_raw(tmp_path / "raw.parquet", [Record(order("a"))])
     short = WindowInput("2026-01-01", (str(tmp_path / "raw.parquet"),), 2, 1)
-    with pytest.raises(LakeError, match="the snapshot holds 2 rows but 1 were judged"):
+    with pytest.raises(LakeError, match="the snapshot has 2 rows but 1 were conformed"):
         conform(ORDERS, [short], f"file://{tmp_path}/out", tmp_path, "run-1", "file")
 
 

@@ -17,7 +17,7 @@ class Reported(Exception):
 
 
 def test_events_that_landed_and_no_sensor_has_seen_are_followed_on(stack: Settings) -> None:
-    """For seconds nothing is on its way any more and nothing is queued yet: the demo ended there, without a mart."""
+    """For seconds nothing is in flight any more and nothing is queued yet: the demo ended there, without a mart."""
     asset = example_asset("followed", "demo")
     with Ledger(stack) as ledger:
         ledger.ensure()
@@ -28,5 +28,5 @@ def test_events_that_landed_and_no_sensor_has_seen_are_followed_on(stack: Settin
     def report(sentence: str) -> None:
         raise Reported(sentence)
 
-    with pytest.raises(Reported, match=r"^0 events on their way, 1 windows to make, \d+ marts behind$"):
+    with pytest.raises(Reported, match=r"^0 events in flight, 1 windows to build, \d+ marts to build$"):
         follow(stack, [asset], report)

@@ -72,20 +72,18 @@ def test_windows_are_made_anew_after_a_question_and_undone_with_the_marts_behind
 
     declined = nights("backfill", "nights", *span, stdin="n\n")
     assert "nights: 2 windows, 2026-02-01 to 2026-02-02, 3 rows, " in declined.out
-    assert "by what they took last" in declined.out
+    assert "as in their last builds" in declined.out
     assert (declined.code, mart(nights)) == (1, before)
 
     done = nights.ok("backfill", "nights", *span, stdin="y\n")
-    assert done.out.strip().splitlines()[-1] == "nights: 2 of 2 windows made anew."
+    assert done.out.strip().splitlines()[-1] == "nights: 2 of 2 windows rebuilt."
     after = mart(nights)
     assert {name for name in before if after[name] > before[name]} == {"n1", "n3"}
     assert after["n4"] == before["n4"]
     assert nights.audit("nights")["in_balance"]
 
     undone = nights.ok("backfill", "nights", "--undo", "--yes")
-    assert undone.out.strip().splitlines()[-1] == (
-        "nights: 2 windows, 2026-02-01 to 2026-02-02 are as they were before the backfill."
-    )
+    assert undone.out.strip().splitlines()[-1] == "nights: 2 windows, 2026-02-01 to 2026-02-02 restored."
     assert mart(nights) == before
     assert nights.audit("nights")["in_balance"]
     again = nights("backfill", "nights", "--undo", "--yes")
@@ -95,8 +93,8 @@ def test_windows_are_made_anew_after_a_question_and_undone_with_the_marts_behind
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--undo", "--from", "2026-02-01"), "--undo takes the windows of the last backfill: leave out --from and"),
-        (("--from", "2026-02-01"), "say which windows: --from WINDOW --to WINDOW"),
+        (("--undo", "--from", "2026-02-01"), "--undo restores the windows of the last backfill: leave out --from and"),
+        (("--from", "2026-02-01"), "no windows were given: name the first and the last with --from WINDOW --to"),
         (("--from", "2026-02-02", "--to", "2026-02-01"), "--from 2026-02-02 is after --to 2026-02-01: swap them."),
         (("--from", "yesterday", "--to", "2026-02-01"), "'yesterday' is not a window of nights"),
     ],

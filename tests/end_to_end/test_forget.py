@@ -56,4 +56,4 @@ def test_after_a_person_was_forgotten_the_sink_lands_nothing_twice_and_the_audit
     assert {name: window[name] for name in ("raw", "good", "duplicates", "forgotten")} == {
         "raw": 5, "good": 4, "duplicates": 1, "forgotten": 3,
     }  # fmt: skip
-    assert "this was forgotten on" in lake.ok("forget", "lodgers", "ann").out
+    assert "these events were erased on" in lake.ok("forget", "lodgers", "ann").out

@@ -181,7 +181,7 @@ def test_a_removal_that_dies_at_each_step_is_finished_and_leaves_nothing(lake: L
     assert unfinished.code == 2
     assert f"lake remove parcels --confirm {checksum}" in unfinished.err
     assert any("unfinished" in told for told in lake("status", "--json").json["removals"])
-    assert "stays: delete it" in lake.ok("remove", "parcels", "--confirm", checksum).out
+    assert "is kept: delete it" in lake.ok("remove", "parcels", "--confirm", checksum).out
     lake.contract("parcels").unlink()
     assert lake.changes() == []
     assert offsets(settings, ["depot.parcels"]) == {}

@@ -43,7 +43,7 @@ def test_a_new_mart_is_told_what_is_wrong_and_what_is_left_to_do(lake: Lake, mar
     yaml = mart / "origins.yml"
     yaml.write_text(YAML.replace("integer", "bigint"), "utf-8")
     built = lake.ok("run")
-    assert "Analysts may not read origins_data_mart yet: open it with 'lake apply'." in built.out
+    assert "Analysts cannot read origins_data_mart yet: grant access with `lake apply`." in built.out
     closed = lake("sql", "select * from origins_data_mart.origins", "--as", "analyst")
     assert (closed.code, "permission denied for schema origins_data_mart" in closed.err) == (2, True)
     lake.ok("apply")

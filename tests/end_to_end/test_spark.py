@@ -96,12 +96,12 @@ def test_what_is_wrong_with_one_window_does_not_hold_back_another(visits: Lake) 
     file.write_bytes(content)
     assert answer.code != 0
     told = answer.out + answer.err
-    assert "visits: window 2026-02-11 cannot be made: counted:transform was given 4 rows and returned 3" in told
-    assert "visits: window 2026-02-12 cannot be made: " in told
+    assert "visits: window 2026-02-11 cannot be built: counted:transform was given 4 rows and returned 3" in told
+    assert "visits: window 2026-02-12 cannot be built: " in told
     why = visits.ok("why", "visits", "2026-02-11").out
     assert "Failed, for this window: counted:transform was given 4 rows" in why
     assert "lake run visits" in why
-    assert "visits: window 2026-02-11 cannot be made: counted:transform was given 4 rows" in visits("status").out
+    assert "visits: window 2026-02-11 cannot be built: counted:transform was given 4 rows" in visits("status").out
     query = "select visit_id, session_id from visits_staging.visits order by visit_id"
     assert visits.staging(query) == [{"visit_id": "v31", "session_id": None}]
 

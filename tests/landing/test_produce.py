@@ -231,7 +231,7 @@ def test_the_command_says_what_was_sent(
     with pytest.raises(SystemExit):
         main(["produce", "leads_sent", str(leads(tmp_path))])
     said = capsys.readouterr().out
-    assert "1 line: no event time that can be read, kept in today's window." in said
+    assert "1 line: no valid event time: assigned to today's window." in said
     assert "Sent 2 events" in said
 
 
@@ -266,7 +266,7 @@ def test_a_file_without_events_is_bad_input(
         with pytest.raises(SystemExit) as stopped:
             main(["produce", "leads_empty", str(tmp_path / name)])
         assert stopped.value.code == 2
-        assert f"nothing was sent: {tmp_path / name} holds no events." in capsys.readouterr().err
+        assert f"nothing was sent: {tmp_path / name} has no events." in capsys.readouterr().err
 
 
 def test_several_files_are_sent_and_a_foreign_one_is_noticed(

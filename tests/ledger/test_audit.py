@@ -50,8 +50,8 @@ def test_each_count_that_disagrees_is_named() -> None:
     (window,) = audit_windows([published("d1", 10, 7, 2)], [], [], {"d1": 11}, {"d1": (6, 3)}, {}, {})
     assert window.problems == (
         "raw holds 11 rows but the ledger accounts for 10",
-        "staging holds 6 rows but the ledger says 7",
-        "quarantine holds 3 rows but the ledger says 2",
+        "staging holds 6 rows but the ledger has 7",
+        "quarantine holds 3 rows but the ledger has 2",
     )
 
 
@@ -63,7 +63,7 @@ def test_a_raw_window_that_nobody_published_or_queued_is_a_problem() -> None:
 def test_a_queued_or_held_back_window_may_differ_from_raw_but_not_from_its_tables() -> None:
     for pending, held in (([queued("d1", 5)], []), ([], ["d1"])):
         (window,) = audit_windows([published("d1", 10, 10)], pending, held, {"d1": 15}, {"d1": (9, 0)}, {}, {})
-        assert window.problems == ("staging holds 9 rows but the ledger says 10",)
+        assert window.problems == ("staging holds 9 rows but the ledger has 10",)
 
 
 def test_windows_whose_ledger_is_behind_raw_are_counted_in_raw() -> None:
@@ -130,7 +130,7 @@ def test_windows_under_erasure_are_not_compared_until_it_has_ended() -> None:
     assert (during.problems, during.forgotten) == ((), 1)
     assert after.problems == (
         "raw holds 9 rows but the ledger accounts for 10",
-        "staging holds 9 rows but the ledger says 10",
+        "staging holds 9 rows but the ledger has 10",
     )
 
 
@@ -160,8 +160,8 @@ def test_rows_that_retention_should_have_taken_are_a_problem() -> None:
     entry = [published("d1", 10, 8, 2)]
     (left,) = audit_windows(entry, [], [], {"d1": 10}, {"d1": (8, 2)}, {"d1": gone}, {})
     assert left.problems == (
-        "staging holds 8 rows but the ledger says that retention removed all",
-        "quarantine holds 2 rows but the ledger says that retention removed all",
+        "staging holds 8 rows but the ledger has them as removed by retention",
+        "quarantine holds 2 rows but the ledger has them as removed by retention",
     )
     (taken,) = audit_windows(entry, [], [], {"d1": 10}, {}, {"d1": gone}, {})
     assert taken.problems == ()

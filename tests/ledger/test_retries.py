@@ -9,8 +9,8 @@ from lake_assets.catalog.failure import DIED, Cause
 from lake_assets.ledger.ledger import Pending
 from lake_assets.ledger.retries import (
     ALL,
-    GIVEN_UP_AFTER,
     LONGEST_PAUSE,
+    LOST_AFTER,
     MANY,
     Failure,
     Lane,
@@ -111,8 +111,8 @@ def test_failures_of_an_asset_choose_nothing_of_another(times: dict[str, datetim
 def test_a_try_is_requested_once_until_its_run_is_given_up() -> None:
     one = Failure("leads", "a", "it broke", 1, BEFORE, BEFORE, requested_at=NOW)
     other = failure("a", BEFORE, asset="deals")
-    assert requestable([one, other], NOW + GIVEN_UP_AFTER / 2) == [other]
-    assert requestable([one, other], NOW + GIVEN_UP_AFTER) == [one, other]
+    assert requestable([one, other], NOW + LOST_AFTER / 2) == [other]
+    assert requestable([one, other], NOW + LOST_AFTER) == [one, other]
 
 
 def test_many_windows_of_one_cause_stand_for_all_unless_one_was_made() -> None:
@@ -130,13 +130,13 @@ def test_trouble_is_told_once_for_each_cause_with_what_to_do() -> None:
     whole, other = troubles(failures, {("leads", "a"), ("leads", "b"), ("leads", "c")})
     assert whole.windows == ("a", "b")
     assert str(other) == (
-        "leads: window c cannot be made: other. Tried 3 times, last at 2026-03-01 11:59 UTC; "
+        "leads: window c cannot be built: other. Tried 3 times, last at 2026-03-01 11:59 UTC; "
         "the next try is at 2026-03-01 12:00 UTC. "
-        "It is tried again by itself while the stack is up, or at once with: lake run leads."
+        "It is retried automatically while the stack is up, or at once with `lake run leads`."
     )
     (all_windows,) = troubles([failure(ALL, None), failure("a", BEFORE)], {("leads", "a")})
-    assert "leads: all windows cannot be made: it broke. " in str(all_windows)
-    assert "it is set aside, because trying again cannot help. Correct the contract and" in str(all_windows)
+    assert "leads: all windows cannot be built: it broke. " in str(all_windows)
+    assert "it is set aside, because a retry cannot help. Correct the contract and" in str(all_windows)
 
 
 def test_trouble_of_windows_that_are_not_queued_is_over() -> None:

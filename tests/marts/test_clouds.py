@@ -34,7 +34,7 @@ def test_marts_are_the_same_as_on_this_machine_however_often_they_are_made(cloud
         assert done.returncode == 0, done.stdout
         for mart, order in MARTS.items():
             query = f"select * from {mart} order by {order}"
-            found = warehouse_for(cloud.settings).ask(query, None)
+            found = warehouse_for(cloud.settings).query(query, None)
             with psycopg.connect(built.postgres.conninfo("analyst")) as session:
                 local = session.execute(query.encode())
                 assert [column.name for column in local.description or ()] == list(found.columns)
@@ -59,8 +59,8 @@ def test_after_a_purge_nothing_is_left_of_the_marts_that_were_shown_before(
         return [file.path for file in system.get_file_info(FileSelector(path, recursive=True)) if file.size]
 
     def shown() -> list[list[list[str]]]:
-        ask = warehouse_for(settings).ask
-        return [texts(ask(f"select * from {mart} order by {order}", None).rows) for mart, order in MARTS.items()]
+        query = warehouse_for(settings).query
+        return [texts(query(f"select * from {mart} order by {order}", None).rows) for mart, order in MARTS.items()]
 
     before = shown()
     assert len(below("marts")) > len(MARTS)

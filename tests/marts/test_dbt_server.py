@@ -161,12 +161,12 @@ def test_a_signal_is_repeated_until_dbt_obeys(monkeypatch: pytest.MonkeyPatch) -
             raise Obeyed
 
     monkeypatch.setattr(dbt_server.os, "kill", kill)
-    monkeypatch.setattr(dbt_server, "SECONDS_TO_OBEY", 0.01)
+    monkeypatch.setattr(dbt_server, "STOP_SECONDS", 0.01)
     server_end, client_end = socket.socketpair()
     with server_end, client_end:
         client_end.sendall(bytes([signal.SIGTERM]))
         with pytest.raises(Obeyed):
-            dbt_server._obey(server_end)
+            dbt_server._forward_signal(server_end)
     assert sent == [signal.SIGTERM, signal.SIGINT, signal.SIGINT]
 
 

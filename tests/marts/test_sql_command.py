@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from lake_assets.cli.sql import command
 from lake_assets.errors import LakeError
 from lake_assets.settings import Settings
+from lake_assets.warehouse.local.analyst_query import query_as_analyst
 from lake_assets.warehouse.local.ducklake import DuckLake
-from lake_assets.warehouse.local.query import ask_as_analyst
 
 
 def test_the_engineer_sees_staging_and_marts_with_and_without_their_databases_name(built: Settings) -> None:
@@ -19,11 +19,11 @@ def test_the_engineer_sees_staging_and_marts_with_and_without_their_databases_na
         "select cast(sum(leads) as bigint) from serving.funnel_data_mart.funnel",
         "select cast(sum(leads) as bigint) from funnel_data_mart.funnel",
     ):
-        assert DuckLake(built).ask(query, None).rows == [[300]]
+        assert DuckLake(built).query(query, None).rows == [[300]]
 
 
 def test_the_analyst_sees_the_marts(built: Settings) -> None:
-    answer = ask_as_analyst(built, "select sum(leads) as leads from funnel_data_mart.funnel", None)
+    answer = query_as_analyst(built, "select sum(leads) as leads from funnel_data_mart.funnel", None)
     assert (answer.columns, answer.rows) == (("leads",), [[300]])
 
 
@@ -43,7 +43,7 @@ def test_the_analyst_sees_the_marts(built: Settings) -> None:
         ("analyst", "delete from funnel_data_mart.funnel", "cannot execute DELETE in a read-only transaction."),
         ("engineer", "selec 1", 'Parser Error: syntax error at or near "selec".'),
         ("engineer", "drop table leads_staging.leads", 'statement of type "DROP" on database "lake"'),
-        ("engineer", " ", "there is no query"),
+        ("engineer", " ", "the query is empty"),
     ],
 )
 def test_a_refused_query_is_explained_in_one_sentence(built: Settings, role: str, query: str, sentence: str) -> None:
@@ -77,5 +77,5 @@ def test_a_statement_without_rows_prints_nothing(built: Settings) -> None:
 
 
 def test_bytes_are_shown_as_text(built: Settings) -> None:
-    answer = DuckLake(built).ask("""select '{"a":1}\\xFF'::blob as payload""", None)
+    answer = DuckLake(built).query("""select '{"a":1}\\xFF'::blob as payload""", None)
     assert answer.rows == [['{"a":1}\\xff']]

@@ -57,7 +57,7 @@ def planned(visits: Visits, *keys: str) -> ErasurePlan:
         return plan_erasure(visits.settings, ledger, visits.asset, wanted_fields(visits.asset, keys or (key(visits),)))
 
 
-def confirm(visits: Visits, *keys: str, checksum: str | None = None, even_so: bool = False) -> Receipt:
+def confirm(visits: Visits, *keys: str, checksum: str | None = None, force: bool = False) -> Receipt:
     checksum = checksum or planned(visits, *keys).checksum
 
     def make(_: Sequence[Pending]) -> dict[str, str]:
@@ -65,7 +65,7 @@ def confirm(visits: Visits, *keys: str, checksum: str | None = None, even_so: bo
 
     with Ledger(visits.settings) as ledger:
         wanted = wanted_fields(visits.asset, keys or (key(visits),))
-        receipt, failed = forget(visits.settings, ledger, visits.asset, [], wanted, checksum, even_so, make)
+        receipt, failed = forget(visits.settings, ledger, visits.asset, [], wanted, checksum, force, make)
     assert failed == {}
     return receipt
 

@@ -21,7 +21,7 @@ from lake_assets.landing.compaction import MIN_FILES
 from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.ledger.removals import leftover_files
+from lake_assets.ledger.removals import orphan_files
 from lake_assets.operations import retention
 from lake_assets.operations.compaction import compact_closed
 from lake_assets.operations.erasure import execute as forgetting
@@ -286,7 +286,7 @@ def test_a_process_that_dies_loses_nothing_and_leaves_nothing_behind(
         assert len(stored(visits)) == MIN_FILES + MIN_FILES // 2 + 1
         with Ledger(visits.settings) as ledger:
             expire(visits.settings, ledger, visits.asset, datetime.now(UTC))
-            assert leftover_files(ledger, visits.asset.dataset) == []
+            assert orphan_files(ledger, visits.asset.dataset) == []
         assert file_count(visits)[MANY] == (1 if committed else MIN_FILES)
         assert sum(file_count(visits).values()) == len(stored(visits))
         assert raw_rows(visits) == before
@@ -407,7 +407,7 @@ def test_the_command_says_what_it_wrote_together_and_asks_no_checksum_for_it(
     visits.alone()
     found = CliRunner().invoke(command, [], catch_exceptions=False)
     assert f"{visits.asset.name}: {MIN_FILES} small files of 1 windows are 1 now, of " in found.stderr
-    assert "There is nothing to remove." in found.stdout
+    assert "No windows have expired." in found.stdout
     told = json.loads(CliRunner().invoke(command, ["--json"], catch_exceptions=False).stdout)
     assert told["cleaned"] == [
         {"dataset": visits.asset.name, "files_removed": 0, "superseded_removed": 0, "compactions": []}

@@ -8,7 +8,7 @@ import pytest
 from lake_assets.catalog.texts import Catalog, read_texts
 from lake_assets.landing.files import window_rows
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.ledger.removals import decide
+from lake_assets.ledger.removals import record_decision
 from lake_assets.operations.drafts import NotRebuilt, rebuild_tables, windows_to_rebuild
 from lake_assets.operations.housekeeping import remove_old_states, remove_superseded
 from lake_assets.operations.wanted import contract_change
@@ -96,7 +96,7 @@ def test_what_concerns_raw_itself_does_not_change_in_place(lake: Settings, tmp_p
     edit(visits, "window: month", "window: day")
     edit(visits, INTEGER, DOUBLE)
     with Ledger(lake) as ledger:
-        decide(ledger, visits.asset, "raw", 1, window_rows(lake, visits.asset), {})
+        record_decision(ledger, visits.asset, "raw", 1, window_rows(lake, visits.asset), {})
         ledger.connection.execute("update ledger.removal set removed_at = now() where asset = %s", (name,))
     with pytest.raises(NotRebuilt, match=r"retention has removed 1 windows.*_v2\.yaml"):
         rebuilt(visits)

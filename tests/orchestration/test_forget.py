@@ -236,10 +236,10 @@ def test_more_than_one_person_is_likely_to_have_needs_to_be_said_twice(
     visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_FEW_ROWS", 2)
-    with pytest.raises(LakeError, match=r"3 of 8 rows are more than one person is likely to have: .* add --even-so"):
+    with pytest.raises(LakeError, match=r"3 of 8 rows are more than one person is likely to have: .* add --force"):
         confirm(visits)
     assert len(raw_rows(visits)) == 8
-    confirm(visits, even_so=True)
+    confirm(visits, force=True)
     assert len(raw_rows(visits)) == 5
 
 
@@ -260,7 +260,7 @@ def test_the_command_shows_what_would_go_and_what_is_out_of_reach(
     assert (found["rows"], found["files"], found["needs_even_so"]) == (3, 3, False)
     assert any("Metrics have counted these events already" in sentence for sentence in found["out_of_reach"])
     shown = CliRunner().invoke(command, [visits.asset.name, key(visits)], catch_exceptions=False).output
-    assert f"Nothing was removed. To remove this: the same command with --confirm {found['checksum']}" in shown
+    assert f"Nothing was erased. To erase these rows: the same command with --confirm {found['checksum']}" in shown
     assert visits.in_balance()
 
 
@@ -276,7 +276,7 @@ def test_keys_come_from_standard_input_when_none_is_on_the_command_line(
     for place in ((), ("-",)):
         found = json.loads(keys_in(visits, monkeypatch, *place, "--json", given=given).stdout)
         assert found["checksum"] == planned(visits, f"visit_id={key(visits)}", "door=north").checksum
-        with pytest.raises(LakeError, match="no KEY came from standard input"):
+        with pytest.raises(LakeError, match="standard input has no KEY"):
             keys_in(visits, monkeypatch, *place, given="\n")
 
 

@@ -118,7 +118,7 @@ def test_files_and_postgres_are_told_apart(lake: Settings) -> None:
     """A part that is away is no asset's finding."""
     away = replace(lake, postgres=replace(lake.postgres, port=1))
     for settings, kind in ((lake, Unreadable), (away, Unavailable)):
-        with pytest.raises(Unavailable) as caught, DuckLake(settings)._failing_clearly():
+        with pytest.raises(Unavailable) as caught, DuckLake(settings)._clear_errors():
             raise duckdb.IOException("no such file")
         assert type(caught.value) is kind
 

@@ -216,6 +216,6 @@ def test_a_proposal_is_printed_as_a_diff_and_written_to_a_new_file_only(
     for there in (out, visits.path):
         kept = there.read_text("utf-8")
         refused = CliRunner().invoke(new, [name, "--evolve", "--out", str(there)])
-        assert "is there already" in str(refused.exception)
+        assert "exists already" in str(refused.exception)
         assert there.read_text("utf-8") == kept
     assert visits.path.read_text("utf-8") == before

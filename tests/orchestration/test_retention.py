@@ -296,12 +296,12 @@ def test_the_command_removes_only_with_the_checksum_that_it_has_shown(
     keep(visits, "raw", days=(datetime.now(UTC) - datetime(2026, 2, 10, tzinfo=UTC)).days)
     visits.alone()
     shown = CliRunner().invoke(command, [], catch_exceptions=False).output
-    assert "Nothing was removed. To remove this: lake maintain --confirm " in shown
+    assert "Nothing was deleted. To delete these windows: `lake maintain --confirm " in shown
     assert visits.in_balance()
-    checksum = shown.split()[-1]
-    assert "Removed." in CliRunner().invoke(command, ["--confirm", checksum], catch_exceptions=False).output
+    checksum = shown.split()[-1].rstrip("`")
+    assert "Deleted." in CliRunner().invoke(command, ["--confirm", checksum], catch_exceptions=False).output
     assert window_rows(visits.settings, visits.asset) == {"2026-02-15": 2}
-    assert "There is nothing to remove." in CliRunner().invoke(command, [], catch_exceptions=False).output
+    assert "No windows have expired." in CliRunner().invoke(command, [], catch_exceptions=False).output
 
 
 def test_why_says_what_retention_took(visits: Visits) -> None:

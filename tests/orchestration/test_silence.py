@@ -96,7 +96,9 @@ def said(evaluations: Sequence[dg.AssetCheckEvaluation]) -> list[tuple[dg.AssetK
 def test_no_events_and_no_data_are_told_apart_and_pass_again_when_events_land(stack: Settings, beats: Asset) -> None:
     assert silences(stack, [beats]) == {"beats": None}, "the first look starts the clock"
     let_pass(stack, 11 * MINUTE)
-    assert str(silences(stack, [beats])["beats"]).startswith("no events: the topic watch.beats has got none for 11 min")
+    assert str(silences(stack, [beats])["beats"]).startswith(
+        "no events: the topic watch.beats has received none for 11 m"
+    )
     beat(stack, beats)
     assert silences(stack, [beats]) == {"beats": None}
     let_pass(stack, 11 * MINUTE)
@@ -116,7 +118,7 @@ def test_a_check_is_told_of_when_it_turns(stack: Settings, beats: Asset) -> None
     let_pass(stack, 15 * MINUTE)
     (red,), cursor = tick(stack, beats, cursor)
     assert (red.asset_key, red.check_name, red.passed) == (topic, FREQUENCY, False)
-    assert str(red.description).startswith("no events: the topic watch.beats has got none for 15 min")
+    assert str(red.description).startswith("no events: the topic watch.beats has received none for 15 m")
     let_pass(stack, 5 * MINUTE)
     still, cursor = tick(stack, beats, cursor)
     assert still == [], "it was red already"

@@ -6,7 +6,7 @@ import pytest
 
 from lake_assets.bucket import copy, remove
 from lake_assets.errors import LakeError
-from lake_assets.ledger.backfills import made
+from lake_assets.ledger.backfills import published_windows
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations import backfill as backfilling
 from lake_assets.operations.backfill import Undo, plan_undo
@@ -91,7 +91,7 @@ def test_when_files_are_gone_it_says_so_and_changes_nothing(visits: Visits, tmp_
     run(visits)
     rows = visits.rows("*")
     with Ledger(visits.settings) as ledger:
-        lost = made(ledger, visits.asset)[1].kept
+        lost = published_windows(ledger, visits.asset)[1].kept
     assert lost is not None
     file, aside = lost.good_files[0], str(tmp_path / "aside")
     copy(file, aside)

@@ -16,7 +16,7 @@ def shown(tmp_path: Path) -> str:
     passwords = tmp_path / "pgpass"
     passwords.write_text("127.0.0.1:29427:lake:analyst:secret\n", "utf-8")
     page = (PROJECT / "README.md").read_text("utf-8")
-    (said,) = re.findall(r"It ends like this:\n\n```\n(.*?)```", page, re.DOTALL)
+    (said,) = re.findall(r"ends like this:\n\n```\n(.*?)```", page, re.DOTALL)
     assert ".lake/secrets/pgpass" in said
     return said.replace(".lake/secrets/pgpass", str(passwords))
 

@@ -12,8 +12,8 @@ from lake_assets.landing.raw_catalog import pointers, raw_catalog
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.settings import Settings
 from lake_assets.stack.health import check_postgres
+from lake_assets.warehouse.local.analyst_query import query_as_analyst
 from lake_assets.warehouse.local.connection import connect
-from lake_assets.warehouse.local.query import ask_as_analyst
 from lake_assets.warehouse.metric_tables import applied_definitions
 from tests.security.own import Own
 
@@ -32,7 +32,7 @@ WAYS: dict[str, Callable[[Settings], object]] = {
     "raw catalog": read_tables,
     "pointers": lambda settings: pointers(settings, []),
     "ledger": read_ledger,
-    "lake sql": lambda settings: ask_as_analyst(settings, "select 1", None),
+    "lake sql": lambda settings: query_as_analyst(settings, "select 1", None),
     "DuckDB and DuckLake": lambda settings: connect(settings).close(),
     "metrics": lambda settings: applied_definitions(settings, []),
 }

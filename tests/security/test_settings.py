@@ -59,12 +59,12 @@ def give(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
         (
             {**SASL, "LAKE_KAFKA_SASL_MECHANISM": "OAUTHBEARER"},
             "LAKE_KAFKA_SASL_MECHANISM is 'OAUTHBEARER' and LAKE_KAFKA_TOKEN_URL is ''",
-            "set it to the https address that gives tokens",
+            "set it to the https address that issues tokens",
         ),
         (
             {**SASL, **TOKENS, "LAKE_KAFKA_TOKEN_URL": "http://id.example/token"},
             "LAKE_KAFKA_SASL_MECHANISM is 'OAUTHBEARER' and LAKE_KAFKA_TOKEN_URL is 'http://id.example/token'",
-            "set it to the https address that gives tokens",
+            "set it to the https address that issues tokens",
         ),
         (
             {**SASL, "LAKE_KAFKA_TOKEN_CA": "/ca.pem"},
@@ -80,7 +80,7 @@ def give(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
         (
             {"LAKE_KAFKA_USER": "lake"},
             "LAKE_KAFKA_USER is set, but LAKE_KAFKA_SECURITY is 'plaintext'",
-            "set LAKE_KAFKA_SECURITY to sasl_ssl, or to sasl_plaintext where nobody else can listen",
+            "set LAKE_KAFKA_SECURITY to sasl_ssl, or to sasl_plaintext where no one else can listen",
         ),
         (
             CA,
@@ -208,11 +208,11 @@ def test_a_certificate_of_the_lake_s_own_is_one_file_for_all_clients(
 @pytest.mark.parametrize(
     ("text", "mode", "words"),
     [
-        (PRIVATE_KEY + CERTIFICATE, 0o640, "holds the private key and the certificate and others may read it: say"),
-        (CERTIFICATE, 0o600, "holds no private key that all parts can read: write it as `openssl pkcs8"),
-        (PRIVATE_KEY.replace("PRIVATE", "RSA PRIVATE") + CERTIFICATE, 0o600, "holds no private key that all parts"),
-        (PRIVATE_KEY.replace("PRIVATE", "ENCRYPTED PRIVATE") + CERTIFICATE, 0o600, "holds no private key that all"),
-        (PRIVATE_KEY, 0o600, "holds no certificate: write it behind the private key."),
+        (PRIVATE_KEY + CERTIFICATE, 0o640, "has the private key and the certificate and others may read it: run"),
+        (CERTIFICATE, 0o600, "has no private key that all parts can read: write it as `openssl pkcs8"),
+        (PRIVATE_KEY.replace("PRIVATE", "RSA PRIVATE") + CERTIFICATE, 0o600, "has no private key that all parts"),
+        (PRIVATE_KEY.replace("PRIVATE", "ENCRYPTED PRIVATE") + CERTIFICATE, 0o600, "has no private key that all"),
+        (PRIVATE_KEY, 0o600, "has no certificate: append it after the private key."),
     ],
     ids=["others may read it", "no key", "an old form", "behind a password", "no certificate"],
 )
@@ -270,7 +270,7 @@ def test_a_password_that_others_may_read_is_refused(tmp_path: Path, mode: int) -
     file.chmod(mode)
     with pytest.raises(SettingsError) as told:
         read_password(file, "LAKE_KAFKA_PASSWORD_FILE")
-    assert str(told.value) == f"{file} holds the password and others may read it: say `chmod 600 {file}`."
+    assert str(told.value) == f"{file} has the password and others may read it: run `chmod 600 {file}`."
 
 
 def test_a_password_that_is_not_there_is_told_with_where_to_write_it(tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_a_file_of_an_authority_that_is_not_there_is_named(
 ) -> None:
     give(monkeypatch, variables)
     settings = load_settings()
-    with pytest.raises(SettingsError, match=rf"^{variable} is '/no/ca.pem', where no file is"):
+    with pytest.raises(SettingsError, match=rf"^{variable} is '/no/ca.pem', which does not exist"):
         (broker_options if variable == "LAKE_KAFKA_CA" else rest_access)(settings)
 
 

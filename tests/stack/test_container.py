@@ -55,7 +55,7 @@ def test_when_one_program_ends_the_others_are_ended_and_the_container_fails(tmp_
     container = served(tmp_path, "long", long, "short", MARK.format(name="short"))
     told, _ = container.communicate()
     assert container.returncode == 1
-    assert "short has ended" in told
+    assert "short exited" in told
     assert not psutil.pid_exists(pid_of(tmp_path, "long"))
 
 
@@ -140,9 +140,9 @@ def test_an_unknown_part_and_an_unknown_word_are_refused(tmp_path: Path, monkeyp
     layout.create()
     with pytest.raises(LakeError, match="no part nonsense"):
         programs_of(["webserver", "nonsense"], load_settings(), layout)
-    with pytest.raises(LakeError, match="Say run PART"):
+    with pytest.raises(LakeError, match="Usage: run PART"):
         main(["run"])
-    with pytest.raises(LakeError, match="Say run PART"):
+    with pytest.raises(LakeError, match="Usage: run PART"):
         main(["no-such-program"])
 
 

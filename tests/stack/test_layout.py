@@ -11,7 +11,7 @@ import pytest
 
 from lake_assets.home import SOCKET_PATH_LIMIT, Home, HomeError, socket_path
 from lake_assets.stack.addresses import INTERNAL, PUBLISHED, PortTaken, choose_ports, read_addresses, write_addresses
-from lake_assets.stack.logs import MENDED_AFTER, last_error, last_error_now
+from lake_assets.stack.logs import RESOLVED_AFTER, last_error, last_error_now
 from lake_assets.stack.passwords import ROLES, keep_passwords, read_passwords
 from lake_assets.stack.programs import Program, render_config
 
@@ -108,7 +108,7 @@ def test_the_supervisor_reads_a_command_as_it_was_meant(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ['a"b', "a ;b", "a\t#b", "a\nb"])
 def test_a_setting_that_the_supervisor_would_misread_is_refused(tmp_path: Path, value: str) -> None:
-    with pytest.raises(HomeError, match=r"The supervisor cannot be given"):
+    with pytest.raises(HomeError, match=r"supervisord.conf cannot contain"):
         render_config(Home(tmp_path), [Program("part", ("/bin/echo",), environment={"LAKE_X": value})])
 
 
@@ -161,15 +161,15 @@ def test_error_of_a_part_that_answers_again_is_not_shown(tmp_path: Path) -> None
     up, failed = datetime(2026, 1, 2, 10, tzinfo=UTC), datetime(2026, 1, 2, 11, tzinfo=UTC)
     log = tmp_path / "part.log"
     log.write_text("2026-01-02 11:00:00,000 ERROR Task - it broke\n", "utf-8")
-    soon, second = failed + MENDED_AFTER / 2, timedelta(seconds=1)
+    soon, second = failed + RESOLVED_AFTER / 2, timedelta(seconds=1)
 
     def is_shown(started: datetime | None, now: datetime) -> bool:
         return last_error_now(log, up, started, now) is not None
 
     assert is_shown(up, soon)
     assert not is_shown(failed + second, soon)
-    assert not is_shown(up, failed + MENDED_AFTER + second)
-    assert is_shown(None, failed + MENDED_AFTER + second)
+    assert not is_shown(up, failed + RESOLVED_AFTER + second)
+    assert is_shown(None, failed + RESOLVED_AFTER + second)
 
 
 def test_log_that_is_older_than_the_start_has_no_error(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from stream_app import restore as restoring
-from stream_app.checkpoint import Position, fingerprint_of
+from stream_app.checkpoint import Checkpoint, fingerprint_of
 from stream_app.restore import restore
 from stream_app.state import PartitionState
 from tests.stack.conditions import wait_until
@@ -27,14 +27,14 @@ class Instance:
         self._producer = Producer({"bootstrap.servers": made.settings.kafka, "transactional.id": made.metric.topic})
         self._producer.init_transactions(30)
 
-    def write(self, offset: int, watermark: int) -> Position:
+    def write(self, offset: int, watermark: int) -> Checkpoint:
         """Opens a transaction and writes into it; the position that is to be committed with it."""
         self._producer.begin_transaction()
         self._state.watermark = watermark
         for key, value in self._state.take_delta(offset, NOW).changelog:
             self._producer.produce(self._made.metric.changelog, value, key, 0, timestamp=NOW)
         assert self._producer.flush(30) == 0
-        return Position(offset, self._state.since(NOW), watermark, False, fingerprint_of(self._made.metric))
+        return Checkpoint(offset, self._state.since(NOW), watermark, False, fingerprint_of(self._made.metric))
 
     def commit(self) -> None:
         self._producer.commit_transaction(30)
@@ -43,7 +43,7 @@ class Instance:
         self._producer.abort_transaction(30)
 
 
-def restored(made: Counted, position: Position) -> PartitionState:
+def restored(made: Counted, position: Checkpoint) -> PartitionState:
     states = restore(made.settings, made.asset, made.metric, {0: position}, lambda _: None, lambda: None)
     return states[0]
 
@@ -95,7 +95,7 @@ def test_a_transaction_that_ends_while_its_begin_is_looked_for_is_restored(
         wait_until(lambda: readable(made) > 0)
         return answer
 
-    monkeypatch.setattr(restoring, "ask", end_afterwards)
+    monkeypatch.setattr(restoring, "call_with_retry", end_afterwards)
     state = restored(made, wanted)
     assert (state.position, state.watermark) == (10, 1_000)
 

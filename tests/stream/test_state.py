@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_app.events import NUMBER, Events, short_key
-from stream_app.state import Delta, LateRow, NotOurs, PartitionState, Row, late_as_json, rows_as_json
+from stream_app.state import Delta, LateRow, PartitionState, Row, UnknownRecord, late_as_json, rows_as_json
 from tests.stream.examples import metric, orders
 
 ORDERS = orders()
@@ -163,7 +163,7 @@ def test_a_window_that_opens_and_closes_between_two_commits_is_written_once() ->
      (b'["row",0,"north",7,true]', b"[1,2]"), (b'["position"]', None), (b"\xff", b"[1]")],
 )  # fmt: skip
 def test_a_record_that_this_metric_did_not_write_is_refused(key: bytes, value: bytes | None) -> None:
-    with pytest.raises(NotOurs):
+    with pytest.raises(UnknownRecord):
         state().apply(key, value, 0)
 
 

@@ -19,9 +19,9 @@ from lake_assets.compile.dbt_sources import staging_sql
 from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.settings import Settings
-from lake_assets.warehouse.answers import QueryError
 from lake_assets.warehouse.aws import athena_query, glue
 from lake_assets.warehouse.aws.athena import Athena
+from lake_assets.warehouse.results import QueryError
 from tests.conform.records import ORDERS
 from tests.runners.doubles.aws_endpoint import Fault
 from tests.warehouse.athena_double import AthenaDouble

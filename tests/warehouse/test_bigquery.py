@@ -285,7 +285,7 @@ def test_a_table_that_is_not_there_is_said_with_the_command_that_makes_it(lake: 
 
 
 def test_a_service_that_stays_away_is_unavailable(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lake_assets.gcp._PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("lake_assets.gcp._RETRY_SECONDS", 0.1)
     faults: list[tuple[str, Fault]] = [("jobs.query", "unavailable")] * 20
     lake.double.faults = faults
     with pytest.raises(Unavailable, match="BigQuery does not answer, try again later"):

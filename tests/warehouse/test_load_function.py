@@ -112,7 +112,7 @@ def test_older_files_that_were_loaded_over_newer_ones_are_loaded_over(
 def test_what_is_not_announced_is_not_written_to_the_bucket(lake: Lake) -> None:
     lake.publish(lake.made("2026-01-09", [good("a", "2026-01-09")]))
     place = "publications/orders/2026-01-09.json"
-    assert called(lake, place) == f"{place} is gone."
+    assert called(lake, place) == f"{place} no longer exists."
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_what_is_not_announced_is_not_written_to_the_bucket(lake: Lake) -> None:
 )
 def test_other_objects_are_left_alone(lake: Lake, place: str) -> None:
     assert not is_publication(place)
-    assert called(lake, place).endswith("is no publication of this lake.")
-    assert load_published(lake.settings, ASSETS, "another", PLACE).endswith("is no publication of this lake.")
+    assert called(lake, place).endswith("is not a publication of this lake.")
+    assert load_published(lake.settings, ASSETS, "another", PLACE).endswith("is not a publication of this lake.")
     assert lake.double.calls == []
 
 

@@ -115,7 +115,7 @@ def test_plan_names_what_lacks_before_it_needs_anything_else(double: Cloud, monk
     double.refuses = True
     told = CliRunner().invoke(plan, [])
     assert told.stderr.startswith(
-        "What these credentials lack could not be asked: AWS refuses, check the AWS credentials"
+        "The permissions of these credentials could not be checked: AWS refuses, check the AWS credentials"
     )
 
 
@@ -125,4 +125,4 @@ def test_plan_lists_what_each_role_needs(monkeypatch: pytest.MonkeyPatch, double
     assert {"role": "analyst", "action": "bigquery.jobs.create", "on": "project"} in told
     assert on("local", monkeypatch) == []
     assert all(needs == [] for needs in role_needs(load_settings()).values())
-    assert "needs no permissions" in CliRunner().invoke(plan, ["--permissions"]).stdout
+    assert "needs no cloud permissions" in CliRunner().invoke(plan, ["--permissions"]).stdout

@@ -15,7 +15,7 @@ from lake_assets.catalog.window_results import WindowInput
 from lake_assets.conform.duckdb import conform
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.settings import load_settings
-from lake_assets.warehouse.answers import QueryError
+from lake_assets.warehouse.results import QueryError
 from tests.conform.records import ORDERS, Record, write_raw
 from tests.marts.cloud_lakes import CLOUDS, CloudLake, variables
 
@@ -98,7 +98,7 @@ def test_a_column_that_is_newer_than_the_rows_is_null_in_them(cloud: CloudLake) 
 def test_an_engineer_is_answered_in_values_of_the_columns_types(cloud: CloudLake) -> None:
     warehouse = warehouse_for(cloud.settings)
     columns = "order_id, quantity, amount, gift, weight"
-    found = warehouse.ask(f"select {columns} from orders_staging.orders order by order_id", None)
+    found = warehouse.query(f"select {columns} from orders_staging.orders order by order_id", None)
     assert list(found.columns) == columns.split(", ")
     assert found.rows[0] == ["a", 3, Decimal("12.50"), True, None]
     assert [row[0] for row in found.rows] == ["a", "c", "d"]
@@ -108,8 +108,8 @@ def test_an_engineer_is_answered_in_values_of_the_columns_types(cloud: CloudLake
 def test_more_rows_than_asked_for_are_mentioned_and_not_given(cloud: CloudLake) -> None:
     warehouse = warehouse_for(cloud.settings)
     query = "select order_id from orders_staging.orders order by order_id"
-    assert (warehouse.ask(query, 2).rows, warehouse.ask(query, 2).more) == ([["a"], ["c"]], True)
-    assert (len(warehouse.ask(query, 3).rows), warehouse.ask(query, 3).more) == (3, False)
+    assert (warehouse.query(query, 2).rows, warehouse.query(query, 2).more) == ([["a"], ["c"]], True)
+    assert (len(warehouse.query(query, 3).rows), warehouse.query(query, 3).more) == (3, False)
 
 
 @pytest.mark.parametrize(
@@ -123,11 +123,11 @@ def test_more_rows_than_asked_for_are_mentioned_and_not_given(cloud: CloudLake) 
 )
 def test_an_engineers_query_cannot_change_anything(cloud: CloudLake, query: str) -> None:
     warehouse = warehouse_for(cloud.settings)
-    with pytest.raises(QueryError, match="nothing can be changed with this"):
-        warehouse.ask(query, None)
+    with pytest.raises(QueryError, match="queries are read-only"):
+        warehouse.query(query, None)
     assert warehouse.window_rows(ORDERS) == {"2026-01-01": (2, 1), "2026-01-02": (1, 2)}
 
 
 def test_a_query_that_is_refused_is_told_in_the_warehouses_words(cloud: CloudLake) -> None:
     with pytest.raises(QueryError, match="nothing_like_it"):
-        warehouse_for(cloud.settings).ask("select nothing_like_it from orders_staging.orders", None)
+        warehouse_for(cloud.settings).query("select nothing_like_it from orders_staging.orders", None)

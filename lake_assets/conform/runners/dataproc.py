@@ -11,7 +11,7 @@ from lake_assets.conform.runners.code import Code, CodeUrls
 from lake_assets.conform.runners.dataproc_cluster import DataprocCluster, cluster_name
 from lake_assets.conform.runners.environment import given, needed
 from lake_assets.errors import LakeError
-from lake_assets.gcp import connected, patience, unless_missing
+from lake_assets.gcp import connected, retry_policy, unless_missing
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Dataproc:
                     project_id=self.project,
                     region=self.region,
                     job=_request(job, cluster, self.code, urls),
-                    retry=patience(),
+                    retry=retry_policy(),
                 )
 
     def cancel(self, name: str) -> None:
@@ -86,7 +86,7 @@ class Dataproc:
             job = self._job(name)
             if job is not None and job.status.state.name not in _STATES:
                 place = {"project_id": self.project, "region": self.region}
-                self.jobs.cancel_job({**place, "job_id": name}, retry=patience())
+                self.jobs.cancel_job({**place, "job_id": name}, retry=retry_policy())
         if isinstance(self.cluster, DataprocCluster):
             self.end_cluster(cluster_name(name))
 
@@ -103,7 +103,7 @@ class Dataproc:
                 return
             place = {"project_id": self.project, "region": self.region}
             request = {**place, "cluster_name": cluster, "cluster_uuid": found.cluster_uuid}
-            unless_missing(lambda: self.clusters.delete_cluster(request, retry=patience()))
+            unless_missing(lambda: self.clusters.delete_cluster(request, retry=retry_policy()))
 
     def _made(self, wanted: DataprocCluster, job: SparkJob) -> str:
         """The name of the job's own cluster, which an earlier try may have begun to make."""
@@ -114,7 +114,7 @@ class Dataproc:
                 project_id=self.project,
                 region=self.region,
                 cluster=wanted.request(job, self.project, self.region, self.timeout, deadline),
-                retry=patience(),
+                retry=retry_policy(),
             )
         while True:
             found = self._cluster(name)
@@ -128,11 +128,11 @@ class Dataproc:
 
     def _job(self, name: str) -> "Job | None":
         place = {"project_id": self.project, "region": self.region}
-        return unless_missing(lambda: self.jobs.get_job({**place, "job_id": name}, retry=patience()))
+        return unless_missing(lambda: self.jobs.get_job({**place, "job_id": name}, retry=retry_policy()))
 
     def _cluster(self, name: str) -> "Cluster | None":
         request = {"project_id": self.project, "region": self.region, "cluster_name": name}
-        return unless_missing(lambda: self.clusters.get_cluster(request, retry=patience()))
+        return unless_missing(lambda: self.clusters.get_cluster(request, retry=retry_policy()))
 
     def _orphan(self, cluster: "Cluster", now: float) -> Orphan | None:
         if cluster.status.state.name == "DELETING":

@@ -8,7 +8,7 @@ from lake_assets.conform.runner import JobStatus, SparkJob, State
 from lake_assets.conform.runners import gcp
 from lake_assets.conform.runners.code import Code, CodeUrls
 from lake_assets.conform.runners.environment import given, needed
-from lake_assets.gcp import connected, patience, unless_missing
+from lake_assets.gcp import connected, retry_policy, unless_missing
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class DataprocBatch:
             return
         batch = self._request(job, self.code.uploaded())
         with gcp.refusals(), gcp.once():
-            self.client.create_batch(parent=self.parent, batch=batch, batch_id=job.name, retry=patience())
+            self.client.create_batch(parent=self.parent, batch=batch, batch_id=job.name, retry=retry_policy())
 
     def cancel(self, name: str) -> None:
         batch = self._batch(name)
@@ -70,12 +70,12 @@ class DataprocBatch:
             return
         with gcp.refusals():
             # A batch is cancelled by the operation that made it; deleting is only for one that has ended.
-            self.client.cancel_operation({"name": batch.operation}, retry=patience())
+            self.client.cancel_operation({"name": batch.operation}, retry=retry_policy())
 
     def _batch(self, name: str) -> "Batch | None":
         with gcp.refusals():
             path = f"{self.parent}/batches/{name}"
-            return unless_missing(lambda: self.client.get_batch(name=path, retry=patience()))
+            return unless_missing(lambda: self.client.get_batch(name=path, retry=retry_policy()))
 
     def _request(self, job: SparkJob, urls: CodeUrls) -> "Batch":
         from google.cloud.dataproc_v1 import Batch, EnvironmentConfig, ExecutionConfig, PySparkBatch, RuntimeConfig

@@ -30,7 +30,7 @@ from lake_assets.ledger.forgotten import (
     set_rewritten,
 )
 from lake_assets.ledger.ledger import Ledger, Pending
-from lake_assets.ledger.removals import add_leftover_files, removed
+from lake_assets.ledger.removals import add_orphan_files, removed
 from lake_assets.operations.adapters import erasure_for
 from lake_assets.operations.erasure.search import plan_erasure, subject
 from lake_assets.operations.erasure.versions import in_windows_of, versions_of, windows_of
@@ -50,7 +50,7 @@ def forget(
     beside: Sequence[Asset],
     wanted: Sequence[Wanted],
     checksum: str,
-    even_so: bool,
+    force: bool,
     make: Make,
 ) -> tuple[Receipt, Mapping[str, str]]:
     """Delete the rows of `plan_erasure` if its checksum is still this one; return the receipt, and failures by step.
@@ -66,13 +66,13 @@ def forget(
             return _receipt(ledger, asset, receipt.id), failed
     if not wanted:
         raise LakeError(f"what was begun with the checksum {checksum} is finished already, by another process.")
-    number = _decided(settings, ledger, asset, wanted, checksum, even_so)
+    number = _decided(settings, ledger, asset, wanted, checksum, force)
     failed |= _finish(settings, ledger, asset, beside, _receipt(ledger, asset, number), make)
     return _receipt(ledger, asset, number), failed
 
 
 def _decided(
-    settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wanted], checksum: str, even_so: bool
+    settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wanted], checksum: str, force: bool
 ) -> int:
     # Until the decision names them, nobody may write the files with these rows together with others.
     with ledger.locked(f"dataset:{asset.dataset}"):
@@ -82,10 +82,10 @@ def _decided(
                 f"what would be removed has not the checksum {checksum}: look again without --confirm, nothing was "
                 "removed."
             )
-        if found.is_surprising and not even_so:
+        if found.is_surprising and not force:
             raise LakeError(
-                f"{found.rows:,} of {found.of:,} rows are more than one person is likely to have: see that the value "
-                "is right, and add --even-so if it is."
+                f"{found.rows:,} of {found.of:,} rows are more than one person is likely to have: check the value, "
+                "and add --force if it is right."
             )
         salt = new_salt()
         hashed = (sealed(subject(asset, wanted), salt), salt)
@@ -114,7 +114,7 @@ def _finish(
     with ledger.locked(f"dataset:{asset.dataset}"):
 
         def about_to_write(urls: Sequence[str]) -> None:
-            add_leftover_files(ledger, asset.dataset, urls)
+            add_orphan_files(ledger, asset.dataset, urls)
 
         rewrite_without(settings, asset, receipt.files, gone, about_to_write)
         set_rewritten(ledger, receipt.id)

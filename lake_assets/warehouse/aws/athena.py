@@ -1,4 +1,4 @@
-"""The warehouse on AWS: Athena reads conformed Parquet where it is, and Glue says which files a window is made of."""
+"""The warehouse on AWS: Athena reads conformed Parquet in place, and Glue lists the files of each window."""
 
 import hashlib
 from collections.abc import Generator, Mapping, Sequence
@@ -29,36 +29,36 @@ from lake_assets.compile.sql import identifier, literal
 from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.settings import Settings
-from lake_assets.warehouse.answers import Answer, QueryError, Reason, answer
-from lake_assets.warehouse.aws.athena_query import ask
+from lake_assets.warehouse.aws.athena_query import run_query
 from lake_assets.warehouse.aws.data_quality import RuleSet
 from lake_assets.warehouse.aws.glue import Catalogued
 from lake_assets.warehouse.aws.lake_formation import LakeFormation
-from lake_assets.warehouse.fetched import fetched
 from lake_assets.warehouse.protocol import Table, Warehouse
+from lake_assets.warehouse.results import QueryError, QueryResult, Reason, limit_rows, load_temp_table
 
 if TYPE_CHECKING:
     import pyarrow
     from duckdb import DuckDBPyConnection
 
-# Glue's description of partitions, by value of the partition key; None is for one that shall not be.
+# Glue's description of partitions, by value of the partition key; None for one that must not exist.
 Partitions = Mapping[str, Mapping[str, Any] | None]
 # The one file of a partition's location.
 LIST = "files"
 # Windows that one query counts: its text may have 256 KB.
-_ASKED = 2_000
+_WINDOWS_PER_QUERY = 2_000
 _AT_ONCE = 16
 
 
 class Athena(Warehouse):
-    """A `Warehouse` over Glue and Athena; see `Warehouse` for what each method promises.
+    """A `Warehouse` over Glue and Athena; `Warehouse` documents each method.
 
-    A window is published in three steps. Its files are listed in the bucket, where nothing reads the lists yet; then
-    its partition of quarantine is pointed to its list, then the one of staging. For readers each partition changes at
-    once, and a query that runs keeps the files it began with, since nothing is ever overwritten or deleted. Between
-    the last two steps the window's two tables are of different runs: marts see old or new rows, whole, but a row may
-    be in both tables or, after a replay, in none. When a step is refused, what was switched is switched back. After a
-    crash, or when even that is impossible, the window is still in the queue, and the next run publishes both again.
+    A window is published in three steps. First its files are listed in the bucket, where no reader uses the lists yet.
+    Then its partition of quarantine is pointed to its list, then the one of staging. For readers each partition changes
+    atomically, and a running query keeps the files it began with, since no file is ever overwritten or deleted.
+
+    Between the last two steps the window's two tables are of different runs: marts see old or new rows, whole, but a
+    row may be in both tables or, after a replay, in none. When a step is refused, earlier ones are switched back. After
+    a crash, or when even that is impossible, the window is still in the queue, and the next run publishes both again.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -68,7 +68,7 @@ class Athena(Warehouse):
     def ensure(self, asset: Asset) -> list[str]:
         sentences = self.missing(asset)
         if sentences:
-            with _refusals(f"AWS Glue, asked for the tables of {asset.name},"):
+            with _refusals(f"AWS Glue (tables of {asset.name})"):
                 self._ensure_database(asset)
                 for table in self._tables(asset):
                     table.ensure()
@@ -80,17 +80,17 @@ class Athena(Warehouse):
         return sentences
 
     def missing(self, asset: Asset) -> list[str]:
-        with _refusals(f"AWS Glue, asked for the tables of {asset.name},"):
-            found = [s for table in self._tables(asset) for s in differences(table.described(), table.table)]
+        with _refusals(f"AWS Glue (tables of {asset.name})"):
+            sentences = [s for table in self._tables(asset) for s in differences(table.described(), table.table)]
             if rules := RuleSet(self._glue, asset).missing():
-                found.append(rules)
+                sentences.append(rules)
             if self._settings.analysts and LakeFormation().untagged(staging_tags(asset)):
-                found.append(f"tag {asset.staging_schema} by layer and classification")
-            return found
+                sentences.append(f"tag {asset.staging_schema} by layer and classification")
+            return sentences
 
     def drop(self, asset: Asset) -> None:
-        """As `Warehouse` says. Database and rule set stay: they cost nothing, and `ensure` takes them again."""
-        with _refusals(f"AWS Glue, asked to drop the tables of {asset.name},"):
+        """Drop the tables. Database and rule set stay: they cost nothing, and `ensure` reuses them."""
+        with _refusals(f"AWS Glue (dropping the tables of {asset.name})"):
             for table in self._tables(asset):
                 with suppress(self._glue.exceptions.EntityNotFoundException):
                     self._glue.delete_table(DatabaseName=table.table.database, Name=table.table.name)
@@ -100,8 +100,8 @@ class Athena(Warehouse):
             return
         staging, quarantine = self._tables(asset)
         values = {partition_value(output.window, asset.window): output for output in outputs}
-        what = _named(asset, outputs)
-        with _publishing(what):
+        subject = _named(asset, outputs)
+        with _publishing(subject):
             bad_files = {value: output.quarantine_files for value, output in values.items()}
             good_files = {value: output.good_files for value, output in values.items()}
             steps = (
@@ -110,11 +110,11 @@ class Athena(Warehouse):
             )
         try:
             for table, new, old in steps:
-                with _publishing(what):
+                with _publishing(subject):
                     table.switch(new, old)
         except LakeError:
             for table, new, old in reversed(steps):
-                with suppress(LakeError), _publishing(what):
+                with suppress(LakeError), _publishing(subject):
                     table.switch({value: _input(old.get(value)) for value in new}, new)
             raise
 
@@ -122,57 +122,57 @@ class Athena(Warehouse):
         staging, quarantine = self._tables(asset)
         catalogued = staging if table == "staging" else quarantine
         values = [partition_value(window, asset.window) for window in windows]
-        with _refusals(f"AWS Glue, asked to remove rows of {asset.name},"):
+        with _refusals(f"AWS Glue (removing rows of {asset.name})"):
             catalogued.switch(dict.fromkeys(values), catalogued.partitions(values))
 
     def remove_old_states(self, before: datetime, spans: Sequence[tuple[datetime, datetime]]) -> int:
         return 0
 
     def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
-        """As `Warehouse` says. Athena counts by the files' footers, so next to nothing is scanned."""
+        """Count rows in Athena by the files' footers, so that almost no data is scanned."""
         if windows is None:
             queries = [rows_by_window(asset, None)]
         else:
             values = [partition_value(window, asset.window) for window in windows]
-            chunks = (values[first : first + _ASKED] for first in range(0, len(values), _ASKED))
+            chunks = (values[first : first + _WINDOWS_PER_QUERY] for first in range(0, len(values), _WINDOWS_PER_QUERY))
             queries = [rows_by_window(asset, chunk) for chunk in chunks]
         totals: dict[str, list[int]] = {}
         for query in queries:
-            for place, start, rows in ask(self._settings, query).rows:
-                totals.setdefault(partition_window(start, asset.window), [0, 0])[place] = rows
+            for index, start, rows in run_query(self._settings, query).rows:
+                totals.setdefault(partition_window(start, asset.window), [0, 0])[index] = rows
         return {window: (good, bad) for window, (good, bad) in totals.items()}
 
     def reasons(self, assets: Sequence[Asset]) -> list[Reason]:
         if not assets:
             return []
         query = reasons((asset, quarantine_errors(asset)) for asset in assets)
-        return [Reason(*row) for row in ask(self._settings, query).rows]
+        return [Reason(*row) for row in run_query(self._settings, query).rows]
 
     def staging(
         self, session: "DuckDBPyConnection", asset: Asset, columns: Sequence[str], low: datetime, high: datetime
     ) -> str:
-        found = self.rows(asset, "staging", windows_between(low, high, asset.window), columns)
-        return fetched(session, asset, found)
+        rows = self.rows(asset, "staging", windows_between(low, high, asset.window), columns)
+        return load_temp_table(session, asset, rows)
 
-    def ask(self, query: str, limit: int | None) -> Answer:
-        """In Athena's SQL, in the lake's workgroup."""
+    def query(self, query: str, limit: int | None) -> QueryResult:
+        """Run a query in Athena's SQL, in the lake's workgroup."""
         if not reads_only(query):
-            raise QueryError("nothing can be changed with this: begin it with select, with, show or describe.")
-        found = ask(self._settings, query, None if limit is None else limit + 1)
-        return answer(found.columns, found.rows, limit)
+            raise QueryError("queries are read-only: begin it with select, with, show or describe.")
+        result = run_query(self._settings, query, None if limit is None else limit + 1)
+        return limit_rows(result.columns, result.rows, limit)
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
-        """As `Warehouse` says, read from the windows' files without Athena."""
+        """Read the rows from the windows' files without Athena."""
 
         staging, quarantine = self._tables(asset)
         catalogued = staging if table == "staging" else quarantine
-        with _refusals(f"AWS Glue, asked for the rows of {asset.name},"), duckdb_session() as session:
-            found = catalogued.partitions([partition_value(window, asset.window) for window in windows])
-            lists = [partition["StorageDescriptor"]["Location"] for partition in found.values()]
-            paths = [path for place in lists for path in listed_files(place)]
+        with _refusals(f"AWS Glue (rows of {asset.name})"), duckdb_session() as session:
+            partitions = catalogued.partitions([partition_value(window, asset.window) for window in windows])
+            lists = [partition["StorageDescriptor"]["Location"] for partition in partitions.values()]
+            paths = [path for location in lists for path in listed_files(location)]
             let_read(session, self._settings.bucket)
-            everything = reading(session, asset, table, paths)
-            query = f"select {', '.join(map(identifier, columns))} from {everything}"
+            relation = reading(session, asset, table, paths)
+            query = f"select {', '.join(map(identifier, columns))} from {relation}"
             return session.execute(query).to_arrow_table()
 
     def _tables(self, asset: Asset) -> tuple[Catalogued, Catalogued]:
@@ -185,7 +185,7 @@ class Athena(Warehouse):
 
 
 def catalogued_tables(settings: Settings, glue: Any, asset: Asset) -> tuple[Catalogued, Catalogued]:
-    """Staging and quarantine; `glue` is boto3's client."""
+    """Return staging and quarantine; `glue` is boto3's client."""
     lists, files = f"{settings.staging_data}/{asset.staging_schema}", settings.conformed
     staging, quarantine = (
         Catalogued(glue, table, f"{lists}/{table.name}/", f"{files}/{asset.dataset}/") for table in glue_tables(asset)
@@ -194,13 +194,13 @@ def catalogued_tables(settings: Settings, glue: Any, asset: Asset) -> tuple[Cata
 
 
 def listed_files(location: str) -> list[str]:
-    """The files that the list at a partition's location names."""
+    """Return the files in the list at a partition's location."""
     return (read(f"{location}{LIST}") or b"").decode().splitlines()
 
 
 def reading(session: "DuckDBPyConnection", asset: Asset, table: Table, paths: Sequence[str]) -> str:
-    """SQL of a relation with all rows of these files of a table, for a session that may read the bucket."""
-    # Files are as old as their windows: they lack columns that came later, and have ones that went.
+    """Return SQL of a relation with all rows of these files of a table, for a session that can read the bucket."""
+    # Files are as old as their windows: they may lack newer columns, and have removed ones.
     declared = f"declared_{table}"
     session.execute(create_table(declared, staging_columns(asset) if table == "staging" else QUARANTINE))
     if not paths:
@@ -212,8 +212,10 @@ def reading(session: "DuckDBPyConnection", asset: Asset, table: Table, paths: Se
 def _listed(
     asset: Asset, table: Catalogued, files: Mapping[str, Sequence[str]], *, keep_first_seen: bool = False
 ) -> tuple[Partitions, Partitions]:
-    """The partitions for these files, whose lists are in the bucket then, without those that are so already; and the
-    partitions that are there now. Raises LakeError when there is no table."""
+    """Return the changed partitions for these files, after writing their lists; and the existing partitions.
+
+    Raises LakeError if the table does not exist.
+    """
     described = table.described()
     if described is None:
         raise LakeError(f"there is no table {table.table.title}: make it with `lake apply`.")
@@ -234,15 +236,15 @@ def _listed(
         new[value] = partition_input(described, value, location)
         lists[f"{location}{LIST}"] = "".join(f"{path}\n" for path in paths).encode()
     with ThreadPoolExecutor(_AT_ONCE) as writers:
-        for done in [writers.submit(write, url, content) for url, content in lists.items()]:
-            done.result()
+        for upload in [writers.submit(write, url, content) for url, content in lists.items()]:
+            upload.result()
     return new, old
 
 
 def _with_first_seen(files: Sequence[str], before: str, folder: str) -> str:
-    """A copy of quarantine files in which a row that the list at `before` has too keeps the time it was first seen."""
+    """Copy quarantine files: a row that is also in the list at `before` keeps its `first_seen`."""
 
-    known = listed_files(before)
+    earlier_files = listed_files(before)
     url = f"{folder}/{digest([*files, before])}.parquet"
     with duckdb_session() as session, written(url) as path:
         let_read(session, url)
@@ -250,18 +252,18 @@ def _with_first_seen(files: Sequence[str], before: str, folder: str) -> str:
 copy (
   select bad.* replace (coalesce(known.first_seen, bad.first_seen) as first_seen)
   from read_parquet([{", ".join(map(literal, files))}]) as bad
-  left join read_parquet([{", ".join(map(literal, known))}]) as known using (topic, partition, "offset")
+  left join read_parquet([{", ".join(map(literal, earlier_files))}]) as known using (topic, partition, "offset")
 ) to {literal(str(path))} (format parquet, compression zstd)""")
     return url
 
 
 def digest(names: Sequence[str]) -> str:
-    """The same for the same files, so that publishing them twice changes nothing."""
+    """Return a digest of the names: publishing the same files twice changes nothing."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def _input(partition: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What Glue has told of a partition, as it takes it."""
+    """Return a partition of Glue's response in the form that Glue accepts."""
     if partition is None:
         return None
     return {key: partition[key] for key in ("Values", "StorageDescriptor", "Parameters") if key in partition}
@@ -274,17 +276,17 @@ def _named(asset: Asset, outputs: Sequence[WindowOutput]) -> str:
 
 
 @contextmanager
-def _publishing(what: str) -> Generator[None]:
-    """Every error names what was not published. Raises LakeError, Unavailable."""
+def _publishing(subject: str) -> Generator[None]:
+    """Name the unpublished windows in every error. Raises LakeError, Unavailable."""
     try:
         with _refusals("AWS Glue"):
             yield
     except LakeError as error:
-        raise type(error)(f"{what} was not published: {error}") from error
+        raise type(error)(f"{subject} was not published: {error}") from error
     except OSError as error:
-        told = str(error).strip().splitlines()[0]
-        raise Unavailable(f"{what} was not published, because the bucket cannot be used: {told}") from error
+        reason = str(error).strip().splitlines()[0]
+        raise Unavailable(f"{subject} was not published, because the bucket cannot be used: {reason}") from error
 
 
-def _refusals(place: str) -> AbstractContextManager[None]:
-    return refusals(place, "your credentials and what they may do with the staging databases")
+def _refusals(service: str) -> AbstractContextManager[None]:
+    return refusals(service, "your credentials and their rights on the staging databases")

@@ -1,7 +1,7 @@
-"""Takes single rows out of the files that Glue names, and out of every other file of the lake that still holds them.
+"""Erase single rows from the files that Glue references, and from every other file of the lake.
 
-A file with such rows is written again without them, beside the old one, and its window's partition is pointed to a new
-list. DuckDB reads the files: no value of a person is in a query of Athena's.
+A file with such rows is rewritten without them, beside the old one, and its window's partition is pointed to a new
+list. DuckDB reads the files: no query of Athena's contains a subject's value.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -34,45 +34,44 @@ _AT_ONCE = 16
 
 
 class AthenaErasure:
-    """An `Erasure` over Glue and Athena; see `Erasure` for what each method promises."""
+    """An `Erasure` over Glue and Athena; `Erasure` documents each method."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._glue = client("glue")
 
-    def staged(self, asset: Asset, values: Mapping[str, str], at: Positions) -> list[HeldRow]:
+    def staged(self, asset: Asset, values: Mapping[str, str], positions: Positions) -> list[HeldRow]:
         def matching(rows: str) -> str:
-            return _places("staging", f"{rows} where {values_match(values)}")
+            return _positions_sql("staging", f"{rows} where {values_match(values)}")
 
-        return self._held(asset, "staging", matching, at)
+        return self._find(asset, "staging", matching, positions)
 
-    def quarantined(self, asset: Asset, matching: Callable[[str], str], at: Positions) -> list[HeldRow]:
-        return self._held(asset, "quarantine", matching, at)
+    def quarantined(self, asset: Asset, matching: Callable[[str], str], positions: Positions) -> list[HeldRow]:
+        return self._find(asset, "quarantine", matching, positions)
 
-    def remove_rows(self, asset: Asset, at: Positions) -> None:
-        with _refusals(asset), self._session(asset, at) as session:
+    def remove_rows(self, asset: Asset, positions: Positions) -> None:
+        with _refusals(asset), self._session(asset, positions) as session:
             for table, catalogued in self._tables(asset).items():
-                self._remove_rows(session, asset, table, catalogued, sorted(at))
+                self._remove_rows(session, asset, table, catalogued, sorted(positions))
 
     def partition_rows(self, asset: Asset, windows: Collection[str]) -> dict[tuple[str, int], tuple[int, int]]:
-        found: dict[tuple[str, int], tuple[int, int]] = {}
+        counts: dict[tuple[str, int], tuple[int, int]] = {}
         with _refusals(asset), self._session(asset, {}) as session:
             for table, catalogued in self._tables(asset).items():
                 rows = reading(session, asset, table, self._paths(asset, catalogued, windows))
                 partition, _ = _POSITION[table]
                 query = f"select _window, {partition}, count(*) from {rows} group by all"
-                for start, of, count in session.execute(query).fetchall():
-                    place = window_key(start, asset.window), of
-                    good, bad = found.get(place, (0, 0))
-                    found[place] = (good + count, bad) if table == "staging" else (good, bad + count)
-        return found
+                for start, kafka_partition, count in session.execute(query).fetchall():
+                    key = window_key(start, asset.window), kafka_partition
+                    good, bad = counts.get(key, (0, 0))
+                    counts[key] = (good + count, bad) if table == "staging" else (good, bad + count)
+        return counts
 
-    def purge(self, asset: Asset, windows: Sequence[str], kept: Collection[str]) -> int:
-        """Besides conformed files these are lists of files, older versions of marts, and answers that Athena has kept
-        in the lake's bucket."""
+    def purge(self, asset: Asset, windows: Sequence[str], kept_files: Collection[str]) -> int:
+        """Delete conformed files, lists of files, older versions of marts, and Athena's results in the bucket."""
         removed = 0
         with _refusals(asset):
-            live = set(kept)
+            live = set(kept_files)
             folders: list[str] = []
             for catalogued in self._tables(asset).values():
                 locations = self._locations(asset, catalogued, windows)
@@ -86,55 +85,62 @@ class AthenaErasure:
             return removed + remove_below(f"{self._settings.bucket}/athena", ())
 
     def out_of_reach(self) -> list[str]:
-        return ["Where a workgroup keeps Athena's answers outside of the lake's bucket they stay: remove them there."]
+        return ["If a workgroup stores Athena's results outside of the lake's bucket, they stay: delete them there."]
 
-    def _held(self, asset: Asset, table: Table, matching: Callable[[str], str], at: Positions) -> list[HeldRow]:
-        with _refusals(asset), self._session(asset, at) as session:
+    def _find(self, asset: Asset, table: Table, matching: Callable[[str], str], positions: Positions) -> list[HeldRow]:
+        with _refusals(asset), self._session(asset, positions) as session:
             if (catalogued := self._tables(asset).get(table)) is None:
                 return []
             rows = reading(session, asset, table, self._paths(asset, catalogued, None))
-            found = session.execute(
+            rows_found = session.execute(
                 f"select _window, partition, position from ({matching(rows)}) union "
-                f"select _window, partition, position from ({_places(table, rows)}) as held "
-                "semi join gone using (_window, partition, position) order by all"
+                f"select _window, partition, position from ({_positions_sql(table, rows)}) as held "
+                "semi join erased_rows using (_window, partition, position) order by all"
             ).fetchall()
-        return [HeldRow(window_key(start, asset.window), (of, one)) for start, of, one in found]
+        return [
+            HeldRow(window_key(start, asset.window), (partition, offset)) for start, partition, offset in rows_found
+        ]
 
     def _remove_rows(
-        self, session: duckdb.DuckDBPyConnection, asset: Asset, table: Table, catalogued: Catalogued, at: Sequence[str]
+        self,
+        session: duckdb.DuckDBPyConnection,
+        asset: Asset,
+        table: Table,
+        catalogued: Catalogued,
+        windows: Sequence[str],
     ) -> None:
-        old = catalogued.partitions([partition_value(window, asset.window) for window in at])
+        old = catalogued.partitions([partition_value(window, asset.window) for window in windows])
         new: dict[str, Mapping[str, Any] | None] = {}
         partition, offset = map(identifier, _POSITION[table])
         for value, described in old.items():
             window = partition_window(value, asset.window)
             paths = listed_files(described["StorageDescriptor"]["Location"])
             source = f"read_parquet([{', '.join(map(literal, paths))}], filename = '_file')"
-            condition = f"(_window, {partition}, {offset}) in (select (_window, partition, position) from gone)"
+            condition = f"(_window, {partition}, {offset}) in (select (_window, partition, position) from erased_rows)"
             hits = session.execute(
-                "select _file, count(*), count(*) filter (_is_gone), list(_place order by _place) filter (_is_gone) "
-                f"from (select _file, ({partition}, {offset}) as _place, {condition} as _is_gone from {source}) "
+                "select _file, count(*), count(*) filter (_is_erased), list(_at order by _at) filter (_is_erased) "
+                f"from (select _file, ({partition}, {offset}) as _at, {condition} as _is_erased from {source}) "
                 "group by _file"
             ).fetchall()
-            hit = {path: (rows == gone, places) for path, rows, gone, places in hits if gone}
-            if not hit:
+            affected = {path: (rows == erased, positions) for path, rows, erased, positions in hits if erased}
+            if not affected:
                 continue
-            left: list[str] = []
+            remaining: list[str] = []
             for path in paths:
-                emptied, places = hit.get(path, (False, None))
-                if places is None:
-                    left.append(path)
-                elif not emptied:
-                    # Whoever comes again after a crash writes the same file again.
-                    url = f"{path.rpartition('/')[0]}/without-{digest([path, str(places)])}.parquet"
+                is_empty, positions = affected.get(path, (False, None))
+                if positions is None:
+                    remaining.append(path)
+                elif not is_empty:
+                    # A retry after a crash writes the same file again.
+                    url = f"{path.rpartition('/')[0]}/without-{digest([path, str(positions)])}.parquet"
                     _write_without(session, path, condition, url)
-                    left.append(url)
+                    remaining.append(url)
             folder = f"{catalogued.location}{window_path(window)}"
-            new[value] = partition_input(described, value, _write_list(folder, left)) if left else None
+            new[value] = partition_input(described, value, _write_list(folder, remaining)) if remaining else None
         catalogued.switch(new, old)
 
     def _purge_marts(self, schema: str) -> int:
-        """Removes what the older versions of a schema's tables are made of, and those versions."""
+        """Delete older versions of a schema's tables, and their files."""
         missing = self._glue.exceptions.EntityNotFoundException
         names: list[str] = []
         with suppress(missing):
@@ -142,61 +148,61 @@ class AthenaErasure:
             names = [table["Name"] for page in pages for table in page["TableList"]]
         removed = 0
         for name in names:
-            # One that dbt had for a moment only may be gone again.
+            # A temporary table of dbt may be dropped meanwhile.
             with suppress(missing):
                 removed += self._purge_mart({"DatabaseName": schema, "TableName": name})
         return removed
 
-    def _purge_mart(self, place: Mapping[str, str]) -> int:
-        pages = self._glue.get_paginator("get_table_versions").paginate(**place)
+    def _purge_mart(self, table_key: Mapping[str, str]) -> int:
+        pages = self._glue.get_paginator("get_table_versions").paginate(**table_key)
         versions = [version for page in pages for version in page["TableVersions"]]
-        # Asked after the versions: what dbt switches to from now on is none of them.
-        shown = self._glue.get_table(DatabaseName=place["DatabaseName"], Name=place["TableName"])["Table"]
+        # Read after the versions: a version that dbt switches to from now on is not among them.
+        current = self._glue.get_table(DatabaseName=table_key["DatabaseName"], Name=table_key["TableName"])["Table"]
         removed = 0
         for version in versions:
-            if version["VersionId"] == shown["VersionId"]:
+            if version["VersionId"] == current["VersionId"]:
                 continue
             location = version["Table"]["StorageDescriptor"]["Location"]
-            if location != shown["StorageDescriptor"]["Location"]:
+            if location != current["StorageDescriptor"]["Location"]:
                 removed += remove_below(location, ())
-            self._glue.delete_table_version(**place, VersionId=version["VersionId"])
+            self._glue.delete_table_version(**table_key, VersionId=version["VersionId"])
         return removed
 
     def _tables(self, asset: Asset) -> dict[Table, Catalogued]:
-        """Those of the two that are there."""
+        """Return those of the two tables that exist."""
         staging, quarantine = catalogued_tables(self._settings, self._glue, asset)
-        both: dict[Table, Catalogued] = {"staging": staging, "quarantine": quarantine}
-        return {table: catalogued for table, catalogued in both.items() if catalogued.described() is not None}
+        tables: dict[Table, Catalogued] = {"staging": staging, "quarantine": quarantine}
+        return {table: catalogued for table, catalogued in tables.items() if catalogued.described() is not None}
 
     def _locations(self, asset: Asset, catalogued: Catalogued, windows: Collection[str] | None) -> dict[str, str]:
-        """Where the list of each window is, or of each of these."""
+        """Return the location of the list of each window, or of each of these."""
         if windows is None:
-            found = catalogued.locations()
+            locations = catalogued.locations()
         else:
             described = catalogued.partitions([partition_value(window, asset.window) for window in windows])
-            found = {value: one["StorageDescriptor"]["Location"] for value, one in described.items()}
-        return {partition_window(value, asset.window): location for value, location in found.items()}
+            locations = {value: partition["StorageDescriptor"]["Location"] for value, partition in described.items()}
+        return {partition_window(value, asset.window): location for value, location in locations.items()}
 
     def _paths(self, asset: Asset, catalogued: Catalogued, windows: Collection[str] | None) -> list[str]:
-        """The files of all windows, or of these."""
+        """Return the files of all windows, or of these."""
         locations = self._locations(asset, catalogued, windows)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return [path for held in pool.map(listed_files, locations.values()) for path in held]
+            return [path for paths in pool.map(listed_files, locations.values()) for path in paths]
 
     @contextmanager
-    def _session(self, asset: Asset, at: Positions) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A session that may read the bucket, with the temporary table `gone`."""
+    def _session(self, asset: Asset, positions: Positions) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open a session that can read the bucket, with the temporary table `erased_rows`."""
         with duckdb_session() as session:
             let_read(session, self._settings.bucket)
-            session.register("listed", listed_positions(asset, at))
-            session.execute("create temp table gone as select * from listed")
+            session.register("listed", listed_positions(asset, positions))
+            session.execute("create temp table erased_rows as select * from listed")
             yield session
 
 
-def _places(table: Table, rows: str) -> str:
+def _positions_sql(table: Table, rows: str) -> str:
     partition, offset = map(identifier, _POSITION[table])
-    held = f"select _window, {partition} as _of, {offset} as _at from {rows}"
-    return f'select _window, _of as partition, _at as "position" from ({held}) as _held'
+    source = f"select _window, {partition} as _of, {offset} as _at from {rows}"
+    return f'select _window, _of as partition, _at as "position" from ({source}) as _held'
 
 
 def _write_without(session: duckdb.DuckDBPyConnection, path: str, condition: str, url: str) -> None:
@@ -208,7 +214,7 @@ def _write_without(session: duckdb.DuckDBPyConnection, path: str, condition: str
 
 
 def _write_list(folder: str, paths: Sequence[str]) -> str:
-    """Lists the files below a folder, where the same ones always have the same place; a partition's location."""
+    """Write a list of files below a folder, at the same location for the same files; return that location."""
     location = f"{folder}/{digest(paths)}/"
     write(f"{location}{LIST}", "".join(f"{path}\n" for path in paths).encode())
     return location
@@ -216,6 +222,6 @@ def _write_list(folder: str, paths: Sequence[str]) -> str:
 
 def _refusals(asset: Asset) -> AbstractContextManager[None]:
     return refusals(
-        f"AWS, asked to forget rows of {asset.name},",
-        "your credentials and what they may do with the staging databases, the marts' and the bucket",
+        f"AWS (erasing rows of {asset.name})",
+        "your credentials and their rights on the staging databases, the marts' databases and the bucket",
     )

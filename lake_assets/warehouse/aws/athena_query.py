@@ -1,4 +1,4 @@
-"""One query in Athena, started once and waited for."""
+"""One query in Athena: start it once and wait for it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from uuid import uuid4
 from lake_assets.aws import client, refusals
 from lake_assets.errors import Unavailable
 from lake_assets.settings import Settings
-from lake_assets.warehouse.answers import QueryError
+from lake_assets.warehouse.results import QueryError
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.2, 5.0
-# Athena tells every value as text; what is not here stays text.
+# Athena returns every value as text; values of other types stay text.
 _VALUES: Mapping[str, Callable[[str], Any]] = {
     "tinyint": int,
     "smallint": int,
@@ -29,27 +29,27 @@ _VALUES: Mapping[str, Callable[[str], Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A query's answer; values of the types above are Python's own, others are Athena's text for them."""
+class AthenaResult:
+    """A query's result; values of the types above are Python's, others are Athena's text."""
 
     columns: tuple[str, ...]
     rows: list[list[Any]]
 
 
-def ask(settings: Settings, query: str, limit: int | None = None) -> Found:
-    """The answer, of at most `limit` rows.
+def run_query(settings: Settings, query: str, limit: int | None = None) -> AthenaResult:
+    """Return the result, of at most `limit` rows.
 
     The wait ends when Athena ends the query, by its own time limit if need be. Raises QueryError with Athena's reason,
-    Unavailable when Athena does not answer or says that trying again may help.
+    Unavailable when Athena does not answer or the error is retryable.
     """
     athena = client("athena")
-    with refusals("Athena", "LAKE_ATHENA_WORKGROUP and what your credentials may do there"):
+    with refusals("Athena", "LAKE_ATHENA_WORKGROUP and the rights of your credentials there"):
         started = athena.start_query_execution(
             QueryString=query,
-            # The SDK may send the request again: Athena starts one query for a token.
+            # The SDK may retry the request: Athena starts one query per token.
             ClientRequestToken=uuid4().hex,
             WorkGroup=settings.athena_workgroup,
-            # Counts only where the workgroup does not enforce a place of its own.
+            # Only used if the workgroup does not enforce a location of its own.
             ResultConfiguration={"OutputLocation": f"{settings.bucket}/athena/"},
         )
         identifier: str = started["QueryExecutionId"]
@@ -57,14 +57,14 @@ def ask(settings: Settings, query: str, limit: int | None = None) -> Found:
         pages = iter(athena.get_paginator("get_query_results").paginate(QueryExecutionId=identifier))
         first = next(pages)["ResultSet"]
         columns = first["ResultSetMetadata"]["ColumnInfo"]
-        # The first row of what a SELECT answers is its header; what SHOW or DESCRIBE answers has none.
+        # The first row of a SELECT's result is its header; results of SHOW or DESCRIBE have none.
         rows = first["Rows"][1:] if execution["StatementType"] == "DML" else first["Rows"]
         following = (row for page in pages for row in page["ResultSet"]["Rows"])
-        wanted = [*rows[:limit], *islice(following, None if limit is None else max(limit - len(rows), 0))]
-    read = [_VALUES.get(column["Type"], str) for column in columns]
-    return Found(
+        selected = [*rows[:limit], *islice(following, None if limit is None else max(limit - len(rows), 0))]
+    readers = [_VALUES.get(column["Type"], str) for column in columns]
+    return AthenaResult(
         tuple(column["Name"] for column in columns),
-        [[_value(cell, of) for cell, of in zip(row["Data"], read, strict=True)] for row in wanted],
+        [[_value(cell, reader) for cell, reader in zip(row["Data"], readers, strict=True)] for row in selected],
     )
 
 
@@ -73,7 +73,7 @@ def _value(cell: Mapping[str, str], read: Callable[[str], Any]) -> Any:
 
 
 def _done(athena: Any, identifier: str) -> Any:
-    """What Athena says of the query once it is over."""
+    """Wait for the end of the query and return its execution."""
     pause = _FIRST_PAUSE
     while True:
         execution = athena.get_query_execution(QueryExecutionId=identifier)["QueryExecution"]
@@ -81,9 +81,9 @@ def _done(athena: Any, identifier: str) -> Any:
         if status["State"] == "SUCCEEDED":
             return execution
         if status["State"] in ("FAILED", "CANCELLED"):
-            told = f"Athena's query {identifier} is {status['State'].lower()}: {status.get('StateChangeReason', '')}"
+            message = f"Athena's query {identifier} is {status['State'].lower()}: {status.get('StateChangeReason', '')}"
             if status.get("AthenaError", {}).get("Retryable"):
-                raise Unavailable(f"{told}; try again later.")
-            raise QueryError(told)
+                raise Unavailable(f"{message}; try again later.")
+            raise QueryError(message)
         sleep(pause)
         pause = min(pause * 2, _LAST_PAUSE)

@@ -11,9 +11,9 @@ from lake_assets.warehouse.aws.lake_formation import LakeFormation
 
 
 class GlueMarts:
-    """A `MartAccess` over Glue; see `MartAccess` for what each method promises.
+    """A `MartAccess` over Glue; `MartAccess` documents each method.
 
-    Without analysts in the settings Lake Formation is left alone: IAM then says who may read what.
+    Without analysts in the settings Lake Formation is not used: IAM then controls read access.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -22,7 +22,7 @@ class GlueMarts:
 
     def missing(self, schemas: Sequence[str]) -> list[str]:
         with _refusals():
-            closed = {schema for schema in schemas if not self._is_there(schema)}
+            closed = {schema for schema in schemas if not self._exists(schema)}
             if self._settings.analysts:
                 formation = LakeFormation()
                 tags = {schema: mart_tags(schema) for schema in schemas}
@@ -48,7 +48,7 @@ class GlueMarts:
                 grants = [grant for analyst in self._settings.analysts for grant in analyst_grants(analyst)]
                 formation.grant(formation.ungranted(grants))
 
-    def _is_there(self, schema: str) -> bool:
+    def _exists(self, schema: str) -> bool:
         with suppress(self._glue.exceptions.EntityNotFoundException):
             return bool(self._glue.get_database(Name=schema))
         return False
@@ -56,6 +56,6 @@ class GlueMarts:
 
 def _refusals() -> AbstractContextManager[None]:
     return refusals(
-        "AWS, asked for the marts' databases,",
-        "LAKE_ANALYSTS (ARNs of roles or users) and what your credentials may do in Glue and Lake Formation",
+        "AWS (the marts' databases)",
+        "LAKE_ANALYSTS (ARNs of roles or users) and the rights of your credentials in Glue and Lake Formation",
     )

@@ -1,4 +1,4 @@
-"""Which actions the credentials of AWS lack, by IAM's own simulation of their policies."""
+"""Actions that the AWS credentials lack, by IAM's own simulation of their policies."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -9,27 +9,27 @@ from lake_assets.aws import aws_region, client, refusals
 from lake_assets.compile.permissions import Need
 from lake_assets.settings import Settings
 
-MEND = "the AWS credentials"
+REMEDY = "the AWS credentials"
 
 
 def lacking_on_aws(settings: Settings, needs: Sequence[Need], names: Mapping[str, str]) -> list[str]:
-    """Each action that the policies of the caller do not allow, with its resource; one request for each need.
+    """Return each action that the caller's policies do not allow, with its resource; one request for each need.
 
-    `names` fills in what the needs call raw, staging and mart. An organisation's own limits and the bucket's policy are
-    not looked at. Raises SettingsError, Unavailable, and LakeError when the caller may not ask (it needs
-    iam:SimulatePrincipalPolicy on itself, and iam:GetRole).
+    `names` fills in raw, staging and mart in the needs. An organisation's own limits and the bucket's policy are not
+    checked. Raises SettingsError, Unavailable, and LakeError when the caller lacks iam:SimulatePrincipalPolicy on
+    itself, or iam:GetRole.
     """
-    with refusals("AWS", MEND):
+    with refusals("AWS", REMEDY):
         caller = client("sts").get_caller_identity()
-        who = str(caller["Arn"])
-        if who.endswith(":root"):
-            return []  # whoever owns the account lacks nothing, and cannot be simulated
+        caller_arn = str(caller["Arn"])
+        if caller_arn.endswith(":root"):
+            return []  # the account's root user lacks nothing, and cannot be simulated
         iam = client("iam")
-        source = _policies_of(iam, who)
-        places = {
+        source = _policies_of(iam, caller_arn)
+        placeholders = {
             **names,
             "caller": source,
-            "partition": who.split(":")[1],
+            "partition": caller_arn.split(":")[1],
             "account": str(caller["Account"]),
             "region": aws_region(),
             "bucket": urlsplit(settings.bucket).netloc,
@@ -37,22 +37,22 @@ def lacking_on_aws(settings: Settings, needs: Sequence[Need], names: Mapping[str
             "application": os.environ.get("LAKE_EMR_APPLICATION", ""),
             "spark_role": os.environ.get("LAKE_EMR_ROLE", ""),
         }
-        return [sentence for need in needs for sentence in _denied(iam, source, need, need.on.format(**places))]
+        return [sentence for need in needs for sentence in _denied(iam, source, need, need.on.format(**placeholders))]
 
 
-def _policies_of(iam: Any, who: str) -> str:
-    """The ARN whose policies the caller has: a session's is that of its role."""
-    _, kind, rest = who.partition(":assumed-role/")
-    return str(iam.get_role(RoleName=rest.split("/")[0])["Role"]["Arn"]) if kind else who
+def _policies_of(iam: Any, caller_arn: str) -> str:
+    """Return the ARN whose policies the caller has: for a session that of its role."""
+    _, kind, rest = caller_arn.partition(":assumed-role/")
+    return str(iam.get_role(RoleName=rest.split("/")[0])["Role"]["Arn"]) if kind else caller_arn
 
 
 def _denied(iam: Any, source: str, need: Need, resource: str) -> list[str]:
-    answers = iam.get_paginator("simulate_principal_policy").paginate(
+    pages = iam.get_paginator("simulate_principal_policy").paginate(
         PolicySourceArn=source, ActionNames=list(need.actions), ResourceArns=[resource]
     )
     return [
         f"{result['EvalActionName']} on {resource}"
-        for answer in answers
-        for result in answer["EvaluationResults"]
+        for page in pages
+        for result in page["EvaluationResults"]
         if result["EvalDecision"] != "allowed"
     ]

@@ -1,12 +1,12 @@
-"""Adapters of the target `aws`; `TargetAdapters` says what each function returns. Imports happen when needed."""
+"""Adapters of the target `aws`; `TargetAdapters` documents each function. Imports happen when needed."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lake_assets.compile.permissions import Need
 from lake_assets.settings import Settings
-from lake_assets.warehouse.answers import Answer
 from lake_assets.warehouse.protocol import MartAccess, Warehouse
+from lake_assets.warehouse.results import QueryResult
 
 if TYPE_CHECKING:
     from lake_assets.warehouse.erasure import Erasure
@@ -30,8 +30,8 @@ def mart_access(settings: Settings) -> MartAccess:
     return GlueMarts(settings)
 
 
-def ask_marts(settings: Settings, query: str, limit: int | None) -> Answer:
-    return warehouse(settings).ask(query, limit)
+def query_marts(settings: Settings, query: str, limit: int | None) -> QueryResult:
+    return warehouse(settings).query(query, limit)
 
 
 def lacking(settings: Settings, needs: Sequence[Need], names: Mapping[str, str]) -> list[str]:

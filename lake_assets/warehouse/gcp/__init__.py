@@ -1,1 +1,1 @@
-"""BigQuery, and the cloud function that loads what was published."""
+"""BigQuery, and the cloud function that loads publications."""

@@ -34,12 +34,11 @@ from lake_assets.compile.reasons import reasons
 from lake_assets.compile.sql import literal
 from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError, Unavailable
-from lake_assets.gcp import bigquery_client, bigquery_refusals, passing, patience, unless_missing
+from lake_assets.gcp import bigquery_client, bigquery_refusals, is_transient, retry_policy, unless_missing
 from lake_assets.settings import Settings
-from lake_assets.warehouse.answers import Answer, QueryError, Reason, answer
-from lake_assets.warehouse.fetched import fetched
 from lake_assets.warehouse.protocol import Table, Warehouse
 from lake_assets.warehouse.publication import announce
+from lake_assets.warehouse.results import QueryError, QueryResult, Reason, limit_rows, load_temp_table
 
 if TYPE_CHECKING:
     import pyarrow
@@ -53,25 +52,24 @@ _LONGEST_LOAD_SECONDS = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A table that windows go to, and how its files are loaded."""
+    """A table to load windows into, and the configuration of its load jobs."""
 
     table: BigQueryTable
     configuration: Mapping[str, Any]
 
 
 class BigQuery(Warehouse):
-    """A `Warehouse` over BigQuery; see `Warehouse` for what each method promises.
+    """A `Warehouse` over BigQuery; `Warehouse` documents each method.
 
-    A window is published by one load job for each of its two tables, which replaces the window's partition: readers see
-    the old rows or the new ones, and a query that runs keeps those it began with. The two tables, and two windows, do
-    not change in the same moment. Quarantine comes first, so that between the two a row may be in both tables or, after
-    a replay, in none; marts read staging only. After a crash the window is still in the queue, and the next run
-    publishes both tables again. Partitions that get no rows are emptied by one statement for each table: quarantine's
-    before the loads, staging's after them.
+    A window is published by one load job for each of its two tables, which replaces the window's partition. Readers see
+    the old rows or the new ones, and a running query keeps those it began with. The two tables, and two windows, do not
+    change at the same moment. Quarantine comes first, so that between the two a row may be in both tables or, after a
+    replay, in none; marts read staging only. After a crash the window is still in the queue, and the next run publishes
+    both tables again. Partitions without new rows are emptied by one statement for each table: quarantine's before the
+    loads, staging's after them.
 
-    A load job's name is made of its table, window and files. So files are loaded once: whoever publishes them again,
-    after a lost answer or a crash, finds the job and waits for it, and an old run that comes late does not put its rows
-    over newer ones.
+    A load job's name is made of its table, window and files. So files are loaded once: a retry after a lost answer or a
+    crash finds the job and waits for it. An old run that comes late does not put its rows over newer ones.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -80,31 +78,31 @@ class BigQuery(Warehouse):
 
     @cached_property
     def _client(self) -> "Client":
-        """Made late, because making it looks for credentials."""
+        """Create the client late, because that looks for credentials."""
         return bigquery_client(self._gcp.project, self._gcp.location)
 
     def ensure(self, asset: Asset) -> list[str]:
         sentences = self.missing(asset)
         if sentences:
-            with _asked(asset):
+            with _refusals(asset):
                 self._ensure_dataset(asset)
                 for table in self._tables(asset):
                     self._ensure_table(table)
         return sentences
 
     def missing(self, asset: Asset) -> list[str]:
-        with _asked(asset):
+        with _refusals(asset):
             dataset = self._dataset(asset)
-            found = dataset_differences(dataset, asset)
+            sentences = dataset_differences(dataset, asset)
             for table in self._tables(asset):
-                found += differences(self._described(table) if dataset else None, table)
-            return found
+                sentences += differences(self._described(table) if dataset else None, table)
+            return sentences
 
     def drop(self, asset: Asset) -> None:
-        """As `Warehouse` says. The dataset stays, with whom it is open to."""
-        with _asked(asset):
+        """Drop the tables. The dataset stays, with its access list."""
+        with _refusals(asset):
             for table in self._tables(asset):
-                self._client.delete_table(table.title, not_found_ok=True, retry=patience())
+                self._client.delete_table(table.title, not_found_ok=True, retry=retry_policy())
 
     def replace_windows(self, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
         if not outputs:
@@ -113,13 +111,13 @@ class BigQuery(Warehouse):
             staging, quarantine = (self._target(table) for table in self._tables(asset))
             if self._gcp.load_function:
                 announce(self._settings, asset, outputs)
-            known = self._first_seen(quarantine.table, [o.window for o in outputs if o.quarantine_files])
+            first_seen = self._first_seen(quarantine.table, [o.window for o in outputs if o.quarantine_files])
             self._empty(quarantine.table, [o.window for o in outputs if not o.quarantine_files])
         failed: dict[str, LakeError] = {}
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             loads = {
                 o.window: pool.submit(
-                    self._load_both, asset, o.window, o.good_files, o.quarantine_files, staging, quarantine, known
+                    self._load_both, asset, o.window, o.good_files, o.quarantine_files, staging, quarantine, first_seen
                 )
                 for o in outputs
             }
@@ -130,24 +128,24 @@ class BigQuery(Warehouse):
             if error is not None:
                 failed[window] = error
         if failed:
-            first, *others = failed.values()
-            raise type(first)(f"{first} {len(others)} more windows failed too." if others else str(first)) from first
+            first, *more = failed.values()
+            raise type(first)(f"{first} {len(more)} more windows failed too." if more else str(first)) from first
         with _publishing(asset, [output.window for output in outputs]):
             self._empty(staging.table, [o.window for o in outputs if not o.good_files])
 
     def load_files(
         self, asset: Asset, window: str, good_files: Sequence[str], quarantine_files: Sequence[str], *, over: bool
     ) -> None:
-        """Loads one window's files as `replace_windows` does, but leaves a partition as it is that gets none.
+        """Load one window's files as `replace_windows` does, but leave a partition without new rows unchanged.
 
-        `over` older ones, files are loaded although they had been, and such a partition is emptied. Raises LakeError,
-        Unavailable.
+        With `over`, files are loaded again over those of other publications, and such a partition is emptied. Raises
+        LakeError, Unavailable.
         """
         with _publishing(asset, [window]):
             staging, quarantine = (self._target(table) for table in self._tables(asset))
-            known = self._first_seen(quarantine.table, [window] if quarantine_files else [])
+            first_seen = self._first_seen(quarantine.table, [window] if quarantine_files else [])
         mark = "-over" if over else ""
-        self._load_both(asset, window, good_files, quarantine_files, staging, quarantine, known, mark)
+        self._load_both(asset, window, good_files, quarantine_files, staging, quarantine, first_seen, mark)
         if over:
             with _publishing(asset, [window]):
                 for target, files in ((quarantine, quarantine_files), (staging, good_files)):
@@ -155,7 +153,7 @@ class BigQuery(Warehouse):
 
     def remove_windows(self, asset: Asset, table: Table, windows: Sequence[str]) -> None:
         staging, quarantine = self._tables(asset)
-        with _asked(asset):
+        with _refusals(asset):
             self._empty(staging if table == "staging" else quarantine, windows)
 
     def remove_old_states(self, before: datetime, spans: Sequence[tuple[datetime, datetime]]) -> int:
@@ -165,9 +163,9 @@ class BigQuery(Warehouse):
         if windows is not None and not windows:
             return {}
         totals: dict[str, list[int]] = {}
-        with _asked(asset):
-            for place, start, rows in self._ask(rows_by_window(self._tables(asset), windows)):
-                totals.setdefault(window_key(start, asset.window), [0, 0])[place] = rows
+        with _refusals(asset):
+            for index, start, rows in self._run(rows_by_window(self._tables(asset), windows)):
+                totals.setdefault(window_key(start, asset.window), [0, 0])[index] = rows
         return {window: (good, bad) for window, (good, bad) in totals.items()}
 
     def reasons(self, assets: Sequence[Asset]) -> list[Reason]:
@@ -175,80 +173,80 @@ class BigQuery(Warehouse):
             return []
         query = reasons((asset, quarantine_errors(self._tables(asset)[1])) for asset in assets)
         with bigquery_refusals("refuses to read the quarantine"):
-            return [Reason(*row.values()) for row in self._ask(query)]
+            return [Reason(*row.values()) for row in self._run(query)]
 
     def staging(
         self, session: "DuckDBPyConnection", asset: Asset, columns: Sequence[str], low: datetime, high: datetime
     ) -> str:
-        found = self.rows(asset, "staging", windows_between(low, high, asset.window), columns)
-        return fetched(session, asset, found)
+        rows = self.rows(asset, "staging", windows_between(low, high, asset.window), columns)
+        return load_temp_table(session, asset, rows)
 
-    def ask(self, query: str, limit: int | None) -> Answer:
-        """In BigQuery's SQL. A dry run, which costs nothing, says first whether the query would change something."""
+    def query(self, query: str, limit: int | None) -> QueryResult:
+        """Run a query in BigQuery's SQL. A dry run, which costs nothing, checks first that it changes nothing."""
         from google.api_core.exceptions import BadRequest, Forbidden, NotFound
         from google.cloud.bigquery import QueryJobConfig
 
         with bigquery_refusals("refuses the query"):
             try:
-                dry = self._client.query(query, QueryJobConfig(dry_run=True), retry=patience())
+                dry = self._client.query(query, QueryJobConfig(dry_run=True), retry=retry_policy())
                 if dry.statement_type != "SELECT":
-                    raise QueryError(f"nothing can be changed with this: it is a {dry.statement_type}.")
-                wanted = None if limit is None else limit + 1
-                found = self._client.query_and_wait(query, max_results=wanted, retry=patience())
-                rows = [row.values() for row in found]
+                    raise QueryError(f"queries are read-only: this is a {dry.statement_type}.")
+                max_results = None if limit is None else limit + 1
+                result = self._client.query_and_wait(query, max_results=max_results, retry=retry_policy())
+                rows = [row.values() for row in result]
             except (BadRequest, Forbidden, NotFound) as error:
                 raise QueryError(f"{error.message.rstrip('.')}.") from error
-        return answer([field.name for field in found.schema], rows, limit)
+        return limit_rows([field.name for field in result.schema], rows, limit)
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
         staging, quarantine = self._tables(asset)
-        with _asked(asset):
+        with _refusals(asset):
             query = rows_of(staging if table == "staging" else quarantine, windows, columns)
-            return self._ask(query).to_arrow(create_bqstorage_client=False)
+            return self._run(query).to_arrow(create_bqstorage_client=False)
 
     def _tables(self, asset: Asset) -> tuple[BigQueryTable, BigQueryTable]:
-        """Staging and quarantine."""
+        """Return staging and quarantine."""
         return bigquery_tables(asset, dict(self._gcp.policy_tags))
 
     def _dataset(self, asset: Asset) -> Described | None:
-        dataset = unless_missing(lambda: self._client.get_dataset(asset.staging_schema, retry=patience()))
+        dataset = unless_missing(lambda: self._client.get_dataset(asset.staging_schema, retry=retry_policy()))
         return dataset and dataset.to_api_repr()
 
     def _described(self, table: BigQueryTable) -> Described | None:
-        found = unless_missing(lambda: self._client.get_table(table.title, retry=patience()))
-        return found and found.to_api_repr()
+        description = unless_missing(lambda: self._client.get_table(table.title, retry=retry_policy()))
+        return description and description.to_api_repr()
 
     def _ensure_dataset(self, asset: Asset) -> None:
         from google.cloud.bigquery import AccessEntry, Dataset
 
-        wanted = Dataset.from_api_repr(dataset_resource(asset, self._gcp.project, self._gcp.location))
-        dataset = self._client.create_dataset(wanted, exists_ok=True, retry=patience())
-        told = dataset.to_api_repr()
-        if dataset_differences(told, asset):
-            dataset.access_entries = [AccessEntry.from_api_repr(dict(entry)) for entry in closed(told["access"])]
-            self._client.update_dataset(dataset, ["access_entries"], retry=patience())
+        definition = Dataset.from_api_repr(dataset_resource(asset, self._gcp.project, self._gcp.location))
+        dataset = self._client.create_dataset(definition, exists_ok=True, retry=retry_policy())
+        resource = dataset.to_api_repr()
+        if dataset_differences(resource, asset):
+            dataset.access_entries = [AccessEntry.from_api_repr(dict(entry)) for entry in closed(resource["access"])]
+            self._client.update_dataset(dataset, ["access_entries"], retry=retry_policy())
 
     def _ensure_table(self, table: BigQueryTable) -> None:
-        """Looks again when somebody else changed the table meanwhile, or when that was us and the answer was lost."""
+        """Retry when the table was changed meanwhile, by another process or by a request whose answer was lost."""
         from google.api_core.exceptions import PreconditionFailed
         from google.cloud.bigquery import Table
 
         while True:
             existing = self._described(table)
             if existing is None:
-                wanted = Table.from_api_repr(table_resource(table, self._gcp.project))
-                self._client.create_table(wanted, exists_ok=True, retry=patience())
+                definition = Table.from_api_repr(table_resource(table, self._gcp.project))
+                self._client.create_table(definition, exists_ok=True, retry=retry_policy())
             elif not differences(existing, table):
                 return
             elif statements := widenings(existing, table):
                 for statement in statements:
-                    self._ask(statement)
+                    self._run(statement)
             else:
                 changed = {**existing, "description": table.description}
                 changed["schema"] = {"fields": merged_fields(existing, table)}
                 try:
-                    wanted = Table.from_api_repr(changed)
-                    self._client.update_table(wanted, ["schema", "description"], retry=patience())
+                    definition = Table.from_api_repr(changed)
+                    self._client.update_table(definition, ["schema", "description"], retry=retry_policy())
                 except PreconditionFailed:
                     continue
                 return
@@ -260,16 +258,16 @@ class BigQuery(Warehouse):
         return _Target(table, load_configuration(described, table))
 
     def _first_seen(self, quarantine: BigQueryTable, windows: Sequence[str]) -> "pyarrow.Table | None":
-        """When each row of these windows was first quarantined; None when none was."""
+        """Return the time each row of these windows was first quarantined; None without rows."""
         if not windows:
             return None
         query = rows_of(quarantine, windows, ("topic", "partition", "offset", "first_seen"))
-        found = self._ask(query).to_arrow(create_bqstorage_client=False)
-        return found if found.num_rows else None
+        rows = self._run(query).to_arrow(create_bqstorage_client=False)
+        return rows if rows.num_rows else None
 
     def _empty(self, table: BigQueryTable, windows: Sequence[str]) -> None:
         if windows:
-            self._ask(emptied(table, windows))
+            self._run(emptied(table, windows))
 
     def _load_both(
         self,
@@ -279,37 +277,37 @@ class BigQuery(Warehouse):
         quarantine_files: Sequence[str],
         staging: _Target,
         quarantine: _Target,
-        known: "pyarrow.Table | None",
+        first_seen: "pyarrow.Table | None",
         mark: str = "",
     ) -> None:
         with _publishing(asset, [window]):
             if quarantine_files:
                 name = load_name(quarantine.table, window, quarantine_files) + mark
-                if known is None:
+                if first_seen is None:
                     self._load(quarantine, window, name, quarantine_files)
                 else:
-                    copy = _with_first_seen(quarantine_files, name, known)
+                    copy = _with_first_seen(quarantine_files, name, first_seen)
                     self._load(quarantine, window, name, [copy])
                     remove(copy)
             if good_files:
                 self._load(staging, window, load_name(staging.table, window, good_files) + mark, good_files)
 
     def _load(self, target: _Target, window: str, name: str, files: Sequence[str]) -> None:
-        """Loads the files unless that was done. A job that fails for a passing reason is followed by another."""
+        """Load the files unless that was done. A job that fails for a transient reason is retried as a new job."""
 
         def load() -> None:
-            self._begun(target, window, name, files).result(patience(), timeout=_LONGEST_LOAD_SECONDS)
+            self._start_job(target, window, name, files).result(retry_policy(), timeout=_LONGEST_LOAD_SECONDS)
 
-        patience()(load)()
+        retry_policy()(load)()
 
-    def _begun(self, target: _Target, window: str, name: str, files: Sequence[str]) -> "LoadJob":
-        """The job of that name: the one that is there, if it did not fail, else a new one."""
+    def _start_job(self, target: _Target, window: str, name: str, files: Sequence[str]) -> "LoadJob":
+        """Return the job of that name: the existing one, if it did not fail, else a new one."""
         from google.api_core.exceptions import Conflict, NotFound
         from google.cloud.bigquery import DatasetReference, LoadJob, LoadJobConfig
 
         dataset = DatasetReference(self._gcp.project, target.table.dataset)
-        # A job that was just begun may not be found for a moment.
-        waiting = patience().with_predicate(lambda error: passing(error) or isinstance(error, NotFound))
+        # A job that was just started may not be found for a moment.
+        waiting = retry_policy().with_predicate(lambda error: is_transient(error) or isinstance(error, NotFound))
         attempt = 1
         while True:
             job_id = f"{name}-{attempt}"
@@ -319,7 +317,7 @@ class BigQuery(Warehouse):
                     dataset.table(target.table.partition(window)),
                     job_id=job_id,
                     job_config=cast("LoadJobConfig", LoadJobConfig.from_api_repr({"load": dict(target.configuration)})),
-                    retry=patience(),
+                    retry=retry_policy(),
                 )
             except Conflict:
                 job = self._client.get_job(job_id, retry=waiting)
@@ -327,17 +325,17 @@ class BigQuery(Warehouse):
                     return job
                 attempt += 1
 
-    def _ask(self, query: str) -> "RowIterator":
-        return self._client.query_and_wait(query, retry=patience(), job_retry=patience())
+    def _run(self, query: str) -> "RowIterator":
+        return self._client.query_and_wait(query, retry=retry_policy(), job_retry=retry_policy())
 
 
-def _with_first_seen(quarantine_files: Sequence[str], name: str, known: "pyarrow.Table") -> str:
-    """The URL of a copy of a window's quarantine files in which known rows keep the time they were first seen."""
+def _with_first_seen(quarantine_files: Sequence[str], name: str, first_seen: "pyarrow.Table") -> str:
+    """Copy a window's quarantine files; known rows keep their `first_seen`. Returns the copy's URL."""
 
     url = f"{quarantine_files[0].rpartition('/')[0]}/{name}.parquet"
     with duckdb_session() as session, written(url) as path:
         let_read(session, url)
-        session.register("known", known)
+        session.register("known", first_seen)
         session.execute(f"""\
 copy (
   select bad.* replace (coalesce(known.first_seen, bad.first_seen) as first_seen)
@@ -347,23 +345,23 @@ copy (
     return url
 
 
-def _asked(asset: Asset) -> AbstractContextManager[None]:
-    return bigquery_refusals(f"refuses what was asked for the tables of {asset.name}")
+def _refusals(asset: Asset) -> AbstractContextManager[None]:
+    return bigquery_refusals(f"refuses a request for the tables of {asset.name}")
 
 
 @contextmanager
 def _publishing(asset: Asset, windows: Sequence[str]) -> Generator[None]:
-    """Every error names what was not published. Raises LakeError, Unavailable."""
+    """Name the unpublished windows in every error. Raises LakeError, Unavailable."""
     span = windows[0] if len(windows) == 1 else f"{len(windows)} windows from {min(windows)} to {max(windows)}"
-    what = f"{asset.name} ({span}) was not published"
+    subject = f"{asset.name} ({span}) was not published"
     try:
         with bigquery_refusals("refuses it"):
             yield
     except LakeError as error:
-        raise type(error)(f"{what}: {error}") from error
+        raise type(error)(f"{subject}: {error}") from error
     except TimeoutError as error:
-        waited = f"a load job took longer than {_LONGEST_LOAD_SECONDS:,.0f} s"
-        raise Unavailable(f"{what}: {waited}; run it again, it goes on waiting for that job.") from error
+        timeout = f"a load job took longer than {_LONGEST_LOAD_SECONDS:,.0f} s"
+        raise Unavailable(f"{subject}: {timeout}; run it again, it continues waiting for that job.") from error
     except OSError as error:
-        told = str(error).strip().splitlines()[0]
-        raise Unavailable(f"{what}, because the bucket cannot be used: {told}") from error
+        reason = str(error).strip().splitlines()[0]
+        raise Unavailable(f"{subject}, because the bucket cannot be used: {reason}") from error

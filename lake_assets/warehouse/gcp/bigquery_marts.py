@@ -5,15 +5,15 @@ from typing import Any
 
 from lake_assets.compile.bigquery import mart_access, mart_dataset
 from lake_assets.compile.grants import check_mart_schema
-from lake_assets.gcp import bigquery_client, bigquery_refusals, patience, unless_missing
+from lake_assets.gcp import bigquery_client, bigquery_refusals, retry_policy, unless_missing
 from lake_assets.settings import Settings
 
 
 class BigQueryMarts:
-    """A `MartAccess` over BigQuery; see `MartAccess` for what each method promises.
+    """A `MartAccess` over BigQuery; `MartAccess` documents each method.
 
-    Whoever else the dataset's owners have let in stays. To run queries analysts need `roles/bigquery.jobUser` in a
-    project, which is not for a lake to give.
+    Other access granted by the dataset's owners stays. To run queries analysts need `roles/bigquery.jobUser` in a
+    project, which is outside the lake.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -21,7 +21,7 @@ class BigQueryMarts:
         self._client = bigquery_client(settings.gcp.project, settings.gcp.location)
 
     def missing(self, schemas: Sequence[str]) -> list[str]:
-        with bigquery_refusals("refuses to tell of the marts' datasets"):
+        with bigquery_refusals("refuses to describe the marts' datasets"):
             return [schema for schema in sorted(schemas) if not self._open(self._described(schema))]
 
     def ensure(self, schemas: Sequence[str]) -> None:
@@ -29,18 +29,18 @@ class BigQueryMarts:
 
         for schema in schemas:
             check_mart_schema(schema)
-        with bigquery_refusals("refuses to make the marts' datasets"):
+        with bigquery_refusals("refuses to create the marts' datasets"):
             for schema in schemas:
-                wanted = Dataset.from_api_repr(mart_dataset(schema, self._gcp.project, self._gcp.location))
-                dataset = self._client.create_dataset(wanted, exists_ok=True, retry=patience())
-                told = dataset.to_api_repr()
-                if not self._open(told):
-                    access = mart_access(told.get("access", []), self._analysts)
+                definition = Dataset.from_api_repr(mart_dataset(schema, self._gcp.project, self._gcp.location))
+                dataset = self._client.create_dataset(definition, exists_ok=True, retry=retry_policy())
+                resource = dataset.to_api_repr()
+                if not self._open(resource):
+                    access = mart_access(resource.get("access", []), self._analysts)
                     dataset.access_entries = [AccessEntry.from_api_repr(entry) for entry in access]
-                    self._client.update_dataset(dataset, ["access_entries"], retry=patience())
+                    self._client.update_dataset(dataset, ["access_entries"], retry=retry_policy())
 
     def _described(self, schema: str) -> dict[str, Any] | None:
-        dataset = unless_missing(lambda: self._client.get_dataset(schema, retry=patience()))
+        dataset = unless_missing(lambda: self._client.get_dataset(schema, retry=retry_policy()))
         return dataset and dataset.to_api_repr()
 
     def _open(self, dataset: dict[str, Any] | None) -> bool:

@@ -1,9 +1,9 @@
-"""The function on Google Cloud that a notification of the bucket calls: it loads what was published, as Dagster does.
+"""The function on Google Cloud that a notification of the bucket calls: it loads publications, as Dagster does.
 
-It is an ASGI application for Cloud Run behind Eventarc (`google.cloud.storage.object.v1.finalized`):
-`uvicorn --factory lake_assets.warehouse.gcp.load_function:application`. Both begin load jobs of the same names, so
-whoever comes second finds the other's job: files are loaded once. When Dagster's process dies after it has announced a
-publication, the function loads it all the same.
+It is an ASGI application for Cloud Run behind Eventarc (`google.cloud.storage.object.v1.finalized`): `uvicorn --factory
+lake_assets.warehouse.gcp.load_function:application`. It and Dagster start load jobs of the same names, so the later one
+finds the other's job: files are loaded once. When Dagster's process dies after it has announced a publication, the
+function still loads it.
 """
 
 import json
@@ -28,18 +28,18 @@ _log = logging.getLogger("lake_assets.load_function")
 
 
 def load_published(settings: Settings, assets: Mapping[str, Asset], bucket: str, name: str) -> str:
-    """Loads the newest publication of the window whose object has that name; what was done, in a sentence.
+    """Load the newest publication of the window whose object has that name; return the result in a sentence.
 
-    An object that is no publication is left alone. Partitions that get no rows are left to Dagster. Raises LakeError
-    when the catalog here is not the lake's, or BigQuery refuses; Unavailable when a later try may do.
+    Other objects are ignored. Partitions without new rows are left to Dagster. Raises LakeError when the catalog here
+    is not the lake's, or BigQuery refuses; Unavailable when a retry may help.
     """
     root = urlsplit(settings.bucket)
-    place = name.removeprefix(root.path.lstrip("/") + "/") if root.path.strip("/") else name
-    if bucket != root.netloc or not is_publication(place):
-        return f"{name} is no publication of this lake."
+    path = name.removeprefix(root.path.lstrip("/") + "/") if root.path.strip("/") else name
+    if bucket != root.netloc or not is_publication(path):
+        return f"{name} is not a publication of this lake."
     loaded: Publication | None = None
-    # What was published meanwhile may have been loaded before these files were: it is loaded over them then.
-    while (newest := announced(settings, place)) != loaded:
+    # A newer publication may have been loaded before these files: then it is loaded over them again.
+    while (newest := announced(settings, path)) != loaded:
         if newest is None:
             break
         asset = assets.get(newest.asset)
@@ -48,11 +48,11 @@ def load_published(settings: Settings, assets: Mapping[str, Asset], bucket: str,
         over = loaded is not None
         BigQuery(settings).load_files(asset, newest.window, newest.good_files, newest.quarantine_files, over=over)
         loaded = newest
-    return f"{name} is gone." if loaded is None else f"{loaded.asset} {loaded.window} is loaded."
+    return f"{name} no longer exists." if loaded is None else f"{loaded.asset} {loaded.window} is loaded."
 
 
 def application() -> "Starlette":
-    """The application. A request is answered 200 when there is nothing left to do, 503 when it should come again."""
+    """Return the application. It responds with 200 when there is nothing left to do, 503 when a retry is needed."""
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.responses import PlainTextResponse
@@ -63,16 +63,16 @@ def application() -> "Starlette":
 
     async def loads(request: "Request") -> "Response":
         try:
-            told = json.loads(await request.body())
-            bucket, name = str(told["bucket"]), str(told["name"])
+            event = json.loads(await request.body())
+            bucket, name = str(event["bucket"]), str(event["name"])
         except (ValueError, KeyError, TypeError):
-            return PlainTextResponse("This is no notification of a bucket.", 400)
+            return PlainTextResponse("This is not a notification of a bucket.", 400)
         try:
-            said = await run_in_threadpool(load_published, settings, assets, bucket, name)
+            result = await run_in_threadpool(load_published, settings, assets, bucket, name)
         except (LakeError, OSError) as error:
             _log.error("%s: %s", name, error)
             return PlainTextResponse(str(error), 503)
-        _log.info("%s", said)
-        return PlainTextResponse(said)
+        _log.info("%s", result)
+        return PlainTextResponse(result)
 
     return Starlette(routes=[Route("/", loads, methods=["POST"])])

@@ -1,4 +1,4 @@
-"""Which permissions the credentials of Google Cloud lack, as the resources themselves say (`testIamPermissions`)."""
+"""Permissions that the Google Cloud credentials lack, as the resources report them (`testIamPermissions`)."""
 
 import os
 from collections.abc import Sequence
@@ -17,16 +17,17 @@ STORAGE = "STORAGE_EMULATOR_HOST"
 
 
 def lacking_on_gcp(settings: Settings, needs: Sequence[Need]) -> list[str]:
-    """Each permission that the caller does not have, with where; one request for the bucket and one for the project.
+    """Return each permission that the caller lacks, with its resource; one request for the bucket and one for the
+    project.
 
-    What single datasets give is not looked at. Raises SettingsError without credentials, Unavailable, and LakeError
-    when Google refuses the question, which nobody needs a permission for.
+    Permissions on single datasets are not checked. Raises SettingsError without credentials, Unavailable, and LakeError
+    when Google refuses the request, which needs no permission.
     """
     import requests
 
     session = _session()
     bucket, project = urlsplit(settings.bucket).netloc, settings.gcp.project
-    questions = {
+    requests_by_resource = {
         "bucket": ("GET", f"{_base(STORAGE, 'storage')}/storage/v1/b/{bucket}/iam/testPermissions", "params"),
         "project": (
             "POST",
@@ -34,19 +35,21 @@ def lacking_on_gcp(settings: Settings, needs: Sequence[Need]) -> list[str]:
             "json",
         ),
     }
-    places = {"bucket": f"gs://{bucket}", "project": f"project {project}"}
-    found: list[str] = []
-    for on, (method, url, form) in questions.items():
-        wanted = [action for need in needs if need.on == on for action in need.actions]
+    resources = {"bucket": f"gs://{bucket}", "project": f"project {project}"}
+    lacking: list[str] = []
+    for resource, (method, url, form) in requests_by_resource.items():
+        actions = [action for need in needs if need.on == resource for action in need.actions]
         try:
-            answer = session.request(method, url, timeout=SECONDS, **{form: {"permissions": wanted}})
+            response = session.request(method, url, timeout=SECONDS, **{form: {"permissions": actions}})
         except requests.RequestException as error:
             raise Unavailable(f"Google Cloud does not answer, try again later: {error}") from error
-        if not answer.ok:
-            raise LakeError(f"Google Cloud does not say what is allowed on {places[on]}: {answer.text.strip()[:300]}")
-        has = set(answer.json().get("permissions", ()))
-        found += [f"{action} on {places[on]}" for action in wanted if action not in has]
-    return found
+        if not response.ok:
+            raise LakeError(
+                f"Google Cloud does not report the permissions on {resources[resource]}: {response.text.strip()[:300]}"
+            )
+        granted = set(response.json().get("permissions", ()))
+        lacking += [f"{action} on {resources[resource]}" for action in actions if action not in granted]
+    return lacking
 
 
 def _base(variable: str, service: str) -> str:
@@ -54,7 +57,7 @@ def _base(variable: str, service: str) -> str:
 
 
 def _session() -> Any:
-    """A session of requests with the credentials in it; a double takes none."""
+    """Return a session of requests with the credentials; an emulator needs none."""
     import google.auth
     import requests
     from google.auth.transport.requests import AuthorizedSession

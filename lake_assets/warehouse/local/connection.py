@@ -1,7 +1,7 @@
 """DuckDB sessions on the lake: `lake` is the DuckLake with the staging tables, `serving` the Postgres with the marts.
 
-Both extensions come from PyPI packages and are found through links under `LAKE_HOME`, so that nothing is downloaded at
-run time and nothing is written to the user's home. dbt finds them the same way (`dbt_environment.py`).
+The extensions come from PyPI packages and are found through links under `LAKE_HOME`. So no file is downloaded at run
+time or written to the user's home. dbt finds them the same way (`dbt/environment.py`).
 """
 
 import importlib.util
@@ -24,7 +24,7 @@ _METADATA_SCHEMA = "ducklake"
 def connect(
     settings: Settings, *, read_only: bool = False, lake: bool = True, serving: bool = True
 ) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB with the lake's databases attached as role `lake`; times are shown in UTC.
+    """Return an in-memory DuckDB with the lake's databases attached as role `lake`; times are in UTC.
 
     `lake=False` leaves the staging tables out, `serving=False` the marts' Postgres. The caller closes the connection;
     one connection serves one thread. Raises Unavailable when Postgres does not answer.
@@ -32,7 +32,7 @@ def connect(
     connection = duckdb.connect(config=session_config(settings))
     open_bucket(connection, settings.bucket)
     try:
-        # As a statement: in the connect config it would be applied before the extension that knows it is loaded.
+        # As a statement: in the connect config it would be applied before the extension that defines it is loaded.
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(SILENT)
         if lake:
@@ -47,9 +47,9 @@ def connect(
 
 
 def attach(connection: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool = False) -> None:
-    """Attaches the DuckLake with the staging tables as `lake`. Raises Unavailable."""
-    # Otherwise DuckLake notes a few deleted rows in Postgres and goes on opening their file: one for each time that a
-    # small window was made again.
+    """Attach the DuckLake with the staging tables as `lake`. Raises Unavailable."""
+    # Otherwise DuckLake stores a few deleted rows in Postgres and keeps opening their file, once for each rebuild of
+    # a small window.
     mode = ", data_inlining_row_limit 0" + (", read_only" if read_only else "")
     _attach(
         connection,
@@ -76,28 +76,28 @@ def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, statement
 
 
 def open_bucket(connection: duckdb.DuckDBPyConnection, bucket: str) -> None:
-    """Lets a session attach a DuckLake whose files are in this bucket, and read them."""
-    # Before httpfs: DuckDB asks file systems in the order in which they came, and ours knows every kind of bucket.
+    """Let a session attach a DuckLake whose files are in this bucket, and read them."""
+    # Before httpfs: DuckDB tries file systems in the order of registration, and ours supports every kind of bucket.
     let_read(connection, bucket)
     if store_of(bucket).checked:
         connection.execute("load httpfs")
 
 
 def session_config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
-    """What DuckDB must know before it starts: where its extensions are and where it may spill."""
+    """Return DuckDB's start-up settings: the folders of its extensions and of spilled data."""
     spill = settings.home / "tmp" / "duckdb"
     spill.mkdir(parents=True, exist_ok=True)
     return {
         "extension_directory": str(link_extensions(settings)),
         "autoinstall_known_extensions": False,
-        # The lock file's checksums vouch for the extensions. Checking their signatures as well costs 0.45 s a session.
+        # The lock file's checksums cover the extensions. Checking their signatures as well costs 0.45 s a session.
         "allow_unsigned_extensions": True,
         "temp_directory": str(spill),
     }
 
 
 def link_extensions(settings: Settings) -> Path:
-    """The folder for DuckDB's `extension_directory`: links to the extensions that were installed as Python packages."""
+    """Return the folder for DuckDB's `extension_directory`: links to the extensions in installed Python packages."""
     root = settings.home / "duckdb" / "extensions"
     folder = root / f"v{duckdb.__version__}" / _duckdb_platform()
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,10 +105,10 @@ def link_extensions(settings: Settings) -> Path:
         source, link = _extension_file(name), folder / f"{name}.duckdb_extension"
         if link.is_symlink() and link.readlink() == source:
             continue
-        # Two processes may get here at once: each makes its own link and moves it into place.
-        own = link.with_suffix(f".{os.getpid()}")
-        own.symlink_to(source)
-        own.replace(link)
+        # Concurrent processes each make their own link and move it into place.
+        temporary = link.with_suffix(f".{os.getpid()}")
+        temporary.symlink_to(source)
+        temporary.replace(link)
     return root
 
 
@@ -121,7 +121,7 @@ def _extension_file(name: str) -> Path:
 
 
 def _duckdb_platform() -> str:
-    """DuckDB's own name of this platform (`pragma platform`), without opening a database for it."""
+    """Return DuckDB's own name of this platform (`pragma platform`), without opening a database for it."""
     system = {"Darwin": "osx"}.get(platform.system(), platform.system().lower())
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine().lower())
     return f"{system}_{machine}"

@@ -1,4 +1,4 @@
-"""The embedded warehouse: DuckLake tables whose data files are the Parquet that conform wrote."""
+"""The embedded warehouse: DuckLake tables whose data files are conform's Parquet files."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
@@ -17,9 +17,9 @@ from lake_assets.compile.reasons import reasons
 from lake_assets.compile.sql import identifier, literal
 from lake_assets.errors import Unavailable, Unreadable
 from lake_assets.settings import Settings
-from lake_assets.warehouse.answers import Answer, QueryError, Reason, answer
 from lake_assets.warehouse.local.connection import attach, connect
 from lake_assets.warehouse.protocol import Table
+from lake_assets.warehouse.results import QueryError, QueryResult, Reason, limit_rows
 
 if TYPE_CHECKING:
     import pyarrow
@@ -31,7 +31,7 @@ _Columns = dict[tuple[str, str], dict[str, str]]
 
 
 class DuckLake:
-    """A `Warehouse` over DuckLake; see `Warehouse` for what each method promises. One instance serves one thread."""
+    """A `Warehouse` over DuckLake; `Warehouse` documents each method. One instance serves one thread."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -45,8 +45,8 @@ class DuckLake:
         return self.missing_by_asset([asset]).get(asset.name, [])
 
     def missing_by_asset(self, assets: Sequence[Asset]) -> dict[str, list[str]]:
-        with self._failing_clearly():
-            # A session of its own takes each call a tenth of a second of CPU.
+        with self._clear_errors():
+            # A new session for each call takes a tenth of a second of CPU.
             self._reader = self._reader or connect(self._settings, serving=False)
             columns = _columns(self._reader, assets)
             found = {asset.name: [sentence for sentence, _ in _differences(columns, asset)] for asset in assets}
@@ -75,7 +75,7 @@ class DuckLake:
         with self._session() as session, _transaction(session):
             for table in (asset.name, asset.quarantine_table):
                 session.execute(f"drop table if exists {_qualified(asset, table)}")
-            # Other versions of the dataset have their tables there, too.
+            # Other versions of the dataset have their tables in this schema, too.
             if not tables_of(session, schema):
                 session.execute(f"drop schema if exists lake.{identifier(schema)}")
 
@@ -87,12 +87,12 @@ class DuckLake:
             session.execute(f"delete from {staging} where _window in ({starts})")
             for output in outputs:
                 for path in output.good_files:
-                    # A file that is brought back may be older than the newest columns.
+                    # A restored file may be older than the newest columns.
                     session.execute(
                         f"call ducklake_add_data_files('lake', {literal(asset.name)}, {literal(path)}, "
                         f"schema => {literal(asset.staging_schema)}, allow_missing => true)"
                     )
-            # When a row was first quarantined is kept through every later judgement of its window.
+            # A row's `first_seen` survives every later judgement of its window.
             session.execute(
                 f'create or replace temp table known as select topic, partition, "offset", first_seen '
                 f"from {quarantine} where _window in ({starts})"
@@ -114,13 +114,17 @@ left join known using (topic, partition, "offset")""")
 
     def remove_old_states(self, before: datetime, spans: Sequence[tuple[datetime, datetime]]) -> int:
         with self._session() as session:
-            found = session.execute(
+            snapshots = session.execute(
                 "select snapshot_id, snapshot_time::timestamptz from ducklake_snapshots('lake') order by snapshot_id"
             ).fetchall()
-            kept = {one for low, high in [(before, found[-1][1]), *spans] for one in _between(found, low, high)}
-            if old := [version for version, _ in found[:-1] if version not in kept]:
+            needed = {
+                version
+                for low, high in [(before, snapshots[-1][1]), *spans]
+                for version in _between(snapshots, low, high)
+            }
+            if old := [version for version, _ in snapshots[:-1] if version not in needed]:
                 session.execute(f"call ducklake_expire_snapshots('lake', versions => {old})")
-            # DuckLake would remove a file that the table has again since.
+            # Otherwise DuckLake would delete a file that the table references again.
             metadata = "__ducklake_metadata_lake.ducklake"
             session.execute(
                 f"delete from {metadata}.ducklake_files_scheduled_for_deletion where path in "
@@ -131,9 +135,9 @@ left join known using (topic, partition, "offset")""")
     def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
         if windows is not None and not windows:
             return {}
-        only = "" if windows is None else f"where _window in ({_starts(asset, windows)}) "
+        condition = "" if windows is None else f"where _window in ({_starts(asset, windows)}) "
         with self._session() as session:
-            return _window_rows(session, asset, (asset.name, asset.quarantine_table), only)
+            return _window_rows(session, asset, (asset.name, asset.quarantine_table), condition)
 
     def window_rows_by_asset(self, assets: Sequence[Asset]) -> dict[str, dict[str, tuple[int, int]]]:
         with self._session() as session:
@@ -148,9 +152,9 @@ left join known using (topic, partition, "offset")""")
     def reasons(self, assets: Sequence[Asset]) -> list[Reason]:
         if not assets:
             return []
-        broken = [(asset, _errors(_qualified(asset, asset.quarantine_table))) for asset in assets]
+        sources = [(asset, _errors(_qualified(asset, asset.quarantine_table))) for asset in assets]
         with self._session() as session:
-            return [Reason(*row) for row in session.execute(reasons(broken)).fetchall()]
+            return [Reason(*row) for row in session.execute(reasons(sources)).fetchall()]
 
     def staging(
         self, session: duckdb.DuckDBPyConnection, asset: Asset, columns: Sequence[str], low: datetime, high: datetime
@@ -158,25 +162,25 @@ left join known using (topic, partition, "offset")""")
         attach(session, self._settings)
         return _qualified(asset, asset.name)
 
-    def ask(self, query: str, limit: int | None) -> Answer:
-        """In DuckDB, with `lake` (staging, quarantine) and `serving` (Postgres) attached to be read only."""
+    def query(self, query: str, limit: int | None) -> QueryResult:
+        """Run a query in DuckDB, with `lake` (staging, quarantine) and `serving` (Postgres) attached read-only."""
         session = connect(self._settings, read_only=True)
         try:
-            _leave_out_database_names(session)
-            found = session.execute(query)
-            if not found.description:
-                return Answer((), (), more=False)
-            rows = found.fetchall() if limit is None else found.fetchmany(limit + 1)
-            return answer([column[0] for column in found.description], rows, limit)
+            _set_search_path(session)
+            result = session.execute(query)
+            if not result.description:
+                return QueryResult((), (), more=False)
+            rows = result.fetchall() if limit is None else result.fetchmany(limit + 1)
+            return limit_rows([column[0] for column in result.description], rows, limit)
         except duckdb.Error as error:
-            said = " ".join(str(error).split("\nLINE ")[0].split())
-            raise QueryError(said if said.endswith("?") else f"{said.rstrip('.!')}.") from error
+            message = " ".join(str(error).split("\nLINE ")[0].split())
+            raise QueryError(message if message.endswith("?") else f"{message.rstrip('.!')}.") from error
         finally:
             session.close()
 
     def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
         name = asset.name if table == "staging" else asset.quarantine_table
-        # No window at all is a list that SQL does not allow.
+        # SQL does not allow an empty list.
         where = f"_window in ({_starts(asset, windows)})" if windows else "false"
         query = f"select {', '.join(map(identifier, columns))} from {_qualified(asset, name)} where {where}"
         with self._session() as session:
@@ -184,18 +188,18 @@ left join known using (topic, partition, "offset")""")
 
     @contextmanager
     def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with connect(self._settings, serving=False) as session, self._failing_clearly():
+        with connect(self._settings, serving=False) as session, self._clear_errors():
             yield session
 
     @contextmanager
-    def _failing_clearly(self) -> Iterator[None]:
+    def _clear_errors(self) -> Iterator[None]:
         try:
             yield
         except (duckdb.IOException, duckdb.TransactionException) as error:
             kind = Unreadable if isinstance(error, duckdb.IOException) and self._postgres_answers() else Unavailable
             raise kind(
-                f"the staging tables could not be used ({str(error).splitlines()[0]}): see that Postgres answers "
-                f"('lake status') and that the bucket {self._settings.bucket} has all files, has room and lets this "
+                f"the staging tables could not be used ({str(error).splitlines()[0]}): check that Postgres answers "
+                f"(`lake status`) and that the bucket {self._settings.bucket} has all files, has room and lets this "
                 "process write, and try again."
             ) from error
 
@@ -209,17 +213,17 @@ left join known using (topic, partition, "offset")""")
 
 
 def _between(snapshots: Sequence[tuple[int, datetime]], low: datetime, high: datetime) -> Iterator[int]:
-    """The snapshots that were the newest at some time of a span."""
-    for place, (version, at) in enumerate(snapshots):
-        ended = snapshots[place + 1][1] if place + 1 < len(snapshots) else high
-        if at <= high and ended >= low:
+    """Yield the snapshots that were the newest at some time of a span."""
+    for index, (version, began) in enumerate(snapshots):
+        ended = snapshots[index + 1][1] if index + 1 < len(snapshots) else high
+        if began <= high and ended >= low:
             yield version
 
 
-def _leave_out_database_names(session: duckdb.DuckDBPyConnection) -> None:
-    """Lets `leads_staging.leads` and `funnel_data_mart.funnel` be found without `lake.` and `serving.`.
+def _set_search_path(session: duckdb.DuckDBPyConnection) -> None:
+    """Set the search path, so that `leads_staging.leads` and `funnel_data_mart.funnel` need no `lake.` and `serving.`.
 
-    Postgres is asked, because DuckDB would load the description of every table to know the schemas.
+    The schemas come from Postgres, because DuckDB would load the description of every table to list them.
     """
     schemas = session.execute(
         """
@@ -235,7 +239,7 @@ def _leave_out_database_names(session: duckdb.DuckDBPyConnection) -> None:
 
 
 def _errors(table: str) -> str:
-    """What `reasons` wants of a quarantine table."""
+    """Return a quarantine table as `reasons` reads it."""
     broken = 'select _window, (partition, "offset") as row_id, unnest(errors) as error'
     return f"({broken} from {table})"
 
@@ -249,71 +253,71 @@ def _starts(asset: Asset, windows: Sequence[str]) -> str:
 
 
 def _window_rows(
-    session: duckdb.DuckDBPyConnection, asset: Asset, tables: Collection[str], only: str
+    session: duckdb.DuckDBPyConnection, asset: Asset, tables: Collection[str], condition: str
 ) -> dict[str, tuple[int, int]]:
-    """Count the rows of the asset's tables by window; `only` is a condition."""
+    """Count the rows of the asset's tables that meet the condition, by window."""
     totals: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for place, table in enumerate((asset.name, asset.quarantine_table)):
+    for index, table in enumerate((asset.name, asset.quarantine_table)):
         if table in tables:
-            query = f"select _window, count(*) from {_qualified(asset, table)} {only}group by _window"
+            query = f"select _window, count(*) from {_qualified(asset, table)} {condition}group by _window"
             for start, rows in session.execute(query).fetchall():
-                totals[window_key(start, asset.window)][place] = rows
+                totals[window_key(start, asset.window)][index] = rows
     return {window: (good, bad) for window, (good, bad) in totals.items()}
 
 
 def _columns(session: duckdb.DuckDBPyConnection, assets: Sequence[Asset]) -> _Columns:
     """Read the columns of the assets' tables in one statement."""
     # No parameters: DuckDB would import pandas for them, which takes half a second.
-    only = f"and schema_name = {literal(assets[0].staging_schema)} " if len(assets) == 1 else ""
-    found: _Columns = {}
+    condition = f"and schema_name = {literal(assets[0].staging_schema)} " if len(assets) == 1 else ""
+    columns: _Columns = {}
     for schema, table, column, kind in session.execute(
         "select schema_name, table_name, column_name, data_type from duckdb_columns() "
-        f"where database_name = 'lake' {only}order by column_index"
+        f"where database_name = 'lake' {condition}order by column_index"
     ).fetchall():
-        found.setdefault((schema, table), {})[column] = kind
-    return found
+        columns.setdefault((schema, table), {})[column] = kind
+    return columns
 
 
-def _differences(tables: _Columns, asset: Asset) -> list[tuple[str, str]]:
-    """What the tables lack, as (sentence, statement); columns are only ever added here, never changed or dropped."""
-    found: list[tuple[str, str]] = []
-    wanted: tuple[tuple[str, tuple[Column, ...]], ...] = (
+def _differences(existing_columns: _Columns, asset: Asset) -> list[tuple[str, str]]:
+    """Return the tables' differences as (sentence, statement); columns are only added or widened, never dropped."""
+    differences: list[tuple[str, str]] = []
+    tables: tuple[tuple[str, tuple[Column, ...]], ...] = (
         (asset.name, staging_columns(asset)),
         (asset.quarantine_table, QUARANTINE),
     )
-    for table, columns in wanted:
-        existing = tables.get((asset.staging_schema, table), {})
+    for table, columns in tables:
+        existing = existing_columns.get((asset.staging_schema, table), {})
         name = f"{asset.staging_schema}.{table}"
         if not existing:
-            found.append((f"create table {name}", create_table(_qualified(asset, table), columns)))
+            differences.append((f"create table {name}", create_table(_qualified(asset, table), columns)))
             continue
         for column in columns:
             if column.name not in existing:
                 statement = f"alter table {_qualified(asset, table)} add column {identifier(column.name)} {column.type}"
-                found.append((f"add column {name}.{column.name} {column.type}", statement))
+                differences.append((f"add column {name}.{column.name} {column.type}", statement))
             elif _differs(existing[column.name], column.type):
                 statement = (
                     f"alter table {_qualified(asset, table)} alter column {identifier(column.name)} type {column.type}"
                 )
-                found.append((f"widen column {name}.{column.name} to {column.type}", statement))
-    return found
+                differences.append((f"widen column {name}.{column.name} to {column.type}", statement))
+    return differences
 
 
 def tables_of(session: duckdb.DuckDBPyConnection, schema: str) -> set[str]:
-    """The names of a schema's tables.
+    """Return the names of a schema's tables.
 
-    Not of `duckdb_tables()`: that also counts the rows of every table of the lake, with a question to Postgres each.
+    Not from `duckdb_tables()`: that also counts the rows of every table of the lake, with a query to Postgres each.
     """
-    found = session.execute(
+    names = session.execute(
         "select distinct table_name from duckdb_columns() where database_name = 'lake' "
         f"and schema_name = {literal(schema)}"
     ).fetchall()
-    return {name for (name,) in found}
+    return {name for (name,) in names}
 
 
-def _differs(existing: str, wanted: str) -> bool:
+def _differs(existing: str, declared: str) -> bool:
     # Within one major version only decimals change their type: the compatibility rules let them grow, nothing else.
-    return wanted.startswith("decimal") and existing.lower().replace(" ", "") != wanted.replace(" ", "")
+    return declared.startswith("decimal") and existing.lower().replace(" ", "") != declared.replace(" ", "")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Takes single rows out of a DuckLake's tables, and out of every file and snapshot that still holds them."""
+"""Erase single rows from a DuckLake's tables, and from every file and snapshot that still contains them."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ _POSITION: Mapping[Table, tuple[str, str]] = {
 
 
 class DuckLakeErasure:
-    """An `Erasure` over DuckLake; see `Erasure` for what each method promises.
+    """An `Erasure` over DuckLake; `Erasure` documents each method.
 
     An instance keeps its session, which takes a tenth of a second of CPU to open, and serves one thread.
     """
@@ -31,40 +31,39 @@ class DuckLakeErasure:
         self._settings = settings
         self._kept: duckdb.DuckDBPyConnection | None = None
 
-    def staged(self, asset: Asset, values: Mapping[str, str], at: Positions) -> list[HeldRow]:
-        return self._held(asset, "staging", lambda _: _places(asset, "staging", values_match(values)), at)
+    def staged(self, asset: Asset, values: Mapping[str, str], positions: Positions) -> list[HeldRow]:
+        return self._find(asset, "staging", lambda _: _positions_sql(asset, "staging", values_match(values)), positions)
 
-    def quarantined(self, asset: Asset, matching: Callable[[str], str], at: Positions) -> list[HeldRow]:
-        return self._held(asset, "quarantine", matching, at)
+    def quarantined(self, asset: Asset, matching: Callable[[str], str], positions: Positions) -> list[HeldRow]:
+        return self._find(asset, "quarantine", matching, positions)
 
-    def remove_rows(self, asset: Asset, at: Positions) -> None:
-        with self._session(asset, at) as session:
+    def remove_rows(self, asset: Asset, positions: Positions) -> None:
+        with self._session(asset, positions) as session:
             session.execute("begin")
             for table in _tables(session, asset):
                 partition, offset = _POSITION[table]
                 session.execute(
-                    f"delete from {_qualified(asset, table)} where _window in (select _window from gone) "
-                    f"and (_window, {partition}, {offset}) in (select (_window, partition, position) from gone)"
+                    f"delete from {_qualified(asset, table)} where _window in (select _window from erased_rows) "
+                    f"and (_window, {partition}, {offset}) in (select (_window, partition, position) from erased_rows)"
                 )
             session.execute("commit")
 
     def partition_rows(self, asset: Asset, windows: Collection[str]) -> dict[tuple[str, int], tuple[int, int]]:
-        found: dict[tuple[str, int], tuple[int, int]] = {}
+        counts: dict[tuple[str, int], tuple[int, int]] = {}
         with self._session(asset, {window: [(-1, -1)] for window in windows}) as session:
             for table in _tables(session, asset):
                 rows = session.execute(
-                    f"select _window, partition, count(*) from ({_places(asset, table)}) as held "
-                    "where _window in (select _window from gone) group by all"
+                    f"select _window, partition, count(*) from ({_positions_sql(asset, table)}) as held "
+                    "where _window in (select _window from erased_rows) group by all"
                 ).fetchall()
                 for start, partition, count in rows:
-                    place = window_key(start, asset.window), partition
-                    good, bad = found.get(place, (0, 0))
-                    found[place] = (good + count, bad) if table == "staging" else (good, bad + count)
-        return found
+                    key = window_key(start, asset.window), partition
+                    good, bad = counts.get(key, (0, 0))
+                    counts[key] = (good + count, bad) if table == "staging" else (good, bad + count)
+        return counts
 
-    def purge(self, asset: Asset, windows: Sequence[str], kept: Collection[str]) -> int:
-        """Files in which rows are only marked as gone are written again, every older snapshot of the lake expires, and
-        the tables' statistics become those of the files that are left."""
+    def purge(self, asset: Asset, windows: Sequence[str], kept_files: Collection[str]) -> int:
+        """Rewrite files with rows only marked as deleted, expire older snapshots, and narrow the statistics."""
         schema = literal(asset.staging_schema)
         with self._session(asset, {}) as session:
             names = [literal(_name(asset, table)) for table in _tables(session, asset)]
@@ -75,8 +74,8 @@ class DuckLakeErasure:
                 session.execute(
                     f"call ducklake_rewrite_data_files('lake', {name}, schema => {schema}, delete_threshold => 0)"
                 )
-            found = session.execute("select snapshot_id from ducklake_snapshots('lake')").fetchall()
-            if old := sorted(version for (version,) in found)[:-1]:
+            snapshots = session.execute("select snapshot_id from ducklake_snapshots('lake')").fetchall()
+            if old := sorted(version for (version,) in snapshots)[:-1]:
                 session.execute(f"call ducklake_expire_snapshots('lake', versions => {old})")
             removed = len(session.execute("call ducklake_cleanup_old_files('lake', cleanup_all => true)").fetchall())
             _narrow_statistics(session, asset)
@@ -87,30 +86,30 @@ class DuckLakeErasure:
                     f"select data_file from ducklake_list_files('lake', {name}, schema => {schema})"
                 ).fetchall()
             }
-        return removed + remove_conformed(self._settings, asset, windows, {*live, *kept})
+        return removed + remove_conformed(self._settings, asset, windows, {*live, *kept_files})
 
     def out_of_reach(self) -> list[str]:
         return []
 
-    def _held(self, asset: Asset, table: Table, matching: Callable[[str], str], at: Positions) -> list[HeldRow]:
-        with self._session(asset, at) as session:
+    def _find(self, asset: Asset, table: Table, matching: Callable[[str], str], positions: Positions) -> list[HeldRow]:
+        with self._session(asset, positions) as session:
             if table not in _tables(session, asset):
                 return []
-            found = session.execute(
+            rows = session.execute(
                 f"select _window, partition, position from ({matching(_qualified(asset, table))}) union "
-                f"select _window, partition, position from ({_places(asset, table)}) as held "
-                "semi join gone using (_window, partition, position) order by all"
+                f"select _window, partition, position from ({_positions_sql(asset, table)}) as held "
+                "semi join erased_rows using (_window, partition, position) order by all"
             ).fetchall()
-        return [HeldRow(window_key(start, asset.window), (partition, offset)) for start, partition, offset in found]
+        return [HeldRow(window_key(start, asset.window), (partition, offset)) for start, partition, offset in rows]
 
     @contextmanager
-    def _session(self, asset: Asset, at: Positions) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A session on the lake with the temporary table `gone`."""
+    def _session(self, asset: Asset, positions: Positions) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open a session on the lake with the temporary table `erased_rows`."""
         session = self._kept or connect(self._settings, serving=False)
         self._kept = None
         try:
-            session.register("listed", listed_positions(asset, at))
-            session.execute("create or replace temp table gone as select * from listed")
+            session.register("listed", listed_positions(asset, positions))
+            session.execute("create or replace temp table erased_rows as select * from listed")
             yield session
         except BaseException:
             session.close()
@@ -119,9 +118,10 @@ class DuckLakeErasure:
 
 
 def _narrow_statistics(session: duckdb.DuckDBPyConnection, asset: Asset) -> None:
-    """DuckLake keeps the least and the greatest value that each column of a table ever had: what is gone may be one.
+    """Narrow the statistics, since DuckLake keeps the smallest and largest value a column ever had: an erased value may
+    be one.
 
-    They become those of the files that are left; unknown when one of these does not say its own.
+    They become those of the remaining files; unknown when one of these has no statistics.
     """
     catalog = "__ducklake_metadata_lake.ducklake"
     columns = session.execute(
@@ -149,16 +149,16 @@ def _narrow_statistics(session: duckdb.DuckDBPyConnection, asset: Asset) -> None
 
 
 def _tables(session: duckdb.DuckDBPyConnection, asset: Asset) -> list[Table]:
-    """Those of the two that are there."""
-    found = tables_of(session, asset.staging_schema)
-    return [table for table in _POSITION if _name(asset, table) in found]
+    """Return those of the two tables that exist."""
+    names = tables_of(session, asset.staging_schema)
+    return [table for table in _POSITION if _name(asset, table) in names]
 
 
-def _places(asset: Asset, table: Table, condition: str = "true") -> str:
+def _positions_sql(asset: Asset, table: Table, condition: str = "true") -> str:
     partition, offset = _POSITION[table]
-    # The condition names a contract's fields: in its scope no other name may be one.
-    held = f"select _window, {partition} as _of, {offset} as _at from {_qualified(asset, table)} where {condition}"
-    return f"select _window, _of as partition, _at as position from ({held}) as _held"
+    # The condition names a contract's fields: in its scope no other name may collide with one.
+    source = f"select _window, {partition} as _of, {offset} as _at from {_qualified(asset, table)} where {condition}"
+    return f"select _window, _of as partition, _at as position from ({source}) as _held"
 
 
 def _qualified(asset: Asset, table: Table) -> str:

@@ -1,12 +1,12 @@
-"""Adapters of the target `local`; `TargetAdapters` says what each function returns. Imports happen when needed."""
+"""Adapters of the target `local`; `TargetAdapters` documents each function. Imports happen when needed."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lake_assets.compile.permissions import Need
 from lake_assets.settings import Settings
-from lake_assets.warehouse.answers import Answer
 from lake_assets.warehouse.protocol import MartAccess, Warehouse
+from lake_assets.warehouse.results import QueryResult
 
 if TYPE_CHECKING:
     from lake_assets.warehouse.erasure import Erasure
@@ -30,10 +30,10 @@ def mart_access(settings: Settings) -> MartAccess:
     return PostgresMarts(settings)
 
 
-def ask_marts(settings: Settings, query: str, limit: int | None) -> Answer:
-    from lake_assets.warehouse.local.query import ask_as_analyst
+def query_marts(settings: Settings, query: str, limit: int | None) -> QueryResult:
+    from lake_assets.warehouse.local.analyst_query import query_as_analyst
 
-    return ask_as_analyst(settings, query, limit)
+    return query_as_analyst(settings, query, limit)
 
 
 def lacking(_settings: Settings, _needs: Sequence[Need], _names: Mapping[str, str]) -> list[str]:

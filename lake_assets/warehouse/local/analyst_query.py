@@ -1,14 +1,14 @@
-"""An analyst's question: what the marts' Postgres answers to the role that BI tools use."""
+"""An analyst's query: run in the marts' Postgres as the role that BI tools use."""
 
 import psycopg
 
 from lake_assets.errors import Unavailable
 from lake_assets.settings import Settings
-from lake_assets.warehouse.answers import Answer, QueryError, answer
+from lake_assets.warehouse.results import QueryError, QueryResult, limit_rows
 
 
-def ask_as_analyst(settings: Settings, query: str, limit: int | None) -> Answer:
-    """Runs the query in Postgres as role analyst, in a read-only session. Raises QueryError and Unavailable."""
+def query_as_analyst(settings: Settings, query: str, limit: int | None) -> QueryResult:
+    """Run the query in Postgres as role analyst, in a read-only session. Raises QueryError and Unavailable."""
     if settings.postgres.port == 0:
         raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
     try:
@@ -17,9 +17,9 @@ def ask_as_analyst(settings: Settings, query: str, limit: int | None) -> Answer:
         ) as connection:
             cursor = connection.execute(query.encode())
             if not cursor.description:
-                return Answer((), (), more=False)
+                return QueryResult((), (), more=False)
             rows = cursor.fetchall() if limit is None else cursor.fetchmany(limit + 1)
-            return answer([column.name for column in cursor.description], rows, limit)
+            return limit_rows([column.name for column in cursor.description], rows, limit)
     except psycopg.errors.InsufficientPrivilege as error:
         raise QueryError(f"analysts may read *_data_mart and metrics only: {_sentence(error)}.") from error
     except psycopg.errors.UndefinedTable as error:
