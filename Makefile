@@ -44,7 +44,7 @@ PYTEST = $(VENV)/python -m pytest --dist loadfile --no-loadscope-reorder
 test: setup ## Run the tests: TEST_WORKERS (3) processes at once.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
 	@$(VENV)/python -m lake_assets.stack.archive_making
-	@$(VENV)/python -m tests.stack.spark_archive
+	@$(VENV)/python -m tests.support.spark_archive
 	@$(PYTEST) -n $(TEST_WORKERS) --junitxml=.reports/tests.xml
 
 test-quick: setup ## Run the tests that need no server and no JVM.

@@ -18,8 +18,8 @@ from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.settings import Settings
-from tests.landing.examples import example_asset
-from tests.landing.synthetic import File, commit
+from tests.support.raw_assets import example_asset
+from tests.support.synthetic_commits import File, commit
 
 TODAY = 20_779
 

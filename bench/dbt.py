@@ -23,7 +23,7 @@ from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import connect
 from lake_assets.warehouse.local.postgres_marts import PostgresMarts
 from lake_assets.warehouse.marts import mart_schemas
-from tests.marts.mart_lake import fill_staging
+from tests.support.mart_rows import fill_staging
 
 
 def measure(settings: Settings, rounds: int, warm_up: int = 1) -> Figures:

@@ -31,10 +31,10 @@ from lake_assets.conform.duckdb import conform
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.settings import Gcp, Settings, load_settings
 from lake_assets.warehouse.protocol import Warehouse
-from tests.buckets.doubles import gs, s3
-from tests.conform.records import ORDERS, Record, write_raw
-from tests.warehouse.athena_double import AthenaDouble
-from tests.warehouse.bigquery_double import LOCATION, PROJECT, BigQueryDouble
+from tests.support.buckets import gs, s3
+from tests.support.conform_records import ORDERS, Record, write_raw
+from tests.support.doubles.athena import AthenaDouble
+from tests.support.doubles.bigquery import LOCATION, PROJECT, BigQueryDouble
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 

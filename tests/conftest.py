@@ -16,10 +16,10 @@ from lake_assets.settings import Settings, load_settings
 from lake_assets.stack import postgres
 from lake_assets.stack.lifecycle import up
 from tests.results.seconds import longest_first
-from tests.stack import spark_archive
-from tests.stack.ending import end_stack
-from tests.stack.servers import needs_server, no_servers, starts_server
-from tests.stack.worker import CREDENTIALS, SMOKE, remove_connectors_but
+from tests.support import spark_archive
+from tests.support.connect_api import CREDENTIALS, SMOKE, remove_connectors_but
+from tests.support.server_marker import needs_server, no_servers, starts_server
+from tests.support.stack_removal import end_stack
 
 # dbt too: without the resident one, each `lake run` and each changed project starts a dbt of its own.
 SERVERS = ("postgres", "kafka", "connect", "dbt")

@@ -12,8 +12,8 @@ from bench.all import FULL, SMALL, document
 from bench.figures import Figures, in_turns, read_figures
 from bench.sales import Outcome, OutputsDiffer, require_equal
 from lake_assets.settings import PROJECT, Settings
-from tests.stack.warm import run_lake
-from tests.stack.worker import remove_connectors
+from tests.support.connect_api import remove_connectors
+from tests.support.warm_processes import run_lake
 
 # Those that need Dagster, or the marts of the examples, and are measured where tests have them.
 ELSEWHERE = {"dbt", "freshness", "failing"}

@@ -12,10 +12,10 @@ import pytest
 from lake_assets.dbt.client import ADDRESS
 from lake_assets.home import Home, socket_path
 from lake_assets.settings import PROJECT, Settings
-from tests.buckets.doubles import DOUBLES, Bucket
 from tests.end_to_end.conftest import Lake
-from tests.stack.beside import make_beside
-from tests.stack.worker import remove_connectors
+from tests.support.buckets import DOUBLES, Bucket
+from tests.support.connect_api import remove_connectors
+from tests.support.second_lake import make_beside
 
 
 @pytest.fixture(scope="module")

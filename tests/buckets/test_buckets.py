@@ -13,10 +13,10 @@ import pytest
 from lake_assets.demo.generator import expected, generate
 from lake_assets.settings import Settings
 from lake_assets.stack.lifecycle import status
-from tests.buckets.doubles import DOUBLES
 from tests.end_to_end.conftest import Lake
-from tests.faults.sales import landed, send
-from tests.stack.conditions import wait_until
+from tests.support.buckets import DOUBLES
+from tests.support.conditions import wait_until
+from tests.support.sales_events import landed, send
 
 END = datetime(2026, 9, 1, tzinfo=UTC)
 DAYS, ROWS = 5, 500

@@ -22,11 +22,11 @@ from lake_assets.landing.produce import produce_lines
 from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
 from lake_assets.landing.topics import ensure_topics
 from lake_assets.settings import Settings
-from tests.buckets.doubles import s3
-from tests.landing.examples import example_asset
-from tests.landing.landed import wait_for_rows
-from tests.stack.conditions import wait_until
-from tests.stack.worker import remove_connectors
+from tests.support.buckets import s3
+from tests.support.conditions import wait_until
+from tests.support.connect_api import remove_connectors
+from tests.support.landed_records import wait_for_rows
+from tests.support.raw_assets import example_asset
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from lake_assets.bucket import check, read, remove, size, write
 from lake_assets.errors import SettingsError, Unavailable
 from lake_assets.object_stores import UnknownStore, store_of
 from lake_assets.settings import load_settings
-from tests.buckets.doubles import DOUBLES, s3
+from tests.support.buckets import DOUBLES, s3
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lake_assets.catalog.budget import BUDGET, budget_outcome, over_budget
 from lake_assets.catalog.model import QuarantineBudget
 from lake_assets.catalog.window_results import PartitionCount, WindowOutput
-from tests.catalog.contract_text import changed, parse, problems
+from tests.support.contracts import changed, parse, problems
 
 ORDERS = parse()
 COMPATIBILITY = "  - {property: compatibility, value: additive}\n"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lake_assets.catalog.compare import compare
 from lake_assets.catalog.model import Asset, Check, Field, FieldType, QuarantineBudget
-from tests.catalog.contract_text import parse
+from tests.support.contracts import parse
 
 ORDERS = parse()
 OPTIONAL = Field("note", FieldType("string"))

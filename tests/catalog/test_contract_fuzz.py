@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.parse import parse_contract
 from lake_assets.catalog.problems import ContractError
-from tests.catalog.contract_text import CONTRACT, FILE
+from tests.support.contracts import CONTRACT, FILE
 
 TREE: dict[str, Any] = yaml.load(CONTRACT, yaml.SafeLoader)
 VALUES = st.sampled_from(

@@ -12,7 +12,7 @@ from lake_assets.catalog.parse import check_together, parse_contract
 from lake_assets.catalog.problems import ContractError
 from lake_assets.project import read_files
 from lake_assets.settings import load_settings
-from tests.catalog.contract_text import CONTRACT, FILE, changed, parse, problems
+from tests.support.contracts import CONTRACT, FILE, changed, parse, problems
 
 
 def test_a_sound_contract_becomes_the_asset_it_describes() -> None:

@@ -10,7 +10,7 @@ from lake_assets.catalog.compare import compare
 from lake_assets.catalog.parse import parse_contract
 from lake_assets.catalog.propose_fields import evolved, new_fields
 from lake_assets.errors import LakeError
-from tests.catalog.contract_text import CONTRACT, FILE, parse
+from tests.support.contracts import CONTRACT, FILE, parse
 
 ASSET = parse()
 

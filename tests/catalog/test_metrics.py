@@ -20,7 +20,7 @@ from lake_assets.compile.metric_tables import metric_statements
 from lake_assets.compile.metric_topics import metric_topics
 from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, load_settings
-from tests.stream.examples import METRIC, metric, orders
+from tests.support.metric_examples import METRIC, metric, orders
 
 ASSET = orders()
 GOOD = metric(ASSET)

@@ -13,7 +13,7 @@ from lake_assets.catalog.windows import window_end, window_form, window_key, win
 from lake_assets.compile.bigquery import bigquery_tables
 from lake_assets.compile.glue import partition_value, partition_window
 from lake_assets.compile.judge import judge_sql
-from tests.catalog.contract_text import changed, parse
+from tests.support.contracts import changed, parse
 
 SIZES: tuple[WindowSize, ...] = ("hour", "day", "month")
 INSTANTS = st.datetimes(datetime(1, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC))

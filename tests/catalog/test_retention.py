@@ -6,7 +6,7 @@ import pytest
 
 from lake_assets.catalog.compare import compare
 from lake_assets.catalog.model import Retention
-from tests.catalog.contract_text import changed, parse, problems
+from tests.support.contracts import changed, parse, problems
 
 SLA = "slaProperties: [{property: freshness, value: 2, unit: h}]"
 

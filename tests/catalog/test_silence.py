@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lake_assets.catalog.silence import Arrival, in_words, missing_producers, silence
-from tests.catalog.contract_text import changed, parse, problems
+from tests.support.contracts import changed, parse, problems
 
 ORDERS = replace(parse(), frequency=timedelta(minutes=10))
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

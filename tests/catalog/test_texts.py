@@ -5,7 +5,7 @@ from pathlib import PurePath
 import pytest
 
 from lake_assets.catalog.texts import NOTHING, Catalog, read_texts
-from tests.stream.examples import CONTRACT, METRIC
+from tests.support.metric_examples import CONTRACT, METRIC
 
 ORDERS, RETURNS, SALES = PurePath("assets/orders.yaml"), PurePath("assets/returns.yaml"), PurePath("metrics/sales.yaml")
 OTHER = CONTRACT.replace("orders\n", "returns\n").replace("test.orders", "test.returns")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from lake_assets.catalog.versions import applied_versions, by_dataset
-from tests.catalog.contract_text import CONTRACT, changed, parse
+from tests.support.contracts import CONTRACT, changed, parse
 
 
 def named(name: str, version: str) -> str:

@@ -12,7 +12,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import CheckOutcome, PartitionCount, WindowInput, WindowOutput
 from lake_assets.project import read_files
 from lake_assets.settings import load_settings
-from tests.conform.records import ORDERS
+from tests.support.conform_records import ORDERS
 
 st.register_type_strategy(Decimal, st.decimals(allow_nan=False, allow_infinity=False))
 st.register_type_strategy(PurePath, st.just(PurePosixPath("assets/orders.yaml")))

@@ -16,8 +16,8 @@ from lake_assets.conform.duckdb import conform
 from lake_assets.conform.request import Request
 from lake_assets.errors import LakeError
 from lake_assets.settings import PROJECT
-from tests.conform.records import ORDERS, Conformed, Record, write_raw
-from tests.stack.servers import starts_server
+from tests.support.conform_records import ORDERS, Conformed, Record, write_raw
+from tests.support.server_marker import starts_server
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -10,7 +10,7 @@ from lake_assets.catalog.model import Check, Operator
 from lake_assets.catalog.window_results import PartitionCount, UnknownField
 from lake_assets.compile.conform import MOST_UNKNOWN
 from lake_assets.conform.write_windows import Settled, judge_checks, merged
-from tests.conform.records import ORDERS
+from tests.support.conform_records import ORDERS
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from lake_assets.catalog.model import Field, FieldType
 from tests.conform.conftest import Conform, on_both_engines
-from tests.conform.records import NOON, ORDERS, Record
+from tests.support.conform_records import NOON, ORDERS, Record
 
 
 def order(order_id: str, **fields: object) -> bytes:

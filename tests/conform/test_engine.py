@@ -9,7 +9,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import WindowInput
 from lake_assets.conform.engine import choose
 from lake_assets.settings import Spark
-from tests.conform.records import ORDERS
+from tests.support.conform_records import ORDERS
 
 LOCAL = Spark("local", 100, 60, Path(), "2g")
 CLUSTER = replace(LOCAL, runner="emr-serverless")

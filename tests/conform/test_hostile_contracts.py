@@ -17,7 +17,7 @@ from lake_assets.catalog.problems import ContractError
 from lake_assets.catalog.window_results import WindowInput
 from lake_assets.compile.dbt_sources import dbt_files, source_yaml
 from lake_assets.conform.duckdb import conform
-from tests.conform.records import NOON, Record, write_raw
+from tests.support.conform_records import NOON, Record, write_raw
 
 TREE: dict[str, Any] = {
     "apiVersion": "v3.1.0", "kind": "DataContract", "id": "ops.visits", "name": "visits", "version": "1.0.0",

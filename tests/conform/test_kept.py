@@ -22,7 +22,7 @@ from lake_assets.conform.duckdb import conform
 from lake_assets.conform.rebuild_without_raw import Kept, conform_kept, good_columns
 from lake_assets.errors import LakeError
 from tests.conform.conftest import rows_of
-from tests.conform.records import NOON, ORDERS, Record, write_raw
+from tests.support.conform_records import NOON, ORDERS, Record, write_raw
 
 WINDOW = "2026-01-01"
 STRICT = replace(ORDERS, version="1.0.0")

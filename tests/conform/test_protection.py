@@ -18,7 +18,7 @@ from lake_assets.conform.duckdb import conform
 from lake_assets.conform.rebuild_without_raw import Kept, conform_kept
 from lake_assets.conform.tokens import ensure_token_key, token_key
 from lake_assets.errors import LakeError, SettingsError
-from tests.conform.records import ORDERS, Conformed, Record, write_raw
+from tests.support.conform_records import ORDERS, Conformed, Record, write_raw
 
 SECRET = "ann@example.com"
 

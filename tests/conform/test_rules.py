@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conform.conftest import Conform
-from tests.conform.records import ORDERS
+from tests.support.conform_records import ORDERS
 
 BASE = {"order_id": "o1", "ordered_at": "2026-01-01T12:00:00Z"}
 KEPT = [

@@ -21,9 +21,9 @@ from lake_assets.catalog.model import Asset, Check, Field, FieldType
 from lake_assets.catalog.window_results import WindowInput, WindowOutput
 from lake_assets.conform.duckdb import conform
 from tests.conform.conftest import Engine, rows_of
-from tests.conform.records import NOON, ORDERS, Record, write_raw
 from tests.conform.test_rules import BROKEN, KEPT, NO_OBJECTS
 from tests.conform.test_rules import payload as event
+from tests.support.conform_records import NOON, ORDERS, Record, write_raw
 
 ASSET = Asset(
     dataset="orders",

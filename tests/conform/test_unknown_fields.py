@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from lake_assets.catalog.window_results import UnknownField
 from tests.conform.conftest import Conform, on_both_engines
-from tests.conform.records import ORDERS, Record
+from tests.support.conform_records import ORDERS, Record
 
 
 def order(order_id: str, **fields: object) -> bytes:

@@ -16,7 +16,7 @@ from lake_assets.conform.duckdb import conform, conform_apart
 from lake_assets.conform.isolate import Patience
 from lake_assets.errors import LakeError
 from tests.conform.conftest import Conform, on_both_engines
-from tests.conform.records import NOON, ORDERS, Record, write_raw
+from tests.support.conform_records import NOON, ORDERS, Record, write_raw
 
 
 def order(order_id: str, at: datetime = NOON, **fields: object) -> bytes:

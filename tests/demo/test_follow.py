@@ -8,8 +8,8 @@ from lake_assets.demo.tour import follow
 from lake_assets.landing.produce import produce_lines
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.settings import Settings
-from tests.landing.examples import example_asset
-from tests.landing.landed import apply, wait_for_rows
+from tests.support.landed_records import apply, wait_for_rows
+from tests.support.raw_assets import example_asset
 
 
 class Reported(Exception):

@@ -16,7 +16,7 @@ from lake_assets.stack.container import EVERYWHERE, PORTS, REST_CERTIFICATE, SEC
 from lake_assets.stack.dagster import DEFINITIONS
 from lake_assets.stack.stream import PREFIX
 from lake_assets.target_profiles import TARGETS
-from tests.deploy.documents import DEPLOY, code_variables, compose, helm_values, instructions, manifests, pods
+from tests.support.deploy_documents import DEPLOY, code_variables, compose, helm_values, instructions, manifests, pods
 
 WORDS = ("passwords", "roles")
 # No service of compose's needs them.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lake_assets.stack.jar_lock import SPECIAL
 from lake_assets.stack.setup import UV
-from tests.deploy.documents import CONTAINERFILE, PROJECT, compose, helm_values, instructions, pods
+from tests.support.deploy_documents import CONTAINERFILE, PROJECT, compose, helm_values, instructions, pods
 
 STAGES = ("code", "stream", "connect")
 

@@ -10,7 +10,7 @@ from lake_assets.aws import client
 from lake_assets.compile.permissions import AWS, GCP, ROLES, Role
 from lake_assets.settings import PROJECT, RUNNERS
 from lake_assets.target_profiles import TARGETS
-from tests.deploy.documents import CLOUDS, blocks, code_variables, texts
+from tests.support.deploy_documents import CLOUDS, blocks, code_variables, texts
 
 BY_TAGS = ("tags", "lent")
 ASKED_BY_NO_CALL = "lakeformation:GetDataAccess"

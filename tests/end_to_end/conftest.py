@@ -14,7 +14,7 @@ import pytest
 
 from lake_assets.settings import PROJECT, Settings
 from tests.conftest import EXAMPLES
-from tests.stack.warm import LAKE, SECONDS, run_lake
+from tests.support.warm_processes import LAKE, SECONDS, run_lake
 
 
 @dataclass(frozen=True)

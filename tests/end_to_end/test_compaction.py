@@ -21,9 +21,9 @@ from lake_assets.landing.produce import produce_lines
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.settings import Settings
 from tests.end_to_end.conftest import Lake
-from tests.landing.landed import read_raw, row_count, wait_for_rows
-from tests.stack.conditions import wait_until
-from tests.stream.faults import kill_part
+from tests.support.conditions import wait_until
+from tests.support.landed_records import read_raw, row_count, wait_for_rows
+from tests.support.part_faults import kill_part
 
 CONTRACT = """\
 apiVersion: v3.1.0

@@ -16,8 +16,8 @@ import pytest
 from lake_assets.cli.demo import LIVE_SALES
 from lake_assets.demo.generator import Expected, expected
 from lake_assets.demo.tour import SEED, Volume
-from tests.stack.offline import Answer, Offline
-from tests.stack.servers import starts_server
+from tests.support.offline_machine import Answer, Offline
+from tests.support.server_marker import starts_server
 
 SALES, DAYS = 3_000, 4
 NAMES = ("leads", "contracts", "sales")

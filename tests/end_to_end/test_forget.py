@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 from tests.end_to_end.conftest import Lake
-from tests.stream.faults import kill_part
+from tests.support.part_faults import kill_part
 
 CONTRACT = """\
 apiVersion: v3.1.0

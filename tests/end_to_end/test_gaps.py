@@ -6,8 +6,8 @@ import pytest
 from confluent_kafka import Producer
 
 from tests.end_to_end.conftest import Lake
-from tests.stack.conditions import wait_until
-from tests.stack.worker import ask
+from tests.support.conditions import wait_until
+from tests.support.connect_api import ask
 
 CONTRACT = """\
 apiVersion: v3.1.0

@@ -12,8 +12,8 @@ import pytest
 from lake_assets.demo.generator import generate
 from lake_assets.settings import PROJECT
 from tests.end_to_end.conftest import Lake
-from tests.stack.conditions import COMMAND_SECONDS, wait_until
-from tests.stack.worker import remove_connectors
+from tests.support.conditions import COMMAND_SECONDS, wait_until
+from tests.support.connect_api import remove_connectors
 
 END = datetime(2026, 7, 1, tzinfo=UTC)
 SALES, LEADS, DAYS, SEED = 3_000, 1_000, 4, 11

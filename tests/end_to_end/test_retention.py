@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.end_to_end.conftest import Lake
-from tests.stream.faults import kill_part
+from tests.support.part_faults import kill_part
 
 CONTRACT = """\
 apiVersion: v3.1.0

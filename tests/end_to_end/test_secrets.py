@@ -11,7 +11,7 @@ import pytest
 from lake_assets.home import Home
 from lake_assets.stack.passwords import read_passwords
 from tests.end_to_end.conftest import Lake
-from tests.stack.worker import ask
+from tests.support.connect_api import ask
 
 PERSON = "zacharias.unmistakable"
 PROTECTION = "customProperties:\n  - {property: protection, value: {tokenise: [email], drop: [phone]}}\n"

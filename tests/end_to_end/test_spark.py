@@ -19,8 +19,8 @@ from lake_assets.operations.refresh import Made, refresh
 from lake_assets.project import read_files
 from lake_assets.settings import PROJECT
 from tests.end_to_end.conftest import Lake
-from tests.orchestration.forgetting import files_holding
-from tests.stack.conditions import wait_until
+from tests.support.conditions import wait_until
+from tests.support.erasures import files_holding
 
 SAMPLE = "\n".join(
     json.dumps(

@@ -15,7 +15,7 @@ from lake_assets.home import Home
 from lake_assets.landing.produce import produce_lines
 from lake_assets.stack.supervisor import Supervisor
 from tests.end_to_end.conftest import Lake
-from tests.stack.conditions import COMMAND_SECONDS, PROMISED_SECONDS, wait_until
+from tests.support.conditions import COMMAND_SECONDS, PROMISED_SECONDS, wait_until
 
 DAGSTER = ("daemon", "webserver", "code", "dbt", "stream-sales_by_region")
 DAYS = ("2026-05-04", "2026-05-05", "2026-05-06")

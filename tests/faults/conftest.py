@@ -7,14 +7,14 @@ import pytest
 
 from lake_assets.settings import Settings
 from tests.buckets.conftest import applied_lake
-from tests.buckets.doubles import Bucket
 from tests.end_to_end.conftest import Lake
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.support.buckets import Bucket
+from tests.support.visits import Visits, make_visits, visit
 
 
 @pytest.fixture
 def visits(stack: Settings, tmp_path: Path) -> Generator[Visits]:
-    """What is published and what is due stands in `tests.faults.reading`, beside a row for the quarantine."""
+    """What is published and what is due stands in `tests.support.staging_readers`, beside a row for the quarantine."""
     made = make_visits(stack, tmp_path)
     made.land(visit(1, 1), visit(2, 1))
     made.refresh()

@@ -19,13 +19,13 @@ from lake_assets.settings import PROJECT, load_settings
 from lake_assets.stack.lifecycle import up
 from lake_assets.warehouse.marts import write_dbt_sources
 from tests.end_to_end.conftest import Lake
-from tests.faults.exactness import Prefixes, of_marts, of_metric, of_raw, of_sender, of_tables, read_topics
-from tests.faults.killing import COMMANDS, PARTS, RUN, CommandKiller, PartKiller
-from tests.faults.onlooking import MartReader, StagingReader
-from tests.faults.traffic import TAPS_SQL, TAPS_YAML, Sender, taps_contract
-from tests.stack.conditions import COMMAND_SECONDS, wait_until
-from tests.stack.ending import end_stack
-from tests.stack.servers import starts_server
+from tests.support.conditions import COMMAND_SECONDS, wait_until
+from tests.support.exactness import Prefixes, of_marts, of_metric, of_raw, of_sender, of_tables, read_topics
+from tests.support.onlookers import MartReader, StagingReader
+from tests.support.random_kills import COMMANDS, PARTS, RUN, CommandKiller, PartKiller
+from tests.support.server_marker import starts_server
+from tests.support.stack_removal import end_stack
+from tests.support.traffic import TAPS_SQL, TAPS_YAML, Sender, taps_contract
 
 SECONDS = float(os.environ.get("KILL_SECONDS", "60"))
 SEED = int(os.environ.get("KILL_SEED", Random().randrange(1_000_000)))

@@ -9,10 +9,10 @@ from random import Random
 import pytest
 
 from lake_assets.settings import Settings
-from tests.faults.folders import read_only, small
-from tests.faults.reading import AFTER, BEFORE, reader, state
-from tests.faults.refreshing import refresh_apart, refresh_halted, refusal
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.support.halted_refresh import refresh_apart, refresh_halted, refusal
+from tests.support.refusing_folders import read_only, small
+from tests.support.staging_readers import AFTER, BEFORE, reader, state
+from tests.support.visits import Visits, make_visits, visit
 
 
 def folders(visits: Visits) -> Sequence[Path]:

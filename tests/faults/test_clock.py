@@ -10,8 +10,8 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations import retention
 from lake_assets.operations.retention import RetentionPlan, maintain, plan_retention
 from lake_assets.warehouse.local.ducklake import DuckLake
-from tests.faults.reading import AFTER, BEFORE, reader, state
-from tests.orchestration.visits import Visits, visit
+from tests.support.staging_readers import AFTER, BEFORE, reader, state
+from tests.support.visits import Visits, visit
 
 # The window of the first of February, kept for ten days, is too old from here on.
 LIMIT = datetime(2026, 2, 12, tzinfo=UTC)

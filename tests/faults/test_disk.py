@@ -13,11 +13,11 @@ from lake_assets.settings import PROJECT, load_settings
 from lake_assets.stack.lifecycle import status, up
 from tests.buckets.conftest import copy_contracts
 from tests.end_to_end.conftest import Lake
-from tests.faults.folders import small
-from tests.faults.sales import landed, send
-from tests.stack.conditions import COMMAND_SECONDS, wait_until
-from tests.stack.ending import end_stack
-from tests.stack.servers import starts_server
+from tests.support.conditions import COMMAND_SECONDS, wait_until
+from tests.support.refusing_folders import small
+from tests.support.sales_events import landed, send
+from tests.support.server_marker import starts_server
+from tests.support.stack_removal import end_stack
 
 
 @pytest.fixture

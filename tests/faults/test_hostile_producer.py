@@ -20,11 +20,11 @@ from confluent_kafka import Producer
 from lake_assets.landing.broker import client_config
 from lake_assets.settings import PROJECT, Settings
 from tests.buckets.conftest import make_lake
-from tests.buckets.doubles import Bucket
 from tests.end_to_end.conftest import Lake
-from tests.faults.sales import landed
-from tests.stack.conditions import wait_until
-from tests.stack.worker import remove_connectors
+from tests.support.buckets import Bucket
+from tests.support.conditions import wait_until
+from tests.support.connect_api import remove_connectors
+from tests.support.sales_events import landed
 
 TOPIC, PARTITIONS = "shophostile.sales", 4
 SECONDS, RATE = float(os.environ.get("HOSTILE_SECONDS", "2")), 2_000

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lake_assets.settings import Settings, load_settings
-from tests.faults.exactness import Prefixes, Record, Topics, of_sender
-from tests.faults.onlooking import MartReader, StagingReader
-from tests.faults.traffic import SALES, TAPS, Sent, event_of, sale, tap
+from tests.support.exactness import Prefixes, Record, Topics, of_sender
+from tests.support.onlookers import MartReader, StagingReader
+from tests.support.traffic import SALES, TAPS, Sent, event_of, sale, tap
 
 EVENTS = 2_000
 

@@ -11,10 +11,10 @@ import pytest
 
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.housekeeping import clean
-from tests.faults.reading import AFTER, BEFORE, BY_WINDOW, of_whole_days, reader, state, state_by_day
-from tests.faults.refreshing import POINTS, refresh_apart
-from tests.orchestration.visits import Visits, visit
-from tests.stack.conditions import wait_until
+from tests.support.conditions import wait_until
+from tests.support.halted_refresh import POINTS, refresh_apart
+from tests.support.staging_readers import AFTER, BEFORE, BY_WINDOW, of_whole_days, reader, state, state_by_day
+from tests.support.visits import Visits, visit
 
 
 def tidy(visits: Visits) -> None:

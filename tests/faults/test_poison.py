@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, Producer
 from lake_assets.compile.topic import MAX_RECORD_BYTES
 from lake_assets.landing.broker import client_config
 from tests.end_to_end.conftest import Lake
-from tests.faults.sales import landed, sale
+from tests.support.sales_events import landed, sale
 
 DEPTH = 10_000
 

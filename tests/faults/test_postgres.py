@@ -13,13 +13,13 @@ import pytest
 from lake_assets.landing.connect import failures
 from lake_assets.settings import Settings
 from tests.end_to_end.conftest import Lake
-from tests.faults.reading import AFTER, BEFORE, BY_WINDOW, reader, state
-from tests.faults.refreshing import refresh_halted, refusal
-from tests.faults.sales import landed, send
-from tests.orchestration.visits import Visits, visit
-from tests.stack.conditions import wait_until
-from tests.stack.worker import restart_connectors
-from tests.stream.faults import kill_part, mending
+from tests.support.conditions import wait_until
+from tests.support.connect_api import restart_connectors
+from tests.support.halted_refresh import refresh_halted, refusal
+from tests.support.part_faults import kill_part, mending
+from tests.support.sales_events import landed, send
+from tests.support.staging_readers import AFTER, BEFORE, BY_WINDOW, reader, state
+from tests.support.visits import Visits, visit
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,9 +5,9 @@ from typing import cast
 
 import pytest
 
-from tests.faults.reading import BEFORE, State, reader
-from tests.orchestration.visits import Visits
-from tests.stack.conditions import wait_until
+from tests.support.conditions import wait_until
+from tests.support.staging_readers import BEFORE, State, reader
+from tests.support.visits import Visits
 
 
 class Table:
@@ -41,4 +41,4 @@ def test_a_reader_that_hardly_looked_fails_its_test(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Table, "rows", lambda self, _: self.go_on.wait(60) and BEFORE)
     table.go_on.set()
     with pytest.raises(AssertionError, match="times only"), reader(cast("Visits", table)):
-        monkeypatch.setattr("tests.faults.reading.LOOKS", 10**9)
+        monkeypatch.setattr("tests.support.staging_readers.LOOKS", 10**9)

@@ -11,13 +11,13 @@ from lake_assets.landing.files import window_rows
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.settings import PROJECT
 from tests.end_to_end.conftest import Lake
-from tests.faults.sales import landed, send
-from tests.stack.conditions import wait_until
+from tests.support.conditions import wait_until
+from tests.support.sales_events import landed, send
 
 
 def tick(lake: Lake, how: str) -> int:
     environment = {**lake.environment, "DAGSTER_HOME": str(lake.settings.home / "dagster")}
-    command = [sys.executable, "-m", "tests.faults.ticking", how]
+    command = [sys.executable, "-m", "tests.support.sensor_tick", how]
     return subprocess.run(command, cwd=PROJECT, env=environment, timeout=240, check=False).returncode
 
 

@@ -8,10 +8,10 @@ import pytest
 from lake_assets.landing.connect import connector_status
 from lake_assets.settings import Settings
 from tests.buckets.conftest import applied_lake
-from tests.buckets.doubles import Bucket, s3
-from tests.faults.folders import small
-from tests.faults.sales import landed, send
-from tests.stack.conditions import wait_until
+from tests.support.buckets import Bucket, s3
+from tests.support.conditions import wait_until
+from tests.support.refusing_folders import small
+from tests.support.sales_events import landed, send
 
 
 @pytest.mark.fault(

@@ -11,11 +11,11 @@ from lake_assets.catalog.parse import parse_contract
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.settings import Settings
 from tests.end_to_end.conftest import Lake
-from tests.faults.reading import AFTER, BEFORE, reader, state
-from tests.faults.refreshing import POINTS, refresh_apart, refresh_halted
-from tests.faults.sales import landed, send
-from tests.orchestration.visits import Visits
-from tests.stack.conditions import wait_until
+from tests.support.conditions import wait_until
+from tests.support.halted_refresh import POINTS, refresh_apart, refresh_halted
+from tests.support.sales_events import landed, send
+from tests.support.staging_readers import AFTER, BEFORE, reader, state
+from tests.support.visits import Visits
 
 WAITING = """\
 select count(*) from pg_locks where locktype = 'advisory' and not granted

@@ -3,7 +3,7 @@
 import pytest
 
 from lake_assets.settings import Settings
-from tests.landing.landed import apply
+from tests.support.landed_records import apply
 
 
 @pytest.fixture(scope="session")

@@ -28,9 +28,9 @@ from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.landing.raw_tables import compare_raw_tables, ensure_raw_tables
 from lake_assets.landing.topics import compare_topics, delete_topics, ensure_topics, offsets
 from lake_assets.settings import Settings, load_settings
-from tests.landing.examples import example_asset
-from tests.stack.conditions import wait_until
-from tests.stack.worker import ask
+from tests.support.conditions import wait_until
+from tests.support.connect_api import ask
+from tests.support.raw_assets import example_asset
 
 
 def test_topics_are_made_once_and_comparing_makes_nothing(stack: Settings) -> None:

@@ -15,8 +15,8 @@ from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.landing.snapshots import RawTableError, entries, read_table
 from lake_assets.settings import Settings
-from tests.landing.examples import example_asset
-from tests.landing.synthetic import File, commit
+from tests.support.raw_assets import example_asset
+from tests.support.synthetic_commits import File, commit
 
 DAY = 20_779  # 2026-11-22
 

@@ -18,9 +18,9 @@ from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.landing.snapshots import entries
 from lake_assets.settings import Settings
-from tests.conform.records import Record, write_raw
-from tests.landing.examples import example_asset
-from tests.landing.synthetic import File, data_file
+from tests.support.conform_records import Record, write_raw
+from tests.support.raw_assets import example_asset
+from tests.support.synthetic_commits import File, data_file
 
 DAY, HOUR = "2026-11-22", 20_779 * 24
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lake_assets.landing.envelope import envelope_reader, stamper
-from tests.landing.examples import example_asset
+from tests.support.raw_assets import example_asset
 
 AT = "2026-11-01T12:00:00Z"
 AT_MS = 1_793_534_400_000

@@ -14,10 +14,10 @@ from lake_assets.landing.connect import connector_for, connector_status, ensure_
 from lake_assets.landing.files import window_rows
 from lake_assets.landing.topics import ensure_topics
 from lake_assets.settings import Settings
-from tests.landing.examples import example_asset
-from tests.landing.landed import apply, read_raw, row_count
-from tests.stack.conditions import wait_until
-from tests.stack.own_worker import own_worker
+from tests.support.conditions import wait_until
+from tests.support.landed_records import apply, read_raw, row_count
+from tests.support.own_worker import own_worker
+from tests.support.raw_assets import example_asset
 
 YEAR_ONE, A_DAY = -62_135_596_800_000, 86_400_000
 # Each alone is more than what a worker with this heap has left for open files.

@@ -26,9 +26,9 @@ from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.landing.topics import offsets
 from lake_assets.settings import Settings
 from lake_assets.stack.lifecycle import status
-from tests.landing.examples import example_asset
-from tests.landing.landed import Record, apply, read_raw, wait_for_rows
-from tests.stack.conditions import PROMISED_SECONDS, wait_until
+from tests.support.conditions import PROMISED_SECONDS, wait_until
+from tests.support.landed_records import Record, apply, read_raw, wait_for_rows
+from tests.support.raw_assets import example_asset
 
 
 def assert_landed_once(settings: Settings, asset: Asset, records: list[Record]) -> None:

@@ -23,8 +23,8 @@ from lake_assets.landing.produce import PRODUCER_CONFIG, ProduceError, ProduceRe
 from lake_assets.landing.topics import ensure_topics, offsets
 from lake_assets.settings import PROJECT, Settings
 from lake_assets.stack.lifecycle import restart, status
-from tests.landing.examples import example_asset
-from tests.stack.processes import freeze
+from tests.support.frozen_processes import freeze
+from tests.support.raw_assets import example_asset
 
 AT, AT_MS = "2026-11-01T12:00:00Z", 1_793_534_400_000
 

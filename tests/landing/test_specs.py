@@ -9,7 +9,7 @@ import pytest
 from lake_assets.compile.connector import ConnectorSpec, domain_connector, jdbc_catalog
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.compile.topic import control_topic, topic_spec
-from tests.landing.examples import example_asset
+from tests.support.raw_assets import example_asset
 
 PASSWORD = "${file:/secrets/connect/postgres.properties:password}"
 

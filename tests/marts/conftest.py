@@ -15,9 +15,9 @@ from lake_assets.settings import PROJECT, Settings, load_settings
 from lake_assets.stack.lifecycle import up
 from lake_assets.warehouse.local.postgres_marts import PostgresMarts
 from lake_assets.warehouse.marts import mart_schemas, write_dbt_sources
-from tests.marts.mart_lake import Dbt, call_dbt, fill_staging
-from tests.stack.ending import end_stack
-from tests.stack.servers import starts_server
+from tests.support.mart_rows import Dbt, call_dbt, fill_staging
+from tests.support.server_marker import starts_server
+from tests.support.stack_removal import end_stack
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from lake_assets.compile.grants import MartNameError, mart_grants
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.postgres_marts import PostgresMarts
 from lake_assets.warehouse.marts import mart_schemas
-from tests.marts.mart_lake import Dbt
+from tests.support.mart_rows import Dbt
 
 FORBIDDEN = [
     "create table public.mine (i integer)",

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from lake_assets.settings import Settings
-from tests.marts.mart_lake import Dbt, call_dbt
+from tests.support.mart_rows import Dbt, call_dbt
 
 # A mart's columns and the staging rows they must add up to: nothing is lost between the two.
 TOTALS = {

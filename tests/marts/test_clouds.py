@@ -10,8 +10,8 @@ from lake_assets.bucket import opened, write
 from lake_assets.catalog.model import Asset
 from lake_assets.operations.adapters import erasure_for, warehouse_for
 from lake_assets.settings import Settings
-from tests.marts.cloud_lakes import CLOUDS, CloudLake, lake_in
-from tests.marts.mart_lake import call_dbt
+from tests.support.cloud_lakes import CLOUDS, CloudLake, lake_in
+from tests.support.mart_rows import call_dbt
 
 MARTS = {"funnel_data_mart.funnel": "month, origin", "sales_data_mart.sales": "day, region"}
 BUILD = ("build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure")

@@ -12,7 +12,7 @@ from lake_assets.dbt.manifest import load_manifest
 from lake_assets.dbt.mart_reads import refused_models
 from lake_assets.orchestration.marts import mart_definitions
 from lake_assets.settings import Settings
-from tests.marts.mart_lake import call_dbt
+from tests.support.mart_rows import call_dbt
 
 BY_REF = "select lead_id, email from {{ ref('stg_leads') }}"
 BY_SOURCE = "select lead_id, email from {{ source('leads_staging', 'leads') }}"

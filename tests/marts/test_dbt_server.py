@@ -21,8 +21,8 @@ from lake_assets.dbt.manifest import dbt_executable
 from lake_assets.home import Home
 from lake_assets.settings import Settings
 from lake_assets.stack.supervisor import Supervisor
-from tests.marts.mart_lake import Dbt, call_dbt
-from tests.stack.conditions import wait_until
+from tests.support.conditions import wait_until
+from tests.support.mart_rows import Dbt, call_dbt
 
 # The first runs until it is stopped, as a large query does; the last tells what it was given.
 MACROS = """

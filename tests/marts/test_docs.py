@@ -10,7 +10,7 @@ import pytest
 from lake_assets.settings import PROJECT, Settings
 from lake_assets.warehouse.local.postgres_marts import PostgresMarts
 from lake_assets.warehouse.marts import mart_schemas
-from tests.marts.mart_lake import Dbt
+from tests.support.mart_rows import Dbt
 
 FILE = re.compile(r"^```(?:sql|yaml)\n(?:--|#) (models/\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 

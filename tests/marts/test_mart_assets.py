@@ -23,8 +23,8 @@ from lake_assets.orchestration.in_process import stale_marts
 from lake_assets.orchestration.marts import ROUNDS, Marts, ResidentDbt, mart_definitions
 from lake_assets.settings import Settings, load_settings
 from lake_assets.warehouse.local.connection import connect
-from tests.marts.mart_lake import fill_staging
-from tests.stack.conditions import wait_until
+from tests.support.conditions import wait_until
+from tests.support.mart_rows import fill_staging
 
 FUNNEL, SALES = dg.AssetKey(["funnel_data_mart", "funnel"]), dg.AssetKey(["sales_data_mart", "sales"])
 STAGING = dg.AssetKey(["sales_staging", "sales"])

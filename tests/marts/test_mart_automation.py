@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from lake_assets.orchestration.marts import mart_condition
-from tests.stack.conditions import wait_until
+from tests.support.conditions import wait_until
 
 WINDOWS = dg.DynamicPartitionsDefinition(name="windows")
 STAGING, OTHER, MART = dg.AssetKey("staging"), dg.AssetKey("other"), dg.AssetKey("mart")

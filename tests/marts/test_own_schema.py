@@ -9,7 +9,7 @@ import pytest
 
 from lake_assets.dbt.environment import dbt_state
 from lake_assets.settings import Settings
-from tests.marts.mart_lake import Dbt, call_dbt
+from tests.support.mart_rows import Dbt, call_dbt
 
 DRAFT = """
 {{ config(contract={'enforced': false}) }}

@@ -12,7 +12,7 @@ from lake_assets.dbt.manifest import load_manifest
 from lake_assets.settings import PROJECT, Settings
 from lake_assets.warehouse.local.connection import connect
 from lake_assets.warehouse.marts import mart_schemas
-from tests.marts.mart_lake import call_dbt
+from tests.support.mart_rows import call_dbt
 
 MARTS = sorted(path.stem for path in (PROJECT / "dbt_project" / "models" / "marts").glob("*/*.sql"))
 Node = Mapping[str, Any]

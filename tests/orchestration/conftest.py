@@ -11,10 +11,10 @@ import pytest
 
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.lifecycle import up
-from tests.marts.cloud_lakes import CLOUDS, variables
-from tests.stack.beside import make_beside
-from tests.stack.ending import end_stack
-from tests.stack.servers import starts_server
+from tests.support.cloud_lakes import CLOUDS, variables
+from tests.support.second_lake import make_beside
+from tests.support.server_marker import starts_server
+from tests.support.stack_removal import end_stack
 
 _numbers = count(1)
 

@@ -14,7 +14,7 @@ from lake_assets.operations import backfill as backfilling
 from lake_assets.operations.backfill import Backfilled, Undo, plan_backfill, plan_undo
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
-from tests.orchestration.backfilling import (
+from tests.support.backfills import (
     FIRST,
     LAST,
     bring_back,
@@ -24,7 +24,7 @@ from tests.orchestration.backfilling import (
     shown,
     with_three_windows,
 )
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.support.visits import Visits, make_visits, visit
 
 
 @pytest.fixture

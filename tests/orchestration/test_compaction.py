@@ -32,7 +32,7 @@ from lake_assets.operations.retention import expire, maintain, plan_retention
 from lake_assets.orchestration.housekeeping import leftovers_asset
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.support.visits import Visits, make_visits, visit
 
 # The first of February has many files, the second too few.
 MANY, FEW = "2026-02-01", "2026-02-02"

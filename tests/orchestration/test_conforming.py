@@ -17,7 +17,7 @@ from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, staging_key
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.support.visits import Visits, make_visits, visit
 
 DAYS = ("2026-02-01", "2026-02-02")
 

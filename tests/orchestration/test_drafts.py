@@ -14,7 +14,7 @@ from lake_assets.operations.housekeeping import remove_old_states, remove_supers
 from lake_assets.operations.wanted import contract_change
 from lake_assets.orchestration.records import DagsterRecords
 from lake_assets.settings import Settings
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.support.visits import Visits, make_visits, visit
 
 INTEGER = "guests, logicalType: integer, logicalTypeOptions: {maximum: 10}"
 DOUBLE = "guests, logicalType: number, physicalType: double"

@@ -22,8 +22,8 @@ from lake_assets.orchestration.assets import EVERY_WINDOW_MADE, QUEUED_ONLY, con
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
-from tests.orchestration.lane_runs import run, run_and_die
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.support.lane_runs import run, run_and_die
+from tests.support.visits import Visits, make_visits, visit
 
 DAYS = [f"2026-02-{day:02d}" for day in range(1, 13)]
 WRONG = "quality: [{type: sql, name: odd, query: select no_such_column from conformed, mustBe: 0}]\n    properties:"

@@ -23,7 +23,7 @@ from lake_assets.operations.erasure import search as module
 from lake_assets.operations.erasure.limits import out_of_reach
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import connect
-from tests.orchestration.forgetting import (
+from tests.support.erasures import (
     STEPS,
     audited,
     confirm,
@@ -36,7 +36,7 @@ from tests.orchestration.forgetting import (
     raw_rows,
     with_a_person,
 )
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.support.visits import Visits, make_visits, visit
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from lake_assets.conform.tokens import make_token_key
 from lake_assets.operations.erasure.limits import out_of_reach
 from lake_assets.settings import Settings
-from tests.orchestration.forgetting import (
+from tests.support.erasures import (
     STEPS_OF_TARGETS,
     confirm,
     die_at,
@@ -20,7 +20,7 @@ from tests.orchestration.forgetting import (
     raw_rows,
     with_a_person,
 )
-from tests.orchestration.visits import Visits, visit
+from tests.support.visits import Visits, visit
 
 _OUT_OF_REACH = {
     "local": "back-ups, logs and copies of tables may hold them",

@@ -13,8 +13,8 @@ from lake_assets.operations.backlog import backlog
 from lake_assets.operations.erasure.execute import forget
 from lake_assets.operations.erasure.search import begun
 from lake_assets.settings import Settings
-from tests.orchestration.forgetting import die_at, holding, key, planned, with_a_person
-from tests.orchestration.visits import Visits
+from tests.support.erasures import die_at, holding, key, planned, with_a_person
+from tests.support.visits import Visits
 
 
 @pytest.fixture

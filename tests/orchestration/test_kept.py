@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from lake_assets.catalog.model import Asset, Retention
 from lake_assets.operations.retention import raw_kept
-from tests.conform.records import ORDERS
+from tests.support.conform_records import ORDERS
 
 
 def kept(days: int | None) -> Asset:

@@ -15,7 +15,7 @@ from lake_assets.orchestration.definitions import build_definitions
 from lake_assets.orchestration.in_process import graph_of_marts
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.support.visits import Visits, make_visits, visit
 
 
 @pytest.fixture

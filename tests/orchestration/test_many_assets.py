@@ -25,7 +25,7 @@ from lake_assets.operations.backlog import backlog
 from lake_assets.orchestration.records import DagsterRecords
 from lake_assets.settings import PROJECT, Settings
 from lake_assets.warehouse.local import ducklake
-from tests.stack.worker import remove_connectors
+from tests.support.connect_api import remove_connectors
 
 DOMAIN = "crowd"
 LEADS = (PROJECT / "lake_assets" / "catalog" / "assets" / "leads.yaml").read_text("utf-8")

@@ -24,7 +24,7 @@ from lake_assets.warehouse.metric_tables import ensure_metric_tables
 from stream_app.events import events_of
 from stream_app.state import PartitionState, late_as_json, rows_as_json
 from stream_app.validate import Judge
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.support.visits import Visits, make_visits, visit
 
 METRIC = """\
 name: NAME_by_door

@@ -35,7 +35,7 @@ from lake_assets.operations.adapters import erasure_for, warehouse_for
 from lake_assets.settings import Settings
 from stream_app.validate import Judge
 from stream_app.validate import _query as stream_query  # pyright: ignore[reportPrivateUsage]
-from tests.conform.records import Record, write_raw
+from tests.support.conform_records import Record, write_raw
 
 DAY = datetime(2026, 2, 1, tzinfo=UTC)
 WINDOW = "2026-02-01"

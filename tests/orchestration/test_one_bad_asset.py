@@ -25,7 +25,7 @@ from lake_assets.orchestration.raw_checks import READABLE, readable_check
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor, read_cursor
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.support.visits import Visits, make_visits, visit
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from lake_assets.operations.downstream import readers
 from lake_assets.operations.wanted import BreakingChange, contract_change
 from lake_assets.project import read_files
 from lake_assets.settings import load_settings
-from tests.conform.records import ORDERS
+from tests.support.conform_records import ORDERS
 
 
 def model(schema: str, name: str, code: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from lake_assets.operations.wanted import wanted_catalog
 from lake_assets.settings import Settings, load_settings
 from lake_assets.warehouse.metric_tables import ensure_metric_tables
 from tests.orchestration.test_metric_agreement import METRIC
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.support.visits import Visits, make_visits, visit
 
 BREAKING = ("guests, logicalType: integer, logicalTypeOptions: {maximum: 10}", "guests, logicalType: boolean")
 ALLOWED = ("maximum: 10", "maximum: 20")

@@ -17,7 +17,7 @@ from lake_assets.ledger.why import verdict
 from lake_assets.operations.propose_fields import propose
 from lake_assets.operations.replay import Replayed, replay, select
 from lake_assets.settings import Settings
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.support.visits import Visits, make_visits, visit
 
 
 @pytest.fixture

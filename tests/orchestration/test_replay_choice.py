@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lake_assets.errors import LakeError
 from lake_assets.operations.replay import Broken, matching, summary
-from tests.conform.records import ORDERS
+from tests.support.conform_records import ORDERS
 
 Error = tuple[str, str | None, str | None]
 _TEXTS = {"code": pa.string(), "field": pa.string(), "value": pa.string(), "message": pa.string()}

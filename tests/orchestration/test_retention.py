@@ -21,7 +21,7 @@ from lake_assets.operations import retention
 from lake_assets.operations.retention import RetentionPlan, expire, maintain, plan_retention, settle_removals
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.support.visits import Visits, make_visits, visit
 
 # On the twentieth the windows of the first and of the second are older than ten days, that of the fifteenth is not.
 NOW = datetime(2026, 2, 20, tzinfo=UTC)

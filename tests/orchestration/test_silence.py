@@ -21,7 +21,7 @@ from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
 from lake_assets.warehouse.local.connection import connect
 from lake_assets.warehouse.local.ducklake import DuckLake
-from tests.landing.landed import apply, wait_for_rows
+from tests.support.landed_records import apply, wait_for_rows
 
 CONTRACT = """\
 apiVersion: v3.1.0

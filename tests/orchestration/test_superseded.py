@@ -12,8 +12,8 @@ from lake_assets.operations.housekeeping import Cleaned, clean
 from lake_assets.operations.retention import maintain, plan_retention
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import connect
-from tests.orchestration.backfilling import bring_back, loaded, run
-from tests.orchestration.visits import Visits, made_often, visit
+from tests.support.backfills import bring_back, loaded, run
+from tests.support.visits import Visits, made_often, visit
 
 DAY = "2026-02-01"
 HOUR = timedelta(hours=1, minutes=1)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lake_assets.operations.housekeeping import clean
 from lake_assets.settings import Settings
-from tests.orchestration.visits import made_often, visit
+from tests.support.visits import made_often, visit
 
 
 def test_files_of_earlier_states_go_after_an_hour_and_readers_see_what_they_saw(

@@ -11,8 +11,8 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations import backfill as backfilling
 from lake_assets.operations.backfill import Undo, plan_undo
 from lake_assets.settings import Settings
-from tests.orchestration.backfilling import bring_back, judge_strictly, run, shown, with_three_windows
-from tests.orchestration.visits import Visits, visit
+from tests.support.backfills import bring_back, judge_strictly, run, shown, with_three_windows
+from tests.support.visits import Visits, visit
 
 ALL = ("2026-02-01", "2026-02-02", "2026-02-03")
 

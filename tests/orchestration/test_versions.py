@@ -24,7 +24,7 @@ from lake_assets.orchestration.sensors import raw_events
 from lake_assets.project import read_files
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
-from tests.orchestration.visits import Visits, make_visits, visit
+from tests.support.visits import Visits, make_visits, visit
 
 NOW = datetime(2026, 2, 20, tzinfo=UTC)
 RAW = (

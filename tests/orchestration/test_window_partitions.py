@@ -21,7 +21,7 @@ from lake_assets.orchestration.partitions import add_windows, window_partitions
 from lake_assets.orchestration.sensors import Graph, raw_events, request_for
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
-from tests.orchestration.visits import Visits, make_visits
+from tests.support.visits import Visits, make_visits
 
 YEARS = tuple(range(1971, 2027, 5))
 FAR_APART = tuple(f"{year}-01-02" for year in YEARS)

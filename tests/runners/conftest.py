@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lake_assets.settings import Settings, load_settings
-from tests.runners.doubles.machine import Machine
-from tests.runners.places import NAMES, Place, environment_archive, open_place
+from tests.support.doubles.machine import Machine
+from tests.support.spark_places import NAMES, Place, environment_archive, open_place
 
 
 @pytest.fixture

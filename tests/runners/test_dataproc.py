@@ -11,8 +11,8 @@ from lake_assets.conform.runners.dataproc_cluster import cluster_name
 from lake_assets.conform.runners.gcp import labels
 from lake_assets.errors import LakeError
 from lake_assets.settings import Settings
-from tests.runners.doubles.machine import Machine
-from tests.runners.places import Place, job, open_place
+from tests.support.doubles.machine import Machine
+from tests.support.spark_places import Place, job, open_place
 
 PATIENCE = 60.0
 CLUSTER = cluster_name("lake-orders-0123456789-1")

@@ -11,9 +11,9 @@ import pytest
 from lake_assets.conform.runner import JobFailed, JobStatus, run_to_end
 from lake_assets.errors import LakeError
 from lake_assets.settings import Settings
-from tests.runners.doubles.machine import Machine
-from tests.runners.places import TAGS, Place, job, open_place
-from tests.stack.conditions import wait_until
+from tests.support.conditions import wait_until
+from tests.support.doubles.machine import Machine
+from tests.support.spark_places import TAGS, Place, job, open_place
 
 PATIENCE = 60.0
 

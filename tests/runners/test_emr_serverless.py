@@ -7,8 +7,8 @@ import pytest
 
 from lake_assets.conform.runner import JobStatus, run_to_end
 from lake_assets.settings import Settings
-from tests.runners.doubles.machine import Machine
-from tests.runners.places import Place, job, open_place
+from tests.support.doubles.machine import Machine
+from tests.support.spark_places import Place, job, open_place
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from lake_assets.bucket import read
 from lake_assets.conform.runner import JobFailed, JobStatus, SparkJob, State, fresh_name, run_to_end
 from lake_assets.errors import LakeError
-from tests.runners.places import TAGS, Place, job
-from tests.stack.conditions import wait_until
+from tests.support.conditions import wait_until
+from tests.support.spark_places import TAGS, Place, job
 
 PATIENCE = 60.0
 

@@ -12,9 +12,9 @@ from lake_assets.conform.runner import Orphan
 from lake_assets.errors import LakeError
 from lake_assets.orchestration import spark_orphans as reaper
 from lake_assets.settings import Settings
-from tests.runners.doubles.machine import Machine
-from tests.runners.places import Place, job, open_place
-from tests.stack.conditions import wait_until
+from tests.support.conditions import wait_until
+from tests.support.doubles.machine import Machine
+from tests.support.spark_places import Place, job, open_place
 
 FINISHED, HANGING = "lake-orders-0123456789-1", "lake-orders-0123456789-2"
 

@@ -11,7 +11,7 @@ from lake_assets.operations.adapters import runner_for
 from lake_assets.orchestration.definitions import build_definitions
 from lake_assets.project import read_files
 from lake_assets.settings import Runner, Settings, load_settings
-from tests.runners.places import environment
+from tests.support.spark_places import environment
 
 NEEDED = [
     ("emr-serverless", "emr-serverless", "LAKE_EMR_APPLICATION"),

@@ -13,9 +13,9 @@ import pytest
 from lake_assets.catalog.window_results import WindowInput
 from lake_assets.orchestration.spark_pipes import SparkAnswer, conform_on_spark, spark_details
 from lake_assets.settings import Settings
-from tests.conform.records import ORDERS, Record, write_raw
-from tests.runners.doubles.machine import Machine
-from tests.runners.places import Place, open_place
+from tests.support.conform_records import ORDERS, Record, write_raw
+from tests.support.doubles.machine import Machine
+from tests.support.spark_places import Place, open_place
 
 pytestmark = pytest.mark.server
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from lake_assets.settings import Settings, load_settings
-from tests.security.own import WAYS, Own, connect, kafka, postgres
-from tests.stack.servers import starts_server
-from tests.stack.worker import ask
+from tests.support.connect_api import ask
+from tests.support.own_servers import WAYS, Own, connect, kafka, postgres
+from tests.support.server_marker import starts_server
 
 
 @pytest.fixture(scope="module")

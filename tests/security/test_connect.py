@@ -15,11 +15,11 @@ from lake_assets.landing.produce import produce_lines
 from lake_assets.settings import Settings
 from lake_assets.stack.health import check_connect
 from lake_assets.stack.passwords import read_passwords, write_private
-from tests.landing.examples import example_asset
-from tests.landing.landed import apply, read_raw, wait_for_rows
-from tests.security.own import CLIENT_SECRET, CONNECT_PASSWORD, KAFKA_PASSWORD, Own, connect
-from tests.stream.counted import make_counted
-from tests.stream.events import Expected, orders
+from tests.support.counted_metrics import make_counted
+from tests.support.landed_records import apply, read_raw, wait_for_rows
+from tests.support.order_events import Expected, orders
+from tests.support.own_servers import CLIENT_SECRET, CONNECT_PASSWORD, KAFKA_PASSWORD, Own, connect
+from tests.support.raw_assets import example_asset
 
 COUNT = 500
 # As each token begins.

@@ -20,9 +20,9 @@ from lake_assets.settings import Settings
 from lake_assets.stack.health import check_kafka
 from lake_assets.stack.passwords import write_private
 from stream_app.group_protocol import group_settings
-from tests.landing.examples import example_asset
-from tests.security.own import CLIENT, KAFKA_PASSWORD, Own
-from tests.security.token_server import AUDIENCE, SCOPE
+from tests.support.doubles.token_server import AUDIENCE, SCOPE
+from tests.support.own_servers import CLIENT, KAFKA_PASSWORD, Own
+from tests.support.raw_assets import example_asset
 
 ASSET = example_asset("leads", partitions=1)
 EVENTS = [b'{"id": "%d", "at": "2026-03-01T10:00:00Z"}' % number for number in range(1_000)]

@@ -15,7 +15,7 @@ from lake_assets.stack.health import check_postgres
 from lake_assets.warehouse.local.analyst_query import query_as_analyst
 from lake_assets.warehouse.local.connection import connect
 from lake_assets.warehouse.metric_tables import applied_definitions
-from tests.security.own import Own
+from tests.support.own_servers import Own
 
 
 def read_tables(settings: Settings) -> None:

@@ -19,7 +19,7 @@ from lake_assets.conform.request import Answer, Request
 from lake_assets.settings import PROJECT
 from lake_assets.stack.setup import find_uv
 from lake_assets.stack.spark_dist import environment, spark_dist
-from tests.conform.records import ORDERS, Record, write_raw
+from tests.support.conform_records import ORDERS, Record, write_raw
 
 pytestmark = pytest.mark.server
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -23,9 +23,9 @@ from lake_assets.conform.runners.local import Local
 from lake_assets.orchestration.spark_pipes import SparkAnswer, conform_on_spark
 from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, Settings, load_settings
-from tests.buckets.doubles import s3
-from tests.stack.conditions import wait_until
-from tests.stack.worker import CREDENTIALS
+from tests.support.buckets import s3
+from tests.support.conditions import wait_until
+from tests.support.connect_api import CREDENTIALS
 
 pytestmark = pytest.mark.server
 ROWS = 150_000

@@ -18,8 +18,8 @@ from lake_assets.home import Home
 from lake_assets.settings import load_settings
 from lake_assets.stack.container import PORTS, main, make_home, make_passwords, programs_of
 from lake_assets.stack.passwords import read_passwords
-from tests.security.certificates import Authority
-from tests.stack.conditions import wait_until
+from tests.support.certificates import Authority
+from tests.support.conditions import wait_until
 
 # Serves programs given as NAME CODE pairs; each needs the one before it, which is well when its file is there.
 SERVE = """

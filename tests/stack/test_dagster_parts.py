@@ -19,8 +19,8 @@ from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 from lake_assets.stack.lifecycle import PartStatus, down, reload_definitions, status, up
 from lake_assets.stack.run_launcher import WatchedRunLauncher
-from tests.stack.conditions import wait_until
-from tests.stack.servers import starts_server
+from tests.support.conditions import wait_until
+from tests.support.server_marker import starts_server
 
 PARTS = ["daemon", "webserver"]
 

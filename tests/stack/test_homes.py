@@ -22,8 +22,8 @@ from lake_assets.stack.lifecycle import PartStatus, down, status, up
 from lake_assets.stack.postgres import postgres_program, prepare_postgres
 from lake_assets.stack.roles import RolesError
 from lake_assets.stack.supervisor import Supervisor, owned_processes
-from tests.stack.conditions import wait_until
-from tests.stack.servers import starts_server
+from tests.support.conditions import wait_until
+from tests.support.server_marker import starts_server
 
 
 @contextmanager

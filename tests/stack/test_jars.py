@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lake_assets.settings import PROJECT
 from lake_assets.stack import jars
 from lake_assets.stack.jar_lock import DIRECT, Coordinates, Jar, JarLockError, read_lock, render_lock
 from lake_assets.stack.jars import JarsError, complete_jars, missing, shards
@@ -57,7 +58,9 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def java(tmp_path: Path) -> str:
     script = tmp_path / "java"
-    script.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_ivy.py")} "$@"\n', "utf-8")
+    script.write_text(
+        f'#!/bin/sh\nexec {sys.executable} {PROJECT / "tests" / "support" / "doubles" / "ivy.py"} "$@"\n', "utf-8"
+    )
     script.chmod(0o755)
     return str(script)
 

@@ -15,8 +15,8 @@ from lake_assets.settings import Role, Settings
 from lake_assets.stack.lifecycle import PartStatus, status, up
 from lake_assets.stack.passwords import read_passwords
 from lake_assets.stack.supervisor import owned_processes
-from tests.stack.conditions import PROMISED_SECONDS, wait_until
-from tests.stack.worker import restart_connectors
+from tests.support.conditions import PROMISED_SECONDS, wait_until
+from tests.support.connect_api import restart_connectors
 
 SERVERS = ("postgres", "kafka", "connect")
 

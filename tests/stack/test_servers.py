@@ -6,7 +6,7 @@ import pytest
 
 from lake_assets.home import Home
 from lake_assets.stack.supervisor import Supervisor
-from tests.stack.servers import starts_server
+from tests.support.server_marker import starts_server
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from lake_assets.settings import PROJECT
-from tests.stack.warm import run_module
+from tests.support.warm_processes import run_module
 
-MIRROR = "tests.stack.mirror"
+MIRROR = "tests.support.argument_mirror"
 # Wherever it runs; a path of its own for the programs that it starts.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PROJECT), "LAKE_HOME": "/nowhere", "LANG": "C.UTF-8"}
 

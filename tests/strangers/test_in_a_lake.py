@@ -19,11 +19,11 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.parse import parse_contract
 from lake_assets.settings import PROJECT, Settings
 from tests.end_to_end.conftest import Lake
-from tests.stack.worker import remove_connectors
-from tests.strangers.corpus import CORPUS
-from tests.strangers.plain import read_rows, sum_of
-from tests.strangers.shape import Shape
-from tests.strangers.through import through, wrong
+from tests.support.connect_api import remove_connectors
+from tests.support.strangers.corpus import CORPUS
+from tests.support.strangers.pipeline import through, wrong
+from tests.support.strangers.plain_reader import read_rows, sum_of
+from tests.support.strangers.shape import Shape
 
 DOMAIN = "strangers"
 # They differ in what happens after `lake new`: inputs, event times, windows, names, quarantine, duplicates.

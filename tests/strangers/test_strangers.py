@@ -4,10 +4,10 @@ import pytest
 
 from lake_assets.errors import LakeError
 from lake_assets.settings import PROJECT
-from tests.strangers.corpus import CORPUS
-from tests.strangers.plain import read_rows, sum_of
-from tests.strangers.shape import Shape
-from tests.strangers.through import page, through, truth, wrong
+from tests.support.strangers.corpus import CORPUS
+from tests.support.strangers.pipeline import page, through, truth, wrong
+from tests.support.strangers.plain_reader import read_rows, sum_of
+from tests.support.strangers.shape import Shape
 
 WHOLE = [shape for shape in CORPUS if not shape.refused]
 REFUSED = [shape for shape in CORPUS if shape.refused]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lake_assets.settings import Settings
-from tests.stack.worker import remove_connectors
-from tests.stream.counted import Counted, make_counted
+from tests.support.connect_api import remove_connectors
+from tests.support.counted_metrics import Counted, make_counted
 
 
 @pytest.fixture

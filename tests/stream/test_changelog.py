@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from lake_assets.catalog.model import Asset
 from stream_app.state import Delta, PartitionState, Row
-from tests.stream.examples import metric, orders
 from tests.stream.test_state import FAR, MINUTE, events
+from tests.support.metric_examples import metric, orders
 
 KEYED = orders()
 METRIC = metric(KEYED)

@@ -6,12 +6,12 @@ from random import Random
 
 import pytest
 
-from tests.stack.conditions import wait_until
-from tests.stream.agreement import differences
-from tests.stream.counted import Counted
-from tests.stream.events import Expected, orders
-from tests.stream.sending import produce
-from tests.stream.watching import Watch
+from tests.support.conditions import wait_until
+from tests.support.counted_metrics import Counted
+from tests.support.event_senders import produce
+from tests.support.metric_differences import differences
+from tests.support.metric_watch import Watch
+from tests.support.order_events import Expected, orders
 
 ORDERS = 150_000
 NAMES = ("one", "two", "three")

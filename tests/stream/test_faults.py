@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.stack.conditions import wait_until
-from tests.stack.processes import frozen
-from tests.stream.agreement import differences
-from tests.stream.counted import Counted
-from tests.stream.events import Expected, orders
-from tests.stream.faults import PARTS, TIMEOUTS_SECONDS, kill_part, mending, visit
-from tests.stream.sending import produce
-from tests.stream.watching import Watch
+from tests.support.conditions import wait_until
+from tests.support.counted_metrics import Counted
+from tests.support.event_senders import produce
+from tests.support.frozen_processes import frozen
+from tests.support.metric_differences import differences
+from tests.support.metric_watch import Watch
+from tests.support.order_events import Expected, orders
+from tests.support.part_faults import PARTS, TIMEOUTS_SECONDS, kill_part, mending, visit
 
 ORDERS = 150_000
 

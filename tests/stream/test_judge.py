@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stream_app.events import short_key
 from stream_app.validate import Judge, Judged
-from tests.stream.examples import CONTRACT, METRIC, metric, orders
+from tests.support.metric_examples import CONTRACT, METRIC, metric, orders
 
 ASSET = orders()
 METRICS = metric(ASSET)
@@ -90,7 +90,7 @@ def test_filters_leave_out_events_but_time_passes_with_them() -> None:
 
 
 def test_a_transform_may_change_or_leave_out_events_and_one_that_fails_refuses_only_its_own() -> None:
-    chosen = metric(ASSET, METRIC + "transform: tests.stream.transforms:only_large\n")
+    chosen = metric(ASSET, METRIC + "transform: tests.support.metric_transforms:only_large\n")
     judged = Judge(ASSET, chosen).judge([payload(quantity=n) for n in (1, 7, 13, 14, 15, 16, 17)])
     assert {at: row["_v0"] for at, row in rows(judged).items() if row["_counted"]} == {1: 70, 6: 170}
     assert codes(judged) == dict.fromkeys((2, 3, 4, 5), ("transform",))
@@ -108,7 +108,7 @@ def test_keys_are_as_the_changelog_gives_them_back() -> None:
 def test_names_of_a_contract_may_be_those_of_ours() -> None:
     text = CONTRACT.replace("name: shop,", "name: codes, ").replace("order_id", "position").replace("region", "g1")
     asset = orders(text)
-    for more in ("", "transform: tests.stream.transforms:only_large\n"):
+    for more in ("", "transform: tests.support.metric_transforms:only_large\n"):
         chosen = metric(asset, METRIC.replace("shop", "codes").replace("[region", "[g1") + more)
         [row] = rows(Judge(asset, chosen).judge([payload(position="p1", g1="south", quantity=7)])).values()
         assert (row["_g0"], row["_g1"], row["_k0"]) == ("south", 7, "p1")

@@ -16,12 +16,12 @@ from stream_app import loop as application
 from stream_app import transaction
 from stream_app.status import Status
 from stream_app.transaction import TransactionFailed, Transactions
-from tests.stack.conditions import wait_until
-from tests.stack.processes import frozen
-from tests.stream.counted import Counted
-from tests.stream.events import Expected, order, orders
-from tests.stream.faults import TIMEOUTS_SECONDS, pid_of, visit
-from tests.stream.sending import produce
+from tests.support.conditions import wait_until
+from tests.support.counted_metrics import Counted
+from tests.support.event_senders import produce
+from tests.support.frozen_processes import frozen
+from tests.support.order_events import Expected, order, orders
+from tests.support.part_faults import TIMEOUTS_SECONDS, pid_of, visit
 
 
 def send(made: Counted, partition: int, number: int, moment: datetime) -> None:

@@ -8,7 +8,7 @@ import pytest
 from lake_assets.catalog.metric import Metric
 from stream_app.checkpoint import Checkpoint, fingerprint_of, read_checkpoint
 from stream_app.errors import Refusal
-from tests.stream.examples import metric, orders
+from tests.support.metric_examples import metric, orders
 
 METRIC = metric(orders())
 POSITION = Checkpoint(41, 1_000, -5, True, fingerprint_of(METRIC))

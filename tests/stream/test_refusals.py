@@ -6,9 +6,9 @@ from dataclasses import replace
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions  # pyright: ignore[reportPrivateImportUsage]
 
-from tests.stack.conditions import wait_until
-from tests.stream.counted import Counted
-from tests.stream.events import Expected, orders
+from tests.support.conditions import wait_until
+from tests.support.counted_metrics import Counted
+from tests.support.order_events import Expected, orders
 
 
 def send(made: Counted, expected: Expected, count: int = 500) -> None:

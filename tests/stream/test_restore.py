@@ -12,8 +12,8 @@ from stream_app import restore as restoring
 from stream_app.checkpoint import Checkpoint, fingerprint_of
 from stream_app.restore import restore
 from stream_app.state import PartitionState
-from tests.stack.conditions import wait_until
-from tests.stream.counted import Counted
+from tests.support.conditions import wait_until
+from tests.support.counted_metrics import Counted
 
 NOW = time.time_ns() // 1_000_000
 

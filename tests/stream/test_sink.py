@@ -10,10 +10,10 @@ from confluent_kafka import Producer
 from lake_assets.landing.connect import connector_status, failures
 from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.settings import Settings
-from tests.stack.conditions import wait_until
-from tests.stack.worker import ask
-from tests.stream.counted import Counted
-from tests.stream.events import START, order
+from tests.support.conditions import wait_until
+from tests.support.connect_api import ask
+from tests.support.counted_metrics import Counted
+from tests.support.order_events import START, order
 
 
 def send(counted: Counted, first: int, count: int) -> None:

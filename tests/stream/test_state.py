@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stream_app.events import NUMBER, Events, short_key
 from stream_app.state import Delta, LateRow, PartitionState, Row, UnknownRecord, late_as_json, rows_as_json
-from tests.stream.examples import metric, orders
+from tests.support.metric_examples import metric, orders
 
 ORDERS = orders()
 METRIC = metric(ORDERS)

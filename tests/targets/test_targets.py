@@ -13,13 +13,13 @@ import pytest
 from lake_assets.demo.generator import expected, generate
 from lake_assets.settings import PROJECT, Settings
 from tests.buckets.conftest import make_lake
-from tests.buckets.doubles import Bucket
 from tests.end_to_end.conftest import Lake
-from tests.marts.cloud_lakes import CLOUDS
-from tests.orchestration.forgetting import files_holding
-from tests.stack.conditions import COMMAND_SECONDS, wait_until
-from tests.stack.worker import SMOKE, ask
-from tests.targets.account import in_account
+from tests.support.buckets import Bucket
+from tests.support.cloud_account import in_account
+from tests.support.cloud_lakes import CLOUDS
+from tests.support.conditions import COMMAND_SECONDS, wait_until
+from tests.support.connect_api import SMOKE, ask
+from tests.support.erasures import files_holding
 
 END = datetime(2026, 9, 1, tzinfo=UTC)
 DAYS, SEED = 5, 11

@@ -14,9 +14,9 @@ from lake_assets.catalog.windows import window_start
 from lake_assets.conform.duckdb import conform
 from lake_assets.settings import Settings, load_settings
 from lake_assets.warehouse.aws.athena import Athena
-from tests.buckets.doubles import Bucket, s3
-from tests.conform.records import Record, write_raw
-from tests.warehouse.athena_double import AthenaDouble
+from tests.support.buckets import Bucket, s3
+from tests.support.conform_records import Record, write_raw
+from tests.support.doubles.athena import AthenaDouble
 
 Outputs = Callable[..., tuple[WindowOutput, ...]]
 

@@ -22,9 +22,9 @@ from lake_assets.settings import Settings
 from lake_assets.warehouse.aws import athena_query, glue
 from lake_assets.warehouse.aws.athena import Athena
 from lake_assets.warehouse.results import QueryError
-from tests.conform.records import ORDERS
-from tests.runners.doubles.aws_endpoint import Fault
-from tests.warehouse.athena_double import AthenaDouble
+from tests.support.conform_records import ORDERS
+from tests.support.doubles.athena import AthenaDouble
+from tests.support.doubles.aws_endpoint import Fault
 from tests.warehouse.conftest import Outputs
 
 ONE, TWO, THREE = "2026-01-01", "2026-01-02", "2026-01-03"

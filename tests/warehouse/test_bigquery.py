@@ -21,9 +21,9 @@ from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.settings import Gcp, Settings, load_settings
 from lake_assets.warehouse.gcp.bigquery import BigQuery
-from tests.buckets.doubles import Bucket, gs
-from tests.conform.records import ORDERS, Record, write_raw
-from tests.warehouse.bigquery_double import LOCATION, PROJECT, BigQueryDouble, Fault
+from tests.support.buckets import Bucket, gs
+from tests.support.conform_records import ORDERS, Record, write_raw
+from tests.support.doubles.bigquery import LOCATION, PROJECT, BigQueryDouble, Fault
 
 GOOD = (
     '{"order_id": "%s", "region": "north", "quantity": 3, "amount": "12.50", "weight": 0.5, "gift": true, '

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from lake_assets.compile.dqdl import ruleset
 from lake_assets.warehouse.aws.athena import Athena
-from tests.conform.records import ORDERS
-from tests.warehouse.athena_double import AthenaDouble
+from tests.support.conform_records import ORDERS
+from tests.support.doubles.athena import AthenaDouble
 
 JUDGED = replace(ORDERS, dataset="judged")
 NAME = "judged_staging.judged"

@@ -7,7 +7,7 @@ import pytest
 
 from lake_assets.catalog.model import Asset, Check, Field, FieldType, Operator
 from lake_assets.compile.dqdl import ruleset
-from tests.conform.records import ORDERS
+from tests.support.conform_records import ORDERS
 
 TEXT = FieldType("string")
 

@@ -15,8 +15,8 @@ from lake_assets.compile.lake_formation import (
     mart_tags,
     staging_tags,
 )
-from tests.buckets.doubles import Bucket
-from tests.conform.records import ORDERS
+from tests.support.buckets import Bucket
+from tests.support.conform_records import ORDERS
 
 TEXT = FieldType("string")
 CUSTOMERS = replace(

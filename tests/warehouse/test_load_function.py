@@ -14,7 +14,7 @@ from lake_assets.warehouse.gcp import load_function
 from lake_assets.warehouse.gcp.bigquery import BigQuery
 from lake_assets.warehouse.gcp.load_function import application, load_published
 from lake_assets.warehouse.publication import announce, is_publication
-from tests.conform.records import ORDERS
+from tests.support.conform_records import ORDERS
 from tests.warehouse.test_bigquery import Lake, bucket, good, lake
 
 __all__ = ["bucket", "lake"]  # fixtures

@@ -13,8 +13,8 @@ from lake_assets.errors import SettingsError
 from lake_assets.gcp import bigquery_client
 from lake_assets.operations.adapters import mart_access_for, warehouse_for
 from lake_assets.settings import load_settings
-from tests.conform.records import ORDERS
-from tests.marts.cloud_lakes import CLOUDS, CloudLake, variables
+from tests.support.cloud_lakes import CLOUDS, CloudLake, variables
+from tests.support.conform_records import ORDERS
 
 MARTS = ("funnel_data_mart", "sales_data_mart")
 ANALYST = {"aws": "arn:aws:iam::123456789012:role/analyst", "gcp": "group:analysts@example.com"}

@@ -14,7 +14,7 @@ from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 from lake_assets.warehouse.gcp.permissions import PROJECTS, STORAGE
 from tests.deploy.test_terraform import called
-from tests.warehouse.permission_doubles import ACCOUNT, Cloud, cloud
+from tests.support.doubles.permissions import ACCOUNT, Cloud, cloud
 
 
 @pytest.fixture

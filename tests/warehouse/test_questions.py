@@ -16,8 +16,8 @@ from lake_assets.conform.duckdb import conform
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.settings import load_settings
 from lake_assets.warehouse.results import QueryError
-from tests.conform.records import ORDERS, Record, write_raw
-from tests.marts.cloud_lakes import CLOUDS, CloudLake, variables
+from tests.support.cloud_lakes import CLOUDS, CloudLake, variables
+from tests.support.conform_records import ORDERS, Record, write_raw
 
 GOOD = '{"order_id": "%s", "region": "north", "quantity": 3, "amount": "%s", "gift": true, "ordered_at": "%s"}'
 BAD = '{"order_id": "b", "region": "east", "quantity": 99, "ordered_at": "2026-01-01T00:10:00Z"}'

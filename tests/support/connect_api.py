@@ -1,0 +1,58 @@
+"""Requests to a lake's Kafka Connect worker, as an operator with curl makes them."""
+
+from collections.abc import Callable
+
+import requests
+
+from lake_assets.landing.connect import rest_access
+from lake_assets.settings import Settings
+from tests.support.conditions import wait_until
+
+# Of the double of S3. The worker is started with them, because a connector's config must not hold secrets.
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "double", "AWS_SECRET_ACCESS_KEY": "double"}
+
+# Set by `make smoke`, whose lake is in the account of the environment's own credentials.
+SMOKE = "LAKE_SMOKE"
+
+
+def ask(settings: Settings, method: str, path: str, body: object = None) -> requests.Response:
+    """The worker's answer, once it is done with its rebalance. Fails with its words when it refuses."""
+    answers: list[requests.Response] = []
+
+    def accepted() -> bool:
+        url, access = settings.connect + path, rest_access(settings)
+        answers.append(requests.request(method, url, json=body, timeout=120, **access))
+        # Some requests are told of a rebalance by 409, others by 500 and these words.
+        return answers[-1].status_code != requests.codes.conflict and "a rebalance is expected" not in answers[-1].text
+
+    wait_until(accepted)
+    assert answers[-1].ok, answers[-1].text
+    return answers[-1]
+
+
+def restart_connectors(settings: Settings) -> None:
+    """Of all tests, after a server was away: without Dagster nobody mends those that failed, or that will when they
+    next ask for what they had."""
+    for connector in ask(settings, "GET", "/connectors").json():
+        ask(settings, "POST", f"/connectors/{connector}/restart?includeTasks=true")
+
+
+def remove_connectors(settings: Settings, *beginnings: str) -> None:
+    """Ends the connectors whose names begin so, as one that nobody needs any more still commits every second.
+
+    A worker that a test has killed is let be.
+    """
+    _remove(settings, lambda name: name.startswith(beginnings))
+
+
+def remove_connectors_but(settings: Settings, *beginnings: str) -> None:
+    """End all others."""
+    _remove(settings, lambda name: not name.startswith(beginnings))
+
+
+def _remove(settings: Settings, chosen: Callable[[str], bool]) -> None:
+    try:
+        for name in filter(chosen, ask(settings, "GET", "/connectors").json()):
+            requests.delete(f"{settings.connect}/connectors/{name}", timeout=120)
+    except requests.RequestException:
+        return

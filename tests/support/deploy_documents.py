@@ -1,0 +1,81 @@
+"""Files of `deploy/`, read once and in the shapes that the tests need."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import hcl2
+import yaml
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+DEPLOY = PROJECT / "deploy"
+CONTAINERFILE = DEPLOY / "containers" / "Containerfile"
+CLOUDS = ("aws", "gcp")
+
+
+@cache
+def compose() -> dict[str, Any]:
+    return yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
+
+
+@cache
+def helm_values() -> dict[str, Any]:
+    return yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text("utf-8"))
+
+
+@cache
+def manifests() -> list[dict[str, Any]]:
+    """Every Kubernetes object, of all files."""
+    files = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+    return [found for file in files for found in yaml.safe_load_all(file.read_text("utf-8"))]
+
+
+def pods() -> list[dict[str, Any]]:
+    """The pod specification of each object that has one."""
+    return [found["spec"]["template"]["spec"] for found in manifests() if "template" in found.get("spec", {})]
+
+
+@cache
+def blocks(cloud: str) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+    """All blocks of a cloud's files: their kind and labels, such as `resource aws_s3_bucket lake`, and their body."""
+    found: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+    for file in sorted((DEPLOY / "terraform" / cloud).glob("*.tf")):
+        with file.open(encoding="utf-8") as text:
+            for kind, entries in hcl2.load(text).items():
+                for entry in entries if isinstance(entries, list) else ():
+                    found.append(_labelled((kind,), entry))
+    return found
+
+
+def _labelled(labels: tuple[str, ...], body: dict[str, Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """hcl2 nests labels as keys in quotes; the body comes after the last."""
+    while len(body) == 1 and (key := next(iter(body))).startswith('"'):
+        labels, body = (*labels, key.strip('"')), body[key]
+    return labels, body
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every string in a nested value, without HCL's quotes."""
+    if isinstance(value, str):
+        yield value.strip('"')
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from texts(part)
+
+
+@cache
+def code_variables() -> frozenset[str]:
+    """The LAKE_ variables that the code names."""
+    files = [*(PROJECT / "lake_assets").rglob("*.py"), *(PROJECT / "stream_app").rglob("*.py")]
+    return frozenset(name for file in files for name in re.findall(r'"(LAKE_[A-Z_]+)"', file.read_text("utf-8")))
+
+
+def instructions(name: str) -> list[str]:
+    """The arguments of each instruction of that name in the container file, lines joined."""
+    text = CONTAINERFILE.read_text("utf-8").replace("\\\n", " ")
+    return [line.removeprefix(f"{name} ") for line in text.splitlines() if line.startswith(f"{name} ")]
