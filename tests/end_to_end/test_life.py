@@ -1,24 +1,26 @@
 """A contract's life: a draft changes as it likes, an active one keeps its word, an asset is taken out whole."""
 
 import json
-from collections.abc import Callable
+import signal
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
-import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from psycopg.sql import SQL, Identifier
 
 from lake_assets.bucket import local_path
 from lake_assets.catalog.parse import parse_contract
+from lake_assets.compile.raw_table import raw_table
 from lake_assets.landing.broker import admin
 from lake_assets.landing.connect import connector_status
+from lake_assets.landing.raw_tables import raw_location
 from lake_assets.landing.topics import offsets
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.operations.remove import remove_asset
 from lake_assets.orchestration.instance import open_instance
-from lake_assets.orchestration.records import DagsterRecords
+from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key, topic_key
 from tests.end_to_end.conftest import Lake
+from tests.support.killed_removal import STEPS
+from tests.support.warm_processes import run_module
 
 CONTRACT = """\
 apiVersion: v3.1.0
@@ -63,6 +65,7 @@ def weights(lake: Lake, name: str) -> list[object]:
     return [row["weight"] for row in rows]
 
 
+PARTS = {"topic", "group", "ledger", "no records", "files", "models", "Dagster", "windows", "copy", "raw"}
 ACTIVE = ("status: draft", "status: active")
 TEXT = ("weight, logicalType: integer", "weight, logicalType: string")
 
@@ -132,19 +135,44 @@ def rows_of_the_ledger(lake: Lake, name: str) -> dict[str, int]:
     return {table: row[0] for table, row in counts.items() if row and row[0]}
 
 
-class Died(Exception):
-    pass
+def remains(lake: Lake, name: str) -> dict[str, object]:
+    """What there is of an asset of the domain, by the part of the lake that has it, but for its contract's file."""
+    settings = replace(lake.settings, catalog=lake.folder / "catalog", dbt_project=lake.folder / "dbt")
+    topic = f"depot.{name}"
+    asset = parse_contract(CONTRACT.replace("NAME", name), PurePath(f"{name}.yaml"))
+    files = [path for path in Path(local_path(settings.bucket)).rglob("*") if path.is_file() and name in str(path)]
+    models = [path for path in (settings.dbt_project / "models" / "staging").rglob("*") if name in path.name]
+    with Ledger(settings) as ledger:
+        no_records = ledger.connection.execute("select * from ledger.no_record where topic = %s", (topic,)).fetchall()
+    with open_instance(settings) as instance:
+        keys = [conformed_key(asset), staging_key(asset), quarantine_key(asset), raw_key(asset), topic_key(asset)]
+        known = [key.to_user_string() for key in keys if instance.has_asset_key(key)]
+        windows = list(instance.get_dynamic_partitions(f"{name}.windows"))
+    kept: dict[str, object] = {
+        "topic": offsets(settings, [topic]),
+        "group": group_offsets(lake, topic),
+        "ledger": rows_of_the_ledger(lake, name),
+        "no records": no_records,
+        "files": sorted(files),
+        "models": sorted(models),
+        "Dagster": known,
+        "windows": windows,
+        "copy": [one.name for one in (settings.home / "applied" / "assets").glob(f"{name}.yaml")],
+        "raw": raw_location(settings, raw_table(asset)),
+    }
+    return {part: found for part, found in kept.items() if found}
 
 
-def dying_at(step: int) -> Callable[[str], None]:
-    calls: list[str] = []
-
-    def log(line: str) -> None:
-        calls.append(line)
-        if len(calls) == step:
-            raise Died(line)
-
-    return log
+def note_erasure_and_gap(lake: Lake, name: str) -> None:
+    """Record what the removal of an asset takes along of its dataset and of its topic."""
+    with Ledger(lake.settings) as ledger:
+        ledger.connection.execute(
+            "with one as (insert into ledger.receipt (asset, fields, hash, checksum, sequence, files, done_at) "
+            "values (%s, '{}', 'h', 'c', 1, '{}', now()) returning id) "
+            "insert into ledger.forgotten_window select id, '2026-02-01', 0, 0, 0 from one",
+            (name,),
+        )
+        ledger.connection.execute("insert into ledger.no_record values (%s, 0, 900, 901)", (f"depot.{name}",))
 
 
 def test_what_a_mart_reads_is_not_removed_and_does_not_become_a_draft(lake: Lake) -> None:
@@ -167,16 +195,18 @@ def test_what_a_mart_reads_is_not_removed_and_does_not_become_a_draft(lake: Lake
     assert weights(lake, "parcels") != []
 
 
-def test_a_removal_that_dies_at_each_step_is_finished_and_leaves_nothing(lake: Lake) -> None:
-    settings = replace(lake.settings, catalog=lake.folder / "catalog", dbt_project=lake.folder / "dbt")
-    asset = parse_contract(lake.contract("parcels").read_text("utf-8"), lake.contract("parcels"))
-    assert group_offsets(lake, "depot.parcels")
+def test_a_removal_killed_after_each_step_is_finished_and_leaves_nothing(lake: Lake) -> None:
+    note_erasure_and_gap(lake, "parcels")
+    note_erasure_and_gap(lake, "crates")
+    assert remains(lake, "parcels").keys() == PARTS
+    other = remains(lake, "crates"), weights(lake, "crates")
+    assert other[0].keys() == PARTS
     checksum = lake.ok("remove", "parcels", "--json").json["checksum"]
     assert lake("remove", "parcels", "--confirm", "0" * 12).code == 2
     assert weights(lake, "parcels") != []
-    for step in range(1, 5):
-        with Ledger(settings) as ledger, pytest.raises(Died):
-            remove_asset(settings, ledger, DagsterRecords(settings), asset, (), checksum, dying_at(step))
+    for step in STEPS:
+        died = run_module("tests.support.killed_removal", "parcels", checksum, step, environment=lake.environment)
+        assert died.returncode == -signal.SIGKILL, (step, died.stderr.decode())
     unfinished = lake("apply")
     assert unfinished.code == 2
     assert f"lake remove parcels --confirm {checksum}" in unfinished.err
@@ -184,14 +214,11 @@ def test_a_removal_that_dies_at_each_step_is_finished_and_leaves_nothing(lake: L
     assert "is kept: delete it" in lake.ok("remove", "parcels", "--confirm", checksum).out
     lake.contract("parcels").unlink()
     assert lake.changes() == []
-    assert offsets(settings, ["depot.parcels"]) == {}
-    assert group_offsets(lake, "depot.parcels") == {}
-    assert rows_of_the_ledger(lake, "parcels") == {}
-    assert [
-        path for path in Path(local_path(settings.bucket)).rglob("*") if path.is_file() and "parcels" in str(path)
-    ] == []
-    with open_instance(settings) as instance:
-        assert instance.get_dynamic_partitions("parcels.windows") == []
+    assert remains(lake, "parcels") == {}
+    assert (remains(lake, "crates"), weights(lake, "crates")) == other
+    assert list(offsets(lake.settings, ["control-depot"])) == ["control-depot"]
+    with Ledger(lake.settings) as ledger:  # what a gap beyond the topic's end would hide from a run
+        ledger.connection.execute("delete from ledger.no_record where topic = 'depot.crates'")
     # The other asset of the domain goes on.
     send(lake, "crates", 3, "2026-02-03", 2)
     assert lake.ok("run", "--json").json["published"] == {"crates": ["2026-02-03-10:00"]}
