@@ -18,20 +18,28 @@ def command(asset: str | None, as_json: bool) -> None:
     """
     from lake_assets.cli.names import chosen
     from lake_assets.cli.tables import show, show_json
+    from lake_assets.errors import Unreadable
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.operations.adapters import warehouse_for
+    from lake_assets.operations.quarantine import read_quarantine
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    reasons = warehouse_for(settings).reasons(chosen(applied_catalog(settings).assets, asset, settings.catalog))
+    assets = chosen(applied_catalog(settings).assets, asset, settings.catalog)
+    report = read_quarantine(warehouse_for(settings), assets)
+    reasons = report.reasons
     if as_json:
         import dataclasses
 
         show_json([dataclasses.asdict(reason) for reason in reasons])
-    elif not reasons:
-        click.echo("The quarantine is empty.")
-    else:
+    elif reasons:
         show(
             ("asset", "reason", "field", "rows", "windows", "sample value", "message"),
             [(r.asset, r.code, r.field or "", r.rows, r.windows, r.sample or "", r.message) for r in reasons],
+        )
+    elif not report.failed:
+        click.echo("The quarantine is empty.")
+    if report.failed:
+        raise Unreadable(
+            "; ".join(f"the quarantine of {name} is not shown: {why}" for name, why in report.failed.items())
         )

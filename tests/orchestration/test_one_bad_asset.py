@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from lake_assets.bucket import local_path
 from lake_assets.cli.audit import command as audit_command
 from lake_assets.cli.maintain import command as maintain_command
+from lake_assets.cli.quarantine import command as quarantine_command
 from lake_assets.cli.why import command as why_command
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.errors import Unavailable, Unreadable
@@ -86,6 +87,19 @@ def test_asset_whose_staging_file_is_missing_is_a_finding_of_the_audit(pair: Pai
     assert not by_name[pair.bad.asset.name]["in_balance"]
     assert "staging tables" in by_name[pair.bad.asset.name]["failed"]
     assert audited(pair.bad.asset.name).exit_code == 1
+
+
+def test_quarantine_shows_the_reasons_of_assets_beside_one_that_cannot_be_read(pair: Pair) -> None:
+    for one in (pair.good, pair.bad):
+        one.land(visit(1, 1), visit(2, 1, guests=99))
+        one.refresh()
+    folder = Path(local_path(pair.bad.settings.staging_data)) / pair.bad.asset.staging_schema
+    for path in (folder / pair.bad.asset.quarantine_table).rglob("*.parquet"):
+        path.unlink()
+    said = CliRunner().invoke(quarantine_command, ["--json"])
+    assert [(reason["asset"], reason["rows"]) for reason in json.loads(said.stdout)] == [(pair.good.asset.name, 1)]
+    assert isinstance(said.exception, Unreadable)
+    assert f"the quarantine of {pair.bad.asset.name} is not shown: " in str(said.exception)
 
 
 def test_asset_whose_raw_metadata_is_damaged_is_a_finding_of_the_audit(pair: Pair) -> None:
