@@ -12,7 +12,7 @@ from lake_assets.cli.tables import print_step, show, show_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lake_assets.operations.apply import Step
+    from lake_assets.operations.apply_steps import Step
     from lake_assets.settings import Settings
 
 

@@ -12,7 +12,7 @@ from lake_assets.cli.tables import show, show_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lake_assets.operations.apply import Step
+    from lake_assets.operations.apply_steps import Step
     from lake_assets.settings import Settings
 
 
@@ -35,7 +35,7 @@ def command(as_json: bool, permissions: bool) -> None:
       lake plan --json
       lake plan --permissions
     """
-    from lake_assets.operations.apply import plan_apply
+    from lake_assets.operations.apply_plan import plan_apply
     from lake_assets.operations.unapplied import refuse_left_out
     from lake_assets.settings import load_settings
 
@@ -44,7 +44,7 @@ def command(as_json: bool, permissions: bool) -> None:
         _print_permissions(_permissions(settings), as_json=as_json)
         return
     _warn_of_missing_permissions(settings)
-    steps = plan_apply(settings)
+    steps = plan_apply(settings).steps
     if as_json:
         show_json([dataclasses.asdict(step) for step in steps])
     else:

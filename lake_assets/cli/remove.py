@@ -69,7 +69,7 @@ def _plan_or_remove(settings: Settings, name: str, keep: tuple[str, ...], confir
     from lake_assets.cli.reload import reload_code
     from lake_assets.errors import LakeError
     from lake_assets.ledger.ledger import Ledger
-    from lake_assets.operations.apply import Step
+    from lake_assets.operations.apply_steps import Step
     from lake_assets.operations.remove import plan_removal, removable, remove_asset
     from lake_assets.orchestration.records import DagsterRecords
 

@@ -76,8 +76,8 @@ def test_a_draft_changes_as_it_likes_until_it_is_active(lake: Lake) -> None:
     assert weights(lake, "parcels") == [1, 2, 3, 4, 5, 6]
     write(lake, "parcels", TEXT)
     steps = [(step["kind"], step["action"], step["detail"]) for step in lake.changes() if step["name"] == "parcels"]
-    assert ("staging", "rebuild", "new tables, made again from raw, because it is a draft") in steps
-    assert ("windows", "remake", "2 windows, 2026-02-01 to 2026-02-02") in steps
+    assert ("staging", "rebuild", "new tables, rebuilt from raw, because it is a draft") in steps
+    assert ("windows", "rebuild", "2 windows, 2026-02-01 to 2026-02-02") in steps
     lake.ok("apply")
     assert lake.changes() == []
     assert weights(lake, "parcels") == []
@@ -102,8 +102,8 @@ def test_tables_without_rows_change_in_any_way(lake: Lake) -> None:
     write(lake, "crates", ACTIVE)
     lake.ok("apply")
     write(lake, "crates", ACTIVE, TEXT, ("window: day", "window: hour"))
-    steps = [(step["kind"], step["action"]) for step in lake.changes() if step["name"] == "crates"]
-    assert ("staging", "rebuild") in steps
+    steps = {(step["kind"], step["action"]) for step in lake.changes() if step["name"].endswith("crates")}
+    assert {("staging", "rebuild"), ("raw table", "rebuild")} <= steps
     lake.ok("apply")
     assert lake.changes() == []
     send(lake, "crates", 1, "2026-02-01", 2)

@@ -17,7 +17,7 @@ import pytest
 from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, load_settings
 from lake_assets.stack.lifecycle import up
-from lake_assets.warehouse.marts import write_dbt_sources
+from lake_assets.warehouse.marts import outdated_dbt_files, write_dbt_files
 from tests.end_to_end.conftest import Lake
 from tests.support.conditions import COMMAND_SECONDS, wait_until
 from tests.support.exactness import Prefixes, of_marts, of_metric, of_raw, of_sender, of_tables, read_topics
@@ -58,7 +58,7 @@ def lake(tmp_path: Path) -> Generator[Lake]:
         patch.setenv("LAKE_CATALOG", str(catalog))
         patch.setenv("LAKE_DBT_PROJECT", str(tmp_path / "dbt"))
         # Before the definitions are loaded, which hold a mart of what they say.
-        write_dbt_sources(load_settings(), read_files(load_settings()).assets.values())
+        write_dbt_files(outdated_dbt_files(load_settings(), read_files(load_settings()).assets.values()))
         try:
             up()
             made = Lake(load_settings(), tmp_path, dict(os.environ))
