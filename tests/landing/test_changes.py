@@ -53,9 +53,9 @@ def test_changes_are_the_windows_that_new_snapshots_added_and_nothing_the_second
     assert first.windows == {
         "twice": (
             WindowChange("2026-11-21", 1, rows=1, bytes=10, files=1,
-                         min_offset=7, max_offset=7, min_partition=1, max_partition=2),
+                         min_offset=7, max_offset=7),
             WindowChange("2026-11-22", 1, rows=15, bytes=150, files=2,
-                         min_offset=40, max_offset=109, min_partition=1, max_partition=2),
+                         min_offset=40, max_offset=109),
         )
     }  # fmt: skip
     assert changes(stack, [asset], first.cursors).windows == {}
