@@ -155,7 +155,7 @@ def test_records_without_a_time_stamp_or_statistics_are_counted_too(stack: Setti
     asset, table = make(stack, "untimed")
     commit(table, [File(None, 4, None), File(DAY, 1, None)])
     zero, today = changes(stack, [asset], {}).windows["untimed"]
-    assert (zero.window, zero.rows, zero.min_offset, zero.max_partition) == ("1970-01-01", 4, None, None)
+    assert (zero.window, zero.rows, zero.min_offset, zero.max_offset) == ("1970-01-01", 4, None, None)
     assert today.window == "2026-11-22"
     assert window_rows(stack, asset) == {"1970-01-01": 4, "2026-11-22": 1}
     assert [file.rows for file in files(stack, asset, ["1970-01-01"]).by_window["1970-01-01"]] == [4]

@@ -118,7 +118,14 @@ class BigQuery(Warehouse):
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             loads = {
                 o.window: pool.submit(
-                    self._load_both, asset, o.window, o.good_files, o.quarantine_files, staging, quarantine, first_seen
+                    self._load_both,
+                    asset,
+                    o.window,
+                    o.good_files,
+                    o.quarantine_files,
+                    staging,
+                    quarantine,
+                    first_seen=first_seen,
                 )
                 for o in outputs
             }
@@ -146,7 +153,9 @@ class BigQuery(Warehouse):
             staging, quarantine = (self._target(table) for table in self._tables(asset))
             first_seen = self._first_seen(quarantine.table, [window] if quarantine_files else [])
         mark = "-over" if over else ""
-        self._load_both(asset, window, good_files, quarantine_files, staging, quarantine, first_seen, mark)
+        self._load_both(
+            asset, window, good_files, quarantine_files, staging, quarantine, first_seen=first_seen, mark=mark
+        )
         if over:
             with _publishing(asset, [window]):
                 for target, files in ((quarantine, quarantine_files), (staging, good_files)):
@@ -276,6 +285,7 @@ class BigQuery(Warehouse):
         quarantine_files: Sequence[str],
         staging: _Target,
         quarantine: _Target,
+        *,
         first_seen: "pyarrow.Table | None",
         mark: str = "",
     ) -> None:
