@@ -52,10 +52,11 @@ def stream_lake(contract: str, metric: str, parts: Sequence[str], running: bool 
     """Start a lake with one asset and one metric, and create their topics. With a database among `parts`, also create
     the metric's tables and sinks."""
     with lake(parts, {"bench": contract}, {"bench": metric}, running) as (settings, folder):
+        from lake_assets.catalog.texts import NOTHING
         from lake_assets.compile.metric_topics import metric_topics
         from lake_assets.compile.topic import topic_spec
         from lake_assets.landing.topics import ensure_topics
-        from lake_assets.operations.apply_metrics import apply_metrics
+        from lake_assets.operations.apply_metrics import apply_metrics, plan_metrics
         from lake_assets.project import read_files
 
         catalog = read_files(settings)
@@ -63,7 +64,7 @@ def stream_lake(contract: str, metric: str, parts: Sequence[str], running: bool 
         [asset], [chosen] = assets.values(), metrics.values()
         ensure_topics(settings, [topic_spec(asset), *metric_topics(chosen, asset)])
         if "postgres" in parts:
-            apply_metrics(settings, metrics, assets, quiet)
+            apply_metrics(settings, plan_metrics(settings, catalog, NOTHING, {}), quiet)
         made = StreamLake(settings, asset, chosen, folder)
         try:
             yield made

@@ -23,7 +23,7 @@ _PARTS = {
 }
 
 
-class _OnlyAssets(pickle.Unpickler):
+class _OnlyAssets(pickle.Unpickler):  # noqa: S301 - it restricts what is loaded
     """Load nothing that an asset does not consist of, whoever wrote the file."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:

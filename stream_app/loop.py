@@ -342,7 +342,7 @@ class Loop:
         checkpoints = self._committed(partitions)
         began = time.monotonic()
         self.status.restoring = len(partitions)
-        states = restore(self._settings, self._asset, self._metric, checkpoints, self.status.restored, lambda: None)
+        states = restore(self._settings, self._asset, self._metric, checkpoints, self.status.restored)
         self._states.update(states)
         self._moved |= states.keys()
         for partition, checkpoint in checkpoints.items():

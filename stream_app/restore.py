@@ -25,14 +25,12 @@ def restore(
     metric: Metric,
     positions: Mapping[int, Checkpoint | None],
     on_progress: Callable[[int], None],
-    stay_alive: Callable[[], None],
 ) -> dict[int, PartitionState]:
     """Return the state of each partition at its checkpoint; an empty one for a partition without.
 
     Reads from the oldest record that still counts, so it is bounded by the open windows. A dead instance's transaction
     may hide the newest committed records until the broker ends it; they are waited for. `on_progress` gets the number
-    of records read so far, `stay_alive` is called now and then. Raises Refusal when the changelog does not match the
-    checkpoint.
+    of records read so far. Raises Refusal when the changelog does not match the checkpoint.
     """
     states = {partition: PartitionState(asset, metric) for partition in positions}
     checkpoints = {partition: position for partition, position in positions.items() if position is not None}
@@ -51,7 +49,7 @@ def restore(
     )
     try:
         reader.assign(_starts(reader, metric, checkpoints))
-        _read(reader, metric, states, checkpoints, on_progress, stay_alive)
+        _read(reader, metric, states, checkpoints, on_progress)
     finally:
         reader.close()
     return states
@@ -72,7 +70,6 @@ def _read(
     states: Mapping[int, PartitionState],
     checkpoints: Mapping[int, Checkpoint],
     on_progress: Callable[[int], None],
-    stay_alive: Callable[[], None],
 ) -> None:
     missing = set(checkpoints)
     records, deadline = 0, time.monotonic() + DEADLINE_SECONDS
@@ -102,7 +99,6 @@ def _read(
             )
         if messages:
             deadline = time.monotonic() + DEADLINE_SECONDS
-        stay_alive()
 
 
 def _is_at(state: PartitionState, checkpoint: Checkpoint) -> bool:

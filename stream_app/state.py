@@ -104,10 +104,6 @@ class PartitionState:
     def open_rows(self) -> int:
         return sum(len(groups) for groups in self.windows.values())
 
-    @property
-    def oldest_window(self) -> int | None:
-        return min(self.windows, default=None)
-
     def closed_through(self) -> int:
         """Return the start of the latest closed window: events of it and of earlier ones are late."""
         return self.watermark - self.metric.lateness_ms - self.metric.window_ms
@@ -179,13 +175,6 @@ class PartitionState:
                 continue
             for index, ((measure, _), part) in enumerate(zip(self._fold, folded, strict=True), start=1):
                 row[index] = _merge(measure, row[index], part)
-
-    @property
-    def has_news(self) -> bool:
-        """Return True if `take_delta` would write anything besides the position."""
-        return bool(self._dirty or self._late or self._new_keys) or (
-            bool(self.windows) and min(self.windows) <= self.closed_through()
-        )
 
     def since(self, now: int) -> int:
         """Return the time (milliseconds) of the oldest changelog record that still counts; `now` when none does."""

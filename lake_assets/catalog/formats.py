@@ -87,11 +87,6 @@ def has_quarter(pattern: str) -> bool:
     return any(part[2] == "Q" for part in _PART.finditer(pattern))
 
 
-def has_offset(pattern: str) -> bool:
-    """Return True if values have their own offset from UTC. Raises UnsupportedFormat."""
-    return "%z" in strptime_format(pattern).replace("%%", "")
-
-
 def format_problem(pattern: str, *, time: bool) -> str | None:
     """Return the reason, as a sentence, for which a format cannot serve a date or (`time`) a timestamp; else None."""
     if pattern in EPOCH_FORMATS:

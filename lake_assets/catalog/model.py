@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from lake_assets.catalog.names import NAME_PATTERN
+from lake_assets.catalog.table_counts import TableName
 
 TypeName = Literal["string", "boolean", "integer", "decimal", "double", "date", "timestamp", "json"]
 WindowSize = Literal["hour", "day", "month"]
@@ -226,6 +227,10 @@ class Asset:
     @property
     def quarantine_table(self) -> str:
         return f"{self.name}_quarantine"
+
+    def table_name(self, table: TableName) -> str:
+        """Return the name of the staging or the quarantine table."""
+        return self.name if table == "staging" else self.quarantine_table
 
     def field(self, name: str) -> Field:
         """Return the declared field of that name. Raises KeyError when there is none."""

@@ -1,6 +1,19 @@
 """`lake apply`."""
 
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
 import click
+
+from lake_assets.cli.tables import print_step, show, show_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lake_assets.operations.apply_steps import Step
+    from lake_assets.settings import Settings
 
 
 @click.command()
@@ -23,34 +36,34 @@ def command(as_json: bool) -> None:
       lake apply
       lake apply --json
     """
-    import dataclasses
-
     from lake_assets.cli.reload import reload_code
-    from lake_assets.cli.tables import show, show_json
-    from lake_assets.ledger.applied import applied_catalog
     from lake_assets.operations.apply import apply
     from lake_assets.operations.unapplied import refuse_left_out
     from lake_assets.orchestration.records import DagsterRecords
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    steps = apply(settings, DagsterRecords(settings), lambda step: click.echo(f"  {step}", err=True))
-    reloaded = reload_code(settings, steps, lambda step: click.echo(f"  {step}", err=True))
+    steps = apply(settings, DagsterRecords(settings), print_step)
+    reloaded = reload_code(settings, steps, print_step)
     if as_json:
         show_json([dataclasses.asdict(step) for step in steps])
-    elif not steps:
-        click.echo(
-            "Nothing else to apply: Dagster has the changed models."
-            if reloaded
-            else "Nothing to apply: everything matches the contracts."
-        )
+    elif steps:
+        _print_steps(settings, steps)
+    elif reloaded:
+        click.echo("Nothing else to apply: Dagster has the changed models.")
     else:
-        show(("kind", "name", "action", "detail"), [(s.kind, s.name, s.action, s.detail) for s in steps])
-        changed = {step.name for step in steps if step.kind == "contract"}
-        for asset in applied_catalog(settings).assets.values():
-            if asset.status == "draft" and asset.name in changed:
-                click.echo(
-                    f"{asset.name} is a draft: any change can be applied, and its tables are then rebuilt from raw. "
-                    f"When others rely on it, set `status: active` in its contract and run `lake apply`."
-                )
+        click.echo("Nothing to apply: everything matches the contracts.")
     refuse_left_out(settings)
+
+
+def _print_steps(settings: Settings, steps: Sequence[Step]) -> None:
+    from lake_assets.ledger.applied import applied_catalog
+
+    show(("kind", "name", "action", "detail"), [(s.kind, s.name, s.action, s.detail) for s in steps])
+    changed = {step.name for step in steps if step.kind == "contract"}
+    for asset in applied_catalog(settings).assets.values():
+        if asset.status == "draft" and asset.name in changed:
+            click.echo(
+                f"{asset.name} is a draft: any change can be applied, and its tables are then rebuilt from raw. "
+                f"When others rely on it, set `status: active` in its contract and run `lake apply`."
+            )

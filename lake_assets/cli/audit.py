@@ -1,8 +1,36 @@
 """`lake audit`."""
 
+from __future__ import annotations
+
+import dataclasses
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+from lake_assets.cli.tables import show, show_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lake_assets.ledger.audit import AssetAudit, WindowAudit
+    from lake_assets.operations.audit_report import AuditReport
+    from lake_assets.operations.metric_parity import Agreement
+
+_COLUMNS = (
+    "asset",
+    "produced",
+    "landed",
+    "no record",
+    "in flight",
+    "queued",
+    "held back",
+    "good",
+    "quarantined",
+    "duplicates",
+    "erased",
+    "",
+)
 
 
 @click.command()
@@ -28,95 +56,85 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
       lake audit leads --windows
       lake audit --json
     """
-    import dataclasses
-
     from lake_assets.cli.names import chosen
-    from lake_assets.cli.tables import show, show_json
     from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.operations.audit import audit
-    from lake_assets.operations.metric_parity import agreement
+    from lake_assets.operations.audit_report import audit_report
     from lake_assets.settings import load_settings
 
     settings = load_settings()
     catalog = applied_catalog(settings)
-    assets = chosen(catalog.assets, asset, settings.catalog)
-    audits = audit(settings, assets)
-    names = {each.name for each in assets}
-    metrics = [metric for metric in catalog.metrics.values() if metric.source in names]
-    parities = {metric: agreement(settings, metric, catalog.assets[metric.source]) for metric in metrics}
+    report = audit_report(settings, catalog, chosen(catalog.assets, asset, settings.catalog))
     if as_json:
-        show_json(
-            [
-                dataclasses.asdict(report)
-                | {
-                    "in_balance": report.in_balance,
-                    "metrics": [
-                        dataclasses.asdict(parity) | {"agrees": parity.agrees}
-                        for metric, parity in parities.items()
-                        if metric.source == report.asset
-                    ],
-                }
-                for report in audits
-            ]
-        )
+        show_json(_as_json(report))
     else:
-        show(
-            (
-                "asset",
-                "produced",
-                "landed",
-                "no record",
-                "in flight",
-                "queued",
-                "held back",
-                "good",
-                "quarantined",
-                "duplicates",
-                "erased",
-                "",
-            ),
-            [
-                (
-                    report.asset,
-                    sum(p.landed + p.no_record + p.under_way + sum(g.count for g in p.gaps) for p in report.partitions),
-                    sum(p.landed for p in report.partitions),
-                    sum(p.no_record for p in report.partitions),
-                    sum(p.under_way for p in report.partitions),
-                    sum(w.queued for w in report.windows),
-                    sum(w.raw for w in report.windows if w.held_back),
-                    sum(w.good for w in report.windows),
-                    sum(w.quarantined for w in report.windows),
-                    sum(w.duplicates for w in report.windows),
-                    sum(w.forgotten for w in report.windows),
-                    "NOT AUDITED" if report.failed else "in balance" if report.in_balance else "OUT OF BALANCE",
-                )
-                for report in audits
+        _print(report, all_windows=windows)
+    sys.exit(0 if report.in_balance else 1)
+
+
+def _as_json(report: AuditReport) -> list[dict[str, object]]:
+    return [
+        dataclasses.asdict(audited)
+        | {
+            "in_balance": audited.in_balance,
+            "metrics": [
+                dataclasses.asdict(parity) | {"agrees": parity.agrees} for parity in report.parities_of(audited.asset)
             ],
+        }
+        for audited in report.audits
+    ]
+
+
+def _print(report: AuditReport, *, all_windows: bool) -> None:
+    show(_COLUMNS, [_totals(audited) for audited in report.audits])
+    for audited in report.audits:
+        _print_asset(audited, all_windows=all_windows)
+    for _, parity in report.parities:
+        _print_parity(parity)
+
+
+def _totals(audited: AssetAudit) -> Sequence[str | int]:
+    partitions, windows = audited.partitions, audited.windows
+    return (
+        audited.asset,
+        sum(p.landed + p.no_record + p.under_way + sum(gap.count for gap in p.gaps) for p in partitions),
+        sum(p.landed for p in partitions),
+        sum(p.no_record for p in partitions),
+        sum(p.under_way for p in partitions),
+        sum(w.queued for w in windows),
+        sum(w.raw for w in windows if w.held_back),
+        sum(w.good for w in windows),
+        sum(w.quarantined for w in windows),
+        sum(w.duplicates for w in windows),
+        sum(w.forgotten for w in windows),
+        "NOT AUDITED" if audited.failed else "in balance" if audited.in_balance else "OUT OF BALANCE",
+    )
+
+
+def _print_asset(audited: AssetAudit, *, all_windows: bool) -> None:
+    if audited.failed:
+        click.echo(f"{audited.asset} could not be audited: {audited.failed}")
+    if conflicts := sum(window.conflicts for window in audited.windows):
+        click.echo(
+            f"{audited.asset}: {conflicts:,} of the duplicates differ from the kept, latest row of their key. "
+            "They are in raw only. Unless they are earlier states of the same thing, the key is wrong."
         )
-        for report in audits:
-            if report.failed:
-                click.echo(f"{report.asset} could not be audited: {report.failed}")
-            if conflicts := sum(w.conflicts for w in report.windows):
-                click.echo(
-                    f"{report.asset}: {conflicts:,} of the duplicates differ from the kept, latest row of their key. "
-                    "They are in raw only. Unless they are earlier states of the same thing, the key is wrong."
-                )
-            shown = [window for window in report.windows if windows or window.problems]
-            if shown:
-                show(
-                    ("window", "raw", "good", "quarantined", "duplicates", "queued", "problems"),
-                    [
-                        (w.window, w.raw, w.good, w.quarantined, w.duplicates, w.queued, "; ".join(w.problems))
-                        for w in shown
-                    ],
-                    title=report.asset,
-                )
-            for partition in report.partitions:
-                for gap in partition.gaps:
-                    click.echo(f"MISSING {gap}: {gap.count} records are on the broker but not in raw.")
-        for parity in parities.values():
-            click.echo(f"metric {parity.metric}: {parity.sentence}")
-            for difference in parity.differing:
-                click.echo(f"  DIFFERS {difference}")
-    balanced = all(report.in_balance for report in audits) and all(parity.agrees for parity in parities.values())
-    sys.exit(0 if balanced else 1)
+    if shown := [window for window in audited.windows if all_windows or window.problems]:
+        show(
+            ("window", "raw", "good", "quarantined", "duplicates", "queued", "problems"),
+            [_window_row(window) for window in shown],
+            title=audited.asset,
+        )
+    for partition in audited.partitions:
+        for gap in partition.gaps:
+            click.echo(f"MISSING {gap}: {gap.count} records are on the broker but not in raw.")
+
+
+def _window_row(window: WindowAudit) -> Sequence[str | int]:
+    counts = (window.raw, window.good, window.quarantined, window.duplicates, window.queued)
+    return (window.window, *counts, "; ".join(window.problems))
+
+
+def _print_parity(parity: Agreement) -> None:
+    click.echo(f"metric {parity.metric}: {parity.sentence}")
+    for difference in parity.differing:
+        click.echo(f"  DIFFERS {difference}")

@@ -1,16 +1,19 @@
 """`lake backfill`."""
 
+from __future__ import annotations
+
 import sys
 from typing import TYPE_CHECKING
 
 import click
+
+from lake_assets.cli.tables import print_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lake_assets.catalog.model import Asset
     from lake_assets.catalog.window_results import WindowOutput
-    from lake_assets.ledger.ledger import Pending
     from lake_assets.operations.backfill import Backfilled, BackfillPlan, Undo
     from lake_assets.settings import Settings
 
@@ -42,36 +45,42 @@ def command(asset: str, first: str | None, last: str | None, undoing: bool, yes:
       lake backfill leads --undo
     """
     from lake_assets.cli.names import find
-    from lake_assets.errors import LakeError
     from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.ledger.why import check_window
     from lake_assets.operations.unapplied import edited
     from lake_assets.settings import load_settings
 
     settings = load_settings()
     applied = applied_catalog(settings)
-    assets = applied.assets
-    chosen = find(assets, asset, settings.catalog)
+    chosen = find(applied.assets, asset, settings.catalog)
     if sentence := edited(settings, applied, chosen.name):
         click.echo(sentence, err=True)
+    span = _span_of(chosen, first, last, undoing=undoing)
+    if span is None:
+        sys.exit(_undo(settings, applied.assets, chosen, yes))
+    sys.exit(_backfill(settings, applied.assets, chosen, *span, yes))
+
+
+def _span_of(asset: Asset, first: str | None, last: str | None, *, undoing: bool) -> tuple[str, str] | None:
+    """Return the first and the last window to rebuild, None to undo. Raises LakeError when the options do not fit."""
+    from lake_assets.errors import LakeError
+    from lake_assets.ledger.why import check_window
+
     if undoing:
         if first or last:
             raise LakeError("--undo restores the windows of the last backfill: leave out --from and --to.")
-        sys.exit(_undo(settings, assets, chosen, yes))
+        return None
     if first is None or last is None:
         raise LakeError("no windows were given: name the first and the last with --from WINDOW --to WINDOW.")
-    check_window(chosen, first)
-    check_window(chosen, last)
+    check_window(asset, first)
+    check_window(asset, last)
     if first > last:
         raise LakeError(f"--from {first} is after --to {last}: swap them.")
-    sys.exit(_backfill(settings, assets, chosen, first, last, yes))
+    return first, last
 
 
-def _backfill(
-    settings: "Settings", assets: "Mapping[str, Asset]", asset: "Asset", first: str, last: str, yes: bool
-) -> int:
+def _backfill(settings: Settings, assets: Mapping[str, Asset], asset: Asset, first: str, last: str, yes: bool) -> int:
+    from lake_assets.cli.window_builder import window_builder
     from lake_assets.operations.backfill import backfill, plan_backfill
-    from lake_assets.orchestration.in_process import make_windows
 
     planned = plan_backfill(settings, asset, first, last)
     _print_plan(asset.name, planned)
@@ -80,15 +89,13 @@ def _backfill(
     if not yes:
         click.confirm("Rebuild them?", abort=True, err=True)
 
-    def make(pending: "Sequence[Pending]") -> "Mapping[str, str]":
-        return make_windows(settings, assets, pending, lambda step: click.echo(f"  {step}", err=True)).failed
-
-    done = backfill(settings, assets, asset, first, last, make, lambda line: click.echo(f"  {line}", err=True))
+    build = window_builder(settings, assets)
+    done = backfill(settings, assets, asset, first, last, build, print_step)
     _print_done(asset.name, planned, done)
     return 1 if done.held_back or done.left or done.failed else 0
 
 
-def _undo(settings: "Settings", assets: "Mapping[str, Asset]", asset: "Asset", yes: bool) -> int:
+def _undo(settings: Settings, assets: Mapping[str, Asset], asset: Asset, yes: bool) -> int:
     from lake_assets.operations.backfill import plan_undo, undo
     from lake_assets.orchestration.in_process import build_stale_marts, tell_published
 
@@ -101,11 +108,11 @@ def _undo(settings: "Settings", assets: "Mapping[str, Asset]", asset: "Asset", y
         _print_kept(asset.name, planned)
         click.confirm("Restore them?", abort=True, err=True)
 
-    def report(outputs: "Sequence[WindowOutput]") -> None:
+    def report(outputs: Sequence[WindowOutput]) -> None:
         tell_published(settings, asset, outputs)
 
     done = undo(settings, asset, report)
-    failed = build_stale_marts(settings, assets, lambda step: click.echo(f"  {step}", err=True))
+    failed = build_stale_marts(settings, assets, print_step)
     for step, reason in failed.items():
         click.echo(f"{step} failed: {reason}", err=True)
     _print_kept(asset.name, done)
@@ -113,7 +120,7 @@ def _undo(settings: "Settings", assets: "Mapping[str, Asset]", asset: "Asset", y
     return 1 if done.kept or failed else 0
 
 
-def _print_plan(asset: str, plan: "BackfillPlan") -> None:
+def _print_plan(asset: str, plan: BackfillPlan) -> None:
     if plan.gone:
         click.echo(f"{asset}: not rebuilt, because raw has no rows left: {_windows(plan.gone)}.", err=True)
     if not plan.rows:
@@ -134,7 +141,7 @@ def _print_plan(asset: str, plan: "BackfillPlan") -> None:
         click.echo(f"Estimate: {_span(plan.seconds)} as in their last builds, plus the time of their marts.")
 
 
-def _print_done(asset: str, plan: "BackfillPlan", done: "Backfilled") -> None:
+def _print_done(asset: str, plan: BackfillPlan, done: Backfilled) -> None:
     for step, reason in done.failed.items():
         click.echo(f"{step} failed: {reason}", err=True)
     for window, checks in done.held_back.items():
@@ -145,12 +152,12 @@ def _print_done(asset: str, plan: "BackfillPlan", done: "Backfilled") -> None:
     click.echo(f"{asset}: {len(done.made):,} of {len(plan.rows):,} windows rebuilt.")
 
 
-def _print_kept(asset: str, undo: "Undo") -> None:
+def _print_kept(asset: str, undo: Undo) -> None:
     for window, reason in undo.kept.items():
         click.echo(f"{asset} {window} is not restored: {reason}.", err=True)
 
 
-def _windows(windows: "Sequence[str]") -> str:
+def _windows(windows: Sequence[str]) -> str:
     if len(windows) == 1:
         return f"1 window, {windows[0]}"
     return f"{len(windows):,} windows" + (f", {windows[0]} to {windows[-1]}" if windows else "")

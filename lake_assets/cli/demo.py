@@ -3,18 +3,52 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
+from lake_assets.cli.tables import show
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lake_assets.catalog.model import Asset
+    from lake_assets.catalog.texts import Catalog
     from lake_assets.demo.live import Live
+    from lake_assets.operations.audit_report import AuditReport
     from lake_assets.settings import Settings
+    from lake_assets.warehouse.results import QueryResult, Reason
 
 LIVE_RATE, LIVE_SALES = 200, 800
 STREAM_RATE = 500
+_FUNNEL = (
+    "select origin, sum(leads) as leads, sum(converted_leads) as converted, "
+    "round(1.0 * sum(converted_leads) / nullif(sum(leads), 0), 3) as rate, sum(revenue_eur) as revenue_eur "
+    "from funnel_data_mart.funnel group by origin order by leads desc"
+)
+_SALES = (
+    "select region, sum(orders) as orders, sum(quantity) as quantity, sum(amount) as amount, max(day) as newest "
+    "from sales_data_mart.sales group by region order by region"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Seconds from the last event to the metric, and from one more event to the mart."""
+
+    metric: float
+    mart: float
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Rows of the example marts, reasons in quarantine, and the audit of all assets."""
+
+    funnel: QueryResult
+    sales: QueryResult
+    reasons: Sequence[Reason]
+    audit: AuditReport
 
 
 @click.command()
@@ -41,65 +75,73 @@ def command(sales: int, days: int, stream: bool) -> None:
     import time
 
     from lake_assets.cli.reload import reload_code
-    from lake_assets.cli.tables import show
-    from lake_assets.demo.tour import Volume, follow, one_more, send
     from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.operations.adapters import query_marts, warehouse_for
     from lake_assets.operations.apply import apply
-    from lake_assets.operations.audit import audit
-    from lake_assets.operations.metric_parity import agreement
     from lake_assets.orchestration.records import DagsterRecords
     from lake_assets.settings import load_settings
     from lake_assets.stack.lifecycle import up
 
-    def report(step: str) -> None:
-        click.echo(f"  {step}")
-
     began = time.monotonic()
     click.echo("1. The stack: Kafka, Kafka Connect, Postgres, Dagster")
-    up(report)
+    up(_report)
     settings = load_settings()
     click.echo("2. The contracts become topics, tables, connectors and grants")
-    reload_code(settings, apply(settings, DagsterRecords(settings), report), report)
+    reload_code(settings, apply(settings, DagsterRecords(settings), _report), _report)
     applied = applied_catalog(settings)
-    assets = applied.assets
     if stream:
-        sys.exit(0 if _stream(settings, assets["sales"], sales, report) else 1)
+        sys.exit(0 if _stream(settings, applied.assets["sales"], sales) else 1)
+    latencies = _tour(settings, applied, sales, days)
+    results = _collect(settings, applied)
+    _print_results(results)
+    _print_summary(settings, latencies, time.monotonic() - began)
+    _print_parities(results.audit)
+
+
+def _report(step: str) -> None:
+    click.echo(f"  {step}")
+
+
+def _tour(settings: Settings, applied: Catalog, sales: int, days: int) -> Latencies:
+    """Send the events and follow them into the marts, then live sales and one more."""
+    from lake_assets.demo.tour import Volume, follow, one_more, send
+
+    assets = applied.assets
     click.echo("3. Events")
     for sent in send(settings, assets, Volume(sales, days)):
-        report(f"{sent.records:,} to {sent.topic} in {sent.seconds:.1f} s")
+        _report(f"{sent.records:,} to {sent.topic} in {sent.seconds:.1f} s")
     click.echo("4. Kafka Connect lands them, Dagster conforms and publishes them, dbt builds the marts")
-    seconds = follow(settings, [assets[name] for name in ("leads", "contracts", "sales")], report)
-    report(f"done after {seconds:.0f} s")
+    seconds = follow(settings, [assets[name] for name in ("leads", "contracts", "sales")], _report)
+    _report(f"done after {seconds:.0f} s")
     click.echo("5. Live sales, counted by region and minute in the database as they arrive")
-    counted = _live(settings, assets["sales"], LIVE_RATE, LIVE_SALES, report)
+    counted = _live(settings, assets["sales"], LIVE_RATE, LIVE_SALES)
     click.echo("6. One more sale, seen by an analyst")
-    latency = one_more(settings, assets["sales"], report)
-    report(f"from the event to the mart: {latency:.1f} s")
+    latency = one_more(settings, assets["sales"], _report)
+    _report(f"from the event to the mart: {latency:.1f} s")
+    return Latencies(counted.seconds, latency)
 
+
+def _collect(settings: Settings, applied: Catalog) -> Results:
+    from lake_assets.operations.adapters import query_marts, warehouse_for
+    from lake_assets.operations.audit_report import audit_report
+
+    assets = list(applied.assets.values())
+    return Results(
+        query_marts(settings, _FUNNEL, 20),
+        query_marts(settings, _SALES, 20),
+        warehouse_for(settings).reasons(assets),
+        audit_report(settings, applied, assets),
+    )
+
+
+def _print_results(results: Results) -> None:
     click.echo("")
-    funnel = query_marts(
-        settings,
-        "select origin, sum(leads) as leads, sum(converted_leads) as converted, "
-        "round(1.0 * sum(converted_leads) / nullif(sum(leads), 0), 3) as rate, sum(revenue_eur) as revenue_eur "
-        "from funnel_data_mart.funnel group by origin order by leads desc",
-        20,
-    )
-    show(funnel.columns, funnel.rows, "funnel_data_mart.funnel, by origin")
-    mart = query_marts(
-        settings,
-        "select region, sum(orders) as orders, sum(quantity) as quantity, sum(amount) as amount, max(day) as newest "
-        "from sales_data_mart.sales group by region order by region",
-        20,
-    )
-    show(mart.columns, mart.rows, "sales_data_mart.sales, by region")
-    reasons = warehouse_for(settings).reasons(list(assets.values()))
+    show(results.funnel.columns, results.funnel.rows, "funnel_data_mart.funnel, by origin")
+    show(results.sales.columns, results.sales.rows, "sales_data_mart.sales, by region")
     show(
         ("asset", "reason", "field", "rows", "sample value"),
-        [(r.asset, r.code, r.field or "", r.rows, r.sample or "") for r in reasons],
+        [(r.asset, r.code, r.field or "", r.rows, r.sample or "") for r in results.reasons],
         "Quarantine: lake quarantine",
     )
-    audits = audit(settings, list(assets.values()))
     show(
         ("asset", "landed", "good", "quarantined", "duplicates", "windows", ""),
         [
@@ -112,39 +154,43 @@ def command(sales: int, days: int, stream: bool) -> None:
                 len(audited.windows),
                 "in balance" if audited.in_balance else "OUT OF BALANCE",
             )
-            for audited in audits
+            for audited in results.audit.audits
         ],
         "Audit: lake audit",
     )
-    parities = [agreement(settings, metric, assets[metric.source]) for metric in applied.metrics.values()]
+
+
+def _print_summary(settings: Settings, latencies: Latencies, seconds: float) -> None:
     postgres = settings.postgres
-    click.echo(f"From the last event to the metric {counted.seconds:.2f} s")
-    click.echo(f"From the last event to the mart   {latency:.1f} s")
-    click.echo(f"Total time                        {time.monotonic() - began:.0f} s")
+    click.echo(f"From the last event to the metric {latencies.metric:.2f} s")
+    click.echo(f"From the last event to the mart   {latencies.mart:.1f} s")
+    click.echo(f"Total time                        {seconds:.0f} s")
     click.echo(f"Dagster                           http://127.0.0.1:{settings.dagster_port}")
     click.echo(f"Postgres for BI                   {postgres.host}:{postgres.port}/{postgres.dbname}, user analyst")
     click.echo(f"  its password                    in {postgres.passfile}")
     click.echo('Query as an analyst               lake sql "select * from funnel_data_mart.funnel" --as analyst')
     click.echo("The stack stays up; stop it with  make down")
-    for parity in parities:
+
+
+def _print_parities(report: AuditReport) -> None:
+    for _, parity in report.parities:
         click.echo(f"Speed and batch, {parity.metric}: {parity.sentence}")
 
 
-def _live(settings: Settings, sales: Asset, rate: int, count: int, report: Callable[[str], None]) -> Live:
+def _live(settings: Settings, sales: Asset, rate: int, count: int) -> Live:
     from lake_assets.cli.tables import Moving
     from lake_assets.demo.live import live
 
     with Moving(("region", "orders", "quantity", "amount")) as moving:
         counted = live(settings, sales, rate, count, moving.update)
-    report(f"{counted.orders:,} sales; the last one was in the database after {counted.seconds:.2f} s")
+    _report(f"{counted.orders:,} sales; the last one was in the database after {counted.seconds:.2f} s")
     return counted
 
 
-def _stream(settings: Settings, sales: Asset, count: int, report: Callable[[str], None]) -> bool:
+def _stream(settings: Settings, sales: Asset, count: int) -> bool:
     """Run the live demo. Return True when the metric equals the events sent, and staging."""
     from datetime import timedelta
 
-    from lake_assets.cli.tables import show
     from lake_assets.demo.tour import follow
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.operations.metric_parity import agreement
@@ -152,8 +198,8 @@ def _stream(settings: Settings, sales: Asset, count: int, report: Callable[[str]
 
     click.echo(f"3. {count:,} live sales, {STREAM_RATE} a second. Kill any of these processes: kill -9 PID")
     for part in status():
-        report(f"{part.pid or '':>7} {part.name}")
-    counted = _live(settings, sales, STREAM_RATE, count, report)
+        _report(f"{part.pid or '':>7} {part.name}")
+    counted = _live(settings, sales, STREAM_RATE, count)
     regions = sorted(counted.sent.keys() | counted.counted.keys())
     show(
         ("region", "sent", "counted", "sent amount", "counted amount"),
@@ -167,7 +213,7 @@ def _stream(settings: Settings, sales: Asset, count: int, report: Callable[[str]
         "Events sent and events counted",
     )
     click.echo("4. The same sales on the batch path")
-    follow(settings, [sales], report)
+    follow(settings, [sales], _report)
     metric = applied_catalog(settings).metrics["sales_by_region"]
     parity = agreement(settings, metric, sales, timedelta(days=1))
     click.echo(f"Events sent and the metric: {'equal' if counted.equal else 'DIFFERENT'}")

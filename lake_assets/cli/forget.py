@@ -1,16 +1,41 @@
 """`lake forget`."""
 
+from __future__ import annotations
+
 import sys
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from lake_assets.cli.tables import show, show_json
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from lake_assets.catalog.model import Asset
     from lake_assets.ledger.forgotten import Receipt
-    from lake_assets.ledger.ledger import Pending
+    from lake_assets.ledger.ledger import Ledger
     from lake_assets.operations.erasure.search import ErasurePlan
+    from lake_assets.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """Checksum of the listed rows. `force` allows more of them than one person usually has."""
+
+    checksum: str
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """The receipt, the causes of failed steps by step, and sentences about copies that are not erased."""
+
+    receipt: Receipt
+    failed: Mapping[str, str]
+    copies: Sequence[str]
 
 
 @click.command()
@@ -47,45 +72,63 @@ def command(asset: str, keys: tuple[str, ...], confirm: str | None, force: bool,
       lake forget leads email=ada@example.com
     """
     from lake_assets.cli.names import find
-    from lake_assets.cli.tables import show_json
-    from lake_assets.errors import LakeError
     from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.ledger.ledger import Ledger
-    from lake_assets.operations.erasure.execute import forget
-    from lake_assets.operations.erasure.limits import out_of_reach
-    from lake_assets.operations.erasure.search import begun, plan_erasure, wanted_fields
-    from lake_assets.orchestration.in_process import make_windows
     from lake_assets.settings import load_settings
 
     settings = load_settings()
     assets = applied_catalog(settings).assets
     chosen = find(assets, asset, settings.catalog)
+    if confirm is None:
+        _print_plan(*_plan(settings, chosen, keys), as_json=as_json)
+        return
+    done = _erase(settings, assets, chosen, keys, Confirmation(confirm, force))
+    _print_receipt(done, as_json=as_json)
+    sys.exit(1 if done.failed else 0)
 
-    def make(pending: "Sequence[Pending]") -> "Mapping[str, str]":
-        return make_windows(settings, assets, pending, lambda step: click.echo(f"  {step}", err=True)).failed
 
-    versions = [each for each in assets.values() if each.dataset == chosen.dataset and each is not chosen]
+def _plan(settings: Settings, asset: Asset, keys: tuple[str, ...]) -> tuple[ErasurePlan, Sequence[str]]:
+    """Return the plan, and sentences about copies that an erasure does not reach."""
+    from lake_assets.operations.erasure.limits import out_of_reach
+    from lake_assets.operations.erasure.search import plan_erasure, wanted_fields
+
+    with _ledger(settings) as ledger:
+        planned = plan_erasure(settings, ledger, asset, wanted_fields(asset, _keys(keys)))
+        return planned, out_of_reach(settings, asset, planned)
+
+
+def _erase(
+    settings: Settings, assets: Mapping[str, Asset], asset: Asset, keys: tuple[str, ...], confirmation: Confirmation
+) -> Erased:
+    """Erase what was planned with this checksum. Without keys, resume the erasure that was begun with it."""
+    from lake_assets.cli.window_builder import window_builder
+    from lake_assets.operations.erasure.execute import forget
+    from lake_assets.operations.erasure.limits import out_of_reach
+    from lake_assets.operations.erasure.search import begun, plan_erasure, wanted_fields
+
+    versions = [each for each in assets.values() if each.dataset == asset.dataset and each is not asset]
+    checksum, force = confirmation.checksum, confirmation.force
+    with _ledger(settings) as ledger:
+        planned = None if keys else begun(settings, ledger, asset, checksum)
+        wanted = () if planned else wanted_fields(asset, _keys(keys))
+        copies = out_of_reach(settings, asset, planned or plan_erasure(settings, ledger, asset, wanted))
+        build = window_builder(settings, assets)
+        receipt, failed = forget(settings, ledger, asset, versions, wanted, checksum, force, build)
+    return Erased(receipt, failed, copies)
+
+
+@contextmanager
+def _ledger(settings: Settings) -> Iterator[Ledger]:
+    from lake_assets.errors import LakeError
+    from lake_assets.ledger.ledger import Ledger
+
     with Ledger(settings) as ledger:
         if not ledger.exists():
             raise LakeError("nothing is applied yet: run `lake apply` first.")
-        planned = begun(settings, ledger, chosen, confirm) if confirm and not keys else None
-        wanted = () if planned else wanted_fields(chosen, keys if keys not in ((), ("-",)) else _keys_from_input())
-        planned = planned or plan_erasure(settings, ledger, chosen, wanted)
-        copies = out_of_reach(settings, chosen, planned)
-        if confirm is None:
-            if as_json:
-                show_json(_plan_values(planned) | {"out_of_reach": copies})
-            else:
-                _print_plan(planned, copies)
-            return
-        receipt, failed = forget(settings, ledger, chosen, versions, wanted, confirm, force, make)
-    if as_json:
-        show_json(_receipt_values(receipt) | {"failed": failed, "out_of_reach": copies})
-    else:
-        _print_receipt(receipt, copies)
-    for step, reason in failed.items():
-        click.echo(f"{step} failed: {reason}", err=True)
-    sys.exit(1 if failed else 0)
+        yield ledger
+
+
+def _keys(arguments: tuple[str, ...]) -> Sequence[str]:
+    return arguments if arguments not in ((), ("-",)) else _keys_from_input()
 
 
 def _keys_from_input() -> list[str]:
@@ -99,9 +142,7 @@ def _keys_from_input() -> list[str]:
     return keys
 
 
-def _plan_values(plan: "ErasurePlan") -> dict[str, object]:
-    from dataclasses import asdict
-
+def _plan_values(plan: ErasurePlan) -> dict[str, object]:
     return {
         "asset": plan.asset,
         "windows": {window: asdict(rows) for window, rows in plan.windows.items()},
@@ -115,9 +156,7 @@ def _plan_values(plan: "ErasurePlan") -> dict[str, object]:
     }
 
 
-def _receipt_values(receipt: "Receipt") -> dict[str, object]:
-    from dataclasses import asdict
-
+def _receipt_values(receipt: Receipt) -> dict[str, object]:
     counts = receipt.windows.values()
     return {
         "id": receipt.id,
@@ -136,9 +175,10 @@ def _receipt_values(receipt: "Receipt") -> dict[str, object]:
     }
 
 
-def _print_plan(plan: "ErasurePlan", copies: "Sequence[str]") -> None:
-    from lake_assets.cli.tables import show
-
+def _print_plan(plan: ErasurePlan, copies: Sequence[str], *, as_json: bool) -> None:
+    if as_json:
+        show_json(_plan_values(plan) | {"out_of_reach": copies})
+        return
     for receipt in plan.earlier:
         click.echo(f"Receipt {receipt.id}: these events were erased on {receipt.done_at:%Y-%m-%d %H:%M} UTC.")
     if not plan.windows:
@@ -156,12 +196,16 @@ def _print_plan(plan: "ErasurePlan", copies: "Sequence[str]") -> None:
     click.echo(f"{state}: the same command with{force} --confirm {plan.checksum}")
 
 
-def _print_receipt(receipt: "Receipt", copies: "Sequence[str]") -> None:
-    from lake_assets.cli.tables import show
-
-    values = _receipt_values(receipt)
-    columns = ("raw", "staging", "quarantine", "files_rewritten", "files_deleted")
-    show(("receipt", "windows", *columns), [(receipt.id, len(receipt.windows), *(values[name] for name in columns))])
-    click.echo(f"Erased. The hash of the given KEY is {receipt.hash}.")
-    for sentence in copies:
-        click.echo(sentence)
+def _print_receipt(done: Erased, *, as_json: bool) -> None:
+    receipt, values = done.receipt, _receipt_values(done.receipt)
+    if as_json:
+        show_json(values | {"failed": done.failed, "out_of_reach": done.copies})
+    else:
+        columns = ("raw", "staging", "quarantine", "files_rewritten", "files_deleted")
+        row = (receipt.id, len(receipt.windows), *(values[name] for name in columns))
+        show(("receipt", "windows", *columns), [row])
+        click.echo(f"Erased. The hash of the given KEY is {receipt.hash}.")
+        for sentence in done.copies:
+            click.echo(sentence)
+    for step, reason in done.failed.items():
+        click.echo(f"{step} failed: {reason}", err=True)

@@ -1,7 +1,10 @@
 """`lake new`: infer a contract from a sample, and show every decision."""
 
+from __future__ import annotations
+
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +14,24 @@ from lake_assets.errors import LakeError
 
 if TYPE_CHECKING:
     from lake_assets.catalog.infer import Inferred
+    from lake_assets.catalog.sample import Sample
 
 _MOST_BYTES = 8 * 1024 * 1024
 
 
 class NewError(LakeError):
     """Raised when a contract cannot be written; the message names the change to make."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An inferred contract and the file for it, with the sample it was inferred from, or its first rows."""
+
+    target: Path
+    text: str
+    inferred: Inferred
+    sample: Sample
+    sample_is_whole: bool
 
 
 @click.command(name="new")
@@ -32,6 +47,7 @@ class NewError(LakeError):
 @click.option("--json", "as_json", is_flag=True, help="Print the decisions as JSON.")
 def command(
     name: str,
+    *,
     sample_file: tuple[str, ...],
     evolve: bool,
     domain: str,
@@ -62,8 +78,24 @@ def command(
     if evolve:
         _evolve(name, sample_file, out, as_json)
         return
-    if not sample_file:
-        raise NewError("a contract is inferred from a sample: give one with --from FILE.")
+    draft = _infer(name, sample_file, domain, owner, event_time, out=out)
+    _write(draft.target, draft.text)
+    if as_json:
+        click.echo(json.dumps(_as_json(draft.inferred, draft.target), indent=2))
+    else:
+        _print_draft(draft, name, sample_file)
+
+
+def _infer(
+    name: str,
+    sample_files: tuple[str, ...],
+    domain: str,
+    owner: str | None,
+    event_time: str | None,
+    *,
+    out: Path | None,
+) -> Draft:
+    """Return a valid contract for a file that does not exist yet. Raises NewError."""
     from lake_assets.catalog.infer import infer
     from lake_assets.catalog.parse import parse_contract
     from lake_assets.catalog.render import render_contract
@@ -71,12 +103,14 @@ def command(
     from lake_assets.landing.inputs import expanded, sample_of
     from lake_assets.settings import load_settings
 
+    if not sample_files:
+        raise NewError("a contract is inferred from a sample: give one with --from FILE.")
     _check_name("the asset", name)
     _check_name("the domain", domain)
     target = out or load_settings().catalog / "assets" / f"{name}.yaml"
     if target.exists():
         raise NewError(f"{_shown(target)} exists already: edit it, delete it, or choose another file with --out.")
-    files = expanded(sample_file)
+    files = expanded(sample_files)
     data, is_whole, form = sample_of(files, _MOST_BYTES)
     sample = read_sample(data, form)
     inferred = infer(sample, event_time)
@@ -89,14 +123,16 @@ def command(
         of="a sample" if files[0] == "-" else Path(files[0]).name,
     )
     parse_contract(text, target)
-    _write(target, text)
-    if as_json:
-        click.echo(json.dumps(_as_json(inferred, target), indent=2))
-        return
-    part = "" if is_whole else "the first "
-    click.echo(f"Read {part}{len(sample.rows):,} rows of {sample.form.upper()}.")
-    _print(inferred)
-    click.echo(f"\nWrote {_shown(target)}. Next: `lake apply`, then `lake produce {name} {' '.join(sample_file)}`")
+    return Draft(target, text, inferred, sample, is_whole)
+
+
+def _print_draft(draft: Draft, name: str, sample_files: tuple[str, ...]) -> None:
+    part = "" if draft.sample_is_whole else "the first "
+    click.echo(f"Read {part}{len(draft.sample.rows):,} rows of {draft.sample.form.upper()}.")
+    _print(draft.inferred)
+    click.echo(
+        f"\nWrote {_shown(draft.target)}. Next: `lake apply`, then `lake produce {name} {' '.join(sample_files)}`"
+    )
 
 
 def _evolve(name: str, sample_file: tuple[str, ...], out: Path | None, as_json: bool) -> None:
@@ -163,7 +199,7 @@ def _write(target: Path, text: str) -> None:
         raise NewError(f"{_shown(target)} cannot be written ({error.strerror}): choose a file with --out.") from None
 
 
-def _as_json(inferred: "Inferred", target: Path) -> dict[str, object]:
+def _as_json(inferred: Inferred, target: Path) -> dict[str, object]:
     return {
         "contract": str(target),
         "event_time": inferred.event_time,
@@ -185,7 +221,7 @@ def _as_json(inferred: "Inferred", target: Path) -> dict[str, object]:
     }
 
 
-def _print(inferred: "Inferred") -> None:
+def _print(inferred: Inferred) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from lake_assets.applied_files import read_copy
 from lake_assets.dbt.manifest import newest_change
-from lake_assets.operations.apply import Step
+from lake_assets.operations.apply_steps import Step
 from lake_assets.settings import Settings
 from lake_assets.stack.lifecycle import reload_definitions, restart, status, up
 from lake_assets.stack.stream import PREFIX, stream_parts

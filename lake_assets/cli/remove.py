@@ -1,6 +1,19 @@
 """`lake remove`."""
 
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
 import click
+
+from lake_assets.cli.tables import print_step, show, show_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lake_assets.operations.remove import RemovalPlan
+    from lake_assets.settings import Settings
 
 
 @click.command()
@@ -35,53 +48,65 @@ def command(asset: str, keep: tuple[str, ...], confirm: str | None, as_json: boo
       lake remove orders --confirm 3f1c0a9be2d4
       lake remove orders --keep topic --keep raw
     """
-    import dataclasses
-
-    from lake_assets.cli.names import find
-    from lake_assets.cli.reload import reload_code
-    from lake_assets.cli.tables import show, show_json
-    from lake_assets.errors import LakeError
-    from lake_assets.ledger.ledger import Ledger
-    from lake_assets.operations.apply import Step
-    from lake_assets.operations.remove import plan_removal, removable, remove_asset
-    from lake_assets.orchestration.records import DagsterRecords
     from lake_assets.settings import load_settings
 
-    def log(step: str) -> None:
-        click.echo(f"  {step}", err=True)
-
     settings = load_settings()
+    planned = _plan_or_remove(settings, asset, keep, confirm)
+    removed = confirm is not None
+    if as_json:
+        show_json(_as_json(planned, removed=removed))
+        return
+    show(("kind", "name", "action", "detail"), [(p.kind, p.name, p.action, p.detail) for p in planned.parts])
+    if removed:
+        _print_removed(planned, settings.catalog)
+    else:
+        _print_next_step(planned, keep)
+
+
+def _plan_or_remove(settings: Settings, name: str, keep: tuple[str, ...], confirm: str | None) -> RemovalPlan:
+    """Plan the removal, or with a checksum remove what was planned with it, and reload the running stack."""
+    from lake_assets.cli.names import find
+    from lake_assets.cli.reload import reload_code
+    from lake_assets.errors import LakeError
+    from lake_assets.ledger.ledger import Ledger
+    from lake_assets.operations.apply_steps import Step
+    from lake_assets.operations.remove import plan_removal, removable, remove_asset
+    from lake_assets.orchestration.records import DagsterRecords
+
     with Ledger(settings) as ledger:
         if not ledger.exists():
             raise LakeError("nothing is applied yet, so there is nothing to remove.")
-        chosen = find(removable(ledger), asset)
+        chosen = find(removable(ledger), name)
         if confirm is None:
-            planned = plan_removal(settings, ledger, chosen, keep)
-        else:
-            planned = remove_asset(settings, ledger, DagsterRecords(settings), chosen, keep, confirm, log)
+            return plan_removal(settings, ledger, chosen, keep)
+        planned = remove_asset(settings, ledger, DagsterRecords(settings), chosen, keep, confirm, print_step)
+    reload_code(settings, [Step("contract", planned.asset.name, "remove")], print_step)
+    return planned
+
+
+def _as_json(planned: RemovalPlan, *, removed: bool) -> dict[str, object]:
+    return {
+        "asset": planned.asset.name,
+        "parts": [dataclasses.asdict(part) for part in planned.parts],
+        "readers": planned.readers,
+        "checksum": planned.checksum,
+        "removed": removed,
+    }
+
+
+def _print_removed(planned: RemovalPlan, catalog: Path) -> None:
     name = planned.asset.name
-    file = settings.catalog / "assets" / f"{name}.yaml"
-    if confirm is not None:
-        reload_code(settings, [Step("contract", name, "remove")], log)
-    if as_json:
-        show_json(
-            {
-                "asset": name,
-                "parts": [dataclasses.asdict(part) for part in planned.parts],
-                "readers": planned.readers,
-                "checksum": planned.checksum,
-                "removed": confirm is not None,
-            }
-        )
-        return
-    show(("kind", "name", "action", "detail"), [(p.kind, p.name, p.action, p.detail) for p in planned.parts])
-    if confirm is not None:
-        hint = f" Its contract {file} is kept: delete it, or `lake apply` creates it again." if file.exists() else ""
-        click.echo(f"{name} is removed.{hint}")
-    elif planned.readers:
+    file = catalog / "assets" / f"{name}.yaml"
+    hint = f" Its contract {file} is kept: delete it, or `lake apply` creates it again." if file.exists() else ""
+    click.echo(f"{name} is removed.{hint}")
+
+
+def _print_next_step(planned: RemovalPlan, keep: tuple[str, ...]) -> None:
+    name, checksum = planned.asset.name, planned.checksum
+    if planned.readers:
         click.echo(f"It cannot be removed while it is read by {', '.join(planned.readers)}.")
     elif planned.begun:
-        click.echo(f"This removal is not finished. To resume it: `lake remove {name} --confirm {planned.checksum}`")
+        click.echo(f"This removal is not finished. To resume it: `lake remove {name} --confirm {checksum}`")
     else:
         options = "".join(f" --keep {part}" for part in keep)
-        click.echo(f"Nothing was removed. To remove this: `lake remove {name}{options} --confirm {planned.checksum}`")
+        click.echo(f"Nothing was removed. To remove this: `lake remove {name}{options} --confirm {checksum}`")

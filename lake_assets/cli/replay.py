@@ -1,15 +1,21 @@
 """`lake replay`."""
 
+from __future__ import annotations
+
+import dataclasses
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from lake_assets.cli.tables import show, show_json
 
-    from lake_assets.ledger.ledger import Pending
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lake_assets.catalog.model import Asset
     from lake_assets.operations.replay import Replayed, Selection
+    from lake_assets.settings import Settings
 
 
 @click.command()
@@ -38,25 +44,12 @@ def command(asset: str, code: str | None, window: str | None, where: str | None,
       lake replay leads --code enum --window 2026-01-31
       lake replay leads --where "field = 'amount' and value like '%,%'"
     """
-    import dataclasses
-
-    from lake_assets.cli.names import find
-    from lake_assets.cli.tables import show_json
-    from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.ledger.why import check_window
+    from lake_assets.cli.window_builder import window_builder
     from lake_assets.operations.replay import replay, select
-    from lake_assets.operations.unapplied import edited
-    from lake_assets.orchestration.in_process import make_windows
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    applied = applied_catalog(settings)
-    assets = applied.assets
-    chosen = find(assets, asset, settings.catalog)
-    if sentence := edited(settings, applied, chosen.name):
-        click.echo(sentence, err=True)
-    if window is not None:
-        check_window(chosen, window)
+    assets, chosen = _choose(settings, asset, window)
     selection = select(settings, chosen, code, window, where)
     if not as_json:
         _print_selection(asset, selection)
@@ -64,21 +57,28 @@ def command(asset: str, code: str | None, window: str | None, where: str | None,
         if as_json:
             show_json(dataclasses.asdict(selection))
         return
-
-    def make(pending: "Sequence[Pending]") -> "Mapping[str, str]":
-        return make_windows(settings, assets, pending, lambda step: click.echo(f"  {step}", err=True)).failed
-
-    replayed = replay(settings, chosen, selection, make)
-    if as_json:
-        show_json(dataclasses.asdict(replayed))
-    else:
-        _print_replayed(asset, replayed)
+    replayed = replay(settings, chosen, selection, window_builder(settings, assets))
+    _print_replayed(asset, replayed, as_json=as_json)
     sys.exit(1 if replayed.failed or replayed.held_back else 0)
 
 
-def _print_selection(asset: str, selection: "Selection") -> None:
-    from lake_assets.cli.tables import show
+def _choose(settings: Settings, name: str, window: str | None) -> tuple[Mapping[str, Asset], Asset]:
+    """Return the applied assets and the named one. Print a warning when its file differs from the applied contract."""
+    from lake_assets.cli.names import find
+    from lake_assets.ledger.applied import applied_catalog
+    from lake_assets.ledger.why import check_window
+    from lake_assets.operations.unapplied import edited
 
+    applied = applied_catalog(settings)
+    chosen = find(applied.assets, name, settings.catalog)
+    if sentence := edited(settings, applied, chosen.name):
+        click.echo(sentence, err=True)
+    if window is not None:
+        check_window(chosen, window)
+    return applied.assets, chosen
+
+
+def _print_selection(asset: str, selection: Selection) -> None:
     windows = selection.windows
     if not windows:
         click.echo(f"{asset}: nothing in quarantine matches.")
@@ -91,7 +91,10 @@ def _print_selection(asset: str, selection: "Selection") -> None:
     click.echo(f"{asset}: {selection.rows:,} rows in quarantine in {len(windows):,} windows, {span}{held_back}.")
 
 
-def _print_replayed(asset: str, replayed: "Replayed") -> None:
+def _print_replayed(asset: str, replayed: Replayed, *, as_json: bool) -> None:
+    if as_json:
+        show_json(dataclasses.asdict(replayed))
+        return
     for step, reason in replayed.failed.items():
         click.echo(f"{step} failed: {reason}", err=True)
     for window, checks in replayed.held_back.items():

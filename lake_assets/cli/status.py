@@ -1,8 +1,49 @@
 """`lake status`."""
 
+from __future__ import annotations
+
+import dataclasses
 import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
+
+from lake_assets.cli.tables import show, show_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lake_assets.operations.backlog import Backlog, MetricBacklog
+    from lake_assets.operations.unapplied import Unapplied
+    from lake_assets.stack.lifecycle import PartStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """Backlog of assets and metrics, differences between the files and the applied catalog, unfinished removals.
+
+    `unknown` is the error of the part that did not answer; what was read before it stays.
+    """
+
+    files: Unapplied
+    assets: Sequence[Backlog] = ()
+    metrics: Sequence[MetricBacklog] = ()
+    removals: Sequence[str] = ()
+    unknown: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """Health of the parts, the lag, and a sentence about a nearly full disk."""
+
+    parts: Sequence[PartStatus]
+    disk: str | None
+    lag: Lag
+
+    @property
+    def is_healthy(self) -> bool:
+        return self.disk is None and all(part.health is None for part in self.parts)
 
 
 @click.command()
@@ -37,105 +78,122 @@ def command(as_json: bool) -> None:
       lake status
       lake status --json
     """
-    import dataclasses
+    report = _collect()
+    if as_json:
+        show_json(_as_json(report))
+    else:
+        _print(report)
+    sys.exit(0 if report.is_healthy else 3)
 
-    from lake_assets.cli.tables import show, show_json
-    from lake_assets.errors import LakeError
-    from lake_assets.ledger.applied import read_applied
-    from lake_assets.ledger.ledger import Ledger
-    from lake_assets.ledger.removed_assets import unfinished_removals
-    from lake_assets.operations.backlog import Backlog, MetricBacklog, backlog, metric_backlog
-    from lake_assets.operations.unapplied import Unapplied, unapplied
-    from lake_assets.settings import lake_home, load_settings
+
+def _collect() -> StatusReport:
+    from lake_assets.settings import lake_home
     from lake_assets.stack.health import check_disk
     from lake_assets.stack.lifecycle import status
 
     parts = status()
-    disk = check_disk(lake_home())
-    assets: list[Backlog] = []
-    metrics: list[MetricBacklog] = []
-    files = Unapplied()
-    unknown: str | None = None
-    removals: list[str] = []
+    return StatusReport(parts, check_disk(lake_home()), _lag())
+
+
+def _lag() -> Lag:
+    """Read the lag. When a part does not answer, return the answers so far with its error."""
+    from lake_assets.errors import LakeError
+    from lake_assets.ledger.applied import read_applied
+    from lake_assets.ledger.ledger import Ledger
+    from lake_assets.ledger.removed_assets import unfinished_removals
+    from lake_assets.operations.backlog import backlog, metric_backlog
+    from lake_assets.operations.unapplied import Unapplied, unapplied
+    from lake_assets.settings import load_settings
+
+    lag = Lag(Unapplied())
     try:
         settings = load_settings()
         with Ledger(settings) as ledger:
             applied = read_applied(ledger)
-            removals = unfinished_removals(ledger) if ledger.exists() else []
-        files = unapplied(settings, applied)
-        assets = backlog(settings, list(applied.assets.values()))
-        metrics = metric_backlog(settings, applied.metrics, applied.assets)
+            lag = dataclasses.replace(lag, removals=unfinished_removals(ledger) if ledger.exists() else [])
+        lag = dataclasses.replace(lag, files=unapplied(settings, applied))
+        lag = dataclasses.replace(lag, assets=backlog(settings, list(applied.assets.values())))
+        return dataclasses.replace(lag, metrics=metric_backlog(settings, applied.metrics, applied.assets))
     except LakeError as error:
         # Keep reporting the health of the other parts when one part is down.
-        unknown = str(error)
-    if as_json:
-        show_json(
-            {
-                "parts": [dataclasses.asdict(part) for part in parts],
-                "assets": [dataclasses.asdict(asset) for asset in assets],
-                "metrics": [dataclasses.asdict(metric) for metric in metrics],
-                "unapplied": dataclasses.asdict(files),
-                "removals": removals,
-                "lag_unknown": unknown,
-                "disk": disk,
-            }
-        )
-    else:
-        show(
-            ("part", "state", "pid", "up for", "health", "last error"),
-            [
-                (
-                    part.name,
-                    part.state,
-                    str(part.pid or ""),
-                    "" if part.uptime is None else f"{part.uptime:.0f} s",
-                    part.health or "healthy",
-                    part.last_error or "",
-                )
-                for part in parts
-            ],
-        )
-        if assets:
-            show(
-                ("asset", "records in flight", "windows queued", "windows held back"),
-                [
-                    (
-                        asset.asset,
-                        "unknown" if asset.under_way is None else asset.under_way,
-                        asset.queued,
-                        asset.held_back,
-                    )
-                    for asset in assets
-                ],
+        return dataclasses.replace(lag, unknown=str(error))
+
+
+def _as_json(report: StatusReport) -> dict[str, object]:
+    lag = report.lag
+    return {
+        "parts": [dataclasses.asdict(part) for part in report.parts],
+        "assets": [dataclasses.asdict(asset) for asset in lag.assets],
+        "metrics": [dataclasses.asdict(metric) for metric in lag.metrics],
+        "unapplied": dataclasses.asdict(lag.files),
+        "removals": lag.removals,
+        "lag_unknown": lag.unknown,
+        "disk": report.disk,
+    }
+
+
+def _print(report: StatusReport) -> None:
+    _print_parts(report.parts)
+    if report.lag.assets:
+        _print_assets(report.lag.assets)
+    for sentence in report.lag.removals:
+        click.echo(sentence)
+    if report.lag.metrics:
+        _print_metrics(report.lag.metrics)
+    for sentence in report.lag.files.sentences:
+        click.echo(sentence)
+    if report.lag.unknown:
+        click.echo(f"The lag is unknown: {report.lag.unknown}")
+    if report.disk:
+        click.echo(report.disk)
+
+
+def _print_parts(parts: Sequence[PartStatus]) -> None:
+    show(
+        ("part", "state", "pid", "up for", "health", "last error"),
+        [
+            (
+                part.name,
+                part.state,
+                str(part.pid or ""),
+                "" if part.uptime is None else f"{part.uptime:.0f} s",
+                part.health or "healthy",
+                part.last_error or "",
             )
-            for asset in assets:
-                for sentence in filter(None, (asset.unreadable, asset.silence, asset.forgetting)):
-                    click.echo(f"{asset.asset}: {sentence}")
-                for trouble in asset.troubles:
-                    click.echo(str(trouble))
-        for sentence in removals:
-            click.echo(sentence)
-        if metrics:
-            show(
-                ("metric", "events/s", "to count", "watermark", "open windows", "late", "undecodable", "transaction"),
-                [
-                    (
-                        metric.metric,
-                        round(metric.events_per_second),
-                        "" if metric.under_way is None else metric.under_way,
-                        metric.watermark or metric.state,
-                        metric.open_windows,
-                        metric.late,
-                        metric.undecodable,
-                        f"{metric.transaction_seconds * 1000:.0f} ms",
-                    )
-                    for metric in metrics
-                ],
+            for part in parts
+        ],
+    )
+
+
+def _print_assets(assets: Sequence[Backlog]) -> None:
+    show(
+        ("asset", "records in flight", "windows queued", "windows held back"),
+        [
+            (asset.asset, "unknown" if asset.under_way is None else asset.under_way, asset.queued, asset.held_back)
+            for asset in assets
+        ],
+    )
+    for asset in assets:
+        for sentence in filter(None, (asset.unreadable, asset.silence, asset.forgetting)):
+            click.echo(f"{asset.asset}: {sentence}")
+        for trouble in asset.troubles:
+            click.echo(str(trouble))
+
+
+def _print_metrics(metrics: Sequence[MetricBacklog]) -> None:
+    show(
+        ("metric", "events/s", "to count", "watermark", "open windows", "late", "undecodable", "transaction"),
+        [
+            (
+                metric.metric,
+                round(metric.events_per_second),
+                "" if metric.under_way is None else metric.under_way,
+                metric.watermark or metric.state,
+                metric.open_windows,
+                metric.late,
+                metric.undecodable,
+                f"{metric.transaction_seconds * 1000:.0f} ms",
             )
-        for sentence in files.sentences:
-            click.echo(sentence)
-        if unknown:
-            click.echo(f"The lag is unknown: {unknown}")
-        if disk:
-            click.echo(disk)
-    sys.exit(0 if disk is None and all(part.health is None for part in parts) else 3)
+            for metric in metrics
+        ],
+    )

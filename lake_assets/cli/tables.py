@@ -62,6 +62,11 @@ def _as_text(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Se
     return "\n".join([*titled, padded(columns), "─" * whole, *map(padded, cells)])
 
 
+def print_step(step: str) -> None:
+    """Print one step of a command's progress to stderr."""
+    click.echo(f"  {step}", err=True)
+
+
 def show_json(value: Any) -> None:
     """Print JSON to stdout; dates and decimals become text."""
     click.echo(json.dumps(value, indent=2, default=str))

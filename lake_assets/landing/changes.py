@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.landing.raw_catalog import pointers
-from lake_assets.landing.raw_tables import OFFSET_ID, PARTITION_ID
+from lake_assets.landing.raw_tables import OFFSET_ID
 from lake_assets.landing.snapshots import RawTableError, entries, read_table, sequence_number
 from lake_assets.settings import Settings
 
@@ -38,8 +38,6 @@ class WindowChange:
     files: int
     min_offset: int | None
     max_offset: int | None
-    min_partition: int | None
-    max_partition: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +131,14 @@ def _change(window: str, added: "list[ManifestEntry]") -> WindowChange:
         rows=sum(file.record_count for file in files),
         bytes=sum(file.file_size_in_bytes for file in files),
         files=len(files),
-        min_offset=min(_bounds(files, OFFSET_ID, "<q", lower=True), default=None),
-        max_offset=max(_bounds(files, OFFSET_ID, "<q", lower=False), default=None),
-        min_partition=min(_bounds(files, PARTITION_ID, "<i", lower=True), default=None),
-        max_partition=max(_bounds(files, PARTITION_ID, "<i", lower=False), default=None),
+        min_offset=min(_offsets(files, lower=True), default=None),
+        max_offset=max(_offsets(files, lower=False), default=None),
     )
 
 
-def _bounds(files: "list[DataFile]", field: int, packing: str, *, lower: bool) -> list[int]:
+def _offsets(files: "list[DataFile]", *, lower: bool) -> list[int]:
     found = ((file.lower_bounds if lower else file.upper_bounds) or {} for file in files)
-    return [struct.unpack(packing, bounds[field])[0] for bounds in found if field in bounds]
+    return [struct.unpack("<q", bounds[OFFSET_ID])[0] for bounds in found if OFFSET_ID in bounds]
 
 
 def _digest(text: str) -> str:

@@ -26,9 +26,8 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class RawFiles:
-    """The files of some windows at one snapshot. `snapshot_id` is None before the first commit."""
+    """The files of some windows at one snapshot."""
 
-    snapshot_id: int | None
     sequence: int
     by_window: dict[str, tuple[DataFile, ...]]
 
@@ -48,7 +47,7 @@ def files(settings: Settings, asset: Asset, windows: Collection[str]) -> RawFile
                 data = DataFile(plain_path(file.file_path), file.record_count, file.file_size_in_bytes)
                 found.setdefault(window, []).append(data)
         by_window = {window: tuple(sorted(found[window], key=lambda file: file.path)) for window in sorted(found)}
-        return RawFiles(table.metadata.current_snapshot_id, sequence_number(table), by_window)
+        return RawFiles(sequence_number(table), by_window)
 
     return read_table(settings, asset, read)
 

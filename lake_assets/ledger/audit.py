@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from lake_assets.catalog.table_counts import NO_ROWS, TABLES, TableCounts
 from lake_assets.catalog.window_results import PartitionCount
 from lake_assets.ledger.forgotten import NONE, Forgotten
 from lake_assets.ledger.ledger import Pending, PublishedWindow
@@ -94,7 +95,7 @@ def audit_windows(
     pending: Sequence[Pending],
     held_back: Collection[str],
     raw: Mapping[str, int],
-    tables: Mapping[str, tuple[int, int]],
+    tables: Mapping[str, TableCounts],
     removed: Mapping[str, Removed],
     forgotten: Mapping[str, Forgotten],
 ) -> tuple[WindowAudit, ...]:
@@ -112,7 +113,7 @@ def audit_windows(
     audits: list[WindowAudit] = []
     for window in sorted({*by_window, *raw, *tables, *queued, *forgotten}):
         entry = by_window.get(window)
-        rows, table_rows = raw.get(window, 0), tables.get(window, (0, 0))
+        rows, table_rows = raw.get(window, 0), tables.get(window, NO_ROWS)
         removal = removed.get(window, NOTHING)
         # A version that was added after retention deleted the raw rows has no rows of the window.
         accounted, good, quarantined = (
@@ -128,7 +129,8 @@ def audit_windows(
             )
         elif "raw" not in removal.at and window not in queued and window not in held_back and rows != accounted:
             problems.append(f"raw holds {rows} rows but the ledger accounts for {accounted}")
-        for table, actual, expected in (("staging", table_rows[0], good), ("quarantine", table_rows[1], quarantined)):
+        for table in TABLES:
+            actual, expected = table_rows.of(table), TableCounts(good, quarantined).of(table)
             if table in removal.at and actual:
                 problems.append(f"{table} holds {actual} rows but the ledger has them as removed by retention")
             elif table not in removal.at and actual != expected:

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Literal
 
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.table_counts import TABLES, TableName
 from lake_assets.catalog.window_results import PartitionCount
 from lake_assets.ledger.ledger import Ledger
 
-Element = Literal["raw", "staging", "quarantine"]
-ELEMENTS: tuple[Element, ...] = ("raw", "staging", "quarantine")
+Element = Literal["raw"] | TableName
+ELEMENTS: tuple[Element, ...] = ("raw", *TABLES)
 # An asset's own removals, and those of the raw table that it shares with the other versions of its dataset.
 _OWN = "((asset = %(name)s and element <> 'raw') or (asset = %(dataset)s and element = 'raw'))"
 # Topic, Kafka partition, first and last offset (inclusive).

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
 
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.table_counts import TableName
 from lake_assets.ledger.ledger import Ledger
 
 
@@ -16,9 +16,7 @@ def add_unreferenced_files(ledger: Ledger, asset: Asset, urls: Sequence[str]) ->
     )
 
 
-def add_files_of_windows(
-    ledger: Ledger, asset: Asset, element: Literal["staging", "quarantine"], windows: Sequence[str]
-) -> None:
+def add_files_of_windows(ledger: Ledger, asset: Asset, element: TableName, windows: Sequence[str]) -> None:
     """Record the files of windows that were just removed from one of the two tables."""
     files = "good_files" if element == "staging" else "quarantine_files"
     ledger.connection.execute(

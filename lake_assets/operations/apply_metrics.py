@@ -1,70 +1,84 @@
-"""What the metrics ask for, against what is there: topics, tables with their views, and sinks."""
+"""Compare the metrics with their topics, tables, views and sinks, and create or change what differs."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lake_assets.catalog.metric import Metric
-from lake_assets.catalog.model import Asset
 from lake_assets.catalog.texts import Catalog
+from lake_assets.compile.connector import ConnectorSpec
 from lake_assets.compile.metric_sink import metric_sinks
 from lake_assets.compile.metric_topics import metric_topics
 from lake_assets.compile.topic import TopicSpec
 from lake_assets.landing.connect import config_differences, ensure_connector
 from lake_assets.landing.topics import compare_topics, ensure_topics
+from lake_assets.operations.apply_steps import PlannedStep, Step, steps_of_report, targets
 from lake_assets.settings import Settings
 from lake_assets.warehouse.metric_tables import applied_definitions, ensure_metric_tables, sink_database
 
-
-@dataclass(frozen=True, slots=True)
-class MetricStep:
-    """One thing to do for a metric: `action` on the `kind` of thing called `name`."""
-
-    kind: str
-    name: str
-    action: str
-    detail: str = ""
+MetricStep = PlannedStep[TopicSpec] | PlannedStep[Metric] | PlannedStep[ConnectorSpec] | PlannedStep[None]
 
 
-def metric_steps(settings: Settings, wanted: Catalog, before: Catalog) -> Iterator[MetricStep]:
-    """Every step that `apply` would take for metrics; changes nothing. Raises Unavailable."""
-    metrics, assets = wanted.metrics, wanted.assets
-    applied = applied_definitions(settings, metrics.values())
-    for report in compare_topics(settings, _topics(metrics, assets)):
-        if report.outcome == "created":
-            yield MetricStep("topic", report.name, "create")
-        elif report.outcome == "updated":
-            yield MetricStep("topic", report.name, "change", "; ".join(report.differences))
-        elif report.outcome == "differs":
-            yield MetricStep("topic", report.name, "leave", "; ".join(report.differences))
-    for metric in metrics.values():
-        if metric.table not in applied:
-            detail = f"from {metric.source}, by {', '.join(group.name for group in metric.groups)}"
-            yield MetricStep("metric", f"metrics.{metric.table}", "create", detail)
-        elif metric.name not in before.metrics or before.text(before.metrics[metric.name]) != wanted.text(metric):
-            yield MetricStep("metric", f"metrics.{metric.table}", "change", "its text, and nothing that is counted")
-        for sink in metric_sinks(metric, sink_database(settings)):
-            differences = config_differences(settings, sink)
-            if differences is None:
-                yield MetricStep("connector", sink.name, "create", f"into {sink.config['collection.name.format']}")
-            elif differences:
-                yield MetricStep("connector", sink.name, "change", ", ".join(differences))
-    for name, metric in before.metrics.items():
-        if name not in metrics:
-            detail = "its file is missing: nothing is deleted, but it is no longer counted"
-            yield MetricStep("metric", f"metrics.{metric.table}", "end", detail)
+def plan_metrics(
+    settings: Settings, wanted: Catalog, applied: Catalog, failed: Mapping[str, str]
+) -> Sequence[MetricStep]:
+    """Return every step that `apply_metrics` takes, in order, and those that end a metric. Changes nothing.
+
+    `failed` has the causes of failed connectors, by name. Raises Unavailable.
+    """
+    return [
+        *_topic_steps(settings, wanted),
+        *_table_and_sink_steps(settings, wanted, applied, failed),
+        *_end_steps(wanted, applied),
+    ]
 
 
-def apply_metrics(
-    settings: Settings, metrics: Mapping[str, Metric], assets: Mapping[str, Asset], on_progress: Callable[[str], None]
-) -> None:
-    """Makes topics, then tables, then sinks. Raises what `metric_steps` raises, and ConnectorFailed."""
-    ensure_topics(settings, _topics(metrics, assets))
-    for metric in metrics.values():
+def apply_metrics(settings: Settings, steps: Sequence[MetricStep], on_progress: Callable[[str], None]) -> None:
+    """Execute the steps: topics, then tables, then sinks. Raises Unavailable, ConnectorFailed."""
+    if topics := targets(steps, TopicSpec):
+        ensure_topics(settings, topics)
+    for metric in targets(steps, Metric):
         on_progress(f"metric {metric.table}")
         ensure_metric_tables(settings, metric)
+    for sink in targets(steps, ConnectorSpec):
+        ensure_connector(settings, sink)
+
+
+def _topic_steps(settings: Settings, wanted: Catalog) -> Iterator[PlannedStep[TopicSpec]]:
+    specs = [spec for metric in wanted.metrics.values() for spec in metric_topics(metric, wanted.assets[metric.source])]
+    for report, spec in zip(compare_topics(settings, specs), specs, strict=True):
+        yield from steps_of_report("topic", report.name, report.outcome, report.differences, spec)
+
+
+def _table_and_sink_steps(
+    settings: Settings, wanted: Catalog, applied: Catalog, failed: Mapping[str, str]
+) -> Iterator[PlannedStep[Metric] | PlannedStep[ConnectorSpec]]:
+    tables = applied_definitions(settings, wanted.metrics.values())
+    for metric in wanted.metrics.values():
+        before = applied.metrics.get(metric.name)
+        if metric.table not in tables:
+            detail = f"from {metric.source}, by {', '.join(group.name for group in metric.groups)}"
+            yield PlannedStep(Step("metric", f"metrics.{metric.table}", "create", detail), metric)
+        elif before is None or applied.text(before) != wanted.text(metric):
+            detail = "its text, and nothing that is counted"
+            yield PlannedStep(Step("metric", f"metrics.{metric.table}", "change", detail), metric)
         for sink in metric_sinks(metric, sink_database(settings)):
-            ensure_connector(settings, sink)
+            yield from connector_steps(settings, sink, failed, f"into {sink.config.get('collection.name.format')}")
 
 
-def _topics(metrics: Mapping[str, Metric], assets: Mapping[str, Asset]) -> list[TopicSpec]:
-    return [spec for metric in metrics.values() for spec in metric_topics(metric, assets[metric.source])]
+def _end_steps(wanted: Catalog, applied: Catalog) -> Iterator[PlannedStep[None]]:
+    for name, metric in applied.metrics.items():
+        if name not in wanted.metrics:
+            detail = "its file is missing: nothing is deleted, but it is no longer counted"
+            yield PlannedStep(Step("metric", f"metrics.{metric.table}", "end", detail), None)
+
+
+def connector_steps(
+    settings: Settings, spec: ConnectorSpec, failed: Mapping[str, str], detail: str
+) -> Iterator[PlannedStep[ConnectorSpec]]:
+    """Yield the step for a connector that is missing, differs, or has failed. `detail` is that of a missing one."""
+    differences = config_differences(settings, spec)
+    if differences is None:
+        yield PlannedStep(Step("connector", spec.name, "create", detail), spec)
+    elif differences:
+        yield PlannedStep(Step("connector", spec.name, "change", ", ".join(differences)), spec)
+    elif spec.name in failed:
+        yield PlannedStep(Step("connector", spec.name, "restart", failed[spec.name]), spec)

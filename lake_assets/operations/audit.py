@@ -8,6 +8,7 @@ import duckdb
 
 from lake_assets.bucket import let_read
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.table_counts import TableCounts
 from lake_assets.catalog.window_results import PartitionCount
 from lake_assets.compile.sql import literal
 from lake_assets.duckdb_session import duckdb_session
@@ -103,7 +104,7 @@ class _Found:
     published: Sequence[PublishedWindow]
     pending: Sequence[Pending]
     held_back: set[str]
-    tables: Mapping[str, tuple[int, int]]
+    tables: Mapping[str, TableCounts]
     gone: Mapping[str, Removed]
     without: Mapping[str, Forgotten]
     partitions: Sequence[tuple[str, PartitionCount]]

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from lake_assets.bucket import let_read
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.table_counts import NO_ROWS
 from lake_assets.catalog.versions import by_dataset
 from lake_assets.catalog.windows import window_end
 from lake_assets.compile.sql import literal
@@ -41,8 +42,6 @@ from lake_assets.ledger.removals import (
 from lake_assets.ledger.unreferenced_files import add_files_of_windows
 from lake_assets.settings import Settings
 from lake_assets.warehouse.protocol import Warehouse
-
-_PLACE: Mapping[Element, int] = {"staging": 0, "quarantine": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +139,7 @@ def settle_removals(settings: Settings, ledger: Ledger, warehouse: Warehouse, as
     there: set[int] = set()
     tables = warehouse.window_rows(asset, sorted({one.window for one in decided if one.element != "raw"}))
     for one in decided:
-        if one.element != "raw" and tables.get(one.window, (0, 0))[_PLACE[one.element]]:
+        if one.element != "raw" and tables.get(one.window, NO_ROWS).of(one.element):
             there.add(one.id)
     for sequence in {one.sequence for one in decided if one.element == "raw"}:
         of_raw = [one for one in decided if one.element == "raw" and one.sequence == sequence]
@@ -188,11 +187,10 @@ def _find(
     for element in ELEMENTS:
         if (kept := lengths.get(element)) is None:
             continue
-        place = _PLACE.get(element)
-        there = raw if place is None else {w: counts[place] for w, counts in tables.items() if counts[place]}
+        there = raw if element == "raw" else {w: n for w, rows in tables.items() if (n := rows.of(element))}
         old = {w for w in there if window_end(w, asset.window) + kept <= now}
         ready = {w for w in old if w not in waiting}
-        if place is None:
+        if element == "raw":
             ready -= _waiting(ledger, versions)
             for one in versions:
                 known = {entry.window: entry for entry in ledger.windows(one)}

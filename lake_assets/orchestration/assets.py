@@ -10,6 +10,7 @@ from dagster import MetadataValue
 from lake_assets.catalog.budget import BUDGET
 from lake_assets.catalog.failure import Cause
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.table_counts import NO_ROWS, TableCounts
 from lake_assets.catalog.window_results import WindowInput, WindowOutput
 from lake_assets.compile.ddl import QUARANTINE, staging_columns
 from lake_assets.errors import LakeError
@@ -274,12 +275,12 @@ def _totals(result: Refresh) -> Metadata:
     }
 
 
-def _check_results(asset: Asset, result: Refresh, counted: dict[str, tuple[int, int]]) -> Iterator[dg.AssetCheckResult]:
+def _check_results(asset: Asset, result: Refresh, counted: dict[str, TableCounts]) -> Iterator[dg.AssetCheckResult]:
     staging = staging_key(asset)
     differing = {
-        output.window: f"tables hold {counted.get(output.window, (0, 0))}, ledger {(output.good, output.quarantined)}"
+        output.window: f"tables hold {counted.get(output.window, NO_ROWS)}, ledger {(output.good, output.quarantined)}"
         for output in result.published
-        if counted.get(output.window, (0, 0)) != (output.good, output.quarantined)
+        if counted.get(output.window, NO_ROWS) != (output.good, output.quarantined)
     }
     yield dg.AssetCheckResult(
         asset_key=staging, check_name=ROWS_MATCH, passed=not differing, metadata={"differing": differing}

@@ -23,6 +23,7 @@ def prepare_connect(
     jars: Path,
     kafka: str,
     port: int,
+    *,
     listen: str = THIS_MACHINE,
     host: str = THIS_MACHINE,
     security: Mapping[str, str] | None = None,

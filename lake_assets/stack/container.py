@@ -153,7 +153,16 @@ def programs_of(parts: Sequence[str], settings: Settings, layout: Home) -> list[
         # With https the worker answers to the names of its certificate only, with http to an address that all can
         # resolve.
         host = socket.getfqdn() if certificate else socket.gethostbyname(socket.gethostname())
-        prepare_connect(layout, jars, settings.kafka, port, EVERYWHERE, host, settings.kafka_for_java, certificate)
+        prepare_connect(
+            layout,
+            jars,
+            settings.kafka,
+            port,
+            listen=EVERYWHERE,
+            host=host,
+            security=settings.kafka_for_java,
+            certificate=certificate,
+        )
         available.append(connect_program(layout, find_java(), jars, java_properties(settings.kafka_access)))
     programs = [program for program in available if _group(program.name) in parts]
     if missing := set(parts) - {_group(program.name) for program in programs}:

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from lake_assets.home import Home
@@ -59,22 +58,18 @@ def prepare_dagster(settings: Settings, layout: Home, code_port: int, code_host:
 
 
 def dagster_programs(layout: Home, code_port: int, web_port: int, listen: str = THIS_MACHINE) -> list[Program]:
-    """Return the programs of the orchestration whose modules are installed."""
+    """Return the programs of the orchestration."""
     environment = lake_environment(layout)
     scripts = Path(sys.executable).parent
     workspace = str(layout.dagster / "workspace.yaml")
-    programs: list[Program] = []
-    if find_spec(DBT_SERVER):
-        programs.append(_program("dbt", (sys.executable, "-m", DBT_SERVER), ("postgres",), environment))
-    if find_spec(DEFINITIONS):
-        code = ("api", "grpc", "-m", DEFINITIONS, "-h", listen, "-p", str(code_port), "--location-name", "lake")
-        web = ("-h", listen, "-p", str(web_port), "-w", workspace)
-        programs += [
-            _program("code", (str(scripts / "dagster"), *code), ("postgres",), environment),
-            _program("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace), ("code",), environment),
-            _program("webserver", (str(scripts / "dagster-webserver"), *web), ("code",), environment),
-        ]
-    return programs
+    code = ("api", "grpc", "-m", DEFINITIONS, "-h", listen, "-p", str(code_port), "--location-name", "lake")
+    web = ("-h", listen, "-p", str(web_port), "-w", workspace)
+    return [
+        _program("dbt", (sys.executable, "-m", DBT_SERVER), ("postgres",), environment),
+        _program("code", (str(scripts / "dagster"), *code), ("postgres",), environment),
+        _program("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace), ("code",), environment),
+        _program("webserver", (str(scripts / "dagster-webserver"), *web), ("code",), environment),
+    ]
 
 
 def _program(name: str, command: tuple[str, ...], needs: tuple[str, ...], environment: dict[str, str]) -> Program:

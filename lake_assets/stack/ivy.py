@@ -26,6 +26,7 @@ def run_ivy(
     java: str,
     module: Path,
     cache: Path,
+    *,
     settings: Path | None = None,
     types: tuple[str, ...] = (),
     output: IO[bytes] | None = None,

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.util import find_spec
 
 from lake_assets.bucket import check
 from lake_assets.home import Home, remove_sockets
@@ -14,7 +13,6 @@ from lake_assets.local_files import file_lock
 from lake_assets.object_stores import scheme
 from lake_assets.settings import lake_home, load_settings
 from lake_assets.stack.addresses import read_addresses
-from lake_assets.stack.dagster import DBT_SERVER, DEFINITIONS
 from lake_assets.stack.health import checks, failed_connectors
 from lake_assets.stack.jar_lock import needed_by, read_lock
 from lake_assets.stack.jars import complete_jars, jars_folder, missing
@@ -119,9 +117,8 @@ def status() -> list[PartStatus]:
             last_error=last_error_now(layout.log(part), last_start(layout), started, datetime.now(UTC)),
         )
 
-    parts = [part for part in by_part if _exists(part)]
-    with ThreadPoolExecutor(len(parts)) as pool:
-        return list(pool.map(check_part, parts))
+    with ThreadPoolExecutor(len(by_part)) as pool:
+        return list(pool.map(check_part, by_part))
 
 
 def restart(part: str) -> None:
@@ -156,13 +153,6 @@ def _wait_for_answer(part: str, layout: Home, supervisor: Supervisor) -> None:
         if time.monotonic() > deadline:
             raise PartFailed(f"{part} does not answer after its restart ({reason}): see {layout.log(part)}.")
         time.sleep(0.2)
-
-
-def _exists(part: str) -> bool:
-    """Return True if the part's modules are installed."""
-    if part == "dbt":
-        return find_spec(DBT_SERVER) is not None
-    return part not in ("code", "daemon", "webserver") or find_spec(DEFINITIONS) is not None
 
 
 def _alone(layout: Home) -> AbstractContextManager[int]:

@@ -10,6 +10,7 @@ from pyarrow.fs import FileSelector
 
 from lake_assets.bucket import opened
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.table_counts import TableCounts
 from lake_assets.catalog.windows import window_path, window_start
 from lake_assets.settings import Settings
 
@@ -56,7 +57,7 @@ class Erasure(Protocol):
         """Delete the rows at these positions from both tables; for readers each change is atomic."""
         ...
 
-    def partition_rows(self, asset: Asset, windows: Collection[str]) -> dict[tuple[str, int], tuple[int, int]]:
+    def partition_rows(self, asset: Asset, windows: Collection[str]) -> dict[tuple[str, int], TableCounts]:
         """Return staging and quarantine rows by window and Kafka partition, counted in the tables."""
         ...
 

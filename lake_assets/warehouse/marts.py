@@ -1,7 +1,8 @@
 """The lake's files in the dbt project: the generated sources, and the schemas of the marts."""
 
 from collections.abc import Iterable
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.dbt_sources import dbt_files
@@ -9,18 +10,29 @@ from lake_assets.local_files import replace_if_changed
 from lake_assets.settings import Settings
 
 
-def write_dbt_sources(settings: Settings, assets: Iterable[Asset]) -> list[Path]:
-    """Write each asset's source and `stg_` model into the dbt project; return the changed paths, in name order.
+@dataclass(frozen=True, slots=True)
+class DbtFile:
+    """A generated file below `models/staging` of the dbt project."""
+
+    path: Path
+    name: PurePath
+    text: str
+
+
+def outdated_dbt_files(settings: Settings, assets: Iterable[Asset]) -> list[DbtFile]:
+    """Return each asset's source and `stg_` model that is missing in the dbt project or has another text.
 
     Files of other assets stay: their tables stay too, and marts may still read them.
     """
-    changed: list[Path] = []
-    for asset in assets:
-        for relative, text in dbt_files(asset).items():
-            path = settings.dbt_project / "models" / "staging" / relative
-            if replace_if_changed(path, text):
-                changed.append(path)
-    return sorted(changed)
+    folder = settings.dbt_project / "models" / "staging"
+    files = [DbtFile(folder / name, name, text) for asset in assets for name, text in dbt_files(asset).items()]
+    return [file for file in files if not file.path.exists() or file.path.read_text("utf-8") != file.text]
+
+
+def write_dbt_files(files: Iterable[DbtFile]) -> None:
+    """Write these files; each is replaced atomically."""
+    for file in files:
+        replace_if_changed(file.path, file.text)
 
 
 def mart_schemas(settings: Settings) -> list[str]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.table_counts import TableCounts, TableName
 from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.compile.permissions import Need
 from lake_assets.settings import Settings
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from lake_assets.warehouse.erasure import Erasure
-
-Table = Literal["staging", "quarantine"]
 
 
 class Warehouse(Protocol):
@@ -54,7 +53,7 @@ class Warehouse(Protocol):
         """Replace the windows' staging and quarantine rows by those of the outputs' files, atomically."""
         ...
 
-    def remove_windows(self, asset: Asset, table: Table, windows: Sequence[str]) -> None:
+    def remove_windows(self, asset: Asset, table: TableName, windows: Sequence[str]) -> None:
         """Delete all rows of the windows from one of the two tables; does nothing if there are none."""
         ...
 
@@ -66,18 +65,18 @@ class Warehouse(Protocol):
         """
         ...
 
-    def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
+    def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, TableCounts]:
         """Return staging and quarantine rows of every window that has any, counted in the tables.
 
         With `windows`, only of those.
         """
         ...
 
-    def window_rows_by_asset(self, assets: Sequence[Asset]) -> dict[str, dict[str, tuple[int, int]]]:
+    def window_rows_by_asset(self, assets: Sequence[Asset]) -> dict[str, dict[str, TableCounts]]:
         """Return what `window_rows` returns of each of the assets, by name."""
         return {asset.name: self.window_rows(asset) for asset in assets}
 
-    def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
+    def rows(self, asset: Asset, table: TableName, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
         """Return these columns of all current rows of the windows; in no order, and all in memory."""
         ...
 

@@ -127,7 +127,7 @@ def test_a_contract_without_a_file_is_reported_with_the_marts_behind_it(filled: 
     filled.contract("contracts").write_text(text, "utf-8")
     [step] = [one for one in steps if (one["kind"], one["name"]) == ("contract", "contracts")]
     assert step["action"] == "keep"
-    assert "it runs on as it was applied; it is read by model funnel_data_mart.funnel" in step["detail"]
+    assert "its applied contract stays in use; it is read by model funnel_data_mart.funnel" in step["detail"]
 
 
 def test_status_says_how_far_each_asset_is_behind(filled: Lake) -> None:

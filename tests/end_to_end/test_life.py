@@ -19,6 +19,7 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.instance import open_instance
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key, topic_key
 from tests.end_to_end.conftest import Lake
+from tests.support.conditions import wait_until
 from tests.support.killed_removal import STEPS
 from tests.support.warm_processes import run_module
 
@@ -79,8 +80,8 @@ def test_a_draft_changes_as_it_likes_until_it_is_active(lake: Lake) -> None:
     assert weights(lake, "parcels") == [1, 2, 3, 4, 5, 6]
     write(lake, "parcels", TEXT)
     steps = [(step["kind"], step["action"], step["detail"]) for step in lake.changes() if step["name"] == "parcels"]
-    assert ("staging", "rebuild", "new tables, made again from raw, because it is a draft") in steps
-    assert ("windows", "remake", "2 windows, 2026-02-01 to 2026-02-02") in steps
+    assert ("staging", "rebuild", "new tables, rebuilt from raw, because it is a draft") in steps
+    assert ("windows", "rebuild", "2 windows, 2026-02-01 to 2026-02-02") in steps
     lake.ok("apply")
     assert lake.changes() == []
     assert weights(lake, "parcels") == []
@@ -105,8 +106,8 @@ def test_tables_without_rows_change_in_any_way(lake: Lake) -> None:
     write(lake, "crates", ACTIVE)
     lake.ok("apply")
     write(lake, "crates", ACTIVE, TEXT, ("window: day", "window: hour"))
-    steps = [(step["kind"], step["action"]) for step in lake.changes() if step["name"] == "crates"]
-    assert ("staging", "rebuild") in steps
+    steps = {(step["kind"], step["action"]) for step in lake.changes() if step["name"].endswith("crates")}
+    assert {("staging", "rebuild"), ("raw table", "rebuild")} <= steps
     lake.ok("apply")
     assert lake.changes() == []
     send(lake, "crates", 1, "2026-02-01", 2)
@@ -247,7 +248,8 @@ def test_the_last_asset_of_a_domain_takes_its_connector_along(lake: Lake) -> Non
     for name, keep in (("crates", ()), ("parcels", ("--keep", "raw"))):
         checksum = lake.ok("remove", name, *keep, "--json").json["checksum"]
         lake.ok("remove", name, *keep, "--confirm", checksum)
-    assert connector_status(lake.settings, "raw-depot") is None
+    # Connect answers a deletion before it forgets the state.
+    wait_until(lambda: connector_status(lake.settings, "raw-depot") is None)
     # Raw, which was kept, knows the control topic's offsets.
     assert list(offsets(lake.settings, ["control-depot", "depot.crates", "depot.parcels"])) == [
         "control-depot",

@@ -53,9 +53,9 @@ def test_changes_are_the_windows_that_new_snapshots_added_and_nothing_the_second
     assert first.windows == {
         "twice": (
             WindowChange("2026-11-21", 1, rows=1, bytes=10, files=1,
-                         min_offset=7, max_offset=7, min_partition=1, max_partition=2),
+                         min_offset=7, max_offset=7),
             WindowChange("2026-11-22", 1, rows=15, bytes=150, files=2,
-                         min_offset=40, max_offset=109, min_partition=1, max_partition=2),
+                         min_offset=40, max_offset=109),
         )
     }  # fmt: skip
     assert changes(stack, [asset], first.cursors).windows == {}
@@ -155,7 +155,7 @@ def test_records_without_a_time_stamp_or_statistics_are_counted_too(stack: Setti
     asset, table = make(stack, "untimed")
     commit(table, [File(None, 4, None), File(DAY, 1, None)])
     zero, today = changes(stack, [asset], {}).windows["untimed"]
-    assert (zero.window, zero.rows, zero.min_offset, zero.max_partition) == ("1970-01-01", 4, None, None)
+    assert (zero.window, zero.rows, zero.min_offset, zero.max_offset) == ("1970-01-01", 4, None, None)
     assert today.window == "2026-11-22"
     assert window_rows(stack, asset) == {"1970-01-01": 4, "2026-11-22": 1}
     assert [file.rows for file in files(stack, asset, ["1970-01-01"]).by_window["1970-01-01"]] == [4]

@@ -6,6 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lake_assets.catalog.table_counts import TableCounts
 from lake_assets.catalog.window_results import PartitionCount
 from lake_assets.ledger.audit import (
     AssetAudit,
@@ -41,13 +42,13 @@ def counted(low: int, high: int, raw: int, redelivered: int = 0) -> PartitionCou
 
 
 def test_a_window_whose_four_counts_agree_has_no_problem() -> None:
-    (window,) = audit_windows([published("d1", 10, 7, 2)], [], [], {"d1": 10}, {"d1": (7, 2)}, {}, {})
+    (window,) = audit_windows([published("d1", 10, 7, 2)], [], [], {"d1": 10}, {"d1": TableCounts(7, 2)}, {}, {})
     assert window.problems == ()
     assert (window.raw, window.good, window.quarantined, window.duplicates) == (10, 7, 2, 1)
 
 
 def test_each_count_that_disagrees_is_named() -> None:
-    (window,) = audit_windows([published("d1", 10, 7, 2)], [], [], {"d1": 11}, {"d1": (6, 3)}, {}, {})
+    (window,) = audit_windows([published("d1", 10, 7, 2)], [], [], {"d1": 11}, {"d1": TableCounts(6, 3)}, {}, {})
     assert window.problems == (
         "raw holds 11 rows but the ledger accounts for 10",
         "staging holds 6 rows but the ledger has 7",
@@ -62,7 +63,9 @@ def test_a_raw_window_that_nobody_published_or_queued_is_a_problem() -> None:
 
 def test_a_queued_or_held_back_window_may_differ_from_raw_but_not_from_its_tables() -> None:
     for pending, held in (([queued("d1", 5)], []), ([], ["d1"])):
-        (window,) = audit_windows([published("d1", 10, 10)], pending, held, {"d1": 15}, {"d1": (9, 0)}, {}, {})
+        (window,) = audit_windows(
+            [published("d1", 10, 10)], pending, held, {"d1": 15}, {"d1": TableCounts(9, 0)}, {}, {}
+        )
         assert window.problems == ("staging holds 9 rows but the ledger has 10",)
 
 
@@ -124,7 +127,7 @@ def test_gaps_below_the_brokers_first_offset_are_looked_for() -> None:
 
 
 def test_windows_under_erasure_are_not_compared_until_it_has_ended() -> None:
-    entry, raw, tables = [published("d1", 10, 10)], {"d1": 9}, {"d1": (9, 0)}
+    entry, raw, tables = [published("d1", 10, 10)], {"d1": 9}, {"d1": TableCounts(9, 0)}
     (during,) = audit_windows(entry, [], [], raw, tables, {}, {"d1": Forgotten(1, open=True)})
     (after,) = audit_windows(entry, [], [], raw, tables, {}, {"d1": Forgotten(1)})
     assert (during.problems, during.forgotten) == ((), 1)
@@ -135,17 +138,21 @@ def test_windows_under_erasure_are_not_compared_until_it_has_ended() -> None:
 
 
 def test_rows_that_landed_after_retention_are_late_and_no_problem() -> None:
-    (window,) = audit_windows([published("d1", 10, 10)], [], [], {"d1": 3}, {"d1": (10, 0)}, {"d1": TAKEN}, {})
+    (window,) = audit_windows(
+        [published("d1", 10, 10)], [], [], {"d1": 3}, {"d1": TableCounts(10, 0)}, {"d1": TAKEN}, {}
+    )
     assert (window.problems, window.removed, window.late) == ((), 10, 3)
 
 
 def test_without_retention_no_row_is_late() -> None:
-    (window,) = audit_windows([published("d1", 10, 10)], [], [], {"d1": 12}, {"d1": (10, 0)}, {}, {})
+    (window,) = audit_windows([published("d1", 10, 10)], [], [], {"d1": 12}, {"d1": TableCounts(10, 0)}, {}, {})
     assert (window.late, len(window.problems)) == (0, 1)
 
 
 def test_raw_rows_missing_beyond_what_retention_took_are_a_problem() -> None:
-    (window,) = audit_windows([published("d1", 12, 12)], [], [], {"d1": 1}, {"d1": (12, 0)}, {"d1": TAKEN}, {})
+    (window,) = audit_windows(
+        [published("d1", 12, 12)], [], [], {"d1": 1}, {"d1": TableCounts(12, 0)}, {"d1": TAKEN}, {}
+    )
     assert window.problems == ("raw holds 1 rows and retention removed 10, but the ledger accounts for 12",)
     assert window.late == 0
 
@@ -158,7 +165,7 @@ def test_window_that_retention_took_before_its_version_has_no_problem() -> None:
 def test_rows_that_retention_should_have_taken_are_a_problem() -> None:
     gone = Removed({"staging": NOW, "quarantine": NOW})
     entry = [published("d1", 10, 8, 2)]
-    (left,) = audit_windows(entry, [], [], {"d1": 10}, {"d1": (8, 2)}, {"d1": gone}, {})
+    (left,) = audit_windows(entry, [], [], {"d1": 10}, {"d1": TableCounts(8, 2)}, {"d1": gone}, {})
     assert left.problems == (
         "staging holds 8 rows but the ledger has them as removed by retention",
         "quarantine holds 2 rows but the ledger has them as removed by retention",

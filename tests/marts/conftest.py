@@ -14,7 +14,7 @@ from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, Settings, load_settings
 from lake_assets.stack.lifecycle import up
 from lake_assets.warehouse.local.postgres_marts import PostgresMarts
-from lake_assets.warehouse.marts import mart_schemas, write_dbt_sources
+from lake_assets.warehouse.marts import mart_schemas, outdated_dbt_files, write_dbt_files
 from tests.support.mart_rows import Dbt, call_dbt, fill_staging
 from tests.support.server_marker import starts_server
 from tests.support.stack_removal import end_stack
@@ -37,7 +37,7 @@ def session_lake(catalog: Mapping[str, Asset]) -> Generator[Settings]:
         with _environment(variables):
             up(parts=("postgres", "dbt"))
             settings = load_settings()
-            write_dbt_sources(settings, catalog.values())
+            write_dbt_files(outdated_dbt_files(settings, catalog.values()))
             PostgresMarts(settings).ensure(mart_schemas(settings))
             fill_staging(settings, catalog.values())
         yield settings

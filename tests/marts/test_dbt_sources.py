@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lake_assets.catalog.model import Asset, Field, FieldType
 from lake_assets.compile.dbt_sources import dbt_files, source_yaml, staging_sql
 from lake_assets.settings import PROJECT, load_settings
-from lake_assets.warehouse.marts import write_dbt_sources
+from lake_assets.warehouse.marts import outdated_dbt_files, write_dbt_files
 
 Row = tuple[str, int, int, int, int]
 
@@ -79,11 +79,13 @@ def test_only_changed_files_are_written(
 ) -> None:
     monkeypatch.setenv("LAKE_DBT_PROJECT", str(tmp_path))
     lake = load_settings()
-    assert len(write_dbt_sources(lake, catalog.values())) == 2 * len(catalog)
-    assert write_dbt_sources(lake, catalog.values()) == []
+    files = outdated_dbt_files(lake, catalog.values())
+    assert len(files) == 2 * len(catalog)
+    write_dbt_files(files)
+    assert outdated_dbt_files(lake, catalog.values()) == []
     renamed = replace(catalog["leads"], description="Other words.")
-    changed = write_dbt_sources(lake, [renamed, catalog["sales"]])
-    assert [path.name for path in changed] == ["stg_leads.yml"]
+    changed = outdated_dbt_files(lake, [renamed, catalog["sales"]])
+    assert [file.path.name for file in changed] == ["stg_leads.yml"]
 
 
 def test_a_new_major_version_stands_beside_the_old_one(
@@ -91,8 +93,8 @@ def test_a_new_major_version_stands_beside_the_old_one(
 ) -> None:
     monkeypatch.setenv("LAKE_DBT_PROJECT", str(tmp_path))
     lake = load_settings()
-    write_dbt_sources(lake, [catalog["leads"]])
-    write_dbt_sources(lake, [replace(catalog["leads"], version="2.0.0")])
+    write_dbt_files(outdated_dbt_files(lake, [catalog["leads"]]))
+    write_dbt_files(outdated_dbt_files(lake, [replace(catalog["leads"], version="2.0.0")]))
     names = sorted(path.name for path in (tmp_path / "models" / "staging" / "leads").iterdir())
     assert names == ["stg_leads.sql", "stg_leads.yml", "stg_leads_v2.sql", "stg_leads_v2.yml"]
 

@@ -83,7 +83,7 @@ def all_windows(visits: Visits) -> dict[str, tuple[int, ...]]:
     """By window its sequence number, rows and bounds, from the statistics of all its files."""
 
     def told(one: WindowChange) -> tuple[int, ...]:
-        bounds = (one.min_offset, one.max_offset, one.min_partition, one.max_partition)
+        bounds = (one.min_offset, one.max_offset)
         return (one.sequence, one.rows, *(bound for bound in bounds if bound is not None))
 
     found = changes(visits.settings, [visits.asset], {}).windows[visits.asset.name]

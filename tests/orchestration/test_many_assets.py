@@ -19,7 +19,9 @@ from lake_assets.landing import topics
 from lake_assets.landing.broker import client_config, quiet
 from lake_assets.ledger.applied import applied_catalog
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.operations.apply import Step, apply, plan_apply
+from lake_assets.operations.apply import apply
+from lake_assets.operations.apply_plan import plan_apply
+from lake_assets.operations.apply_steps import Step
 from lake_assets.operations.audit import audit
 from lake_assets.operations.backlog import backlog
 from lake_assets.orchestration.records import DagsterRecords
@@ -146,7 +148,7 @@ def test_cost_follows_what_changed_and_not_the_number_of_assets(lake: Counted) -
         changed = lake.during(lake.apply)
         # A connector is asked for its state until it runs, however often that is.
         del changed["Connect"]
-        assert plan_apply(lake.settings) == []
+        assert plan_apply(lake.settings).steps == []
         applied = list(applied_catalog(lake.settings).assets.values())
         assert len(applied) == assets
         backlog(lake.settings, applied)

@@ -44,7 +44,7 @@ class Instance:
 
 
 def restored(made: Counted, position: Checkpoint) -> PartitionState:
-    states = restore(made.settings, made.asset, made.metric, {0: position}, lambda _: None, lambda: None)
+    states = restore(made.settings, made.asset, made.metric, {0: position}, lambda _: None)
     return states[0]
 
 

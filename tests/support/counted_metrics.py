@@ -16,10 +16,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.texts import NOTHING
 from lake_assets.compile.topic import topic_spec
 from lake_assets.errors import LakeError
 from lake_assets.landing.topics import ensure_topics, offsets
-from lake_assets.operations.apply_metrics import apply_metrics
+from lake_assets.operations.apply_metrics import apply_metrics, plan_metrics
 from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, Settings
@@ -200,7 +201,7 @@ def make_counted(
     found = read_files(settings)
     assets, metrics = found.assets, found.metrics
     ensure_topics(settings, [topic_spec(asset) for asset in assets.values()])
-    apply_metrics(settings, metrics, assets, lambda _: None)
+    apply_metrics(settings, plan_metrics(settings, found, NOTHING, {}), lambda _: None)
     metric = metrics[f"{name}_by_region"]
     return Counted(settings, assets[name], metric, Instances(settings, catalog, metric))
 

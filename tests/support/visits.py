@@ -18,6 +18,7 @@ from pyiceberg.table.snapshots import Snapshot
 from lake_assets.bucket import opened, written
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.parse import parse_contract
+from lake_assets.catalog.table_counts import TableName
 from lake_assets.compile.ddl import QUARANTINE, staging_columns
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.landing.files import plain_path, window_rows
@@ -30,7 +31,7 @@ from lake_assets.operations.replay import Replayed, replay, select
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import connect
 from lake_assets.warehouse.local.ducklake import DuckLake
-from lake_assets.warehouse.protocol import Table, Warehouse
+from lake_assets.warehouse.protocol import Warehouse
 from tests.support.conform_records import Record, write_raw
 from tests.support.landed_records import read_raw
 from tests.support.synthetic_commits import File, data_file
@@ -184,7 +185,7 @@ class Visits:
 
     def rows(self, columns: str, quarantine: bool = False) -> list[tuple[Any, ...]]:
         """In one statement where there is one to ask, as somebody sees them who reads while they change."""
-        asset, table = self.asset, cast("Table", "quarantine" if quarantine else "staging")
+        asset, table = self.asset, cast("TableName", "quarantine" if quarantine else "staging")
         if isinstance(self.warehouse, DuckLake):
             with connect(self.settings, read_only=True, serving=False) as session:
                 return session.execute(self._query(columns, quarantine)).fetchall()

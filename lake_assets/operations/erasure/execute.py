@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.table_counts import NO_ROWS
 from lake_assets.catalog.window_results import PartitionCount
 from lake_assets.compile.forget import Wanted
 from lake_assets.conform.tokens import new_salt, sealed
@@ -181,7 +182,7 @@ def _counts(
             emptied = window not in there and window not in lost and receipt.windows[window].raw > 0
             found[own] = []
             for _, old in ledger.partitions(version, own):
-                good, quarantined = tables.get((own, old.partition), (0, 0))
+                good, quarantined = tables.get((own, old.partition), NO_ROWS)
                 # One that was made again since the rows were found knows already that they are gone.
                 repeats = taken[own, old.partition] - (old.good - good) - (old.quarantined - quarantined)
                 duplicates = old.duplicates - max(0, repeats if entry.sequence <= receipt.sequence else 0)

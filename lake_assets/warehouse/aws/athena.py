@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lake_assets.aws import client, refusals
 from lake_assets.bucket import let_read, read, write, written
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.table_counts import TABLES, TableCounts, TableName, add_up
 from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.catalog.windows import window_path, windows_between
 from lake_assets.compile.ddl import QUARANTINE, create_table, staging_columns
@@ -33,7 +34,7 @@ from lake_assets.warehouse.aws.athena_query import run_query
 from lake_assets.warehouse.aws.data_quality import RuleSet
 from lake_assets.warehouse.aws.glue import Catalogued
 from lake_assets.warehouse.aws.lake_formation import LakeFormation
-from lake_assets.warehouse.protocol import Table, Warehouse
+from lake_assets.warehouse.protocol import Warehouse
 from lake_assets.warehouse.results import QueryError, QueryResult, Reason, limit_rows, load_temp_table
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Athena(Warehouse):
         if sentences:
             with _refusals(f"AWS Glue (tables of {asset.name})"):
                 self._ensure_database(asset)
-                for table in self._tables(asset):
+                for table in self._tables(asset).values():
                     table.ensure()
                 RuleSet(self._glue, asset).ensure()
                 if self._settings.analysts:
@@ -81,7 +82,9 @@ class Athena(Warehouse):
 
     def missing(self, asset: Asset) -> list[str]:
         with _refusals(f"AWS Glue (tables of {asset.name})"):
-            sentences = [s for table in self._tables(asset) for s in differences(table.described(), table.table)]
+            sentences = [
+                s for table in self._tables(asset).values() for s in differences(table.described(), table.table)
+            ]
             if rules := RuleSet(self._glue, asset).missing():
                 sentences.append(rules)
             if self._settings.analysts and LakeFormation().untagged(staging_tags(asset)):
@@ -91,14 +94,15 @@ class Athena(Warehouse):
     def drop(self, asset: Asset) -> None:
         """Drop the tables. Database and rule set stay: they cost nothing, and `ensure` reuses them."""
         with _refusals(f"AWS Glue (dropping the tables of {asset.name})"):
-            for table in self._tables(asset):
+            for table in self._tables(asset).values():
                 with suppress(self._glue.exceptions.EntityNotFoundException):
                     self._glue.delete_table(DatabaseName=table.table.database, Name=table.table.name)
 
     def replace_windows(self, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
         if not outputs:
             return
-        staging, quarantine = self._tables(asset)
+        tables = self._tables(asset)
+        staging, quarantine = tables["staging"], tables["quarantine"]
         values = {partition_value(output.window, asset.window): output for output in outputs}
         subject = _named(asset, outputs)
         with _publishing(subject):
@@ -118,9 +122,8 @@ class Athena(Warehouse):
                     table.switch({value: _input(old.get(value)) for value in new}, new)
             raise
 
-    def remove_windows(self, asset: Asset, table: Table, windows: Sequence[str]) -> None:
-        staging, quarantine = self._tables(asset)
-        catalogued = staging if table == "staging" else quarantine
+    def remove_windows(self, asset: Asset, table: TableName, windows: Sequence[str]) -> None:
+        catalogued = self._tables(asset)[table]
         values = [partition_value(window, asset.window) for window in windows]
         with _refusals(f"AWS Glue (removing rows of {asset.name})"):
             catalogued.switch(dict.fromkeys(values), catalogued.partitions(values))
@@ -128,7 +131,7 @@ class Athena(Warehouse):
     def remove_old_states(self, before: datetime, spans: Sequence[tuple[datetime, datetime]]) -> int:
         return 0
 
-    def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
+    def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, TableCounts]:
         """Count rows in Athena by the files' footers, so that almost no data is scanned."""
         if windows is None:
             queries = [rows_by_window(asset, None)]
@@ -136,11 +139,11 @@ class Athena(Warehouse):
             values = [partition_value(window, asset.window) for window in windows]
             chunks = (values[first : first + _WINDOWS_PER_QUERY] for first in range(0, len(values), _WINDOWS_PER_QUERY))
             queries = [rows_by_window(asset, chunk) for chunk in chunks]
-        totals: dict[str, list[int]] = {}
-        for query in queries:
-            for index, start, rows in run_query(self._settings, query).rows:
-                totals.setdefault(partition_window(start, asset.window), [0, 0])[index] = rows
-        return {window: (good, bad) for window, (good, bad) in totals.items()}
+        return add_up(
+            (partition_window(start, asset.window), TABLES[index], rows)
+            for query in queries
+            for index, start, rows in run_query(self._settings, query).rows
+        )
 
     def reasons(self, assets: Sequence[Asset]) -> list[Reason]:
         if not assets:
@@ -161,11 +164,10 @@ class Athena(Warehouse):
         result = run_query(self._settings, query, None if limit is None else limit + 1)
         return limit_rows(result.columns, result.rows, limit)
 
-    def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
+    def rows(self, asset: Asset, table: TableName, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
         """Read the rows from the windows' files without Athena."""
 
-        staging, quarantine = self._tables(asset)
-        catalogued = staging if table == "staging" else quarantine
+        catalogued = self._tables(asset)[table]
         with _refusals(f"AWS Glue (rows of {asset.name})"), duckdb_session() as session:
             partitions = catalogued.partitions([partition_value(window, asset.window) for window in windows])
             lists = [partition["StorageDescriptor"]["Location"] for partition in partitions.values()]
@@ -175,7 +177,7 @@ class Athena(Warehouse):
             query = f"select {', '.join(map(identifier, columns))} from {relation}"
             return session.execute(query).to_arrow_table()
 
-    def _tables(self, asset: Asset) -> tuple[Catalogued, Catalogued]:
+    def _tables(self, asset: Asset) -> dict[TableName, Catalogued]:
         return catalogued_tables(self._settings, self._glue, asset)
 
     def _ensure_database(self, asset: Asset) -> None:
@@ -184,13 +186,13 @@ class Athena(Warehouse):
             self._glue.create_database(DatabaseInput={"Name": asset.staging_schema, "Description": description})
 
 
-def catalogued_tables(settings: Settings, glue: Any, asset: Asset) -> tuple[Catalogued, Catalogued]:
+def catalogued_tables(settings: Settings, glue: Any, asset: Asset) -> dict[TableName, Catalogued]:
     """Return staging and quarantine; `glue` is boto3's client."""
     lists, files = f"{settings.staging_data}/{asset.staging_schema}", settings.conformed
-    staging, quarantine = (
-        Catalogued(glue, table, f"{lists}/{table.name}/", f"{files}/{asset.dataset}/") for table in glue_tables(asset)
-    )
-    return staging, quarantine
+    return {
+        name: Catalogued(glue, table, f"{lists}/{table.name}/", f"{files}/{asset.dataset}/")
+        for name, table in zip(TABLES, glue_tables(asset), strict=True)
+    }
 
 
 def listed_files(location: str) -> list[str]:
@@ -198,7 +200,7 @@ def listed_files(location: str) -> list[str]:
     return (read(f"{location}{LIST}") or b"").decode().splitlines()
 
 
-def reading(session: "DuckDBPyConnection", asset: Asset, table: Table, paths: Sequence[str]) -> str:
+def reading(session: "DuckDBPyConnection", asset: Asset, table: TableName, paths: Sequence[str]) -> str:
     """Return SQL of a relation with all rows of these files of a table, for a session that can read the bucket."""
     # Files are as old as their windows: they may lack newer columns, and have removed ones.
     declared = f"declared_{table}"

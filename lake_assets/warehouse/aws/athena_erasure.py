@@ -14,6 +14,7 @@ import duckdb
 from lake_assets.aws import client, refusals
 from lake_assets.bucket import let_read, write, written
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.table_counts import TableCounts, TableName, add_up
 from lake_assets.catalog.windows import window_key, window_path
 from lake_assets.compile.forget import values_match
 from lake_assets.compile.glue import partition_input, partition_value, partition_window
@@ -24,9 +25,8 @@ from lake_assets.warehouse.aws.athena import LIST, catalogued_tables, digest, li
 from lake_assets.warehouse.aws.glue import Catalogued
 from lake_assets.warehouse.erasure import HeldRow, Positions, listed_positions, remove_below, remove_conformed
 from lake_assets.warehouse.marts import mart_schemas
-from lake_assets.warehouse.protocol import Table
 
-_POSITION: Mapping[Table, tuple[str, str]] = {
+_POSITION: Mapping[TableName, tuple[str, str]] = {
     "staging": ("_kafka_partition", "_offset"),
     "quarantine": ("partition", "offset"),
 }
@@ -54,18 +54,16 @@ class AthenaErasure:
             for table, catalogued in self._tables(asset).items():
                 self._remove_rows(session, asset, table, catalogued, sorted(positions))
 
-    def partition_rows(self, asset: Asset, windows: Collection[str]) -> dict[tuple[str, int], tuple[int, int]]:
-        counts: dict[tuple[str, int], tuple[int, int]] = {}
+    def partition_rows(self, asset: Asset, windows: Collection[str]) -> dict[tuple[str, int], TableCounts]:
+        counts: list[tuple[tuple[str, int], TableName, int]] = []
         with _refusals(asset), self._session(asset, {}) as session:
             for table, catalogued in self._tables(asset).items():
                 rows = reading(session, asset, table, self._paths(asset, catalogued, windows))
                 partition, _ = _POSITION[table]
                 query = f"select _window, {partition}, count(*) from {rows} group by all"
                 for start, kafka_partition, count in session.execute(query).fetchall():
-                    key = window_key(start, asset.window), kafka_partition
-                    good, bad = counts.get(key, (0, 0))
-                    counts[key] = (good + count, bad) if table == "staging" else (good, bad + count)
-        return counts
+                    counts.append(((window_key(start, asset.window), kafka_partition), table, count))
+        return add_up(counts)
 
     def purge(self, asset: Asset, windows: Sequence[str], kept_files: Collection[str]) -> int:
         """Delete conformed files, lists of files, older versions of marts, and Athena's results in the bucket."""
@@ -87,7 +85,9 @@ class AthenaErasure:
     def out_of_reach(self) -> list[str]:
         return ["If a workgroup stores Athena's results outside of the lake's bucket, they stay: delete them there."]
 
-    def _find(self, asset: Asset, table: Table, matching: Callable[[str], str], positions: Positions) -> list[HeldRow]:
+    def _find(
+        self, asset: Asset, table: TableName, matching: Callable[[str], str], positions: Positions
+    ) -> list[HeldRow]:
         with _refusals(asset), self._session(asset, positions) as session:
             if (catalogued := self._tables(asset).get(table)) is None:
                 return []
@@ -105,7 +105,7 @@ class AthenaErasure:
         self,
         session: duckdb.DuckDBPyConnection,
         asset: Asset,
-        table: Table,
+        table: TableName,
         catalogued: Catalogued,
         windows: Sequence[str],
     ) -> None:
@@ -168,10 +168,9 @@ class AthenaErasure:
             self._glue.delete_table_version(**table_key, VersionId=version["VersionId"])
         return removed
 
-    def _tables(self, asset: Asset) -> dict[Table, Catalogued]:
+    def _tables(self, asset: Asset) -> dict[TableName, Catalogued]:
         """Return those of the two tables that exist."""
-        staging, quarantine = catalogued_tables(self._settings, self._glue, asset)
-        tables: dict[Table, Catalogued] = {"staging": staging, "quarantine": quarantine}
+        tables = catalogued_tables(self._settings, self._glue, asset)
         return {table: catalogued for table, catalogued in tables.items() if catalogued.described() is not None}
 
     def _locations(self, asset: Asset, catalogued: Catalogued, windows: Collection[str] | None) -> dict[str, str]:
@@ -199,7 +198,7 @@ class AthenaErasure:
             yield session
 
 
-def _positions_sql(table: Table, rows: str) -> str:
+def _positions_sql(table: TableName, rows: str) -> str:
     partition, offset = map(identifier, _POSITION[table])
     source = f"select _window, {partition} as _of, {offset} as _at from {rows}"
     return f'select _window, _of as partition, _at as "position" from ({source}) as _held'

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lake_assets.bucket import let_read, remove, written
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.table_counts import TABLES, TableCounts, TableName, add_up
 from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.catalog.windows import window_key, windows_between
 from lake_assets.compile.bigquery import (
@@ -36,7 +37,7 @@ from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.gcp import bigquery_client, bigquery_refusals, is_transient, retry_policy, unless_missing
 from lake_assets.settings import Settings
-from lake_assets.warehouse.protocol import Table, Warehouse
+from lake_assets.warehouse.protocol import Warehouse
 from lake_assets.warehouse.publication import announce
 from lake_assets.warehouse.results import QueryError, QueryResult, Reason, limit_rows, load_temp_table
 
@@ -117,7 +118,14 @@ class BigQuery(Warehouse):
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             loads = {
                 o.window: pool.submit(
-                    self._load_both, asset, o.window, o.good_files, o.quarantine_files, staging, quarantine, first_seen
+                    self._load_both,
+                    asset,
+                    o.window,
+                    o.good_files,
+                    o.quarantine_files,
+                    staging,
+                    quarantine,
+                    first_seen=first_seen,
                 )
                 for o in outputs
             }
@@ -145,28 +153,29 @@ class BigQuery(Warehouse):
             staging, quarantine = (self._target(table) for table in self._tables(asset))
             first_seen = self._first_seen(quarantine.table, [window] if quarantine_files else [])
         mark = "-over" if over else ""
-        self._load_both(asset, window, good_files, quarantine_files, staging, quarantine, first_seen, mark)
+        self._load_both(
+            asset, window, good_files, quarantine_files, staging, quarantine, first_seen=first_seen, mark=mark
+        )
         if over:
             with _publishing(asset, [window]):
                 for target, files in ((quarantine, quarantine_files), (staging, good_files)):
                     self._empty(target.table, [] if files else [window])
 
-    def remove_windows(self, asset: Asset, table: Table, windows: Sequence[str]) -> None:
-        staging, quarantine = self._tables(asset)
+    def remove_windows(self, asset: Asset, table: TableName, windows: Sequence[str]) -> None:
         with _refusals(asset):
-            self._empty(staging if table == "staging" else quarantine, windows)
+            self._empty(self._tables(asset)[TABLES.index(table)], windows)
 
     def remove_old_states(self, before: datetime, spans: Sequence[tuple[datetime, datetime]]) -> int:
         return 0
 
-    def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
+    def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, TableCounts]:
         if windows is not None and not windows:
             return {}
-        totals: dict[str, list[int]] = {}
         with _refusals(asset):
-            for index, start, rows in self._run(rows_by_window(self._tables(asset), windows)):
-                totals.setdefault(window_key(start, asset.window), [0, 0])[index] = rows
-        return {window: (good, bad) for window, (good, bad) in totals.items()}
+            return add_up(
+                (window_key(start, asset.window), TABLES[index], rows)
+                for index, start, rows in self._run(rows_by_window(self._tables(asset), windows))
+            )
 
     def reasons(self, assets: Sequence[Asset]) -> list[Reason]:
         if not assets:
@@ -198,10 +207,9 @@ class BigQuery(Warehouse):
                 raise QueryError(f"{error.message.rstrip('.')}.") from error
         return limit_rows([field.name for field in result.schema], rows, limit)
 
-    def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
-        staging, quarantine = self._tables(asset)
+    def rows(self, asset: Asset, table: TableName, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
         with _refusals(asset):
-            query = rows_of(staging if table == "staging" else quarantine, windows, columns)
+            query = rows_of(self._tables(asset)[TABLES.index(table)], windows, columns)
             return self._run(query).to_arrow(create_bqstorage_client=False)
 
     def _tables(self, asset: Asset) -> tuple[BigQueryTable, BigQueryTable]:
@@ -277,6 +285,7 @@ class BigQuery(Warehouse):
         quarantine_files: Sequence[str],
         staging: _Target,
         quarantine: _Target,
+        *,
         first_seen: "pyarrow.Table | None",
         mark: str = "",
     ) -> None:

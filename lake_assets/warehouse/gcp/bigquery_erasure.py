@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.table_counts import TABLES, TableCounts, TableName, add_up
 from lake_assets.catalog.windows import window_key
 from lake_assets.compile.bigquery import (
     BigQueryTable,
@@ -27,7 +28,6 @@ from lake_assets.gcp import bigquery_client, bigquery_refusals, retry_policy, un
 from lake_assets.settings import Settings
 from lake_assets.warehouse.erasure import HeldRow, Positions, remove_conformed
 from lake_assets.warehouse.gcp.bigquery import BigQuery
-from lake_assets.warehouse.protocol import Table
 
 if TYPE_CHECKING:
     from google.cloud.bigquery import Client, ScalarQueryParameter
@@ -85,18 +85,17 @@ class BigQueryErasure:
                 for condition in at_positions(table, positions):
                     self._run(removed_where(table, condition))
 
-    def partition_rows(self, asset: Asset, windows: Collection[str]) -> dict[tuple[str, int], tuple[int, int]]:
-        counts: dict[tuple[str, int], tuple[int, int]] = {}
+    def partition_rows(self, asset: Asset, windows: Collection[str]) -> dict[tuple[str, int], TableCounts]:
         with _refusals(asset):
             tables = self._tables(asset)
             if not tables or not windows:
                 return {}
             names = list(tables)
-            for number, start, partition, rows in self._run(rows_by_partition(list(tables.values()), list(windows))):
-                key = window_key(start, asset.window), partition
-                good, bad = counts.get(key, (0, 0))
-                counts[key] = (good + rows, bad) if names[number] == "staging" else (good, bad + rows)
-        return counts
+            rows_found = self._run(rows_by_partition(list(tables.values()), list(windows)))
+            return add_up(
+                ((window_key(start, asset.window), partition), names[number], rows)
+                for number, start, partition, rows in rows_found
+            )
 
     def purge(self, asset: Asset, windows: Sequence[str], kept_files: Collection[str]) -> int:
         """Delete files of the bucket only: no older version of a table can be deleted."""
@@ -141,11 +140,10 @@ class BigQueryErasure:
         if batch:
             yield batch
 
-    def _tables(self, asset: Asset) -> dict[Table, BigQueryTable]:
+    def _tables(self, asset: Asset) -> dict[TableName, BigQueryTable]:
         """Return those of the two tables that exist."""
-        staging, quarantine = bigquery_tables(asset, {})
-        tables: dict[Table, BigQueryTable] = {"staging": staging, "quarantine": quarantine}
-        return {name: table for name, table in tables.items() if self._exists(table)}
+        tables = zip(TABLES, bigquery_tables(asset, {}), strict=True)
+        return {name: table for name, table in tables if self._exists(table)}
 
     def _exists(self, table: BigQueryTable) -> bool:
         return unless_missing(lambda: self._client.get_table(table.title, retry=retry_policy())) is not None

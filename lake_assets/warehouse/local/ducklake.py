@@ -1,6 +1,5 @@
 """The embedded warehouse: DuckLake tables whose data files are conform's Parquet files."""
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,6 +9,7 @@ import duckdb
 import psycopg
 
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.table_counts import TABLES, TableCounts, TableName, add_up
 from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.catalog.windows import window_key, window_start
 from lake_assets.compile.ddl import QUARANTINE, Column, create_table, staging_columns
@@ -18,7 +18,6 @@ from lake_assets.compile.sql import identifier, literal
 from lake_assets.errors import Unavailable, Unreadable
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import attach, connect
-from lake_assets.warehouse.protocol import Table
 from lake_assets.warehouse.results import QueryError, QueryResult, Reason, limit_rows
 
 if TYPE_CHECKING:
@@ -106,9 +105,9 @@ select bad.* replace (coalesce(known.first_seen, bad.first_seen) as first_seen)
 from read_parquet([{listed}]) as bad
 left join known using (topic, partition, "offset")""")
 
-    def remove_windows(self, asset: Asset, table: Table, windows: Sequence[str]) -> None:
+    def remove_windows(self, asset: Asset, table: TableName, windows: Sequence[str]) -> None:
         if windows:
-            name = asset.name if table == "staging" else asset.quarantine_table
+            name = asset.table_name(table)
             with self._session() as session:
                 session.execute(f"delete from {_qualified(asset, name)} where _window in ({_starts(asset, windows)})")
 
@@ -132,14 +131,14 @@ left join known using (topic, partition, "offset")""")
             )
             return len(session.execute("call ducklake_cleanup_old_files('lake', cleanup_all => true)").fetchall())
 
-    def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
+    def window_rows(self, asset: Asset, windows: Sequence[str] | None = None) -> dict[str, TableCounts]:
         if windows is not None and not windows:
             return {}
         condition = "" if windows is None else f"where _window in ({_starts(asset, windows)}) "
         with self._session() as session:
             return _window_rows(session, asset, (asset.name, asset.quarantine_table), condition)
 
-    def window_rows_by_asset(self, assets: Sequence[Asset]) -> dict[str, dict[str, tuple[int, int]]]:
+    def window_rows_by_asset(self, assets: Sequence[Asset]) -> dict[str, dict[str, TableCounts]]:
         with self._session() as session:
             # Opening a table without files, to find that it has none, would take milliseconds.
             rows = session.execute("select table_name from ducklake_table_info('lake') where file_count > 0").fetchall()
@@ -178,8 +177,8 @@ left join known using (topic, partition, "offset")""")
         finally:
             session.close()
 
-    def rows(self, asset: Asset, table: Table, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
-        name = asset.name if table == "staging" else asset.quarantine_table
+    def rows(self, asset: Asset, table: TableName, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
+        name = asset.table_name(table)
         # SQL does not allow an empty list.
         where = f"_window in ({_starts(asset, windows)})" if windows else "false"
         query = f"select {', '.join(map(identifier, columns))} from {_qualified(asset, name)} where {where}"
@@ -254,15 +253,16 @@ def _starts(asset: Asset, windows: Sequence[str]) -> str:
 
 def _window_rows(
     session: duckdb.DuckDBPyConnection, asset: Asset, tables: Collection[str], condition: str
-) -> dict[str, tuple[int, int]]:
+) -> dict[str, TableCounts]:
     """Count the rows of the asset's tables that meet the condition, by window."""
-    totals: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for index, table in enumerate((asset.name, asset.quarantine_table)):
-        if table in tables:
-            query = f"select _window, count(*) from {_qualified(asset, table)} {condition}group by _window"
+    counts: list[tuple[str, TableName, int]] = []
+    for table in TABLES:
+        name = asset.table_name(table)
+        if name in tables:
+            query = f"select _window, count(*) from {_qualified(asset, name)} {condition}group by _window"
             for start, rows in session.execute(query).fetchall():
-                totals[window_key(start, asset.window)][index] = rows
-    return {window: (good, bad) for window, (good, bad) in totals.items()}
+                counts.append((window_key(start, asset.window), table, rows))
+    return add_up(counts)
 
 
 def _columns(session: duckdb.DuckDBPyConnection, assets: Sequence[Asset]) -> _Columns:

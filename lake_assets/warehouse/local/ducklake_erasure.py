@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import duckdb
 
 from lake_assets.catalog.model import Asset
+from lake_assets.catalog.table_counts import TableCounts, TableName, add_up
 from lake_assets.catalog.windows import window_key
 from lake_assets.compile.forget import values_match
 from lake_assets.compile.sql import identifier, literal
@@ -13,9 +14,8 @@ from lake_assets.settings import Settings
 from lake_assets.warehouse.erasure import HeldRow, Positions, listed_positions, remove_conformed
 from lake_assets.warehouse.local.connection import connect
 from lake_assets.warehouse.local.ducklake import tables_of
-from lake_assets.warehouse.protocol import Table
 
-_POSITION: Mapping[Table, tuple[str, str]] = {
+_POSITION: Mapping[TableName, tuple[str, str]] = {
     "staging": ("_kafka_partition", "_offset"),
     "quarantine": ("partition", '"offset"'),
 }
@@ -48,8 +48,8 @@ class DuckLakeErasure:
                 )
             session.execute("commit")
 
-    def partition_rows(self, asset: Asset, windows: Collection[str]) -> dict[tuple[str, int], tuple[int, int]]:
-        counts: dict[tuple[str, int], tuple[int, int]] = {}
+    def partition_rows(self, asset: Asset, windows: Collection[str]) -> dict[tuple[str, int], TableCounts]:
+        counts: list[tuple[tuple[str, int], TableName, int]] = []
         with self._session(asset, {window: [(-1, -1)] for window in windows}) as session:
             for table in _tables(session, asset):
                 rows = session.execute(
@@ -57,16 +57,14 @@ class DuckLakeErasure:
                     "where _window in (select _window from erased_rows) group by all"
                 ).fetchall()
                 for start, partition, count in rows:
-                    key = window_key(start, asset.window), partition
-                    good, bad = counts.get(key, (0, 0))
-                    counts[key] = (good + count, bad) if table == "staging" else (good, bad + count)
-        return counts
+                    counts.append(((window_key(start, asset.window), partition), table, count))
+        return add_up(counts)
 
     def purge(self, asset: Asset, windows: Sequence[str], kept_files: Collection[str]) -> int:
         """Rewrite files with rows only marked as deleted, expire older snapshots, and narrow the statistics."""
         schema = literal(asset.staging_schema)
         with self._session(asset, {}) as session:
-            names = [literal(_name(asset, table)) for table in _tables(session, asset)]
+            names = [literal(asset.table_name(table)) for table in _tables(session, asset)]
             for name in names:
                 session.execute(
                     f"call ducklake_flush_inlined_data('lake', schema_name => {schema}, table_name => {name})"
@@ -91,7 +89,9 @@ class DuckLakeErasure:
     def out_of_reach(self) -> list[str]:
         return []
 
-    def _find(self, asset: Asset, table: Table, matching: Callable[[str], str], positions: Positions) -> list[HeldRow]:
+    def _find(
+        self, asset: Asset, table: TableName, matching: Callable[[str], str], positions: Positions
+    ) -> list[HeldRow]:
         with self._session(asset, positions) as session:
             if table not in _tables(session, asset):
                 return []
@@ -130,7 +130,7 @@ def _narrow_statistics(session: duckdb.DuckDBPyConnection, asset: Asset) -> None
         f"join {catalog}.ducklake_table_column_stats using (table_id, column_id) "
         "where schema_name = ? and list_contains(?, table_name) "
         "and c.end_snapshot is null and t.end_snapshot is null and s.end_snapshot is null",
-        [asset.staging_schema, [_name(asset, table) for table in _POSITION]],
+        [asset.staging_schema, [asset.table_name(table) for table in _POSITION]],
     ).fetchall()
     for table, column, kind in columns:
         (bounds,) = session.execute(
@@ -148,22 +148,18 @@ def _narrow_statistics(session: duckdb.DuckDBPyConnection, asset: Asset) -> None
         )
 
 
-def _tables(session: duckdb.DuckDBPyConnection, asset: Asset) -> list[Table]:
+def _tables(session: duckdb.DuckDBPyConnection, asset: Asset) -> list[TableName]:
     """Return those of the two tables that exist."""
     names = tables_of(session, asset.staging_schema)
-    return [table for table in _POSITION if _name(asset, table) in names]
+    return [table for table in _POSITION if asset.table_name(table) in names]
 
 
-def _positions_sql(asset: Asset, table: Table, condition: str = "true") -> str:
+def _positions_sql(asset: Asset, table: TableName, condition: str = "true") -> str:
     partition, offset = _POSITION[table]
     # The condition names a contract's fields: in its scope no other name may collide with one.
     source = f"select _window, {partition} as _of, {offset} as _at from {_qualified(asset, table)} where {condition}"
     return f"select _window, _of as partition, _at as position from ({source}) as _held"
 
 
-def _qualified(asset: Asset, table: Table) -> str:
-    return f"lake.{identifier(asset.staging_schema)}.{identifier(_name(asset, table))}"
-
-
-def _name(asset: Asset, table: Table) -> str:
-    return asset.name if table == "staging" else asset.quarantine_table
+def _qualified(asset: Asset, table: TableName) -> str:
+    return f"lake.{identifier(asset.staging_schema)}.{identifier(asset.table_name(table))}"

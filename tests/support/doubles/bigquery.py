@@ -153,52 +153,49 @@ class BigQueryDouble:
         if operation.endswith(".patch") and self.meanwhile is not None:
             meanwhile, self.meanwhile = self.meanwhile, None
             meanwhile()
+        answers: dict[str, Callable[[], Any]] = {
+            "datasets.insert": lambda: self._insert_dataset(body),
+            "datasets.get": lambda: self._dataset(path[1]),
+            "datasets.patch": lambda: self._patch_dataset(path[1], body),
+            "datasets.delete": lambda: self._delete_dataset(path[1]),
+            "datasets.list": lambda: {"datasets": list(self.datasets.values())},
+            "tables.insert": lambda: self._insert_table(body),
+            "tables.get": lambda: self._table(path[1], path[3]),
+            "tables.patch": lambda: self._patch_table(self._table(path[1], path[3]), body, etag),
+            "tables.list": lambda: self._list_tables(path[1]),
+            "tables.delete": lambda: self._delete_table(path[1], path[3]),
+            "routines.list": lambda: {},
+            "jobs.insert": lambda: (self._insert_query if "query" in body["configuration"] else self._insert_job)(body),
+            "jobs.getQueryResults": lambda: self._answered[path[1]],
+            "jobs.get": lambda: self._job(path[1]),
+            "jobs.query": lambda: self._query(body),
+        }
+        if operation not in answers:
+            raise Refused(404, "notFound", f"the double knows no {operation}")
         with self._lock:
-            match operation:
-                case "datasets.insert":
-                    return self._insert_dataset(body)
-                case "datasets.get" | "datasets.patch":
-                    dataset = self._dataset(path[1])
-                    dataset |= body
-                    return dataset
-                case "datasets.delete":
-                    self._dataset(path[1])
-                    del self.datasets[path[1]]
-                    self.tables = {place: table for place, table in self.tables.items() if place[0] != path[1]}
-                    self._session.execute(f"drop schema {path[1]} cascade")
-                    return {}
-                case "tables.insert":
-                    return self._insert_table(body)
-                case "tables.get":
-                    return self._table(path[1], path[3])
-                case "tables.patch":
-                    return self._patch_table(self._table(path[1], path[3]), body, etag)
-                case "datasets.list":
-                    return {"datasets": [self.datasets[name] for name in self.datasets]}
-                case "tables.list":
-                    self._dataset(path[1])
-                    return {
-                        "tables": [{**t, "type": "TABLE"} for place, t in self.tables.items() if place[0] == path[1]]
-                    }
-                case "routines.list":
-                    return {}
-                case "tables.delete":
-                    self._table(path[1], path[3])
-                    del self.tables[path[1], path[3]]
-                    self._session.execute(f"drop table {path[1]}.{path[3]}")
-                    return {}
-                case "jobs.insert" if "query" in body["configuration"]:
-                    return self._insert_query(body)
-                case "jobs.getQueryResults":
-                    return self._answered[path[1]]
-                case "jobs.insert":
-                    return self._insert_job(body)
-                case "jobs.get":
-                    return self._job(path[1])
-                case "jobs.query":
-                    return self._query(body)
-                case _:
-                    raise Refused(404, "notFound", f"the double knows no {operation}")
+            return answers[operation]()
+
+    def _patch_dataset(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        dataset = self._dataset(name)
+        dataset |= body
+        return dataset
+
+    def _delete_dataset(self, name: str) -> dict[str, Any]:
+        self._dataset(name)
+        del self.datasets[name]
+        self.tables = {place: table for place, table in self.tables.items() if place[0] != name}
+        self._session.execute(f"drop schema {name} cascade")
+        return {}
+
+    def _list_tables(self, dataset: str) -> dict[str, Any]:
+        self._dataset(dataset)
+        return {"tables": [{**table, "type": "TABLE"} for place, table in self.tables.items() if place[0] == dataset]}
+
+    def _delete_table(self, dataset: str, name: str) -> dict[str, Any]:
+        self._table(dataset, name)
+        del self.tables[dataset, name]
+        self._session.execute(f"drop table {dataset}.{name}")
+        return {}
 
     def _insert_dataset(self, body: dict[str, Any]) -> dict[str, Any]:
         name = body["datasetReference"]["datasetId"]

@@ -1,0 +1,77 @@
+"""The report of `lake why`: the state of an asset's windows, by the ledger."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lake_assets.catalog.model import Asset
+from lake_assets.catalog.window_results import PartitionCount
+from lake_assets.ledger.attempts import find_abandoned
+from lake_assets.ledger.failures import known_failures
+from lake_assets.ledger.forgotten import unfinished
+from lake_assets.ledger.ledger import Ledger, PublishedWindow
+from lake_assets.ledger.removals import NOTHING, removed
+from lake_assets.ledger.retries import trouble_of
+from lake_assets.ledger.why import verdict
+from lake_assets.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class WindowReport:
+    """One window: its state and the next step as sentences, and its publication if there is one."""
+
+    window: str
+    state: str
+    next_step: str
+    published: PublishedWindow | None
+
+
+@dataclass(frozen=True, slots=True)
+class AssetReport:
+    """The windows of an asset, or the one asked for. `partitions` are the counts of that one by Kafka partition.
+
+    `unreadable` is the reason its raw table cannot be read.
+    """
+
+    asset: Asset
+    windows: tuple[WindowReport, ...]
+    partitions: tuple[PartitionCount, ...]
+    unreadable: str | None
+
+
+def explain(settings: Settings, asset: Asset, window: str | None) -> AssetReport:
+    """Return the state of one window, or of all windows that the ledger has of this asset. Raises Unavailable."""
+    with Ledger(settings) as ledger:
+        find_abandoned(ledger, {asset.name: asset})
+        published = {entry.window: entry for entry in ledger.windows(asset, window)}
+        reports = _window_reports(ledger, asset, window, published)
+        counts = [count for _, count in ledger.partitions(asset, window)] if window else []
+        return AssetReport(asset, tuple(reports), tuple(counts), ledger.unreadable_raw(asset))
+
+
+def _window_reports(
+    ledger: Ledger, asset: Asset, window: str | None, published: Mapping[str, PublishedWindow]
+) -> Sequence[WindowReport]:
+    pending = [entry for entry in ledger.pending([asset.name]) if window in (None, entry.window)]
+    held_back = {entry.window: entry for entry in ledger.held_back(asset) if window in (None, entry.window)}
+    removals = removed(ledger, asset)
+    erasures = {
+        name: receipt for receipt in unfinished(ledger) if receipt.dataset == asset.dataset for name in receipt.windows
+    }
+    failures = known_failures(ledger, [asset.name])
+    names = [window] if window else sorted({*published, *held_back, *(entry.window for entry in pending), *erasures})
+    return [
+        WindowReport(
+            name,
+            *verdict(
+                asset,
+                published.get(name),
+                [entry for entry in pending if entry.window == name],
+                held_back.get(name),
+                removals.get(name, NOTHING),
+                erasures.get(name),
+                trouble_of(asset.name, name, failures),
+            ),
+            published.get(name),
+        )
+        for name in names
+    ]
