@@ -14,8 +14,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.silence import Arrival
 from lake_assets.catalog.window_results import PartitionCount, WindowOutput
 from lake_assets.errors import Unavailable
-from lake_assets.ledger.migration import NAME_VERSIONS
-from lake_assets.ledger.schema import LEDGER_DDL
+from lake_assets.ledger.migration import NEWEST, migrate_schema, schema_version
 from lake_assets.settings import Settings
 
 
@@ -146,21 +145,15 @@ class Ledger:
             raise self._postgres.not_reached(error) from error
 
     def ensure(self) -> None:
-        """Create the ledger's missing tables, and upgrade those of an older lake."""
-        with self._connection.transaction():
-            self._connection.execute(NAME_VERSIONS)
-        self._connection.execute(LEDGER_DDL)
+        """Create the ledger's tables, or upgrade those of an older lake."""
+        migrate_schema(self._connection)
 
     def exists(self) -> bool:
-        """Return True if `ensure` has run on this database. The ledger of an older lake is upgraded here."""
-        row = self._connection.execute(
-            "select to_regclass('ledger.superseded_file') is not null, to_regclass('ledger.unreadable_raw') is not null"
-        ).fetchone()
-        exists, is_newest = row or (False, False)
-        if exists and not is_newest:
-            with self.locked("ledger"):
-                self.ensure()
-        return exists
+        """Return True if `lake apply` has created the ledger. The ledger of an older lake is upgraded here."""
+        version = schema_version(self._connection)
+        if version is not None and version < NEWEST:
+            self.ensure()
+        return version is not None
 
     @contextmanager
     def locked(self, name: str) -> Generator[None]:
@@ -206,10 +199,7 @@ class Ledger:
         return dict(self._connection.execute("select asset, text from ledger.contract").fetchall())
 
     def metrics(self) -> dict[str, str]:
-        """Return the applied metric texts by name; none on an older lake, which did not store them."""
-        row = self._connection.execute("select to_regclass('ledger.metric') is not null").fetchone()
-        if not (row and row[0]):
-            return {}
+        """Return the applied metric texts by name."""
         return dict(self._connection.execute("select metric, text from ledger.metric").fetchall())
 
     def save_metrics(self, texts: Mapping[str, str]) -> None:

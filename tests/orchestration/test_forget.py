@@ -258,6 +258,7 @@ def test_the_command_shows_what_would_go_and_what_is_out_of_reach(
         CliRunner().invoke(command, [visits.asset.name, key(visits), "--json"], catch_exceptions=False).output
     )
     assert (found["rows"], found["files"], found["needs_even_so"]) == (3, 3, False)
+    assert (found["dataset"], "asset" in found) == (visits.asset.dataset, False)
     assert any("Metrics have counted these events already" in sentence for sentence in found["out_of_reach"])
     shown = CliRunner().invoke(command, [visits.asset.name, key(visits)], catch_exceptions=False).output
     assert f"Nothing was erased. To erase these rows: the same command with --confirm {found['checksum']}" in shown
