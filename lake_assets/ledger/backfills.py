@@ -108,6 +108,29 @@ def published_windows(ledger: Ledger, asset: Asset) -> list[Before]:
         ).fetchall()
 
 
+def record_backfill_publication(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
+    """Record that windows of a backfill are about to be published, in the transaction of their publication.
+
+    Stores the earlier publication, which an undo restores.
+    """
+    ledger.connection.execute(
+        "update ledger.backfill_window as b set state = 'made', published_at = now(), "
+        "contract_version = w.contract_version, run_id = w.run_id, engine = w.engine, seconds = w.seconds, "
+        "output = w.output from ledger.backfill_window as own "
+        'left join ledger.window as w using (asset, "window") '
+        "where own.asset = %s and own.\"window\" = any(%s) and own.state = 'asked' "
+        'and (b.asset, b."window") = (own.asset, own."window")',
+        (asset.name, list(windows)),
+    )
+    # Until a backfill or an undo has ended, a window may be built twice: a run died before the window left the queue.
+    ledger.connection.execute(
+        "update ledger.backfill_window as b set published_at = now() from ledger.backfill as whole "
+        'where b.asset = %s and b."window" = any(%s) and whole.asset = b.asset '
+        "and (b.state = 'undoing' or (b.state = 'made' and whole.ended_at is null))",
+        (asset.name, list(windows)),
+    )
+
+
 def begin_undo(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
     """Queue windows that are about to be restored: if the undo crashes, they are rebuilt."""
     with ledger.connection.transaction():

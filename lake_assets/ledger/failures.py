@@ -75,6 +75,13 @@ def save_failures(ledger: Ledger, asset: Asset, failures: Sequence[Failure], cau
         )
 
 
+def clear_failures(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
+    """Delete the failures of windows that were built."""
+    ledger.connection.execute(
+        'delete from ledger.failure where asset = %s and "window" = any(%s)', (asset.name, list(windows))
+    )
+
+
 def mark_tries_requested(ledger: Ledger, assets: Collection[str]) -> None:
     """Record that a run was requested now for the asset's due failures."""
     ledger.connection.execute(

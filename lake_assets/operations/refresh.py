@@ -31,6 +31,7 @@ from lake_assets.landing.files import files
 from lake_assets.ledger.attempts import begin_attempt, end_attempt, record_abandoned
 from lake_assets.ledger.failures import known_failures, record_failed_run, record_failures
 from lake_assets.ledger.ledger import Landed, Ledger
+from lake_assets.ledger.publish import publish_windows
 from lake_assets.ledger.removals import removed
 from lake_assets.ledger.retries import Lane, is_suspect, select
 from lake_assets.ledger.unreferenced_files import add_unreferenced_files, clear_unreferenced_files
@@ -255,7 +256,7 @@ def _refresh(
                     add_unreferenced_files(ledger, asset, shown)
                     raise Failed(Cause(_sentence(error))) from error
                 seconds = time.monotonic() - started
-                ledger.publish(asset, raw.sequence, run_id, engine, outputs, seconds)
+                publish_windows(ledger, asset, raw.sequence, outputs, run_id=run_id, engine=engine, seconds=seconds)
                 return outputs
 
             isolated = isolate(list(swapped), publish, patience)
