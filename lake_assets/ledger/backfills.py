@@ -72,7 +72,7 @@ def request_windows(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> Non
     """Queue windows of the backfill; their next publication belongs to it."""
     with ledger.connection.transaction():
         _move(ledger, asset, windows, "asked")
-        ledger.request(asset, windows)
+        ledger.queue_windows(asset, windows)
 
 
 def end_backfill(ledger: Ledger, asset: Asset) -> None:
@@ -135,14 +135,14 @@ def begin_undo(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
     """Queue windows that are about to be restored: if the undo crashes, they are rebuilt."""
     with ledger.connection.transaction():
         _move(ledger, asset, windows, "undoing")
-        ledger.request(asset, windows)
+        ledger.queue_windows(asset, windows)
 
 
 def end_undo(ledger: Ledger, asset: Asset, windows: Sequence[str], sequence: int) -> None:
     """Remove restored windows from the queue, for a raw snapshot of that sequence number."""
     with ledger.connection.transaction():
         _move(ledger, asset, windows, "undone")
-        ledger.dequeue(asset, windows, sequence)
+        ledger.dequeue_windows(asset, windows, sequence)
 
 
 def _move(ledger: Ledger, asset: Asset, windows: Sequence[str], state: str) -> None:

@@ -27,7 +27,7 @@ def record_failures(
     """Record the result of a run for windows of the asset.
 
     `probed` means that one window was tried for all, and decided for the others. Windows that were built leave with the
-    queue, see `Ledger.dequeue`.
+    queue, see `Ledger.dequeue_windows`.
     """
     failures = known_failures(ledger, [asset.name])
     cause = next(iter(failed.values()), None) if probed and not made else None

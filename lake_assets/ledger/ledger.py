@@ -133,7 +133,7 @@ class Ledger:
         if broken and isinstance(error, psycopg.Error):
             raise self._postgres.not_reached(error) from error
 
-    def ensure(self) -> None:
+    def ensure_schema(self) -> None:
         """Create the ledger's tables, or upgrade those of an older lake."""
         migrate_schema(self._connection)
 
@@ -141,7 +141,7 @@ class Ledger:
         """Return True if `lake apply` has created the ledger. The ledger of an older lake is upgraded here."""
         version = schema_version(self._connection)
         if version is not None and version < NEWEST:
-            self.ensure()
+            self.ensure_schema()
         return version is not None
 
     @contextmanager
@@ -280,7 +280,7 @@ class Ledger:
                 [{"asset": asset, **asdict(arrival)} for asset, arrival in arrivals.items()],
             )
 
-    def request(self, asset: Asset, windows: Sequence[str]) -> None:
+    def queue_windows(self, asset: Asset, windows: Sequence[str]) -> None:
         """Queue windows that must be rebuilt because the contract changed."""
         with self._connection.cursor() as cursor:
             cursor.executemany(
@@ -306,7 +306,7 @@ class Ledger:
             "update ledger.pending set requested_at = now() where id = any(%s)", ([entry.id for entry in entries],)
         )
 
-    def dequeue(self, asset: Asset, windows: Sequence[str], sequence: int) -> None:
+    def dequeue_windows(self, asset: Asset, windows: Sequence[str], sequence: int) -> None:
         """Remove windows from the queue up to a snapshot's sequence number, with their failures."""
         with self._connection.transaction():
             self._connection.execute(

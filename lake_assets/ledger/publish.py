@@ -23,7 +23,7 @@ def publish_windows(
     engine: str,
     seconds: float,
 ) -> None:
-    """Record windows that the warehouse now shows, in one transaction; `dequeue` removes them from the queue."""
+    """Record windows that the warehouse now shows, in one transaction. They stay queued until `dequeue_windows`."""
     windows = [output.window for output in outputs]
     with ledger.connection.transaction(), ledger.connection.cursor() as cursor:
         # These read the earlier publication.

@@ -106,7 +106,7 @@ def apply(settings: Settings, orchestrator: Orchestrator, on_progress: Callable[
     steps = [step for step in plan_apply(settings) if step.changes_something]
     with Ledger(settings) as ledger:
         # Also when nothing changes: a newer lake may keep more in its ledger.
-        ledger.ensure()
+        ledger.ensure_schema()
     if not steps:
         with Ledger(settings) as ledger:
             try_now(ledger, read_applied(ledger).assets, set_aside=True)
@@ -144,7 +144,7 @@ def apply(settings: Settings, orchestrator: Orchestrator, on_progress: Callable[
         kept_raw = [name for name, one in removed_assets(ledger).items() if "raw" in one.kept]
         for name, asset in assets.items():
             if name not in rebuilt and remade[name]:
-                ledger.request(asset, remade[name])
+                ledger.queue_windows(asset, remade[name])
             if name in kept_raw and name not in applied.assets:
                 orchestrator.replace_windows(ledger, asset, remade[name])
         ledger.save_contracts([(asset, wanted.text(asset)) for asset in assets.values()])

@@ -33,7 +33,7 @@ from lake_assets.ledger.failures import known_failures, record_failed_run, recor
 from lake_assets.ledger.ledger import Landed, Ledger
 from lake_assets.ledger.publish import publish_windows
 from lake_assets.ledger.removals import removed
-from lake_assets.ledger.retries import Lane, is_suspect, select
+from lake_assets.ledger.retries import Lane, is_suspect, select_entries
 from lake_assets.ledger.unreferenced_files import add_unreferenced_files, clear_unreferenced_files
 from lake_assets.operations.retention import settle_removals
 from lake_assets.settings import Settings
@@ -104,7 +104,7 @@ def windows_of_lane(ledger: Ledger, asset: Asset, lane: Lane) -> tuple[set[str],
 
     There is one when all windows of the asset failed: any, so that it is not always one that fails by itself.
     """
-    entries, failing = select(
+    entries, failing = select_entries(
         lane, ledger.pending([asset.name]), known_failures(ledger, [asset.name]), datetime.now(UTC)
     )
     windows = {entry.window for entry in entries}

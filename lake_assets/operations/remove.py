@@ -125,7 +125,7 @@ def remove_asset(
 
     Raises LakeError when something reads the asset or the checksum is another one, ConnectorFailed, Unavailable.
     """
-    ledger.ensure()  # an older lake has no table of removals yet
+    ledger.ensure_schema()  # an older lake has no table of removals yet
     with ledger.locked("apply"):
         planned = plan_removal(settings, ledger, asset, keep)
         if planned.readers:

@@ -67,7 +67,7 @@ def schema(session: psycopg.Connection) -> dict[str, list[tuple]]:
 def empty(stack: Settings) -> Generator[Ledger]:
     """A ledger without a schema; the lake gets its own back at the end."""
     with Ledger(stack) as ledger:
-        ledger.ensure()
+        ledger.ensure_schema()
         with ledger.connection.transaction(force_rollback=True):
             ledger.connection.execute("drop schema ledger cascade")
             yield ledger
@@ -81,7 +81,7 @@ def test_migrations_are_numbered_without_gaps() -> None:
 def test_an_older_lake_gets_the_schema_of_a_new_one(empty: Ledger) -> None:
     session = empty.connection
     assert not empty.exists()
-    empty.ensure()
+    empty.ensure_schema()
     new = schema(session)
     for older in ([OLDER_LEDGER], [OLDER_LEDGER, ROWS], [OLDER_LEDGER, MAJOR_COLUMN]):
         session.execute("drop schema ledger cascade")
@@ -93,11 +93,11 @@ def test_an_older_lake_gets_the_schema_of_a_new_one(empty: Ledger) -> None:
 
 
 def test_each_migration_is_applied_once(empty: Ledger) -> None:
-    empty.ensure()
+    empty.ensure_schema()
     applied = _all(empty.connection, "select number, name, applied_at from ledger.migration order by number")
     assert [number for number, *_ in applied] == list(range(1, NEWEST + 1))
     # A second time it would fail: the columns have their new names.
-    empty.ensure()
+    empty.ensure_schema()
     assert empty.exists()
     assert _all(empty.connection, "select number, name, applied_at from ledger.migration order by number") == applied
 
@@ -105,7 +105,7 @@ def test_each_migration_is_applied_once(empty: Ledger) -> None:
 def test_an_older_lake_keeps_its_rows_under_their_dataset(empty: Ledger) -> None:
     empty.connection.execute(OLDER_LEDGER)
     empty.connection.execute(ROWS)
-    empty.ensure()
+    empty.ensure_schema()
     path = PROJECT / "lake_assets/catalog/assets/leads.yaml"
     leads = parse_contract(path.read_text("utf-8"), path)
     assert list(empty.contracts()) == ["leads"]
@@ -126,7 +126,7 @@ def test_versions_of_one_column_get_names_of_their_own(empty: Ledger) -> None:
     session = empty.connection
     session.execute(OLDER_LEDGER)
     session.execute(MAJOR_COLUMN)
-    empty.ensure()
+    empty.ensure_schema()
     assert sorted(empty.contracts()) == ["a", "a_v2", "b"]
     assert _all(session, "select asset from ledger.window order by 1") == [("a",), ("a_v2",), ("b",)]
     assert _all(session, "select asset from ledger.window_partition") == [("a_v2",)]

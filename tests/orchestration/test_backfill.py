@@ -128,7 +128,7 @@ def test_killed_in_the_middle_and_started_again_it_makes_what_is_left(visits: Vi
     assert visits.staged() == ["v1", "v2", "v4", "v5"]
 
 
-@pytest.mark.parametrize(("place", "point"), [(refreshing, "publish_windows"), (Ledger, "dequeue")])
+@pytest.mark.parametrize(("place", "point"), [(refreshing, "publish_windows"), (Ledger, "dequeue_windows")])
 def test_what_the_stack_makes_of_a_killed_backfill_is_part_of_it(
     visits: Visits, monkeypatch: pytest.MonkeyPatch, place: object, point: str
 ) -> None:

@@ -182,7 +182,7 @@ def test_a_window_that_one_of_two_versions_has_queued_is_left_alone(visits: Visi
     newer = visits.beside()
     newer.refresh()
     with Ledger(visits.settings) as ledger:
-        ledger.request(newer.asset, [MANY])
+        ledger.queue_windows(newer.asset, [MANY])
     assert compacted(visits, newer) == []
     newer.refresh()
     assert compacted(visits, newer) == [((MANY,), MIN_FILES, 1)]

@@ -126,7 +126,7 @@ def _finish(
             counts = {one: _counts(settings, ledger, erasure, asset, one, receipt, listed) for one in versions}
             set_counts(ledger, receipt.id, {one.name: count for one, count in counts.items()})
         for one in (asset, *beside):
-            ledger.request(one, _to_make(settings, ledger, one, receipt))
+            ledger.queue_windows(one, _to_make(settings, ledger, one, receipt))
         queued = ledger.pending([one.name for one in (asset, *beside)])
         pending = [entry for entry in queued if entry.window in receipt.windows]
     failed = make(pending) if pending else {}
