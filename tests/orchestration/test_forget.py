@@ -214,7 +214,7 @@ def test_a_commit_of_the_sink_that_comes_between_is_not_followed_by_its_older_of
                 pass
 
     commit("older")
-    real, calls = replacing.sinks_word, list[dict[str, str]]()
+    real, calls = replacing.sink_properties, list[dict[str, str]]()
 
     def read(table: Table) -> dict[str, str]:
         calls.append(real(table))
@@ -222,7 +222,7 @@ def test_a_commit_of_the_sink_that_comes_between_is_not_followed_by_its_older_of
             commit("newer")
         return calls[-1]
 
-    monkeypatch.setattr(replacing, "sinks_word", read)
+    monkeypatch.setattr(replacing, "sink_properties", read)
     confirm(visits)
     assert [word[name] for word in calls] == ["older", "newer"]
     with raw_catalog(visits.settings) as catalog:
