@@ -56,9 +56,9 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
             published.get(name),
             [e for e in pending if e.window == name],
             held_back.get(name),
-            removals.get(name, NOTHING),
-            erasures.get(name),
-            trouble_of(chosen.name, name, failures),
+            removal=removals.get(name, NOTHING),
+            erasure=erasures.get(name),
+            trouble=trouble_of(chosen.name, name, failures),
         )
         for name in names
     }

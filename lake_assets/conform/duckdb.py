@@ -33,6 +33,7 @@ def conform_apart(
     scratch: Path,
     run_id: str,
     name: str,
+    *,
     patience: Patience,
 ) -> tuple[tuple[WindowOutput, ...], dict[str, Cause]]:
     """Conform the windows together, which is fast; a window that fails, for a damaged file say, is left out.

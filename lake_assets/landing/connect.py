@@ -79,14 +79,14 @@ def connector_for(
     own = [asset for asset in assets if asset.domain == domain and not asset.routes_itself]
     return domain_connector(
         domain,
-        sink_catalog(settings),
-        settings.raw_warehouse,
-        store_of(settings.bucket).sink,
-        settings.commit_seconds * 1000,
-        settings.profile.sink_tasks,
-        settings.kafka_for_java,
-        {asset.topic: ".".join(asset.raw_name) for asset in own},
-        left_out,
+        catalog=sink_catalog(settings),
+        warehouse=settings.raw_warehouse,
+        bucket=store_of(settings.bucket).sink,
+        commit_interval_ms=settings.commit_seconds * 1000,
+        tasks=settings.profile.sink_tasks,
+        kafka=settings.kafka_for_java,
+        tables={asset.topic: ".".join(asset.raw_name) for asset in own},
+        left_out=left_out,
     )
 
 

@@ -95,6 +95,7 @@ def audit_windows(
     held_back: Collection[str],
     raw: Mapping[str, int],
     tables: Mapping[str, tuple[int, int]],
+    *,
     removed: Mapping[str, Removed],
     forgotten: Mapping[str, Forgotten],
 ) -> tuple[WindowAudit, ...]:

@@ -87,6 +87,7 @@ def decide_to_forget(
     dataset: str,
     fields: Sequence[str],
     hashed: tuple[str, str | None],
+    *,
     checksum: str,
     sequence: int,
     files: Sequence[str],

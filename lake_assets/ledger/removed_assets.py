@@ -83,7 +83,14 @@ def left_out(ledger: Ledger, assets: Iterable[Asset]) -> dict[str, list[str]]:
 
 
 def decide_to_remove(
-    ledger: Ledger, asset: Asset, text: str, topic: str | None, raw_location: str | None, kept: list[str], checksum: str
+    ledger: Ledger,
+    asset: Asset,
+    text: str,
+    *,
+    topic: str | None,
+    raw_location: str | None,
+    kept: list[str],
+    checksum: str,
 ) -> None:
     """Record that the asset is about to be removed; from now on it is not applied."""
     with ledger.connection.transaction():

@@ -227,7 +227,7 @@ def _refresh(
         if batch[0].window in gone:
             made = _from_kept(settings, ledger, warehouse, asset, batch[0].window, scratch, run_id, name)
         elif on_duckdb:
-            made = Made(*conform_apart(asset, batch, settings.conformed, scratch, run_id, name, patience), {})
+            made = Made(*conform_apart(asset, batch, settings.conformed, scratch, run_id, name, patience=patience), {})
         else:
             made = on_spark(batch)
         conformed = time.monotonic()

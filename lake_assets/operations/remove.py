@@ -141,7 +141,15 @@ def remove_asset(
         if planned.begun is None:
             location = None if planned.versions else raw_location(settings, raw_table(asset))
             topic = None if planned.versions else asset.topic
-            decide_to_remove(ledger, asset, planned.text, topic, location, list(planned.kept), checksum)
+            decide_to_remove(
+                ledger,
+                asset,
+                planned.text,
+                topic=topic,
+                raw_location=location,
+                kept=list(planned.kept),
+                checksum=checksum,
+            )
         _finish(settings, ledger, orchestrator, planned, on_progress)
     return planned
 

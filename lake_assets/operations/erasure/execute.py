@@ -91,7 +91,15 @@ def _decided(
         hashed = (sealed(subject(asset, wanted), salt), salt)
         fields = [field.name for field, _ in wanted]
         return decide_to_forget(
-            ledger, asset.dataset, fields, hashed, checksum, found.sequence, found.files, found.windows, found.runs
+            ledger,
+            asset.dataset,
+            fields,
+            hashed,
+            checksum=checksum,
+            sequence=found.sequence,
+            files=found.files,
+            windows=found.windows,
+            runs=found.runs,
         )
 
 
