@@ -91,7 +91,7 @@ def rebuild(settings: "Settings", asset: "Asset", rounds: int) -> list[float]:
     found: list[float] = []
     with Ledger(settings) as ledger:
         for _ in range(rounds):
-            ledger.request(asset, [WINDOW])
+            ledger.queue_windows(asset, [WINDOW])
             assert run_once(settings, quiet).published == {asset.name: [WINDOW]}
             found.append(ledger.windows(asset, WINDOW)[0].seconds)
     assert audit(settings, [asset])[0].in_balance

@@ -17,7 +17,7 @@ from lake_assets.catalog.windows import window_key
 from lake_assets.compile.ddl import staging_columns
 from lake_assets.compile.spark import spread_sql
 from lake_assets.compile.sql import identifier, literal
-from lake_assets.conform.write_windows import Order, copy, judge_checks, settle, window_folder
+from lake_assets.conform.write_windows import ConformRun, copy, judge_checks, window_folder, write_windows
 from lake_assets.errors import LakeError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def judging(asset: Asset, buckets: Mapping[str, int]) -> Callable[[Batches], Bat
     return judge
 
 
-def settling(order: Order, name: str) -> Callable[[Batches], Batches]:
+def settling(run: ConformRun, name: str) -> Callable[[Batches], Batches]:
     """Return a function that writes judged rows of whole buckets to files.
 
     Its answers are each window's counts and the task's own figures.
@@ -74,19 +74,19 @@ def settling(order: Order, name: str) -> Callable[[Batches], Batches]:
             if (rows := _load(session, "judged", batches)) == 0:
                 return
             # A retried task leaves the files of its first attempt behind; only those named here count.
-            for part in settle(session, order, f"{name}-{uuid.uuid4().hex[:8]}"):
+            for part in write_windows(session, run, f"{name}-{uuid.uuid4().hex[:8]}"):
                 yield _answer({"part": json.loads(to_json(part))})
             yield _answer({"rows": rows, "seconds": time.monotonic() - started, "peak_bytes": _peak_bytes()})
 
     return finish
 
 
-def writing(order: Order, name: str) -> Callable[[Batches], Batches]:
+def writing(run: ConformRun, name: str) -> Callable[[Batches], Batches]:
     """Return a function that writes the rows of an entrypoint to files.
 
     Its answers are each window's file, its rows, and its number of broken rows.
     """
-    asset = order.asset
+    asset = run.asset
     columns = ", ".join(identifier(column.name) for column in staging_columns(asset))
     required = [field.name for field in asset.fields if field.required and field.protection != "drop"]
     nulls = " or ".join(f"{identifier(name)} is null" for name in required) or "false"
@@ -101,7 +101,7 @@ def writing(order: Order, name: str) -> Callable[[Batches], Batches]:
             ).fetchall()
             for start, good, broken, identity in totals:
                 window = window_key(start, asset.window)
-                url = f"{window_folder(order.out, asset, window)}/{name}-{uuid.uuid4().hex[:8]}.parquet"
+                url = f"{window_folder(run.out, asset, window)}/{name}-{uuid.uuid4().hex[:8]}.parquet"
                 is_in_window = f"_window = timestamptz {literal(start.isoformat())}"
                 (path,) = copy(session, f"select {columns} from returned where {is_in_window}", url)
                 yield _answer(

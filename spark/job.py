@@ -20,7 +20,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import CheckOutcome, WindowInput, WindowOutput
 from lake_assets.compile.spark import BUCKET, RAW_SCHEMA, good_schema, judged_schema
 from lake_assets.conform.request import Answer, Request, Stage
-from lake_assets.conform.write_windows import Order, Settled, merged
+from lake_assets.conform.write_windows import ConformRun, WindowPart, merge_parts
 from lake_assets.object_stores import scheme
 
 # The same for every session, external or our own: the meaning of the rows depends on them.
@@ -45,13 +45,13 @@ def run(spark: SparkSession, request: Request, log: Callable[[str], None]) -> An
         spark.conf.set(key, value)
     asset = request.asset
     stages: list[Stage] = []
-    order = Order(asset, request.out, request.run_id, request.loaded_at)
-    first_order = replace(order, out=f"{request.folder}/good") if asset.entrypoint else order
-    parts = _settle(spark, request, first_order, stages)
+    run = ConformRun(asset, request.out, request.run_id, request.loaded_at)
+    first_run = replace(run, out=f"{request.folder}/good") if asset.entrypoint else run
+    parts = _settle(spark, request, first_run, stages)
     log(f"{asset.name}: judged {sum(stage.rows for stage in stages):,} rows in {stages[-1].seconds:.1f} s")
     failed: dict[str, str] = {}
     if asset.entrypoint:
-        parts, failed = _transform(spark, request, order, parts, stages)
+        parts, failed = _transform(spark, request, run, parts, stages)
         log(f"{asset.name}: {asset.entrypoint} in {stages[-1].seconds:.1f} s")
     checks = _check(spark, request, parts, failed, stages)
     outputs: list[WindowOutput] = []
@@ -64,8 +64,8 @@ def run(spark: SparkSession, request: Request, log: Callable[[str], None]) -> An
     return Answer(tuple(outputs), failed, tuple(stages), good_schema(asset), spark.version)
 
 
-def _output(window: WindowInput, part: Settled | None, checks: tuple[CheckOutcome, ...]) -> WindowOutput:
-    part = part or Settled(window.window, (), (), ())
+def _output(window: WindowInput, part: WindowPart | None, checks: tuple[CheckOutcome, ...]) -> WindowOutput:
+    part = part or WindowPart(window.window, (), (), ())
     return WindowOutput(
         window.window,
         window.rows,
@@ -79,7 +79,7 @@ def _output(window: WindowInput, part: Settled | None, checks: tuple[CheckOutcom
     )
 
 
-def _settle(spark: SparkSession, request: Request, order: Order, stages: list[Stage]) -> dict[str, Settled]:
+def _settle(spark: SparkSession, request: Request, run: ConformRun, stages: list[Stage]) -> dict[str, WindowPart]:
     paths = [path for window in request.windows for path in window.paths]
     if not paths:
         return {}
@@ -88,8 +88,10 @@ def _settle(spark: SparkSession, request: Request, order: Order, stages: list[St
     raw = _read(spark, paths, RAW_SCHEMA)
     judged = raw.mapInArrow(judging(asset, buckets), judged_schema(asset))
     shuffled = judged.repartition(_tasks(spark, request), "_window", BUCKET).drop(BUCKET)
-    answers = _collect(shuffled.mapInArrow(settling(order, request.name), ANSWERS), "judge and settle", stages)
-    return dict(merged([from_json(Settled, json.dumps(answer["part"])) for answer in answers if "part" in answer]))
+    answers = _collect(shuffled.mapInArrow(settling(run, request.name), ANSWERS), "judge and settle", stages)
+    return dict(
+        merge_parts([from_json(WindowPart, json.dumps(answer["part"])) for answer in answers if "part" in answer])
+    )
 
 
 def _read(spark: SparkSession, paths: Sequence[str], schema: str) -> DataFrame:
@@ -120,8 +122,8 @@ def _tasks(spark: SparkSession, request: Request) -> int:
 
 
 def _transform(
-    spark: SparkSession, request: Request, order: Order, results: dict[str, Settled], stages: list[Stage]
-) -> tuple[dict[str, Settled], dict[str, str]]:
+    spark: SparkSession, request: Request, run: ConformRun, results: dict[str, WindowPart], stages: list[Stage]
+) -> tuple[dict[str, WindowPart], dict[str, str]]:
     """Run the contract's entrypoint over the good rows, which are read back from a temporary folder."""
     asset = request.asset
     temporary_files = [path for part in results.values() for path in part.good_files]
@@ -133,7 +135,7 @@ def _transform(
     most = max(math.ceil(w.rows / request.bucket_rows) for w in request.windows)
     bucket = F.pmod(F.hash("_kafka_partition", "_offset"), F.lit(most))
     returned = returned.repartition(_tasks(spark, request), "_window", bucket)
-    answers = _collect(returned.mapInArrow(writing(order, request.name), ANSWERS), str(asset.entrypoint), stages)
+    answers = _collect(returned.mapInArrow(writing(run, request.name), ANSWERS), str(asset.entrypoint), stages)
     files: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for answer in answers:
         if "path" in answer:
@@ -201,12 +203,12 @@ def _struct(spark: SparkSession, ddl: str) -> Any:
 
 
 def _check(
-    spark: SparkSession, request: Request, parts: dict[str, Settled], failed: dict[str, str], stages: list[Stage]
+    spark: SparkSession, request: Request, parts: dict[str, WindowPart], failed: dict[str, str], stages: list[Stage]
 ) -> dict[str, tuple[CheckOutcome, ...]]:
     asset = request.asset
     if not asset.checks:
         return {}
-    empty = Settled("", (), (), ())
+    empty = WindowPart("", (), (), ())
     windows = [
         (json.dumps({"window": w.window, "files": parts.get(w.window, empty).good_files}),)
         for w in request.windows

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, cast
 
 from lake_assets.catalog.model import Asset, Check, Field, FieldType
 
@@ -115,57 +115,85 @@ def _field_differences(old: Asset, new: Asset) -> Iterator[Difference]:
         yield Difference("none", "fields", "the fields are in another order")
 
 
-def _changes_of_field(old: Field, new: Field) -> Iterator[Difference]:
-    def change(kind: Kind, part: str, before: object, after: object) -> Difference:
-        sentence = f"{new.name}: {part} changes from {_shown(before)} to {_shown(after)}"
-        return Difference(kind, f"fields.{new.name}.{part}", sentence)
+# The kind of a changed part; None when its values mean the same.
+_KindOf = Callable[[Field, Field], Kind | None]
 
-    if old.type != new.type:
-        yield change("additive" if _is_wider(old.type, new.type) else "breaking", "type", old.type, new.type)
-    if old.required != new.required:
-        yield change("breaking" if new.required else "additive", "required", old.required, new.required)
-    if old.payload_key != new.payload_key:
-        yield change("breaking", "physicalName", old.payload_key, new.payload_key)
-    if old.format != new.format:
-        yield change("breaking", "format", old.format, new.format)
-    if old.nulls != new.nulls:
-        # Values that are null now were in quarantine, or were texts.
-        more = set(old.nulls) < set(new.nulls) and new.type.name not in ("string", "json")
-        kind: Kind = "additive" if more else "none" if set(old.nulls) == set(new.nulls) else "breaking"
-        yield change(kind, "nulls", ", ".join(old.nulls), ", ".join(new.nulls))
-    readings: list[tuple[str, object, object]] = [
-        ("thousandsSeparator", old.thousands, new.thousands),
-        ("unit", old.unit, new.unit),
-        ("firstYear", old.first_year, new.first_year),
-    ]
-    for part, before, after in readings:
-        if before != after:
-            yield change("breaking", part, before, after)
-    for part, before, after in (("path", old.path, new.path), ("join", old.join, new.join)):
-        if before != after:
-            yield change("breaking", part, ", ".join(before), ", ".join(after))
-    if old.pattern != new.pattern:
-        yield change("breaking" if new.pattern else "additive", "pattern", old.pattern, new.pattern)
-    if set(old.enum) != set(new.enum):
-        wider = not new.enum or (bool(old.enum) and set(old.enum) <= set(new.enum))
-        yield change("additive" if wider else "breaking", "validValues", ", ".join(old.enum), ", ".join(new.enum))
-    bounds: list[tuple[str, Decimal | int | None, Decimal | int | None, int]] = [
-        ("minimum", old.minimum, new.minimum, 1),
-        ("maximum", old.maximum, new.maximum, -1),
-        ("minLength", old.min_length, new.min_length, 1),
-        ("maxLength", old.max_length, new.max_length, -1),
-    ]
-    for part, before, after, sign in bounds:
-        if before != after:
-            # A lower bound is wider when it falls, an upper one when it rises, either one when it is removed.
-            wider = after is None or (before is not None and sign * after <= sign * before)
-            yield change("additive" if wider else "breaking", part, before, after)
-    if old.protection != new.protection:
-        yield change("breaking", "protection", old.protection, new.protection)
-    if old.classification != new.classification:
-        yield change("additive", "classification", old.classification, new.classification)
-    if old.description != new.description:
-        yield change("none", "description", old.description, new.description)
+
+def _always(kind: Kind) -> _KindOf:
+    return lambda old, new: kind
+
+
+def _kind_of_type(old: Field, new: Field) -> Kind:
+    return "additive" if _is_wider(old.type, new.type) else "breaking"
+
+
+def _kind_of_required(old: Field, new: Field) -> Kind:
+    return "breaking" if new.required else "additive"
+
+
+def _kind_of_nulls(old: Field, new: Field) -> Kind:
+    # Values that are null now were in quarantine, or were texts.
+    if set(old.nulls) < set(new.nulls) and new.type.name not in ("string", "json"):
+        return "additive"
+    return "none" if set(old.nulls) == set(new.nulls) else "breaking"
+
+
+def _kind_of_pattern(old: Field, new: Field) -> Kind:
+    return "breaking" if new.pattern else "additive"
+
+
+def _kind_of_enum(old: Field, new: Field) -> Kind | None:
+    if set(old.enum) == set(new.enum):
+        return None
+    wider = not new.enum or (bool(old.enum) and set(old.enum) <= set(new.enum))
+    return "additive" if wider else "breaking"
+
+
+def _bound(name: str, read: Callable[[Field], Decimal | int | None], sign: int) -> "_FieldRule":
+    """Return the rule of a bound: a lower one (`sign` 1) is wider when it falls, an upper one (-1) when it rises.
+
+    Either one is wider when it is removed.
+    """
+
+    def kind_of(old: Field, new: Field) -> Kind:
+        before, after = read(old), read(new)
+        wider = after is None or (before is not None and sign * after <= sign * before)
+        return "additive" if wider else "breaking"
+
+    return name, read, kind_of
+
+
+_FieldRule = tuple[str, Callable[[Field], object], _KindOf]
+_FIELD_RULES: tuple[_FieldRule, ...] = (
+    ("type", lambda field: field.type, _kind_of_type),
+    ("required", lambda field: field.required, _kind_of_required),
+    ("physicalName", lambda field: field.payload_key, _always("breaking")),
+    ("format", lambda field: field.format, _always("breaking")),
+    ("nulls", lambda field: field.nulls, _kind_of_nulls),
+    ("thousandsSeparator", lambda field: field.thousands, _always("breaking")),
+    ("unit", lambda field: field.unit, _always("breaking")),
+    ("firstYear", lambda field: field.first_year, _always("breaking")),
+    ("path", lambda field: field.path, _always("breaking")),
+    ("join", lambda field: field.join, _always("breaking")),
+    ("pattern", lambda field: field.pattern, _kind_of_pattern),
+    ("validValues", lambda field: field.enum, _kind_of_enum),
+    _bound("minimum", lambda field: field.minimum, 1),
+    _bound("maximum", lambda field: field.maximum, -1),
+    _bound("minLength", lambda field: field.min_length, 1),
+    _bound("maxLength", lambda field: field.max_length, -1),
+    ("protection", lambda field: field.protection, _always("breaking")),
+    ("classification", lambda field: field.classification, _always("additive")),
+    ("description", lambda field: field.description, _always("none")),
+)
+
+
+def _changes_of_field(old: Field, new: Field) -> Iterator[Difference]:
+    for part, read, kind_of in _FIELD_RULES:
+        before, after = read(old), read(new)
+        kind = kind_of(old, new) if before != after else None
+        if kind is not None:
+            sentence = f"{new.name}: {part} changes from {_shown(before)} to {_shown(after)}"
+            yield Difference(kind, f"fields.{new.name}.{part}", sentence)
 
 
 def _check_differences(old: Asset, new: Asset) -> Iterator[Difference]:
@@ -185,6 +213,8 @@ def _is_wider(old: FieldType, new: FieldType) -> bool:
 
 
 def _shown(value: object) -> str:
-    if value is None or value == "":
+    if value is None or value == "" or value == ():
         return "nothing"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, cast("tuple[object, ...]", value)))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,6 +1,7 @@
 """Render an inferred contract as YAML: one line per field, with guesses in a comment at its end."""
 
 import re
+from collections.abc import Iterator
 
 from lake_assets.catalog.formats import DECIMAL_COMMA
 from lake_assets.catalog.infer import Inferred, InferredField
@@ -48,39 +49,51 @@ def scalar(text: str) -> str:
 
 def field_line(column: InferredField, key_parts: int) -> str:
     """Render the line of one field; `key_parts` is the number of key fields."""
-    kind = column.type
-    parts = [f"name: {column.name}", f"logicalType: {kind.logical}"]
-    if kind.physical:
-        parts.append(f"physicalType: {scalar(kind.physical)}")
+    parts = [*_declaration(column, key_parts), *_reading(column), *_quality(column)]
+    comment = f"  # {_comment('; '.join(column.doubts))}" if column.doubts else ""
+    return f"      - {{{', '.join(parts)}}}{comment}"
+
+
+def _declaration(column: InferredField, key_parts: int) -> Iterator[str]:
+    """Yield name and type of a field, and its part of the key."""
+    yield f"name: {column.name}"
+    yield f"logicalType: {column.type.logical}"
+    if column.type.physical:
+        yield f"physicalType: {scalar(column.type.physical)}"
     if column.source != column.name and not column.path and not column.join:
-        parts.append(f"physicalName: {scalar(column.source)}")
+        yield f"physicalName: {scalar(column.source)}"
     if column.required:
-        parts.append("required: true")
+        yield "required: true"
     if column.key_position:
-        parts.append("primaryKey: true")
+        yield "primaryKey: true"
         if key_parts > 1:
-            parts.append(f"primaryKeyPosition: {column.key_position}")
-    readings = ["{property: decimalSeparator, value: comma}"] if kind.format == DECIMAL_COMMA else []
+            yield f"primaryKeyPosition: {column.key_position}"
+
+
+def _reading(column: InferredField) -> Iterator[str]:
+    """Yield how the payload's value is read."""
+    kind = column.type
+    properties = ["{property: decimalSeparator, value: comma}"] if kind.format == DECIMAL_COMMA else []
     for name, text in (("thousandsSeparator", kind.thousands), ("unit", kind.unit)):
         if text:
-            readings.append(f"{{property: {name}, value: {scalar(text)}}}")
+            properties.append(f"{{property: {name}, value: {scalar(text)}}}")
     for name, texts in (("nulls", kind.nulls), ("path", column.path), ("join", column.join)):
         if texts:
-            readings.append(f"{{property: {name}, value: [{', '.join(map(scalar, texts))}]}}")
-    if readings:
-        parts.append(f"customProperties: [{', '.join(readings)}]")
+            properties.append(f"{{property: {name}, value: [{', '.join(map(scalar, texts))}]}}")
+    if properties:
+        yield f"customProperties: [{', '.join(properties)}]"
     if kind.format and kind.format != DECIMAL_COMMA:
-        parts.append(f"logicalTypeOptions: {{format: {scalar(kind.format)}}}")
+        yield f"logicalTypeOptions: {{format: {scalar(kind.format)}}}"
+
+
+def _quality(column: InferredField) -> Iterator[str]:
+    """Yield the protection of a field, and the rule of its values."""
     if column.personal:
-        parts.append("classification: personal")
+        yield "classification: personal"
     if column.values:
         values = ", ".join(scalar(value) for value in column.values)
         severity = "" if column.closed else ", severity: warning"
-        parts.append(
-            f"quality: [{{metric: invalidValues, arguments: {{validValues: [{values}]}}, mustBe: 0{severity}}}]"
-        )
-    comment = f"  # {_comment('; '.join(column.doubts))}" if column.doubts else ""
-    return f"      - {{{', '.join(parts)}}}{comment}"
+        yield f"quality: [{{metric: invalidValues, arguments: {{validValues: [{values}]}}, mustBe: 0{severity}}}]"
 
 
 def _comment(text: str) -> str:

@@ -53,6 +53,21 @@ def structure_problems(source: Source, profile: Callable[[], JsonSchema]) -> dic
     return problems
 
 
+# Sentences of errors of one value, by the validator's name, from the value and the profile's own.
+_SENTENCES: dict[str, Callable[[Any, Any], str]] = {
+    "minLength": lambda value, least: "expected a text that is not empty.",
+    "maxLength": lambda value, most: f"longer than {most} characters.",
+    "minItems": lambda value, least: f"expected at least {least} in the list, found {len(value)}.",
+    "maxItems": lambda value, most: f"expected at most {most} in the list, found {len(value)}.",
+    "uniqueItems": lambda value, _: "the two bounds are the same.",
+    "minimum": lambda value, least: f"{_shown(value)} is too small; {least} is the least.",
+    "maximum": lambda value, most: f"{_shown(value)} is too large; {most} is the most.",
+    "not": lambda value, _: "does not belong to one of this kind: remove it.",
+    "enum": lambda value, choices: _choice_message(value, choices),
+    "const": lambda value, choices: _choice_message(value, choices),
+}
+
+
 def _sentences(error: Any) -> Iterator[tuple[TreePath, str]]:
     """Translate one error of the validator into sentences."""
     path: TreePath = tuple(error.absolute_path)
@@ -67,40 +82,35 @@ def _sentences(error: Any) -> Iterator[tuple[TreePath, str]]:
                 if key not in value and key not in _misspelt(value, schema):
                     yield path, _missing_key(key, schema)
         case "type":
-            kinds = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
-            wanted = f"; {schema['patternErrorMessage']}" if "patternErrorMessage" in schema else ""
-            yield path, f"expected {' or '.join(_KINDS[kind] for kind in kinds)}, found {_shown(value)}{wanted}."
-        case "enum" | "const":
-            choices: list[str] = error.validator_value
-            hint = did_you_mean(value, choices) if isinstance(value, str) else ""
-            yield path, f"{_shown(value)} is not known here: use {one_of(choices)}.{hint}"
+            yield path, _type_message(value, error.validator_value, schema)
         case "pattern":
             yield path, _pattern_message(str(value), schema)
-        case "oneOf" if not _is_mapping(value):
-            return  # Not a mapping at all, which is reported already.
         case "oneOf":
-            given = [operator for operator in OPERATORS if operator in value]
-            if given or not _misspelt(value, schema) & set(OPERATORS):
-                found = " and ".join(given) or "none"
-                yield path, f"expected exactly one of {', '.join(OPERATORS)}; found {found}."
-        case "minLength":
-            yield path, "expected a text that is not empty."
-        case "maxLength":
-            yield path, f"longer than {error.validator_value} characters."
-        case "minItems":
-            yield path, f"expected at least {error.validator_value} in the list, found {len(value)}."
-        case "maxItems":
-            yield path, f"expected at most {error.validator_value} in the list, found {len(value)}."
-        case "uniqueItems":
-            yield path, "the two bounds are the same."
-        case "minimum":
-            yield path, f"{_shown(value)} is too small; {error.validator_value} is the least."
-        case "maximum":
-            yield path, f"{_shown(value)} is too large; {error.validator_value} is the most."
-        case "not":
-            yield path, "does not belong to one of this kind: remove it."
+            yield from ((path, message) for message in _operator_messages(value, schema))
+        case name if name in _SENTENCES:
+            yield path, _SENTENCES[name](value, error.validator_value)
         case _:
             yield path, f"{error.message}."
+
+
+def _type_message(value: Tree, kinds: str | list[str], schema: dict[str, Any]) -> str:
+    names = " or ".join(_KINDS[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
+    remedy = f"; {schema['patternErrorMessage']}" if "patternErrorMessage" in schema else ""
+    return f"expected {names}, found {_shown(value)}{remedy}."
+
+
+def _choice_message(value: Tree, choices: list[str]) -> str:
+    hint = did_you_mean(value, choices) if isinstance(value, str) else ""
+    return f"{_shown(value)} is not known here: use {one_of(choices)}.{hint}"
+
+
+def _operator_messages(value: Any, schema: dict[str, Any]) -> Iterator[str]:
+    """Yield that a check has not exactly one operator. A value that is no mapping is reported already."""
+    if not _is_mapping(value):
+        return
+    given = [operator for operator in OPERATORS if operator in value]
+    if given or not _misspelt(value, schema) & set(OPERATORS):
+        yield f"expected exactly one of {', '.join(OPERATORS)}; found {' and '.join(given) or 'none'}."
 
 
 def _is_mapping(value: object) -> bool:

@@ -144,7 +144,7 @@ def _keys_from_input() -> list[str]:
 
 def _plan_values(plan: ErasurePlan) -> dict[str, object]:
     return {
-        "asset": plan.asset,
+        "dataset": plan.dataset,
         "windows": {window: asdict(rows) for window, rows in plan.windows.items()},
         "files": len(plan.files),
         "rows": plan.rows,
@@ -160,7 +160,7 @@ def _receipt_values(receipt: Receipt) -> dict[str, object]:
     counts = receipt.windows.values()
     return {
         "id": receipt.id,
-        "asset": receipt.dataset,
+        "dataset": receipt.dataset,
         "fields": receipt.fields,
         "hash": receipt.hash,
         "salt": receipt.salt,
@@ -182,7 +182,7 @@ def _print_plan(plan: ErasurePlan, copies: Sequence[str], *, as_json: bool) -> N
     for receipt in plan.earlier:
         click.echo(f"Receipt {receipt.id}: these events were erased on {receipt.done_at:%Y-%m-%d %H:%M} UTC.")
     if not plan.windows:
-        click.echo(f"{plan.asset} has no matching events.")
+        click.echo(f"{plan.dataset} has no matching events.")
         return
     show(
         ("window", "raw", "staging", "quarantine"),

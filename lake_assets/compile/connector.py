@@ -52,6 +52,7 @@ def glue_catalog(endpoint: str | None) -> dict[str, str]:
 
 def domain_connector(
     domain: str,
+    *,
     catalog: Mapping[str, str],
     warehouse: str,
     bucket: Mapping[str, str],

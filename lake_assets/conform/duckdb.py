@@ -1,4 +1,4 @@
-"""Runs a compiled conform on DuckDB, in this process: windows in, unpublished Parquet and numbers out."""
+"""Run a compiled conform on DuckDB, in this process: from windows to unpublished Parquet and row counts."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -14,7 +14,14 @@ from lake_assets.compile.conform import NO_RAW, judged_table
 from lake_assets.compile.sql import literal
 from lake_assets.conform.isolate import Failed, Patience, isolate
 from lake_assets.conform.tokens import let_tokenise
-from lake_assets.conform.write_windows import Order, Settled, is_of_sql, judge_checks, merged, settle
+from lake_assets.conform.write_windows import (
+    ConformRun,
+    WindowPart,
+    is_of_sql,
+    judge_checks,
+    merge_parts,
+    write_windows,
+)
 from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import Incurable, LakeError
 
@@ -26,39 +33,42 @@ def conform_apart(
     scratch: Path,
     run_id: str,
     name: str,
+    *,
     patience: Patience,
 ) -> tuple[tuple[WindowOutput, ...], dict[str, Cause]]:
-    """`conform` of the windows together, which is fast; where something is wrong with one of them, such as a damaged
-    file, without it, so that it does not hold back the others. Gives the outputs, and by window why it has none."""
+    """Conform the windows together, which is fast; a window that fails, for a damaged file say, is left out.
+
+    So it does not hold back the others. Returns the outputs, and the cause of each window without one.
+    """
     by_name = {window.window: window for window in windows}
 
     def attempt(names: Collection[str]) -> tuple[WindowOutput, ...]:
         try:
-            return conform(asset, [by_name[one] for one in names], out, scratch, run_id, name)
+            return conform(asset, [by_name[window] for window in names], out, scratch, run_id, name)
         except (LakeError, duckdb.Error) as error:
             raise Failed(_cause(error)) from error
 
-    made = isolate(list(by_name), attempt, patience)
-    return tuple(sorted(made.results, key=lambda output: output.window)), made.failed
+    isolated = isolate(list(by_name), attempt, patience)
+    return tuple(sorted(isolated.results, key=lambda output: output.window)), isolated.failed
 
 
 def _cause(error: LakeError | duckdb.Error) -> Cause:
     if isinstance(error, LakeError):
         return Cause(str(error), curable=not isinstance(error, Incurable))
-    sentence = f"DuckDB says of its raw files: {str(error).splitlines()[0]}"
+    sentence = f"DuckDB reports of its raw files: {str(error).splitlines()[0]}"
     return Cause(sentence, curable=not is_of_sql(error))
 
 
 def conform(
     asset: Asset, windows: Sequence[WindowInput], out: str, scratch: Path, run_id: str, name: str
 ) -> tuple[WindowOutput, ...]:
-    """Judges the windows' raw rows and writes good and quarantined ones as Parquet below `out`, a bucket URL.
+    """Judge the windows' raw rows, and write good and quarantined rows as Parquet below `out`, a bucket URL.
 
     Nothing reads the files until they are published. Running it again on the same windows yields the same rows.
-    `scratch` is a folder that DuckDB may spill to, and `name` that of the files, which none had before. Raises
-    LakeError when the numbers of a window do not add up.
+    `scratch` is a folder that DuckDB may spill to. `name` is the files' name, which no other file has. Raises LakeError
+    when the row counts of a window do not add up.
     """
-    order = Order(asset, out, run_id, datetime.now(UTC).isoformat(timespec="microseconds"))
+    run = ConformRun(asset, out, run_id, datetime.now(UTC).isoformat(timespec="microseconds"))
     with duckdb_session(scratch) as session:
         let_tokenise(session, asset)
         let_read(session, next((path for window in windows for path in window.paths), ""))
@@ -66,22 +76,22 @@ def conform(
         columns = "payload, _key, _topic, _partition, _offset, _timestamp"
         source = f"(select {columns} from read_parquet([{paths}]))" if paths else NO_RAW
         session.execute(judged_table(asset, source))
-        settled = merged(list(settle(session, order, name)))
+        parts = merge_parts(list(write_windows(session, run, name)))
         outputs: list[WindowOutput] = []
         for window in windows:
-            found = settled.get(window.window, Settled(window.window, (), (), ()))
+            part = parts.get(window.window, WindowPart(window.window, (), (), ()))
             output = WindowOutput(
                 window=window.window,
                 raw_rows=window.rows,
-                partitions=found.partitions,
-                good_files=found.good_files,
-                quarantine_files=found.quarantine_files,
+                partitions=part.partitions,
+                good_files=part.good_files,
+                quarantine_files=part.quarantine_files,
                 bytes=window.bytes,
-                checks=judge_checks(session, asset, found.good_files),
-                unknown=found.unknown,
-                conflicts=found.conflicts,
+                checks=judge_checks(session, asset, part.good_files),
+                unknown=part.unknown,
+                conflicts=part.conflicts,
             )
             if (imbalance := output.imbalance()) is not None:
-                raise LakeError(f"{imbalance}. Run 'lake audit'.")
+                raise LakeError(f"{imbalance}. Run `lake audit`.")
             outputs.append(output)
         return tuple(outputs)

@@ -8,9 +8,9 @@ from typing import Generic, TypeVar
 
 from lake_assets.catalog.failure import Cause
 
-# If so many windows, chosen at random, fail of the same cause, the others are not tried.
+# If this many windows, chosen at random, fail of the same cause, the others are not tried.
 SAMPLE = 3
-# A run spends so long on attempts that isolate failures; the windows that are left then wait like failed ones.
+# The time a run spends on attempts that isolate failures; the remaining windows then wait like failed ones.
 SECONDS = 20.0
 
 Result = TypeVar("Result")
@@ -26,7 +26,7 @@ class Failed(Exception):
 
 @dataclass
 class Patience:
-    """The seconds that one run may still spend on isolating failures."""
+    """Seconds that one run may still spend on isolating failures."""
 
     seconds: float = SECONDS
     clock: Callable[[], float] = time.monotonic
@@ -41,7 +41,7 @@ class Patience:
 
 @dataclass
 class Isolated(Generic[Result]):
-    """Results of the windows that could be made, and the cause of each other one."""
+    """Results of the windows that could be built, and the cause of each other one."""
 
     results: list[Result] = field(default_factory=list)
     failed: dict[str, Cause] = field(default_factory=dict)
@@ -50,22 +50,22 @@ class Isolated(Generic[Result]):
 def isolate(
     windows: Sequence[str], attempt: Callable[[Collection[str]], Sequence[Result]], patience: Patience
 ) -> Isolated[Result]:
-    """Attempt all windows together; when that fails, find those that can be made without the others.
+    """Attempt all windows together; when that fails, find those that can be built without the others.
 
     `attempt` raises Failed. One attempt and three more find a cause that is common to all windows.
     """
-    found = Isolated[Result]()
-    if cause := _tried(found, windows, attempt):
+    isolated = Isolated[Result]()
+    if cause := _tried(isolated, windows, attempt):
         began = patience.clock()
         chosen = sample(windows)
-        causes = [_tried(found, [window], attempt) for window in chosen] if len(windows) > 1 else [cause]
+        causes = [_tried(isolated, [window], attempt) for window in chosen] if len(windows) > 1 else [cause]
         patience.spend(began)
         rest = [window for window in windows if window not in chosen]
         if shared := common(causes):
-            found.failed |= waiting(rest, shared)
+            isolated.failed |= waiting(rest, shared)
         else:
-            _halve(found, rest, attempt, patience, cause)
-    return found
+            _halve(isolated, rest, attempt, patience, cause)
+    return isolated
 
 
 def sample(windows: Sequence[str]) -> list[str]:
@@ -76,7 +76,7 @@ def sample(windows: Sequence[str]) -> list[str]:
 def common(causes: Sequence[Cause | None]) -> Cause | None:
     """Return the cause when all attempts failed of the same one."""
     first = causes[0] if causes else None
-    return first if first and all(one and one.kind == first.kind for one in causes) else None
+    return first if first and all(cause and cause.kind == first.kind for cause in causes) else None
 
 
 def waiting(windows: Sequence[str], cause: Cause) -> dict[str, Cause]:
@@ -85,19 +85,19 @@ def waiting(windows: Sequence[str], cause: Cause) -> dict[str, Cause]:
 
 
 def _tried(
-    found: Isolated[Result], windows: Sequence[str], attempt: Callable[[Collection[str]], Sequence[Result]]
+    isolated: Isolated[Result], windows: Sequence[str], attempt: Callable[[Collection[str]], Sequence[Result]]
 ) -> Cause | None:
     try:
-        found.results += attempt(windows)
+        isolated.results += attempt(windows)
     except Failed as failed:
         if len(windows) == 1:
-            found.failed[windows[0]] = failed.cause
+            isolated.failed[windows[0]] = failed.cause
         return failed.cause
     return None
 
 
 def _halve(
-    found: Isolated[Result],
+    isolated: Isolated[Result],
     windows: Sequence[str],
     attempt: Callable[[Collection[str]], Sequence[Result]],
     patience: Patience,
@@ -107,12 +107,12 @@ def _halve(
         return
     if patience.is_over:
         # Other windows fail of it, not necessarily these.
-        found.failed |= waiting(windows, Cause(f"not tried yet, because of others: {last.sentence}"))
+        isolated.failed |= waiting(windows, Cause(f"not tried yet, because of others: {last.sentence}"))
         return
     began = patience.clock()
-    cause = _tried(found, windows, attempt)
+    cause = _tried(isolated, windows, attempt)
     patience.spend(began)
     if cause and len(windows) > 1:
         middle = len(windows) // 2
         for half in (windows[:middle], windows[middle:]):
-            _halve(found, half, attempt, patience, cause)
+            _halve(isolated, half, attempt, patience, cause)

@@ -1,4 +1,4 @@
-"""What a Spark job brings along: one small zip of Python files, the same on a laptop and on a cluster."""
+"""Code of a Spark job: one small zip of Python files, the same on a laptop and on a cluster."""
 
 import hashlib
 import zipfile
@@ -18,19 +18,19 @@ MAIN = "conform.py"
 
 
 def job_zip(spark: Path, folder: Path) -> Path:
-    """The zip of the job and of the entrypoints in `spark`, made in `folder` unless it is there; named by content."""
+    """Return the zip of the job and the entrypoints in `spark`, named by content; write it to `folder` if missing."""
     files = dict(_files(spark))
     digest = hashlib.sha256(b"".join(name.encode() + content for name, content in files.items())).hexdigest()[:12]
     target = folder / f"lake-job-{digest}.zip"
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
-    aside = target.with_suffix(".part")
-    with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
+    part = target.with_suffix(".part")
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             # A fixed time, so that equal files make equal zips.
             archive.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), content)
-    aside.replace(target)
+    part.replace(target)
     return target
 
 

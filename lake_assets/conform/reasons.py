@@ -1,4 +1,4 @@
-"""Which rules the rows of some quarantine files broke, before anything reads those files."""
+"""Rules that the rows of quarantine files broke, before anything reads those files."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from lake_assets.duckdb_session import duckdb_session
 
 
 def broken_rules(files: Sequence[str]) -> list[tuple[str, str | None, int]]:
-    """Rule, field and rows, most rows first. The files are named as DuckDB takes them."""
+    """Return rule, field and rows, most rows first. The files are named as DuckDB takes them."""
     if not files:
         return []
     listed = ", ".join(literal(path) for path in files)

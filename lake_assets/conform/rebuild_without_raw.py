@@ -1,4 +1,4 @@
-"""Judges a window again whose raw rows are gone: from what quarantine kept of them, beside the good rows it has."""
+"""Rebuild a window whose raw rows are deleted, from the payloads in quarantine and the good rows in staging."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from lake_assets.catalog.window_results import PartitionCount, WindowOutput
 from lake_assets.compile.conform import judged_table
 from lake_assets.compile.ddl import QUARANTINE, staging_columns
 from lake_assets.compile.rebuild_without_raw import kept_good, kept_payloads, kept_select
-from lake_assets.conform.write_windows import Order, Settled, judge_checks, merged, settle
+from lake_assets.conform.write_windows import ConformRun, WindowPart, judge_checks, merge_parts, write_windows
 from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """All that is left of a window: its good and quarantined rows as the warehouse has them, and the ledger's numbers
-    of it. `bytes` were those of its raw files."""
+    """A window without raw: its good and quarantined rows in the warehouse, and the ledger's counts of it.
+
+    `bytes` are those of its deleted raw files.
+    """
 
     window: str
     good: "pyarrow.Table"
@@ -35,57 +37,57 @@ QUARANTINE_COLUMNS = tuple(column.name for column in QUARANTINE)
 
 
 def good_columns(asset: Asset) -> tuple[str, ...]:
-    """The columns that `Kept.good` has."""
+    """Return the columns of `Kept.good`."""
     return tuple(column.name for column in staging_columns(asset))
 
 
 def conform_kept(asset: Asset, kept: Kept, out: str, scratch: Path, run_id: str, name: str) -> WindowOutput:
-    """Judges the quarantined payloads; those that pass join the good rows, by the same rule for equal keys as ever.
+    """Judge the quarantined payloads; those that pass join the good rows, by the usual rule for equal keys.
 
-    Good rows are not judged again, since their payloads are gone: they keep the version that judged them. Duplicates
-    that were dropped before stay counted. Raises LakeError when the rows are not those that the ledger knows.
+    Good rows are not judged again, because their payloads are deleted: they keep the version that judged them.
+    Duplicates that were dropped before stay counted. Raises LakeError when the rows are not those in the ledger.
     """
     if asset.entrypoint:
         raise LakeError(
-            f"its raw rows are gone, and what {asset.entrypoint} makes of a payload needs the whole window: "
+            f"its raw rows are deleted, and the entrypoint {asset.entrypoint} needs those of the whole window: "
             "it stays as it is."
         )
     if not asset.keeps_payloads:
         raise LakeError(
-            "its raw rows are gone, and quarantine keeps no payloads where fields are protected: it stays as it is."
+            "its raw rows are deleted, and quarantine keeps no payloads where fields are protected: it stays as it is."
         )
-    order = Order(asset, out, run_id, datetime.now(UTC).isoformat(timespec="microseconds"))
+    run = ConformRun(asset, out, run_id, datetime.now(UTC).isoformat(timespec="microseconds"))
     with duckdb_session(scratch) as session:
         session.register("kept_good", kept.good)
         session.register("kept_quarantine", kept.quarantined)
         session.execute(judged_table(asset, kept_payloads("kept_quarantine")))
         session.execute(kept_good(asset, "kept_good"))
-        select = kept_select(asset, order.loaded_at, "kept_good")
-        parts = merged(list(settle(session, order, name, select)))
-        found = parts.get(kept.window, Settled(kept.window, (), (), ()))
+        select = kept_select(asset, run.loaded_at, "kept_good")
+        parts = merge_parts(list(write_windows(session, run, name, select)))
+        part = parts.get(kept.window, WindowPart(kept.window, (), (), ()))
         output = WindowOutput(
             window=kept.window,
             raw_rows=sum(count.raw for count in kept.counts),
-            partitions=_with_dropped(found.partitions, kept.counts),
-            good_files=found.good_files,
-            quarantine_files=found.quarantine_files,
+            partitions=_with_dropped(part.partitions, kept.counts),
+            good_files=part.good_files,
+            quarantine_files=part.quarantine_files,
             bytes=kept.bytes,
-            checks=judge_checks(session, asset, found.good_files),
-            unknown=found.unknown,
-            conflicts=found.conflicts,
+            checks=judge_checks(session, asset, part.good_files),
+            unknown=part.unknown,
+            conflicts=part.conflicts,
         )
     if (imbalance := output.imbalance()) is not None:
-        raise LakeError(f"its raw rows are gone, and of those that were kept {imbalance}. Run 'lake audit'.")
+        raise LakeError(f"its raw rows are deleted, and of the others {imbalance}. Run `lake audit`.")
     return output
 
 
 def _with_dropped(now: Sequence[PartitionCount], before: Sequence[PartitionCount]) -> tuple[PartitionCount, ...]:
-    """The counts of the rows that were judged now, together with the duplicates that were dropped before."""
+    """Add the duplicates that were dropped before to the counts of the rows that were judged now."""
     judged = {(count.topic, count.partition): count for count in now}
-    told: list[PartitionCount] = []
+    counts: list[PartitionCount] = []
     for old in before:
         count = judged.get((old.topic, old.partition)) or replace(old, raw=0, good=0, quarantined=0, duplicates=0)
-        told.append(
+        counts.append(
             replace(
                 count,
                 raw=count.raw + old.duplicates,
@@ -95,4 +97,4 @@ def _with_dropped(now: Sequence[PartitionCount], before: Sequence[PartitionCount
                 max_offset=old.max_offset,
             )
         )
-    return tuple(told)
+    return tuple(counts)

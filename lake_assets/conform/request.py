@@ -1,4 +1,4 @@
-"""What a conform job is asked for, and what it answers; both cross the bucket and Dagster Pipes as JSON."""
+"""Request and answer of a conform job; both cross the bucket and Dagster Pipes as JSON."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from lake_assets.catalog.window_results import WindowInput, WindowOutput
 class Request:
     """One job: these windows of one asset, whose raw files are named, never searched.
 
-    `name` begins the names of the files it writes below `out`, a bucket URL. `folder` is a URL for what only this
+    `name` begins the names of the files it writes below `out`, a bucket URL. `folder` is a URL for files that only this
     job reads. `loaded_at` is ISO 8601 with an offset. A window is cut into buckets of about `bucket_rows` rows.
     """
 
@@ -37,7 +37,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a job. `failed` says by window why it could not be made; `schema` is Spark's, of the good rows."""
+    """Result of a job. `failed` has the cause of each window that failed; `schema` is Spark's, of the good rows."""
 
     outputs: tuple[WindowOutput, ...]
     failed: dict[str, str]

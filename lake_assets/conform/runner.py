@@ -1,4 +1,4 @@
-"""What every place that can run a Spark job has in common: find, submit, watch, cancel."""
+"""Interface of the services that can run a Spark job: find, submit, watch, cancel."""
 
 import contextlib
 import time
@@ -13,8 +13,10 @@ State = Literal["running", "succeeded", "failed", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class SparkJob:
-    """One job to run. `name` tells it from all others (a to z, 0 to 9 and -, at most 60 characters) and stays the
-    same when a step is tried again. `tags` name the asset, the windows and the run. Sizes are left to the place."""
+    """One job to run. `name` is unique (a to z, 0 to 9 and -, at most 60 characters) and the same in a retry of a step.
+
+    `tags` name the asset, the windows and the run. The service decides the sizes.
+    """
 
     name: str
     arguments: tuple[str, ...]
@@ -23,7 +25,7 @@ class SparkJob:
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """Where a job is. `detail` is the place's own sentence; `figures` are what it costs, as the place counts it."""
+    """State of a job. `detail` is the service's own sentence; `figures` are its cost, as the service counts it."""
 
     state: State
     detail: str = ""
@@ -32,29 +34,29 @@ class JobStatus:
 
 
 class SparkRunner(Protocol):
-    """A place that runs `spark/conform.py`. Each method raises LakeError when the place refuses it."""
+    """A service that runs `spark/conform.py`. Each method raises LakeError when the service refuses it."""
 
     @property
     def interval(self) -> float:
-        """Seconds between two looks at a job."""
+        """Seconds between two checks of a job."""
         ...
 
     def find(self, name: str) -> JobStatus | None:
-        """The job of that name, or None when it was never submitted."""
+        """Return the job of that name, or None when it was never submitted."""
         ...
 
     def submit(self, job: SparkJob) -> None:
-        """Starts the job; a second call with the same name starts nothing."""
+        """Start the job; a second call with the same name starts nothing."""
         ...
 
     def cancel(self, name: str) -> None:
-        """Ends the job if it runs, and what was made for it alone in any case."""
+        """End the job if it runs, and in any case delete what was created for it alone."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A cluster that was made for one job and is not needed any more. `cluster` is what the place calls it."""
+    """A cluster that was created for one job and is not needed any more. `cluster` is the service's name of it."""
 
     cluster: str
     job: str
@@ -62,15 +64,18 @@ class Orphan:
 
 
 class ClusterRunner(SparkRunner, Protocol):
-    """A place that can make a cluster for a job. What makes a cluster an orphan is written on it, so that any lake
-    of the account may end it: the job's name (`lake-job`), and when at the latest it is over (`lake-until`)."""
+    """A service that can create a cluster for a job.
+
+    A cluster has the job's name (`lake-job`) and its latest end (`lake-until`), so that any lake of the account
+    recognises an orphan and may end it.
+    """
 
     def orphans(self, now: float) -> Sequence[Orphan]:
-        """The clusters made for a job that has ended, or whose time is over. `now` is in seconds since 1970."""
+        """Return the clusters of jobs that have ended, and those past their end. `now` is in seconds since 1970."""
         ...
 
     def end_cluster(self, cluster: str) -> None:
-        """Ends it; nothing when it is gone."""
+        """End the cluster, if it exists."""
         ...
 
 
@@ -81,18 +86,18 @@ class JobFailed(LakeError):
 
 
 def fresh_name(runner: SparkRunner, name: str) -> str:
-    """The name under which to run a job: that of its last attempt if it runs or succeeded, else a new one."""
+    """Return the name under which to run a job: that of its last attempt if it runs or succeeded, else a new one."""
     attempt = 1
-    while (found := runner.find(f"{name}-{attempt}")) and found.state in ("failed", "cancelled"):
+    while (status := runner.find(f"{name}-{attempt}")) and status.state in ("failed", "cancelled"):
         attempt += 1
     return f"{name}-{attempt}"
 
 
-def run_to_end(runner: SparkRunner, job: SparkJob, timeout: float, on_look: Callable[[JobStatus], None]) -> JobStatus:
-    """Submits the job unless it is there, and waits until it succeeded. `timeout` is in seconds.
+def run_to_end(runner: SparkRunner, job: SparkJob, timeout: float, on_status: Callable[[JobStatus], None]) -> JobStatus:
+    """Submit the job unless it exists, and wait until it succeeded. `timeout` is in seconds.
 
-    Raises JobFailed. Whatever else ends the wait (the run is cancelled, say) cancels the job. What was made for the
-    job alone is gone afterwards.
+    Raises JobFailed. Anything else that ends the wait, such as a cancelled run, cancels the job. Afterwards nothing
+    exists that was created for the job alone.
     """
     deadline = time.monotonic() + timeout
     try:
@@ -100,8 +105,8 @@ def run_to_end(runner: SparkRunner, job: SparkJob, timeout: float, on_look: Call
         while True:
             status = runner.find(job.name)
             if status is None:
-                raise JobFailed(f"the Spark job {job.name} is gone: run it again.")
-            on_look(status)
+                raise JobFailed(f"the Spark job {job.name} is missing: run it again.")
+            on_status(status)
             if status.state != "running":
                 break
             if time.monotonic() > deadline:
@@ -113,7 +118,7 @@ def run_to_end(runner: SparkRunner, job: SparkJob, timeout: float, on_look: Call
         except LakeError as refused:
             error.add_note(f"The Spark job {job.name} may still run, it could not be cancelled: {refused}")
         raise
-    # The job is over either way: a cluster that cannot be ended now is ended by its own time limit or the reaper.
+    # The job is over either way: a cluster that cannot be ended now is ended by its time limit, or as an orphan.
     with contextlib.suppress(LakeError):
         runner.cancel(job.name)
     if status.state != "succeeded":

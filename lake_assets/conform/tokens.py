@@ -1,7 +1,7 @@
-"""The key of tokens: the file it is in, and a DuckDB session that can make tokens of it.
+"""The key of tokens: its file, and DuckDB sessions that make tokens with it.
 
-A token is an HMAC: who has it and not the key can neither read the value nor try values out, and equal values have
-equal tokens in every asset, so that they can be joined.
+A token is an HMAC: without the key, a token's value can be neither read nor guessed. Equal values have equal tokens in
+every asset, so that they can be joined.
 """
 
 import hashlib
@@ -26,14 +26,14 @@ _BLOCK, _KEY = 64, 32
 
 
 def token_key() -> bytes:
-    """The key of 32 bytes. Raises SettingsError when there is none, or when others may read it."""
+    """Return the key of 32 bytes. Raises SettingsError when there is none, or when others may read it."""
     path = _path()
     if not path.exists():
         raise SettingsError(
             f"the key of tokens is not at {path}: restore it from your back-up, because a new one makes other tokens."
         )
     if path.stat().st_mode & 0o077:
-        raise SettingsError(f"the key of tokens at {path} can be read by others: run 'chmod 600 {path}'.")
+        raise SettingsError(f"the key of tokens at {path} can be read by others: run `chmod 600 {path}`.")
     text = path.read_text("utf-8").strip()
     try:
         key = bytes.fromhex(text)
@@ -41,15 +41,15 @@ def token_key() -> bytes:
         key = b""
     if len(key) != _KEY:
         raise SettingsError(
-            f"the key of tokens at {path} is none: write 64 hexadecimal digits ('openssl rand -hex 32')."
+            f"the key of tokens at {path} is not valid: write 64 hexadecimal digits (`openssl rand -hex 32`)."
         )
     return key
 
 
 def ensure_token_key(assets: Iterable[Asset], applied: Iterable[Asset]) -> None:
-    """Makes the key when the first contract asks for tokens; afterwards it must be there. Raises SettingsError.
+    """Create the key when the first contract needs tokens; afterwards it must exist. Raises SettingsError.
 
-    A container makes none: its home goes with it, and the key would go too.
+    A container creates none: its home is deleted with it, and the key would be lost.
     """
     if not any(asset.has_tokens for asset in assets):
         return
@@ -57,8 +57,8 @@ def ensure_token_key(assets: Iterable[Asset], applied: Iterable[Asset]) -> None:
     if not path.exists() and VARIABLE not in os.environ and not any(asset.has_tokens for asset in applied):
         if "LAKE_SECRETS" in os.environ:
             raise SettingsError(
-                f"{os.environ['LAKE_SECRETS']} holds no token_key, which the contracts' tokens need: make it with the "
-                "image's command 'passwords', and give it to this container."
+                f"{os.environ['LAKE_SECRETS']} has no token_key, which the contracts' tokens need: create it with the "
+                "image's command `passwords`, and give it to this container."
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         make_token_key(path)
@@ -66,13 +66,13 @@ def ensure_token_key(assets: Iterable[Asset], applied: Iterable[Asset]) -> None:
 
 
 def make_token_key(path: Path) -> None:
-    """Writes a new key for its owner alone. Raises FileExistsError."""
+    """Write a new key that only its owner may read. Raises FileExistsError."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(f"{secrets.token_hex(_KEY)}\n")
 
 
 def let_tokenise(session: "duckdb.DuckDBPyConnection", asset: Asset) -> None:
-    """Gives a session the key when the asset has fields to tokenise. Raises SettingsError."""
+    """Give a session the key when the asset has fields to tokenise. Raises SettingsError."""
     if not asset.has_tokens:
         return
     key = token_key().ljust(_BLOCK, b"\0")
@@ -81,21 +81,21 @@ def let_tokenise(session: "duckdb.DuckDBPyConnection", asset: Asset) -> None:
 
 
 def token(value: str) -> str:
-    """The token of a value, as staging has it. Raises SettingsError when there is no key."""
+    """Return the token of a value, as staging has it. Raises SettingsError when there is no key."""
     return hmac.new(token_key(), value.encode(), hashlib.sha256).hexdigest()
 
 
 def sealed(text: str, salt: str | None) -> str:
-    """A hash by which a text can be recognised and not read: with this salt, or with the key of tokens without one.
+    """Return a hash that recognises a text without revealing it: with this salt, or without one with the key of tokens.
 
-    It is no token of the text. Raises SettingsError.
+    It is not the token of the text. Raises SettingsError.
     """
     key = token_key() if salt is None else bytes.fromhex(salt)
     return hmac.new(key, f"sealed\0{text}".encode(), hashlib.sha256).hexdigest()
 
 
 def new_salt() -> str | None:
-    """None where the lake has a key of tokens, else a random salt."""
+    """Return a random salt; None when the lake has a key of tokens."""
     return None if _path().exists() else secrets.token_hex(_KEY)
 
 

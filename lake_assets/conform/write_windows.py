@@ -1,6 +1,6 @@
-"""What follows the judge on every engine: duplicates, counts, Parquet, and the contract's checks.
+"""Steps after judging, on every engine: duplicates, counts, Parquet, and the contract's checks.
 
-The connection holds the temporary table `judged`, with all rows that may be duplicates of each other.
+The connection has the temporary table `judged`, with all rows that may be duplicates of each other.
 """
 
 from collections import Counter, defaultdict
@@ -35,7 +35,7 @@ ROWS_PER_GROUP = 122_880
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ConformRun:
     """One conform: `out` is a bucket URL, `loaded_at` ISO 8601 with an offset."""
 
     asset: Asset
@@ -45,8 +45,8 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What came of the rows of one window that were on one connection; files are named as DuckDB takes them."""
+class WindowPart:
+    """Counts and files of the rows of one window on one connection; files are named as DuckDB takes them."""
 
     window: str
     partitions: tuple[PartitionCount, ...]
@@ -56,43 +56,43 @@ class Settled:
     conflicts: int = 0
 
 
-def settle(
-    session: "duckdb.DuckDBPyConnection", order: Order, name: str, good_rows: str | None = None
-) -> Iterator[Settled]:
-    """Finds duplicates in `judged`, and writes each window's good and bad rows to files that start with `name`.
+def write_windows(
+    session: "duckdb.DuckDBPyConnection", run: ConformRun, name: str, good_rows: str | None = None
+) -> Iterator[WindowPart]:
+    """Find duplicates in `judged`, and write each window's good and quarantined rows to files that start with `name`.
 
-    `good_rows` is the SELECT for staging, when it is not the plain one over the view `good`.
+    `good_rows` is the SELECT for staging, if it is not the plain one over the view `good`.
     """
-    asset = order.asset
-    good_rows = good_rows or good_select(asset, order.loaded_at)
+    asset = run.asset
+    good_rows = good_rows or good_select(asset, run.loaded_at)
     session.execute(dropped_table(asset))
     session.execute(GOOD_VIEW)
     counts: defaultdict[str, list[PartitionCount]] = defaultdict(list)
     for start, *numbers in session.execute(COUNTS).fetchall():
         counts[window_key(start, asset.window)].append(PartitionCount(*numbers))
     unknown: defaultdict[str, list[UnknownField]] = defaultdict(list)
-    for start, *told in session.execute(UNKNOWN).fetchall():
-        unknown[window_key(start, asset.window)].append(UnknownField(*told))
+    for start, *values in session.execute(UNKNOWN).fetchall():
+        unknown[window_key(start, asset.window)].append(UnknownField(*values))
     conflicting: dict[str, int] = {}
-    if asset.key and any(c.duplicates > c.redelivered for found in counts.values() for c in found):
+    if asset.key and any(c.duplicates > c.redelivered for of_window in counts.values() for c in of_window):
         for start, number in session.execute(conflicts(asset)).fetchall():
             conflicting[window_key(start, asset.window)] = number
     complete: list[str] = []
     try:
         for window, partitions in counts.items():
-            good_file, bad_file = window_files(order.out, asset, window, name)
+            good_file, bad_file = window_files(run.out, asset, window, name)
             start = f"_window = timestamptz {literal(window_start(window, asset.window).isoformat())}"
             good = f"{good_rows}\nwhere {start}"
-            bad = f"{quarantine_select(asset, order.run_id, order.loaded_at)}\n  and {start}"
+            bad = f"{quarantine_select(asset, run.run_id, run.loaded_at)}\n  and {start}"
             good_files = copy(session, good, good_file) if any(p.good for p in partitions) else ()
             complete += good_files
             bad_files = copy(session, bad, bad_file) if any(p.quarantined for p in partitions) else ()
             complete += bad_files
-            yield Settled(
+            yield WindowPart(
                 window, tuple(partitions), good_files, bad_files, tuple(unknown[window]), conflicting.get(window, 0)
             )
     except Exception:
-        # Nobody will name them, and in a bucket that is full they would take the room of the next attempt.
+        # No table will reference them, and in a full bucket they would take the space of the next attempt.
         for url in complete:
             with suppress(OSError, RuntimeError):
                 remove(url)
@@ -100,18 +100,18 @@ def settle(
 
 
 def window_folder(out: str, asset: Asset, window: str) -> str:
-    """Where a window's files are, below `out`."""
+    """Return the folder of a window's files, below `out`."""
     return f"{out}/{asset.dataset}/v{asset.major}/{window_path(window)}"
 
 
 def window_files(out: str, asset: Asset, window: str, name: str) -> tuple[str, str]:
-    """The URLs of a window's two files of that name, for good and for quarantined rows."""
+    """Return the URLs of a window's two files of that name, for good and for quarantined rows."""
     file = f"{window_folder(out, asset, window)}/{name}"
     return f"{file}.parquet", f"{file}.quarantine.parquet"
 
 
 def copy(session: "duckdb.DuckDBPyConnection", select: str, url: str) -> tuple[str]:
-    """Copies a SELECT to one Parquet file and returns its name as DuckDB takes it. Raises Unavailable."""
+    """Copy a SELECT to one Parquet file, and return its name as DuckDB takes it. Raises Unavailable."""
     import duckdb
 
     try:
@@ -125,15 +125,15 @@ def copy(session: "duckdb.DuckDBPyConnection", select: str, url: str) -> tuple[s
     return (local_path(url),)
 
 
-def merged(parts: Sequence[Settled]) -> Mapping[str, Settled]:
-    """The parts of each window as one; counts of equal topic and partition are added up."""
-    windows: defaultdict[str, list[Settled]] = defaultdict(list)
+def merge_parts(parts: Sequence[WindowPart]) -> Mapping[str, WindowPart]:
+    """Merge the parts of each window; counts of equal topic and partition are added up."""
+    windows: defaultdict[str, list[WindowPart]] = defaultdict(list)
     for part in parts:
         windows[part.window].append(part)
-    return {window: _merge(window, found) for window, found in windows.items()}
+    return {window: _merge(window, own) for window, own in windows.items()}
 
 
-def _merge(window: str, parts: list[Settled]) -> Settled:
+def _merge(window: str, parts: list[WindowPart]) -> WindowPart:
     counts: defaultdict[tuple[str, int], list[PartitionCount]] = defaultdict(list)
     for part in parts:
         for count in part.partitions:
@@ -141,23 +141,23 @@ def _merge(window: str, parts: list[Settled]) -> Settled:
     unknown: Counter[tuple[str, str]] = Counter()
     for part in parts:
         unknown.update({(field.name, field.type): field.rows for field in part.unknown})
-    # Each part tells its most frequent ones; together they are no more than one part's.
-    most = sorted(unknown.items(), key=lambda told: (-told[1], told[0]))[:MOST_UNKNOWN]
-    return Settled(
+    # Each part has its most frequent ones; together they are no more than one part's.
+    most = sorted(unknown.items(), key=lambda entry: (-entry[1], entry[0]))[:MOST_UNKNOWN]
+    return WindowPart(
         window,
         tuple(
             PartitionCount(
                 topic,
                 partition,
-                raw=sum(c.raw for c in found),
-                good=sum(c.good for c in found),
-                quarantined=sum(c.quarantined for c in found),
-                duplicates=sum(c.duplicates for c in found),
-                redelivered=sum(c.redelivered for c in found),
-                min_offset=min(c.min_offset for c in found),
-                max_offset=max(c.max_offset for c in found),
+                raw=sum(c.raw for c in own),
+                good=sum(c.good for c in own),
+                quarantined=sum(c.quarantined for c in own),
+                duplicates=sum(c.duplicates for c in own),
+                redelivered=sum(c.redelivered for c in own),
+                min_offset=min(c.min_offset for c in own),
+                max_offset=max(c.max_offset for c in own),
             )
-            for (topic, partition), found in sorted(counts.items())
+            for (topic, partition), own in sorted(counts.items())
         ),
         tuple(sorted(path for part in parts for path in part.good_files)),
         tuple(sorted(path for part in parts for path in part.quarantine_files)),
@@ -167,7 +167,7 @@ def _merge(window: str, parts: list[Settled]) -> Settled:
 
 
 def judge_checks(session: "duckdb.DuckDBPyConnection", asset: Asset, files: Sequence[str]) -> tuple[CheckOutcome, ...]:
-    """The contract's checks on one window's good rows. Raises LakeError when a check's query cannot run."""
+    """Run the contract's checks on one window's good rows. Raises LakeError when a check's query cannot run."""
     if not asset.checks:
         return ()
     with _conformed(session, asset, files):
@@ -176,7 +176,7 @@ def judge_checks(session: "duckdb.DuckDBPyConnection", asset: Asset, files: Sequ
 
 @contextmanager
 def _conformed(session: "duckdb.DuckDBPyConnection", asset: Asset, files: Sequence[str]) -> Iterator[None]:
-    """The relation that checks read."""
+    """Provide the relation that checks read."""
     if not files:
         columns = ", ".join(f"cast(null as {c.type}) as {identifier(c.name)}" for c in staging_columns(asset))
         session.execute(f"create or replace temp view conformed as select {columns} where false")

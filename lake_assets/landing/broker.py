@@ -1,4 +1,4 @@
-"""The lake's Kafka broker: clients that say in one sentence when it does not answer, instead of logging for ever."""
+"""The lake's Kafka broker: clients that raise one error when it does not answer, instead of logging for ever."""
 
 import logging
 import re
@@ -43,19 +43,19 @@ _MOVING = frozenset(
     }
 )
 _REFUSED = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
-# What OpenSSL says when the broker gives a reason in TLS's own words.
+# OpenSSL's words when the broker sends its reason as a TLS alert.
 _ALERT = "SSL alert number"
 _CERTIFICATE_ALERT = re.compile(f"(certificate|unknown ca).*{_ALERT}")
 _TOKENLESS = "Failed to acquire SASL OAUTHBEARER token: "
 _HANG_UP = "connection closed by peer"
-# A broker that ends or starts hangs up too, but not for so long.
+# A broker that stops or starts hangs up too, but for a shorter time.
 _HANG_UP_SECONDS = 5.0
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 Options = dict[str, str | int | float | bool]
 
 
 def broker_options(settings: Settings) -> Options:
-    """Where the broker is and how it lets a client in. Raises SettingsError for a file that is not as it must be."""
+    """Return the broker's address and how a client authenticates. Raises SettingsError for an unusable file."""
     access = settings.kafka_access
     check_ca(access.ca, "LAKE_KAFKA_CA")
     if access.tokens:
@@ -67,8 +67,11 @@ def broker_options(settings: Settings) -> Options:
 
 
 def client_config(settings: Settings) -> Options:
-    """What every client needs. Raises Unavailable at once when no broker listens, and SettingsError when one does not
-    let the lake in: for both librdkafka would wait."""
+    """Return the options of every client.
+
+    Raises Unavailable at once when no broker listens, and SettingsError when it refuses the lake: for both librdkafka
+    would wait.
+    """
     if settings.kafka.endswith(":0"):
         raise Unavailable("this lake has no Kafka broker yet: start it with `lake up`.")
     if all(_is_refused(address) for address in settings.kafka.split(",")):
@@ -82,14 +85,14 @@ def client_config(settings: Settings) -> Options:
 
 
 def silence(options: Mapping[str, str | int | float | bool], seconds: float) -> KafkaError | None:
-    """Why the broker does not answer, or None when it does. A refusal is told at once, that it hangs up whenever it is
-    asked after a few seconds, all else after `seconds`.
+    """Return the reason that the broker does not answer, or None when it does.
 
-    To a client librdkafka says no more than that time is up, and the reason only to a callback. Of a broker that hangs
-    up without a word it says there only that all are down.
+    A refusal is returned at once, hang-ups after a few seconds, and every other reason after `seconds`. librdkafka
+    reports only a timeout to its caller, and the reason to a callback. Of a broker that hangs up without a reason it
+    reports there only that all brokers are down.
     """
-    heard: list[KafkaError] = []
-    config: dict[str, Any] = {**options, "error_cb": heard.append}
+    errors: list[KafkaError] = []
+    config: dict[str, Any] = {**options, "error_cb": errors.append}
     began = time.monotonic()
     try:
         client = AdminClient(config, logger=quiet())
@@ -97,23 +100,23 @@ def silence(options: Mapping[str, str | int | float | bool], seconds: float) -> 
         return error_of(exception)
     while True:
         try:
-            client.list_topics(timeout=min(_LOOK_SECONDS, seconds))
+            client.list_topics(timeout=min(_POLL_SECONDS, seconds))
         except KafkaException as exception:
             error = error_of(exception)
         else:
             return None
         client.poll(0)
-        if refusals := [told for told in heard if told.code() in _REFUSED or _ALERT in told.str()]:
+        if refusals := [e for e in errors if e.code() in _REFUSED or _ALERT in e.str()]:
             return refusals[0]
         waited = time.monotonic() - began
-        if waited > min(seconds, _HANG_UP_SECONDS) and heard and all(map(hangs_up, heard)):
-            return heard[0]
+        if waited > min(seconds, _HANG_UP_SECONDS) and errors and all(map(hangs_up, errors)):
+            return errors[0]
         if waited > seconds:
-            return next((told for told in heard if told.code() != KafkaError._ALL_BROKERS_DOWN), error)
+            return next((e for e in errors if e.code() != KafkaError._ALL_BROKERS_DOWN), error)
 
 
 def hangs_up(error: KafkaError) -> bool:
-    """Whether the broker took the call and ended it before it had answered."""
+    """Return True if the broker accepted the connection and closed it before it answered."""
     return error.code() == KafkaError._ALL_BROKERS_DOWN or _HANG_UP in error.str()
 
 
@@ -124,12 +127,12 @@ def _is_refused(address: str) -> bool:
     except ConnectionRefusedError:
         return True
     except OSError:
-        return False  # for librdkafka to find out, which knows more than one way
+        return False  # librdkafka finds the reason: it tries more than one address
     return False
 
 
 def quiet() -> logging.Logger:
-    """A logger for librdkafka, which otherwise prints a line to stderr for each refused connection."""
+    """Return a logger for librdkafka, which otherwise prints a line to stderr for each refused connection."""
     logger = logging.getLogger("lake_assets.kafka")
     logger.propagate = False
     if not logger.handlers:
@@ -142,41 +145,43 @@ def admin(settings: Settings, **options: str | int | float | bool) -> AdminClien
 
 
 def broker_error(settings: Settings, error: KafkaError, doing: str) -> LakeError:
-    """The error for a person: Unavailable when nobody answers, SettingsError when the lake is not let in, else what the
-    broker said to `doing`."""
+    """Return the error for users: Unavailable when the broker does not answer, SettingsError when it refuses the lake.
+
+    Else the broker's own error of `doing`.
+    """
     access = settings.kafka_access
     if access.tokens and _TOKENLESS in error.str():
         return SettingsError(
-            f"{access.tokens.url} gives no token for user '{access.user}' ({_said(error)}): check the settings "
+            f"{access.tokens.url} gives no token for user '{access.user}' ({_reason(error)}): check the settings "
             f"LAKE_KAFKA_TOKEN_…, LAKE_KAFKA_USER and the secret in {access.password_file}."
         )
     if error.code() == KafkaError._AUTHENTICATION:
         return SettingsError(
-            f"the Kafka broker at {settings.kafka} does not let in user '{access.user}' ({_said(error)}): check "
+            f"the Kafka broker at {settings.kafka} does not let in user '{access.user}' ({_reason(error)}): check "
             f"LAKE_KAFKA_USER, LAKE_KAFKA_SASL_MECHANISM and the password in {access.password_file}."
         )
     if _CERTIFICATE_ALERT.search(error.str()):
         file = access.certificate or "none yet"
         return SettingsError(
-            f"the Kafka broker at {settings.kafka} asks for a certificate that it trusts ({_said(error)}): set "
+            f"the Kafka broker at {settings.kafka} requires a certificate that it trusts ({_reason(error)}): set "
             f"LAKE_KAFKA_CERTIFICATE, which is {file}, to the file of the lake's own."
         )
     if error.code() == KafkaError._SSL or _ALERT in error.str():
         return SettingsError(
-            f"the Kafka broker at {settings.kafka} cannot be reached safely ({_said(error)}): check that LAKE_KAFKA_CA "
-            "is the certificate file of its authority, and that it speaks what LAKE_KAFKA_SECURITY says."
+            f"the Kafka broker at {settings.kafka} cannot be reached safely ({_reason(error)}): check that "
+            "LAKE_KAFKA_CA is the certificate file of its authority, and that LAKE_KAFKA_SECURITY is its protocol."
         )
     if error.code() == KafkaError._INVALID_ARG:
-        return SettingsError(f"Kafka's client does not take the settings ({_said(error)}): check LAKE_KAFKA_….")
+        return SettingsError(f"Kafka's client does not take the settings ({_reason(error)}): check LAKE_KAFKA_….")
     if hangs_up(error):
         return Unavailable(
-            f"the Kafka broker at {settings.kafka} hangs up when it is asked: check that its listener speaks "
-            f"'{access.protocol}', and set LAKE_KAFKA_SECURITY to what it speaks."
+            f"the Kafka broker at {settings.kafka} closes each connection: check that its listener's protocol is "
+            f"'{access.protocol}', and set LAKE_KAFKA_SECURITY to that protocol."
         )
     if error.code() in _SILENT:
         return Unavailable(
             f"the Kafka broker at {settings.kafka} does not answer ({error.str()}): start it with `lake up`, "
-            f"or see what `lake status` says about it."
+            f"or see `lake status`."
         )
     if error.code() in _MOVING:
         return Unavailable(
@@ -186,8 +191,8 @@ def broker_error(settings: Settings, error: KafkaError, doing: str) -> LakeError
     return LakeError(f"Kafka refused to {doing}: {error.str()}.")
 
 
-def _said(error: KafkaError) -> str:
-    """Without the address or the task before and the milliseconds behind."""
+def _reason(error: KafkaError) -> str:
+    """Return the error's text without the address or task before it and the milliseconds after it."""
     return re.sub(rf"^{_TOKENLESS}|^\w+://\S+: | \(after \d+ms in state \w+.*$", "", error.str())
 
 

@@ -1,4 +1,4 @@
-"""What landed since last time: for each asset the windows that new snapshots added files to, with counts and bounds."""
+"""Changes of raw: for each asset the windows to which new snapshots added files, with counts and bounds."""
 
 import struct
 import time
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 # Tables that cannot be read may take so many seconds together; a bucket that does not answer takes longer for each.
-_PATIENCE = 10.0
+_FAILING_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class WindowChange:
-    """What new snapshots added to one window. `sequence` is Iceberg's sequence number of the newest of them.
+    """Additions of new snapshots to one window. `sequence` is Iceberg's sequence number of the newest of them.
 
     Bounds are inclusive and over all added files together (a file holds records of several Kafka partitions), and
     None when the files carry no statistics.
@@ -44,7 +44,7 @@ class WindowChange:
 class RawChanges:
     """Changed windows by asset, in window order, and the cursor of each asset that has a table: the next `since`.
 
-    `unreadable` says why by asset where a table could not be read; it keeps the cursor that it had.
+    `unreadable` has the cause by asset whose table could not be read; it keeps the cursor that it had.
     """
 
     windows: dict[str, tuple[WindowChange, ...]] = field(default_factory=dict[str, tuple[WindowChange, ...]])
@@ -54,7 +54,7 @@ class RawChanges:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Up to which sequence number of which table was read, and at which pointer; as text `42.9f3a11c2.77ab01ef`."""
+    """Sequence number up to which a table was read, pointer and table; as text `42.9f3a11c2.77ab01ef`."""
 
     sequence: int
     pointer: str
@@ -69,52 +69,52 @@ class Cursor:
         return f"{self.sequence}.{self.pointer}.{self.table}"
 
     def known(self, table: "StaticTable") -> int:
-        """Up to which sequence number this table was read; 0 when it was made anew since."""
+        """Return the sequence number up to which this table was read; 0 when it was created again since."""
         return self.sequence if self.table == _digest(str(table.metadata.table_uuid)) else 0
 
 
 def changes(settings: Settings, assets: Iterable[Asset], since: Mapping[str, str]) -> RawChanges:
-    """The windows that snapshots newer than the cursors in `since` (by asset name) added files to.
+    """Return the windows to which snapshots newer than the cursors in `since` (by asset name) added files.
 
-    An asset without a cursor, or whose table was made anew, yields all its windows; one without a table yields
-    nothing. One query finds the tables that moved, and of those only manifests newer than the cursor are read: the
-    cost follows what changed. Expired snapshots do not matter, since each file keeps its sequence number.
+    An asset without a cursor, or whose table was created again, yields all its windows; one without a table yields
+    nothing. One query finds the tables that changed, and of those only manifests newer than the cursor are read: the
+    cost depends on the changes. Expired snapshots do not matter, since each file keeps its sequence number.
     Raises Unavailable, and RawTableError when so many tables take so long to fail that it is no table's own fault.
     """
-    found = RawChanges()
-    lost = 0.0
-    wanted = list(assets)
-    now = pointers(settings, [raw_table(asset).identifier for asset in wanted])
-    for asset in wanted:
-        pointer, since_text = now.get(raw_table(asset).identifier), since.get(asset.name)
+    result = RawChanges()
+    lost_seconds = 0.0
+    assets = list(assets)
+    current = pointers(settings, [raw_table(asset).identifier for asset in assets])
+    for asset in assets:
+        pointer, since_text = current.get(raw_table(asset).identifier), since.get(asset.name)
         if pointer is None:
             continue
         seen = Cursor.parse(since_text) if since_text else None
         if seen and seen.pointer == _digest(pointer):
-            found.cursors[asset.name] = str(seen)
+            result.cursors[asset.name] = str(seen)
             continue
         began = time.monotonic()
         try:
             changed, cursor = read_table(settings, asset, lambda table, a=asset, c=seen: _changed(table, a, c), pointer)
         except RawTableError as error:
-            found.unreadable[asset.name] = str(error)
+            result.unreadable[asset.name] = str(error)
             if since_text:
-                found.cursors[asset.name] = since_text
-            lost += time.monotonic() - began
-            if lost > _PATIENCE:
+                result.cursors[asset.name] = since_text
+            lost_seconds += time.monotonic() - began
+            if lost_seconds > _FAILING_SECONDS:
                 raise
             continue
-        found.cursors[asset.name] = str(cursor)
+        result.cursors[asset.name] = str(cursor)
         if changed:
-            found.windows[asset.name] = changed
-    return found
+            result.windows[asset.name] = changed
+    return result
 
 
 def _changed(table: "StaticTable", asset: Asset, seen: Cursor | None) -> tuple[tuple[WindowChange, ...], Cursor]:
     after = seen.known(table) if seen else 0
     added: dict[str, list[ManifestEntry]] = {}
     for cut, entry in entries(table, asset, lambda manifest, cut: manifest.sequence_number > after):
-        # A merged manifest also holds what older snapshots added, each entry with its own sequence number.
+        # A merged manifest also holds entries of older snapshots, each with its own sequence number.
         if (entry.sequence_number or 0) > after:
             added.setdefault(cut.window(entry.data_file.partition[0]), []).append(entry)
     changed = tuple(_change(window, added[window]) for window in sorted(added))
@@ -137,8 +137,8 @@ def _change(window: str, added: "list[ManifestEntry]") -> WindowChange:
 
 
 def _offsets(files: "list[DataFile]", *, lower: bool) -> list[int]:
-    found = ((file.lower_bounds if lower else file.upper_bounds) or {} for file in files)
-    return [struct.unpack("<q", bounds[OFFSET_ID])[0] for bounds in found if OFFSET_ID in bounds]
+    all_bounds = ((file.lower_bounds if lower else file.upper_bounds) or {} for file in files)
+    return [struct.unpack("<q", bounds[OFFSET_ID])[0] for bounds in all_bounds if OFFSET_ID in bounds]
 
 
 def _digest(text: str) -> str:

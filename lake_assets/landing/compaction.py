@@ -1,5 +1,7 @@
-"""Writes the small files of windows together. Every row keeps its bytes, its offset and its window, and no window has
-changed by it."""
+"""Compaction of the small files of windows. Each row keeps its bytes, its offset and its window.
+
+No window counts as changed.
+"""
 
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -21,14 +23,13 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile, ManifestEntry
     from pyiceberg.table import StaticTable, Table
 
-# A reader opens ten files in no time that anybody would notice, and writing them again costs as much as a window that
-# is made again.
+# A reader opens ten files in no noticeable time, and rewriting them costs as much as rebuilding a window.
 MIN_FILES = 10
-# `lake forget` holds one file in memory, so they do not grow to Iceberg's 512 MB; nor is one read again that has a
-# quarter of it, or late events would have it written again and again.
+# `lake forget` holds one file in memory, so they do not grow to Iceberg's 512 MB. A file of a quarter of the target
+# size is not rewritten either, or each late event would rewrite it.
 TARGET_BYTES = 64 << 20
 SMALL_BYTES = TARGET_BYTES // 4
-# In memory are a row group, unpacked, and so many small files as they are.
+# In memory are one uncompressed row group, and one compressed file for each reader.
 _GROUP_BYTES = 64 << 20
 _READERS = 8
 _BATCH_ROWS = 8192
@@ -36,7 +37,7 @@ _BATCH_ROWS = 8192
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files of a raw table: how many, and their bytes."""
+    """Number and bytes of files of a raw table."""
 
     count: int
     bytes: int
@@ -44,7 +45,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """The small files of these windows, and what they were written to."""
+    """The small files of these windows, and the files that replace them."""
 
     windows: tuple[str, ...]
     before: Files
@@ -54,14 +55,16 @@ class Compaction:
 def small_files(
     settings: Settings, asset: Asset, windows: Collection[str], cursors: Sequence[Cursor]
 ) -> dict[str, Files]:
-    """The small files of each of these windows that has enough of them, in window order; only those that all
-    cursors have read. Raises Unavailable, RawTableError."""
+    """Return the small files of each of these windows that has enough of them, in window order.
+
+    Only files that all cursors have read count. Raises Unavailable, RawTableError.
+    """
 
     def count(table: "StaticTable") -> dict[str, Files]:
-        found: dict[str, list[DataFile]] = {}
+        by_window: dict[str, list[DataFile]] = {}
         for window, piece in _pieces(table, asset, windows, cursors):
-            found.setdefault(window, []).extend(entry.data_file for entry in piece)
-        return {window: _size(found[window]) for window in sorted(found)}
+            by_window.setdefault(window, []).extend(entry.data_file for entry in piece)
+        return {window: _size(by_window[window]) for window in sorted(by_window)}
 
     return read_table(settings, asset, count)
 
@@ -73,11 +76,11 @@ def compact(
     cursors: Sequence[Cursor],
     about_to_write: Callable[[Sequence[str]], None],
 ) -> Compaction | None:
-    """Writes the small files of these windows together that all cursors have read, and replaces them in one commit.
+    """Merge the small files of these windows that all cursors have read, and replace them in one commit.
 
-    None when they have too few. The old ones stay until the snapshots that name them expire.
-    Rows keep the order in which they landed. `about_to_write` is told of each new file first. The caller sees to it
-    that nobody else replaces or removes files of the table. Raises RawTableError, Unavailable.
+    Returns None when they have too few. The old ones stay until the snapshots that name them expire.
+    Rows keep the order in which they landed. `about_to_write` is called with each new file first. The caller makes sure
+    that no other process replaces or removes files of the table. Raises RawTableError, Unavailable.
     """
     table, pieces = read_table(settings, asset, lambda table: (table, _pieces(table, asset, windows, cursors)))
     if not pieces:
@@ -86,13 +89,13 @@ def compact(
     new: list[DataFile] = []
     sequences: dict[str, int] = {}
     for _, piece in pieces:
-        held = [entry.data_file for entry in piece]
-        made = list(_written(table, held, about_to_write))
-        if sum(file.record_count for file in made) != sum(file.record_count for file in held):
-            raise RawTableError(f"raw files of {asset.name} hold other rows than their table says: nothing is changed.")
-        sequences |= {file.file_path: max(entry.sequence_number or 0 for entry in piece) for file in made}
-        old += held
-        new += made
+        small = [entry.data_file for entry in piece]
+        merged = list(_write_merged(table, small, about_to_write))
+        if sum(file.record_count for file in merged) != sum(file.record_count for file in small):
+            raise RawTableError(f"raw files of {asset.name} hold other rows than their table has: nothing is changed.")
+        sequences |= {file.file_path: max(entry.sequence_number or 0 for entry in piece) for file in merged}
+        old += small
+        new += merged
 
     def replace(newest: "Table") -> None:
         replace_alike(newest, old, new, sequences)
@@ -104,31 +107,31 @@ def compact(
 def _pieces(
     table: "StaticTable", asset: Asset, windows: Collection[str], cursors: Sequence[Cursor]
 ) -> "list[tuple[str, list[ManifestEntry]]]":
-    """What is written together: small files of one window and one partition value of the table, as they landed."""
+    """Return the files to merge: small ones of one window and one partition value of the table, as they landed."""
     wanted, starts = frozenset(windows), window_starts(windows, asset.window)
-    known = min(cursor.known(table) for cursor in cursors)
-    found: dict[tuple[str, int | None], list[ManifestEntry]] = {}
+    read_until = min(cursor.known(table) for cursor in cursors)
+    pieces: dict[tuple[str, int | None], list[ManifestEntry]] = {}
     for cut, entry in entries(table, asset, lambda manifest, cut: cut.may_hold(manifest.partitions, starts)):
         file = entry.data_file
         window = cut.window(file.partition[0])
         if (
             window in wanted
             and file.file_size_in_bytes < SMALL_BYTES
-            and (entry.sequence_number or 0) <= known
+            and (entry.sequence_number or 0) <= read_until
             and file.spec_id == table.spec().spec_id
         ):
-            found.setdefault((window, file.partition[0]), []).append(entry)
+            pieces.setdefault((window, file.partition[0]), []).append(entry)
     return [
         (window, sorted(piece, key=lambda entry: (entry.sequence_number or 0, entry.data_file.file_path)))
-        for (window, _), piece in found.items()
+        for (window, _), piece in pieces.items()
         if len(piece) >= MIN_FILES
     ]
 
 
-def _written(
+def _write_merged(
     table: "StaticTable", files: "Sequence[DataFile]", about_to_write: Callable[[Sequence[str]], None]
 ) -> "Iterator[DataFile]":
-    """Files of about the target size with all rows of these, beside the first of them."""
+    """Write all rows of these files to files of about the target size, in the folder of the first of them."""
     import pyarrow.parquet as pq
 
     start = f"{files[0].file_path.rpartition('/')[0]}/{uuid.uuid4()}"
@@ -150,14 +153,14 @@ def _written(
 
 
 def _row_groups(table: "StaticTable", files: "Sequence[DataFile]") -> "Iterator[pyarrow.Table]":
-    """The rows of these files, in order, as the columns of the table."""
+    """Yield the rows of these files, in order, with the columns of the table."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from pyiceberg.io.pyarrow import schema_to_pyarrow
 
     schema = schema_to_pyarrow(table.schema())
     batches: list[pa.Table] = []
-    gathered = 0
+    gathered_bytes = 0
     for file, content in zip(files, _contents(files), strict=True):
         for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches(_BATCH_ROWS):
             # A file may be older than the newest columns.
@@ -171,16 +174,16 @@ def _row_groups(table: "StaticTable", files: "Sequence[DataFile]") -> "Iterator[
                     rows = rows.append_column(name, pa.nulls(batch.num_rows, schema.field(name).type))
             rows = rows.select(schema.names).cast(schema)
             batches.append(rows)
-            gathered += rows.nbytes
-            if gathered >= _GROUP_BYTES:
+            gathered_bytes += rows.nbytes
+            if gathered_bytes >= _GROUP_BYTES:
                 yield pa.concat_tables(batches)
-                batches, gathered = [], 0
+                batches, gathered_bytes = [], 0
     if batches:
         yield pa.concat_tables(batches)
 
 
 def _contents(files: "Sequence[DataFile]") -> Iterator[bytes]:
-    """A bucket takes its time for each file, so some are read at once."""
+    """Yield the content of each file; several are read at once, because a bucket is slow for each."""
     with ThreadPoolExecutor(_READERS) as pool:
         for first in range(0, len(files), _READERS):
             yield from pool.map(_content, files[first : first + _READERS])
@@ -189,7 +192,7 @@ def _contents(files: "Sequence[DataFile]") -> Iterator[bytes]:
 def _content(file: "DataFile") -> bytes:
     content = read(file.file_path)
     if content is None:
-        raise RawTableError(f"{file.file_path} is missing, and its table names it: see who deleted it.")
+        raise RawTableError(f"{file.file_path} is missing, but its table names it: find out which process deleted it.")
     return content
 
 

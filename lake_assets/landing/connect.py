@@ -1,4 +1,4 @@
-"""Kafka Connect's REST API: make a domain's connector run, and say in one sentence why it does not."""
+"""Kafka Connect's REST API: make a domain's connector run, and report in one sentence why it does not."""
 
 import re
 import time
@@ -26,7 +26,7 @@ _STALE_SECONDS = 3.0
 
 
 class RestAccess(TypedDict):
-    """What `requests` is told, so that the REST API lets the lake in."""
+    """Arguments of `requests` that authenticate the lake at the REST API."""
 
     auth: tuple[str, str] | None
     verify: str | bool
@@ -60,7 +60,7 @@ class ConnectorStatus:
 
     @property
     def failure(self) -> str | None:
-        """What failed and why, or None."""
+        """Return the failed part with its cause, or None."""
         if self.state == "FAILED":
             return f"connector '{self.name}' failed: {self.error}"
         for task in self.tasks:
@@ -72,24 +72,26 @@ class ConnectorStatus:
 def connector_for(
     settings: Settings, domain: str, assets: Iterable[Asset] = (), left_out: Collection[str] = ()
 ) -> ConnectorSpec:
-    """The connector of a domain with these assets in this lake; others' may be among them. It does not read topics that
-    are `left_out`."""
+    """Return the connector of a domain with these assets in this lake; those of other domains are ignored.
+
+    It does not read topics that are `left_out`.
+    """
     own = [asset for asset in assets if asset.domain == domain and not asset.routes_itself]
     return domain_connector(
         domain,
-        sink_catalog(settings),
-        settings.raw_warehouse,
-        store_of(settings.bucket).sink,
-        settings.commit_seconds * 1000,
-        settings.profile.sink_tasks,
-        settings.kafka_for_java,
-        {asset.topic: ".".join(asset.raw_name) for asset in own},
-        left_out,
+        catalog=sink_catalog(settings),
+        warehouse=settings.raw_warehouse,
+        bucket=store_of(settings.bucket).sink,
+        commit_interval_ms=settings.commit_seconds * 1000,
+        tasks=settings.profile.sink_tasks,
+        kafka=settings.kafka_for_java,
+        tables={asset.topic: ".".join(asset.raw_name) for asset in own},
+        left_out=left_out,
     )
 
 
 def rest_access(settings: Settings) -> RestAccess:
-    """How the REST API is reached. Raises SettingsError for a file that is not as it must be."""
+    """Return the credentials for the REST API. Raises SettingsError for an unusable file."""
     access = settings.connect_access
     check_ca(access.ca, "LAKE_CONNECT_CA")
     auth = (access.user, read_password(access.password_file, "LAKE_CONNECT_PASSWORD_FILE")) if access.user else None
@@ -97,7 +99,7 @@ def rest_access(settings: Settings) -> RestAccess:
 
 
 def config_differences(settings: Settings, spec: ConnectorSpec) -> Mapping[str, tuple[str | None, str | None]] | None:
-    """Keys whose value differs, as (is, should be); None when there is no such connector. Changes nothing."""
+    """Return keys whose value differs, as (is, should be); None when there is no such connector. Changes nothing."""
     reply = _request(settings, "GET", f"/connectors/{quote(spec.name)}/config")
     if reply is None:
         return None
@@ -110,8 +112,9 @@ def config_differences(settings: Settings, spec: ConnectorSpec) -> Mapping[str, 
 
 
 def ensure_connector(settings: Settings, spec: ConnectorSpec, deadline_seconds: float = DEADLINE_SECONDS) -> Outcome:
-    """Create or update the connector when its config differs, restart what failed, and wait until the connector and
-    each task run. Its tables and topics, and its control topic above all, must be there before.
+    """Create or update the connector when its config differs, restart failed parts, and wait until all parts run.
+
+    Its tables and topics, and above all its control topic, must exist before.
 
     Raises ConnectorFailed with the cause, LakeError for a refused config, Unavailable when the worker does not answer.
     """
@@ -146,7 +149,7 @@ def delete_connector(settings: Settings, name: str) -> None:
 
 
 def connector_status(settings: Settings, name: str) -> ConnectorStatus | None:
-    """The state of a connector and its tasks; None when there is no such connector. Raises Unavailable."""
+    """Return the state of a connector and its tasks; None when there is no such connector. Raises Unavailable."""
     reply = _request(settings, "GET", f"/connectors/{quote(name)}/status")
     return None if reply is None else _status(name, reply)
 
@@ -158,14 +161,14 @@ def _status(name: str, reply: Mapping[str, Any]) -> ConnectorStatus:
 
 
 def failures(settings: Settings) -> dict[str, str]:
-    """What failed and why, by connector; of all connectors of the worker, in one request. Raises Unavailable."""
+    """Return the failures of all connectors of the worker, by connector, in one request. Raises Unavailable."""
     reply: dict[str, Any] = _request(settings, "GET", "/connectors?expand=status") or {}
-    found = {name: _status(name, entry["status"]).failure for name, entry in reply.items()}
-    return {name: failure for name, failure in found.items() if failure}
+    by_name = {name: _status(name, entry["status"]).failure for name, entry in reply.items()}
+    return {name: failure for name, failure in by_name.items() if failure}
 
 
 def restart_failed(settings: Settings, name: str) -> bool:
-    """Restart the connector and its tasks where they have failed; says whether anything had."""
+    """Restart the failed parts of a connector. Return True if there were any."""
     status = connector_status(settings, name)
     if status is None or status.failure is None:
         return False
@@ -187,7 +190,7 @@ def _wait_until_running(settings: Settings, spec: ConnectorSpec, deadline: float
         time.sleep(_POLL_SECONDS)
     state = "has no state yet" if status is None else f"is {status.state}, its tasks {_states(status)}"
     raise Unavailable(
-        f"connector '{spec.name}' {state} and does not run: look at the log of Kafka Connect in {settings.home}."
+        f"connector '{spec.name}' {state} and does not run: see the log of Kafka Connect in {settings.home}."
     )
 
 
@@ -196,25 +199,28 @@ def _states(status: ConnectorStatus) -> str:
 
 
 def _tasks_have(settings: Settings, spec: ConnectorSpec) -> bool:
-    """Whether the tasks were started with this config, and not with the one before."""
+    """Return True if the tasks were started with this config, and not with the previous one."""
     tasks = _request(settings, "GET", f"/connectors/{quote(spec.name)}/tasks") or []
     return bool(tasks) and all(spec.config.items() <= task["config"].items() for task in tasks)
 
 
 def _cause(trace: str) -> str:
-    """What a Java stack trace comes down to, without packages: its root cause, and what that kept from being done."""
+    """Return the root cause of a Java stack trace, and the failure that it caused, without package names."""
     lines = [line.strip() for line in trace.splitlines() if line.strip()]
     chain = lines[:1] + [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    # Says only that the task has ended.
-    told = [cause for cause in chain if "Exiting WorkerSinkTask" not in cause] or chain
-    return ", because of ".join(re.sub(r"^([\w$]+\.)+", "", cause) for cause in told[-2:])
+    # Reports only that the task has ended.
+    causes = [cause for cause in chain if "Exiting WorkerSinkTask" not in cause] or chain
+    return ", because of ".join(re.sub(r"^([\w$]+\.)+", "", cause) for cause in causes[-2:])
 
 
 def _request(
     settings: Settings, method: str, path: str, deadline: float = 0.0, body: dict[str, Any] | None = None
 ) -> Any:
-    """The reply's JSON, None for 404 and for an empty reply. While the workers rebalance it asks again until
-    `deadline`, by default DEADLINE_SECONDS from now. Raises Unavailable, or LakeError with Connect's own message."""
+    """Return the reply's JSON, None for 404 and for an empty reply.
+
+    While the workers rebalance, the request is repeated until `deadline`, by default DEADLINE_SECONDS from now. Raises
+    Unavailable, or LakeError with Connect's own message.
+    """
     import requests
 
     if settings.connect.endswith(":0"):
@@ -232,9 +238,9 @@ def _request(
         except requests.RequestException as error:
             raise Unavailable(
                 f"Kafka Connect at {settings.connect} does not answer ({type(error).__name__}): start it with "
-                f"`lake up`, or see what `lake status` says about it."
+                f"`lake up`, or see `lake status`."
             ) from error
-        # Some requests are told of a rebalance by 409, others by 500 and these words.
+        # Some replies report a rebalance by 409, others by 500 and these words.
         rebalancing = reply.status_code == requests.codes.conflict or "a rebalance is expected" in reply.text
         if not rebalancing or time.monotonic() > deadline:
             break
@@ -247,14 +253,14 @@ def _request(
             f"LAKE_CONNECT_USER and the password in {settings.connect_access.password_file}."
         )
     if not reply.ok:
-        said = (
+        message = (
             reply.json().get("message", reply.text) if "json" in reply.headers.get("content-type", "") else reply.text
         )
-        raise LakeError(f"Kafka Connect refused {method} {path}: {' '.join(said.split())}")
+        raise LakeError(f"Kafka Connect refused {method} {path}: {' '.join(message.split())}")
     return reply.json() if reply.content else None
 
 
 def _tls_reason(error: Exception) -> str:
-    """OpenSSL's own words, which stand in the middle of what three libraries say around them."""
-    said = re.search(r"\] ([^(\"']+)", str(error))
-    return said[1].strip() if said else "TLS failed"
+    """Return OpenSSL's own words from the middle of a text to which three libraries add theirs."""
+    words = re.search(r"\] ([^(\"']+)", str(error))
+    return words[1].strip() if words else "TLS failed"

@@ -1,7 +1,7 @@
-"""CSV to JSON lines: each row an object of strings under the header's names, each broken row as it stands.
+"""CSV to JSON lines: each row is an object of strings by the header's names, each broken row stays as it is.
 
-No row is lost and no byte is changed: a byte that is not UTF-8 stays where it is inside the JSON string, and a row
-that is no CSV (a quote that never closes, say) is passed on as its physical line, for conform to judge.
+No row is lost and no byte is changed: a byte that is not UTF-8 stays in its place in the JSON string. A row that is
+not CSV, such as one with a quote that never closes, is returned as its physical line, for conform to judge.
 """
 
 import csv
@@ -14,12 +14,12 @@ from lake_assets.catalog.csv_dialect import CsvDialect, read_dialect
 
 EXTRA_CELLS = "_extra_cells"
 _HEAD_LINES = 200
-# A quoted cell that goes on for longer is taken for a quote that was never closed.
+# A quoted cell of more lines counts as a quote that was never closed.
 _MOST_LINES_OF_A_ROW = 1000
 
 
 def json_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """JSON lines from the physical lines of a CSV, the first of which is the header. Raises SampleError.
+    """Yield JSON lines from the physical lines of a CSV, the first of which is the header. Raises SampleError.
 
     An empty cell is null, or left out when its column has no name; a short row's missing cells are left out; a long
     row's further cells are a list under `_extra_cells`. Blank rows, and lines above the header, are skipped.
@@ -69,25 +69,25 @@ class _Lines(Iterator[str]):
 
 
 def _rows(source: _Lines, dialect: CsvDialect) -> Iterator[list[str] | str]:
-    """Rows as cells, or as their text where they are no CSV. A row ends with its line unless a quote is open."""
+    """Yield rows as cells, or as their text if they are not CSV. A row ends with its line unless a quote is open."""
     for line in source:
         if '"' not in line:
             row = line.rstrip("\r\n").split(dialect.delimiter)
             yield [cell.lstrip(" ") for cell in row] if dialect.spaced else row
             continue
-        taken = [line]
+        row_lines = [line]
         row = _parse(line, dialect)
-        while row is None and len(taken) < _MOST_LINES_OF_A_ROW and (further := next(source, None)) is not None:
-            taken.append(further)
+        while row is None and len(row_lines) < _MOST_LINES_OF_A_ROW and (further := next(source, None)) is not None:
+            row_lines.append(further)
             if '"' in further:
-                row = _parse("".join(taken), dialect)
+                row = _parse("".join(row_lines), dialect)
         if row is None:
-            source.push_back(taken[1:])
+            source.push_back(row_lines[1:])
         yield line if row is None else row
 
 
 def _parse(text: str, dialect: CsvDialect) -> list[str] | None:
-    """The cells of one complete row, None when the text is not one."""
+    """Return the cells of one complete row, None when the text is not one."""
     try:
         return next(csv.reader([text], delimiter=dialect.delimiter, strict=True, skipinitialspace=dialect.spaced), None)
     except csv.Error:

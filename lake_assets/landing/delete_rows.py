@@ -1,4 +1,4 @@
-"""Takes single rows out of a raw table: the files that hold them are written again without them, in one commit."""
+"""Delete single rows of a raw table: rewrite the files that hold them, in one commit."""
 
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import StaticTable, Table
 
-# By Kafka partition the offsets that go.
-Gone = Mapping[int, Collection[int]]
+# Offsets to delete, by Kafka partition.
+DeletedOffsets = Mapping[int, Collection[int]]
 
 
 def any_live(settings: Settings, asset: Asset, paths: Collection[str]) -> bool:
-    """Whether the newest snapshot still has one of these files. Raises Unavailable."""
+    """Return True if the newest snapshot still has one of these files. Raises Unavailable."""
     return bool(paths) and read_table(settings, asset, lambda table: bool(_live(table, asset, paths)))
 
 
@@ -30,44 +30,46 @@ def rewrite_without(
     settings: Settings,
     asset: Asset,
     paths: Collection[str],
-    gone: Gone,
+    deleted: DeletedOffsets,
     about_to_write: Callable[[Sequence[str]], None],
 ) -> None:
-    """Replaces those of these files that the table still has by files without the rows at these offsets.
+    """Replace those of these files that the table still has by files without the rows at these offsets.
 
-    All others keep their bytes and their place. `about_to_write` is told of each new file first. Raises RawTableError,
-    Unavailable.
+    All other rows keep their bytes and their order. `about_to_write` is called with each new file first. Raises
+    RawTableError, Unavailable.
     """
-    made: dict[str, DataFile | None] = {}
+    rewritten: dict[str, DataFile | None] = {}
 
     def replace(table: "Table") -> None:
         old = _live(table, asset, paths)
         if not old:
             return
         for file in old:
-            if file.file_path not in made:
-                made[file.file_path] = _without(table, file, gone, about_to_write)
-        replace_files(table, old, [new for file in old if (new := made[file.file_path]) is not None])
+            if file.file_path not in rewritten:
+                rewritten[file.file_path] = _without(table, file, deleted, about_to_write)
+        replace_files(table, old, [new for file in old if (new := rewritten[file.file_path]) is not None])
 
     committed(settings, asset, replace)
 
 
 def _live(table: "StaticTable | Table", asset: Asset, paths: Collection[str]) -> "list[DataFile]":
-    wanted = frozenset(paths)
-    return [e.data_file for _, e in entries(table, asset) if plain_path(e.data_file.file_path) in wanted]
+    path_set = frozenset(paths)
+    return [e.data_file for _, e in entries(table, asset) if plain_path(e.data_file.file_path) in path_set]
 
 
 def _without(
-    table: "Table", file: "DataFile", gone: Gone, about_to_write: Callable[[Sequence[str]], None]
+    table: "Table", file: "DataFile", deleted: DeletedOffsets, about_to_write: Callable[[Sequence[str]], None]
 ) -> "DataFile | None":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if file.spec_id != table.spec().spec_id:
-        raise RawTableError(f"{file.file_path} was cut in another way than its table is now, and is not rewritten.")
+        raise RawTableError(
+            f"{file.file_path} has another partition spec than its table has now, and is not rewritten."
+        )
     system, path = opened(file.file_path)
     with system.open_input_file(path) as source:
-        rows = _kept(pq.ParquetFile(source).read(), gone)
+        rows = _remaining(pq.ParquetFile(source).read(), deleted)
     if not rows.num_rows:
         return None
     buffer = pa.BufferOutputStream()
@@ -79,9 +81,9 @@ def _without(
     return described(table, file, url, pq.read_metadata(pa.BufferReader(content)), content.size)
 
 
-def _kept(rows: "pyarrow.Table", gone: Gone) -> "pyarrow.Table":
-    """The rows that do not go, as they are and in their order."""
+def _remaining(rows: "pyarrow.Table", deleted: DeletedOffsets) -> "pyarrow.Table":
+    """Return the rows that are not deleted, unchanged and in their order."""
     import pyarrow as pa
 
-    places = zip(rows["_partition"].to_pylist(), rows["_offset"].to_pylist(), strict=True)
-    return rows.filter(pa.array([offset not in gone.get(partition, ()) for partition, offset in places]))
+    positions = zip(rows["_partition"].to_pylist(), rows["_offset"].to_pylist(), strict=True)
+    return rows.filter(pa.array([offset not in deleted.get(partition, ()) for partition, offset in positions]))

@@ -1,4 +1,4 @@
-"""From a line to its Kafka envelope: key and timestamp are read out of it, the line itself is never touched."""
+"""Kafka envelope of a line: key and timestamp are read from it, the line itself is never changed."""
 
 import re
 import time
@@ -15,21 +15,23 @@ from lake_assets.landing.event_time import event_time_reader
 
 Flaw = Literal["not_json", "no_event_time", "in_future"]
 
-# librdkafka's word for the time at which the record is sent.
+# librdkafka's value for the time at which the record is sent.
 _NOW = 0
 # The broker's clock need not be ours.
 _MARGIN_MS = 60_000
 
-# Key, event time and flaw. The time is in milliseconds after 1970 UTC; None is the time of sending, for a line that has
-# no other: then the flaw says why, and the event belongs to today's window.
+# Key, event time and flaw. The time is in milliseconds after 1970 UTC; None is the time of sending, for a line without
+# another: then the flaw is the reason, and the event belongs to today's window.
 Envelope = tuple[bytes | None, int | None, Flaw | None]
 _MILLIS = re.compile(rb"-?[0-9]{1,15}")
 Headers = list[tuple[str, str | bytes | None]]
 
 
 def envelope_reader(asset: Asset) -> Callable[[bytes], Envelope]:
-    """A function from a line to its envelope; it raises nothing. Only the key and the event time are decoded. Where
-    the contract takes the time of sending, that is what a record has, and no flaw."""
+    """Return a function from a line to its envelope; it raises nothing. Only the key and the event time are decoded.
+
+    When the contract's event time is the time of sending, a record has that time and no flaw.
+    """
     event_time = asset.field(asset.event_time) if asset.event_time else None
     parts = event_time.payload_keys if event_time else ()
     sources = {f"time_{number}": key for number, key in enumerate(parts)}
@@ -54,7 +56,7 @@ def envelope_reader(asset: Asset) -> Callable[[bytes], Envelope]:
         except (LookupError, ValueError, TypeError, OverflowError):
             return key, None, "no_event_time"
         if timestamp > latest:
-            # The clock is only looked at when it matters.
+            # The clock is read only when it matters.
             latest = _latest()
             if timestamp > latest:
                 return key, None, "in_future"
@@ -66,19 +68,19 @@ def envelope_reader(asset: Asset) -> Callable[[bytes], Envelope]:
 
 
 def stamper() -> Callable[[int | None], tuple[int, Headers | None]]:
-    """A function from an event time to the timestamp that Kafka takes, and the header of an event that is too old."""
+    """Return a function from an event time to Kafka's timestamp, and to the header of an event that is too old."""
     earliest = int(time.time() * 1000) - MAX_AGE_MS + _MARGIN_MS
 
-    def stamp(at: int | None) -> tuple[int, Headers | None]:
-        if at is None:
+    def stamp(event_time: int | None) -> tuple[int, Headers | None]:
+        if event_time is None:
             return _NOW, None
-        return (at, None) if at >= earliest else (_NOW, [(EVENT_TIME_HEADER, str(at))])
+        return (event_time, None) if event_time >= earliest else (_NOW, [(EVENT_TIME_HEADER, str(event_time))])
 
     return stamp
 
 
 def raw_time(message: Message) -> int:
-    """Return the time that raw has for a record: of its header when that says an earlier one, as Envelope.java does."""
+    """Return the time that raw has for a record: that of its header if it is earlier, as Envelope.java does."""
     own = message.timestamp()[1]
     try:
         headers = message.headers()
@@ -86,10 +88,10 @@ def raw_time(message: Message) -> int:
         return own
     if not headers:
         return own
-    said = [value for name, value in headers if name == EVENT_TIME_HEADER]
-    if not said or not isinstance(said[-1], bytes) or not _MILLIS.fullmatch(said[-1]):
+    times = [value for name, value in headers if name == EVENT_TIME_HEADER]
+    if not times or not isinstance(times[-1], bytes) or not _MILLIS.fullmatch(times[-1]):
         return own
-    return earlier if YEAR_ONE_MS <= (earlier := int(said[-1])) < own else own
+    return earlier if YEAR_ONE_MS <= (earlier := int(times[-1])) < own else own
 
 
 def _latest() -> int:
@@ -97,8 +99,10 @@ def _latest() -> int:
 
 
 def _decoder(sources: dict[str, str]) -> Callable[[bytes], Any]:
-    """A JSON decoder of these members only, by attribute name. Two attributes may not share a member in msgspec, so
-    a key field that is the event time as well is copied."""
+    """Return a JSON decoder of these members only, by attribute name.
+
+    Two attributes may not share a member in msgspec, so a key field that is also the event time is copied.
+    """
     first: dict[str, str] = {}
     for attribute, source in sources.items():
         first.setdefault(source, attribute)
@@ -117,7 +121,7 @@ def _decoder(sources: dict[str, str]) -> Callable[[bytes], Any]:
 
 
 def _time_reader(field: Field) -> Callable[[Any], int]:
-    """A function from a decoded event to its event time, as `event_time_reader` reads it from one value."""
+    """Return a function from a decoded event to its event time, as `event_time_reader` reads it from one value."""
     read = event_time_reader(field)
     if field.join:
         attributes = [f"time_{number}" for number in range(len(field.join))]
@@ -136,15 +140,17 @@ def _time_reader(field: Field) -> Callable[[Any], int]:
 
 
 def _text(value: object) -> str:
-    """A part of a joined text as DuckDB reads it. Raises TypeError for what is no plain value."""
+    """Return a part of a joined text as DuckDB reads it. Raises TypeError for a list or an object."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError("a part of a joined text is a text or a number")
     return str(value)
 
 
 def _key_reader(count: int) -> Callable[[Any], bytes | None]:
-    """The key of one field is a string as it is or anything else as JSON, that of several fields a JSON array. It is
-    null when a field is missing: half a key is none."""
+    """Return a function from a decoded event to its key: of one field its string, or its JSON; of several a JSON array.
+
+    The key is null when a field is missing: half a key is not a key.
+    """
     if count == 1:
         return _single
     attributes = [f"key_{number}" for number in range(count)]

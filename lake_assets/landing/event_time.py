@@ -1,4 +1,4 @@
-"""Reads the event time that a producer wrote, in the format that the contract declares, as Kafka's milliseconds."""
+"""Event time as the producer wrote it, in the contract's format, to Kafka's milliseconds."""
 
 import re
 from collections.abc import Callable
@@ -20,9 +20,9 @@ _PATTERNS = {
 
 
 def event_time_reader(field: Field) -> Callable[[object], int]:
-    """A function from the field's JSON value to milliseconds since 1970 UTC, floored; a time without an offset is UTC.
+    """Return a function from the field's JSON value to milliseconds since 1970 UTC, rounded down.
 
-    The function raises ValueError, TypeError or OverflowError for a value that is no such time.
+    A time without an offset is UTC. The function raises ValueError, TypeError or OverflowError for another value.
     """
     match field.format:
         case None:
@@ -47,7 +47,7 @@ def _number(value: object, factor: int) -> int:
         raise TypeError("an epoch time is a number, or the text of one")
     if isinstance(value, int):
         return value * factor
-    # By way of microseconds, as DuckDB reads it: 0.002 s are 1.99… ms in binary.
+    # Through microseconds, as DuckDB reads it: 0.002 s are 1.99… ms in binary.
     return round(float(value) * factor * 1000) // 1000
 
 
@@ -57,7 +57,7 @@ def _pattern_reader(form: str, quarters: bool, first_year: int | None) -> Callab
     def translate(part: re.Match[str]) -> str:
         letter = part[1]
         if letter is None:
-            # DuckDB takes several blanks for one.
+            # DuckDB reads several blanks as one.
             return re.escape(part[0]).replace("\\ ", " +")
         if letter == "%":
             return "%"
@@ -67,13 +67,13 @@ def _pattern_reader(form: str, quarters: bool, first_year: int | None) -> Callab
 
     regex = re.compile(re.sub(r"%-?([A-Za-z%])|[^%]+", translate, form))
 
-    # Events come in order, so the same seconds and days come again and again.
+    # Events arrive in order, so the same seconds and days repeat.
     @lru_cache(maxsize=8192)
     def read(text: str) -> int:
-        found = regex.fullmatch(text)
-        if found is None:
+        match = regex.fullmatch(text)
+        if match is None:
             raise ValueError(f"'{text}' does not have the contract's format")
-        parts = dict(zip(letters, found.groups(), strict=True))
+        parts = dict(zip(letters, match.groups(), strict=True))
         if quarters:
             parts["m"] = _first_month(int(parts["m"]))
         if first_year is not None:

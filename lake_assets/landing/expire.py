@@ -1,5 +1,7 @@
-"""Takes whole windows out of a raw table, and removes what only expired snapshots need. No folder is listed: files are
-removed only because a snapshot of this table named them."""
+"""Removal of whole windows from a raw table, and of files that only expired snapshots need.
+
+No folder is listed: a file is deleted only because a snapshot of this table named it.
+"""
 
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -19,31 +21,33 @@ if TYPE_CHECKING:
     from pyiceberg.table import StaticTable, Table
     from pyiceberg.table.snapshots import Snapshot
 
-# The sink commits as often as every second, and whoever comes second reads the table again.
+# The sink commits as often as every second, and after a conflict the table is read again.
 _ATTEMPTS = 20
 _PAUSE_SECONDS = 0.1
-# By this the sink knows after a crash what it had committed. It looks for it from the newest snapshot backwards.
+# Properties in which the sink finds, after a crash, its committed offsets: it searches back from the newest snapshot.
 SINK_OFFSETS = "kafka.connect.offsets."
 _T = TypeVar("_T")
 
 
 def windows_until(settings: Settings, asset: Asset, windows: Collection[str], sequence: int) -> set[str]:
-    """Those of the windows that have a file of a snapshot up to this sequence number. Raises Unavailable."""
-    return read_table(settings, asset, lambda table: {window for window, _ in _held(table, asset, windows, sequence)})
+    """Return those of the windows with a file of a snapshot up to this sequence number. Raises Unavailable."""
+    return read_table(
+        settings, asset, lambda table: {window for window, _ in _files_until(table, asset, windows, sequence)}
+    )
 
 
 def remove_windows(settings: Settings, asset: Asset, windows: Collection[str], sequence: int) -> None:
-    """Takes the windows' files of snapshots up to this sequence number out of the table, all in one commit.
+    """Remove the windows' files of snapshots up to this sequence number from the table, all in one commit.
 
-    What landed later stays. The files themselves stay too, until the snapshots that name them expire. Does nothing
-    when they are out already. Raises Unavailable when others change the table all the time.
+    Files that landed later stay. Removed files stay in the bucket until the snapshots that name them expire. Does
+    nothing when they are removed already. Raises Unavailable when other commits keep conflicting.
     """
 
     def take_out(table: "Table") -> None:
-        gone = [file for _, file in _held(table, asset, windows, sequence)]
-        if gone:
+        files = [file for _, file in _files_until(table, asset, windows, sequence)]
+        if files:
             with table.transaction() as transaction, transaction.update_snapshot().overwrite() as overwrite:
-                for file in gone:
+                for file in files:
                     overwrite.delete_data_file(file)
 
     committed(settings, asset, take_out)
@@ -52,30 +56,30 @@ def remove_windows(settings: Settings, asset: Asset, windows: Collection[str], s
 def expire_snapshots(
     settings: Settings, asset: Asset, before: datetime, about_to_remove: Callable[[Sequence[str]], None]
 ) -> int:
-    """Expires snapshots older than `before` and removes the files that they alone named; how many files that were.
+    """Expire snapshots older than `before`, delete the files that they alone named, and return the number of files.
 
-    `about_to_remove` is told of the files first. The newest snapshot stays, and all back to the last one by the sink.
+    `about_to_remove` is called with the files first. The newest snapshot stays, and all back to the sink's last one.
     Raises Unavailable.
     """
 
     def expire(table: "Table") -> list[str]:
         kept = _kept(table.metadata.snapshots, table.current_snapshot(), int(before.timestamp() * 1000))
-        old = [one for one in table.metadata.snapshots if one.snapshot_id not in {s.snapshot_id for s in kept}]
-        if not old:
+        expired = [old for old in table.metadata.snapshots if old.snapshot_id not in {s.snapshot_id for s in kept}]
+        if not expired:
             return []
-        files = sorted(_files(table, old) - _files(table, kept))
+        files = sorted(_files(table, expired) - _files(table, kept))
         about_to_remove(files)
-        table.maintenance.expire_snapshots().by_ids([one.snapshot_id for one in old]).commit()
+        table.maintenance.expire_snapshots().by_ids([snapshot.snapshot_id for snapshot in expired]).commit()
         return files
 
-    found = committed(settings, asset, expire)
-    for url in found:
+    urls = committed(settings, asset, expire)
+    for url in urls:
         remove(url)
-    return len(found)
+    return len(urls)
 
 
 def remove_unnamed(settings: Settings, asset: Asset, urls: Sequence[str]) -> None:
-    """Removes those of these files that no snapshot names, and leaves the others. Raises Unavailable."""
+    """Delete those of these files that no snapshot names. Raises Unavailable."""
 
     def named(table: "Table") -> set[str]:
         return _files(table, table.metadata.snapshots)
@@ -85,8 +89,10 @@ def remove_unnamed(settings: Settings, asset: Asset, urls: Sequence[str]) -> Non
 
 
 def committed(settings: Settings, asset: Asset, change: "Callable[[Table], _T]") -> _T:
-    """What `change` of the newest table gives, tried again when somebody else's commit came first. Raises Unavailable
-    when that goes on."""
+    """Return the result of `change` on the newest table, with retries when another commit came first.
+
+    Raises Unavailable when that continues.
+    """
     from pyiceberg.exceptions import CommitFailedException, ValidationException
 
     with raw_catalog(settings) as catalog:
@@ -95,35 +101,35 @@ def committed(settings: Settings, asset: Asset, change: "Callable[[Table], _T]")
                 return change(catalog.load_table(raw_table(asset).identifier))
             except (CommitFailedException, ValidationException):
                 time.sleep(_PAUSE_SECONDS)
-    raise Unavailable(f"the raw table of {asset.name} is changed by others all the time: try again later.")
+    raise Unavailable(f"the raw table of {asset.name} is changed by other processes all the time: try again later.")
 
 
-def _held(
+def _files_until(
     table: "StaticTable | Table", asset: Asset, windows: Collection[str], sequence: int
 ) -> "list[tuple[str, DataFile]]":
-    found = ((cut.window(e.data_file.partition[0]), e) for cut, e in entries(table, asset))
-    return [(w, e.data_file) for w, e in found if w in windows and (e.sequence_number or 0) <= sequence]
+    by_window = ((cut.window(e.data_file.partition[0]), e) for cut, e in entries(table, asset))
+    return [(w, e.data_file) for w, e in by_window if w in windows and (e.sequence_number or 0) <= sequence]
 
 
 def _kept(snapshots: "Sequence[Snapshot]", newest: "Snapshot | None", before: int) -> "list[Snapshot]":
-    """The snapshots not older than `before` (milliseconds after 1970), the newest one, and those the sink needs."""
-    by_id = {one.snapshot_id: one for one in snapshots}
-    kept = {one.snapshot_id: one for one in snapshots if one.timestamp_ms >= before}
+    """Return the snapshots not older than `before` (ms after 1970), the newest one, and those the sink needs."""
+    by_id = {snapshot.snapshot_id: snapshot for snapshot in snapshots}
+    kept = {snapshot.snapshot_id: snapshot for snapshot in snapshots if snapshot.timestamp_ms >= before}
     if newest is not None:
         kept[newest.snapshot_id] = newest
     passed: list[Snapshot] = []
-    one = newest
-    while one is not None:
-        passed.append(one)
-        if one.summary and any(key.startswith(SINK_OFFSETS) for key in one.summary.additional_properties):
+    snapshot = newest
+    while snapshot is not None:
+        passed.append(snapshot)
+        if snapshot.summary and any(key.startswith(SINK_OFFSETS) for key in snapshot.summary.additional_properties):
             kept |= {ancestor.snapshot_id: ancestor for ancestor in passed}
             break
-        one = by_id.get(one.parent_snapshot_id) if one.parent_snapshot_id is not None else None
+        snapshot = by_id.get(snapshot.parent_snapshot_id) if snapshot.parent_snapshot_id is not None else None
     return list(kept.values())
 
 
 def _files(table: "Table", snapshots: "Sequence[Snapshot]") -> set[str]:
-    """Manifest lists, manifests and data files of these snapshots."""
-    manifests = {m.manifest_path: m for one in snapshots for m in one.manifests(table.io)}
+    """Return the manifest lists, manifests and data files of these snapshots."""
+    manifests = {m.manifest_path: m for snapshot in snapshots for m in snapshot.manifests(table.io)}
     data = {e.data_file.file_path for m in manifests.values() for e in m.fetch_manifest_entry(table.io)}
-    return {one.manifest_list for one in snapshots} | set(manifests) | data
+    return {snapshot.manifest_list for snapshot in snapshots} | set(manifests) | data

@@ -1,4 +1,4 @@
-"""Which files a window is made of at the current snapshot, and how many rows each window has."""
+"""Raw files and rows of each window at the current snapshot."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -33,30 +33,34 @@ class RawFiles:
 
 
 def files(settings: Settings, asset: Asset, windows: Collection[str]) -> RawFiles:
-    """The files of these windows at the current snapshot; a window without files is left out.
+    """Return the files of these windows at the current snapshot; a window without files is left out.
 
     Manifests whose range holds none of the windows are not opened. Raises Unavailable, RawTableError.
     """
     wanted, starts = frozenset(windows), window_starts(windows, asset.window)
 
     def read(table: "StaticTable") -> RawFiles:
-        found: dict[str, list[DataFile]] = {}
+        data_files: dict[str, list[DataFile]] = {}
         for cut, entry in entries(table, asset, lambda manifest, cut: cut.may_hold(manifest.partitions, starts)):
             file = entry.data_file
             if (window := cut.window(file.partition[0])) in wanted:
                 data = DataFile(plain_path(file.file_path), file.record_count, file.file_size_in_bytes)
-                found.setdefault(window, []).append(data)
-        by_window = {window: tuple(sorted(found[window], key=lambda file: file.path)) for window in sorted(found)}
+                data_files.setdefault(window, []).append(data)
+        by_window = {
+            window: tuple(sorted(data_files[window], key=lambda file: file.path)) for window in sorted(data_files)
+        }
         return RawFiles(sequence_number(table), by_window)
 
     return read_table(settings, asset, read)
 
 
 def window_rows_by_asset(settings: Settings, assets: Sequence[Asset]) -> dict[str, dict[str, int]]:
-    """Return what `window_rows` returns of each of the assets; of a table without rows only its metadata is read."""
-    found = read_metadata(settings, [raw_table(asset).identifier for asset in assets])
+    """Return the `window_rows` of each of the assets; of a table without rows only its metadata is read."""
+    by_table = read_metadata(settings, [raw_table(asset).identifier for asset in assets])
     empty = {
-        table for table, metadata in found.items() if isinstance(metadata, TableMetadata) and not metadata.has_snapshot
+        table
+        for table, metadata in by_table.items()
+        if isinstance(metadata, TableMetadata) and not metadata.has_snapshot
     }
     return {
         asset.name: {} if raw_table(asset).identifier in empty else window_rows(settings, asset) for asset in assets
@@ -64,7 +68,7 @@ def window_rows_by_asset(settings: Settings, assets: Sequence[Asset]) -> dict[st
 
 
 def window_rows(settings: Settings, asset: Asset) -> dict[str, int]:
-    """Rows per window at the current snapshot, in window order. Raises Unavailable, RawTableError."""
+    """Return the rows of each window at the current snapshot, in window order. Raises Unavailable, RawTableError."""
 
     def read(table: "StaticTable") -> dict[str, int]:
         rows: dict[str, int] = {}
@@ -77,6 +81,6 @@ def window_rows(settings: Settings, asset: Asset) -> dict[str, int]:
 
 
 def plain_path(location: str) -> str:
-    """`file:/x` and `file:///x` as `/x`; other schemes as they are."""
+    """Return `file:/x` and `file:///x` as `/x`; other schemes as they are."""
     scheme, colon, rest = location.partition(":")
     return "/" + rest.lstrip("/") if colon and scheme == "file" else location

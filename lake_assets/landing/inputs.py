@@ -1,4 +1,4 @@
-"""Files of any kind as lines of CSV or JSONL: what `lake new` takes its sample from is what `lake produce` sends.
+"""Files of any kind as lines of CSV or JSONL: the sample of `lake new` is what `lake produce` sends.
 
 Compressed files, zip archives of one file, UTF-16, JSON arrays and documents, Parquet and Arrow become lines. Lines of
 text stay byte for byte.
@@ -53,8 +53,7 @@ _FEWEST = 2
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """Lines with the name of the file that they are from, without the suffixes of what it was packed in. `form` is set
-    where the content decides it."""
+    """Lines, with their file's name without the suffixes of its packing. `form` is set if the content decides it."""
 
     lines: Iterator[bytes]
     name: str
@@ -62,22 +61,22 @@ class Input:
 
 
 def expanded(files: Sequence[str]) -> list[str]:
-    """The files that the arguments name, a pattern such as `logs/*.csv` replaced by what it matches, in order."""
-    found: list[str] = []
+    """Return the files that the arguments name; a pattern such as `logs/*.csv` becomes its matches, in order."""
+    names: list[str] = []
     for file in files:
         is_pattern = glob.has_magic(file) and not Path(file).exists()
         matches = sorted(glob.glob(file, recursive=True)) if is_pattern else [file]  # noqa: PTH207
         if not matches:
             raise InputError(f"'{file}' matches no file.")
-        found += matches
-    return found
+        names += matches
+    return names
 
 
 @contextmanager
 def opened(file: str, form: Format | None = None) -> "Iterator[tuple[Input, IO[bytes]]]":
-    """The lines of a file (- is stdin), and the open file itself, whose position says how far they are read.
+    """Yield the lines of a file (- is stdin), and the open file itself, whose position is that of the reader.
 
-    Raises InputError for what cannot be read, with what to do.
+    Raises InputError for a file that cannot be read, with the remedy.
     """
     if file == "-":
         yield _read(sys.stdin.buffer, "-", form), sys.stdin.buffer
@@ -93,9 +92,9 @@ def opened(file: str, form: Format | None = None) -> "Iterator[tuple[Input, IO[b
 def _read(stream: Any, name: str, form: Format | None) -> Input:
     stream, inner = _unpacked(stream, name)
     head: bytes = stream.peek(4096)[:4096]
-    for magic, what in _REFUSED:
+    for magic, description in _REFUSED:
         if head.startswith(magic):
-            raise InputError(f"'{name}' is {what}")
+            raise InputError(f"'{name}' is {description}")
     if head.startswith(b"PAR1"):
         return Input(_parquet(_seekable(stream), name), inner, "jsonl")
     if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
@@ -110,9 +109,9 @@ def _read(stream: Any, name: str, form: Format | None) -> Input:
     if b"\x00" in head:
         raise InputError(f"'{name}' is not a text file: give CSV, JSON, Parquet or Arrow.")
     start = head.removeprefix(_UTF8_MARK).lstrip()
-    for markup, what in _MARKUP:
+    for markup, description in _MARKUP:
         if start[: len(markup)].lower() == markup:
-            raise InputError(f"'{name}' is {what}")
+            raise InputError(f"'{name}' is {description}")
     first = start[:1]
     if form is None and first in (b"[", b"{") and PurePath(inner).suffix.lower() not in (".csv", ".tsv"):
         return Input(_json_lines(lines, PurePath(inner).suffix.lower() in (".json", ".geojson")), inner, "jsonl")
@@ -120,7 +119,7 @@ def _read(stream: Any, name: str, form: Format | None) -> Input:
 
 
 def _zeek(lines: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """The log's header and rows without the lines about it."""
+    """Yield the header and the rows of a log, without its comment lines."""
     header = next((line for line in lines if line.startswith(b"#fields\t")), None)
     if header is None:
         raise InputError(f"'{name}' is a log of Zeek without its line #fields: get it again.")
@@ -129,7 +128,7 @@ def _zeek(lines: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 
 def _unpacked(stream: Any, name: str) -> tuple[Any, str]:
-    """The stream of what is in a packed file, and the name without the suffixes of the packing."""
+    """Return the stream of a packed file's content, and the name without the suffixes of the packing."""
     inner = name
     stream = stream if hasattr(stream, "peek") else io.BufferedReader(stream)
     for _ in range(3):
@@ -174,7 +173,7 @@ def _only_member(stream: Any, name: str) -> tuple[Any, str]:
 
 
 def _seekable(stream: Any) -> Any:
-    """The stream, or what is in it, since these formats are read from their end."""
+    """Return the stream, or its content in memory, since these formats are read from their end."""
     return stream if stream.seekable() else io.BytesIO(stream.read())
 
 
@@ -188,9 +187,10 @@ def _utf16(head: bytes) -> str | None:
 
 
 def _json_lines(lines: Iterator[bytes], is_document: bool) -> Iterator[bytes]:
-    """JSON lines as they are; the elements of an array, or objects of several lines or with nothing between them, as a
-    line each. What is neither is passed on as lines, to be judged. `is_document` says that a lone object may be one
-    that wraps a list."""
+    """Yield JSON lines as they are; the elements of an array, or objects that do not have a line each, as a line each.
+
+    Other content is yielded as lines, to be judged. With `is_document` a lone object may be one that wraps a list.
+    """
     head = list(islice(lines, _SNIFFED_LINES))
     texts = [text for line in head if (text := line.removeprefix(_UTF8_MARK).strip())]
     whole = sum(map(_is_object, texts))
@@ -203,7 +203,7 @@ def _json_lines(lines: Iterator[bytes], is_document: bool) -> Iterator[bytes]:
         yield from io.BytesIO(data)
         return
     for document in documents:
-        # Outside of its strings, which have none, a line end means as much as a blank.
+        # Outside of strings, which contain none, a line end is the same as a blank.
         yield document.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
 
 
@@ -215,7 +215,7 @@ def _is_object(text: bytes) -> bool:
 
 
 def _documents(data: bytes) -> list[bytes] | None:
-    """The elements of a JSON array, or the objects that follow each other, as they are written; None for neither.
+    """Return the elements of a JSON array, or the objects that follow each other, as written; None for neither.
 
     An object that wraps a list of objects, such as the `features` of GeoJSON or the `Records` of CloudTrail, stands for
     that list.
@@ -227,23 +227,23 @@ def _documents(data: bytes) -> list[bytes] | None:
         text = data.decode()
     except UnicodeDecodeError:
         return None
-    decoder, found, at = json.JSONDecoder(), list[str](), 0
-    while at < len(text):
-        if text[at] in " \t\r\n,":
-            at += 1
+    decoder, objects, start = json.JSONDecoder(), list[str](), 0
+    while start < len(text):
+        if text[start] in " \t\r\n,":
+            start += 1
             continue
         try:
-            value, end = decoder.raw_decode(text, at)
+            value, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
-            return [*(one.encode() for one in found), *text[at:].encode().splitlines()] if found else None
+            return [*(each.encode() for each in objects), *text[start:].encode().splitlines()] if objects else None
         if not isinstance(value, dict):
             return None
-        found.append(text[at:end])
-        at = end
-    if len(found) == 1:
-        only = found[0].encode()
+        objects.append(text[start:end])
+        start = end
+    if len(objects) == 1:
+        only = objects[0].encode()
         return _rows_of_columns(only) or _listed(only) or [only]
-    return [one.encode() for one in found]
+    return [each.encode() for each in objects]
 
 
 def _array(data: bytes) -> list[bytes] | None:
@@ -254,8 +254,10 @@ def _array(data: bytes) -> list[bytes] | None:
 
 
 def _rows_of_columns(document: bytes) -> list[bytes] | None:
-    """The rows of an object of columns, each of which is a list or has the rows' numbers, as pandas writes it; None for
-    any other object."""
+    """Return the rows of an object of columns, as pandas writes it; None for any other object.
+
+    Each column is a list, or an object with the rows' numbers as keys.
+    """
     columns: dict[str, Any] = {}
     for kind in (dict[str, dict[str, msgspec.Raw]], dict[str, list[msgspec.Raw]]):
         with suppress(msgspec.ValidationError):
@@ -304,14 +306,14 @@ def _arrow(stream: Any, name: str, *, is_file: bool) -> Iterator[bytes]:
         else:
             batches = iter(pa.ipc.open_stream(stream))
         for batch in batches:
-            for at in range(0, batch.num_rows, _ROWS_AT_ONCE):
-                yield from _rows(pa.Table.from_batches([batch.slice(at, _ROWS_AT_ONCE)]))
+            for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
+                yield from _rows(pa.Table.from_batches([batch.slice(start, _ROWS_AT_ONCE)]))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"'{name}' is Arrow that cannot be read ({str(error).splitlines()[0]}).") from None
 
 
 def _rows(table: Any) -> Iterator[bytes]:
-    """The rows as JSON objects. Times are ISO 8601, decimals texts unless whole, bytes base64, and NaN is null."""
+    """Yield rows as JSON objects. Times are ISO 8601, decimals texts unless whole, bytes base64, and NaN is null."""
     import pyarrow as pa
 
     columns: list[Any] = []
@@ -330,23 +332,25 @@ def _rows(table: Any) -> Iterator[bytes]:
 
 
 def sample_of(files: Sequence[str], most: int) -> tuple[bytes, bool, Format | None]:
-    """The first lines of the files, and whether that is all of them. Files after the first add their rows when they are
-    of the same kind, and CSV of the same header."""
-    taken, form = bytearray(), None
+    """Return the first lines of the files, True if that is all of them, and the format.
+
+    Files after the first add their rows if they have the same format, and CSV the same header.
+    """
+    sample, form = bytearray(), None
     for number, file in enumerate(files):
         with opened(file) as (source, _):
             lines = source.lines
             if number:
                 header = next(lines, b"")
-                if form != "jsonl" and header.strip() != bytes(taken).split(b"\n", 1)[0].strip():
-                    return bytes(taken), False, form
+                if form != "jsonl" and header.strip() != bytes(sample).split(b"\n", 1)[0].strip():
+                    return bytes(sample), False, form
                 lines = chain([header], lines) if form == "jsonl" else lines
             else:
                 form = source.form
-            if taken and not taken.endswith(b"\n"):
-                taken += b"\n"
+            if sample and not sample.endswith(b"\n"):
+                sample += b"\n"
             for line in lines:
-                if len(taken) + len(line) > most and taken:
-                    return bytes(taken), False, form
-                taken += line
-    return bytes(taken), True, form
+                if len(sample) + len(line) > most and sample:
+                    return bytes(sample), False, form
+                sample += line
+    return bytes(sample), True, form

@@ -1,4 +1,4 @@
-"""How far raw is behind the broker, from offsets and snapshot totals alone."""
+"""Lag of raw behind the broker, from offsets and snapshot totals alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,10 @@ from lake_assets.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """`produced` counts offsets the broker gave out and raw should hold, `landed` the rows raw holds; None when its
-    metadata cannot be read, as `observe` says of it."""
+    """Lag of one asset. `produced` counts the broker's offsets that raw should hold, `landed` the rows raw holds.
+
+    `landed` is None when the raw table's metadata cannot be read; `observe` reports the cause.
+    """
 
     asset: str
     produced: int
@@ -21,7 +23,7 @@ class Lag:
 
     @property
     def under_way(self) -> int:
-        """Records that are produced and not landed; never negative, and 0 when that is unknown."""
+        """Return the records in flight, produced and not landed; never negative, and 0 when that is unknown."""
         return 0 if self.landed is None else max(0, self.produced - self.landed)
 
 
@@ -31,11 +33,11 @@ def lags(
     known: Mapping[tuple[str, int], tuple[int, int]],
     ends: Mapping[str, Mapping[int, tuple[int, int]]] | None = None,
 ) -> list[Lag]:
-    """The lag of each asset, in order.
+    """Return the lag of each asset, in order.
 
-    `known` says, per topic and Kafka partition, the lowest offset that raw ever got and how many offsets are not to be
-    looked for in raw. `ends` are the topics' offsets of an earlier time, for the lag behind that; None asks the broker.
-    Raises Unavailable.
+    `known` has, per topic and Kafka partition, the lowest offset that raw ever got and the number of offsets that are
+    not expected in raw. `ends` are the topics' offsets of an earlier time, for the lag behind that; None reads those of
+    the broker. Raises Unavailable.
     """
     ends = ends if ends is not None else offsets(settings, [asset.topic for asset in assets])
     landed = _total_rows(settings, assets)
@@ -53,7 +55,7 @@ def lags(
 
 
 def positions(settings: Settings, assets: Sequence[Asset]) -> dict[str, tuple[int, int]]:
-    """For each asset whose raw table can be read the sum of its topic's end offsets, and the rows raw holds.
+    """Return for each asset with a readable raw table the sum of its topic's end offsets, and the rows raw holds.
 
     Raises Unavailable.
     """
@@ -68,13 +70,13 @@ def positions(settings: Settings, assets: Sequence[Asset]) -> dict[str, tuple[in
 
 def produced(begin: int, end: int, first: int, no_record: int) -> int:
     """Return how many offsets of a partition raw should hold; `first` is the lowest that landed."""
-    # The broker forgets old records and then begins above the first one that landed.
+    # The broker deletes old records and then begins above the first one that landed.
     return end - min(begin, first) - no_record
 
 
 def _total_rows(settings: Settings, assets: Sequence[Asset]) -> dict[str, int | None]:
     """Return by asset the rows that raw holds; None for one whose raw table does not exist or cannot be read."""
     tables = {asset.name: raw_table(asset).identifier for asset in assets}
-    found = read_metadata(settings, tables.values())
-    metadata = {name: found.get(table) for name, table in tables.items()}
-    return {name: one.total_rows if isinstance(one, TableMetadata) else None for name, one in metadata.items()}
+    by_table = read_metadata(settings, tables.values())
+    metadata = {name: by_table.get(table) for name, table in tables.items()}
+    return {name: each.total_rows if isinstance(each, TableMetadata) else None for name, each in metadata.items()}

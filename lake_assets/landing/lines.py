@@ -1,4 +1,4 @@
-"""The physical lines of a file or of stdin, and whether they are CSV or JSONL."""
+"""Physical lines of a file or of stdin, and their format: CSV or JSONL."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -16,15 +16,17 @@ _SNIFFED_LINES = 20
 
 
 class InputError(LakeError):
-    """What was given to produce cannot be read; the message says how to make it so."""
+    """An input cannot be read; the message has the remedy."""
 
 
 def event_lines(
     lines: Iterable[bytes], name: str, form: Format | None = None, encoding: str | None = None
 ) -> Iterator[bytes]:
-    """The events in physical lines, one JSON line each: JSONL as it is without line ends and blank lines, CSV as made
-    by `csv_lines`. `name` decides the format by its suffix, else the first lines do. Lines that are not UTF-8 are read
-    in the `encoding`, if they can be. Raises SampleError.
+    """Yield the events in physical lines, one JSON line each.
+
+    JSONL is unchanged, without line ends and blank lines; CSV is converted by `csv_lines`. The suffix of `name` decides
+    the format, else the first lines do. Lines that are not UTF-8 are read in the `encoding`, if they can be. Raises
+    SampleError.
     """
     source = iter(lines) if encoding is None else (_decoded(line, encoding) for line in lines)
     # The mark belongs to the file, not to its first event.

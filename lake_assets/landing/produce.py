@@ -1,4 +1,4 @@
-"""Sends events into an asset's topic, byte for byte, each with its key and its event time."""
+"""Send events to an asset's topic, byte for byte, each with its key and its event time."""
 
 import time
 from collections import Counter
@@ -16,13 +16,13 @@ from lake_assets.landing.broker import DEADLINE_SECONDS, broker_error, client_co
 from lake_assets.landing.envelope import envelope_reader, stamper
 from lake_assets.settings import Settings
 
-# A broker that is restarted is back within this time; an idempotent producer then goes on where it was.
+# A broker that is restarted answers again within this time; an idempotent producer then continues where it was.
 _DELIVERY_SECONDS = 60.0
 _CHUNK = 5000
 _CHUNKS_A_SECOND = 20
 PRODUCER_CONFIG: dict[str, str | int | float | bool] = {
     "enable.idempotence": True,
-    # With more on their way librdkafka may take a new epoch after an error, and send again what had arrived
+    # With more in flight librdkafka may take a new epoch after an error, and send again what had arrived
     # (confluentinc/librdkafka#4953). Batches are large enough that one at a time is as fast.
     "max.in.flight": 1,
     "compression.type": "lz4",
@@ -41,13 +41,16 @@ PRODUCER_CONFIG: dict[str, str | int | float | bool] = {
 
 
 class ProduceError(LakeError):
-    """Not every event arrived; the message says how many did and what to do."""
+    """Some events did not arrive; the message has the number that did, and the remedy."""
 
 
 @dataclass(slots=True)
 class ProduceReport:
-    """What the broker confirmed. `flaws` counts lines that were sent as they are but with the present time as
-    timestamp: `not_json`, `no_event_time`, `in_future`. Bytes are those of the events, without keys."""
+    """Events that the broker confirmed. Bytes are those of the events, without keys.
+
+    `flaws` counts lines that were sent unchanged but with the present time as timestamp: `not_json`, `no_event_time`,
+    `in_future`.
+    """
 
     topic: str
     records: int = 0
@@ -108,11 +111,11 @@ class _Sender:
 
     def _check_topic(self, asset: Asset) -> None:
         try:
-            found = self._producer.list_topics(self._topic, timeout=DEADLINE_SECONDS).topics[self._topic]
+            metadata = self._producer.list_topics(self._topic, timeout=DEADLINE_SECONDS).topics[self._topic]
         except KafkaException as exception:
             raise broker_error(self._settings, error_of(exception), "describe topics") from exception
-        if found.error is not None:
-            raise ProduceError(f"asset '{asset.name}' has no topic '{self._topic}' yet: make it with `lake apply`.")
+        if metadata.error is not None:
+            raise ProduceError(f"asset '{asset.name}' has no topic '{self._topic}' yet: create it with `lake apply`.")
 
     def _on_failure(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
@@ -123,8 +126,8 @@ class _Sender:
         produce, topic, report = self._producer.produce, self._topic, self.report
         read, stamp = self._read, self._stamp
         for line in lines:
-            key, at, flaw = read(line)
-            timestamp, headers = stamp(at)
+            key, event_time, flaw = read(line)
+            timestamp, headers = stamp(event_time)
             if flaw:
                 report.flaws[flaw] += 1
             while True:
@@ -139,26 +142,26 @@ class _Sender:
             report.bytes += len(line)
 
     def wait(self, seconds: float) -> None:
-        """Let deliveries be reported for so long; raises when one failed."""
+        """Receive delivery reports for so many seconds. Raises when one failed."""
         until = time.monotonic() + seconds
         self._producer.poll(max(0.0, seconds))
-        while (left := until - time.monotonic()) > 0:
-            self._producer.poll(left)
+        while (remaining := until - time.monotonic()) > 0:
+            self._producer.poll(remaining)
         if self._failure:
             self.finish()
 
     def finish(self) -> None:
-        """Wait until each event is confirmed or given up; raises Unavailable or ProduceError when not all are."""
+        """Wait until each event is confirmed or has failed. Raises Unavailable or ProduceError when one has failed."""
         waiting = self._producer.flush(_DELIVERY_SECONDS + DEADLINE_SECONDS)
         lost = self._failed + waiting
         if lost == 0:
             return
         confirmed = f"{self.report.records - lost} of {self.report.records} events are confirmed"
-        advice = "send the file again, what arrives twice is taken out as a duplicate"
+        advice = "send the file again, events that arrive twice are removed as duplicates"
         error = self._failure or KafkaError(KafkaError._TIMED_OUT)
-        known = broker_error(self._settings, error, f"take {lost} events")
-        kind = Unavailable if isinstance(known, Unavailable) else ProduceError
-        raise kind(f"{str(known).rstrip('.')}; {confirmed}: {advice}.")
+        cause = broker_error(self._settings, error, f"take {lost} events")
+        kind = Unavailable if isinstance(cause, Unavailable) else ProduceError
+        raise kind(f"{str(cause).rstrip('.')}; {confirmed}: {advice}.")
 
     def _refused(self, size: int, error: KafkaError) -> NoReturn:
         number = self.report.records + 1
@@ -166,6 +169,6 @@ class _Sender:
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             raise ProduceError(
                 f"event {number} has {size} bytes with its key and a record can have {MAX_RECORD_BYTES}: "
-                f"the {number - 1} events before it are sent; shorten it or take it out, and send the rest."
+                f"the {number - 1} events before it are sent; shorten it or remove it, and send the rest."
             )
         raise ProduceError(f"Kafka refused event {number} ({error.str()}): the {number - 1} before it are sent.")

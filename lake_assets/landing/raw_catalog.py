@@ -1,4 +1,4 @@
-"""The catalog that names the raw tables: in the lake's Postgres, on AWS in Glue."""
+"""The catalog of the raw tables: in the lake's Postgres, on AWS in Glue."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -17,13 +17,12 @@ Identifier = tuple[str, str]
 
 
 class RawTableError(LakeError):
-    """A raw table is missing, cannot be read, holds what the lake never puts there, or is cut in a way its contract
-    cannot use."""
+    """A raw table is missing or unreadable, or has content or partitions that the lake cannot use."""
 
 
 @contextmanager
 def raw_catalog(settings: Settings) -> Iterator["MetastoreCatalog"]:
-    """The raw catalog as role `lake`, closed afterwards.
+    """Provide the raw catalog as role `lake`, closed afterwards.
 
     Raises Unavailable when it does not answer, RawTableError when the metadata of a table is damaged.
     """
@@ -40,8 +39,10 @@ def raw_catalog(settings: Settings) -> Iterator["MetastoreCatalog"]:
 
 
 def pointers(settings: Settings, tables: Collection[Identifier]) -> dict[Identifier, str]:
-    """The metadata file of each of these raw tables that exists, in one query, on AWS one call for a hundred of a
-    domain. Raises Unavailable."""
+    """Return the metadata file of each of these raw tables that exists. Raises Unavailable.
+
+    This takes one query; on AWS it takes one call for a hundred tables of a domain.
+    """
     if settings.target == "aws":
         with _glue():
             return _pointers_in_glue(tables)
@@ -50,7 +51,7 @@ def pointers(settings: Settings, tables: Collection[Identifier]) -> dict[Identif
 
 
 def sink_catalog(settings: Settings) -> Mapping[str, str]:
-    """What Kafka Connect's sink must be told of the catalog; no secret is in it."""
+    """Return the properties of the catalog for Kafka Connect's sink, without any secret."""
     if settings.target == "aws":
         return glue_catalog(aws_endpoint("glue"))
     return jdbc_catalog(settings.postgres.jdbc_url(CATALOG), "connect", settings.connect_password)
@@ -88,16 +89,16 @@ def _pointers_in_postgres(settings: Settings, tables: Collection[Identifier]) ->
 
 def _pointers_in_glue(tables: Collection[Identifier]) -> dict[Identifier, str]:
     glue = client("glue")
-    found: dict[Identifier, str] = {}
+    locations: dict[Identifier, str] = {}
     for namespace in sorted({namespace for namespace, _ in tables}):
         try:
             for page in glue.get_paginator("get_tables").paginate(DatabaseName=namespace):
                 for table in page["TableList"]:
                     if location := table.get("Parameters", {}).get("metadata_location"):
-                        found[namespace, table["Name"]] = location
+                        locations[namespace, table["Name"]] = location
         except glue.exceptions.EntityNotFoundException:
             continue
-    return {table: found[table] for table in tables if table in found}
+    return {table: locations[table] for table in tables if table in locations}
 
 
 @contextmanager
@@ -114,4 +115,4 @@ def _postgres(settings: Settings) -> Iterator[None]:
 
 
 def _glue() -> AbstractContextManager[None]:
-    return refusals("AWS Glue", "your credentials and what they may do with the raw tables' databases")
+    return refusals("AWS Glue", "your credentials and their permissions on the raw tables' databases")

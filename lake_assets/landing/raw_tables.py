@@ -1,4 +1,4 @@
-"""Making the raw Iceberg tables as compiled."""
+"""Creation and comparison of the raw Iceberg tables, as compiled."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.types import ListType
 
-# Field ids are Iceberg's names for columns; the statistics in manifests go by them.
+# Field ids are Iceberg's names for columns; statistics in manifests use them.
 PARTITION_ID, OFFSET_ID = 3, 4
 _AT_ONCE = 8
 
@@ -25,7 +25,7 @@ Outcome = Literal["created", "updated", "unchanged", "differs"]
 
 @dataclass(frozen=True, slots=True)
 class RawTableReport:
-    """What was found or done. `differs` is what cannot be changed in place; `differences` says it in words."""
+    """Outcome for one raw table. `differs` cannot be changed in place; `differences` are for users."""
 
     identifier: tuple[str, str]
     outcome: Outcome
@@ -33,15 +33,15 @@ class RawTableReport:
 
 
 def compare_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> list[RawTableReport]:
-    """What `ensure_raw_tables` would do, in the order of `specs`; changes nothing. Raises Unavailable."""
-    found = read_metadata(settings, [spec.identifier for spec in specs])
-    return [_compare(found.get(spec.identifier), spec) for spec in specs]
+    """Return what `ensure_raw_tables` would do, in the order of `specs`; changes nothing. Raises Unavailable."""
+    by_table = read_metadata(settings, [spec.identifier for spec in specs])
+    return [_compare(by_table.get(spec.identifier), spec) for spec in specs]
 
 
 def ensure_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> list[RawTableReport]:
-    """Make missing tables, add columns that are new since, and set properties that differ.
+    """Create missing tables, add new columns, and set properties that differ.
 
-    Other windows than the table was made with are only reported, because the files that it has stay as they were cut.
+    Other windows than the table was created with are only reported, because its files keep their partitions.
     Raises Unavailable.
     """
     reports = compare_raw_tables(settings, specs)
@@ -52,7 +52,7 @@ def ensure_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> list
         with raw_catalog(settings) as catalog, ThreadPoolExecutor(_AT_ONCE) as pool:
             for namespace in sorted({spec.namespace for spec in create}):
                 catalog.create_namespace_if_not_exists(namespace)
-            # Each is a commit of its own, which waits for the catalog and for the bucket.
+            # Each is a commit of its own, which waits for the catalog and the bucket.
             list(pool.map(lambda spec: _create(catalog, spec), create))
             list(pool.map(lambda spec: _update(catalog.load_table(spec.identifier), spec), update))
     return reports
@@ -70,7 +70,7 @@ def raw_location(settings: Settings, spec: RawTableSpec) -> str | None:
 
 
 def drop_raw_table(settings: Settings, spec: RawTableSpec) -> bool:
-    """Take the table out of the catalog if it is there; its files stay. Return whether its domain has other tables.
+    """Remove the table from the catalog if it exists; its files stay. Return True if its domain has other tables.
 
     Raises Unavailable.
     """
@@ -84,7 +84,7 @@ def drop_raw_table(settings: Settings, spec: RawTableSpec) -> bool:
 
 
 def _settable(spec: RawTableSpec) -> dict[str, str]:
-    """The table's properties without the format version, which is fixed when it is made."""
+    """Return the table's properties without the format version, which is fixed at its creation."""
     return {key: value for key, value in spec.properties.items() if key != "format-version"}
 
 
@@ -92,9 +92,7 @@ def _compare(table: TableMetadata | Damage | None, spec: RawTableSpec) -> RawTab
     if table is None:
         return RawTableReport(spec.identifier, "created")
     if isinstance(table, Damage):
-        return RawTableReport(
-            spec.identifier, "differs", (f"its metadata cannot be read ({table.cause}): bring it back",)
-        )
+        return RawTableReport(spec.identifier, "differs", (f"its metadata cannot be read ({table.cause}): restore it",))
     changed = tuple(
         f"{key} is {table.properties.get(key)}, not {value}"
         for key, value in _settable(spec).items()
@@ -105,13 +103,15 @@ def _compare(table: TableMetadata | Damage | None, spec: RawTableSpec) -> RawTab
     cut = ", ".join(table.transforms) or "nothing"
     if cut != spec.transform:
         return RawTableReport(
-            spec.identifier, "differs", (f"it is cut by {cut}, not by {spec.transform}: windows stay as made", *changed)
+            spec.identifier,
+            "differs",
+            (f"it is partitioned by {cut}, not by {spec.transform}: windows stay as created", *changed),
         )
     return RawTableReport(spec.identifier, "updated" if changed else "unchanged", changed)
 
 
 def _headers(first: int) -> "ListType":
-    """The headers of a record in their order; `first` and the ids after it are free."""
+    """Return the type of a record's headers, in their order; `first` and the ids after it are free."""
     from pyiceberg.types import BinaryType, ListType, NestedField, StringType, StructType
 
     name = NestedField(first + 1, "name", StringType(), required=True)
@@ -134,7 +134,7 @@ def _create(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
     from pyiceberg.types import BinaryType, IntegerType, LongType, NestedField, StringType, TimestamptzType
 
     timestamp = 5
-    # The further fields of a header have the ids 8 to 10, in the order in which Iceberg gives them out.
+    # The fields of a header have the ids 8 to 10, in the order in which Iceberg assigns them.
     schema = Schema(
         NestedField(1, "payload", BinaryType()),
         NestedField(2, "_topic", StringType()),

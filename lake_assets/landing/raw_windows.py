@@ -1,4 +1,4 @@
-"""From an Iceberg partition value to a window: how many hours, days or months after 1970 (UTC) it begins."""
+"""Windows of Iceberg partition values, which are hours, days or months after 1970 (UTC)."""
 
 import struct
 from bisect import bisect_left
@@ -13,7 +13,7 @@ from lake_assets.catalog.windows import window_key, window_start
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
-# None: months are no number of hours. In order of length.
+# None: months have no fixed number of hours. In order of length.
 _HOURS: dict[str, int | None] = {"hour": 1, "day": 24, "month": None}
 # Dates that Python has, with room for the end of the window.
 _FIRST_YEAR, _LAST_YEAR = 1, 9999
@@ -33,17 +33,17 @@ class Summary(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WindowCut:
-    """Files cut into pieces of `hours` hours, or of a month each when that is None, read as windows of `size`."""
+    """Partitions of `hours` hours, or of a month each when that is None, read as windows of `size`."""
 
     hours: int | None
     size: WindowSize
 
     def window(self, partition: int | None) -> str:
-        """The window of a partition value. Records without a timestamp count as of time zero: none is forgotten."""
+        """Return the window of a partition value. Records without a timestamp count as of time zero, not as lost."""
         return _key(self._begins(partition or 0), self.size)
 
     def may_hold(self, summaries: Sequence[Summary] | None, starts: Sequence[int]) -> bool:
-        """Whether a manifest may name files of a window whose start is among `starts` (see `window_starts`)."""
+        """Return True if a manifest may name files of a window whose start is among `starts` (see `window_starts`)."""
         if not summaries or summaries[0].contains_null or not summaries[0].lower_bound or not summaries[0].upper_bound:
             return True
         first, last = (
@@ -54,7 +54,7 @@ class WindowCut:
         return position < len(starts) and starts[position] <= last
 
     def _begins(self, partition: int) -> int:
-        """Where a piece begins, in hours after 1970."""
+        """Return the start of a partition, in hours after 1970."""
         if self.hours is not None:
             return partition * self.hours
         year, month = divmod(partition, 12)
@@ -64,7 +64,7 @@ class WindowCut:
 
 
 def window_cut(transforms: Sequence[str], size: WindowSize) -> WindowCut | None:
-    """How a partition spec cuts windows of `size`; None when its pieces are no parts of such windows."""
+    """Return how a partition spec divides windows of `size`; None when its partitions are not parts of such windows."""
     lengths = list(_HOURS)
     if len(transforms) != 1 or transforms[0] not in lengths or lengths.index(transforms[0]) > lengths.index(size):
         return None
@@ -72,7 +72,7 @@ def window_cut(transforms: Sequence[str], size: WindowSize) -> WindowCut | None:
 
 
 def window_starts(windows: Collection[str], size: WindowSize) -> list[int]:
-    """Where windows begin, in hours after 1970, sorted. Raises ValueError for a malformed window."""
+    """Return the starts of windows, in hours after 1970, sorted. Raises ValueError for a malformed window."""
     return sorted((window_start(window, size) - _EPOCH) // _HOUR for window in windows)
 
 

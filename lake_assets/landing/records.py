@@ -1,4 +1,4 @@
-"""Which offsets of a Kafka partition hold records: the rest are transaction markers, aborted or compacted away."""
+"""Offsets of a Kafka partition that hold records: the others are transaction markers, aborted or compacted away."""
 
 import time
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ _BATCH = 10_000
 
 
 def record_offsets(settings: Settings, topic: str, partition: int, first: int, last: int) -> list[int]:
-    """Offsets from `first` to `last` (inclusive) that hold a committed record, in order.
+    """Return the offsets from `first` to `last` (inclusive) that hold a committed record, in order.
 
-    Reads the records themselves, so ask only for ranges that need it. Offsets that the broker has forgotten are left
+    Reads the records themselves, so use it only for ranges that need it. Offsets that the broker has deleted are left
     out. Raises Unavailable when the broker does not answer.
     """
-    found: list[int] = []
+    offsets: list[int] = []
     with _assigned(settings, topic, partition, first) as consumer:
         deadline = time.monotonic() + _DEADLINE_SECONDS
         while time.monotonic() < deadline:
@@ -28,16 +28,16 @@ def record_offsets(settings: Settings, topic: str, partition: int, first: int, l
                 error, offset = message.error(), message.offset()
                 # The end of the log ends the range too: after the last record there may be markers only.
                 if error is not None and error.code() == KafkaError._PARTITION_EOF:  # type: ignore[attr-defined]
-                    return found
+                    return offsets
                 if error is not None:
                     raise broker_error(settings, error, f"read {topic}[{partition}]")
                 if offset is None or offset > last:
-                    return found
-                found.append(offset)
+                    return offsets
+                offsets.append(offset)
                 deadline = time.monotonic() + _DEADLINE_SECONDS
-            if found and found[-1] == last:
-                return found
-    raise Unavailable(f"{topic}[{partition}] could not be read up to offset {last}: look at 'lake status'.")
+            if offsets and offsets[-1] == last:
+                return offsets
+    raise Unavailable(f"{topic}[{partition}] could not be read up to offset {last}: see `lake status`.")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Puts files of a raw table in the place of others, in one commit. The sink may commit at any moment beside it."""
+"""Replacement of files of a raw table, in one commit. The sink may commit at any time meanwhile."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def replace_files(table: "Table", old: "Sequence[DataFile]", new: "Sequence[DataFile]") -> None:
-    """Commits the new files in the place of the old ones; their windows have changed by it, as `changes` sees it.
+    """Replace the old files by the new ones in one commit; for `changes` their windows have changed.
 
-    The commit says again how far the sink had come: the sink looks for that from the newest snapshot backwards, and the
-    snapshots before this one may go. Raises CommitFailedException when somebody else's commit came first.
+    The commit repeats the sink's committed offsets: the sink searches for them from the newest snapshot backwards, and
+    the snapshots before this one may expire. Raises CommitFailedException when another commit came first.
     """
-    with _once(table) as transaction, transaction.update_snapshot(sinks_word(table)).overwrite() as overwrite:
+    with _once(table) as transaction, transaction.update_snapshot(sink_properties(table)).overwrite() as overwrite:
         for file in old:
             overwrite.delete_data_file(file)
         for file in new:
@@ -27,15 +27,17 @@ def replace_files(table: "Table", old: "Sequence[DataFile]", new: "Sequence[Data
 def replace_alike(
     table: "Table", old: "Sequence[DataFile]", new: "Sequence[DataFile]", sequences: Mapping[str, int]
 ) -> None:
-    """The same for new files that hold the old ones' rows: no window has changed by it.
+    """Replace files by new files with the same rows: no window counts as changed.
 
-    `sequences` has by path of each new file the highest sequence number of those whose rows it holds.
+    `sequences` has, by path of each new file, the highest sequence number of the files whose rows it holds.
     """
     from lake_assets.landing.replace_snapshot import SameRows
 
     with (
         _once(table) as transaction,
-        SameRows(sequences, transaction=transaction, io=table.io, snapshot_properties=sinks_word(table)) as replace,
+        SameRows(
+            sequences, transaction=transaction, io=table.io, snapshot_properties=sink_properties(table)
+        ) as replace,
     ):
         for file in old:
             replace.delete_data_file(file)
@@ -46,7 +48,7 @@ def replace_alike(
 def described(
     table: "StaticTable | Table", like: "DataFile", url: str, metadata: "FileMetaData", size: int
 ) -> "DataFile":
-    """What a manifest says of a Parquet file of so many bytes that holds rows of the window of another file."""
+    """Return the manifest's entry for a Parquet file of `size` bytes in the partition of the file `like`."""
     from pyiceberg.io.pyarrow import (
         compute_statistics_plan,
         data_file_statistics_from_parquet_metadata,
@@ -74,19 +76,19 @@ def described(
 
 
 def _once(table: "Table") -> "Transaction":
-    # pyiceberg would try again by itself on top of a commit of the sink, and repeat what the sink said before that:
-    # older offsets on top of newer ones land events twice. `committed` reads the table again instead.
+    # pyiceberg would retry by itself on top of a commit of the sink, and repeat the sink's properties of before: older
+    # offsets on top of newer ones land events twice. `committed` reads the table again instead.
     table.metadata.properties["commit.retry.num-retries"] = "0"
     return table.transaction()
 
 
-def sinks_word(table: "Table") -> dict[str, str]:
-    """What the sink said in its newest commit; empty when it never has."""
-    snapshots = {one.snapshot_id: one for one in table.metadata.snapshots}
-    one = table.current_snapshot()
-    while one is not None:
-        said = one.summary.additional_properties if one.summary else {}
-        if any(key.startswith(SINK_OFFSETS) for key in said):
-            return {key: value for key, value in said.items() if key.startswith("kafka.connect.")}
-        one = snapshots.get(one.parent_snapshot_id) if one.parent_snapshot_id is not None else None
+def sink_properties(table: "Table") -> dict[str, str]:
+    """Return the sink's properties in its newest commit; empty when it has never committed."""
+    by_id = {snapshot.snapshot_id: snapshot for snapshot in table.metadata.snapshots}
+    snapshot = table.current_snapshot()
+    while snapshot is not None:
+        properties = snapshot.summary.additional_properties if snapshot.summary else {}
+        if any(key.startswith(SINK_OFFSETS) for key in properties):
+            return {key: value for key, value in properties.items() if key.startswith("kafka.connect.")}
+        snapshot = by_id.get(snapshot.parent_snapshot_id) if snapshot.parent_snapshot_id is not None else None
     return {}

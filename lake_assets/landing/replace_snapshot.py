@@ -1,4 +1,4 @@
-"""Iceberg's `replace`: other files with the same rows. pyiceberg has none of its own."""
+"""Iceberg's `replace` operation: other files with the same rows. pyiceberg has none of its own."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +12,8 @@ from pyiceberg.typedef import EMPTY_DICT
 class SameRows(_OverwriteFiles):
     """An overwrite whose new files keep an old data sequence number, given by path.
 
-    Iceberg's specification lets an added file name one, and has it inherit that of its snapshot otherwise. By the kept
-    number a reader sees that the rows are not new.
+    Iceberg's specification lets an added file name one; otherwise it inherits that of its snapshot. The old number
+    shows readers that the rows are not new.
     """
 
     def __init__(self, sequences: Mapping[str, int], **options: Any) -> None:
@@ -41,6 +41,6 @@ class SameRows(_OverwriteFiles):
         return [writer.to_manifest_file(), *others]
 
     def _summary(self, snapshot_properties: dict[str, str] = EMPTY_DICT) -> Summary:
-        """pyiceberg sums up no `replace`, but an overwrite in the same way."""
+        """Return the summary of an overwrite as that of a `replace`, for which pyiceberg has none."""
         summary = super()._summary(snapshot_properties)
         return Summary(operation=Operation.REPLACE, **summary.additional_properties)

@@ -1,7 +1,7 @@
 """The current snapshot of a raw table and the entries of its manifests. Only metadata is read, no data.
 
 The files of a table are those that a snapshot names and no others: killed workers leave orphans in the bucket. Reading
-beside the committing sink is safe, because a snapshot's metadata never changes; where it was removed in the meantime
+while the sink commits is safe, because a snapshot's metadata never changes; if it was deleted meanwhile
 (`lake maintain`, or a hundred commits later), the newest snapshot is read instead.
 """
 
@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 
 def read_table(settings: Settings, asset: Asset, read: "Callable[[StaticTable], _T]", pointer: str | None = None) -> _T:
-    """`read` of the asset's table at `pointer`, or at the newest one when there is none or its files are gone.
+    """Return `read` of the asset's table at `pointer`; at the newest one if that is None or its files are missing.
 
     Raises RawTableError when the asset has no table or its metadata cannot be read, Unavailable when the catalog does
     not answer.
@@ -37,17 +37,17 @@ def read_table(settings: Settings, asset: Asset, read: "Callable[[StaticTable], 
         identifier = raw_table(asset).identifier
         location = pointer or pointers(settings, [identifier]).get(identifier)
         if location is None:
-            raise RawTableError(f"asset '{asset.name}' has no raw table yet: make it with `lake apply`.")
+            raise RawTableError(f"asset '{asset.name}' has no raw table yet: create it with `lake apply`.")
         try:
             return read(StaticTable.from_metadata(location, FILES))
         except LakeError:
             raise
-        # Files of any content and any kind of bucket are read there, and each says in its own way what is wrong.
+        # Files of any content and any kind of bucket are read there, each with errors of its own.
         except Exception as error:
             if not isinstance(error, FileNotFoundError) or attempt == _ATTEMPTS:
                 raise RawTableError(
                     f"the metadata of raw table {'.'.join(identifier)} cannot be read ({type(error).__name__}: "
-                    f"{next(iter(str(error).splitlines()), '')}): bring the file back, and all goes on by itself."
+                    f"{next(iter(str(error).splitlines()), '')}): restore the file, and all continues by itself."
                 ) from error
         pointer = None
     raise AssertionError("the last attempt returns or raises")
@@ -58,9 +58,9 @@ def entries(
     asset: Asset,
     wanted: "Callable[[ManifestFile, WindowCut], bool]" = lambda manifest, cut: True,
 ) -> "Iterator[tuple[WindowCut, ManifestEntry]]":
-    """The live entries of the current snapshot's manifests that are `wanted`, each with how its file was cut.
+    """Yield the live entries of the current snapshot's `wanted` manifests, each with the partitioning of its file.
 
-    Raises RawTableError for delete files, and for windows that the table cannot tell apart.
+    Raises RawTableError for delete files, and for partitions that do not separate the windows.
     """
     from pyiceberg.manifest import ManifestContent
 
@@ -70,8 +70,8 @@ def entries(
     for manifest in snapshot.manifests(table.io) if snapshot else ():
         if manifest.content != ManifestContent.DATA:
             raise RawTableError(
-                f"raw table {name} has delete files, which the lake never writes: raw events are kept as they came, "
-                "so find out who deleted there."
+                f"raw table {name} has delete files, which the lake never writes: raw events are kept unchanged, "
+                "so find out which process deleted there."
             )
         spec = manifest.partition_spec_id
         if spec not in cuts:
@@ -82,7 +82,7 @@ def entries(
 
 
 def sequence_number(table: "StaticTable") -> int:
-    """Iceberg's sequence number of the current snapshot; 0 before the first commit."""
+    """Return Iceberg's sequence number of the current snapshot; 0 before the first commit."""
     snapshot = table.current_snapshot()
     return (snapshot.sequence_number or 0) if snapshot else 0
 
@@ -91,7 +91,7 @@ def _cut(name: str, transforms: Sequence[str], asset: Asset) -> WindowCut:
     cut = window_cut(transforms, asset.window)
     if cut is None:
         raise RawTableError(
-            f"raw table {name} is cut by {', '.join(transforms) or 'nothing'}, so windows of one {asset.window} cannot "
-            f"be told apart: set the window of asset '{asset.name}' to match it."
+            f"raw table {name} is partitioned by {', '.join(transforms) or 'nothing'}, which does not "
+            f"separate windows of one {asset.window}: set the window of asset '{asset.name}' to match it."
         )
     return cut

@@ -1,4 +1,4 @@
-"""The current metadata of many raw tables, as plain JSON: building Iceberg's model of one takes ten times as long."""
+"""Current metadata of many raw tables, as plain JSON: building Iceberg's model of one takes ten times as long."""
 
 import gzip
 import json
@@ -22,7 +22,7 @@ _AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class TableMetadata:
-    """A table at its current snapshot: `transforms` say how its newest spec cuts windows."""
+    """A table at its current snapshot; `transforms` are the partition transforms of its newest spec."""
 
     properties: Mapping[str, str]
     columns: frozenset[str]
@@ -33,7 +33,7 @@ class TableMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A table whose metadata file is missing or cannot be read; `cause` is a phrase for a person."""
+    """A table whose metadata file is missing or cannot be read; `cause` is a phrase for users."""
 
     cause: str
 
@@ -43,21 +43,21 @@ _MISSING = Damage("the file is missing")
 
 def read_metadata(settings: Settings, tables: Collection[Identifier]) -> dict[Identifier, TableMetadata | Damage]:
     """Return the metadata of each of these tables that exists, with one query for all. Raises Unavailable."""
-    found: dict[Identifier, TableMetadata | Damage] = {}
-    wanted, read = set(tables), _reader()
+    metadata: dict[Identifier, TableMetadata | Damage] = {}
+    unread, read = set(tables), _reader()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for _ in range(_ATTEMPTS):
-            locations = pointers(settings, wanted) if wanted else {}
-            found |= dict(zip(locations, pool.map(read, locations.values()), strict=True))
+            locations = pointers(settings, unread) if unread else {}
+            metadata |= dict(zip(locations, pool.map(read, locations.values()), strict=True))
             # A hundred commits later a file is missing, and the table has a newer one.
-            wanted = {table for table in locations if found[table] == _MISSING}
-            if not wanted:
+            unread = {table for table in locations if metadata[table] == _MISSING}
+            if not unread:
                 break
-    return found
+    return metadata
 
 
 def _reader() -> Callable[[str], TableMetadata | Damage]:
-    """Return what reads a metadata file, with one file system for each bucket."""
+    """Return a function that reads a metadata file, with one file system for each bucket."""
     system_of = lru_cache(lambda scheme, host: store_of(f"{scheme}://{host}").filesystem())
 
     def read(location: str) -> TableMetadata | Damage:
@@ -83,10 +83,12 @@ def _load(text: bytes) -> Mapping[str, Any]:
 
 
 def _metadata(table: Mapping[str, Any]) -> TableMetadata:
-    schema = next((one for one in table.get("schemas", ()) if one["schema-id"] == table["current-schema-id"]), None)
-    spec = next((one for one in table.get("partition-specs", ()) if one["spec-id"] == table["default-spec-id"]), None)
+    schema = next((each for each in table.get("schemas", ()) if each["schema-id"] == table["current-schema-id"]), None)
+    spec = next(
+        (each for each in table.get("partition-specs", ()) if each["spec-id"] == table["default-spec-id"]), None
+    )
     current = table.get("current-snapshot-id")
-    snapshot = next((one for one in table.get("snapshots", ()) if one["snapshot-id"] == current), None)
+    snapshot = next((each for each in table.get("snapshots", ()) if each["snapshot-id"] == current), None)
     summary: Mapping[str, str] = (snapshot or {}).get("summary", {})
     return TableMetadata(
         table.get("properties", {}),

@@ -1,4 +1,4 @@
-"""Topics: make them as compiled, say what differs, and read how far each partition goes."""
+"""Topics: create them as compiled, report differences, and read the offsets of each partition."""
 
 # confluent_kafka documents these names in `admin` without exporting them.
 # pyright: reportPrivateImportUsage=false
@@ -27,14 +27,14 @@ Outcome = Literal["created", "updated", "unchanged", "differs"]
 _POLL_SECONDS = 0.1
 # Topics that one request names.
 PIECE = 200
-# The controller refuses a request that makes more than 10,000 records: one for each topic, partition and config. Also
-# the partitions whose offsets one request asks for.
+# The controller refuses a request that creates more than 10,000 records: one for each topic, partition and config. Also
+# the number of partitions in one request for offsets.
 PIECE_RECORDS = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
-    """What was found or done. `differs` is what nobody may change by itself; `differences` says it in words."""
+    """Outcome for one topic. `differs` is never changed automatically; `differences` are for users."""
 
     name: str
     outcome: Outcome
@@ -42,7 +42,7 @@ class TopicReport:
 
 
 def compare_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[TopicReport]:
-    """What `ensure_topics` would do, in the order of `specs`; changes nothing. Raises Unavailable."""
+    """Return what `ensure_topics` would do, in the order of `specs`; changes nothing. Raises Unavailable."""
     client = admin(settings)
     try:
         partitions = _partitions(client)
@@ -53,8 +53,10 @@ def compare_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[Topic
 
 
 def ensure_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[TopicReport]:
-    """Make missing topics and set configs that differ; a partition count that differs is only reported, because
-    more partitions send a key elsewhere than before. Raises Unavailable, or LakeError with the broker's reason."""
+    """Create missing topics and set configs that differ. Raises Unavailable, or LakeError with the broker's reason.
+
+    A partition count that differs is only reported, because more partitions send a key to another one than before.
+    """
     reports = compare_topics(settings, specs)
     client = admin(settings)
     by_name = {spec.name: spec for spec in specs}
@@ -64,21 +66,21 @@ def ensure_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[TopicR
         _create(client, create)
         _set_configs(client, update)
     except KafkaException as exception:
-        raise broker_error(settings, error_of(exception), "make topics") from exception
+        raise broker_error(settings, error_of(exception), "create topics") from exception
     return reports
 
 
 def partition_counts(settings: Settings, topics: Collection[str]) -> dict[str, int]:
-    """The number of partitions of each of these topics that exists. Raises Unavailable."""
+    """Return the number of partitions of each of these topics that exists. Raises Unavailable."""
     try:
-        found = _partitions(admin(settings))
+        counts = _partitions(admin(settings))
     except KafkaException as exception:
         raise broker_error(settings, error_of(exception), "describe topics") from exception
-    return {name: found[name] for name in topics if name in found}
+    return {name: counts[name] for name in topics if name in counts}
 
 
 def offsets(settings: Settings, topics: Collection[str]) -> dict[str, dict[int, tuple[int, int]]]:
-    """First offset and end (one past the last) of every partition, in requests of bounded size.
+    """Return first offset and end (one past the last) of every partition, in requests of bounded size.
 
     A topic that does not exist is left out. The end counts transaction markers and open transactions too. Raises
     Unavailable when the broker does not answer.
@@ -86,39 +88,39 @@ def offsets(settings: Settings, topics: Collection[str]) -> dict[str, dict[int, 
     client = admin(settings)
     try:
         counts = _partitions(client)
-        wanted = [TopicPartition(topic, p) for topic in topics if topic in counts for p in range(counts[topic])]
-        begins = _list_offsets(client, wanted, OffsetSpec.earliest())
-        ends = _list_offsets(client, wanted, OffsetSpec.latest())
+        every = [TopicPartition(topic, p) for topic in topics if topic in counts for p in range(counts[topic])]
+        begins = _list_offsets(client, every, OffsetSpec.earliest())
+        ends = _list_offsets(client, every, OffsetSpec.latest())
     except KafkaException as exception:
         raise broker_error(settings, error_of(exception), "list offsets") from exception
-    found: dict[str, dict[int, tuple[int, int]]] = {topic: {} for topic in topics if topic in counts}
+    by_topic: dict[str, dict[int, tuple[int, int]]] = {topic: {} for topic in topics if topic in counts}
     for (topic, partition), begin in begins.items():
-        found[topic][partition] = (begin, ends[topic, partition])
-    return found
+        by_topic[topic][partition] = (begin, ends[topic, partition])
+    return by_topic
 
 
 def delete_topics(settings: Settings, names: Sequence[str]) -> None:
-    """Delete those of the topics that exist, and wait until the broker does not know them any more.
+    """Delete those of the topics that exist, and wait until the broker does not list them any more.
 
-    The broker forgets how far consumer groups have read them, too. Raises Unavailable, or LakeError with its reason.
+    The broker deletes consumer groups' offsets of them, too. Raises Unavailable, or LakeError with its reason.
     """
     client = admin(settings)
     try:
-        known = _partitions(client)
-        there = [name for name in names if name in known]
-        for start in range(0, len(there), PIECE):
-            piece = there[start : start + PIECE]
+        partitions = _partitions(client)
+        existing = [name for name in names if name in partitions]
+        for start in range(0, len(existing), PIECE):
+            piece = existing[start : start + PIECE]
             for future in client.delete_topics(piece, operation_timeout=DEADLINE_SECONDS).values():
                 try:
                     future.result()
                 except KafkaException as exception:
                     if error_of(exception).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                         raise
-        # `lake apply` takes a topic that is still known for the one it wants.
+        # `lake apply` would take a topic that is still listed for the new one.
         deadline = time.monotonic() + DEADLINE_SECONDS
-        while there and not _partitions(client).keys().isdisjoint(there):
+        while existing and not _partitions(client).keys().isdisjoint(existing):
             if time.monotonic() > deadline:
-                raise Unavailable(f"Kafka is still deleting {', '.join(there)}: say this again.")
+                raise Unavailable(f"Kafka is still deleting {', '.join(existing)}: run this again.")
             time.sleep(_POLL_SECONDS)
     except KafkaException as exception:
         raise broker_error(settings, error_of(exception), "delete topics") from exception
@@ -127,7 +129,7 @@ def delete_topics(settings: Settings, names: Sequence[str]) -> None:
 def read_from_beginning(settings: Settings, group: str, topic: str) -> None:
     """Make a consumer group read the topic from its first record when it reads it next.
 
-    Its members may go on with other topics: a transaction commits offsets for a group without being one of them.
+    Its members may continue with other topics: a transaction commits offsets for a group without being one of them.
     Raises Unavailable, or LakeError with the broker's reason.
     """
     begins = {partition: begin for partition, (begin, _) in offsets(settings, [topic]).get(topic, {}).items()}
@@ -150,7 +152,7 @@ def read_from_beginning(settings: Settings, group: str, topic: str) -> None:
 
 
 def _partitions(client: AdminClient) -> dict[str, int]:
-    """The number of partitions of every topic there is."""
+    """Return the number of partitions of every topic."""
     return {name: len(topic.partitions) for name, topic in client.list_topics(timeout=DEADLINE_SECONDS).topics.items()}
 
 
@@ -170,7 +172,7 @@ def _compare(spec: TopicSpec, partitions: int | None, config: Mapping[str, str])
         f"{key} is {config.get(key)}, not {value}" for key, value in spec.config.items() if config.get(key) != value
     )
     if partitions != spec.partitions:
-        count = f"{partitions} partitions, not {spec.partitions}: a topic keeps the number it was made with"
+        count = f"{partitions} partitions, not {spec.partitions}: a topic keeps the number it was created with"
         return TopicReport(spec.name, "differs", (count, *changed))
     return TopicReport(spec.name, "updated" if changed else "unchanged", changed)
 
@@ -187,7 +189,7 @@ def _create(client: AdminClient, specs: Sequence[TopicSpec]) -> None:
 
 
 def _pieces(specs: Sequence[TopicSpec]) -> Iterator[list[TopicSpec]]:
-    """The topics in order, as many at a time as one request may name."""
+    """Yield the topics in order, as many at a time as one request may name."""
     piece: list[TopicSpec] = []
     records = 0
     for spec in specs:
@@ -223,7 +225,7 @@ def _list_offsets(
 ) -> dict[tuple[str, int], int]:
     offsets: dict[tuple[str, int], int] = {}
     for start in range(0, len(partitions), PIECE_RECORDS):
-        wanted: dict[TopicPartition, Any] = dict.fromkeys(partitions[start : start + PIECE_RECORDS], spec)
-        for partition, future in client.list_offsets(wanted, request_timeout=DEADLINE_SECONDS).items():
+        requests: dict[TopicPartition, Any] = dict.fromkeys(partitions[start : start + PIECE_RECORDS], spec)
+        for partition, future in client.list_offsets(requests, request_timeout=DEADLINE_SECONDS).items():
             offsets[partition.topic, partition.partition] = future.result().offset
     return offsets

@@ -96,6 +96,7 @@ def audit_windows(
     held_back: Collection[str],
     raw: Mapping[str, int],
     tables: Mapping[str, TableCounts],
+    *,
     removed: Mapping[str, Removed],
     forgotten: Mapping[str, Forgotten],
 ) -> tuple[WindowAudit, ...]:

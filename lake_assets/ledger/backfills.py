@@ -72,7 +72,7 @@ def request_windows(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> Non
     """Queue windows of the backfill; their next publication belongs to it."""
     with ledger.connection.transaction():
         _move(ledger, asset, windows, "asked")
-        ledger.request(asset, windows)
+        ledger.queue_windows(asset, windows)
 
 
 def end_backfill(ledger: Ledger, asset: Asset) -> None:
@@ -108,18 +108,41 @@ def published_windows(ledger: Ledger, asset: Asset) -> list[Before]:
         ).fetchall()
 
 
+def record_backfill_publication(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
+    """Record that windows of a backfill are about to be published, in the transaction of their publication.
+
+    Stores the earlier publication, which an undo restores.
+    """
+    ledger.connection.execute(
+        "update ledger.backfill_window as b set state = 'made', published_at = now(), "
+        "contract_version = w.contract_version, run_id = w.run_id, engine = w.engine, seconds = w.seconds, "
+        "output = w.output from ledger.backfill_window as own "
+        'left join ledger.window as w using (asset, "window") '
+        "where own.asset = %s and own.\"window\" = any(%s) and own.state = 'asked' "
+        'and (b.asset, b."window") = (own.asset, own."window")',
+        (asset.name, list(windows)),
+    )
+    # Until a backfill or an undo has ended, a window may be built twice: a run died before the window left the queue.
+    ledger.connection.execute(
+        "update ledger.backfill_window as b set published_at = now() from ledger.backfill as whole "
+        'where b.asset = %s and b."window" = any(%s) and whole.asset = b.asset '
+        "and (b.state = 'undoing' or (b.state = 'made' and whole.ended_at is null))",
+        (asset.name, list(windows)),
+    )
+
+
 def begin_undo(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
     """Queue windows that are about to be restored: if the undo crashes, they are rebuilt."""
     with ledger.connection.transaction():
         _move(ledger, asset, windows, "undoing")
-        ledger.request(asset, windows)
+        ledger.queue_windows(asset, windows)
 
 
 def end_undo(ledger: Ledger, asset: Asset, windows: Sequence[str], sequence: int) -> None:
     """Remove restored windows from the queue, for a raw snapshot of that sequence number."""
     with ledger.connection.transaction():
         _move(ledger, asset, windows, "undone")
-        ledger.dequeue(asset, windows, sequence)
+        ledger.dequeue_windows(asset, windows, sequence)
 
 
 def _move(ledger: Ledger, asset: Asset, windows: Sequence[str], state: str) -> None:

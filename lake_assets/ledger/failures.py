@@ -27,7 +27,7 @@ def record_failures(
     """Record the result of a run for windows of the asset.
 
     `probed` means that one window was tried for all, and decided for the others. Windows that were built leave with the
-    queue, see `Ledger.dequeue`.
+    queue, see `Ledger.dequeue_windows`.
     """
     failures = known_failures(ledger, [asset.name])
     cause = next(iter(failed.values()), None) if probed and not made else None
@@ -73,6 +73,13 @@ def save_failures(ledger: Ledger, asset: Asset, failures: Sequence[Failure], cau
                 for count in [tries.get(window, 0) + 1]
             ],
         )
+
+
+def clear_failures(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
+    """Delete the failures of windows that were built."""
+    ledger.connection.execute(
+        'delete from ledger.failure where asset = %s and "window" = any(%s)', (asset.name, list(windows))
+    )
 
 
 def mark_tries_requested(ledger: Ledger, assets: Collection[str]) -> None:

@@ -87,6 +87,7 @@ def decide_to_forget(
     dataset: str,
     fields: Sequence[str],
     hashed: tuple[str, str | None],
+    *,
     checksum: str,
     sequence: int,
     files: Sequence[str],
@@ -96,7 +97,7 @@ def decide_to_forget(
     """Record, in one transaction, the rows about to be erased; return the receipt's id. `hashed` is hash and salt."""
     with ledger.connection.transaction(), ledger.connection.cursor() as cursor:
         row = cursor.execute(
-            "insert into ledger.receipt (asset, fields, hash, salt, checksum, sequence, files) "
+            "insert into ledger.receipt (dataset, fields, hash, salt, checksum, sequence, files) "
             "values (%s, %s, %s, %s, %s, %s, %s) returning id",
             (dataset, list(fields), *hashed, checksum, sequence, list(files)),
         ).fetchone()
@@ -119,13 +120,13 @@ def receipts(ledger: Ledger, dataset: str) -> list[Receipt]:
     windows: dict[int, dict[str, Rows]] = {}
     for receipt, window, *numbers in ledger.connection.execute(
         'select receipt, "window", w.raw, w.staging, w.quarantine from ledger.forgotten_window as w '
-        'join ledger.receipt as r on r.id = receipt where asset = %s order by "window"',
+        'join ledger.receipt as r on r.id = receipt where dataset = %s order by "window"',
         (dataset,),
     ).fetchall():
         windows.setdefault(receipt, {})[window] = Rows(*numbers)
     rows = ledger.connection.execute(
-        "select id, asset, fields, hash, salt, checksum, sequence, files, files_deleted, decided_at, done_at "
-        "from ledger.receipt where asset = %s order by id",
+        "select id, dataset, fields, hash, salt, checksum, sequence, files, files_deleted, decided_at, done_at "
+        "from ledger.receipt where dataset = %s order by id",
         (dataset,),
     ).fetchall()
     return [
@@ -150,7 +151,7 @@ def receipts(ledger: Ledger, dataset: str) -> list[Receipt]:
 def unfinished(ledger: Ledger) -> list[Unfinished]:
     """Return the erasures of all datasets that are not done, oldest first."""
     rows = ledger.connection.execute(
-        'select asset, checksum, decided_at, array_agg("window" order by "window") from ledger.receipt as r '
+        'select dataset, checksum, decided_at, array_agg("window" order by "window") from ledger.receipt as r '
         "join ledger.forgotten_window on receipt = r.id where done_at is null group by r.id order by r.id"
     ).fetchall()
     return [Unfinished(dataset, checksum, decided, tuple(windows)) for dataset, checksum, decided, windows in rows]
@@ -169,7 +170,7 @@ def forgotten_runs(ledger: Ledger, receipt: int) -> list[OffsetRun]:
 def not_rewritten(ledger: Ledger, dataset: str) -> list[tuple[int, list[str]]]:
     """Return receipts whose raw rewrite is not yet recorded, with the files that contained the rows."""
     return ledger.connection.execute(
-        "select id, files from ledger.receipt where asset = %s and rewritten_at is null order by id", (dataset,)
+        "select id, files from ledger.receipt where dataset = %s and rewritten_at is null order by id", (dataset,)
     ).fetchall()
 
 
@@ -243,7 +244,7 @@ def forgotten(ledger: Ledger, dataset: str) -> dict[str, Forgotten]:
     open_windows: set[str] = set()
     for window, rewritten, done, rows in ledger.connection.execute(
         'select "window", rewritten_at is not null, done_at is not null, w.raw from ledger.forgotten_window as w '
-        "join ledger.receipt as r on r.id = receipt where asset = %s",
+        "join ledger.receipt as r on r.id = receipt where dataset = %s",
         (dataset,),
     ).fetchall():
         raw[window] = raw.get(window, 0) + (rows if rewritten else 0)
@@ -253,7 +254,7 @@ def forgotten(ledger: Ledger, dataset: str) -> dict[str, Forgotten]:
     for window, topic, partition, first, last in ledger.connection.execute(
         'select "window", topic, partition, first, last from ledger.forgotten_offsets '
         "join ledger.receipt as r on r.id = receipt "
-        "where asset = %s and in_raw and rewritten_at is not null order by topic, partition, first",
+        "where dataset = %s and in_raw and rewritten_at is not null order by topic, partition, first",
         (dataset,),
     ).fetchall():
         count = PartitionCount(topic, partition, last - first + 1, 0, 0, 0, 0, first, last)

@@ -2,20 +2,18 @@
 
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from types import MappingProxyType
 
 import psycopg
 from psycopg.rows import class_row
 
-from lake_assets.catalog.json_codec import to_json
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.silence import Arrival
 from lake_assets.catalog.window_results import PartitionCount, WindowOutput
 from lake_assets.errors import Unavailable
-from lake_assets.ledger.migration import NAME_VERSIONS
-from lake_assets.ledger.schema import LEDGER_DDL
+from lake_assets.ledger.migration import NEWEST, migrate_schema, schema_version
 from lake_assets.settings import Settings
 
 
@@ -104,16 +102,6 @@ class UnknownKey:
 NONE_UNREADABLE: Mapping[str, str] = MappingProxyType({})
 
 
-def _stored(output: WindowOutput) -> str:
-    """Return the JSON of an output without parts that are not stored.
-
-    Unknown fields with a zero byte in their name are left out, because Postgres cannot store it; checks have passed and
-    are not read again.
-    """
-    unknown = tuple(field for field in output.unknown if "\0" not in field.name)
-    return to_json(replace(output, checks=(), unknown=unknown))
-
-
 class Ledger:
     """Reads and writes the ledger. One instance has one connection and serves one thread; close it after use."""
 
@@ -145,22 +133,16 @@ class Ledger:
         if broken and isinstance(error, psycopg.Error):
             raise self._postgres.not_reached(error) from error
 
-    def ensure(self) -> None:
-        """Create the ledger's missing tables, and upgrade those of an older lake."""
-        with self._connection.transaction():
-            self._connection.execute(NAME_VERSIONS)
-        self._connection.execute(LEDGER_DDL)
+    def ensure_schema(self) -> None:
+        """Create the ledger's tables, or upgrade those of an older lake."""
+        migrate_schema(self._connection)
 
     def exists(self) -> bool:
-        """Return True if `ensure` has run on this database. The ledger of an older lake is upgraded here."""
-        row = self._connection.execute(
-            "select to_regclass('ledger.superseded_file') is not null, to_regclass('ledger.unreadable_raw') is not null"
-        ).fetchone()
-        exists, is_newest = row or (False, False)
-        if exists and not is_newest:
-            with self.locked("ledger"):
-                self.ensure()
-        return exists
+        """Return True if `lake apply` has created the ledger. The ledger of an older lake is upgraded here."""
+        version = schema_version(self._connection)
+        if version is not None and version < NEWEST:
+            self.ensure_schema()
+        return version is not None
 
     @contextmanager
     def locked(self, name: str) -> Generator[None]:
@@ -206,10 +188,7 @@ class Ledger:
         return dict(self._connection.execute("select asset, text from ledger.contract").fetchall())
 
     def metrics(self) -> dict[str, str]:
-        """Return the applied metric texts by name; none on an older lake, which did not store them."""
-        row = self._connection.execute("select to_regclass('ledger.metric') is not null").fetchone()
-        if not (row and row[0]):
-            return {}
+        """Return the applied metric texts by name."""
         return dict(self._connection.execute("select metric, text from ledger.metric").fetchall())
 
     def save_metrics(self, texts: Mapping[str, str]) -> None:
@@ -301,7 +280,7 @@ class Ledger:
                 [{"asset": asset, **asdict(arrival)} for asset, arrival in arrivals.items()],
             )
 
-    def request(self, asset: Asset, windows: Sequence[str]) -> None:
+    def queue_windows(self, asset: Asset, windows: Sequence[str]) -> None:
         """Queue windows that must be rebuilt because the contract changed."""
         with self._connection.cursor() as cursor:
             cursor.executemany(
@@ -327,84 +306,7 @@ class Ledger:
             "update ledger.pending set requested_at = now() where id = any(%s)", ([entry.id for entry in entries],)
         )
 
-    def publish(
-        self, asset: Asset, sequence: int, run_id: str, engine: str, outputs: Sequence[WindowOutput], seconds: float
-    ) -> None:
-        """Record windows that the warehouse now shows; `dequeue` removes them from the queue."""
-        names = [output.window for output in outputs]
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            # The undo of a backfill restores what the backfill replaces.
-            cursor.execute(
-                "update ledger.backfill_window as b set state = 'made', published_at = now(), "
-                "contract_version = w.contract_version, run_id = w.run_id, engine = w.engine, seconds = w.seconds, "
-                "output = w.output from ledger.backfill_window as own "
-                'left join ledger.window as w using (asset, "window") '
-                "where own.asset = %s and own.\"window\" = any(%s) and own.state = 'asked' "
-                'and (b.asset, b."window") = (own.asset, own."window")',
-                (asset.name, names),
-            )
-            # Until a backfill or an undo has ended, a window may be built twice: a run died before the window left
-            # the queue.
-            cursor.execute(
-                "update ledger.backfill_window as b set published_at = now() from ledger.backfill as whole "
-                'where b.asset = %s and b."window" = any(%s) and whole.asset = b.asset '
-                "and (b.state = 'undoing' or (b.state = 'made' and whole.ended_at is null))",
-                (asset.name, names),
-            )
-            cursor.execute(
-                "insert into ledger.superseded_file (asset, url) select asset, url from ledger.window cross join "
-                "jsonb_array_elements_text((output::jsonb -> 'good_files') || (output::jsonb -> 'quarantine_files')) "
-                'as url where asset = %s and "window" = any(%s) and output is not null '
-                "on conflict (url) do update set since = now()",
-                (asset.name, names),
-            )
-            # A crashed run may have published the same files already.
-            cursor.execute(
-                "delete from ledger.superseded_file where url = any(%s)",
-                ([url for o in outputs for url in (*o.good_files, *o.quarantine_files)],),
-            )
-            cursor.execute('delete from ledger.window where asset = %s and "window" = any(%s)', (asset.name, names))
-            # Now, since the run may die of another window before it takes this one off the queue.
-            cursor.execute('delete from ledger.failure where asset = %s and "window" = any(%s)', (asset.name, names))
-            cursor.executemany(
-                'insert into ledger.window (asset, "window", sequence, contract_version, run_id, engine, '
-                "raw_rows, good, quarantined, duplicates, raw_bytes, seconds, output, conflicts) "
-                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-                [
-                    (asset.name, o.window, sequence, asset.version, run_id, engine, o.raw_rows, o.good, o.quarantined,
-                     o.duplicates, o.bytes, seconds / len(outputs), _stored(o), o.conflicts)
-                    for o in outputs
-                ],
-            )  # fmt: skip
-            cursor.executemany(
-                'insert into ledger.window_partition (asset, "window", topic, partition, raw, good, '
-                "quarantined, duplicates, redelivered, min_offset, max_offset) "
-                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-                [
-                    (asset.name, o.window, p.topic, p.partition, p.raw, p.good, p.quarantined, p.duplicates,
-                     p.redelivered, p.min_offset, p.max_offset)
-                    for o in outputs
-                    for p in o.partitions
-                ],
-            )  # fmt: skip
-            cursor.executemany(
-                'insert into ledger.unknown_field (asset, "window", name, type, rows) values (%s, %s, %s, %s, %s)',
-                # Postgres does not store zero bytes in text.
-                [
-                    (asset.name, o.window, u.name, u.type, u.rows)
-                    for o in outputs
-                    for u in o.unknown
-                    if "\0" not in u.name
-                ],
-            )
-            cursor.execute('delete from ledger.held_back where asset = %s and "window" = any(%s)', (asset.name, names))
-            # The tables have the window's rows again, until retention removes them again.
-            cursor.execute(
-                "delete from ledger.removal where asset = %s and \"window\" = any(%s) and element <> 'raw'",
-                (asset.name, names),
-            )
-
-    def dequeue(self, asset: Asset, windows: Sequence[str], sequence: int) -> None:
+    def dequeue_windows(self, asset: Asset, windows: Sequence[str], sequence: int) -> None:
         """Remove windows from the queue up to a snapshot's sequence number, with their failures."""
         with self._connection.transaction():
             self._connection.execute(

@@ -1,41 +1,39 @@
-"""Upgrade the ledger of an older lake to `schema`, before its missing tables are created."""
+"""Schema of the ledger: numbered SQL files in `migrations`, each applied once, in order.
 
-# Earlier an asset's major versions differed in a column; now each has its own name. Queued entries belonged to the
-# newest version. Without a cursor raw is read from its beginning, and windows published since are not queued again.
-NAME_VERSIONS = """\
-do $$
-declare
-  target_table text;
-begin
-  if not exists (
-    select from information_schema.columns
-    where table_schema = 'ledger' and table_name = 'window' and column_name = 'major'
-  ) then
-    return;
-  end if;
-  create temporary table newest on commit drop as
-    select asset, asset || '_v' || max(major) as name from ledger.contract group by asset having max(major) > 1;
-  update ledger.pending as p set asset = newest.name from newest where p.asset = newest.asset;
-  update ledger.removal as r set asset = newest.name from newest where r.asset = newest.asset and element <> 'raw';
-  delete from ledger.raw_cursor where asset in (select asset from newest);
-  delete from ledger.arrival where asset in (select asset from newest);
-  foreach target_table in array
-    array['contract', 'window', 'window_partition', 'unknown_field', 'held_back', 'backfill', 'backfill_window']
-  loop
-    execute format('alter table ledger.%I drop constraint %I cascade', target_table, target_table || '_pkey');
-    execute format('update ledger.%I set asset = asset || ''_v'' || major where major > 1', target_table);
-    execute format('alter table ledger.%I drop column major', target_table);
-  end loop;
-  alter table ledger.contract add primary key (asset);
-  alter table ledger.window add primary key (asset, "window");
-  alter table ledger.window_partition add primary key (asset, "window", topic, partition),
-    add foreign key (asset, "window") references ledger.window on delete cascade;
-  alter table ledger.unknown_field add primary key (asset, "window", name, type),
-    add foreign key (asset, "window") references ledger.window on delete cascade;
-  alter table ledger.held_back add primary key (asset, "window");
-  alter table ledger.backfill add primary key (asset);
-  alter table ledger.backfill_window add primary key (asset, "window"),
-    add foreign key (asset) references ledger.backfill on delete cascade;
-end
-$$;
+A change of the schema is a new file; files that a lake may have applied do not change.
 """
+
+from pathlib import Path
+
+import psycopg
+
+_MIGRATIONS = tuple(sorted((Path(__file__).parent / "migrations").glob("*.sql")))
+NEWEST = len(_MIGRATIONS)
+
+
+def schema_version(connection: psycopg.Connection) -> int | None:
+    """Return the number of the last migration: 0 if the ledger is older than migrations, None if there is no ledger."""
+    row = connection.execute(
+        "select to_regclass('ledger.contract') is not null, to_regclass('ledger.migration') is not null"
+    ).fetchone()
+    exists, is_numbered = row or (False, False)
+    if not exists:
+        return None
+    row = connection.execute("select max(number) from ledger.migration").fetchone() if is_numbered else None
+    return row[0] if row else 0
+
+
+def migrate_schema(connection: psycopg.Connection) -> None:
+    """Apply the migrations that the ledger lacks, in one transaction. A concurrent call waits, and applies none."""
+    with connection.transaction():
+        connection.execute("select pg_advisory_xact_lock(hashtextextended('ledger', 0))")
+        version = schema_version(connection) or 0
+        if version >= NEWEST:
+            return
+        connection.execute(
+            "create schema if not exists ledger; create table if not exists ledger.migration ("
+            "number integer primary key, name text not null, applied_at timestamptz not null default now())"
+        )
+        for number, path in enumerate(_MIGRATIONS[version:], start=version + 1):
+            connection.execute(path.read_bytes())
+            connection.execute("insert into ledger.migration (number, name) values (%s, %s)", (number, path.stem))

@@ -13,7 +13,7 @@ from lake_assets.ledger.ledger import Ledger
 Element = Literal["raw"] | TableName
 ELEMENTS: tuple[Element, ...] = ("raw", *TABLES)
 # An asset's own removals, and those of the raw table that it shares with the other versions of its dataset.
-_OWN = "((asset = %(name)s and element <> 'raw') or (asset = %(dataset)s and element = 'raw'))"
+_OWN = "(asset = %(name)s or dataset = %(dataset)s)"
 # Topic, Kafka partition, first and last offset (inclusive).
 Offsets = tuple[str, int, int, int]
 
@@ -49,12 +49,13 @@ def record_decision(
     offsets: Mapping[str, Sequence[Offsets]],
 ) -> None:
     """Record, in one transaction, that these windows are about to be removed, with their rows by window."""
+    owner = (None, asset.dataset) if element == "raw" else (asset.name, None)
     with ledger.connection.transaction(), ledger.connection.cursor() as cursor:
         for window, count in rows.items():
             row = cursor.execute(
-                'insert into ledger.removal (asset, element, "window", sequence, rows) values (%s, %s, %s, %s, %s) '
-                "returning id",
-                (asset.dataset if element == "raw" else asset.name, element, window, sequence, count),
+                'insert into ledger.removal (asset, dataset, element, "window", sequence, rows) '
+                "values (%s, %s, %s, %s, %s, %s) returning id",
+                (*owner, element, window, sequence, count),
             ).fetchone()
             assert row is not None
             cursor.executemany(
@@ -104,13 +105,20 @@ def removed(ledger: Ledger, asset: Asset) -> dict[str, Removed]:
     return {w: Removed(removed_at, raw_rows.get(w, 0), tuple(offsets.get(w, ()))) for w, removed_at in times.items()}
 
 
+def clear_table_removals(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:
+    """Delete the removals of windows from staging and quarantine, which have their rows again after a publication."""
+    ledger.connection.execute(
+        'delete from ledger.removal where asset = %s and "window" = any(%s)', (asset.name, list(windows))
+    )
+
+
 def _names(asset: Asset) -> dict[str, str]:
     return {"name": asset.name, "dataset": asset.dataset}
 
 
 def orphan_files(ledger: Ledger, dataset: str) -> list[str]:
     """Return files of the dataset's raw table that were to be deleted and may still exist."""
-    rows = ledger.connection.execute("select url from ledger.leftover_file where asset = %s", (dataset,)).fetchall()
+    rows = ledger.connection.execute("select url from ledger.leftover_file where dataset = %s", (dataset,)).fetchall()
     return [url for (url,) in rows]
 
 
@@ -118,11 +126,11 @@ def add_orphan_files(ledger: Ledger, dataset: str, urls: Sequence[str]) -> None:
     """Record files before the last snapshot that names them expires."""
     with ledger.connection.cursor() as cursor:
         cursor.executemany(
-            "insert into ledger.leftover_file (asset, url) values (%s, %s) on conflict do nothing",
+            "insert into ledger.leftover_file (dataset, url) values (%s, %s) on conflict do nothing",
             [(dataset, url) for url in urls],
         )
 
 
 def clear_orphan_files(ledger: Ledger, dataset: str) -> None:
     """Delete the records of these files: they are deleted, or still needed."""
-    ledger.connection.execute("delete from ledger.leftover_file where asset = %s", (dataset,))
+    ledger.connection.execute("delete from ledger.leftover_file where dataset = %s", (dataset,))

@@ -10,10 +10,10 @@ from psycopg.sql import SQL, Identifier
 from lake_assets.catalog.model import Asset
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.unreferenced_files import add_files_of_asset
 
-# Tables whose rows belong to the dataset, whose versions share raw; all others have the asset's name.
-_OF_DATASET = ("removal", "leftover_file", "receipt")
-_RECORDS = ("removed_asset", "contract")
+# Tables with rows about an asset that outlive it; those of raw have the dataset's name instead.
+_RECORDS = ("removed_asset", "contract", "superseded_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,8 @@ class RemovedAsset:
 
 
 def removed_assets(ledger: Ledger) -> dict[str, RemovedAsset]:
-    """Return the removals by asset; none where the ledger of an older lake has no table for them yet."""
-    row = ledger.connection.execute("select to_regclass('ledger.removed_asset') is null").fetchone()
-    if row and row[0]:
+    """Return the removals by asset."""
+    if not ledger.exists():
         return {}
     with ledger.connection.cursor(row_factory=class_row(RemovedAsset)) as cursor:
         rows = cursor.execute(
@@ -84,7 +83,14 @@ def left_out(ledger: Ledger, assets: Iterable[Asset]) -> dict[str, list[str]]:
 
 
 def decide_to_remove(
-    ledger: Ledger, asset: Asset, text: str, topic: str | None, raw_location: str | None, kept: list[str], checksum: str
+    ledger: Ledger,
+    asset: Asset,
+    text: str,
+    *,
+    topic: str | None,
+    raw_location: str | None,
+    kept: list[str],
+    checksum: str,
 ) -> None:
     """Record that the asset is about to be removed; from now on it is not applied."""
     with ledger.connection.transaction():
@@ -124,20 +130,11 @@ def delete_asset_rows(ledger: Ledger, asset: Asset) -> None:
     Rows about raw, which the versions of a dataset share, stay.
     """
     with ledger.connection.transaction():
-        ledger.connection.execute(
-            "insert into ledger.superseded_file (asset, url) select asset, url from ledger.window cross join "
-            "jsonb_array_elements_text((output::jsonb -> 'good_files') || (output::jsonb -> 'quarantine_files')) "
-            "as url where asset = %s and output is not null on conflict do nothing",
-            (asset.name,),
-        )
-        ledger.connection.execute(
-            "delete from ledger.removal where asset = %s and element <> 'raw'",
-            (asset.name,),
-        )
+        add_files_of_asset(ledger, asset)
         tables = ledger.connection.execute(
             "select table_name::text from information_schema.columns where table_schema = 'ledger' "
             "and column_name = 'asset' and table_name <> all(%s)",
-            ([*_OF_DATASET, *_RECORDS, "superseded_file"],),
+            (list(_RECORDS),),
         ).fetchall()
         for (table,) in tables:
             ledger.connection.execute(
@@ -155,15 +152,15 @@ def all_unreferenced_files(ledger: Ledger, asset: Asset) -> list[str]:
 
 def delete_dataset_rows(ledger: Ledger, asset: Asset) -> None:
     """Delete the ledger's rows about the dataset's raw table: removals, receipts of erasures, orphaned files."""
-    receipts = "(select id from ledger.receipt where asset = %s)"
+    receipts = "(select id from ledger.receipt where dataset = %s)"
     with ledger.connection.transaction():
         for table in ("forgotten_offsets", "forgotten_window"):
             ledger.connection.execute(
                 SQL("delete from ledger.{} where receipt in " + receipts).format(Identifier(table)), (asset.dataset,)
             )
-        for table in _OF_DATASET:
+        for table in ("removal", "leftover_file", "receipt"):
             ledger.connection.execute(
-                SQL("delete from ledger.{} where asset = %s").format(Identifier(table)), (asset.dataset,)
+                SQL("delete from ledger.{} where dataset = %s").format(Identifier(table)), (asset.dataset,)
             )
 
 

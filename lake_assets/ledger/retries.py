@@ -56,7 +56,7 @@ def next_try(cause: Cause, tries: int, now: datetime) -> datetime | None:
     return now + (pause(tries - cause.at_once) if tries > cause.at_once else timedelta())
 
 
-def select(
+def select_entries(
     lane: Lane, pending: Sequence[Pending], failures: Sequence[Failure], now: datetime
 ) -> tuple[list[Pending], dict[str, bool]]:
     """Return the queue entries for a run of this lane, and by asset whether all its windows failed.

@@ -28,17 +28,17 @@ def known_offsets(ledger: Ledger, assets: Sequence[Asset]) -> dict[tuple[str, in
         firsts.setdefault(asset, {})[partition] = first
     removed_rows: Counter[tuple[str, int]] = Counter()
     for dataset, partition, count in ledger.connection.execute(
-        "select asset, partition, sum(last - first + 1)::bigint from ledger.removal as r "
-        "join ledger.removal_offsets on removal = r.id where asset = any(%(datasets)s) and element = 'raw' "
-        "and removed_at is not null group by asset, partition",
+        "select dataset, partition, sum(last - first + 1)::bigint from ledger.removal as r "
+        "join ledger.removal_offsets on removal = r.id where dataset = any(%(datasets)s) "
+        "and removed_at is not null group by dataset, partition",
         names,
     ).fetchall():
         removed_rows[dataset, partition] += count
     forgotten: dict[str, dict[int, int]] = {}
     for dataset, partition, first, count in ledger.connection.execute(
-        "select asset, partition, min(first), sum(last - first + 1)::bigint from ledger.forgotten_offsets "
-        "join ledger.receipt as r on r.id = receipt where asset = any(%(datasets)s) and in_raw "
-        "and rewritten_at is not null group by asset, partition",
+        "select dataset, partition, min(first), sum(last - first + 1)::bigint from ledger.forgotten_offsets "
+        "join ledger.receipt as r on r.id = receipt where dataset = any(%(datasets)s) and in_raw "
+        "and rewritten_at is not null group by dataset, partition",
         names,
     ).fetchall():
         removed_rows[dataset, partition] += count

@@ -5,7 +5,11 @@ from datetime import datetime
 
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.table_counts import TableName
+from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.ledger.ledger import Ledger
+
+# Both lists of an output's files.
+_FILES = "(output::jsonb -> 'good_files') || (output::jsonb -> 'quarantine_files')"
 
 
 def add_unreferenced_files(ledger: Ledger, asset: Asset, urls: Sequence[str]) -> None:
@@ -24,6 +28,27 @@ def add_files_of_windows(ledger: Ledger, asset: Asset, element: TableName, windo
         "cross join jsonb_array_elements_text(output::jsonb -> %s) as url "
         'where asset = %s and "window" = any(%s) and output is not null on conflict do nothing',
         (files, asset.name, list(windows)),
+    )
+
+
+def replace_published_files(ledger: Ledger, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
+    """Record the files of the last publication of these windows, which the outputs' files replace."""
+    ledger.connection.execute(
+        "insert into ledger.superseded_file (asset, url) select asset, url from ledger.window cross join "
+        f'jsonb_array_elements_text({_FILES}) as url where asset = %s and "window" = any(%s) and output is not null '
+        "on conflict (url) do update set since = now()",
+        (asset.name, [output.window for output in outputs]),
+    )
+    # A crashed run may have published the same files already.
+    clear_unreferenced_files(ledger, [url for o in outputs for url in (*o.good_files, *o.quarantine_files)])
+
+
+def add_files_of_asset(ledger: Ledger, asset: Asset) -> None:
+    """Record the files of all of the asset's published windows, before their rows in the ledger are deleted."""
+    ledger.connection.execute(
+        "insert into ledger.superseded_file (asset, url) select asset, url from ledger.window cross join "
+        f"jsonb_array_elements_text({_FILES}) as url where asset = %s and output is not null on conflict do nothing",
+        (asset.name,),
     )
 
 

@@ -28,6 +28,7 @@ def verdict(
     published: PublishedWindow | None,
     pending: Sequence[Pending],
     held_back: HeldBack | None,
+    *,
     removal: Removed = NOTHING,
     erasure: Unfinished | None = None,
     trouble: Trouble | None = None,

@@ -38,9 +38,9 @@ def apply(settings: Settings, orchestrator: Orchestrator, on_progress: Callable[
     call takes interrupted steps again. Raises what `plan_apply` raises, and ConnectorFailed.
     """
     with Ledger(settings) as ledger, ledger.locked("apply"):
+        # Also without steps: a newer lake may keep more in its ledger, and the plan reads it.
+        ledger.ensure_schema()
         plan = make_plan(settings, ledger)
-        # Also without steps: a newer lake may keep more in its ledger.
-        ledger.ensure()
         steps = [step for step in plan.steps if step.changes_something]
         if not steps:
             try_now(ledger, plan.applied.assets, set_aside=True)
@@ -97,7 +97,7 @@ def _apply_tables(
 def _record(settings: Settings, ledger: Ledger, orchestrator: Orchestrator, plan: ApplyPlan) -> None:
     """Queue the windows to rebuild, and record contracts and metrics as applied: in the ledger, then in files."""
     for queued in targets(plan.window_steps, QueuedWindows):
-        ledger.request(queued.asset, queued.windows)
+        ledger.queue_windows(queued.asset, queued.windows)
     for kept in plan.kept_raw:
         orchestrator.replace_windows(ledger, kept.asset, kept.windows)
     wanted = plan.wanted

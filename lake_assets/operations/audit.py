@@ -159,7 +159,15 @@ def _audit(settings: Settings, ledger: Ledger, found: _Found, ends: Mapping[int,
         counts[window] = [*counts[window], *one.offsets]
     return AssetAudit(
         asset.name,
-        audit_windows(found.published, found.pending, found.held_back, raw, found.tables, gone, found.without),
+        audit_windows(
+            found.published,
+            found.pending,
+            found.held_back,
+            raw,
+            found.tables,
+            removed=gone,
+            forgotten=found.without,
+        ),
         tuple(_audit_partition(settings, ledger, asset, p, bounds, counts) for p, bounds in sorted(ends.items())),
     )
 

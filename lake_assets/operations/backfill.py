@@ -29,6 +29,7 @@ from lake_assets.ledger.backfills import (
     start_backfill,
 )
 from lake_assets.ledger.ledger import Ledger, Pending
+from lake_assets.ledger.publish import publish_windows
 from lake_assets.ledger.removals import removed
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.operations.refresh import BATCH_ROWS, observe
@@ -290,8 +291,14 @@ def _bring_back(
     warehouse_for(settings).replace_windows(asset, list(outputs.values()))
     for one in chosen:
         then = replace(asset, version=one.contract_version or asset.version)
-        ledger.publish(
-            then, raw.sequence, one.run_id or "", one.engine or "", [outputs[one.window]], one.seconds or 0.0
+        publish_windows(
+            ledger,
+            then,
+            raw.sequence,
+            [outputs[one.window]],
+            run_id=one.run_id or "",
+            engine=one.engine or "",
+            seconds=one.seconds or 0.0,
         )
     tell(list(outputs.values()))
     end_undo(ledger, asset, windows, raw.sequence)

@@ -67,7 +67,7 @@ def rebuild_tables(
     warehouse.drop(old)
     delete_asset_rows(ledger, new)
     warehouse.ensure(new)
-    ledger.request(new, windows)
+    ledger.queue_windows(new, windows)
     if old.window != new.window:
         orchestrator.replace_windows(ledger, new, windows)
     ledger.save_contract(new, wanted.text(new))

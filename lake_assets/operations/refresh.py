@@ -31,8 +31,9 @@ from lake_assets.landing.files import files
 from lake_assets.ledger.attempts import begin_attempt, end_attempt, record_abandoned
 from lake_assets.ledger.failures import known_failures, record_failed_run, record_failures
 from lake_assets.ledger.ledger import Landed, Ledger
+from lake_assets.ledger.publish import publish_windows
 from lake_assets.ledger.removals import removed
-from lake_assets.ledger.retries import Lane, is_suspect, select
+from lake_assets.ledger.retries import Lane, is_suspect, select_entries
 from lake_assets.ledger.unreferenced_files import add_unreferenced_files, clear_unreferenced_files
 from lake_assets.operations.retention import settle_removals
 from lake_assets.settings import Settings
@@ -103,7 +104,7 @@ def windows_of_lane(ledger: Ledger, asset: Asset, lane: Lane) -> tuple[set[str],
 
     There is one when all windows of the asset failed: any, so that it is not always one that fails by itself.
     """
-    entries, failing = select(
+    entries, failing = select_entries(
         lane, ledger.pending([asset.name]), known_failures(ledger, [asset.name]), datetime.now(UTC)
     )
     windows = {entry.window for entry in entries}
@@ -226,7 +227,7 @@ def _refresh(
         if batch[0].window in gone:
             made = _from_kept(settings, ledger, warehouse, asset, batch[0].window, scratch, run_id, name)
         elif on_duckdb:
-            made = Made(*conform_apart(asset, batch, settings.conformed, scratch, run_id, name, patience), {})
+            made = Made(*conform_apart(asset, batch, settings.conformed, scratch, run_id, name, patience=patience), {})
         else:
             made = on_spark(batch)
         conformed = time.monotonic()
@@ -255,7 +256,7 @@ def _refresh(
                     add_unreferenced_files(ledger, asset, shown)
                     raise Failed(Cause(_sentence(error))) from error
                 seconds = time.monotonic() - started
-                ledger.publish(asset, raw.sequence, run_id, engine, outputs, seconds)
+                publish_windows(ledger, asset, raw.sequence, outputs, run_id=run_id, engine=engine, seconds=seconds)
                 return outputs
 
             isolated = isolate(list(swapped), publish, patience)

@@ -125,7 +125,7 @@ def remove_asset(
 
     Raises LakeError when something reads the asset or the checksum is another one, ConnectorFailed, Unavailable.
     """
-    ledger.ensure()  # an older lake has no table of removals yet
+    ledger.ensure_schema()  # an older lake has no table of removals yet
     with ledger.locked("apply"):
         planned = plan_removal(settings, ledger, asset, keep)
         if planned.readers:
@@ -141,7 +141,15 @@ def remove_asset(
         if planned.begun is None:
             location = None if planned.versions else raw_location(settings, raw_table(asset))
             topic = None if planned.versions else asset.topic
-            decide_to_remove(ledger, asset, planned.text, topic, location, list(planned.kept), checksum)
+            decide_to_remove(
+                ledger,
+                asset,
+                planned.text,
+                topic=topic,
+                raw_location=location,
+                kept=list(planned.kept),
+                checksum=checksum,
+            )
         _finish(settings, ledger, orchestrator, planned, on_progress)
     return planned
 

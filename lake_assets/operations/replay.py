@@ -92,7 +92,7 @@ def replay(
     warehouse = warehouse_for(settings)
     before = warehouse.rows(asset, "quarantine", windows, _PLACE)
     with Ledger(settings) as ledger:
-        ledger.request(asset, windows)
+        ledger.queue_windows(asset, windows)
         pending = [entry for entry in ledger.pending([asset.name]) if entry.window in windows]
     failed = make(pending)
     with Ledger(settings) as ledger:

@@ -191,7 +191,7 @@ def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefiniti
                         context.log_event(dg.AssetMaterialization(key, partition=output.window, metadata=numbers))
             done = [*(output.window for output in made), *result.left]
             if not whole:
-                ledger.dequeue(asset, done, result.sequence)
+                ledger.dequeue_windows(asset, done, result.sequence)
                 raise dg.Failure(_failures(asset, result))
             # What lies behind an asset of which nothing could be made has nothing new to read.
             if made or not result.causes:
@@ -208,7 +208,7 @@ def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefiniti
             )
             # Only now that the events are stored: a run that dies before leaves its windows queued, and the next one
             # makes them again, so that the marts behind them hear of it.
-            ledger.dequeue(asset, done, result.sequence)
+            ledger.dequeue_windows(asset, done, result.sequence)
 
     @dg.graph(
         name=f"conform_{asset.name}",

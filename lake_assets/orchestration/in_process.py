@@ -22,7 +22,7 @@ from lake_assets.ledger.applied import applied_catalog, read_applied
 from lake_assets.ledger.attempts import find_abandoned
 from lake_assets.ledger.failures import known_failures, try_now
 from lake_assets.ledger.ledger import Ledger, Pending
-from lake_assets.ledger.retries import Trouble, select, troubles
+from lake_assets.ledger.retries import Trouble, select_entries, troubles
 from lake_assets.ledger.settled_offsets import known_offsets
 from lake_assets.operations.adapters import mart_access_for
 from lake_assets.operations.audit import audit
@@ -83,7 +83,7 @@ def run_once(settings: Settings, on_progress: Callable[[str], None], only: Asset
         landed, report.unreadable = observed.landed, observed.unreadable
         find_abandoned(ledger, assets)
         try_now(ledger, list(assets), set_aside=only is not None)
-        pending, _ = select("both", ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC))
+        pending, _ = select_entries("both", ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC))
     with open_instance(settings) as instance:
         with Ledger(settings) as ledger:
             for name, windows in landed.items():

@@ -12,7 +12,7 @@ from lake_assets.catalog.versions import by_dataset
 from lake_assets.ledger.attempts import find_abandoned
 from lake_assets.ledger.failures import known_failures, mark_tries_requested
 from lake_assets.ledger.ledger import Landed, Ledger, Pending
-from lake_assets.ledger.retries import Lane, requestable, select
+from lake_assets.ledger.retries import Lane, requestable, select_entries
 from lake_assets.operations.refresh import observe
 from lake_assets.orchestration.assets import QUEUED_ONLY
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key
@@ -68,11 +68,11 @@ def raw_windows_sensor(
             pending, failures, now = ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC)
             # One run at a time: what lands meanwhile is taken by the next one, together.
             if not _running(context.instance, "fresh"):
-                entries, _ = select("fresh", pending, failures, now)
+                entries, _ = select_entries("fresh", pending, failures, now)
                 request = request_for(due(entries, now, _newest_run(context.instance)), assets, graph)
             # Windows that failed are tried again beside it, so that no other one waits for them.
             if not _running(context.instance, "retry"):
-                entries, _ = select("retry", pending, requestable(failures, now), now)
+                entries, _ = select_entries("retry", pending, requestable(failures, now), now)
                 retry = request_for(entries, assets, graph, "retry")
             if request is not None:
                 ledger.mark_requested(request.entries)

@@ -9,7 +9,7 @@ import pytest
 from lake_assets.catalog.model import Check, Operator
 from lake_assets.catalog.window_results import PartitionCount, UnknownField
 from lake_assets.compile.conform import MOST_UNKNOWN
-from lake_assets.conform.write_windows import Settled, judge_checks, merged
+from lake_assets.conform.write_windows import WindowPart, judge_checks, merge_parts
 from tests.support.conform_records import ORDERS
 
 
@@ -43,13 +43,13 @@ def test_a_check_without_a_value_fails() -> None:
     assert (outcome.value, outcome.passed) == (None, False)
 
 
-def part(low: int, high: int, *unknown: UnknownField) -> Settled:
+def part(low: int, high: int, *unknown: UnknownField) -> WindowPart:
     count = PartitionCount("t", 0, 10, 7, 2, 1, 1, low, high)
-    return Settled("2026-01-01", (count, replace(count, partition=1)), (f"{low}.good",), (f"{low}.bad",), unknown)
+    return WindowPart("2026-01-01", (count, replace(count, partition=1)), (f"{low}.good",), (f"{low}.bad",), unknown)
 
 
 def test_parts_of_a_window_are_added_up_by_partition() -> None:
-    whole = merged([part(5, 9), part(0, 4)])["2026-01-01"]
+    whole = merge_parts([part(5, 9), part(0, 4)])["2026-01-01"]
     counts = PartitionCount("t", 0, 20, 14, 4, 2, 2, 0, 9)
     assert whole.partitions == (counts, replace(counts, partition=1))
     assert (whole.good_files, whole.quarantine_files) == (("0.good", "5.good"), ("0.bad", "5.bad"))
@@ -58,7 +58,7 @@ def test_parts_of_a_window_are_added_up_by_partition() -> None:
 def test_of_unknown_fields_in_parts_the_most_frequent_are_kept() -> None:
     rare = [UnknownField(f"rare{number:03}", "string", 1) for number in range(MOST_UNKNOWN)]
     often = UnknownField("often", "string", 3)
-    whole = merged([part(0, 4, *rare, often), part(5, 9, often)])["2026-01-01"]
+    whole = merge_parts([part(0, 4, *rare, often), part(5, 9, often)])["2026-01-01"]
     assert len(whole.unknown) == MOST_UNKNOWN
     assert UnknownField("often", "string", 6) in whole.unknown
     assert rare[-1] not in whole.unknown

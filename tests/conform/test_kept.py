@@ -117,13 +117,13 @@ def test_a_field_that_is_new_since_is_read_from_the_payload_and_null_in_old_rows
 def test_rows_that_are_not_those_of_the_ledger_are_refused(tmp_path: Path) -> None:
     made = from_raw(tmp_path, STRICT, [Record(order("a")), Record(b"{bad")])
     lost = replace(made[0], good_files=())
-    with pytest.raises(LakeError, match=r"its raw rows are gone, .* has 2 rows but 1 were conformed"):
+    with pytest.raises(LakeError, match=r"its raw rows are deleted, .* has 2 rows but 1 were conformed"):
         from_kept(tmp_path, STRICT, (lost, [], []))
 
 
 def test_an_entrypoint_needs_the_whole_window_and_says_so(tmp_path: Path) -> None:
     made = from_raw(tmp_path, STRICT, [Record(b"{bad")])
-    with pytest.raises(LakeError, match="what mine:transform makes of a payload needs the whole window"):
+    with pytest.raises(LakeError, match="the entrypoint mine:transform needs those of the whole window"):
         from_kept(tmp_path, replace(STRICT, entrypoint="mine:transform"), made)
 
 

@@ -129,7 +129,7 @@ def test_the_key_is_made_once_is_for_its_owner_only_and_is_never_replaced(
     ensure_token_key([ORDERS], [])
     assert not path.exists()
     monkeypatch.setenv("LAKE_SECRETS", str(tmp_path / "mounted"))
-    with pytest.raises(SettingsError, match="holds no token_key"):
+    with pytest.raises(SettingsError, match="has no token_key"):
         ensure_token_key([TOKENISED], [])
     assert not path.exists(), "a container's home goes with it"
     given = tmp_path / "given"

@@ -145,7 +145,9 @@ def test_a_damaged_file_holds_back_its_own_window_only(tmp_path: Path) -> None:
         inputs.append(WindowInput(f"2026-01-0{day}", (str(path),), 1, path.stat().st_size))
     damaged = tmp_path / "2.parquet"
     damaged.write_bytes(damaged.read_bytes()[:100])
-    outputs, failed = conform_apart(ORDERS, inputs, f"file://{tmp_path}/out", tmp_path, "run-1", "file", Patience())
+    outputs, failed = conform_apart(
+        ORDERS, inputs, f"file://{tmp_path}/out", tmp_path, "run-1", "file", patience=Patience()
+    )
     assert [(output.window, output.good) for output in outputs] == [("2026-01-01", 1), ("2026-01-03", 1)]
     assert list(failed) == ["2026-01-02"]
     assert "2.parquet" in failed["2026-01-02"].sentence

@@ -20,7 +20,7 @@ def test_events_that_landed_and_no_sensor_has_seen_are_followed_on(stack: Settin
     """For seconds nothing is in flight any more and nothing is queued yet: the demo ended there, without a mart."""
     asset = example_asset("followed", "demo")
     with Ledger(stack) as ledger:
-        ledger.ensure()
+        ledger.ensure_schema()
     apply(stack, asset, domain=asset.domain)
     produce_lines(stack, asset, [json.dumps({"id": "1", "at": "2026-02-01T10:00:00Z"}).encode()])
     wait_for_rows(stack, asset, 1)

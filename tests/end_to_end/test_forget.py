@@ -44,6 +44,7 @@ def test_after_a_person_was_forgotten_the_sink_lands_nothing_twice_and_the_audit
     assert lake("forget", "lodgers", "ann", "--confirm", "000000000000").code == 2
     receipt = lake.ok("forget", "lodgers", "ann", "--confirm", planned["checksum"], "--json").json
     assert (receipt["raw"], receipt["staging"], receipt["quarantine"]) == (3, 1, 0)
+    assert (receipt["dataset"], "asset" in receipt) == ("lodgers", False)
     # After a crash the sink asks the table's snapshots how far it had come, and only the newest one is left.
     kill_part(lake.settings, "connect")
     send(lake, "eve", "bob")

@@ -126,14 +126,15 @@ def group_offsets(lake: Lake, topic: str) -> dict[int, int]:
 def rows_of_the_ledger(lake: Lake, name: str) -> dict[str, int]:
     with Ledger(lake.settings) as ledger:
         tables = ledger.connection.execute(
-            "select table_name::text from information_schema.columns where table_schema = 'ledger' "
-            "and column_name = 'asset' and table_name <> 'removed_asset'"
+            "select table_name::text, column_name::text from information_schema.columns where table_schema = 'ledger' "
+            "and column_name in ('asset', 'dataset') and table_name <> 'removed_asset'"
         ).fetchall()
-        query = SQL("select count(*) from ledger.{} where asset = %s")
+        query = SQL("select count(*) from ledger.{} where {} = %s")
         counts = {
-            table: ledger.connection.execute(query.format(Identifier(table)), (name,)).fetchone() for (table,) in tables
+            names: ledger.connection.execute(query.format(*map(Identifier, names)), (name,)).fetchone()
+            for names in tables
         }
-    return {table: row[0] for table, row in counts.items() if row and row[0]}
+    return {".".join(names): row[0] for names, row in counts.items() if row and row[0]}
 
 
 def remains(lake: Lake, name: str) -> dict[str, object]:

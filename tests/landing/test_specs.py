@@ -16,7 +16,16 @@ PASSWORD = "${file:/secrets/connect/postgres.properties:password}"
 
 def connector(domain: str, tables: Mapping[str, str] | None = None) -> ConnectorSpec:
     catalog = jdbc_catalog("jdbc:postgresql://127.0.0.1:5432/lake", "connect", PASSWORD)
-    return domain_connector(domain, catalog, "file:///raw", {}, 1000, 2, {}, tables or {})
+    return domain_connector(
+        domain,
+        catalog=catalog,
+        warehouse="file:///raw",
+        bucket={},
+        commit_interval_ms=1000,
+        tasks=2,
+        kafka={},
+        tables=tables or {},
+    )
 
 
 def test_a_topic_keeps_events_until_they_are_read_however_old_they_are() -> None:
@@ -74,9 +83,17 @@ def test_a_connector_reads_topics_of_other_names_by_their_list() -> None:
 def test_a_connector_leaves_out_topics_of_removed_assets_and_no_others() -> None:
     catalog = jdbc_catalog("jdbc:postgresql://127.0.0.1:5432/lake", "connect", PASSWORD)
     left_out = ["crm.leads", "crm.a.b", "Leads.v1"]
-    regex = domain_connector("crm", catalog, "file:///raw", {}, 1000, 2, {}, {"a-b": "crm.b"}, left_out).config[
-        "topics.regex"
-    ]
+    regex = domain_connector(
+        "crm",
+        catalog=catalog,
+        warehouse="file:///raw",
+        bucket={},
+        commit_interval_ms=1000,
+        tasks=2,
+        kafka={},
+        tables={"a-b": "crm.b"},
+        left_out=left_out,
+    ).config["topics.regex"]
     named = ("crm.leads", "crm.a.b", "crm.leads2", "crm.lead", "crm.aXb", "crm.x", "a-b", "Leads.v1", "shop.x")
     assert [name for name in named if re.fullmatch(regex, name)] == [
         "crm.leads2",

@@ -42,13 +42,17 @@ def counted(low: int, high: int, raw: int, redelivered: int = 0) -> PartitionCou
 
 
 def test_a_window_whose_four_counts_agree_has_no_problem() -> None:
-    (window,) = audit_windows([published("d1", 10, 7, 2)], [], [], {"d1": 10}, {"d1": TableCounts(7, 2)}, {}, {})
+    (window,) = audit_windows(
+        [published("d1", 10, 7, 2)], [], [], {"d1": 10}, {"d1": TableCounts(7, 2)}, removed={}, forgotten={}
+    )
     assert window.problems == ()
     assert (window.raw, window.good, window.quarantined, window.duplicates) == (10, 7, 2, 1)
 
 
 def test_each_count_that_disagrees_is_named() -> None:
-    (window,) = audit_windows([published("d1", 10, 7, 2)], [], [], {"d1": 11}, {"d1": TableCounts(6, 3)}, {}, {})
+    (window,) = audit_windows(
+        [published("d1", 10, 7, 2)], [], [], {"d1": 11}, {"d1": TableCounts(6, 3)}, removed={}, forgotten={}
+    )
     assert window.problems == (
         "raw holds 11 rows but the ledger accounts for 10",
         "staging holds 6 rows but the ledger has 7",
@@ -57,14 +61,14 @@ def test_each_count_that_disagrees_is_named() -> None:
 
 
 def test_a_raw_window_that_nobody_published_or_queued_is_a_problem() -> None:
-    (window,) = audit_windows([], [], [], {"d1": 5}, {}, {}, {})
+    (window,) = audit_windows([], [], [], {"d1": 5}, {}, removed={}, forgotten={})
     assert window.problems == ("raw holds 5 rows but the ledger accounts for 0",)
 
 
 def test_a_queued_or_held_back_window_may_differ_from_raw_but_not_from_its_tables() -> None:
     for pending, held in (([queued("d1", 5)], []), ([], ["d1"])):
         (window,) = audit_windows(
-            [published("d1", 10, 10)], pending, held, {"d1": 15}, {"d1": TableCounts(9, 0)}, {}, {}
+            [published("d1", 10, 10)], pending, held, {"d1": 15}, {"d1": TableCounts(9, 0)}, removed={}, forgotten={}
         )
         assert window.problems == ("staging holds 9 rows but the ledger has 10",)
 
@@ -128,8 +132,8 @@ def test_gaps_below_the_brokers_first_offset_are_looked_for() -> None:
 
 def test_windows_under_erasure_are_not_compared_until_it_has_ended() -> None:
     entry, raw, tables = [published("d1", 10, 10)], {"d1": 9}, {"d1": TableCounts(9, 0)}
-    (during,) = audit_windows(entry, [], [], raw, tables, {}, {"d1": Forgotten(1, open=True)})
-    (after,) = audit_windows(entry, [], [], raw, tables, {}, {"d1": Forgotten(1)})
+    (during,) = audit_windows(entry, [], [], raw, tables, removed={}, forgotten={"d1": Forgotten(1, open=True)})
+    (after,) = audit_windows(entry, [], [], raw, tables, removed={}, forgotten={"d1": Forgotten(1)})
     assert (during.problems, during.forgotten) == ((), 1)
     assert after.problems == (
         "raw holds 9 rows but the ledger accounts for 10",
@@ -139,36 +143,38 @@ def test_windows_under_erasure_are_not_compared_until_it_has_ended() -> None:
 
 def test_rows_that_landed_after_retention_are_late_and_no_problem() -> None:
     (window,) = audit_windows(
-        [published("d1", 10, 10)], [], [], {"d1": 3}, {"d1": TableCounts(10, 0)}, {"d1": TAKEN}, {}
+        [published("d1", 10, 10)], [], [], {"d1": 3}, {"d1": TableCounts(10, 0)}, removed={"d1": TAKEN}, forgotten={}
     )
     assert (window.problems, window.removed, window.late) == ((), 10, 3)
 
 
 def test_without_retention_no_row_is_late() -> None:
-    (window,) = audit_windows([published("d1", 10, 10)], [], [], {"d1": 12}, {"d1": TableCounts(10, 0)}, {}, {})
+    (window,) = audit_windows(
+        [published("d1", 10, 10)], [], [], {"d1": 12}, {"d1": TableCounts(10, 0)}, removed={}, forgotten={}
+    )
     assert (window.late, len(window.problems)) == (0, 1)
 
 
 def test_raw_rows_missing_beyond_what_retention_took_are_a_problem() -> None:
     (window,) = audit_windows(
-        [published("d1", 12, 12)], [], [], {"d1": 1}, {"d1": TableCounts(12, 0)}, {"d1": TAKEN}, {}
+        [published("d1", 12, 12)], [], [], {"d1": 1}, {"d1": TableCounts(12, 0)}, removed={"d1": TAKEN}, forgotten={}
     )
     assert window.problems == ("raw holds 1 rows and retention removed 10, but the ledger accounts for 12",)
     assert window.late == 0
 
 
 def test_window_that_retention_took_before_its_version_has_no_problem() -> None:
-    (window,) = audit_windows([], [], [], {"d1": 0}, {}, {"d1": TAKEN}, {})
+    (window,) = audit_windows([], [], [], {"d1": 0}, {}, removed={"d1": TAKEN}, forgotten={})
     assert (window.problems, window.late) == ((), 0)
 
 
 def test_rows_that_retention_should_have_taken_are_a_problem() -> None:
     gone = Removed({"staging": NOW, "quarantine": NOW})
     entry = [published("d1", 10, 8, 2)]
-    (left,) = audit_windows(entry, [], [], {"d1": 10}, {"d1": TableCounts(8, 2)}, {"d1": gone}, {})
+    (left,) = audit_windows(entry, [], [], {"d1": 10}, {"d1": TableCounts(8, 2)}, removed={"d1": gone}, forgotten={})
     assert left.problems == (
         "staging holds 8 rows but the ledger has them as removed by retention",
         "quarantine holds 2 rows but the ledger has them as removed by retention",
     )
-    (taken,) = audit_windows(entry, [], [], {"d1": 10}, {}, {"d1": gone}, {})
+    (taken,) = audit_windows(entry, [], [], {"d1": 10}, {}, removed={"d1": gone}, forgotten={})
     assert taken.problems == ()

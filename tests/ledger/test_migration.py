@@ -1,87 +1,149 @@
-"""A ledger of an older lake goes on with what it knows."""
+"""Migrations of the ledger: an older lake keeps its rows, and gets the schema of a new one."""
+
+from collections.abc import Generator
+from pathlib import Path
 
 import psycopg
+import pytest
 
+from lake_assets.catalog.parse import parse_contract
+from lake_assets.catalog.window_results import PartitionCount
 from lake_assets.ledger.failures import known_failures
+from lake_assets.ledger.forgotten import Rows, forgotten, receipts, unfinished
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.ledger.migration import NAME_VERSIONS
-from lake_assets.ledger.schema import LEDGER_DDL
-from lake_assets.settings import Settings
+from lake_assets.ledger.migration import NEWEST, schema_version
+from lake_assets.ledger.removals import orphan_files, removed
+from lake_assets.ledger.settled_offsets import known_offsets
+from lake_assets.settings import PROJECT, Settings
 
-# As it was when a column told major versions apart.
-OLD = """\
-alter table ledger.contract drop constraint contract_pkey, add column major integer not null;
-alter table ledger.contract add primary key (asset, major);
-alter table ledger.window_partition drop constraint window_partition_asset_window_fkey,
-  drop constraint window_partition_pkey, add column major integer not null;
-alter table ledger.unknown_field drop constraint unknown_field_asset_window_fkey,
-  drop constraint unknown_field_pkey, add column major integer not null;
-alter table ledger.backfill_window drop constraint backfill_window_asset_fkey,
-  drop constraint backfill_window_pkey, add column major integer not null;
-alter table ledger.window drop constraint window_pkey, add column major integer not null;
-alter table ledger.window add primary key (asset, major, "window");
-alter table ledger.backfill drop constraint backfill_pkey, add column major integer not null;
-alter table ledger.backfill add primary key (asset, major);
-alter table ledger.window_partition add primary key (asset, major, "window", topic, partition),
-  add foreign key (asset, major, "window") references ledger.window on delete cascade;
-alter table ledger.unknown_field add primary key (asset, major, "window", name, type),
-  add foreign key (asset, major, "window") references ledger.window on delete cascade;
-alter table ledger.held_back drop constraint held_back_pkey, add column major integer not null;
-alter table ledger.held_back add primary key (asset, major, "window");
-alter table ledger.backfill_window add primary key (asset, major, "window"),
-  add foreign key (asset, major) references ledger.backfill on delete cascade;
-insert into ledger.contract (asset, major, version, text) values ('a', 1, '1.0.0', ''), ('a', 2, '2.0.0', ''),
-  ('b', 1, '1.3.0', '');
-insert into ledger.window (asset, major, "window", sequence, contract_version, run_id, engine, raw_rows, good,
-  quarantined, duplicates, raw_bytes, seconds)
-  select name, major, '2026-01-01', 1, '', '', '', 1, 1, 0, 0, 1, 1 from (values ('a', 1), ('a', 2), ('b', 1)) as w (name, major);
-insert into ledger.window_partition (asset, major, "window", topic, partition, raw, good, quarantined, duplicates,
-  redelivered, min_offset, max_offset) values ('a', 2, '2026-01-01', 'x.a', 0, 1, 1, 0, 0, 0, 0, 0);
-insert into ledger.pending (asset, "window", sequence, reason, rows, bytes, files)
-  values ('a', '2026-01-02', 2, 'landed', 1, 1, 1), ('b', '2026-01-02', 2, 'landed', 1, 1, 1);
-insert into ledger.raw_cursor (asset, cursor) values ('a', '1.a.a'), ('b', '1.b.b');
-insert into ledger.removal (asset, element, "window", sequence, rows)
-  values ('a', 'raw', '2025-01-01', 1, 1), ('a', 'staging', '2025-01-01', 1, 1);
-"""  # noqa: E501
+HERE = Path(__file__).parent
+# The schema of lakes before migrations had numbers, and what lakes before that had otherwise.
+OLDER_LEDGER = (HERE / "older_ledger.sql").read_bytes()
+MAJOR_COLUMN = (HERE / "major_column.sql").read_bytes()
+ROWS = b"""\
+insert into ledger.contract (asset, version, text) values ('leads', '1.0.0', 'a: b');
+insert into ledger.window (asset, "window", sequence, contract_version, run_id, engine, raw_rows, good, quarantined,
+  duplicates, raw_bytes, seconds) values ('leads', '2026-01-02', 1, '1.0.0', '', '', 1, 1, 0, 0, 1, 1);
+insert into ledger.window_partition (asset, "window", topic, partition, raw, good, quarantined, duplicates,
+  redelivered, min_offset, max_offset) values ('leads', '2026-01-02', 'crm.leads', 0, 1, 1, 0, 0, 0, 9, 9);
+insert into ledger.removal (asset, element, "window", sequence, rows, removed_at) values
+  ('leads', 'raw', '2025-01-01', 1, 2, '2026-01-01 00:00+00'),
+  ('leads', 'staging', '2025-01-01', 0, 2, '2026-01-02 00:00+00'),
+  ('leads_v2', 'staging', '2025-01-02', 0, 2, '2026-01-02 00:00+00');
+insert into ledger.removal_offsets (removal, topic, partition, first, last)
+  select id, 'crm.leads', 0, 3, 4 from ledger.removal where element = 'raw';
+insert into ledger.leftover_file (asset, url) values ('leads', 'file:///1.parquet');
+insert into ledger.receipt (asset, fields, hash, checksum, sequence, files, rewritten_at)
+  values ('leads', '{email}', 'h', 'c', 1, '{}', now());
+insert into ledger.forgotten_window (receipt, "window", raw, staging, quarantine) select id, '2026-01-02', 1, 1, 0
+  from ledger.receipt;
+insert into ledger.forgotten_offsets (receipt, "window", topic, partition, first, last, in_raw)
+  select id, '2026-01-02', 'crm.leads', 0, 5, 5, true from ledger.receipt;
+"""
 
 
 def _all(session: psycopg.Connection, query: str) -> list[tuple]:
     return session.execute(query.encode()).fetchall()
 
 
-def test_versions_that_a_column_told_apart_get_names_of_their_own(stack: Settings) -> None:
-    with Ledger(stack) as ledger:
-        ledger.ensure()
-        session = ledger.connection
-        with session.transaction(force_rollback=True):
-            session.execute("drop schema ledger cascade")
-            session.execute(LEDGER_DDL)
-            session.execute(OLD)
-            session.execute(NAME_VERSIONS)
-            session.execute(NAME_VERSIONS)
-            session.execute(LEDGER_DDL)
-            assert sorted(ledger.contracts()) == ["a", "a_v2", "b"]
-            session.execute("drop table ledger.metric")
-            assert ledger.metrics() == {}
-            assert _all(session, "select asset from ledger.window order by 1") == [("a",), ("a_v2",), ("b",)]
-            assert _all(session, "select asset from ledger.window_partition") == [("a_v2",)]
-            assert [entry.asset for entry in ledger.pending()] == ["a_v2", "b"]
-            assert ledger.cursors() == {"b": "1.b.b"}
-            assert _all(session, "select asset, element from ledger.removal order by id") == [
-                ("a", "raw"),
-                ("a_v2", "staging"),
-            ]
-            session.execute("delete from ledger.window where asset = 'a_v2'")
-            assert _all(session, "select asset from ledger.window_partition") == []
+def schema(session: psycopg.Connection) -> dict[str, list[tuple]]:
+    """Return columns, constraints and indexes of the ledger."""
+    return {
+        "columns": _all(
+            session,
+            "select table_name, column_name, data_type, is_nullable, column_default, identity_generation "
+            "from information_schema.columns where table_schema = 'ledger' order by table_name, column_name",
+        ),
+        "constraints": _all(
+            session,
+            "select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint "
+            "where connamespace = 'ledger'::regnamespace order by 1, 2",
+        ),
+        "indexes": _all(session, "select indexdef from pg_indexes where schemaname = 'ledger' order by 1"),
+    }
 
 
-def test_ledger_of_an_older_lake_gets_the_tables_it_lacks(stack: Settings) -> None:
+@pytest.fixture
+def empty(stack: Settings) -> Generator[Ledger]:
+    """A ledger without a schema; the lake gets its own back at the end."""
     with Ledger(stack) as ledger:
-        ledger.ensure()
-        session = ledger.connection
-        with session.transaction(force_rollback=True):
-            session.execute("drop table ledger.failure, ledger.attempt, ledger.unreadable_raw")
-            assert ledger.exists()
-            assert known_failures(ledger) == []
-            session.execute("drop schema ledger cascade")
-            assert not ledger.exists()
+        ledger.ensure_schema()
+        with ledger.connection.transaction(force_rollback=True):
+            ledger.connection.execute("drop schema ledger cascade")
+            yield ledger
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    files = sorted((PROJECT / "lake_assets/ledger/migrations").glob("*.sql"))
+    assert [int(path.name[:4]) for path in files] == list(range(1, NEWEST + 1))
+
+
+def test_an_older_lake_gets_the_schema_of_a_new_one(empty: Ledger) -> None:
+    session = empty.connection
+    assert not empty.exists()
+    empty.ensure_schema()
+    new = schema(session)
+    for older in ([OLDER_LEDGER], [OLDER_LEDGER, ROWS], [OLDER_LEDGER, MAJOR_COLUMN]):
+        session.execute("drop schema ledger cascade")
+        for statements in older:
+            session.execute(statements)
+        assert schema_version(session) == 0
+        assert empty.exists()
+        assert schema(session) == new
+
+
+def test_each_migration_is_applied_once(empty: Ledger) -> None:
+    empty.ensure_schema()
+    applied = _all(empty.connection, "select number, name, applied_at from ledger.migration order by number")
+    assert [number for number, *_ in applied] == list(range(1, NEWEST + 1))
+    # A second time it would fail: the columns have their new names.
+    empty.ensure_schema()
+    assert empty.exists()
+    assert _all(empty.connection, "select number, name, applied_at from ledger.migration order by number") == applied
+
+
+def test_an_older_lake_keeps_its_rows_under_their_dataset(empty: Ledger) -> None:
+    empty.connection.execute(OLDER_LEDGER)
+    empty.connection.execute(ROWS)
+    empty.ensure_schema()
+    path = PROJECT / "lake_assets/catalog/assets/leads.yaml"
+    leads = parse_contract(path.read_text("utf-8"), path)
+    assert list(empty.contracts()) == ["leads"]
+    (own,) = removed(empty, leads).items()
+    assert own[0] == "2025-01-01"
+    assert sorted(own[1].at) == ["raw", "staging"]
+    assert own[1].raw_rows == 2
+    assert own[1].offsets == (PartitionCount("crm.leads", 0, 2, 0, 0, 0, 0, 3, 4),)
+    assert orphan_files(empty, "leads") == ["file:///1.parquet"]
+    (receipt,) = receipts(empty, "leads")
+    assert (receipt.dataset, receipt.fields, receipt.windows) == ("leads", ("email",), {"2026-01-02": Rows(1, 1, 0)})
+    assert [one.dataset for one in unfinished(empty)] == ["leads"]
+    assert forgotten(empty, "leads")["2026-01-02"].raw_rows == 1
+    assert known_offsets(empty, [leads]) == {("crm.leads", 0): (5, 3)}
+
+
+def test_versions_of_one_column_get_names_of_their_own(empty: Ledger) -> None:
+    session = empty.connection
+    session.execute(OLDER_LEDGER)
+    session.execute(MAJOR_COLUMN)
+    empty.ensure_schema()
+    assert sorted(empty.contracts()) == ["a", "a_v2", "b"]
+    assert _all(session, "select asset from ledger.window order by 1") == [("a",), ("a_v2",), ("b",)]
+    assert _all(session, "select asset from ledger.window_partition") == [("a_v2",)]
+    assert [entry.asset for entry in empty.pending()] == ["a_v2", "b"]
+    assert empty.cursors() == {"b": "1.b.b"}
+    assert _all(session, "select asset, dataset, element from ledger.removal order by id") == [
+        (None, "a", "raw"),
+        ("a_v2", None, "staging"),
+    ]
+    session.execute("delete from ledger.window where asset = 'a_v2'")
+    assert _all(session, "select asset from ledger.window_partition") == []
+
+
+def test_an_older_ledger_gets_the_tables_it_lacks(empty: Ledger) -> None:
+    session = empty.connection
+    session.execute(OLDER_LEDGER)
+    session.execute("drop table ledger.failure, ledger.attempt, ledger.unreadable_raw, ledger.metric")
+    assert empty.exists()
+    assert known_failures(empty) == []
+    assert empty.metrics() == {}

@@ -19,7 +19,7 @@ from lake_assets.ledger.retries import (
     next_try,
     pause,
     requestable,
-    select,
+    select_entries,
     stands_for_all,
     trouble_of,
     troubles,
@@ -38,7 +38,7 @@ def failure(window: str, following: datetime | None, cause: str = "it broke.", a
 
 
 def chosen(lane: Lane, failures: list[Failure], *windows: str) -> list[str]:
-    return [entry.window for entry in select(lane, queued("leads", *windows), failures, NOW)[0]]
+    return [entry.window for entry in select_entries(lane, queued("leads", *windows), failures, NOW)[0]]
 
 
 @given(st.integers(1, 10_000))
@@ -90,8 +90,8 @@ def test_while_all_windows_fail_none_is_tried_before_the_next_try() -> None:
         failures = [failure(ALL, following), failure("a", BEFORE), failure("aside", None)]
         assert chosen("fresh", failures, "a", "b", "aside") == []
         assert chosen("retry", failures, "a", "b", "aside") == due
-    assert select("both", queued("leads", "a"), [failure(ALL, BEFORE)], NOW)[1] == {"leads": True}
-    assert select("both", queued("leads", "a"), [failure("a", BEFORE)], NOW)[1] == {"leads": False}
+    assert select_entries("both", queued("leads", "a"), [failure(ALL, BEFORE)], NOW)[1] == {"leads": True}
+    assert select_entries("both", queued("leads", "a"), [failure("a", BEFORE)], NOW)[1] == {"leads": False}
 
 
 LANES = st.sampled_from(["fresh", "retry"])
@@ -102,7 +102,7 @@ TIMES = st.sampled_from([SOON, BEFORE, None])
 def test_failures_of_an_asset_choose_nothing_of_another(times: dict[str, datetime | None]) -> None:
     failures = [failure(window, following) for window, following in times.items()]
     pending = [*queued("leads", "a", "b", "c"), *queued("deals", "a", "b")]
-    fresh, retry = (select(lane, pending, failures, NOW)[0] for lane in ("fresh", "retry"))
+    fresh, retry = (select_entries(lane, pending, failures, NOW)[0] for lane in ("fresh", "retry"))
     assert [entry.window for entry in fresh if entry.asset == "deals"] == ["a", "b"]
     assert not any(entry.asset == "deals" for entry in retry)
     assert not any(entry in fresh for entry in retry)

@@ -11,6 +11,7 @@ import pytest
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.operations import backfill as backfilling
+from lake_assets.operations import refresh as refreshing
 from lake_assets.operations.backfill import Backfilled, Undo, plan_backfill, plan_undo
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
@@ -127,18 +128,18 @@ def test_killed_in_the_middle_and_started_again_it_makes_what_is_left(visits: Vi
     assert visits.staged() == ["v1", "v2", "v4", "v5"]
 
 
-@pytest.mark.parametrize("point", ["publish", "dequeue"])
+@pytest.mark.parametrize(("place", "point"), [(refreshing, "publish_windows"), (Ledger, "dequeue_windows")])
 def test_what_the_stack_makes_of_a_killed_backfill_is_part_of_it(
-    visits: Visits, monkeypatch: pytest.MonkeyPatch, point: str
+    visits: Visits, monkeypatch: pytest.MonkeyPatch, place: object, point: str
 ) -> None:
     rows = visits.rows("*")
     judge_strictly(visits)
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, point, die)
+        patch.setattr(place, point, die)
         with pytest.raises(KeyboardInterrupt):
             run(visits)
     assert [output.window for output in visits.refresh().published] == ["2026-02-01"]

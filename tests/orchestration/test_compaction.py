@@ -182,7 +182,7 @@ def test_a_window_that_one_of_two_versions_has_queued_is_left_alone(visits: Visi
     newer = visits.beside()
     newer.refresh()
     with Ledger(visits.settings) as ledger:
-        ledger.request(newer.asset, [MANY])
+        ledger.queue_windows(newer.asset, [MANY])
     assert compacted(visits, newer) == []
     newer.refresh()
     assert compacted(visits, newer) == [((MANY,), MIN_FILES, 1)]
@@ -238,7 +238,7 @@ def test_a_commit_of_the_sink_that_comes_between_is_not_followed_by_its_older_of
 ) -> None:
     commit(visits, "older")
     visits.refresh()
-    real, calls = replacing.sinks_word, list[dict[str, str]]()
+    real, calls = replacing.sink_properties, list[dict[str, str]]()
 
     def read(table: Table) -> dict[str, str]:
         calls.append(real(table))
@@ -248,7 +248,7 @@ def test_a_commit_of_the_sink_that_comes_between_is_not_followed_by_its_older_of
             visits.land(visit(77, 1))
         return calls[-1]
 
-    monkeypatch.setattr(replacing, "sinks_word", read)
+    monkeypatch.setattr(replacing, "sink_properties", read)
     before = raw_rows(visits)
     assert compacted(visits) == [((MANY,), MIN_FILES, 1)]
     assert [word[OFFSETS] for word in calls] == ["older", "newer", "newer"]
@@ -314,7 +314,7 @@ def test_a_file_unlike_what_its_table_says_changes_nothing(visits: Visits) -> No
     with pytest.raises(LakeError, match=r"has the columns payload, .*, more and its table others: it stays"):
         compacted(visits)
     pq.write_table(rows.slice(0, 0), file.path)
-    with pytest.raises(LakeError, match="hold other rows than their table says: nothing is changed"):
+    with pytest.raises(LakeError, match="hold other rows than their table has: nothing is changed"):
         compacted(visits)
     assert load(visits).metadata.current_snapshot_id == snapshot
 

@@ -54,14 +54,14 @@ def test_window_leaves_the_queue_when_its_events_are_stored(visits: Visits, monk
     keys = [make(visits.asset) for make in (conformed_key, staging_key, quarantine_key)]
     stored: list[list[bool]] = []
     with dg.DagsterInstance.ephemeral() as instance:
-        genuine = Ledger.dequeue
+        genuine = Ledger.dequeue_windows
 
         def dequeue(self: Ledger, asset: Asset, windows: Sequence[str], sequence: int) -> None:
             events = [instance.get_latest_materialization_event(key) for key in keys]
             stored.append([event is not None for event in events])
             genuine(self, asset, windows, sequence)
 
-        monkeypatch.setattr(Ledger, "dequeue", dequeue)
+        monkeypatch.setattr(Ledger, "dequeue_windows", dequeue)
         assert run(visits, instance)
     assert stored == [[True, True, True]]
     assert queued(visits) == set()
@@ -73,7 +73,7 @@ def test_what_landed_after_the_snapshot_that_was_read_stays_queued(visits: Visit
         [first] = {entry.sequence for entry in ledger.pending([visits.asset.name])}
         visits.land(visit(4, 1))
         observe(visits.settings, ledger, [visits.asset], ledger.cursors())
-        ledger.dequeue(visits.asset, DAYS, first)
+        ledger.dequeue_windows(visits.asset, DAYS, first)
         left = ledger.pending([visits.asset.name])
     assert [(entry.window, entry.sequence) for entry in left] == [(DAYS[0], first + 1)]
 

@@ -97,6 +97,6 @@ def test_what_concerns_raw_itself_does_not_change_in_place(lake: Settings, tmp_p
     edit(visits, INTEGER, DOUBLE)
     with Ledger(lake) as ledger:
         record_decision(ledger, visits.asset, "raw", 1, window_rows(lake, visits.asset), {})
-        ledger.connection.execute("update ledger.removal set removed_at = now() where asset = %s", (name,))
+        ledger.connection.execute("update ledger.removal set removed_at = now() where dataset = %s", (name,))
     with pytest.raises(NotRebuilt, match=r"retention has removed 1 windows.*_v2\.yaml"):
         rebuilt(visits)

@@ -214,7 +214,7 @@ def test_a_commit_of_the_sink_that_comes_between_is_not_followed_by_its_older_of
                 pass
 
     commit("older")
-    real, calls = replacing.sinks_word, list[dict[str, str]]()
+    real, calls = replacing.sink_properties, list[dict[str, str]]()
 
     def read(table: Table) -> dict[str, str]:
         calls.append(real(table))
@@ -222,7 +222,7 @@ def test_a_commit_of_the_sink_that_comes_between_is_not_followed_by_its_older_of
             commit("newer")
         return calls[-1]
 
-    monkeypatch.setattr(replacing, "sinks_word", read)
+    monkeypatch.setattr(replacing, "sink_properties", read)
     confirm(visits)
     assert [word[name] for word in calls] == ["older", "newer"]
     with raw_catalog(visits.settings) as catalog:
@@ -258,6 +258,7 @@ def test_the_command_shows_what_would_go_and_what_is_out_of_reach(
         CliRunner().invoke(command, [visits.asset.name, key(visits), "--json"], catch_exceptions=False).output
     )
     assert (found["rows"], found["files"], found["needs_even_so"]) == (3, 3, False)
+    assert (found["dataset"], "asset" in found) == (visits.asset.dataset, False)
     assert any("Metrics have counted these events already" in sentence for sentence in found["out_of_reach"])
     shown = CliRunner().invoke(command, [visits.asset.name, key(visits)], catch_exceptions=False).output
     assert f"Nothing was erased. To erase these rows: the same command with --confirm {found['checksum']}" in shown

@@ -122,7 +122,7 @@ def lake(stack: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ge
 def nothing_else_applied(stack: Settings) -> Generator[None]:
     """Put aside what other tests have applied."""
     with Ledger(stack) as ledger:
-        ledger.ensure()
+        ledger.ensure_schema()
         for table in ("contract", "metric"):
             ledger.connection.execute(f"create temp table {table}_aside as table ledger.{table}".encode())
             ledger.connection.execute(f"delete from ledger.{table}".encode())

@@ -60,7 +60,7 @@ def audited(visits: Visits) -> dict[str, WindowAudit]:
     with Ledger(settings) as ledger:
         found = audit_windows(
             ledger.windows(asset), ledger.pending([asset.name]), [], window_rows(settings, asset),
-            DuckLake(settings).window_rows(asset), removed(ledger, asset), {},
+            DuckLake(settings).window_rows(asset), removed=removed(ledger, asset), forgotten={},
         )  # fmt: skip
     return {one.window: one for one in found}
 
@@ -309,6 +309,6 @@ def test_why_says_what_retention_took(visits: Visits) -> None:
     confirm(visits)
     with Ledger(visits.settings) as ledger:
         (entry,) = ledger.windows(visits.asset, OLD[0])
-    state, following = verdict(visits.asset, entry, [], None, gone(visits)[OLD[0]])
+    state, following = verdict(visits.asset, entry, [], None, removal=gone(visits)[OLD[0]])
     assert state.startswith("Removed by retention: raw on 20")
     assert following == "Nothing."

@@ -53,7 +53,7 @@ def beats(stack: Settings) -> Generator[Asset]:
     apply(stack, asset)
     DuckLake(stack).ensure(asset)
     with Ledger(stack) as ledger:
-        ledger.ensure()
+        ledger.ensure_schema()
         ledger.save_contract(asset, CONTRACT)
     yield asset
     # Other tests run all that is applied.

@@ -59,7 +59,7 @@ def test_what_an_older_contract_made_is_brought_back_beside_the_columns_of_a_new
 
 
 @pytest.mark.fault("the undo of a backfill dies at any step", "the next run or the next undo makes it good")
-@pytest.mark.parametrize("point", ["replace_windows", "publish", "dequeue"])
+@pytest.mark.parametrize("point", ["replace_windows", "publish_windows", "dequeue_windows"])
 def test_an_undo_that_dies_is_made_good_by_the_next_run_or_by_the_next_undo(
     visits: Visits, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
@@ -68,12 +68,14 @@ def test_an_undo_that_dies_is_made_good_by_the_next_run_or_by_the_next_undo(
     judge_strictly(visits)
     run(visits)
 
-    def die(*_: object) -> None:
+    places = {"replace_windows": type(visits.warehouse), "publish_windows": backfilling, "dequeue_windows": Ledger}
+
+    def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     def undo_and_die() -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(type(visits.warehouse) if point == "replace_windows" else Ledger, point, die)
+            patch.setattr(places[point], point, die)
             with pytest.raises(KeyboardInterrupt):
                 bring_back(visits)
 

@@ -59,7 +59,7 @@ def problems(visits: Visits) -> list[str]:
     with Ledger(settings) as ledger:
         found = audit_windows(
             ledger.windows(asset), ledger.pending([asset.name]), [], window_rows(settings, asset),
-            DuckLake(settings).window_rows(asset), removed(ledger, asset), {},
+            DuckLake(settings).window_rows(asset), removed=removed(ledger, asset), forgotten={},
         )  # fmt: skip
     return [f"{one.window}: {problem}" for one in found for problem in (*one.problems, *(["late"] if one.late else []))]
 

@@ -126,7 +126,7 @@ def test_without_a_certificate_that_the_broker_trusts_it_is_refused_in_one_sente
     strange = own.layout.secrets / "strange.pem"
     write_private(strange, own.stranger.issue("127.0.0.1").decode())
     for certificate, is_now in ((None, "none yet"), (strange, strange)):
-        words = rf"asks for a certificate that it trusts .*: set LAKE_KAFKA_CERTIFICATE, which is {is_now}, to the file"
+        words = rf"requires a certificate that it trusts .*: set LAKE_KAFKA_CERTIFICATE, which is {is_now}, to the file"
         refused(with_certificate(own, own_kafka, certificate), SettingsError, words)
 
 
@@ -184,7 +184,7 @@ def test_a_broker_that_hangs_up_on_what_its_listener_does_not_speak_is_told_soon
 ) -> None:
     settings = replace(with_access(own_kafka, protocol=protocol), kafka=own.address(door))
     began = time.monotonic()
-    with pytest.raises(Unavailable, match=f"hangs up when it is asked: .*speaks '{protocol}', and set LAKE_KAFKA_SEC"):
+    with pytest.raises(Unavailable, match=f"closes each connection: .*protocol is '{protocol}', and set LAKE_"):
         compare_topics(settings, [topic_spec(ASSET)])
     assert time.monotonic() - began < 15
     assert "LAKE_KAFKA_SECURITY" in (check_kafka(settings) or "")

@@ -180,7 +180,9 @@ def test_the_sink_is_told_the_same_with_a_reference_for_the_password(mechanism: 
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": "/ca.pem",
     }
-    spec = domain_connector("crm", {}, "file:///raw", {}, 1000, 1, told, {})
+    spec = domain_connector(
+        "crm", catalog={}, warehouse="file:///raw", bucket={}, commit_interval_ms=1000, tasks=1, kafka=told, tables={}
+    )
     assert {f"iceberg.kafka.{key}": value for key, value in told.items()}.items() <= spec.config.items()
     assert librdkafka_options(access, "pw")["security.protocol"] == "sasl_ssl"
 

@@ -60,7 +60,7 @@ def test_files_that_are_not_applied_are_no_assets_and_the_storage_is_postgres(da
 def test_reloaded_definitions_come_from_a_new_code_server_and_nothing_else_is_restarted(dagster_lake: Path) -> None:
     before, files = parts(), read_files(load_settings())
     with Ledger(load_settings()) as ledger:
-        ledger.ensure()
+        ledger.ensure_schema()
         for asset in files.assets.values():
             ledger.save_contract(asset, files.text(asset))
     reload_definitions()

@@ -77,7 +77,8 @@ def audited(visits: Visits) -> dict[str, WindowAudit]:
         settle_removals(settings, ledger, visits.warehouse, asset)
         found = audit_windows(
             ledger.windows(asset), ledger.pending([asset.name]), [], window_rows(settings, asset),
-            visits.warehouse.window_rows(asset), removed(ledger, asset), forgotten(ledger, asset.dataset),
+            visits.warehouse.window_rows(asset),
+            removed=removed(ledger, asset), forgotten=forgotten(ledger, asset.dataset),
         )  # fmt: skip
     return {one.window: one for one in found}
 

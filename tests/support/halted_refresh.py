@@ -106,8 +106,8 @@ def main(contract: Path, effects: Path, point: str, number: int) -> None:
     within(ducklake, "_transaction", *POINTS[2:4])
     around(DuckLake, "replace_windows", POINTS[2], POINTS[4])
     within(psycopg.Connection, "transaction", *POINTS[5:7])
-    around(Ledger, "publish", POINTS[5], POINTS[7])
-    around(Ledger, "dequeue", *POINTS[8:10])
+    around(refreshing, "publish_windows", POINTS[5], POINTS[7])
+    around(Ledger, "dequeue_windows", *POINTS[8:10])
     try:
         made = Visits(load_settings(), contract).refresh()
     except LakeError as error:

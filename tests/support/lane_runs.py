@@ -35,7 +35,7 @@ def run(visits: Visits, lane: Lane) -> Refresh:
             lambda _: pytest.fail("these windows are small"), lambda: next(iter(probes), None),
         )  # fmt: skip
         done = [*(output.window for output in (*made.published, *made.held_back)), *made.left]
-        ledger.dequeue(visits.asset, done, made.sequence)
+        ledger.dequeue_windows(visits.asset, done, made.sequence)
     return made
 
 

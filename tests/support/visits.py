@@ -166,13 +166,13 @@ class Visits:
 
         made = refresh(self.settings, ledger, self.warehouse, self.asset, chosen, "run", lambda _: None, no_spark)
         done = [*(output.window for output in (*made.published, *made.held_back)), *made.left]
-        ledger.dequeue(self.asset, done, made.sequence)
+        ledger.dequeue_windows(self.asset, done, made.sequence)
         return made
 
     def remake(self, *windows: str) -> Refresh:
         """These windows, as an applied contract asks for them, and all that is queued."""
         with Ledger(self.settings) as ledger:
-            ledger.request(self.asset, windows)
+            ledger.queue_windows(self.asset, windows)
         return self.refresh()
 
     def replay(self, code: str | None = None, window: str | None = None, where: str | None = None) -> Replayed:
@@ -251,7 +251,7 @@ def make_visits(settings: Settings, folder: Path, window: str = "day") -> Visits
     made.path.parent.mkdir()
     made.path.write_text(CONTRACT.replace("NAME", name).replace("window: day", f"window: {window}"), "utf-8")
     with Ledger(settings) as ledger:
-        ledger.ensure()
+        ledger.ensure_schema()
     ensure_raw_tables(settings, [raw_table(made.asset)])
     made.apply()
     return made

@@ -1,1 +1,1 @@
-"""The places that can run a Spark job, one module each."""
+"""Services that can run a Spark job, one module each."""

@@ -1,4 +1,4 @@
-"""What the two EMR runners share: how long a job's name is remembered, and how one is started once."""
+"""Shared parts of the two EMR runners: the time a job's name is looked up, and a start that happens once."""
 
 import time
 from collections.abc import Callable
@@ -11,10 +11,10 @@ LOOKBACK_SECONDS = 7 * 86_400
 
 
 def start_once(is_there: Callable[[], bool], start: Callable[[], None], pause: float) -> None:
-    """For a call without an idempotency token: the SDK would repeat one whose answer was lost and start a second job.
+    """Start a job with a call that has no idempotency token.
 
-    `start` must not repeat itself. Here every attempt looks first. `pause` is in seconds and doubles. Raises
-    LakeError.
+    The SDK would repeat a call whose answer was lost, and start a second job. So `start` must not repeat itself, and
+    each attempt checks `is_there` first. `pause` is in seconds and doubles. Raises LakeError.
     """
     for attempt in range(ATTEMPTS):
         if is_there():

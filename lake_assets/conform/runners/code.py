@@ -1,4 +1,4 @@
-"""What a cluster needs to run the job: main file, zip and Python environment, in the bucket by their content's name."""
+"""Code that a cluster needs to run the job: main file, zip and Python environment, in the bucket, named by content."""
 
 import hashlib
 import shutil
@@ -19,7 +19,7 @@ _SUFFIX = ".tar.gz"
 
 @dataclass(frozen=True, slots=True)
 class CodeUrls:
-    """Where a cluster finds the code. `archive` ends with the folder it is unpacked to."""
+    """URLs of the code for a cluster. `archive` ends with the folder it is unpacked to."""
 
     main: str
     package: str
@@ -28,8 +28,10 @@ class CodeUrls:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What jobs bring along. `environment` is the archive of the executors' Python, a path or a bucket URL; `scratch`
-    is where the zip is made; `settings` are Spark's, on top of those every place needs."""
+    """Code of jobs. `environment` is the archive of the executors' Python, a path or a bucket URL.
+
+    The zip is written in `scratch`. `settings` are Spark's, on top of those that every service needs.
+    """
 
     bucket: str
     environment: str
@@ -40,12 +42,12 @@ class Code:
 
     @classmethod
     def of(cls, settings: Settings) -> "Code":
-        """Raises SettingsError when no archive is named."""
+        """Read the settings. Raises SettingsError when no archive is named."""
         archive = needed("LAKE_SPARK_ENVIRONMENT", "the path or URL of the archive that `make spark-dist` builds")
         return cls(settings.bucket, archive, settings.home / "spark", settings.spark.project, settings=spark_settings())
 
     def uploaded(self) -> CodeUrls:
-        """The URLs, after what the bucket lacks was written to it. Raises LakeError when there is no archive."""
+        """Write missing code to the bucket, and return the URLs. Raises LakeError when there is no archive."""
         package = job_zip(self.project, self.scratch)
         return CodeUrls(
             main=self._upload(self.main, f"{self.main.stem}-{_digest(self.main)}.py"),
@@ -54,7 +56,7 @@ class Code:
         )
 
     def spark(self, *driver: str) -> dict[str, str]:
-        """The settings that make driver and executors use the archive's Python; `driver` begins its variables' keys."""
+        """Return the settings for the archive's Python on driver and executors; `driver` begins its variables' keys."""
         places = (*driver, "spark.executorEnv.")
         return {**{f"{place}PYSPARK_PYTHON": PYTHON for place in places}, **self.settings}
 
@@ -63,12 +65,12 @@ class Code:
             return self.environment
         path = Path(local_path(self.environment))
         if not path.is_file():
-            raise LakeError(f"{path} is not there: run `make spark-dist`, or set LAKE_SPARK_ENVIRONMENT.")
+            raise LakeError(f"{path} is missing: run `make spark-dist`, or set LAKE_SPARK_ENVIRONMENT.")
         return self._upload(path, f"{_FOLDER}-{_digest(path)}{_SUFFIX}")
 
     def _upload(self, source: Path, name: str) -> str:
         url = f"{self.bucket}/jobs/code/{name}"
-        # The size tells a file that was cut short from a whole one.
+        # A file that was cut short has another size.
         if size(url) != source.stat().st_size:
             with written(url) as path:
                 shutil.copyfile(source, path)
@@ -76,7 +78,7 @@ class Code:
 
 
 def as_arguments(settings: Mapping[str, str]) -> Iterable[str]:
-    """Settings as spark-submit takes them."""
+    """Return settings as arguments of `spark-submit`."""
     return (part for key, value in settings.items() for part in ("--conf", f"{key}={value}"))
 
 

@@ -1,4 +1,4 @@
-"""Spark on Dataproc: a job on a given cluster, or on one that is made for the job and deleted after it."""
+"""Spark on Dataproc: a job on a given cluster, or on one that is created for the job and deleted after it."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,10 @@ _STARTING = ("CREATING", "STARTING", "UPDATING", "REPAIRING", "UNKNOWN")
 
 @dataclass(frozen=True, slots=True)
 class Dataproc:
-    """`cluster` is the name of a given cluster, or what to make for each job. `timeout` and `interval` are in
-    seconds."""
+    """Runner of jobs on Dataproc. `cluster` is the name of a given cluster, or the kind to create for each job.
+
+    `timeout` and `interval` are in seconds.
+    """
 
     jobs: "JobControllerClient"
     clusters: "ClusterControllerClient"
@@ -38,8 +40,10 @@ class Dataproc:
 
     @classmethod
     def from_environment(cls, settings: Settings, channel: "Channel | None" = None) -> "Dataproc":
-        """Without `LAKE_DATAPROC_CLUSTER` a cluster is made for each job. `channel` takes the place of Google's own
-        address. Raises SettingsError naming the variable to set."""
+        """Read the environment variables; without `LAKE_DATAPROC_CLUSTER` each job gets a cluster of its own.
+
+        `channel` replaces Google's own address. Raises SettingsError naming the variable to set.
+        """
         region = needed("LAKE_DATAPROC_REGION", "the region of the clusters")
         project = needed("LAKE_DATAPROC_PROJECT", "the id of the Google Cloud project")
         code = Code.of(settings)
@@ -65,14 +69,14 @@ class Dataproc:
         return JobStatus(_STATES.get(state, "running"), detail, job.driver_output_resource_uri, _figures(job))
 
     def submit(self, job: SparkJob) -> None:
-        """Waits for the cluster when it must be made. Raises LakeError when it cannot be."""
+        """Submit the job, and wait for its cluster if it must be created. Raises LakeError when it cannot be."""
         if self.find(job.name) is not None:
             return
         urls = self.code.uploaded()
         with gcp.refusals():
             cluster = self.cluster
             if isinstance(cluster, DataprocCluster):
-                cluster = self._made(cluster, job)
+                cluster = self._create(cluster, job)
             with gcp.once():
                 self.jobs.submit_job(
                     project_id=self.project,
@@ -93,37 +97,37 @@ class Dataproc:
     def orphans(self, now: float) -> Sequence[Orphan]:
         with gcp.refusals():
             request = {"project_id": self.project, "region": self.region, "filter": "labels.lake-job = *"}
-            found = [self._orphan(cluster, now) for cluster in self.clusters.list_clusters(request)]
-        return [orphan for orphan in found if orphan]
+            orphans = [self._orphan(cluster, now) for cluster in self.clusters.list_clusters(request)]
+        return [orphan for orphan in orphans if orphan]
 
     def end_cluster(self, cluster: str) -> None:
         with gcp.refusals():
-            found = self._cluster(cluster)
-            if found is None or found.status.state.name == "DELETING":
+            current = self._cluster(cluster)
+            if current is None or current.status.state.name == "DELETING":
                 return
             place = {"project_id": self.project, "region": self.region}
-            request = {**place, "cluster_name": cluster, "cluster_uuid": found.cluster_uuid}
+            request = {**place, "cluster_name": cluster, "cluster_uuid": current.cluster_uuid}
             unless_missing(lambda: self.clusters.delete_cluster(request, retry=retry_policy()))
 
-    def _made(self, wanted: DataprocCluster, job: SparkJob) -> str:
-        """The name of the job's own cluster, which an earlier try may have begun to make."""
+    def _create(self, kind: DataprocCluster, job: SparkJob) -> str:
+        """Create the job's own cluster, unless an earlier try has, and return its name once it runs."""
         deadline = time.time() + self.timeout
         name = cluster_name(job.name)
         with gcp.once():
             self.clusters.create_cluster(
                 project_id=self.project,
                 region=self.region,
-                cluster=wanted.request(job, self.project, self.region, self.timeout, deadline),
+                cluster=kind.request(job, self.project, self.region, self.timeout, deadline),
                 retry=retry_policy(),
             )
         while True:
-            found = self._cluster(name)
-            state = found.status.state.name if found else "gone"
+            cluster = self._cluster(name)
+            state = cluster.status.state.name if cluster else "missing"
             if state == "RUNNING":
                 return name
             if state not in _STARTING or time.time() > deadline:
-                told = (found.status.detail if found else "") or "no reason is given"
-                raise LakeError(f"the Dataproc cluster {name} did not start, it is {state.lower()}: {told}")
+                reason = (cluster.status.detail if cluster else "") or "no reason is given"
+                raise LakeError(f"the Dataproc cluster {name} did not start, it is {state.lower()}: {reason}")
             time.sleep(self.interval)
 
     def _job(self, name: str) -> "Job | None":
@@ -146,7 +150,7 @@ class Dataproc:
 
 
 def _request(job: SparkJob, cluster: str, code: Code, urls: CodeUrls) -> "Job":
-    """The driver runs on YARN as well, where it finds the archive; YARN must not start a failed one again."""
+    """Return the request of a job, whose driver runs on YARN, where it finds the archive. YARN must not retry it."""
     from google.cloud.dataproc_v1 import Job, JobPlacement, JobReference, PySparkJob
 
     properties = code.spark("spark.yarn.appMasterEnv.")
@@ -183,7 +187,7 @@ def _clients(region: str, channel: "Channel | None") -> "tuple[JobControllerClie
 
 
 def _figures(job: "Job") -> dict[str, float]:
-    """What YARN counted, all applications of the job together."""
+    """Return YARN's counts, of all applications of the job together."""
     figures = {
         "vcpu_hours": sum(application.vcore_seconds for application in job.yarn_applications) / 3_600,
         "memory_gb_hours": sum(a.memory_mb_seconds for a in job.yarn_applications) / 3_600 / 1_024,

@@ -1,4 +1,4 @@
-"""Spark on Dataproc Serverless: one batch; Google makes and ends the workers."""
+"""Spark on Dataproc Serverless: one batch; Google creates and ends the workers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,8 +21,10 @@ _LEAST_SECONDS, _MOST_SECONDS = 600, 14 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class DataprocBatch:
-    """`parent` is `projects/P/locations/R`. `account` and `subnet` may be empty: the project's own are taken then.
-    `timeout` and `interval` are in seconds."""
+    """Runner of batches. `parent` is `projects/P/locations/R`.
+
+    An empty `account` or `subnet` stands for the project's own. `timeout` and `interval` are in seconds.
+    """
 
     client: "BatchControllerClient"
     parent: str
@@ -35,7 +37,10 @@ class DataprocBatch:
 
     @classmethod
     def from_environment(cls, settings: Settings, channel: "Channel | None" = None) -> "DataprocBatch":
-        """`channel` takes the place of Google's own address. Raises SettingsError naming the variable to set."""
+        """Read the environment variables. Raises SettingsError naming the variable to set.
+
+        `channel` replaces Google's own address.
+        """
         project = needed("LAKE_DATAPROC_PROJECT", "the id of the Google Cloud project")
         region = needed("LAKE_DATAPROC_REGION", "the region of the batches")
         return cls(
@@ -69,7 +74,7 @@ class DataprocBatch:
         if batch is None or batch.state.name in _STATES:
             return
         with gcp.refusals():
-            # A batch is cancelled by the operation that made it; deleting is only for one that has ended.
+            # A batch is cancelled by the operation that created it; deleting is only for one that has ended.
             self.client.cancel_operation({"name": batch.operation}, retry=retry_policy())
 
     def _batch(self, name: str) -> "Batch | None":
@@ -108,7 +113,7 @@ def _client(region: str, channel: "Channel | None") -> "BatchControllerClient":
 
 
 def _figures(batch: "Batch") -> dict[str, float]:
-    """DCU are Dataproc's compute units, by which a batch is billed."""
+    """Return the usage of a batch; DCU are Dataproc's compute units, by which it is billed."""
     usage = batch.runtime_info.approximate_usage
     figures = {
         "dcu_hours": usage.milli_dcu_seconds / 3_600_000,

@@ -1,4 +1,4 @@
-"""A cluster that Dataproc makes for one job: its size, and the limits after which Google deletes it itself."""
+"""A cluster that Dataproc creates for one job: its size, and the limits after which Google deletes it itself."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ _LEAST_SECONDS, _MOST_SECONDS = 600, 14 * 86_400
 
 
 def cluster_name(job: str) -> str:
-    """Of one job alone, and within the 51 characters of a cluster's name."""
+    """Return the name of a job's own cluster, within the 51 characters of a cluster's name."""
     return f"lake-{hashlib.sha256(job.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
 class DataprocCluster:
-    """`account` and `subnet` may be empty: the project's own are taken then."""
+    """Kind of cluster. An empty `account` or `subnet` stands for the project's own."""
 
     image: str
     machine: str
@@ -32,10 +32,10 @@ class DataprocCluster:
 
     @classmethod
     def from_environment(cls) -> "DataprocCluster":
-        """Raises SettingsError naming the variable to set."""
-        what = "the image version of the clusters to make, or LAKE_DATAPROC_CLUSTER to a cluster's name"
+        """Read the environment variables. Raises SettingsError naming the variable to set."""
+        meaning = "the image version of the clusters to create, or LAKE_DATAPROC_CLUSTER to a cluster's name"
         return cls(
-            image=needed("LAKE_DATAPROC_IMAGE", what),
+            image=needed("LAKE_DATAPROC_IMAGE", meaning),
             machine=given("LAKE_DATAPROC_MACHINE", "n2-standard-4"),
             workers=whole("LAKE_DATAPROC_WORKERS", 2),
             account=given("LAKE_DATAPROC_ACCOUNT"),
@@ -43,8 +43,10 @@ class DataprocCluster:
         )
 
     def request(self, job: SparkJob, project: str, region: str, timeout: float, until: float) -> "Cluster":
-        """What `create_cluster` takes. `timeout` is the job's, in seconds; `until` is when the cluster is over at the
-        latest, in seconds since 1970, for the reaper."""
+        """Return the argument of `create_cluster`. `timeout` is the job's, in seconds.
+
+        `until` is the cluster's latest end, in seconds since 1970; after it the cluster is an orphan.
+        """
         from google.cloud.dataproc_v1 import (
             Cluster,
             ClusterConfig,

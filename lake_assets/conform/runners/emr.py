@@ -1,4 +1,4 @@
-"""Spark on EMR on EC2: a step on a given cluster, or on one that is made for the job and ends with it."""
+"""Spark on EMR on EC2: a step on a given cluster, or on one that is created for the job and ends with it."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,14 +13,17 @@ from lake_assets.conform.runners.emr_cluster import OVER, EmrCluster
 from lake_assets.conform.runners.environment import given
 from lake_assets.settings import Settings
 
-_MEND = "LAKE_EMR_CLUSTER or the other LAKE_EMR_ settings, and the AWS credentials"
+_REMEDY = "LAKE_EMR_CLUSTER or the other LAKE_EMR_ settings, and the AWS credentials"
 _ENDED = ("COMPLETED", "FAILED", "INTERRUPTED", "CANCELLED")
 
 
 @dataclass(frozen=True, slots=True)
 class Emr:
-    """`cluster` is the id of a given cluster, or what to make for each job. `client` is boto3's for `emr`; `starter`
-    is another one that repeats nothing. `logs` is a URL; `timeout` and `interval` are in seconds."""
+    """Runner of steps on EMR. `cluster` is the id of a given cluster, or the kind to create for each job.
+
+    `client` is boto3's for `emr`; `starter` is another one that repeats nothing. `logs` is a URL; `timeout` and
+    `interval` are in seconds.
+    """
 
     client: Any
     starter: Any
@@ -35,7 +38,10 @@ class Emr:
 
     @classmethod
     def from_environment(cls, settings: Settings) -> "Emr":
-        """Without `LAKE_EMR_CLUSTER` a cluster is made for each job. Raises SettingsError naming what to set."""
+        """Read the environment variables; without `LAKE_EMR_CLUSTER` each job gets a cluster of its own.
+
+        Raises SettingsError naming the variable to set.
+        """
         return cls(
             cluster=given("LAKE_EMR_CLUSTER") or EmrCluster.from_environment(),
             code=Code.of(settings),
@@ -46,17 +52,17 @@ class Emr:
         )
 
     def find(self, name: str) -> JobStatus | None:
-        with refusals("EMR", _MEND):
-            found = self._steps.get(name) or self._look_up(name)
-            if found is None:
+        with refusals("EMR", _REMEDY):
+            ids = self._steps.get(name) or self._look_up(name)
+            if ids is None:
                 return None
-            self._steps[name] = found
-            cluster_id, step_id = found
+            self._steps[name] = ids
+            cluster_id, step_id = ids
             # The cluster first: a step that is seen running after its cluster's end has no end of its own.
             cluster = self.client.describe_cluster(ClusterId=cluster_id)["Cluster"]
             step = self.client.describe_step(ClusterId=cluster_id, StepId=step_id)["Step"]
         logs = f"{str(cluster.get('LogUri') or self.logs).rstrip('/')}/{cluster_id}/steps/{step_id}/"
-        return _status(step, cluster, logs, made=isinstance(self.cluster, EmrCluster))
+        return _status(step, cluster, logs, own_cluster=isinstance(self.cluster, EmrCluster))
 
     def submit(self, job: SparkJob) -> None:
         if self.find(job.name) is not None:
@@ -71,7 +77,7 @@ class Emr:
         cluster_id, step_id = self._steps[name]
         if isinstance(self.cluster, EmrCluster):
             return self.end_cluster(cluster_id)
-        with refusals("EMR", _MEND):
+        with refusals("EMR", _REMEDY):
             step = self.client.describe_step(ClusterId=cluster_id, StepId=step_id)["Step"]
             if step["Status"]["State"] not in _ENDED:
                 self.client.cancel_steps(
@@ -79,28 +85,28 @@ class Emr:
                 )
 
     def orphans(self, now: float) -> Sequence[Orphan]:
-        with refusals("EMR", _MEND):
+        with refusals("EMR", _REMEDY):
             pages = self.client.get_paginator("list_clusters").paginate(
                 ClusterStates=["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
             )
-            found = [self._orphan(cluster["Id"], now) for page in pages for cluster in page["Clusters"]]
-        return [orphan for orphan in found if orphan]
+            orphans = [self._orphan(cluster["Id"], now) for page in pages for cluster in page["Clusters"]]
+        return [orphan for orphan in orphans if orphan]
 
     def end_cluster(self, cluster: str) -> None:
-        with refusals("EMR", _MEND):
+        with refusals("EMR", _REMEDY):
             state = self.client.describe_cluster(ClusterId=cluster)["Cluster"]["Status"]["State"]
             if state not in OVER:
                 self.client.terminate_job_flows(JobFlowIds=[cluster])
 
     def _start(self, job: SparkJob, step: dict[str, object]) -> None:
-        with refusals("EMR", _MEND):
+        with refusals("EMR", _REMEDY):
             if isinstance(self.cluster, EmrCluster):
                 self.starter.run_job_flow(**self.cluster.request(job, step, self.logs, time.time() + self.timeout))
             else:
                 self.starter.add_job_flow_steps(JobFlowId=self.cluster, Steps=[step])
 
     def _look_up(self, name: str) -> tuple[str, str] | None:
-        """The cluster and the step of that name; once they are known nothing is listed again."""
+        """Return the ids of the cluster and the step of that name. They are listed only until they are known."""
         cluster_id = self._cluster_of(name) if isinstance(self.cluster, EmrCluster) else self.cluster
         if cluster_id is None:
             return None
@@ -112,7 +118,7 @@ class Emr:
         return next((cluster["Id"] for page in pages for cluster in page["Clusters"] if cluster["Name"] == name), None)
 
     def _steps_of(self, cluster_id: str) -> Iterator[Mapping[str, Any]]:
-        """Newest first, as EMR lists them, and none that is older than a job can be."""
+        """Yield the steps, newest first, as EMR lists them, and none that is older than a job can be."""
         for page in self.client.get_paginator("list_steps").paginate(ClusterId=cluster_id):
             for step in page["Steps"]:
                 if step["Status"]["Timeline"]["CreationDateTime"].timestamp() < time.time() - aws.LOOKBACK_SECONDS:
@@ -133,7 +139,7 @@ class Emr:
 
 
 def _step(job: SparkJob, code: Code, urls: CodeUrls) -> dict[str, object]:
-    """The driver runs on YARN as well, where it finds the archive; YARN must not start a failed one again."""
+    """Return the step of a job, whose driver runs on YARN, where it finds the archive. YARN must not retry it."""
     settings = code.spark("spark.yarn.appMasterEnv.")
     settings["spark.yarn.maxAppAttempts"] = "1"
     # A step has no tags of its own, and YARN refuses one of more than 100 characters.
@@ -144,38 +150,40 @@ def _step(job: SparkJob, code: Code, urls: CodeUrls) -> dict[str, object]:
     ]  # fmt: skip
     return {
         "Name": job.name,
-        # The cluster's end is its own matter; with CONTINUE a given cluster goes on, and the step still has failed.
+        # With CONTINUE a given cluster continues, and the step has failed nevertheless.
         "ActionOnFailure": "CONTINUE",
         "HadoopJarStep": {"Jar": "command-runner.jar", "Args": command},
     }
 
 
-def _status(step: Mapping[str, Any], cluster: Mapping[str, Any], logs: str, made: bool) -> JobStatus:
-    """By the step alone, whatever became of the cluster; only a step that never ended is judged by its cluster."""
+def _status(step: Mapping[str, Any], cluster: Mapping[str, Any], logs: str, own_cluster: bool) -> JobStatus:
+    """Return the status of the step; only that of a step that never ended depends on its cluster."""
     state = str(step["Status"]["State"])
     end = cluster["Status"]
-    why = end.get("StateChangeReason", {})
-    figures = _figures(step, cluster if made else {})
+    reason = end.get("StateChangeReason", {})
+    figures = _figures(step, cluster if own_cluster else {})
     if state == "COMPLETED":
         return JobStatus("succeeded", logs=logs, figures=figures)
     if state in ("FAILED", "INTERRUPTED"):
         return JobStatus("failed", _reason(step) or state.lower(), logs, figures)
     if state == "CANCELLED" or end["State"] in ("TERMINATED", "TERMINATED_WITH_ERRORS"):
-        if (made or state != "CANCELLED") and why.get("Code") != "USER_REQUEST":
-            told = f"its cluster ended ({why.get('Code', end['State'])}): {why.get('Message', 'no reason is given')}"
-            return JobStatus("failed", told, logs, figures)
-        return JobStatus("cancelled", why.get("Message", "") if made else _reason(step), logs, figures)
+        if (own_cluster or state != "CANCELLED") and reason.get("Code") != "USER_REQUEST":
+            detail = (
+                f"its cluster ended ({reason.get('Code', end['State'])}): {reason.get('Message', 'no reason is given')}"
+            )
+            return JobStatus("failed", detail, logs, figures)
+        return JobStatus("cancelled", reason.get("Message", "") if own_cluster else _reason(step), logs, figures)
     return JobStatus("running", f"step {state.lower()}, cluster {str(end['State']).lower()}", logs, figures)
 
 
 def _reason(step: Mapping[str, Any]) -> str:
-    told = step["Status"].get("FailureDetails", {})
-    parts = [told.get("Reason"), told.get("Message"), step["Status"].get("StateChangeReason", {}).get("Message")]
+    details = step["Status"].get("FailureDetails", {})
+    parts = [details.get("Reason"), details.get("Message"), step["Status"].get("StateChangeReason", {}).get("Message")]
     return "; ".join(part.rstrip(".") for part in parts if part)
 
 
 def _figures(step: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, float]:
-    """The step's seconds, and for a cluster of its own the hours it is billed for."""
+    """Return the step's seconds, and for a cluster of its own the billed hours."""
     times = step["Status"].get("Timeline", {})
     start, end = times.get("StartDateTime"), times.get("EndDateTime")
     figures = {"seconds": (end - start).total_seconds()} if start and end else {}

@@ -1,18 +1,20 @@
-"""A cluster that EMR makes for one job: its size, who may do what, and that it ends by itself."""
+"""A cluster that EMR creates for one job, and that ends by itself: its size and its roles."""
 
 from dataclasses import dataclass
 
 from lake_assets.conform.runner import SparkJob
 from lake_assets.conform.runners.environment import given, needed, whole
 
-# Ending or ended: nothing more is to be done.
+# Ending or ended: there is nothing to end.
 OVER = ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS")
 
 
 @dataclass(frozen=True, slots=True)
 class EmrCluster:
-    """`instances` counts all machines, the first among them. `subnet` may be empty: AWS then takes its default one.
-    `bootstrap` is the URL of a script that each machine runs first, or empty."""
+    """Kind of cluster. `instances` counts all machines, including the first. An empty `subnet` is AWS's default one.
+
+    `bootstrap` is the URL of a script that each machine runs first, or empty.
+    """
 
     release: str
     machine: str
@@ -24,10 +26,10 @@ class EmrCluster:
 
     @classmethod
     def from_environment(cls) -> "EmrCluster":
-        """Raises SettingsError naming the variable to set."""
-        what = "the EMR release of the clusters to make, or LAKE_EMR_CLUSTER to a cluster's id"
+        """Read the environment variables. Raises SettingsError naming the variable to set."""
+        meaning = "the EMR release of the clusters to create, or LAKE_EMR_CLUSTER to a cluster's id"
         return cls(
-            release=needed("LAKE_EMR_RELEASE", what),
+            release=needed("LAKE_EMR_RELEASE", meaning),
             machine=given("LAKE_EMR_MACHINE", "m6i.xlarge"),
             instances=whole("LAKE_EMR_MACHINES", 3),
             service_role=given("LAKE_EMR_SERVICE_ROLE", "EMR_DefaultRole"),
@@ -37,9 +39,11 @@ class EmrCluster:
         )
 
     def request(self, job: SparkJob, step: dict[str, object], logs: str, until: float) -> dict[str, object]:
-        """What `run_job_flow` takes. `logs` is a URL. `until` is when the cluster is over at the latest, in seconds
-        since 1970, for the reaper."""
-        placed = {"Ec2SubnetId": self.subnet} if self.subnet else {}
+        """Return the arguments of `run_job_flow`. `logs` is a URL.
+
+        `until` is the cluster's latest end, in seconds since 1970; after it the cluster is an orphan.
+        """
+        placement = {"Ec2SubnetId": self.subnet} if self.subnet else {}
         first = {"Name": "bootstrap", "ScriptBootstrapAction": {"Path": self.bootstrap}}
         tags = {**job.tags, "lake-job": job.name, "lake-until": str(int(until))}
         return {
@@ -53,10 +57,10 @@ class EmrCluster:
                 "MasterInstanceType": self.machine,
                 "SlaveInstanceType": self.machine,
                 "InstanceCount": self.instances,
-                # The cluster ends when its only step has ended, well or badly, and nothing keeps it.
+                # The cluster ends when its only step has ended, whether it failed or not.
                 "KeepJobFlowAliveWhenNoSteps": False,
                 "TerminationProtected": False,
-                **placed,
+                **placement,
             },
             "BootstrapActions": [first] if self.bootstrap else [],
             "Steps": [step],

@@ -1,4 +1,4 @@
-"""Spark on EMR Serverless: one job run of a given application; AWS makes and ends the workers."""
+"""Spark on EMR Serverless: one job run of a given application; AWS creates and ends the workers."""
 
 import math
 import time
@@ -14,15 +14,17 @@ from lake_assets.conform.runners.environment import given, needed
 from lake_assets.settings import Settings
 
 _STATES: Mapping[str, State] = {"SUCCESS": "succeeded", "FAILED": "failed", "CANCELLED": "cancelled"}
-_MEND = "LAKE_EMR_APPLICATION, LAKE_EMR_ROLE and the AWS credentials"
+_REMEDY = "LAKE_EMR_APPLICATION, LAKE_EMR_ROLE and the AWS credentials"
 _FIGURES = {"vCPUHour": "vcpu_hours", "memoryGBHour": "memory_gb_hours", "storageGBHour": "storage_gb_hours"}
 _LEAST_MINUTES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class EmrServerless:
-    """`client` is boto3's for `emr-serverless`. `role` is the ARN jobs run under. `logs` is a URL; `timeout` and
-    `interval` are in seconds."""
+    """Runner of job runs. `client` is boto3's for `emr-serverless`. `role` is the ARN that jobs run under.
+
+    `logs` is a URL; `timeout` and `interval` are in seconds.
+    """
 
     client: Any
     application: str
@@ -35,7 +37,7 @@ class EmrServerless:
 
     @classmethod
     def from_environment(cls, settings: Settings) -> "EmrServerless":
-        """Raises SettingsError naming the variable to set."""
+        """Read the environment variables. Raises SettingsError naming the variable to set."""
         return cls(
             application=needed("LAKE_EMR_APPLICATION", "the id of an EMR Serverless application for Spark"),
             role=needed("LAKE_EMR_ROLE", "the ARN of the role that jobs run under"),
@@ -46,7 +48,7 @@ class EmrServerless:
         )
 
     def find(self, name: str) -> JobStatus | None:
-        with refusals("EMR Serverless", _MEND):
+        with refusals("EMR Serverless", _REMEDY):
             run_id = self._ids.get(name) or self._look_up(name)
             if run_id is None:
                 return None
@@ -61,7 +63,7 @@ class EmrServerless:
             return
         urls = self.code.uploaded()
         logs = {"s3MonitoringConfiguration": {"logUri": self.logs}}
-        with refusals("EMR Serverless", _MEND):
+        with refusals("EMR Serverless", _REMEDY):
             # The token makes a repeated call start nothing, so the SDK may repeat it.
             started = self.client.start_job_run(
                 applicationId=self.application,
@@ -79,7 +81,7 @@ class EmrServerless:
         status = self.find(name)
         if status is None or status.state != "running":
             return
-        with refusals("EMR Serverless", _MEND):
+        with refusals("EMR Serverless", _REMEDY):
             self.client.cancel_job_run(applicationId=self.application, jobRunId=self._ids[name])
 
     def _spark_submit(self, job: SparkJob, urls: CodeUrls) -> dict[str, object]:
@@ -94,7 +96,7 @@ class EmrServerless:
         }
 
     def _look_up(self, name: str) -> str | None:
-        """Job runs can only be listed; once the id is known nothing is listed again."""
+        """Return the id of the job run of that name. Job runs are listed only until it is known."""
         pages = self.client.get_paginator("list_job_runs").paginate(
             applicationId=self.application, createdAtAfter=time.time() - aws.LOOKBACK_SECONDS
         )
@@ -102,7 +104,7 @@ class EmrServerless:
 
 
 def _figures(run: Mapping[str, Any]) -> dict[str, float]:
-    """What was used and what is billed; AWS tells both only when the job is over."""
+    """Return used and billed resources; AWS reports both only when the job is over."""
     used, billed = run.get("totalResourceUtilization", {}), run.get("billedResourceUtilization", {})
     seconds = run.get("totalExecutionDurationSeconds")
     return {

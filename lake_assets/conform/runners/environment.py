@@ -1,24 +1,25 @@
-"""What the cluster runners read from environment variables; the targets' reference lists them."""
+"""Environment variables of the cluster runners; the targets' reference lists them."""
 
 import os
 
 from lake_assets.errors import SettingsError
 
 
-def needed(variable: str, what: str) -> str:
-    """Raises SettingsError when it is not set; `what` says what to set it to."""
+def needed(variable: str, meaning: str) -> str:
+    """Return the variable; `meaning` is what to set it to. Raises SettingsError when it is not set."""
     text = given(variable)
     if not text:
-        raise SettingsError(f"this Spark runner needs {variable}: set it to {what}.")
+        raise SettingsError(f"this Spark runner needs {variable}: set it to {meaning}.")
     return text
 
 
 def given(variable: str, default: str = "") -> str:
+    """Return the variable, or the default when it is empty."""
     return os.environ.get(variable, "").strip() or default
 
 
 def whole(variable: str, default: int) -> int:
-    """Raises SettingsError when it is not a whole number above 0."""
+    """Return the variable as a number. Raises SettingsError when it is not a whole number above 0."""
     text = given(variable, str(default))
     if not text.isdecimal() or int(text) == 0:
         raise SettingsError(f"{variable} is '{text}': it must be a whole number above 0.")
@@ -26,7 +27,7 @@ def whole(variable: str, default: int) -> int:
 
 
 def spark_settings() -> dict[str, str]:
-    """`LAKE_SPARK_CONF`: Spark's own settings, `key=value` with spaces between. Raises SettingsError."""
+    """Return `LAKE_SPARK_CONF`: Spark's own settings, `key=value` with spaces between. Raises SettingsError."""
     parts = [part.partition("=") for part in given("LAKE_SPARK_CONF").split()]
     for key, equals, value in parts:
         if not key.startswith("spark.") or not equals or not value:

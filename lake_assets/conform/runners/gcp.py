@@ -1,4 +1,4 @@
-"""What the two Dataproc runners share: names that are taken already, labels, errors that a person can read."""
+"""Shared parts of the two Dataproc runners: names that exist already, labels, readable errors."""
 
 import re
 from collections.abc import Generator, Mapping
@@ -6,17 +6,17 @@ from contextlib import AbstractContextManager, contextmanager
 
 from lake_assets import gcp
 
-_MEND = "LAKE_DATAPROC_CLUSTER and the other LAKE_DATAPROC_ settings, and the rights of the Google credentials"
+_REMEDY = "LAKE_DATAPROC_CLUSTER and the other LAKE_DATAPROC_ settings, and the rights of the Google credentials"
 
 
 def refusals() -> AbstractContextManager[None]:
-    """Raises Unavailable for what may pass by itself, LakeError for the rest."""
-    return gcp.refusals("Dataproc", "refuses the Spark job", _MEND)
+    """Raise Unavailable for an error that may pass by itself, LakeError for the others."""
+    return gcp.refusals("Dataproc", "refuses the Spark job", _REMEDY)
 
 
 @contextmanager
 def once() -> Generator[None]:
-    """What is there already, under the name that the job alone has, was made by an earlier try."""
+    """Ignore that a job or cluster exists: its name is the job's alone, so an earlier try has created it."""
     from google.api_core.exceptions import AlreadyExists
 
     try:
@@ -26,5 +26,5 @@ def once() -> Generator[None]:
 
 
 def labels(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags as labels: of a value only a to z, 0 to 9, _ and - are left, and 63 characters."""
+    """Return tags as labels; a value has at most 63 characters, of a to z, 0 to 9, _ and -."""
     return {key: re.sub("[^a-z0-9_-]", "-", value.lower())[:63] for key, value in tags.items()}

@@ -1,4 +1,4 @@
-"""Spark on this machine: `spark-submit` as a process of its own, which outlives neither its job nor a cancel."""
+"""Spark on this machine: `spark-submit` as a process of its own, which ends with its job or when it is cancelled."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from lake_assets.conform.package import MAIN, job_zip
 from lake_assets.conform.runner import JobStatus, SparkJob
 from lake_assets.settings import PROJECT
 
-# Spark's own servers listen where nobody else can reach them, and its web page is off: Dagster shows the job.
+# Spark's own servers listen on this machine only, and its web page is off: Dagster shows the job.
 _SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -27,7 +27,7 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """`home` holds a folder for each job (log, process id, exit code). `memory` is the JVM's heap, such as 2g."""
+    """Runner of jobs. `home` has a folder for each (log, process id, exit code); `memory` is the JVM's heap, as 2g."""
 
     home: Path
     spark: Path
@@ -63,7 +63,7 @@ class Local:
             *(part for key, value in settings.items() for part in ("--conf", f"{key}={value}")),
             str(self.main), *job.arguments,
         ]  # fmt: skip
-        # The exit code outlives whoever waits for it, so that a step that is tried again finds it.
+        # The exit code outlives the waiting process, so that a retry of the step finds it.
         script = f"{shlex.join(command)}; code=$?; echo $code > exit.part; mv exit.part exit; rm -rf scratch"
         environment = {
             **os.environ,
@@ -87,7 +87,7 @@ class Local:
         folder = self._folder(name)
         (folder / "cancelled").touch()
         pid, _ = _read(folder) or (0, 0.0)
-        # A JVM needs a while to give back its memory, and the shell above it has long ended then.
+        # A JVM takes a while to free its memory, and its parent shell has ended long before.
         with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
             shell = psutil.Process(pid)
             family = [shell, *shell.children(recursive=True)]
@@ -100,7 +100,7 @@ class Local:
 
 
 def _read(folder: Path) -> tuple[int, float] | None:
-    """Number and creation time of the job's process; None when none was started."""
+    """Return id and creation time of the job's process; None when none was started."""
     try:
         pid, created = (folder / "pid").read_text("utf-8").split()
     except (FileNotFoundError, ValueError):
@@ -108,9 +108,9 @@ def _read(folder: Path) -> tuple[int, float] | None:
     return int(pid), float(created)
 
 
-def _runs(known: tuple[int, float]) -> bool:
-    """Whether that process is still the job's: numbers of processes are given out again."""
-    pid, created = known
+def _runs(started: tuple[int, float]) -> bool:
+    """Return True if that process is still the job's: process ids are used again."""
+    pid, created = started
     try:
         process = psutil.Process(pid)
         return process.create_time() == created and process.status() != psutil.STATUS_ZOMBIE

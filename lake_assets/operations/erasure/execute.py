@@ -92,7 +92,15 @@ def _decided(
         hashed = (sealed(subject(asset, wanted), salt), salt)
         fields = [field.name for field, _ in wanted]
         return decide_to_forget(
-            ledger, asset.dataset, fields, hashed, checksum, found.sequence, found.files, found.windows, found.runs
+            ledger,
+            asset.dataset,
+            fields,
+            hashed,
+            checksum=checksum,
+            sequence=found.sequence,
+            files=found.files,
+            windows=found.windows,
+            runs=found.runs,
         )
 
 
@@ -127,7 +135,7 @@ def _finish(
             counts = {one: _counts(settings, ledger, erasure, asset, one, receipt, listed) for one in versions}
             set_counts(ledger, receipt.id, {one.name: count for one, count in counts.items()})
         for one in (asset, *beside):
-            ledger.request(one, _to_make(settings, ledger, one, receipt))
+            ledger.queue_windows(one, _to_make(settings, ledger, one, receipt))
         queued = ledger.pending([one.name for one in (asset, *beside)])
         pending = [entry for entry in queued if entry.window in receipt.windows]
     failed = make(pending) if pending else {}

@@ -43,7 +43,7 @@ class ErasurePlan:
     counts events that are no JSON object and have the value somewhere in their text: they are never removed.
     `unsearched` are tables of older versions with rows that neither their fields nor raw could tell of."""
 
-    asset: str
+    dataset: str
     windows: Mapping[str, Rows]
     files: tuple[str, ...]
     runs: tuple[OffsetRun, ...]
@@ -69,7 +69,7 @@ class ErasurePlan:
         """The same for the same rows in the same places; that of its receipt when it was begun."""
         if self.begun:
             return self.begun.checksum
-        told = [self.asset, {w: asdict(rows) for w, rows in self.windows.items()}, [asdict(run) for run in self.runs]]
+        told = [self.dataset, {w: asdict(rows) for w, rows in self.windows.items()}, [asdict(run) for run in self.runs]]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -149,7 +149,7 @@ def _find(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wan
             sum(row.window == window for row in quarantined),
         )
     return ErasurePlan(
-        asset.name,
+        asset.dataset,
         windows,
         tuple(sorted({path for path, _, _ in in_raw})),
         tuple(_runs(asset, [(paths[path], topic, position) for path, topic, position in in_raw], others)),

@@ -1,6 +1,4 @@
-"""The ledger's tables, in schema `ledger` of the lake's Postgres; created by `lake apply`, owned by role `lake`."""
-
-LEDGER_DDL = """\
+-- The tables, as far as an older ledger lacks them.
 create schema if not exists ledger;
 
 -- The contract of each asset as it was last applied.
@@ -278,4 +276,3 @@ create table if not exists ledger.removed_asset (
   decided_at timestamptz not null default now(),
   done_at timestamptz
 );
-"""
