@@ -67,9 +67,9 @@ def _window_reports(
                 published.get(name),
                 [entry for entry in pending if entry.window == name],
                 held_back.get(name),
-                removals.get(name, NOTHING),
-                erasures.get(name),
-                trouble_of(asset.name, name, failures),
+                removal=removals.get(name, NOTHING),
+                erasure=erasures.get(name),
+                trouble=trouble_of(asset.name, name, failures),
             ),
             published.get(name),
         )
