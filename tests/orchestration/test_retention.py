@@ -171,7 +171,7 @@ def test_a_late_event_leaves_a_window_as_it_is_when_it_can_not_be_judged_again(v
     keep(visits, "raw", "quarantine")
     confirm(visits)
     visits.land(visit(99, 1))
-    assert visits.refresh().left == ["2026-02-01"]
+    assert visits.refresh().unchanged == ("2026-02-01",)
     assert visits.staged() == ["v10", "v150", "v20"]
     assert problems(visits) == []
 
