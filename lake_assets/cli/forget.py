@@ -78,7 +78,7 @@ def command(asset: str, keys: tuple[str, ...], confirm: str | None, force: bool,
             else:
                 _print_plan(planned, copies)
             return
-        receipt, failed = forget(settings, ledger, chosen, versions, wanted, confirm, force, make)
+        receipt, failed = forget(settings, ledger, chosen, versions, wanted, checksum=confirm, force=force, build=make)
     if as_json:
         show_json(_receipt_values(receipt) | {"failed": failed, "out_of_reach": copies})
     else:

@@ -26,9 +26,9 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
     from lake_assets.ledger.failures import known_failures
     from lake_assets.ledger.forgotten import unfinished
     from lake_assets.ledger.ledger import Ledger
-    from lake_assets.ledger.removals import NOTHING, removed
     from lake_assets.ledger.retries import trouble_of
     from lake_assets.ledger.why import check_window, verdict
+    from lake_assets.ledger.window_states import NO_STATE, window_states
     from lake_assets.settings import load_settings
 
     settings = load_settings()
@@ -37,10 +37,10 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
         check_window(chosen, window)
     with Ledger(settings) as ledger:
         find_abandoned(ledger, {chosen.name: chosen})
-        published = {entry.window: entry for entry in ledger.windows(chosen, window)}
+        states = window_states(ledger, chosen, [window] if window else None)
+        published = {name: state.published for name, state in states.items() if state.published}
         pending = [entry for entry in ledger.pending([chosen.name]) if window in (None, entry.window)]
-        held_back = {entry.window: entry for entry in ledger.held_back(chosen) if window in (None, entry.window)}
-        removals = removed(ledger, chosen)
+        held_back = {name for name, state in states.items() if state.held_back}
         erasures = {
             name: receipt
             for receipt in unfinished(ledger)
@@ -55,8 +55,8 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
             chosen,
             published.get(name),
             [e for e in pending if e.window == name],
-            held_back.get(name),
-            removals.get(name, NOTHING),
+            states.get(name, NO_STATE).held_back,
+            states.get(name, NO_STATE).removed_at,
             erasures.get(name),
             trouble_of(chosen.name, name, failures),
         )

@@ -30,8 +30,8 @@ def order(waiting: BatchQueue) -> list[list[str]]:
 
 
 def test_probes_are_built_first_and_suspects_and_windows_without_raw_last_alone() -> None:
-    waiting = queue(probes=(NAMES[4],), suspects=(NAMES[0],), without_raw=(NAMES[1], NAMES[2]))
-    assert order(waiting) == [[NAMES[4]], [NAMES[3], *NAMES[5:]], [NAMES[0]], [NAMES[1]], [NAMES[2]]]
+    waiting = queue(probes=(NAMES[4],), suspects=(NAMES[0], NAMES[3]), without_raw=(NAMES[1], NAMES[2]))
+    assert order(waiting) == [[NAMES[4]], NAMES[5:], [NAMES[0]], [NAMES[3]], [NAMES[1]], [NAMES[2]]]
 
 
 def test_spark_builds_suspects_with_the_others_in_one_batch() -> None:

@@ -1,14 +1,12 @@
 """Select what a refresh builds, as of one snapshot of raw."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import WindowInput
 from lake_assets.conform.engine import Choice, choose
 from lake_assets.landing.files import DataFile, files
-from lake_assets.ledger.ledger import Ledger
-from lake_assets.ledger.removals import removed
+from lake_assets.ledger.window_states import NO_STATE, window_states
 from lake_assets.operations.refresh.context import RefreshContext
 from lake_assets.operations.retention import settle_removals
 
@@ -31,18 +29,22 @@ class Work:
 
 def select_windows(context: RefreshContext, windows: Sequence[str]) -> Work:
     """Return the work for these windows. The caller holds the dataset's lock."""
-    asset, ledger = context.asset, context.ledger
-    settle_removals(context.settings, ledger, context.warehouse, asset)
-    lost = {window: removal for window, removal in removed(ledger, asset).items() if "raw" in removal.at}
+    asset = context.asset
+    settle_removals(context.settings, context.ledger, context.warehouse, asset)
+    known = window_states(context.ledger, asset, windows)
+    states = {window: known.get(window, NO_STATE) for window in windows}
     raw = files(context.settings, asset, windows)
     inputs = [_input(window, raw.by_window.get(window, ())) for window in windows]
-    without_raw = _without_raw(ledger, asset, inputs, lost)
-    unchanged = tuple(w for w in windows if w in lost and (w not in without_raw or len(lost[w].at) > 1))
+    # Rows that landed after retention removed the others do not make a window whole again.
+    unchanged = tuple(
+        window for window, state in states.items() if state.raw_is_lost and not (state.raw_rows and state.can_rebuild)
+    )
+    empty = {window.window for window in inputs if not window.rows or states[window.window].raw_is_lost}
     return Work(
         raw.sequence,
         choose(asset, inputs, context.settings.spark),
         tuple(window for window in inputs if window.window not in unchanged),
-        frozenset(without_raw.difference(unchanged)),
+        frozenset(window for window in empty.difference(unchanged) if states[window].raw_rows),
         unchanged,
     )
 
@@ -54,12 +56,3 @@ def _input(window: str, raw_files: Sequence[DataFile]) -> WindowInput:
         sum(file.rows for file in raw_files),
         sum(file.bytes for file in raw_files),
     )
-
-
-def _without_raw(ledger: Ledger, asset: Asset, inputs: Sequence[WindowInput], lost: Collection[str]) -> set[str]:
-    """Return those of the windows that were built from raw rows once, and have none now.
-
-    Rows that landed after retention removed the others (`lost`) do not make them whole again.
-    """
-    empty = [window for window in inputs if not window.rows or window.window in lost]
-    return {w.window for w in empty if any(entry.raw_rows for entry in ledger.windows(asset, w.window))}
