@@ -31,6 +31,11 @@ class PartitionCount:
     min_offset: int
     max_offset: int
 
+    @classmethod
+    def dense(cls, topic: str, partition: int, first: int, last: int) -> "PartitionCount":
+        """Return the count of raw rows that have all offsets from `first` to `last`."""
+        return cls(topic, partition, last - first + 1, 0, 0, 0, 0, first, last)
+
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:

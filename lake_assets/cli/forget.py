@@ -112,7 +112,7 @@ def _erase(
         wanted = () if planned else wanted_fields(asset, _keys(keys))
         copies = out_of_reach(settings, asset, planned or plan_erasure(settings, ledger, asset, wanted))
         build = window_builder(settings, assets)
-        receipt, failed = forget(settings, ledger, asset, versions, wanted, checksum, force, build)
+        receipt, failed = forget(settings, ledger, asset, versions, wanted, checksum=checksum, force=force, build=build)
     return Erased(receipt, failed, copies)
 
 

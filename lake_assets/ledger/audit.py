@@ -1,13 +1,11 @@
 """The audit: reconcile broker, raw, ledger and warehouse counts of each asset. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lake_assets.catalog.table_counts import NO_ROWS, TABLES, TableCounts
 from lake_assets.catalog.window_results import PartitionCount
-from lake_assets.ledger.forgotten import NONE, Forgotten
-from lake_assets.ledger.ledger import Pending, PublishedWindow
-from lake_assets.ledger.removals import NOTHING, Removed
+from lake_assets.ledger.window_states import NO_STATE, WindowState
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -91,78 +89,69 @@ class AssetAudit:
 
 
 def audit_windows(
-    published: Sequence[PublishedWindow],
-    pending: Sequence[Pending],
-    held_back: Collection[str],
-    raw: Mapping[str, int],
-    tables: Mapping[str, TableCounts],
-    *,
-    removed: Mapping[str, Removed],
-    forgotten: Mapping[str, Forgotten],
+    states: Mapping[str, WindowState], raw: Mapping[str, int], tables: Mapping[str, TableCounts]
 ) -> tuple[WindowAudit, ...]:
-    """Audit every window that any of the four has, in order.
+    """Audit every window that ledger, raw or warehouse has, in order.
 
     `raw` has the rows of each window from the raw table's own metadata, `tables` the good and quarantined rows counted
-    by the warehouse. A window that is queued or held back is not compared with raw: readers see its last state. Windows
-    in `removed` were deleted by retention, so their rows must be absent. Rows in `forgotten` are missing from raw and,
-    once their erasure is done, from the ledger's counts.
+    by the warehouse. A window that is queued or held back is not compared with raw: readers see its last state. Rows
+    removed by retention must be absent. Erased rows are missing from raw and, once their erasure is done, from the
+    ledger's counts.
     """
-    by_window = {entry.window: entry for entry in published}
-    queued: dict[str, int] = {}
-    for entry in pending:
-        queued[entry.window] = queued.get(entry.window, 0) + entry.rows
-    audits: list[WindowAudit] = []
-    for window in sorted({*by_window, *raw, *tables, *queued, *forgotten}):
-        entry = by_window.get(window)
-        rows, table_rows = raw.get(window, 0), tables.get(window, NO_ROWS)
-        removal = removed.get(window, NOTHING)
-        # A version that was added after retention deleted the raw rows has no rows of the window.
-        accounted, good, quarantined = (
-            (entry.raw_rows, entry.good, entry.quarantined) if entry else (removal.raw_rows, 0, 0)
-        )
-        problems: list[str] = []
-        erasure = forgotten.get(window, NONE)
-        late = rows + removal.raw_rows - accounted if "raw" in removal.at else 0
-        if late < 0:
-            problems.append(
-                f"raw holds {rows} rows and retention removed {removal.raw_rows}, "
-                f"but the ledger accounts for {accounted}"
-            )
-        elif "raw" not in removal.at and window not in queued and window not in held_back and rows != accounted:
-            problems.append(f"raw holds {rows} rows but the ledger accounts for {accounted}")
-        for table in TABLES:
-            actual, expected = table_rows.of(table), TableCounts(good, quarantined).of(table)
-            if table in removal.at and actual:
-                problems.append(f"{table} holds {actual} rows but the ledger has them as removed by retention")
-            elif table not in removal.at and actual != expected:
-                problems.append(f"{table} holds {actual} rows but the ledger has {expected}")
-        if erasure.open:
-            problems = []
-        duplicates = entry.duplicates if entry else 0
-        audits.append(
-            WindowAudit(
-                window,
-                rows,
-                good,
-                quarantined,
-                duplicates,
-                queued.get(window, 0),
-                window in held_back,
-                tuple(problems),
-                removal.raw_rows,
-                max(late, 0),
-                erasure.raw_rows,
-                entry.conflicts if entry else 0,
-            )
-        )
-    return tuple(audits)
+    known = [w for w, state in states.items() if state.published or state.is_queued or state.erased_rows is not None]
+    return tuple(
+        _audit_window(window, states.get(window, NO_STATE), raw.get(window, 0), tables.get(window, NO_ROWS))
+        for window in sorted({*known, *raw, *tables})
+    )
 
 
-def stale_windows(published: Sequence[PublishedWindow], pending: Sequence[Pending], raw: Mapping[str, int]) -> set[str]:
+def _audit_window(window: str, state: WindowState, rows: int, table_rows: TableCounts) -> WindowAudit:
+    entry = state.published
+    late = rows + state.removed_rows - state.accounted_rows if state.raw_is_lost else 0
+    return WindowAudit(
+        window,
+        rows,
+        entry.good if entry else 0,
+        entry.quarantined if entry else 0,
+        entry.duplicates if entry else 0,
+        state.queued_rows or 0,
+        state.held_back is not None,
+        () if state.is_being_erased else (*_raw_problems(state, rows, late), *_table_problems(state, table_rows)),
+        state.removed_rows,
+        max(late, 0),
+        state.erased_rows or 0,
+        entry.conflicts if entry else 0,
+    )
+
+
+def _raw_problems(state: WindowState, rows: int, late: int) -> Iterable[str]:
+    accounted = state.accounted_rows
+    if late < 0:
+        yield (
+            f"raw holds {rows} rows and retention removed {state.removed_rows}, but the ledger accounts for {accounted}"
+        )
+    elif not state.raw_is_lost and state.is_at_rest and rows != accounted:
+        yield f"raw holds {rows} rows but the ledger accounts for {accounted}"
+
+
+def _table_problems(state: WindowState, table_rows: TableCounts) -> Iterable[str]:
+    entry = state.published
+    expected_rows = TableCounts(entry.good, entry.quarantined) if entry else NO_ROWS
+    for table in TABLES:
+        actual, expected = table_rows.of(table), expected_rows.of(table)
+        if table in state.removed_at and actual:
+            yield f"{table} holds {actual} rows but the ledger has them as removed by retention"
+        elif table not in state.removed_at and actual != expected:
+            yield f"{table} holds {actual} rows but the ledger has {expected}"
+
+
+def stale_windows(states: Mapping[str, WindowState], raw: Mapping[str, int]) -> set[str]:
     """Return windows whose counts in the ledger differ from raw's metadata, so that raw itself must be counted."""
-    ledger_rows = {entry.window: entry.raw_rows for entry in published}
-    return {window for window, rows in raw.items() if ledger_rows.get(window) != rows} | {
-        entry.window for entry in pending if entry.window in raw
+    by_window = {window: states.get(window, NO_STATE) for window in raw}
+    return {
+        window
+        for window, state in by_window.items()
+        if state.is_queued or state.published is None or state.raw_rows != raw[window]
     }
 
 

@@ -70,18 +70,6 @@ class Unfinished:
         return f"lake forget {self.dataset} --confirm {self.checksum}"
 
 
-@dataclass(frozen=True, slots=True)
-class Forgotten:
-    """Erased rows of one window: raw rows, with their offsets as dense counts. `open` is True during an erasure."""
-
-    raw_rows: int = 0
-    offsets: tuple[PartitionCount, ...] = ()
-    open: bool = False
-
-
-NONE = Forgotten()
-
-
 def decide_to_forget(
     ledger: Ledger,
     dataset: str,
@@ -238,18 +226,8 @@ def files_made_since(ledger: Ledger, receipt: int, asset: str, windows: Sequence
     return {path for output in outputs for path in (*output.good_files, *output.quarantine_files)}
 
 
-def forgotten(ledger: Ledger, dataset: str) -> dict[str, Forgotten]:
-    """Return the erased raw rows by window, and the windows with an open erasure."""
-    raw: dict[str, int] = {}
-    open_windows: set[str] = set()
-    for window, rewritten, done, rows in ledger.connection.execute(
-        'select "window", rewritten_at is not null, done_at is not null, w.raw from ledger.forgotten_window as w '
-        "join ledger.receipt as r on r.id = receipt where dataset = %s",
-        (dataset,),
-    ).fetchall():
-        raw[window] = raw.get(window, 0) + (rows if rewritten else 0)
-        if not done:
-            open_windows.add(window)
+def erased_offsets(ledger: Ledger, dataset: str) -> dict[str, list[PartitionCount]]:
+    """Return the offsets of erased raw rows, by window, as dense counts."""
     offsets: dict[str, list[PartitionCount]] = {}
     for window, topic, partition, first, last in ledger.connection.execute(
         'select "window", topic, partition, first, last from ledger.forgotten_offsets '
@@ -257,6 +235,5 @@ def forgotten(ledger: Ledger, dataset: str) -> dict[str, Forgotten]:
         "where dataset = %s and in_raw and rewritten_at is not null order by topic, partition, first",
         (dataset,),
     ).fetchall():
-        count = PartitionCount(topic, partition, last - first + 1, 0, 0, 0, 0, first, last)
-        offsets.setdefault(window, []).append(count)
-    return {w: Forgotten(rows, tuple(offsets.get(w, ())), w in open_windows) for w, rows in raw.items()}
+        offsets.setdefault(window, []).append(PartitionCount.dense(topic, partition, first, last))
+    return offsets

@@ -1,8 +1,7 @@
 """Removals by retention: recorded before they are done, and again when they are done."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Literal
 
 from lake_assets.catalog.model import Asset
@@ -16,18 +15,6 @@ ELEMENTS: tuple[Element, ...] = ("raw", *TABLES)
 _OWN = "(asset = %(name)s or dataset = %(dataset)s)"
 # Topic, Kafka partition, first and last offset (inclusive).
 Offsets = tuple[str, int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """Rows of one window removed by retention: the time by element, and raw rows with their offsets as dense counts."""
-
-    at: Mapping[Element, datetime] = field(default_factory=dict["Element", "datetime"])
-    raw_rows: int = 0
-    offsets: tuple[PartitionCount, ...] = ()
-
-
-NOTHING = Removed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +68,17 @@ def close_decisions(ledger: Ledger, done: Sequence[int], not_done: Sequence[int]
         ledger.connection.execute("delete from ledger.removal where id = any(%s)", (list(not_done),))
 
 
-def removed(ledger: Ledger, asset: Asset) -> dict[str, Removed]:
-    """Return the removals of each window of the asset; the time of an element is that of its last removal."""
-    times: dict[str, dict[Element, datetime]] = {}
-    raw_rows: dict[str, int] = {}
+def removed_offsets(ledger: Ledger, asset: Asset) -> dict[str, list[PartitionCount]]:
+    """Return the offsets of raw rows that were removed, by window, as dense counts."""
     offsets: dict[str, list[PartitionCount]] = {}
-    for window, element, removed_at, rows in ledger.connection.execute(
-        'select "window", element, max(removed_at), sum(rows)::bigint from ledger.removal '
-        f'where {_OWN} and removed_at is not null group by "window", element',
-        _names(asset),
-    ).fetchall():
-        times.setdefault(window, {})[element] = removed_at
-        if element == "raw":
-            raw_rows[window] = rows
     for window, topic, partition, first, last in ledger.connection.execute(
         'select r."window", o.topic, o.partition, o.first, o.last from ledger.removal as r '
         "join ledger.removal_offsets as o on o.removal = r.id "
         f"where {_OWN} and removed_at is not null order by topic, partition, first",
         _names(asset),
     ).fetchall():
-        count = PartitionCount(topic, partition, last - first + 1, 0, 0, 0, 0, first, last)
-        offsets.setdefault(window, []).append(count)
-    return {w: Removed(removed_at, raw_rows.get(w, 0), tuple(offsets.get(w, ()))) for w, removed_at in times.items()}
+        offsets.setdefault(window, []).append(PartitionCount.dense(topic, partition, first, last))
+    return offsets
 
 
 def clear_table_removals(ledger: Ledger, asset: Asset, windows: Sequence[str]) -> None:

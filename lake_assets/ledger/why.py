@@ -1,6 +1,6 @@
 """The state of a window in words. Pure: the sentences follow from the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from lake_assets.catalog.model import Asset
@@ -8,8 +8,9 @@ from lake_assets.catalog.windows import window_form, window_start
 from lake_assets.errors import LakeError
 from lake_assets.ledger.forgotten import Unfinished
 from lake_assets.ledger.ledger import HeldBack, Pending, PublishedWindow
-from lake_assets.ledger.removals import NOTHING, Removed
+from lake_assets.ledger.removals import Element
 from lake_assets.ledger.retries import Trouble
+from lake_assets.ledger.window_states import NO_STATE
 
 
 def check_window(asset: Asset, window: str) -> None:
@@ -29,24 +30,23 @@ def verdict(
     pending: Sequence[Pending],
     held_back: HeldBack | None,
     *,
-    removal: Removed = NOTHING,
+    removed_at: Mapping[Element, datetime] = NO_STATE.removed_at,
     erasure: Unfinished | None = None,
     trouble: Trouble | None = None,
 ) -> tuple[str, str]:
     """Return the state of one window, and what to do next.
 
-    `removal` is retention's, `erasure` an open one with rows in the window, `trouble` the reason it cannot be built.
+    `removed_at` has the times of removals by retention. `erasure` is an open one with rows in the window, `trouble` the
+    reason it cannot be built.
     """
     state, following = _verdict(asset, published, pending, held_back, trouble)
     if erasure:
         text = str(erasure)
         return f"{text[0].upper()}{text[1:]}. {state}", f"Unless a process is running it: `{erasure.command}`"
-    if not removal.at:
+    if not removed_at:
         return state, following
-    removals = " and ".join(
-        f"{element} on {removed_at:%Y-%m-%d %H:%M} UTC" for element, removed_at in sorted(removal.at.items())
-    )
-    if "raw" in removal.at:
+    removals = " and ".join(f"{element} on {time:%Y-%m-%d %H:%M} UTC" for element, time in sorted(removed_at.items()))
+    if "raw" in removed_at:
         state = "Events that land for it now are accounted for, but not shown."
         following = "Nothing."
     return f"Removed by retention: {removals}. {state}", following

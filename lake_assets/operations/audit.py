@@ -26,9 +26,10 @@ from lake_assets.ledger.audit import (
     subtract,
     unexplained_ranges,
 )
-from lake_assets.ledger.forgotten import Forgotten, forgotten
-from lake_assets.ledger.ledger import Ledger, Pending, PublishedWindow
-from lake_assets.ledger.removals import Removed, removed
+from lake_assets.ledger.forgotten import erased_offsets
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.removals import removed_offsets
+from lake_assets.ledger.window_states import WindowState, window_states_by_asset
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.operations.refresh import observe
 from lake_assets.operations.retention import settle_removals
@@ -101,12 +102,10 @@ class _Found:
 
     asset: Asset
     raw: Mapping[str, int]
-    published: Sequence[PublishedWindow]
-    pending: Sequence[Pending]
-    held_back: set[str]
     tables: Mapping[str, TableCounts]
-    gone: Mapping[str, Removed]
-    without: Mapping[str, Forgotten]
+    states: Mapping[str, WindowState]
+    removed: Counts
+    erased: Counts
     partitions: Sequence[tuple[str, PartitionCount]]
 
 
@@ -121,23 +120,19 @@ def _read(settings: Settings, ledger: Ledger, assets: Sequence[Asset]) -> list[_
     # Raw is counted before the queue is brought up to date: what it counted is then published or queued.
     raw = window_rows_by_asset(settings, assets)
     observe(settings, ledger, assets, ledger.cursors())
-    pending: dict[str, list[Pending]] = {}
-    for entry in ledger.pending([asset.name for asset in assets]):
-        pending.setdefault(entry.asset, []).append(entry)
     warehouse = warehouse_for(settings)
     for asset in assets:
         settle_removals(settings, ledger, warehouse, asset)
     tables = warehouse.window_rows_by_asset(assets)
+    states = window_states_by_asset(ledger, assets)
     return [
         _Found(
             asset,
             raw[asset.name],
-            ledger.windows(asset),
-            pending.get(asset.name, []),
-            {held.window for held in ledger.held_back(asset)},
             tables[asset.name],
-            removed(ledger, asset),
-            forgotten(ledger, asset.dataset),
+            states[asset.name],
+            removed_offsets(ledger, asset),
+            erased_offsets(ledger, asset.dataset),
             ledger.partitions(asset),
         )
         for asset in assets
@@ -145,29 +140,21 @@ def _read(settings: Settings, ledger: Ledger, assets: Sequence[Asset]) -> list[_
 
 
 def _audit(settings: Settings, ledger: Ledger, found: _Found, ends: Mapping[int, tuple[int, int]]) -> AssetAudit:
-    asset, raw, gone = found.asset, found.raw, found.gone
+    asset, raw = found.asset, found.raw
     counts: dict[str, Sequence[PartitionCount]] = defaultdict(list)
     for window, count in found.partitions:
         counts[window] = [*counts[window], count]
-    stale = stale_windows(found.published, found.pending, raw)
-    lost_raw = {window for window, one in gone.items() if "raw" in one.at}
+    stale = stale_windows(found.states, raw)
+    lost_raw = {window for window, state in found.states.items() if state.raw_is_lost}
     counted = _count_raw(settings, asset, stale | (lost_raw & raw.keys()))
     counts.update(counted)
     # Of a window whose raw rows were removed, what is left in raw came later.
-    counts.update({window: [*gone[window].offsets, *counted.get(window, ())] for window in lost_raw})
-    for window, one in found.without.items():
-        counts[window] = [*counts[window], *one.offsets]
+    counts.update({window: [*found.removed.get(window, ()), *counted.get(window, ())] for window in lost_raw})
+    for window, erased in found.erased.items():
+        counts[window] = [*counts[window], *erased]
     return AssetAudit(
         asset.name,
-        audit_windows(
-            found.published,
-            found.pending,
-            found.held_back,
-            raw,
-            found.tables,
-            removed=gone,
-            forgotten=found.without,
-        ),
+        audit_windows(found.states, raw, found.tables),
         tuple(_audit_partition(settings, ledger, asset, p, bounds, counts) for p, bounds in sorted(ends.items())),
     )
 

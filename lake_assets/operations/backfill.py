@@ -30,7 +30,7 @@ from lake_assets.ledger.backfills import (
 )
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.ledger.publish import publish_windows
-from lake_assets.ledger.removals import removed
+from lake_assets.ledger.window_states import NO_STATE, window_states
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.operations.refresh import BATCH_ROWS, observe
 from lake_assets.settings import Settings
@@ -126,8 +126,8 @@ def backfill(
             still = set(remaining_windows(ledger, asset))
             log(f"{sum(window not in still for window in agreed.rows)} of {len(agreed.rows)} windows are made")
         still = [window for window in remaining_windows(ledger, asset) if window in agreed.rows]
-        judged = set(still) - _queued(ledger, asset)
-        held = {one.window: tuple(one.checks) for one in ledger.held_back(asset) if one.window in judged}
+        states = window_states(ledger, asset, still)
+        held = {w: tuple(s.held_back.checks) for w, s in states.items() if s.held_back and not s.is_queued}
         rest = tuple(window for window in still if window not in held)
         if not rest:
             end_backfill(ledger, asset)
@@ -177,11 +177,11 @@ def _alone(ledger: Ledger, asset: Asset) -> Iterator[None]:
 def _find(settings: Settings, ledger: Ledger, asset: Asset, first: str, last: str) -> BackfillPlan:
     if not ledger.exists():
         raise LakeError("nothing is applied yet: run 'lake apply' first.")
-    published = {entry.window: entry for entry in ledger.windows(asset) if first <= entry.window <= last}
-    lost = {window for window, one in removed(ledger, asset).items() if "raw" in one.at}
+    states = {w: state for w, state in window_states(ledger, asset).items() if first <= w <= last}
+    lost = {window for window, state in states.items() if state.raw_is_lost}
     raw = {window: rows for window, rows in window_rows(settings, asset).items() if first <= window <= last}
     windows = [window for window in raw if window not in lost]
-    gone = [w for w, entry in published.items() if entry.raw_rows and (w in lost or w not in raw)]
+    gone = [w for w, state in states.items() if state.raw_rows and (w in lost or w not in raw)]
     older = last_backfill(ledger, asset)
     goes_on = (
         older is not None
@@ -193,7 +193,7 @@ def _find(settings: Settings, ledger: Ledger, asset: Asset, first: str, last: st
         windows = [window for window in windows if window in unmade]
     held = files(settings, asset, windows).by_window if windows else {}
     rows = {window: sum(file.rows for file in found) for window, found in held.items()}
-    known = [published[window] for window in rows if window in published]
+    known = [entry for window in rows if window in states and (entry := states[window].published)]
     known_rows = sum(entry.raw_rows for entry in known)
     seconds = sum(entry.seconds for entry in known) * sum(rows.values()) / known_rows if known_rows else None
     return BackfillPlan(
@@ -221,12 +221,8 @@ def _batches(rows: Mapping[str, int]) -> Iterator[list[str]]:
 
 def _overlooked(ledger: Ledger, asset: Asset, asked: Collection[str]) -> list[str]:
     """Those of the windows that were asked for that are neither made, nor judged and held back, nor queued."""
-    known = _queued(ledger, asset) | {one.window for one in ledger.held_back(asset)}
-    return [window for window in remaining_windows(ledger, asset) if window in asked and window not in known]
-
-
-def _queued(ledger: Ledger, asset: Asset) -> set[str]:
-    return {entry.window for entry in ledger.pending([asset.name])}
+    states = window_states(ledger, asset, asked)
+    return [w for w in remaining_windows(ledger, asset) if w in asked and states.get(w, NO_STATE).is_at_rest]
 
 
 def _plan_undo(
@@ -236,23 +232,21 @@ def _plan_undo(
     before = {one.window: one for one in published_windows(ledger, asset) if only is None or one.window in only}
     if not before:
         raise LakeError(f"there is no backfill of {asset.name} to undo.")
-    published = {entry.window: entry.published_at for entry in ledger.windows(asset)}
-    queued = _queued(ledger, asset)
-    taken = removed(ledger, asset)
+    states = window_states(ledger, asset, before)
     raw = window_rows(settings, asset)
     kept: dict[str, str] = {}
     outputs: dict[str, WindowOutput | None] = {}
     for window, one in before.items():
-        output = one.kept
+        output, state = one.kept, states.get(window, NO_STATE)
         if one.contract_version is None:
             kept[window] = "nothing had been published before"
-        elif window in taken:
+        elif state.removed_at:
             kept[window] = "retention has removed some of it"
-        elif published.get(window) != one.published_at:
+        elif (state.published and state.published.published_at) != one.published_at:
             kept[window] = "it was made again since"
         elif output is not None and output.raw_rows != raw.get(window, 0):
             kept[window] = "events have landed in it since"
-        elif window in queued and not one.undoing:
+        elif state.is_queued and not one.undoing:
             kept[window] = "it is queued to be made again"
         else:
             outputs[window] = output

@@ -10,6 +10,7 @@ from lake_assets.landing.compaction import Compaction, Files, compact, small_fil
 from lake_assets.ledger.forgotten import not_rewritten
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removals import add_orphan_files, open_decisions
+from lake_assets.ledger.window_states import window_states_by_asset
 from lake_assets.operations.retention import raw_kept
 from lake_assets.settings import Settings
 
@@ -44,9 +45,10 @@ def _at_rest(ledger: Ledger, versions: Sequence[Asset], now: datetime) -> list[s
     # A removal that was cut off is judged by which files are still there: whoever comes next looks.
     if any(one.element == "raw" for one in open_decisions(ledger, oldest)) or not_rewritten(ledger, oldest.dataset):
         return []
-    queued = {entry.window for entry in ledger.pending([one.name for one in versions])}
+    states = [item for states in window_states_by_asset(ledger, versions).values() for item in states.items()]
+    published = {window for window, state in states if state.published}
+    queued = {window for window, state in states if state.is_queued}
     kept = raw_kept(versions)
-    published = {entry.window for one in versions for entry in ledger.windows(one)}
     ends = {window: window_end(window, oldest.window) for window in sorted(published - queued)}
     return [window for window, end in ends.items() if end <= now and (kept is None or end + kept > now)]
 

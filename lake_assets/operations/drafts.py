@@ -11,8 +11,8 @@ from lake_assets.landing.files import window_rows
 from lake_assets.landing.raw_tables import compare_raw_tables, drop_raw_table, raw_location
 from lake_assets.landing.snapshots import RawTableError
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.ledger.removals import removed
 from lake_assets.ledger.removed_assets import delete_asset_rows
+from lake_assets.ledger.window_states import window_states
 from lake_assets.operations.orchestrator import Orchestrator
 from lake_assets.settings import Settings
 from lake_assets.warehouse.protocol import Warehouse
@@ -88,7 +88,7 @@ def _check(ledger: Ledger, old: Asset, new: Asset) -> None:
             f"the {' and the '.join(moved)} of {new.name} cannot change, because its events stay in the topic "
             f"{old.topic} and its raw table: take it out with `lake remove {new.name}`, then run `lake apply`."
         )
-    lost = [window for window, one in removed(ledger, old).items() if "raw" in one.at]
+    lost = [window for window, state in window_states(ledger, old).items() if state.raw_is_lost]
     if lost:
         raise NotRebuilt(
             f"{new.name} cannot be made again from raw, where retention has removed {len(lost)} windows: undo the "

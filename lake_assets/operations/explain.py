@@ -1,6 +1,6 @@
 """The report of `lake why`: the state of an asset's windows, by the ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lake_assets.catalog.model import Asset
@@ -9,9 +9,9 @@ from lake_assets.ledger.attempts import find_abandoned
 from lake_assets.ledger.failures import known_failures
 from lake_assets.ledger.forgotten import unfinished
 from lake_assets.ledger.ledger import Ledger, PublishedWindow
-from lake_assets.ledger.removals import NOTHING, removed
 from lake_assets.ledger.retries import trouble_of
 from lake_assets.ledger.why import verdict
+from lake_assets.ledger.window_states import NO_STATE, window_states
 from lake_assets.settings import Settings
 
 
@@ -42,36 +42,31 @@ def explain(settings: Settings, asset: Asset, window: str | None) -> AssetReport
     """Return the state of one window, or of all windows that the ledger has of this asset. Raises Unavailable."""
     with Ledger(settings) as ledger:
         find_abandoned(ledger, {asset.name: asset})
-        published = {entry.window: entry for entry in ledger.windows(asset, window)}
-        reports = _window_reports(ledger, asset, window, published)
+        reports = _window_reports(ledger, asset, window)
         counts = [count for _, count in ledger.partitions(asset, window)] if window else []
         return AssetReport(asset, tuple(reports), tuple(counts), ledger.unreadable_raw(asset))
 
 
-def _window_reports(
-    ledger: Ledger, asset: Asset, window: str | None, published: Mapping[str, PublishedWindow]
-) -> Sequence[WindowReport]:
+def _window_reports(ledger: Ledger, asset: Asset, window: str | None) -> Sequence[WindowReport]:
+    states = window_states(ledger, asset, [window] if window else None)
     pending = [entry for entry in ledger.pending([asset.name]) if window in (None, entry.window)]
-    held_back = {entry.window: entry for entry in ledger.held_back(asset) if window in (None, entry.window)}
-    removals = removed(ledger, asset)
     erasures = {
         name: receipt for receipt in unfinished(ledger) if receipt.dataset == asset.dataset for name in receipt.windows
     }
     failures = known_failures(ledger, [asset.name])
-    names = [window] if window else sorted({*published, *held_back, *(entry.window for entry in pending), *erasures})
-    return [
-        WindowReport(
-            name,
-            *verdict(
-                asset,
-                published.get(name),
-                [entry for entry in pending if entry.window == name],
-                held_back.get(name),
-                removal=removals.get(name, NOTHING),
-                erasure=erasures.get(name),
-                trouble=trouble_of(asset.name, name, failures),
-            ),
-            published.get(name),
+    shown = {name for name, state in states.items() if state.published or state.held_back}
+    names = [window] if window else sorted({*shown, *(entry.window for entry in pending), *erasures})
+    reports: list[WindowReport] = []
+    for name in names:
+        state = states.get(name, NO_STATE)
+        sentences = verdict(
+            asset,
+            state.published,
+            [entry for entry in pending if entry.window == name],
+            state.held_back,
+            removed_at=state.removed_at,
+            erasure=erasures.get(name),
+            trouble=trouble_of(asset.name, name, failures),
         )
-        for name in names
-    ]
+        reports.append(WindowReport(name, *sentences, state.published))
+    return reports

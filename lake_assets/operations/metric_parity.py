@@ -24,8 +24,8 @@ from lake_assets.compile.metric_tables import SCHEMA, shards_table
 from lake_assets.compile.sql import identifier, literal
 from lake_assets.landing.files import files
 from lake_assets.landing.snapshots import RawTableError
-from lake_assets.ledger.forgotten import forgotten
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.window_states import window_states
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import connect
@@ -101,10 +101,9 @@ def _agreement(settings: Settings, metric: Metric, asset: Asset, since: timedelt
         covered: dict[int, int] = {}
         for _, count in ledger.partitions(asset):
             covered[count.partition] = max(covered.get(count.partition, 0), count.max_offset + 1)
-        pending = {entry.window for entry in ledger.pending([asset.name])}
-        pending |= {held.window for held in ledger.held_back(asset)}
-        # The metric has counted the rows of a person who was forgotten since, and staging has not.
-        pending |= forgotten(ledger, asset.dataset).keys()
+        # A metric has counted rows that were erased since; staging has not.
+        states = window_states(ledger, asset).items()
+        pending = {window for window, state in states if not state.is_at_rest or state.erased_rows is not None}
     connection = connect(settings, lake=False)
     try:
         bounds = _bounds(connection, metric, since)

@@ -12,6 +12,7 @@ from lake_assets.catalog.windows import window_form
 from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger, Pending
+from lake_assets.ledger.window_states import window_states
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.settings import Settings
 
@@ -69,8 +70,9 @@ def select(settings: Settings, asset: Asset, code: str | None, window: str | Non
     with Ledger(settings) as ledger:
         if not ledger.exists():
             raise LakeError("nothing is applied yet: run 'lake apply' first.")
-        known = [entry.window for entry in ledger.windows(asset, window) if entry.quarantined]
-        held = {entry.window for entry in ledger.held_back(asset) if window in (None, entry.window)}
+        states = window_states(ledger, asset, None if window is None else [window])
+    known = [name for name, state in states.items() if state.published and state.published.quarantined]
+    held = {name for name, state in states.items() if state.held_back}
     quarantined = warehouse_for(settings).rows(
         asset, "quarantine", known, (*_VERDICT, *(("key", "payload") if where else ()))
     )

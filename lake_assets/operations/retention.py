@@ -24,22 +24,20 @@ from lake_assets.landing.expire import expire_snapshots, remove_unnamed, remove_
 from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.snapshots import RawTableError
 from lake_assets.ledger.forgotten import not_rewritten, set_rewritten
-from lake_assets.ledger.ledger import Ledger, PublishedWindow
+from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removals import (
     ELEMENTS,
-    NOTHING,
     Element,
     Offsets,
-    Removed,
     add_orphan_files,
     clear_orphan_files,
     close_decisions,
     open_decisions,
     orphan_files,
     record_decision,
-    removed,
 )
 from lake_assets.ledger.unreferenced_files import add_files_of_windows
+from lake_assets.ledger.window_states import NO_STATE, WindowState, window_states_by_asset
 from lake_assets.settings import Settings
 from lake_assets.warehouse.protocol import Warehouse
 
@@ -168,7 +166,7 @@ def raw_kept(versions: Sequence[Asset]) -> timedelta | None:
 def _find(
     settings: Settings, ledger: Ledger, warehouse: Warehouse, asset: Asset, versions: Sequence[Asset], now: datetime
 ) -> tuple[list[Removal], list[str]]:
-    """Of one asset. Raw is the oldest version's."""
+    """Return the removals of one asset, and the sentences about windows that stay. Raw is the oldest version's."""
     lengths: dict[Element, timedelta | None] = {
         "staging": asset.retention.staging,
         "quarantine": asset.retention.quarantine,
@@ -180,48 +178,43 @@ def _find(
     settle_removals(settings, ledger, warehouse, asset)
     raw = window_rows(settings, asset)
     tables = warehouse.window_rows(asset)
-    gone = removed(ledger, asset)
-    waiting = _waiting(ledger, [asset])
+    states = window_states_by_asset(ledger, versions if lengths.get("raw") else [asset])
     removals: list[Removal] = []
     kept_back: list[str] = []
     for element in ELEMENTS:
         if (kept := lengths.get(element)) is None:
             continue
-        there = raw if element == "raw" else {w: n for w, rows in tables.items() if (n := rows.of(element))}
-        old = {w for w in there if window_end(w, asset.window) + kept <= now}
-        ready = {w for w in old if w not in waiting}
+        rows = raw if element == "raw" else {w: n for w, counts in tables.items() if (n := counts.of(element))}
+        old = {window for window in rows if window_end(window, asset.window) + kept <= now}
         if element == "raw":
-            ready -= _waiting(ledger, versions)
-            for one in versions:
-                known = {entry.window: entry for entry in ledger.windows(one)}
-                ready = {w for w in ready if _is_accounted_for(raw[w], known.get(w), gone.get(w, NOTHING))}
+            ready = {w for w in old if all(_is_complete(own.get(w, NO_STATE), raw[w]) for own in states.values())}
+        else:
+            ready = {window for window in old if states[asset.name].get(window, NO_STATE).is_at_rest}
         if old - ready:
             kept_back.append(
                 f"{asset.name} {element}: {len(old - ready)} windows from {min(old - ready)} to {max(old - ready)} "
                 "stay until they are published and the audit is in balance: lake run, lake audit."
             )
-        if ready and ready == there.keys():
+        if ready and ready == rows.keys():
             kept_back.append(
                 f"{asset.name} {element}: all {len(ready)} windows are too old, and everything is never removed: "
                 "see why nothing new comes, or keep it longer."
             )
         elif ready:
-            held = files(settings, asset, ready).by_window if element == "raw" else {}
-            size = [file for found in held.values() for file in found]
-            rows = {window: there[window] for window in sorted(ready)}
-            removals.append(Removal(asset.name, element, kept, rows, len(size), sum(file.bytes for file in size)))
+            raw_files = files(settings, asset, ready).by_window.values() if element == "raw" else ()
+            sizes = [file.bytes for window_files in raw_files for file in window_files]
+            ready_rows = {window: rows[window] for window in sorted(ready)}
+            removals.append(Removal(asset.name, element, kept, ready_rows, len(sizes), sum(sizes)))
     return removals, kept_back
 
 
-def _waiting(ledger: Ledger, assets: Sequence[Asset]) -> set[str]:
-    """Windows that one of the assets is to make, or holds back."""
-    queued = {entry.window for entry in ledger.pending([asset.name for asset in assets])}
-    return queued | {held.window for asset in assets for held in ledger.held_back(asset)}
+def _is_complete(state: WindowState, rows: int) -> bool:
+    """Return whether the ledger knows every raw row of a window. After a removal, rows that land are late: they may go.
 
-
-def _is_accounted_for(rows: int, entry: PublishedWindow | None, gone: Removed) -> bool:
-    """Whether the ledger knows of every raw row of a window; after a removal what lands more is late, and may go."""
-    return "raw" in gone.at or (entry is not None and entry.raw_rows == rows)
+    A window that is queued or held back is not complete.
+    """
+    is_known = state.raw_is_lost or (state.published is not None and state.raw_rows == rows)
+    return state.is_at_rest and is_known
 
 
 def _remove(settings: Settings, ledger: Ledger, warehouse: Warehouse, asset: Asset, removal: Removal) -> None:

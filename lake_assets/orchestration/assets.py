@@ -1,7 +1,6 @@
 """Contracts as Dagster assets: topic, raw, conformed, staging and quarantine."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -17,7 +16,14 @@ from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.retries import Lane
 from lake_assets.operations.adapters import runner_for, warehouse_for
-from lake_assets.operations.refresh import Made, Refresh, refresh, windows_of_lane
+from lake_assets.operations.refresh import (
+    ConformResult,
+    Refresh,
+    RefreshContext,
+    RequestedWindows,
+    refresh,
+    windows_of_lane,
+)
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key, topic_key
 from lake_assets.orchestration.metadata import Metadata, column_schema, contract_columns, window_metadata
 from lake_assets.orchestration.partitions import add_windows, window_partitions
@@ -155,32 +161,27 @@ def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefiniti
         named = context.has_partition_key or context.has_partition_key_range
         windows = set(context.partition_keys) if named else set[str]()
         with Ledger(settings) as ledger:
-            probes: list[str] = []
 
-            def choose() -> set[str]:
-                if named:
-                    return windows
-                chosen, probe = windows_of_lane(ledger, asset, lane_of(context.run.tags))
-                probes.extend(probe)
-                return chosen
+            def choose() -> RequestedWindows:
+                return RequestedWindows(windows) if named else windows_of_lane(ledger, asset, lane_of(context.run.tags))
 
             warehouse = warehouse_for(settings)
 
-            def on_spark(inputs: Sequence[WindowInput]) -> Made:
+            def on_spark(inputs: Sequence[WindowInput]) -> ConformResult:
                 made = conform_on_spark(context, settings, runner_for(settings), asset, inputs)
                 failed = {window: Cause(reason) for window, reason in made.answer.failed.items()}
-                return Made(made.answer.outputs, failed, spark_details(made))
+                return ConformResult(made.answer.outputs, failed, spark_details(made))
 
             run_id, log = context.run.run_id, context.log.info
             try:
-                probe = partial(next, iter(probes), None)
-                result = refresh(settings, ledger, warehouse, asset, choose, run_id, log, on_spark, probe)
+                given = RefreshContext(settings, ledger, warehouse, asset, run_id=run_id, log=log, on_spark=on_spark)
+                result = refresh(given, choose)
             except LakeError as error:
                 raise dg.Failure(str(error)) from error
             counted = warehouse.window_rows(asset, [output.window for output in result.published])
             made = [*result.published, *result.held_back]
             # Dagster calls every partition that a run names materialized, unless the run fails.
-            whole = not named or (not result.causes and not result.left)
+            whole = not named or (not result.causes and not result.unchanged)
             add_windows(context.instance, ledger, asset, [output.window for output in made])
             for output in made:
                 numbers = window_metadata(output, held_back=bool(output.blocked_by))
@@ -189,9 +190,8 @@ def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefiniti
                         context.add_asset_metadata(numbers, asset_key=key, partition_key=output.window)
                     else:
                         context.log_event(dg.AssetMaterialization(key, partition=output.window, metadata=numbers))
-            done = [*(output.window for output in made), *result.left]
             if not whole:
-                ledger.dequeue_windows(asset, done, result.sequence)
+                ledger.dequeue_windows(asset, result.done, result.sequence)
                 raise dg.Failure(_failures(asset, result))
             # What lies behind an asset of which nothing could be made has nothing new to read.
             if made or not result.causes:
@@ -208,7 +208,7 @@ def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefiniti
             )
             # Only now that the events are stored: a run that dies before leaves its windows queued, and the next one
             # makes them again, so that the marts behind them hear of it.
-            ledger.dequeue_windows(asset, done, result.sequence)
+            ledger.dequeue_windows(asset, result.done, result.sequence)
 
     @dg.graph(
         name=f"conform_{asset.name}",
@@ -246,7 +246,7 @@ def _budget_spec(asset: Asset) -> Iterator[dg.AssetCheckSpec]:
 def _failures(asset: Asset, result: Refresh) -> str:
     # First those that were tried; the others wait for them.
     reasons = {w: c.sentence for w, c in result.causes.items() if c.tried} or result.failed
-    reasons = reasons or dict.fromkeys(result.left, "retention took the rows that it was made of, so it stays")
+    reasons = reasons or dict.fromkeys(result.unchanged, "retention took the rows that it was made of, so it stays")
     window, reason = min(reasons.items())
     others = sorted({*result.causes, *reasons} - {window})
     rest = f" {len(others)} more windows failed: {', '.join(others[:10])}." if others else ""

@@ -15,7 +15,7 @@ from lake_assets.conform.engine import Choice
 from lake_assets.landing.files import files, window_rows
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.adapters import warehouse_for
-from lake_assets.operations.refresh import Made, refresh
+from lake_assets.operations.refresh import ConformResult, RefreshContext, RequestedWindows, refresh
 from lake_assets.project import read_files
 from lake_assets.settings import PROJECT
 from tests.end_to_end.conftest import Lake
@@ -126,17 +126,17 @@ def test_auto_leaves_to_spark_what_is_larger_than_the_threshold(visits: Lake) ->
     asset = read_files(settings).assets["visits"]
     asked: list[str] = []
 
-    def on_spark(windows: Sequence[WindowInput]) -> Made:
+    def on_spark(windows: Sequence[WindowInput]) -> ConformResult:
         asked.extend(window.window for window in windows)
-        return Made((), {}, {})
+        return ConformResult((), {}, {})
 
     def engine(threshold: int) -> Choice | None:
         given = replace(settings, spark=replace(settings.spark, threshold=threshold))
         with Ledger(given) as ledger:
-            window = "2026-02-13"
-            return refresh(
-                given, ledger, warehouse_for(given), asset, lambda: [window], "run", lambda _: None, on_spark
-            ).engine
+            context = RefreshContext(
+                given, ledger, warehouse_for(given), asset, run_id="run", log=lambda _: None, on_spark=on_spark
+            )
+            return refresh(context, lambda: RequestedWindows(["2026-02-13"])).engine
 
     small, large = engine(10**9), engine(1)
     assert small

@@ -12,29 +12,32 @@ from lake_assets.ledger.audit import (
     AssetAudit,
     OffsetRange,
     PartitionAudit,
+    WindowAudit,
     audit_windows,
     runs,
     stale_windows,
     subtract,
     unexplained_ranges,
 )
-from lake_assets.ledger.forgotten import Forgotten
-from lake_assets.ledger.ledger import Pending, PublishedWindow
-from lake_assets.ledger.removals import Removed
+from lake_assets.ledger.ledger import HeldBack, PublishedWindow
+from lake_assets.ledger.window_states import WindowState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-TAKEN = Removed({"raw": NOW}, 10)
 
 
-def published(window: str, raw: int, good: int, quarantined: int = 0) -> PublishedWindow:
+def published(raw: int, good: int, quarantined: int = 0, window: str = "d1") -> PublishedWindow:
     duplicates = raw - good - quarantined
     return PublishedWindow(
         "orders", window, 1, "1.0.0", "run", "duckdb", raw, good, quarantined, duplicates, 1, 0.1, NOW
     )
 
 
-def queued(window: str, rows: int) -> Pending:
-    return Pending(1, "orders", window, 2, "landed", rows, 1, 1, 0, 1, NOW, None)
+HELD_BACK = HeldBack("orders", "d1", "run", ["row_count"], NOW, None)
+
+
+def audited(state: WindowState, raw: int, *tables: int) -> WindowAudit:
+    (window,) = audit_windows({"d1": state}, {"d1": raw}, {"d1": TableCounts(tables[0], tables[1])} if tables else {})
+    return window
 
 
 def counted(low: int, high: int, raw: int, redelivered: int = 0) -> PartitionCount:
@@ -42,17 +45,13 @@ def counted(low: int, high: int, raw: int, redelivered: int = 0) -> PartitionCou
 
 
 def test_a_window_whose_four_counts_agree_has_no_problem() -> None:
-    (window,) = audit_windows(
-        [published("d1", 10, 7, 2)], [], [], {"d1": 10}, {"d1": TableCounts(7, 2)}, removed={}, forgotten={}
-    )
+    window = audited(WindowState(published(10, 7, 2)), 10, 7, 2)
     assert window.problems == ()
     assert (window.raw, window.good, window.quarantined, window.duplicates) == (10, 7, 2, 1)
 
 
 def test_each_count_that_disagrees_is_named() -> None:
-    (window,) = audit_windows(
-        [published("d1", 10, 7, 2)], [], [], {"d1": 11}, {"d1": TableCounts(6, 3)}, removed={}, forgotten={}
-    )
+    window = audited(WindowState(published(10, 7, 2)), 11, 6, 3)
     assert window.problems == (
         "raw holds 11 rows but the ledger accounts for 10",
         "staging holds 6 rows but the ledger has 7",
@@ -61,23 +60,26 @@ def test_each_count_that_disagrees_is_named() -> None:
 
 
 def test_a_raw_window_that_nobody_published_or_queued_is_a_problem() -> None:
-    (window,) = audit_windows([], [], [], {"d1": 5}, {}, removed={}, forgotten={})
+    (window,) = audit_windows({}, {"d1": 5}, {})
     assert window.problems == ("raw holds 5 rows but the ledger accounts for 0",)
 
 
 def test_a_queued_or_held_back_window_may_differ_from_raw_but_not_from_its_tables() -> None:
-    for pending, held in (([queued("d1", 5)], []), ([], ["d1"])):
-        (window,) = audit_windows(
-            [published("d1", 10, 10)], pending, held, {"d1": 15}, {"d1": TableCounts(9, 0)}, removed={}, forgotten={}
-        )
+    entry = published(10, 10)
+    for state in (WindowState(entry, queued_rows=5), WindowState(entry, held_back=HELD_BACK)):
+        window = audited(state, 15, 9, 0)
         assert window.problems == ("staging holds 9 rows but the ledger has 10",)
 
 
 def test_windows_whose_ledger_is_behind_raw_are_counted_in_raw() -> None:
-    assert stale_windows([published("d1", 10, 10), published("d2", 3, 3)], [queued("d2", 1)], {"d1": 11, "d2": 4}) == {
-        "d1",
-        "d2",
+    states = {
+        "d1": WindowState(published(10, 10)),
+        "d2": WindowState(published(3, 3), queued_rows=0),
+        "d3": WindowState(published(3, 3)),
+        "d4": WindowState(queued_rows=1),
     }
+    raw = {"d1": 11, "d2": 3, "d3": 3, "d5": 0}
+    assert stale_windows(states, raw) == {"d1", "d2", "d5"}
 
 
 def test_counts_that_fill_the_partition_need_no_look() -> None:
@@ -131,9 +133,9 @@ def test_gaps_below_the_brokers_first_offset_are_looked_for() -> None:
 
 
 def test_windows_under_erasure_are_not_compared_until_it_has_ended() -> None:
-    entry, raw, tables = [published("d1", 10, 10)], {"d1": 9}, {"d1": TableCounts(9, 0)}
-    (during,) = audit_windows(entry, [], [], raw, tables, removed={}, forgotten={"d1": Forgotten(1, open=True)})
-    (after,) = audit_windows(entry, [], [], raw, tables, removed={}, forgotten={"d1": Forgotten(1)})
+    entry = published(10, 10)
+    during = audited(WindowState(entry, erased_rows=1, is_being_erased=True), 9, 9, 0)
+    after = audited(WindowState(entry, erased_rows=1), 9, 9, 0)
     assert (during.problems, during.forgotten) == ((), 1)
     assert after.problems == (
         "raw holds 9 rows but the ledger accounts for 10",
@@ -142,39 +144,36 @@ def test_windows_under_erasure_are_not_compared_until_it_has_ended() -> None:
 
 
 def test_rows_that_landed_after_retention_are_late_and_no_problem() -> None:
-    (window,) = audit_windows(
-        [published("d1", 10, 10)], [], [], {"d1": 3}, {"d1": TableCounts(10, 0)}, removed={"d1": TAKEN}, forgotten={}
-    )
+    window = audited(WindowState(published(10, 10), removed_at={"raw": NOW}, removed_rows=10), 3, 10, 0)
     assert (window.problems, window.removed, window.late) == ((), 10, 3)
 
 
 def test_without_retention_no_row_is_late() -> None:
-    (window,) = audit_windows(
-        [published("d1", 10, 10)], [], [], {"d1": 12}, {"d1": TableCounts(10, 0)}, removed={}, forgotten={}
-    )
+    window = audited(WindowState(published(10, 10)), 12, 10, 0)
     assert (window.late, len(window.problems)) == (0, 1)
 
 
 def test_raw_rows_missing_beyond_what_retention_took_are_a_problem() -> None:
-    (window,) = audit_windows(
-        [published("d1", 12, 12)], [], [], {"d1": 1}, {"d1": TableCounts(12, 0)}, removed={"d1": TAKEN}, forgotten={}
-    )
+    window = audited(WindowState(published(12, 12), removed_at={"raw": NOW}, removed_rows=10), 1, 12, 0)
     assert window.problems == ("raw holds 1 rows and retention removed 10, but the ledger accounts for 12",)
     assert window.late == 0
 
 
 def test_window_that_retention_took_before_its_version_has_no_problem() -> None:
-    (window,) = audit_windows([], [], [], {"d1": 0}, {}, removed={"d1": TAKEN}, forgotten={})
+    window = audited(WindowState(removed_at={"raw": NOW}, removed_rows=10), 0)
     assert (window.problems, window.late) == ((), 0)
 
 
 def test_rows_that_retention_should_have_taken_are_a_problem() -> None:
-    gone = Removed({"staging": NOW, "quarantine": NOW})
-    entry = [published("d1", 10, 8, 2)]
-    (left,) = audit_windows(entry, [], [], {"d1": 10}, {"d1": TableCounts(8, 2)}, removed={"d1": gone}, forgotten={})
+    removed = WindowState(published(10, 8, 2), removed_at={"staging": NOW, "quarantine": NOW})
+    left = audited(removed, 10, 8, 2)
     assert left.problems == (
         "staging holds 8 rows but the ledger has them as removed by retention",
         "quarantine holds 2 rows but the ledger has them as removed by retention",
     )
-    (taken,) = audit_windows(entry, [], [], {"d1": 10}, {}, removed={"d1": gone}, forgotten={})
-    assert taken.problems == ()
+    assert audited(removed, 10).problems == ()
+
+
+def test_window_of_which_only_a_removal_is_known_is_not_listed() -> None:
+    states = {"d1": WindowState(removed_at={"raw": NOW}, removed_rows=10), "d2": WindowState(erased_rows=0)}
+    assert [window.window for window in audit_windows(states, {}, {})] == ["d2"]

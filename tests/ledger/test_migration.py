@@ -9,11 +9,12 @@ import pytest
 from lake_assets.catalog.parse import parse_contract
 from lake_assets.catalog.window_results import PartitionCount
 from lake_assets.ledger.failures import known_failures
-from lake_assets.ledger.forgotten import Rows, forgotten, receipts, unfinished
+from lake_assets.ledger.forgotten import Rows, receipts, unfinished
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.migration import NEWEST, schema_version
-from lake_assets.ledger.removals import orphan_files, removed
+from lake_assets.ledger.removals import orphan_files, removed_offsets
 from lake_assets.ledger.settled_offsets import known_offsets
+from lake_assets.ledger.window_states import window_states
 from lake_assets.settings import PROJECT, Settings
 
 HERE = Path(__file__).parent
@@ -109,16 +110,18 @@ def test_an_older_lake_keeps_its_rows_under_their_dataset(empty: Ledger) -> None
     path = PROJECT / "lake_assets/catalog/assets/leads.yaml"
     leads = parse_contract(path.read_text("utf-8"), path)
     assert list(empty.contracts()) == ["leads"]
-    (own,) = removed(empty, leads).items()
-    assert own[0] == "2025-01-01"
-    assert sorted(own[1].at) == ["raw", "staging"]
-    assert own[1].raw_rows == 2
-    assert own[1].offsets == (PartitionCount("crm.leads", 0, 2, 0, 0, 0, 0, 3, 4),)
+    states = window_states(empty, leads)
+    assert list(states) == ["2025-01-01", "2026-01-02"]
+    removed, erased = states.values()
+    assert sorted(removed.removed_at) == ["raw", "staging"]
+    assert removed.removed_rows == 2
+    assert removed_offsets(empty, leads) == {"2025-01-01": [PartitionCount("crm.leads", 0, 2, 0, 0, 0, 0, 3, 4)]}
     assert orphan_files(empty, "leads") == ["file:///1.parquet"]
     (receipt,) = receipts(empty, "leads")
     assert (receipt.dataset, receipt.fields, receipt.windows) == ("leads", ("email",), {"2026-01-02": Rows(1, 1, 0)})
     assert [one.dataset for one in unfinished(empty)] == ["leads"]
-    assert forgotten(empty, "leads")["2026-01-02"].raw_rows == 1
+    assert erased.erased_rows == 1
+    assert erased.is_being_erased
     assert known_offsets(empty, [leads]) == {("crm.leads", 0): (5, 3)}
 
 

@@ -1,6 +1,7 @@
 """Small raw files of closed windows are written together, and nobody notices but who counts files."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from pyiceberg.table import Table
 
 from lake_assets.cli.maintain import command
+from lake_assets.compile.forget import Wanted
 from lake_assets.errors import LakeError
 from lake_assets.landing import compaction as writing
 from lake_assets.landing import replace_files as replacing
@@ -319,6 +321,19 @@ def test_a_file_unlike_what_its_table_says_changes_nothing(visits: Visits) -> No
     assert load(visits).metadata.current_snapshot_id == snapshot
 
 
+def erase(visits: Visits, ledger: Ledger, wanted: Sequence[Wanted], checksum: str) -> None:
+    forget(
+        visits.settings,
+        ledger,
+        visits.asset,
+        [],
+        wanted,
+        checksum=checksum,
+        force=False,
+        build=lambda _: visits.refresh().failed,
+    )
+
+
 def test_a_person_who_is_being_forgotten_is_in_no_new_file(visits: Visits, monkeypatch: pytest.MonkeyPatch) -> None:
     """The decision names files. Were they written together meanwhile, the person would stay."""
     settings, asset = visits.settings, visits.asset
@@ -329,7 +344,7 @@ def test_a_person_who_is_being_forgotten_is_in_no_new_file(visits: Visits, monke
         with Ledger(settings) as ledger:
             wanted = wanted_fields(asset, ["v5"])
             checksum = plan_erasure(settings, ledger, asset, wanted).checksum
-            forget(settings, ledger, asset, [], wanted, checksum, False, lambda _: visits.refresh().failed)
+            erase(visits, ledger, wanted, checksum)
 
     def die(*_: object) -> None:
         raise Killed
@@ -361,7 +376,7 @@ def test_files_with_a_persons_rows_can_not_change_before_the_decision_names_them
     with Ledger(settings) as ledger:
         wanted = wanted_fields(asset, ["v5"])
         checksum = plan_erasure(settings, ledger, asset, wanted).checksum
-        forget(settings, ledger, asset, [], wanted, checksum, False, lambda _: visits.refresh().failed)
+        erase(visits, ledger, wanted, checksum)
     assert free == [False]
 
 

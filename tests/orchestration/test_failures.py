@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import lake_assets.conform.duckdb as conforming
-import lake_assets.operations.refresh as refreshing
+import lake_assets.operations.refresh.select as selecting
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.cli.why import command as why_command
@@ -129,7 +129,7 @@ def test_run_that_fails_as_a_whole_is_recorded_for_all_windows(visits: Visits, m
     def fail(*_: object) -> None:
         raise OSError("no route to the bucket\nand more")
 
-    monkeypatch.setattr(refreshing, "files", fail)
+    monkeypatch.setattr(selecting, "files", fail)
     with pytest.raises(OSError, match="no route"):
         run(visits, "fresh")
     whole = failures(visits)[ALL]

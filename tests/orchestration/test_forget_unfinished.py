@@ -43,10 +43,10 @@ def test_an_unfinished_removal_is_shown_with_what_finishes_it(visits: Visits, mo
         def make(_: Sequence[Pending]) -> dict[str, str]:
             return visits.refresh().failed
 
-        receipt, _ = forget(visits.settings, ledger, visits.asset, [], (), checksum, False, make)
+        receipt, _ = forget(visits.settings, ledger, visits.asset, [], (), checksum=checksum, force=False, build=make)
         assert receipt.done_at is not None
         with pytest.raises(LakeError, match="is finished already, by another process"):
-            forget(visits.settings, ledger, visits.asset, [], (), checksum, False, make)
+            forget(visits.settings, ledger, visits.asset, [], (), checksum=checksum, force=False, build=make)
     assert holding(visits, key(visits)) == []
     (asset,) = backlog(visits.settings, [visits.asset])
     assert asset.forgetting is None

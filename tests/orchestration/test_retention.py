@@ -14,9 +14,10 @@ from lake_assets.landing.files import window_rows
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.ledger.audit import WindowAudit, audit_windows
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.ledger.removals import Removed, removed
+from lake_assets.ledger.removals import removed_offsets
 from lake_assets.ledger.settled_offsets import known_offsets
 from lake_assets.ledger.why import verdict
+from lake_assets.ledger.window_states import WindowState, window_states
 from lake_assets.operations import retention
 from lake_assets.operations.retention import RetentionPlan, expire, maintain, plan_retention, settle_removals
 from lake_assets.settings import Settings
@@ -59,9 +60,8 @@ def audited(visits: Visits) -> dict[str, WindowAudit]:
     settings, asset = visits.settings, visits.asset
     with Ledger(settings) as ledger:
         found = audit_windows(
-            ledger.windows(asset), ledger.pending([asset.name]), [], window_rows(settings, asset),
-            DuckLake(settings).window_rows(asset), removed=removed(ledger, asset), forgotten={},
-        )  # fmt: skip
+            window_states(ledger, asset), window_rows(settings, asset), DuckLake(settings).window_rows(asset)
+        )
     return {one.window: one for one in found}
 
 
@@ -69,9 +69,9 @@ def problems(visits: Visits) -> list[str]:
     return [problem for one in audited(visits).values() for problem in one.problems]
 
 
-def gone(visits: Visits) -> dict[str, Removed]:
+def removals(visits: Visits) -> dict[str, WindowState]:
     with Ledger(visits.settings) as ledger:
-        return removed(ledger, visits.asset)
+        return {window: state for window, state in window_states(ledger, visits.asset).items() if state.removed_at}
 
 
 def raw_files(visits: Visits) -> set[Path]:
@@ -91,7 +91,7 @@ def test_a_dry_run_shows_old_windows_and_removes_nothing(visits: Visits) -> None
     assert found == planned(visits)
     assert found.checksum == planned(visits).checksum
     assert visits.in_balance()
-    assert gone(visits) == {}
+    assert removals(visits) == {}
 
 
 def test_a_contract_without_retention_keeps_everything(visits: Visits) -> None:
@@ -114,7 +114,9 @@ def test_the_ledger_keeps_every_offset_that_was_removed(visits: Visits) -> None:
     """Two Kafka partitions take turns, so the old windows hold offsets 0 and 1 of each."""
     keep(visits, "raw")
     confirm(visits)
-    held = sorted((c.partition, c.min_offset, c.max_offset) for one in gone(visits).values() for c in one.offsets)
+    with Ledger(visits.settings) as ledger:
+        offsets = removed_offsets(ledger, visits.asset)
+    held = sorted((c.partition, c.min_offset, c.max_offset) for counts in offsets.values() for c in counts)
     assert held == [(0, 0, 0), (0, 1, 1), (1, 0, 0), (1, 1, 1)]
     with Ledger(visits.settings) as ledger:
         known = known_offsets(ledger, [visits.asset])
@@ -171,7 +173,7 @@ def test_a_late_event_leaves_a_window_as_it_is_when_it_can_not_be_judged_again(v
     keep(visits, "raw", "quarantine")
     confirm(visits)
     visits.land(visit(99, 1))
-    assert visits.refresh().left == ["2026-02-01"]
+    assert visits.refresh().unchanged == ("2026-02-01",)
     assert visits.staged() == ["v10", "v150", "v20"]
     assert problems(visits) == []
 
@@ -309,6 +311,6 @@ def test_why_says_what_retention_took(visits: Visits) -> None:
     confirm(visits)
     with Ledger(visits.settings) as ledger:
         (entry,) = ledger.windows(visits.asset, OLD[0])
-    state, following = verdict(visits.asset, entry, [], None, removal=gone(visits)[OLD[0]])
+    state, following = verdict(visits.asset, entry, [], None, removed_at=removals(visits)[OLD[0]].removed_at)
     assert state.startswith("Removed by retention: raw on 20")
     assert following == "Nothing."

@@ -13,7 +13,7 @@ from lake_assets.catalog.problems import ContractError
 from lake_assets.landing.files import window_rows
 from lake_assets.ledger.audit import audit_windows
 from lake_assets.ledger.ledger import Landed, Ledger, Pending
-from lake_assets.ledger.removals import removed
+from lake_assets.ledger.window_states import window_states
 from lake_assets.operations.erasure.execute import forget
 from lake_assets.operations.erasure.search import plan_erasure, wanted_fields
 from lake_assets.operations.retention import RetentionPlan, maintain, plan_retention
@@ -58,9 +58,8 @@ def problems(visits: Visits) -> list[str]:
     settings, asset = visits.settings, visits.asset
     with Ledger(settings) as ledger:
         found = audit_windows(
-            ledger.windows(asset), ledger.pending([asset.name]), [], window_rows(settings, asset),
-            DuckLake(settings).window_rows(asset), removed=removed(ledger, asset), forgotten={},
-        )  # fmt: skip
+            window_states(ledger, asset), window_rows(settings, asset), DuckLake(settings).window_rows(asset)
+        )
     return [f"{one.window}: {problem}" for one in found for problem in (*one.problems, *(["late"] if one.late else []))]
 
 
@@ -130,7 +129,7 @@ def test_a_person_is_forgotten_in_every_version_and_both_are_made_again(visits: 
     with Ledger(visits.settings) as ledger:
         wanted = wanted_fields(visits.asset, ["v20"])
         checksum = plan_erasure(visits.settings, ledger, visits.asset, wanted).checksum
-        forget(visits.settings, ledger, visits.asset, [newer.asset], wanted, checksum, False, make)
+        forget(visits.settings, ledger, visits.asset, [newer.asset], wanted, checksum=checksum, force=False, build=make)
         assert {asset for asset, _ in made} == {visits.asset.name, newer.asset.name}
         assert {window for _, window in made} == {"2026-02-02"}
         assert ledger.pending([visits.asset.name, newer.asset.name]) == []

@@ -12,9 +12,9 @@ from pyarrow.fs import FileInfo, FileSelector
 from lake_assets.bucket import opened
 from lake_assets.landing.files import files, window_rows
 from lake_assets.ledger.audit import WindowAudit, audit_windows
-from lake_assets.ledger.forgotten import Receipt, forgotten
+from lake_assets.ledger.forgotten import Receipt
 from lake_assets.ledger.ledger import Ledger, Pending
-from lake_assets.ledger.removals import removed
+from lake_assets.ledger.window_states import window_states
 from lake_assets.operations.adapters import erasure_for
 from lake_assets.operations.erasure import execute as module
 from lake_assets.operations.erasure.execute import forget
@@ -65,7 +65,9 @@ def confirm(visits: Visits, *keys: str, checksum: str | None = None, force: bool
 
     with Ledger(visits.settings) as ledger:
         wanted = wanted_fields(visits.asset, keys or (key(visits),))
-        receipt, failed = forget(visits.settings, ledger, visits.asset, [], wanted, checksum, force, make)
+        receipt, failed = forget(
+            visits.settings, ledger, visits.asset, [], wanted, checksum=checksum, force=force, build=make
+        )
     assert failed == {}
     return receipt
 
@@ -76,10 +78,8 @@ def audited(visits: Visits) -> dict[str, WindowAudit]:
     with Ledger(settings) as ledger:
         settle_removals(settings, ledger, visits.warehouse, asset)
         found = audit_windows(
-            ledger.windows(asset), ledger.pending([asset.name]), [], window_rows(settings, asset),
-            visits.warehouse.window_rows(asset),
-            removed=removed(ledger, asset), forgotten=forgotten(ledger, asset.dataset),
-        )  # fmt: skip
+            window_states(ledger, asset), window_rows(settings, asset), visits.warehouse.window_rows(asset)
+        )
     return {one.window: one for one in found}
 
 

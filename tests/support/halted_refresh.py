@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 import psycopg
 
-import lake_assets.operations.refresh as refreshing
+import lake_assets.operations.refresh.conform as conforming
+import lake_assets.operations.refresh.publish as publishing
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.settings import PROJECT, load_settings
@@ -102,11 +103,11 @@ def main(contract: Path, effects: Path, point: str, number: int) -> None:
 
         setattr(place, name, marked)
 
-    around(refreshing, "conform_apart", *POINTS[0:2])
+    around(conforming, "conform_apart", *POINTS[0:2])
     within(ducklake, "_transaction", *POINTS[2:4])
     around(DuckLake, "replace_windows", POINTS[2], POINTS[4])
     within(psycopg.Connection, "transaction", *POINTS[5:7])
-    around(refreshing, "publish_windows", POINTS[5], POINTS[7])
+    around(publishing, "publish_windows", POINTS[5], POINTS[7])
     around(Ledger, "dequeue_windows", *POINTS[8:10])
     try:
         made = Visits(load_settings(), contract).refresh()

@@ -14,7 +14,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import WindowInput, WindowOutput
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.retries import Lane
-from lake_assets.operations.refresh import Refresh, observe, refresh, windows_of_lane
+from lake_assets.operations.refresh import Refresh, RefreshContext, observe, refresh, windows_of_lane
 from lake_assets.settings import load_settings
 from tests.support.visits import Visits
 
@@ -23,19 +23,12 @@ def run(visits: Visits, lane: Lane) -> Refresh:
     """What the step of a run in that lane does."""
     with Ledger(visits.settings) as ledger:
         observe(visits.settings, ledger, [visits.asset], ledger.cursors())
-        probes: list[str] = []
-
-        def choose() -> set[str]:
-            windows, probe = windows_of_lane(ledger, visits.asset, lane)
-            probes.extend(probe)
-            return windows
-
-        made = refresh(
-            visits.settings, ledger, visits.warehouse, visits.asset, choose, "run", lambda _: None,
-            lambda _: pytest.fail("these windows are small"), lambda: next(iter(probes), None),
+        context = RefreshContext(
+            visits.settings, ledger, visits.warehouse, visits.asset, run_id="run", log=lambda _: None,
+            on_spark=lambda _: pytest.fail("these windows are small"),
         )  # fmt: skip
-        done = [*(output.window for output in (*made.published, *made.held_back)), *made.left]
-        ledger.dequeue_windows(visits.asset, done, made.sequence)
+        made = refresh(context, lambda: windows_of_lane(ledger, visits.asset, lane))
+        ledger.dequeue_windows(visits.asset, made.done, made.sequence)
     return made
 
 

@@ -26,7 +26,7 @@ from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.operations.adapters import warehouse_for
-from lake_assets.operations.refresh import Refresh, observe, queued_windows, refresh
+from lake_assets.operations.refresh import Refresh, RefreshContext, RequestedWindows, observe, queued_windows, refresh
 from lake_assets.operations.replay import Replayed, replay, select
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import connect
@@ -164,9 +164,11 @@ class Visits:
         def no_spark(_: object) -> Any:
             raise AssertionError("these windows are small")
 
-        made = refresh(self.settings, ledger, self.warehouse, self.asset, chosen, "run", lambda _: None, no_spark)
-        done = [*(output.window for output in (*made.published, *made.held_back)), *made.left]
-        ledger.dequeue_windows(self.asset, done, made.sequence)
+        context = RefreshContext(
+            self.settings, ledger, self.warehouse, self.asset, run_id="run", log=lambda _: None, on_spark=no_spark
+        )
+        made = refresh(context, lambda: RequestedWindows(chosen()))
+        ledger.dequeue_windows(self.asset, made.done, made.sequence)
         return made
 
     def remake(self, *windows: str) -> Refresh:
