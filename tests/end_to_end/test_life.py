@@ -169,7 +169,7 @@ def note_erasure_and_gap(lake: Lake, name: str) -> None:
     """Record what the removal of an asset takes along of its dataset and of its topic."""
     with Ledger(lake.settings) as ledger:
         ledger.connection.execute(
-            "with one as (insert into ledger.receipt (asset, fields, hash, checksum, sequence, files, done_at) "
+            "with one as (insert into ledger.receipt (dataset, fields, hash, checksum, sequence, files, done_at) "
             "values (%s, '{}', 'h', 'c', 1, '{}', now()) returning id) "
             "insert into ledger.forgotten_window select id, '2026-02-01', 0, 0, 0 from one",
             (name,),
