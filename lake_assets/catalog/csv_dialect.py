@@ -95,8 +95,7 @@ def _names_periods(header: Sequence[str], values: Sequence[str], head: str, deli
     if len(values) < _FEWEST_DATES or len(set(values)) < len(values) or len(values) == len(header):
         return False
     if all(map(_YEAR.fullmatch, values)):
-        years = [int(value) for value in values]
-        return years == list(range(years[0], years[0] + len(years)))
+        return list(values) in (sorted(values), sorted(values, reverse=True))
     return all(map(_DATE.fullmatch, values)) and not any(_DATE.fullmatch(cell) for row in rows for cell in row)
 
 

@@ -505,6 +505,17 @@ def test_days_among_times_are_no_times() -> None:
     assert asset.field("ended").type.name == "string"
 
 
+def test_numbers_may_begin_with_their_point() -> None:
+    field = inferred_asset("at,width\n2026-03-01,12.5\n2026-03-02,-.25\n")[0].field("width")
+    assert str(field.type) == "decimal(12,2)"
+
+
+def test_years_may_name_columns_with_gaps() -> None:
+    header = "country,1990,1995,2000,2001"
+    fields = inferred_asset(f"{header}\nPeru,1,2,3,4\n")[0].fields
+    assert [field.payload_key for field in fields] == header.split(",")
+
+
 def test_one_year_may_name_a_column() -> None:
     assert [field.name for field in inferred_asset("state,2022\nAlabama,-29.2\nAlaska,-14.6\n")[0].fields] == [
         "state",
