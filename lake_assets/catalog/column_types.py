@@ -12,8 +12,9 @@ from lake_assets.catalog.formats import BLANK, DECIMAL_COMMA, boolean_words, num
 from lake_assets.catalog.sample import Cell
 
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})")
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(?:\.(\d+))?")
-_FLOATING = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?")
+# Statistics packages write 0.5 as .5.
+_NUMBER = re.compile(r"-?(0|[1-9]\d*|(?=\.\d))(?:\.(\d+))?")
+_FLOATING = re.compile(r"-?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3})?")
 _ANY_COMMA = re.compile(r"-?\d{1,3}(?:[. ]?\d{3})*,\d+|-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 # What proves how numbers are written: a value that cannot be read in any other way. By the separator of thousands, and
 # whether the comma is the decimal one.

@@ -87,13 +87,15 @@ def _lines_above(head: str, width: int) -> int:
 
 
 def _names_periods(header: Sequence[str], values: Sequence[str], head: str, delimiter: str) -> bool:
-    """Return True if the values in the header are days or years, the columns of a wide table."""
+    """Return True if the values in the header are days or years, the columns of a wide table, or one year."""
+    rows = list(islice(csv_rows(head, delimiter), 1, _SNIFFED_ROWS))
+    if len(values) == 1 < len(header) and _YEAR.fullmatch(values[0]):
+        column = header.index(values[0])
+        return not any(_YEAR.fullmatch(row[column].strip()) for row in rows if len(row) > column)
     if len(values) < _FEWEST_DATES or len(set(values)) < len(values) or len(values) == len(header):
         return False
     if all(map(_YEAR.fullmatch, values)):
-        years = [int(value) for value in values]
-        return years == list(range(years[0], years[0] + len(years)))
-    rows = islice(csv_rows(head, delimiter), 1, _SNIFFED_ROWS)
+        return list(values) in (sorted(values), sorted(values, reverse=True))
     return all(map(_DATE.fullmatch, values)) and not any(_DATE.fullmatch(cell) for row in rows for cell in row)
 
 

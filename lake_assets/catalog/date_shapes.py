@@ -81,13 +81,17 @@ def date_shape(values: Mapping[str, int], name: str) -> DateShape | None:
 
     Numbers are dates only if `name` (the field's) or their range indicates it.
     """
-    readings: dict[str, list[tuple[str, _Reading, int]]] = {}
+    # Days and times in ISO 8601 share a pattern, but a field reads only one of both: the one with more rows counts.
+    by_kind: dict[tuple[str, bool], list[tuple[str, _Reading, int]]] = {}
     for text, times in values.items():
         for reading in _readings(text, name):
-            readings.setdefault(reading.pattern, []).append((text, reading, times))
+            by_kind.setdefault((reading.pattern, reading.has_time), []).append((text, reading, times))
+    readings: dict[str, list[tuple[str, _Reading, int]]] = {}
+    for (pattern, _), found in sorted(by_kind.items(), key=lambda kind: _rows(kind[1])):
+        readings[pattern] = found
     if not readings:
         return None
-    rows = {pattern: sum(times for *_, times in found) for pattern, found in readings.items()}
+    rows = {pattern: _rows(found) for pattern, found in readings.items()}
     # ISO 8601 is also a pattern of digits, which reads more only where some are not padded.
     best = max(rows, key=lambda pattern: (rows[pattern], *_likelihood(pattern, readings[pattern])))
     chosen = [reading for _, reading, _ in readings[best]]
@@ -104,6 +108,10 @@ def date_shape(values: Mapping[str, int], name: str) -> DateShape | None:
         fit=frozenset(text for text, *_ in readings[best]),
         instants=tuple(reading.instant for reading in chosen),
     )
+
+
+def _rows(readings: list[tuple[str, _Reading, int]]) -> int:
+    return sum(times for *_, times in readings)
 
 
 def short_year(text: str) -> int | None:

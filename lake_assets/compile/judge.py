@@ -85,11 +85,17 @@ def _extra(asset: Asset) -> str:
     # fields with a value. Keys that derived fields read do not belong to them.
     declared = [f for f in asset.fields if not f.is_derived]
     removal = json.dumps({f.payload_key: None for f in declared})
-    present = " + ".join(f"cast({payload_text(f)} is not null as integer)" for f in declared) or "0"
+    present = _sum([f"cast({payload_text(f)} is not null as integer)" for f in declared])
     return (
         f"case when len(try(json_keys(_text))) > {present}\n"
         f"      then nullif(cast(json_merge_patch(_text, {literal(removal)}) as varchar), '{{}}') end"
     )
+
+
+def _sum(terms: list[str]) -> str:
+    """Add terms in groups: DuckDB refuses an expression nested deeper than 1,000, and a sum nests with each term."""
+    groups = [" + ".join(terms[first : first + 100]) for first in range(0, len(terms), 100)]
+    return " + ".join(f"({group})" for group in groups) or "0"
 
 
 def _errors(asset: Asset) -> str:

@@ -97,9 +97,9 @@ def typed(field: Field, text: str | None = None) -> str:
         case "decimal":
             # A cast alone would round digits beyond the scale.
             scale = field.type.scale or 0
-            fraction = f"(\\.[0-9]{{1,{scale}}}0*)?" if scale else "(\\.0+)?"
+            fraction = f"\\.[0-9]{{1,{scale}}}0*" if scale else "\\.0+"
             cast = f"try_cast({text} as {duckdb_type(field.type)})"
-            return f"case when regexp_full_match({text}, '[+-]?[0-9]+{fraction}') then {cast} end"
+            return f"case when regexp_full_match({text}, '[+-]?([0-9]+({fraction})?|{fraction})') then {cast} end"
         case "double":
             return f"case when isfinite(try_cast({text} as double)) then try_cast({text} as double) end"
         case "date":

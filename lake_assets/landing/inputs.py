@@ -99,7 +99,8 @@ def _read(stream: Any, name: str, form: Format | None) -> Input:
         return Input(_parquet(_seekable(stream), name), inner, "jsonl")
     if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
         return Input(_arrow(stream, name, is_file=head.startswith(b"ARROW1")), inner, "jsonl")
-    lines: Iterator[bytes] = iter(stream)
+    # No LF after a CR in so many bytes: the file ends its lines as classic Mac OS did, and Excel for Mac may do.
+    lines: Iterator[bytes] = _lines_ended_by_cr(stream) if b"\r" in head[:-1] and b"\n" not in head else iter(stream)
     if encoding := _utf16(head):
         text = io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="\n")
         lines = (line.encode() for line in text)
@@ -116,6 +117,16 @@ def _read(stream: Any, name: str, form: Format | None) -> Input:
     if form is None and first in (b"[", b"{") and PurePath(inner).suffix.lower() not in (".csv", ".tsv"):
         return Input(_json_lines(lines, PurePath(inner).suffix.lower() in (".json", ".geojson")), inner, "jsonl")
     return Input(lines, inner, form)
+
+
+def _lines_ended_by_cr(stream: Any) -> Iterator[bytes]:
+    """Yield the lines with LF at their ends, a CRLF further down counted as one end."""
+    rest = b""
+    while chunk := stream.read(1 << 16):
+        *lines, rest = (rest + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        yield from (line + b"\n" for line in lines)
+    if rest:
+        yield rest
 
 
 def _zeek(lines: Iterator[bytes], name: str) -> Iterator[bytes]:

@@ -499,6 +499,32 @@ def test_days_serve_as_event_time_when_there_is_nothing_finer() -> None:
     assert "each counts as midnight UTC" in line_of(text, "day")
 
 
+def test_days_among_times_are_no_times() -> None:
+    rows = "2026-03-01T10:00:00Z,2026-03-02T11:00\n2026-03-02T10:00:00Z,2026-03-02\n" * 9
+    asset, _ = inferred_asset("at,ended\n" + rows)
+    assert asset.field("ended").type.name == "string"
+
+
+def test_numbers_may_begin_with_their_point() -> None:
+    field = inferred_asset("at,width\n2026-03-01,12.5\n2026-03-02,-.25\n")[0].field("width")
+    assert str(field.type) == "decimal(12,2)"
+
+
+def test_years_may_name_columns_with_gaps() -> None:
+    header = "country,1990,1995,2000,2001"
+    fields = inferred_asset(f"{header}\nPeru,1,2,3,4\n")[0].fields
+    assert [field.payload_key for field in fields] == header.split(",")
+
+
+def test_one_year_may_name_a_column() -> None:
+    assert [field.name for field in inferred_asset("state,2022\nAlabama,-29.2\nAlaska,-14.6\n")[0].fields] == [
+        "state",
+        "n_2022",
+    ]
+    with pytest.raises(SampleError, match="looks like data"):
+        inferred_asset("Alabama,2021\nAlaska,2022\nOhio,2022\n")
+
+
 @pytest.mark.parametrize(
     ("data", "event_time", "sentence"),
     [

@@ -20,6 +20,7 @@ KEPT = [
     ("amount", 12.3, Decimal("12.30")),
     ("amount", "-0.01", Decimal("-0.01")),
     ("amount", "1.500", Decimal("1.50")),
+    ("amount", "-.5", Decimal("-0.50")),
     ("amount", "9999999999.99", Decimal("9999999999.99")),
     ("amount", None, None),
     ("weight", 1e-7, 1e-7),

@@ -83,6 +83,14 @@ def test_json_in_any_layout_is_an_event_an_object(tmp_path: Path, data: bytes) -
     assert values_of(tmp_path / "x.json") == ROWS
 
 
+def test_line_ends_of_classic_mac_os_end_lines(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_bytes(b'a,b\r1,"x\ry"\r2,z')
+    with opened(str(path)) as (source, _):
+        events = [json.loads(line) for line in event_lines(source.lines, source.name, source.form)]
+    assert events == [{"a": "1", "b": "x\ny"}, {"a": "2", "b": "z"}]
+
+
 def test_what_is_written_in_a_json_array_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_bytes(b'[{"a": 1.10, "b": "\\u00e9"}, 5]')
     assert events_of(tmp_path / "x.json") == [b'{"a": 1.10, "b": "\\u00e9"}', b"5"]

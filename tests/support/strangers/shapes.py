@@ -200,6 +200,11 @@ SHAPES: tuple[Shape, ...] = (
         lambda n: ("", f"Country {n}", f"{n}.5", f"-{n}.25", *(n * day for day in range(1, 31))))),
     Shape("three hundred columns", "wide.csv", _csv(
         "id,seen_at," + ",".join(f"f{c}" for c in range(300)), lambda n: (n, _day(n).date(), *range(n, n + 300)))),
+    Shape("twelve hundred columns", "wider.csv", _csv(
+        "id,seen_at," + ",".join(f"f{c}" for c in range(1200)), lambda n: (n, _day(n).date(), *range(n, n + 1200)))),
+    Shape("one year as a column", "lean.csv", _csv("state,2022", lambda n: (f"State {n}", f"-{n}.5"))),
+    Shape("days among times", "visits.csv", _csv(
+        "id,seen_at,ended", lambda n: (n, _day(n).date(), f"2026-03-02{'T11:00' * (n % 2)}"))),
     Shape("names and passengers (personal)", "people.csv", _csv(
         "id,joined_on,first_name,email,city", lambda n: (n, _day(n).date(), "Zoë", f"z{n}@example.com", "Köln"))),
     Shape("rows cut short and too long", "ragged.csv", _csv(
