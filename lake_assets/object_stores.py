@@ -75,7 +75,11 @@ class S3:
         from pyarrow.fs import S3FileSystem
 
         # Without a delayed open each small file is a multipart upload: three billed calls instead of one.
-        return S3FileSystem(region=self._region, endpoint_override=self._endpoint, allow_delayed_open=True)
+        return S3FileSystem(
+            region=self._region,
+            endpoint_override=self._endpoint,
+            allow_delayed_open=True,  # pyright: ignore[reportCallIssue]
+        )
 
 
 class Gcs:
@@ -133,7 +137,7 @@ class Hdfs:
                 details = super().info(path, **options)
                 return {**details, "mtime": details["modification_time"] / 1000}
 
-        return PyFileSystem(FSSpecHandler(Dated(self._host, int(self._port) if self._port else None)))
+        return PyFileSystem(FSSpecHandler(Dated(self._host, int(self._port) if self._port else None)))  # pyright: ignore[reportAbstractUsage]
 
 
 _STORES: Mapping[str, Callable[[str], Store]] = {"": Folder, "file": Folder, "s3": S3, "gs": Gcs, "hdfs": Hdfs}

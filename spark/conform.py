@@ -8,7 +8,11 @@ import argparse
 import json
 import sys
 
-from dagster_pipes import PipesCliArgsParamsLoader, PipesContext, open_dagster_pipes
+from dagster_pipes import (
+    PipesCliArgsParamsLoader,
+    PipesContext,
+    open_dagster_pipes,  # pyright: ignore[reportUnknownVariableType]
+)
 from job import EntrypointError, run
 from messages import BucketMessageWriter
 from pyspark.sql import SparkSession

@@ -6,9 +6,9 @@ import resource
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lake_assets.bucket import opened
 from lake_assets.catalog.json_codec import to_json
@@ -35,15 +35,14 @@ def fetching(columns: Sequence[str]) -> Callable[[Batches], Batches]:
 
     def fetch(batches: Batches) -> Batches:
         import pyarrow as pa
-        from pyarrow.parquet import ParquetFile
 
         for batch in batches:
-            for path in batch.column(0).to_pylist():
+            for path in _texts(batch):
                 system, key = opened(path)
                 # As with Spark's reader, a damaged or missing file fails only its own window, whose row counts do not
                 # add up.
                 with suppress(OSError, pa.ArrowInvalid), system.open_input_file(key) as file:
-                    yield from ParquetFile(file).iter_batches(_ROWS_PER_BATCH, columns=columns)
+                    yield from _reader(file).iter_batches(_ROWS_PER_BATCH, columns=list(columns))
 
     return fetch
 
@@ -138,7 +137,7 @@ def checking(asset: Asset) -> Callable[[Batches], Batches]:
     def check(batches: Batches) -> Batches:
         with _session() as session:
             for batch in batches:
-                for text in batch.column(0).to_pylist():
+                for text in _texts(batch):
                     request = json.loads(text)
                     try:
                         outcomes = json.loads(to_json(judge_checks(session, asset, request["files"])))
@@ -150,7 +149,7 @@ def checking(asset: Asset) -> Callable[[Batches], Batches]:
 
 
 @contextmanager
-def _session() -> "Iterator[duckdb.DuckDBPyConnection]":
+def _session() -> "Generator[duckdb.DuckDBPyConnection]":
     import duckdb
 
     folder = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0] or None
@@ -178,6 +177,23 @@ def _load(session: "duckdb.DuckDBPyConnection", table: str, batches: Batches) ->
     session.unregister("incoming")
     row = session.execute(f"select count(*) from {table}").fetchone()
     return row[0] if row else 0
+
+
+class _Reader(Protocol):
+    """The method of pyarrow's `ParquetFile` that the job calls: the type in pyarrow's stubs is incomplete."""
+
+    def iter_batches(self, batch_size: int, *, columns: list[str]) -> Batches: ...
+
+
+def _reader(file: "pa.NativeFile") -> _Reader:
+    from pyarrow.parquet import ParquetFile
+
+    return ParquetFile(file)
+
+
+def _texts(batch: "pa.RecordBatch") -> list[str]:
+    """Return the values of a batch of one column of strings."""
+    return [text for row in batch.to_pylist() for text in row.values()]
 
 
 def _answer(content: object) -> "pa.RecordBatch":

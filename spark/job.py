@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from executor import ANSWERS, checking, fetching, identifying, judging, settling, writing
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JJavaError  # pyright: ignore[reportMissingTypeStubs]
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 

@@ -46,8 +46,8 @@ def main(metric: str, instance: str | None, metrics_port: int | None) -> None:
     try:
         partitions = _wait_for_topics(settings, definition, source, path, status)
         loop = Loop(settings, source, definition, name, partitions, status)
-        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
-        signal.signal(signal.SIGINT, lambda *_: loop.stop())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _, __: loop.stop())
         if metrics_port is not None:
             serve(status, metrics_port)
         loop.run(lambda status: _write(path, status))

@@ -4,6 +4,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource  # pyright: ignore[reportPrivateImportUsage]
 
 from lake_assets.landing.broker import broker_options
+from lake_assets.landing.kafka_admin import KafkaAdmin
 from lake_assets.settings import Settings
 
 _PROTOCOLS = "group.coordinator.rebalance.protocols"
@@ -23,7 +24,10 @@ def group_settings(settings: Settings) -> dict[str, str | int]:
     With KIP-848 the broker sets the time until a dead instance is noticed (`group.consumer.session.timeout.ms`). A
     broker that denies the request for its configuration gets the classic protocol, which all brokers support.
     """
-    admin = AdminClient({**broker_options(settings), "log_level": 0})
+    return _settings_for(AdminClient({**broker_options(settings), "log_level": 0}))
+
+
+def _settings_for(admin: KafkaAdmin) -> dict[str, str | int]:
     broker = next(iter(admin.list_topics(timeout=_SECONDS).brokers))
     resource = ConfigResource(ConfigResource.Type.BROKER, str(broker))
     [response] = admin.describe_configs([resource], request_timeout=_SECONDS).values()

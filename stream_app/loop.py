@@ -412,14 +412,13 @@ def idle_watermark(watermarks: Collection[tuple[int, bool]]) -> int:
     return min(busy) if busy else max((watermark for watermark, _ in watermarks), default=BEFORE_ALL)
 
 
-class _Offsets(Sequence[int]):
+class _Offsets:
     """The offsets of a batch, read only for the few records that need theirs."""
 
     def __init__(self, messages: Sequence[Message]) -> None:
         self._messages = messages
 
-    def __len__(self) -> int:
-        return len(self._messages)
-
-    def __getitem__(self, index):  # type: ignore[override]
-        return self._messages[index].offset()
+    def __getitem__(self, position: int) -> int:
+        offset = self._messages[position].offset()
+        assert offset is not None
+        return offset

@@ -12,9 +12,9 @@ An empty value (a tombstone) deletes the entry. Windows are given by their start
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 import numpy as np
@@ -68,13 +68,19 @@ class LateRow:
     offset: int
 
 
+class Offsets(Protocol):
+    """Offsets of a batch, by position in it."""
+
+    def __getitem__(self, position: int, /) -> int: ...
+
+
 @dataclass(slots=True)
 class Delta:
     """The records of one transaction for a partition."""
 
-    rows: list[Row] = field(default_factory=list)
-    late: list[LateRow] = field(default_factory=list)
-    changelog: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list[Row])
+    late: list[LateRow] = field(default_factory=list[LateRow])
+    changelog: list[tuple[bytes, bytes | None]] = field(default_factory=list["tuple[bytes, bytes | None]"])
 
 
 class PartitionState:
@@ -95,7 +101,8 @@ class PartitionState:
         self._groups, self._keys = group_columns(metric), key_columns(asset)
         column_of = dict(zip(measured_fields(metric), value_columns(metric), strict=True))
         self._fold = [(measure, column_of[measure.field] if measure.field else "") for measure in metric.measures]
-        self._folds = list(
+        # Columns and functions as pyarrow takes them.
+        self._folds: list[Any] = list(
             dict.fromkeys((column, m.function) if column else ((), "count_all") for m, column in self._fold)
         )
         self._folded = [f"{column}_{m.function}" if column else "count_all" for m, column in self._fold]
@@ -108,7 +115,7 @@ class PartitionState:
         """Return the start of the latest closed window: events of it and of earlier ones are late."""
         return self.watermark - self.metric.lateness_ms - self.metric.window_ms
 
-    def fold(self, events: Events, offsets: Sequence[int], now: int) -> None:
+    def fold(self, events: Events, offsets: Offsets, now: int) -> None:
         """Add a batch; `offsets` maps batch positions to offsets. `now` is in ms.
 
         Late events are kept apart, and so are those of windows that begin more than an hour from now: these would stay
@@ -133,7 +140,7 @@ class PartitionState:
             self._add(table)
         self.watermark = max(self.watermark, min(newest, now))
 
-    def _take_late(self, table: pa.Table, offsets: Sequence[int]) -> None:
+    def _take_late(self, table: pa.Table, offsets: Offsets) -> None:
         groups = zip(*(table[name].to_pylist() for name in self._groups), strict=True)
         values = zip(*(_whole(table[name]) if name else [1] * len(table) for _, name in self._fold), strict=True)
         for window, group, row, position in zip(
@@ -285,7 +292,7 @@ def _read(text: bytes) -> list[Any]:
         value = None
     if not isinstance(value, list):
         raise UnknownRecord(f"the record {text[:80]!r}")
-    return value
+    return cast("list[Any]", value)
 
 
 def _take_new(run: list[Hashable], seen: set[Hashable], mask: list[bool], start: int) -> list[Hashable]:
@@ -303,8 +310,8 @@ def _list(table: pa.Table, name: str) -> list[Any]:
     return table[name].to_pylist()
 
 
-def _whole(column: pa.ChunkedArray) -> list[int]:
-    return list(map(int, column.to_pylist()))
+def _whole(column: "pa.ChunkedArray[Any]") -> list[int]:
+    return list(map(int, cast("list[Any]", column.to_pylist())))
 
 
 def _merge(measure: Measure, old: int, new: int) -> int:

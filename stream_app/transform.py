@@ -75,7 +75,7 @@ class Transformed:
             good = good.append_column(name, pa.array(column, kind))
         for name, column in zip(value_columns(self._metric), values, strict=True):
             good = good.append_column(name, pa.array(column, NUMBER))
-        failed = [p for p, fit in zip(table[POSITION].to_pylist(), fits, strict=True) if not fit]
+        failed = [p for p, fit in zip(table[POSITION].to_numpy().tolist(), fits, strict=True) if not fit]
         return good, failed
 
     def _row(self, event: dict[str, Any]) -> tuple[Any, ...] | None:

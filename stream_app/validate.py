@@ -57,7 +57,7 @@ class _Records:
     """The input of the prepared statement: each execution reads the current batch."""
 
     def __init__(self) -> None:
-        self.table = _records([])
+        self.table: Any = _records([])
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         return self.table.__arrow_c_stream__(requested_schema)
@@ -91,8 +91,8 @@ class Judge:
         codes = table[_CODES]
         if codes.null_count < len(codes):
             bad = table.filter(codes.is_valid())
-            pairs = zip(bad[POSITION].to_pylist(), bad[_CODES].to_pylist(), strict=True)
-            refused = [Refused(position, tuple(dict.fromkeys(errors))) for position, errors in pairs]
+            rows = bad.select([POSITION, _CODES]).to_pylist()
+            refused = [Refused(row[POSITION], tuple(dict.fromkeys(row[_CODES]))) for row in rows]
             table = table.filter(codes.is_null())
         table = table.drop_columns(_CODES)
         if self._transform is None:
@@ -105,16 +105,15 @@ def _records(payloads: Sequence[bytes | None], times: Sequence[int] | None = Non
     """Build the input table. With the event time in the payload, the records' own times are not needed."""
     count = len(payloads)
     timestamps = pa.timestamp("us", "UTC")
-    return pa.table(
-        {
-            "payload": pa.array(payloads, pa.binary()),
-            "_key": pa.nulls(count, pa.binary()),
-            "_topic": pa.nulls(count, pa.string()),
-            "_partition": pa.nulls(count, pa.int32()),
-            "_offset": np.arange(count, dtype=np.int64),
-            "_timestamp": pa.array(np.asarray(times) * 1000, timestamps) if times else pa.nulls(count, timestamps),
-        }
-    )
+    columns: dict[str, Any] = {
+        "payload": pa.array(payloads, pa.binary()),
+        "_key": pa.nulls(count, pa.binary()),
+        "_topic": pa.nulls(count, pa.string()),
+        "_partition": pa.nulls(count, pa.int32()),
+        "_offset": np.arange(count, dtype=np.int64),
+        "_timestamp": pa.array(np.asarray(times) * 1000, timestamps) if times else pa.nulls(count, timestamps),
+    }
+    return pa.table(columns)
 
 
 def _query(asset: Asset, metric: Metric) -> str:
@@ -165,11 +164,11 @@ def _literal(value: GroupValue) -> str:
 
 def _with_numbers(table: pa.Table) -> pa.Table:
     """Convert decimals to integers of their last digit: the same 128 bits under another type."""
-    for index, column in enumerate(table.schema):
-        if pa.types.is_decimal128(column.type) and column.type != NUMBER:
+    for index, (name, kind) in enumerate(zip(table.schema.names, table.schema.types, strict=True)):
+        if pa.types.is_decimal128(kind) and kind != NUMBER:
             chunks = [
                 pa.Array.from_buffers(NUMBER, len(chunk), chunk.buffers(), offset=chunk.offset)
                 for chunk in table.column(index).chunks
             ]
-            table = table.set_column(index, column.name, pa.chunked_array(chunks, NUMBER))
+            table = table.set_column(index, name, pa.chunked_array(chunks or [pa.array([], NUMBER)]))
     return table

@@ -43,8 +43,8 @@ class Patience:
 class Isolated(Generic[Result]):
     """Results of the windows that could be built, and the cause of each other one."""
 
-    results: list[Result] = field(default_factory=list)
-    failed: dict[str, Cause] = field(default_factory=dict)
+    results: list[Result] = field(default_factory=list[Result])
+    failed: dict[str, Cause] = field(default_factory=dict[str, Cause])
 
 
 def isolate(

@@ -4,7 +4,7 @@ The connection has the temporary table `judged`, with all rows that may be dupli
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -175,7 +175,7 @@ def judge_checks(session: "duckdb.DuckDBPyConnection", asset: Asset, files: Sequ
 
 
 @contextmanager
-def _conformed(session: "duckdb.DuckDBPyConnection", asset: Asset, files: Sequence[str]) -> Iterator[None]:
+def _conformed(session: "duckdb.DuckDBPyConnection", asset: Asset, files: Sequence[str]) -> Generator[None]:
     """Provide the relation that checks read."""
     if not files:
         columns = ", ".join(f"cast(null as {c.type}) as {identifier(c.name)}" for c in staging_columns(asset))

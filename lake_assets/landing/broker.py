@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.kafka_security import check_ca, librdkafka_options, read_certificate, read_password
+from lake_assets.landing.kafka_admin import KafkaAdmin
 from lake_assets.settings import Settings
 
 DEADLINE_SECONDS = 30.0
@@ -140,7 +141,7 @@ def quiet() -> logging.Logger:
     return logger
 
 
-def admin(settings: Settings, **options: str | int | float | bool) -> AdminClient:
+def admin(settings: Settings, **options: str | int | float | bool) -> KafkaAdmin:
     return AdminClient({**client_config(settings), **options}, logger=quiet())
 
 

@@ -13,6 +13,7 @@ from lake_assets.bucket import opened, read
 from lake_assets.catalog.model import Asset
 from lake_assets.landing.changes import Cursor
 from lake_assets.landing.expire import committed
+from lake_assets.landing.parquet_reader import parquet_reader
 from lake_assets.landing.raw_windows import window_starts
 from lake_assets.landing.replace_files import described, replace_alike
 from lake_assets.landing.snapshots import RawTableError, entries, read_table
@@ -155,14 +156,14 @@ def _write_merged(
 def _row_groups(table: "StaticTable", files: "Sequence[DataFile]") -> "Iterator[pyarrow.Table]":
     """Yield the rows of these files, in order, with the columns of the table."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
     from pyiceberg.io.pyarrow import schema_to_pyarrow
 
     schema = schema_to_pyarrow(table.schema())
+    types = dict(zip(schema.names, schema.types, strict=True))
     batches: list[pa.Table] = []
     gathered_bytes = 0
     for file, content in zip(files, _contents(files), strict=True):
-        for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches(_BATCH_ROWS):
+        for batch in parquet_reader(pa.BufferReader(content)).iter_batches(_BATCH_ROWS):
             # A file may be older than the newest columns.
             if set(batch.schema.names) - set(schema.names):
                 raise RawTableError(
@@ -171,7 +172,7 @@ def _row_groups(table: "StaticTable", files: "Sequence[DataFile]") -> "Iterator[
             rows = pa.Table.from_batches([batch])
             for name in schema.names:
                 if name not in batch.schema.names:
-                    rows = rows.append_column(name, pa.nulls(batch.num_rows, schema.field(name).type))
+                    rows = rows.append_column(name, pa.nulls(batch.num_rows).cast(types[name]))
             rows = rows.select(schema.names).cast(schema)
             batches.append(rows)
             gathered_bytes += rows.nbytes

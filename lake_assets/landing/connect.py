@@ -200,7 +200,7 @@ def _states(status: ConnectorStatus) -> str:
 
 def _tasks_have(settings: Settings, spec: ConnectorSpec) -> bool:
     """Return True if the tasks were started with this config, and not with the previous one."""
-    tasks = _request(settings, "GET", f"/connectors/{quote(spec.name)}/tasks") or []
+    tasks: list[dict[str, Any]] = _request(settings, "GET", f"/connectors/{quote(spec.name)}/tasks") or []
     return bool(tasks) and all(spec.config.items() <= task["config"].items() for task in tasks)
 
 

@@ -8,6 +8,7 @@ from lake_assets.bucket import opened, write
 from lake_assets.catalog.model import Asset
 from lake_assets.landing.expire import committed
 from lake_assets.landing.files import plain_path
+from lake_assets.landing.parquet_reader import parquet_reader
 from lake_assets.landing.replace_files import described, replace_files
 from lake_assets.landing.snapshots import RawTableError, entries, read_table
 from lake_assets.settings import Settings
@@ -69,16 +70,18 @@ def _without(
         )
     system, path = opened(file.file_path)
     with system.open_input_file(path) as source:
-        rows = _remaining(pq.ParquetFile(source).read(), deleted)
+        rows = _remaining(parquet_reader(source).read(), deleted)
     if not rows.num_rows:
         return None
     buffer = pa.BufferOutputStream()
-    pq.write_table(rows, buffer, compression="zstd")
+    footer: list[pq.FileMetaData] = []
+    with pq.ParquetWriter(buffer, rows.schema, compression="zstd", metadata_collector=footer) as writer:
+        writer.write_table(rows)
     content = buffer.getvalue()
     url = f"{file.file_path.rpartition('/')[0]}/{uuid.uuid4()}.parquet"
     about_to_write([url])
     write(url, content.to_pybytes())
-    return described(table, file, url, pq.read_metadata(pa.BufferReader(content)), content.size)
+    return described(table, file, url, footer[0], content.size)
 
 
 def _remaining(rows: "pyarrow.Table", deleted: DeletedOffsets) -> "pyarrow.Table":
@@ -86,4 +89,5 @@ def _remaining(rows: "pyarrow.Table", deleted: DeletedOffsets) -> "pyarrow.Table
     import pyarrow as pa
 
     positions = zip(rows["_partition"].to_pylist(), rows["_offset"].to_pylist(), strict=True)
-    return rows.filter(pa.array([offset not in deleted.get(partition, ()) for partition, offset in positions]))
+    deleted_positions = {(partition, offset) for partition, offsets in deleted.items() for offset in offsets}
+    return rows.filter(pa.array([position not in deleted_positions for position in positions]))

@@ -12,7 +12,7 @@ import json
 import lzma
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -22,6 +22,7 @@ from typing import IO, Any, cast
 import msgspec
 
 from lake_assets.landing.lines import Format, InputError
+from lake_assets.landing.parquet_reader import parquet_reader
 
 _UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 _PACKED: tuple[tuple[bytes, str], ...] = (
@@ -73,7 +74,7 @@ def expanded(files: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def opened(file: str, form: Format | None = None) -> "Iterator[tuple[Input, IO[bytes]]]":
+def opened(file: str, form: Format | None = None) -> "Generator[tuple[Input, IO[bytes]]]":
     """Yield the lines of a file (- is stdin), and the open file itself, whose position is that of the reader.
 
     Raises InputError for a file that cannot be read, with the remedy.
@@ -269,23 +270,26 @@ def _rows_of_columns(document: bytes) -> list[bytes] | None:
 
     Each column is a list, or an object with the rows' numbers as keys.
     """
-    columns: dict[str, Any] = {}
-    for kind in (dict[str, dict[str, msgspec.Raw]], dict[str, list[msgspec.Raw]]):
-        with suppress(msgspec.ValidationError):
-            columns = msgspec.json.decode(document, type=kind)
-            break
-    first = next(iter(columns.values()), ())
-    numbered = isinstance(first, list) or list(first) == [str(number) for number in range(len(first))]
-    same = all(list(column) == list(first) if isinstance(column, dict) else len(column) == len(first)
-               for column in columns.values())  # fmt: skip
-    if len(columns) < _FEWEST or len(first) < _FEWEST or not numbered or not same:
+    columns = _columns(document)
+    lengths = {len(cells) for cells in columns.values()}
+    if len(columns) < _FEWEST or len(lengths) != 1 or min(lengths) < _FEWEST:
         return None
     keys = [msgspec.json.encode(name) + b":" for name in columns]
-    cells = [column.values() if isinstance(column, dict) else column for column in columns.values()]
     return [
         b"{" + b",".join(key + bytes(cell) for key, cell in zip(keys, row, strict=True)) + b"}"
-        for row in zip(*cells, strict=True)
+        for row in zip(*columns.values(), strict=True)
     ]
+
+
+def _columns(document: bytes) -> dict[str, list[msgspec.Raw]]:
+    """Return the cells of each column, none for an object without columns."""
+    with suppress(msgspec.ValidationError):
+        return msgspec.json.decode(document, type=dict[str, list[msgspec.Raw]])
+    with suppress(msgspec.ValidationError):
+        numbered = msgspec.json.decode(document, type=dict[str, dict[str, msgspec.Raw]])
+        if all(list(column) == [str(number) for number in range(len(column))] for column in numbered.values()):
+            return {name: list(column.values()) for name, column in numbered.items()}
+    return {}
 
 
 def _listed(document: bytes) -> list[bytes] | None:
@@ -298,10 +302,9 @@ def _listed(document: bytes) -> list[bytes] | None:
 
 def _parquet(stream: Any, name: str) -> Iterator[bytes]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        for batch in pq.ParquetFile(stream).iter_batches(_ROWS_AT_ONCE):
+        for batch in parquet_reader(stream).iter_batches(_ROWS_AT_ONCE):
             yield from _rows(pa.Table.from_batches([batch]))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"'{name}' is Parquet that cannot be read ({str(error).splitlines()[0]}).") from None

@@ -1,6 +1,6 @@
 """The catalog of the raw tables: in the lake's Postgres, on AWS in Glue."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ class RawTableError(LakeError):
 
 
 @contextmanager
-def raw_catalog(settings: Settings) -> Iterator["MetastoreCatalog"]:
+def raw_catalog(settings: Settings) -> Generator["MetastoreCatalog"]:
     """Provide the raw catalog as role `lake`, closed afterwards.
 
     Raises Unavailable when it does not answer, RawTableError when the metadata of a table is damaged.
@@ -102,7 +102,7 @@ def _pointers_in_glue(tables: Collection[Identifier]) -> dict[Identifier, str]:
 
 
 @contextmanager
-def _postgres(settings: Settings) -> Iterator[None]:
+def _postgres(settings: Settings) -> Generator[None]:
     import psycopg
     from sqlalchemy.exc import OperationalError
 

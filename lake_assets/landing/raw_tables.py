@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from lake_assets.compile.raw_table import RawTableSpec
 from lake_assets.landing.raw_catalog import raw_catalog
@@ -13,7 +14,6 @@ from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import MetastoreCatalog
-    from pyiceberg.table import Table
     from pyiceberg.types import ListType
 
 # Field ids are Iceberg's names for columns; statistics in manifests use them.
@@ -53,8 +53,8 @@ def ensure_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> list
             for namespace in sorted({spec.namespace for spec in create}):
                 catalog.create_namespace_if_not_exists(namespace)
             # Each is a commit of its own, which waits for the catalog and the bucket.
-            list(pool.map(lambda spec: _create(catalog, spec), create))
-            list(pool.map(lambda spec: _update(catalog.load_table(spec.identifier), spec), update))
+            list(pool.map(partial(_create, catalog), create))
+            list(pool.map(partial(_update, catalog), update))
     return reports
 
 
@@ -119,7 +119,8 @@ def _headers(first: int) -> "ListType":
     return ListType(first, StructType(name, value), element_required=True)
 
 
-def _update(table: "Table", spec: RawTableSpec) -> None:
+def _update(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
+    table = catalog.load_table(spec.identifier)
     with table.transaction() as transaction:
         if "_headers" not in table.schema().column_names:
             with transaction.update_schema() as schema:
@@ -130,7 +131,7 @@ def _update(table: "Table", spec: RawTableSpec) -> None:
 def _create(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
     from pyiceberg.partitioning import PartitionField, PartitionSpec
     from pyiceberg.schema import Schema
-    from pyiceberg.transforms import DayTransform, HourTransform, MonthTransform
+    from pyiceberg.transforms import DayTransform, HourTransform, MonthTransform, Transform
     from pyiceberg.types import BinaryType, IntegerType, LongType, NestedField, StringType, TimestamptzType
 
     timestamp = 5
@@ -144,7 +145,11 @@ def _create(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
         NestedField(6, "_key", BinaryType()),
         NestedField(7, "_headers", _headers(8)),
     )
-    transforms = {"hour": HourTransform(), "day": DayTransform(), "month": MonthTransform()}
+    transforms: dict[str, Transform[Any, Any]] = {
+        "hour": HourTransform(),
+        "day": DayTransform(),
+        "month": MonthTransform(),
+    }
     partition = PartitionSpec(PartitionField(timestamp, 1000, transforms[spec.transform], f"event_{spec.transform}"))
     catalog.create_table_if_not_exists(
         spec.identifier, schema, partition_spec=partition, properties=dict(spec.properties)

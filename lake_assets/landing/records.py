@@ -1,7 +1,7 @@
 """Offsets of a Kafka partition that hold records: the others are transaction markers, aborted or compacted away."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -41,7 +41,7 @@ def record_offsets(settings: Settings, topic: str, partition: int, first: int, l
 
 
 @contextmanager
-def _assigned(settings: Settings, topic: str, partition: int, first: int) -> Iterator[Consumer]:
+def _assigned(settings: Settings, topic: str, partition: int, first: int) -> Generator[Consumer]:
     consumer = Consumer(
         {
             **client_config(settings),

@@ -5,8 +5,8 @@ while the sink commits is safe, because a snapshot's metadata never changes; if 
 (`lake maintain`, or a hundred commits later), the newest snapshot is read instead.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.raw_table import raw_table
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from pyiceberg.table import StaticTable, Table
 
 _ATTEMPTS = 3
+
+
+class _PartitionField(Protocol):
+    """A field of a partition spec. pyiceberg does not declare the types of its transform."""
+
+    @property
+    def transform(self) -> object: ...
+
+
 _T = TypeVar("_T")
 
 
@@ -75,7 +84,7 @@ def entries(
             )
         spec = manifest.partition_spec_id
         if spec not in cuts:
-            cuts[spec] = _cut(name, [str(field.transform) for field in table.specs()[spec].fields], asset)
+            cuts[spec] = _cut(name, _transforms(table.specs()[spec].fields), asset)
         if wanted(manifest, cuts[spec]):
             for entry in manifest.fetch_manifest_entry(table.io):
                 yield cuts[spec], entry
@@ -85,6 +94,10 @@ def sequence_number(table: "StaticTable") -> int:
     """Return Iceberg's sequence number of the current snapshot; 0 before the first commit."""
     snapshot = table.current_snapshot()
     return (snapshot.sequence_number or 0) if snapshot else 0
+
+
+def _transforms(fields: Iterable[_PartitionField]) -> list[str]:
+    return [str(field.transform) for field in fields]
 
 
 def _cut(name: str, transforms: Sequence[str], asset: Asset) -> WindowCut:

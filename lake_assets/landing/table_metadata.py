@@ -2,18 +2,21 @@
 
 import gzip
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from lake_assets.bucket import is_local, local_path, path_of
 from lake_assets.landing.raw_catalog import Identifier, pointers
 from lake_assets.object_stores import store_of
 from lake_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
 
 _ATTEMPTS = 3
 # Reading a file of a bucket in a cloud waits for the network.
@@ -58,7 +61,10 @@ def read_metadata(settings: Settings, tables: Collection[Identifier]) -> dict[Id
 
 def _reader() -> Callable[[str], TableMetadata | Damage]:
     """Return a function that reads a metadata file, with one file system for each bucket."""
-    system_of = lru_cache(lambda scheme, host: store_of(f"{scheme}://{host}").filesystem())
+
+    @lru_cache
+    def system_of(scheme: str, host: str) -> "FileSystem":
+        return store_of(f"{scheme}://{host}").filesystem()
 
     def read(location: str) -> TableMetadata | Damage:
         try:
@@ -83,13 +89,10 @@ def _load(text: bytes) -> Mapping[str, Any]:
 
 
 def _metadata(table: Mapping[str, Any]) -> TableMetadata:
-    schema = next((each for each in table.get("schemas", ()) if each["schema-id"] == table["current-schema-id"]), None)
-    spec = next(
-        (each for each in table.get("partition-specs", ()) if each["spec-id"] == table["default-spec-id"]), None
-    )
-    current = table.get("current-snapshot-id")
-    snapshot = next((each for each in table.get("snapshots", ()) if each["snapshot-id"] == current), None)
-    summary: Mapping[str, str] = (snapshot or {}).get("summary", {})
+    schema = _by_id(table.get("schemas", ()), "schema-id", table.get("current-schema-id"))
+    spec = _by_id(table.get("partition-specs", ()), "spec-id", table.get("default-spec-id"))
+    snapshot = _by_id(table.get("snapshots", ()), "snapshot-id", table.get("current-snapshot-id"))
+    summary: Mapping[str, str] = snapshot.get("summary", {}) if snapshot else {}
     return TableMetadata(
         table.get("properties", {}),
         frozenset(field["name"] for field in (schema or table["schema"])["fields"]),
@@ -97,3 +100,8 @@ def _metadata(table: Mapping[str, Any]) -> TableMetadata:
         snapshot is not None,
         int(summary.get("total-records", "0")),
     )
+
+
+def _by_id(entries: Iterable[Mapping[str, Any]], key: str, number: int | None) -> Mapping[str, Any] | None:
+    """Return the entry of that id, None when there is none."""
+    return next((entry for entry in entries if entry[key] == number), None)

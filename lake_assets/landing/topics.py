@@ -6,11 +6,10 @@
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
-    AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
@@ -21,6 +20,7 @@ from confluent_kafka.admin import (
 from lake_assets.compile.topic import TopicSpec
 from lake_assets.errors import Unavailable
 from lake_assets.landing.broker import DEADLINE_SECONDS, admin, broker_error, client_config, error_of, quiet
+from lake_assets.landing.kafka_admin import KafkaAdmin
 from lake_assets.settings import Settings
 
 Outcome = Literal["created", "updated", "unchanged", "differs"]
@@ -151,13 +151,13 @@ def read_from_beginning(settings: Settings, group: str, topic: str) -> None:
         raise broker_error(settings, error_of(exception), f"set the offsets of {group}") from exception
 
 
-def _partitions(client: AdminClient) -> dict[str, int]:
+def _partitions(client: KafkaAdmin) -> dict[str, int]:
     """Return the number of partitions of every topic."""
     return {name: len(topic.partitions) for name, topic in client.list_topics(timeout=DEADLINE_SECONDS).topics.items()}
 
 
-def _configs(client: AdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
-    configs: dict[str, dict[str, str]] = {}
+def _configs(client: KafkaAdmin, names: Sequence[str]) -> dict[str, dict[str, str | None]]:
+    configs: dict[str, dict[str, str | None]] = {}
     for start in range(0, len(names), PIECE):
         resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names[start : start + PIECE]]
         for resource, future in client.describe_configs(resources, request_timeout=DEADLINE_SECONDS).items():
@@ -165,7 +165,7 @@ def _configs(client: AdminClient, names: Sequence[str]) -> dict[str, dict[str, s
     return configs
 
 
-def _compare(spec: TopicSpec, partitions: int | None, config: Mapping[str, str]) -> TopicReport:
+def _compare(spec: TopicSpec, partitions: int | None, config: Mapping[str, str | None]) -> TopicReport:
     if partitions is None:
         return TopicReport(spec.name, "created")
     changed = tuple(
@@ -177,7 +177,7 @@ def _compare(spec: TopicSpec, partitions: int | None, config: Mapping[str, str])
     return TopicReport(spec.name, "updated" if changed else "unchanged", changed)
 
 
-def _create(client: AdminClient, specs: Sequence[TopicSpec]) -> None:
+def _create(client: KafkaAdmin, specs: Sequence[TopicSpec]) -> None:
     for piece in _pieces(specs):
         new = [NewTopic(spec.name, num_partitions=spec.partitions, config=dict(spec.config)) for spec in piece]
         for future in client.create_topics(new, operation_timeout=DEADLINE_SECONDS).values():
@@ -203,7 +203,7 @@ def _pieces(specs: Sequence[TopicSpec]) -> Iterator[list[TopicSpec]]:
         yield piece
 
 
-def _set_configs(client: AdminClient, specs: Sequence[TopicSpec]) -> None:
+def _set_configs(client: KafkaAdmin, specs: Sequence[TopicSpec]) -> None:
     for piece in _pieces(specs):
         resources = [
             ConfigResource(
@@ -221,11 +221,12 @@ def _set_configs(client: AdminClient, specs: Sequence[TopicSpec]) -> None:
 
 
 def _list_offsets(
-    client: AdminClient, partitions: Sequence[TopicPartition], spec: OffsetSpec | None
+    client: KafkaAdmin, partitions: Sequence[TopicPartition], spec: OffsetSpec | None
 ) -> dict[tuple[str, int], int]:
+    assert spec is not None  # confluent_kafka declares its own constants as optional
     offsets: dict[tuple[str, int], int] = {}
     for start in range(0, len(partitions), PIECE_RECORDS):
-        requests: dict[TopicPartition, Any] = dict.fromkeys(partitions[start : start + PIECE_RECORDS], spec)
+        requests = dict.fromkeys(partitions[start : start + PIECE_RECORDS], spec)
         for partition, future in client.list_offsets(requests, request_timeout=DEADLINE_SECONDS).items():
             offsets[partition.topic, partition.partition] = future.result().offset
     return offsets

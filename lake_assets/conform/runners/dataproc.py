@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lake_assets.conform.runner import JobStatus, Orphan, SparkJob, State
 from lake_assets.conform.runners import gcp
 from lake_assets.conform.runners.code import Code, CodeUrls
+from lake_assets.conform.runners.dataproc_clients import ClusterController, JobController
 from lake_assets.conform.runners.dataproc_cluster import DataprocCluster, cluster_name
 from lake_assets.conform.runners.environment import given, needed
 from lake_assets.errors import LakeError
@@ -15,7 +16,7 @@ from lake_assets.gcp import connected, retry_policy, unless_missing
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from google.cloud.dataproc_v1 import Cluster, ClusterControllerClient, Job, JobControllerClient
+    from google.cloud.dataproc_v1 import Cluster, Job
     from grpc import Channel
 
 _STATES: Mapping[str, State] = {"DONE": "succeeded", "ERROR": "failed", "CANCELLED": "cancelled"}
@@ -29,8 +30,8 @@ class Dataproc:
     `timeout` and `interval` are in seconds.
     """
 
-    jobs: "JobControllerClient"
-    clusters: "ClusterControllerClient"
+    jobs: JobController
+    clusters: ClusterController
     project: str
     region: str
     cluster: str | DataprocCluster
@@ -169,7 +170,7 @@ def _request(job: SparkJob, cluster: str, code: Code, urls: CodeUrls) -> "Job":
     )
 
 
-def _clients(region: str, channel: "Channel | None") -> "tuple[JobControllerClient, ClusterControllerClient]":
+def _clients(region: str, channel: "Channel | None") -> tuple[JobController, ClusterController]:
     from google.cloud.dataproc_v1 import ClusterControllerClient, JobControllerClient
     from google.cloud.dataproc_v1.services.cluster_controller.transports import ClusterControllerGrpcTransport
     from google.cloud.dataproc_v1.services.job_controller.transports import JobControllerGrpcTransport

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from lake_assets.conform.runner import JobStatus, SparkJob, State
 from lake_assets.conform.runners import gcp
 from lake_assets.conform.runners.code import Code, CodeUrls
+from lake_assets.conform.runners.dataproc_clients import BatchController
 from lake_assets.conform.runners.environment import given, needed
 from lake_assets.gcp import connected, retry_policy, unless_missing
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from google.cloud.dataproc_v1 import Batch, BatchControllerClient
+    from google.cloud.dataproc_v1 import Batch
     from grpc import Channel
 
 _STATES: Mapping[str, State] = {"SUCCEEDED": "succeeded", "FAILED": "failed", "CANCELLED": "cancelled"}
@@ -26,7 +27,7 @@ class DataprocBatch:
     An empty `account` or `subnet` stands for the project's own. `timeout` and `interval` are in seconds.
     """
 
-    client: "BatchControllerClient"
+    client: BatchController
     parent: str
     code: Code
     version: str
@@ -102,7 +103,7 @@ class DataprocBatch:
         )
 
 
-def _client(region: str, channel: "Channel | None") -> "BatchControllerClient":
+def _client(region: str, channel: "Channel | None") -> BatchController:
     from google.cloud.dataproc_v1 import BatchControllerClient
     from google.cloud.dataproc_v1.services.batch_controller.transports import BatchControllerGrpcTransport
 

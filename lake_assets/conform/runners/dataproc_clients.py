@@ -1,0 +1,33 @@
+"""Google's clients of Dataproc, with types: their own signatures leave some out."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from google.api_core.retry import Retry
+    from google.cloud.dataproc_v1 import Batch, Cluster, Job
+
+
+class JobController(Protocol):
+    """Methods of `JobControllerClient` that the lake calls."""
+
+    def get_job(self, request: dict[str, str], *, retry: "Retry") -> "Job": ...
+    def submit_job(self, *, project_id: str, region: str, job: "Job", retry: "Retry") -> "Job": ...
+    def cancel_job(self, request: dict[str, str], *, retry: "Retry") -> "Job": ...
+
+
+class ClusterController(Protocol):
+    """Methods of `ClusterControllerClient` that the lake calls."""
+
+    def get_cluster(self, request: dict[str, str], *, retry: "Retry") -> "Cluster": ...
+    def list_clusters(self, request: dict[str, str]) -> "Iterable[Cluster]": ...
+    def create_cluster(self, *, project_id: str, region: str, cluster: "Cluster", retry: "Retry") -> object: ...
+    def delete_cluster(self, request: dict[str, str], *, retry: "Retry") -> object: ...
+
+
+class BatchController(Protocol):
+    """Methods of `BatchControllerClient` that the lake calls."""
+
+    def get_batch(self, *, name: str, retry: "Retry") -> "Batch": ...
+    def create_batch(self, *, parent: str, batch: "Batch", batch_id: str, retry: "Retry") -> object: ...
+    def cancel_operation(self, request: dict[str, str], *, retry: "Retry") -> None: ...
