@@ -19,7 +19,6 @@ import threading
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -168,8 +167,7 @@ def _become_caller(connection: socket.socket, head: bytes, files: Sequence[int])
     for target, source in enumerate(files):
         os.dup2(source, target)
         os.close(source)
-    assert isinstance(sys.stdout, TextIOWrapper)
-    sys.stdout.reconfigure(line_buffering=True)
+    sys.stdout.reconfigure(line_buffering=True)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     os.chdir(call["cwd"])
     os.environ.clear()
     os.environ.update(call["environment"])

@@ -13,12 +13,12 @@ from lake_assets.local_files import file_lock
 from lake_assets.object_stores import scheme
 from lake_assets.settings import lake_home, load_settings
 from lake_assets.stack.addresses import read_addresses
+from lake_assets.stack.connect_plugin import compile_plugin
 from lake_assets.stack.health import checks, failed_connectors
 from lake_assets.stack.jar_lock import needed_by, read_lock
 from lake_assets.stack.jars import complete_jars, jars_folder, missing
 from lake_assets.stack.java import find_java
 from lake_assets.stack.logs import last_error_now, last_start
-from lake_assets.stack.plugin import compile_plugin
 from lake_assets.stack.starting import PartFailed, Progress, Start
 from lake_assets.stack.stream import PREFIX
 from lake_assets.stack.supervisor import Supervisor, end_processes, orphans, owned_processes

@@ -16,8 +16,8 @@ from lake_assets.landing.connect import connector_status
 from lake_assets.landing.topics import offsets
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.remove import remove_asset
+from lake_assets.orchestration.dagster_records import DagsterRecords
 from lake_assets.orchestration.instance import open_instance
-from lake_assets.orchestration.records import DagsterRecords
 from tests.end_to_end.conftest import Lake
 from tests.support.conditions import wait_until
 

@@ -7,9 +7,9 @@ import pytest
 
 from lake_assets.compile.connector import ENVELOPE, SINK
 from lake_assets.stack import plugin
+from lake_assets.stack.connect_plugin import PluginError, compile_plugin, plugin_folder
 from lake_assets.stack.jars import jars_folder
 from lake_assets.stack.java import find_java
-from lake_assets.stack.plugin import PluginError, compile_plugin, plugin_folder
 
 
 @pytest.fixture
