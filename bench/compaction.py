@@ -102,8 +102,8 @@ def measure(wanted: int, rows: int, rounds: int, running: bool) -> Figures:
     with lake(["kafka", "connect", "postgres"], {"bench_ticks": CONTRACT}, running=running) as (settings, _):
         from lake_assets.operations.apply import apply
         from lake_assets.operations.housekeeping import clean
+        from lake_assets.orchestration.dagster_records import DagsterRecords
         from lake_assets.orchestration.in_process import run_once
-        from lake_assets.orchestration.records import DagsterRecords
         from lake_assets.project import read_files
 
         apply(settings, DagsterRecords(settings), quiet)

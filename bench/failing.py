@@ -56,7 +56,7 @@ def measure(windows: int, rounds: int, running: bool) -> Figures:
     with lake(None, contracts(), running=running) as (settings, _):
         from lake_assets.cli.reload import reload_code
         from lake_assets.operations.apply import apply
-        from lake_assets.orchestration.records import DagsterRecords
+        from lake_assets.orchestration.dagster_records import DagsterRecords
         from lake_assets.project import read_files
 
         reload_code(settings, apply(settings, DagsterRecords(settings), quiet), quiet)

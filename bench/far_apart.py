@@ -29,8 +29,8 @@ def measure(count: int, windows: int, rounds: int, running: bool) -> Figures:
     with lake(["kafka", "connect", "postgres"], contracts, running=running) as (settings, _):
         from lake_assets.landing.produce import produce_lines
         from lake_assets.operations.apply import apply
+        from lake_assets.orchestration.dagster_records import DagsterRecords
         from lake_assets.orchestration.in_process import run_once
-        from lake_assets.orchestration.records import DagsterRecords
         from lake_assets.project import read_files
 
         apply(settings, DagsterRecords(settings), quiet)

@@ -24,7 +24,7 @@ from lake_assets.landing.produce import produce_lines
 from lake_assets.landing.snapshots import read_table
 from lake_assets.operations.apply import apply
 from lake_assets.orchestration.assets import QUEUED_ONLY
-from lake_assets.orchestration.records import DagsterRecords
+from lake_assets.orchestration.dagster_records import DagsterRecords
 from lake_assets.project import read_files
 from lake_assets.settings import Settings
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
-# If Python has no main file, a query of more than two seconds draws a progress bar on standard output.
-SILENT = "set enable_progress_bar = false"
+# UTC, and no progress bar: without a main file a query of more than two seconds would draw one on standard output.
+SESSION_SETTINGS = "set timezone = 'UTC'; set enable_progress_bar = false"
 
 
 @contextmanager
@@ -27,6 +27,5 @@ def duckdb_session(scratch: Path | None = None) -> "Iterator[duckdb.DuckDBPyConn
         tempfile.TemporaryDirectory(prefix="duckdb-", dir=scratch) as folder,
         duckdb.connect(config={"temp_directory": folder}) as session,
     ):
-        session.execute("set timezone = 'UTC'")
-        session.execute(SILENT)
+        session.execute(SESSION_SETTINGS)
         yield session

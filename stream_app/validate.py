@@ -13,6 +13,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.compile.judge import judge_sql
 from lake_assets.compile.metric_tables import MOST_GROUP_BYTES, text_bytes
 from lake_assets.compile.sql import identifier, judged_column, literal
+from lake_assets.duckdb_session import SESSION_SETTINGS
 from stream_app.events import (
     COUNTED,
     KEY_BYTES,
@@ -74,7 +75,7 @@ class Judge:
         self._records = _Records()
         self._session = duckdb.connect()
         # More cores are used by more instances; a batch is too small to be divided.
-        self._session.execute("set threads = 1; set TimeZone = 'UTC'; set enable_progress_bar = false")
+        self._session.execute(f"set threads = 1; {SESSION_SETTINGS}")
         self._session.register("records", self._records)
         # Prepared, because planning the contract's rules takes longer than validating a small batch.
         self._session.execute(f"prepare judge as {_query(asset, metric)}")

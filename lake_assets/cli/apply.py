@@ -39,7 +39,7 @@ def command(as_json: bool) -> None:
     from lake_assets.cli.reload import reload_code
     from lake_assets.operations.apply import apply
     from lake_assets.operations.unapplied import refuse_left_out
-    from lake_assets.orchestration.records import DagsterRecords
+    from lake_assets.orchestration.dagster_records import DagsterRecords
     from lake_assets.settings import load_settings
 
     settings = load_settings()

@@ -56,7 +56,7 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
       lake audit leads --windows
       lake audit --json
     """
-    from lake_assets.cli.names import chosen
+    from lake_assets.cli.asset_lookup import chosen
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.operations.audit_report import audit_report
     from lake_assets.settings import load_settings

@@ -44,7 +44,7 @@ def command(asset: str, first: str | None, last: str | None, undoing: bool, yes:
       lake backfill leads --from 2026-01-31 --to 2026-01-31 --yes
       lake backfill leads --undo
     """
-    from lake_assets.cli.names import find
+    from lake_assets.cli.asset_lookup import find
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.operations.unapplied import edited
     from lake_assets.settings import load_settings

@@ -77,7 +77,7 @@ def command(sales: int, days: int, stream: bool) -> None:
     from lake_assets.cli.reload import reload_code
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.operations.apply import apply
-    from lake_assets.orchestration.records import DagsterRecords
+    from lake_assets.orchestration.dagster_records import DagsterRecords
     from lake_assets.settings import load_settings
     from lake_assets.stack.lifecycle import up
 

@@ -71,7 +71,7 @@ def command(asset: str, keys: tuple[str, ...], confirm: str | None, force: bool,
       lake forget leads - --confirm 3f1c0a9be2d4 < key.txt
       lake forget leads email=ada@example.com
     """
-    from lake_assets.cli.names import find
+    from lake_assets.cli.asset_lookup import find
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.settings import load_settings
 

@@ -139,7 +139,7 @@ def _evolve(name: str, sample_file: tuple[str, ...], out: Path | None, as_json: 
     import dataclasses
     from difflib import unified_diff
 
-    from lake_assets.cli.names import find
+    from lake_assets.cli.asset_lookup import find
     from lake_assets.cli.tables import show, show_json
     from lake_assets.operations.propose_fields import propose
     from lake_assets.project import read_files

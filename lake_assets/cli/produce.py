@@ -51,7 +51,7 @@ def command(
       lake produce sales 'exports/2026-*.jsonl.gz'
     """
     from lake_assets.applied_files import read_copy
-    from lake_assets.cli.names import find
+    from lake_assets.cli.asset_lookup import find
     from lake_assets.landing.inputs import expanded, opened
     from lake_assets.landing.produce import produce_lines
     from lake_assets.settings import load_settings

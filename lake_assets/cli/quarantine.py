@@ -16,7 +16,7 @@ def command(asset: str | None, as_json: bool) -> None:
       lake quarantine
       lake quarantine leads --json
     """
-    from lake_assets.cli.names import chosen
+    from lake_assets.cli.asset_lookup import chosen
     from lake_assets.cli.tables import show, show_json
     from lake_assets.errors import Unreadable
     from lake_assets.ledger.applied import applied_catalog

@@ -65,13 +65,13 @@ def command(asset: str, keep: tuple[str, ...], confirm: str | None, as_json: boo
 
 def _plan_or_remove(settings: Settings, name: str, keep: tuple[str, ...], confirm: str | None) -> RemovalPlan:
     """Plan the removal, or with a checksum remove what was planned with it, and reload the running stack."""
-    from lake_assets.cli.names import find
+    from lake_assets.cli.asset_lookup import find
     from lake_assets.cli.reload import reload_code
     from lake_assets.errors import LakeError
     from lake_assets.ledger.ledger import Ledger
     from lake_assets.operations.apply_steps import Step
     from lake_assets.operations.remove import plan_removal, removable, remove_asset
-    from lake_assets.orchestration.records import DagsterRecords
+    from lake_assets.orchestration.dagster_records import DagsterRecords
 
     with Ledger(settings) as ledger:
         if not ledger.exists():

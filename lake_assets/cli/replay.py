@@ -64,7 +64,7 @@ def command(asset: str, code: str | None, window: str | None, where: str | None,
 
 def _choose(settings: Settings, name: str, window: str | None) -> tuple[Mapping[str, Asset], Asset]:
     """Return the applied assets and the named one. Print a warning when its file differs from the applied contract."""
-    from lake_assets.cli.names import find
+    from lake_assets.cli.asset_lookup import find
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.ledger.why import check_window
     from lake_assets.operations.unapplied import edited

@@ -36,7 +36,7 @@ def command(asset: str | None, as_json: bool) -> None:
       lake run leads
       lake run --json
     """
-    from lake_assets.cli.names import find
+    from lake_assets.cli.asset_lookup import find
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.orchestration.in_process import run_once
     from lake_assets.settings import load_settings

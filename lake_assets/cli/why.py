@@ -31,7 +31,7 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
       lake why leads
       lake why leads 2026-01-31
     """
-    from lake_assets.cli.names import find
+    from lake_assets.cli.asset_lookup import find
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.ledger.why import check_window
     from lake_assets.operations.explain import explain

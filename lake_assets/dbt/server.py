@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import psutil
@@ -46,13 +47,17 @@ def main() -> None:
     listener = _listen(settings.home)
     # dbt creates locks for processes that it never starts; their tracker would complain when this process exits.
     os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:multiprocessing.resource_tracker"
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGTERM, _exit)
     started = time.monotonic()
     macros = _import_dbt(settings)
     # The kernel reaps the children: no code waits for them here, each sends its exit code to its client.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     _log(f"dbt server: ready after {time.monotonic() - started:.1f} s, answering on {listener.getsockname()}")
     _serve(listener, macros)
+
+
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    os._exit(0)
 
 
 def _serve(listener: socket.socket, macros: Iterator[None]) -> None:
@@ -82,7 +87,8 @@ def _import_dbt(settings: Settings) -> Iterator[None]:
     build_type_tester(())  # reads the locale's number formats, once
     os.environ.update(dbt_environment(settings, os.environ))
     # The static parser would start threads.
-    result = dbtRunner().invoke(["--quiet", "--log-level-file", "none", "--no-static-parser", "parse"])
+    arguments = ["--quiet", "--log-level-file", "none", "--no-static-parser", "parse"]
+    result = dbtRunner().invoke(arguments)  # pyright: ignore[reportUnknownMemberType] - its keywords have no types
     if settings.target == "local":
         # Importing duckdb opens a database for its module-level functions, which has a thread. Nothing here uses it.
         importlib.import_module("duckdb").default_connection().close()
@@ -161,7 +167,7 @@ def _become_caller(connection: socket.socket, head: bytes, files: Sequence[int])
     for target, source in enumerate(files):
         os.dup2(source, target)
         os.close(source)
-    sys.stdout.reconfigure(line_buffering=True)  # pyright: ignore[reportAttributeAccessIssue]
+    sys.stdout.reconfigure(line_buffering=True)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     os.chdir(call["cwd"])
     os.environ.clear()
     os.environ.update(call["environment"])

@@ -18,6 +18,7 @@ from lake_assets.operations.adapters import query_marts
 from lake_assets.operations.refresh import observe
 from lake_assets.orchestration.in_process import marts_behind
 from lake_assets.settings import Settings
+from lake_assets.waiting import poll_until
 
 SEED = 1
 _POLL_SECONDS = 1.0
@@ -96,9 +97,12 @@ def one_more(settings: Settings, sales: Asset, on_progress: Callable[[str], None
     (before,) = query_marts(settings, query, None).rows[0]
     started = time.monotonic()
     produce_lines(settings, sales, [json.dumps(sale).encode()])
-    while time.monotonic() - started < _STUCK_SECONDS:
-        (orders,) = query_marts(settings, query, None).rows[0]
-        if orders > before:
-            return time.monotonic() - started
-        time.sleep(settings.profile.mart_poll_seconds)
+    orders = poll_until(
+        lambda: query_marts(settings, query, None).rows[0][0],
+        lambda orders: orders > before,
+        _STUCK_SECONDS,
+        settings.profile.mart_poll_seconds,
+    )
+    if orders > before:
+        return time.monotonic() - started
     raise LakeError("the last event has not reached the mart in five minutes: see `lake status` and Dagster's runs.")

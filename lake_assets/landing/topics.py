@@ -3,7 +3,6 @@
 # confluent_kafka documents these names in `admin` without exporting them.
 # pyright: reportPrivateImportUsage=false
 
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +21,7 @@ from lake_assets.errors import Unavailable
 from lake_assets.landing.broker import DEADLINE_SECONDS, admin, broker_error, client_config, error_of, quiet
 from lake_assets.landing.kafka_admin import KafkaAdmin
 from lake_assets.settings import Settings
+from lake_assets.waiting import poll_until
 
 Outcome = Literal["created", "updated", "unchanged", "differs"]
 _POLL_SECONDS = 0.1
@@ -117,11 +117,14 @@ def delete_topics(settings: Settings, names: Sequence[str]) -> None:
                     if error_of(exception).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                         raise
         # `lake apply` would take a topic that is still listed for the new one.
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while existing and not _partitions(client).keys().isdisjoint(existing):
-            if time.monotonic() > deadline:
-                raise Unavailable(f"Kafka is still deleting {', '.join(existing)}: run this again.")
-            time.sleep(_POLL_SECONDS)
+        are_deleted = poll_until(
+            lambda: not existing or _partitions(client).keys().isdisjoint(existing),
+            bool,
+            DEADLINE_SECONDS,
+            _POLL_SECONDS,
+        )
+        if not are_deleted:
+            raise Unavailable(f"Kafka is still deleting {', '.join(existing)}: run this again.")
     except KafkaException as exception:
         raise broker_error(settings, error_of(exception), "delete topics") from exception
 

@@ -25,6 +25,7 @@ from lake_assets.stack.jars import jars_folder
 from lake_assets.stack.java import find_java
 from lake_assets.stack.kafka import kafka_program, prepare_kafka
 from lake_assets.stack.programs import Program
+from lake_assets.waiting import poll_until
 
 PATIENCE_SECONDS = 300.0  # for each step, which takes a few on an idle machine
 POLL_SECONDS = 0.1
@@ -109,12 +110,13 @@ def _answers(url: str) -> bool:
 
 def _wait(condition: Callable[[], bool], *processes: "subprocess.Popen[bytes]") -> bool:
     """Return True if the condition became true while these processes were running."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        if time.monotonic() > deadline or any(process.poll() is not None for process in processes):
-            return False
-        time.sleep(POLL_SECONDS)
-    return True
+    is_true, _ = poll_until(
+        lambda: (condition(), any(process.poll() is not None for process in processes)),
+        any,
+        PATIENCE_SECONDS,
+        POLL_SECONDS,
+    )
+    return is_true
 
 
 def _is_complete(java: str, jars: Path, archive: Path) -> bool:

@@ -9,9 +9,9 @@ from lake_assets.home import Home
 from lake_assets.kafka_security import read_certificate
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.class_archives import archive_options
+from lake_assets.stack.connect_plugin import plugin_folder
 from lake_assets.stack.kafka import LOGGING, fill_template
 from lake_assets.stack.passwords import write_private
-from lake_assets.stack.plugin import plugin_folder
 from lake_assets.stack.programs import Program
 
 # The worker's own clients, and those it makes for connectors.

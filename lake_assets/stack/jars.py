@@ -261,8 +261,8 @@ def _check_space(folder: Path, missing_jars: Sequence[Jar]) -> None:
 
 
 def main() -> None:
+    from lake_assets.stack.connect_plugin import compile_plugin
     from lake_assets.stack.java import find_java
-    from lake_assets.stack.plugin import compile_plugin
 
     live = sys.stderr.isatty()
 

@@ -13,15 +13,16 @@ from lake_assets.local_files import file_lock
 from lake_assets.object_stores import scheme
 from lake_assets.settings import lake_home, load_settings
 from lake_assets.stack.addresses import read_addresses
+from lake_assets.stack.connect_plugin import compile_plugin
 from lake_assets.stack.health import checks, failed_connectors
 from lake_assets.stack.jar_lock import needed_by, read_lock
 from lake_assets.stack.jars import complete_jars, jars_folder, missing
 from lake_assets.stack.java import find_java
 from lake_assets.stack.logs import last_error_now, last_start
-from lake_assets.stack.plugin import compile_plugin
 from lake_assets.stack.starting import PartFailed, Progress, Start
 from lake_assets.stack.stream import PREFIX
 from lake_assets.stack.supervisor import Supervisor, end_processes, orphans, owned_processes
+from lake_assets.waiting import poll_until
 
 RESTART_SECONDS = 60.0
 # Writers stop before the parts they write to.
@@ -140,19 +141,22 @@ def reload_definitions() -> None:
     supervisor = Supervisor(layout)
     before = supervisor.processes()["code"]["pid"]
     supervisor.kill_program("code")
-    deadline = time.monotonic() + RESTART_SECONDS
-    while supervisor.processes()["code"]["pid"] in (0, before) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    poll_until(
+        lambda: supervisor.processes()["code"]["pid"], lambda pid: pid not in (0, before), RESTART_SECONDS, every=0.1
+    )
     _wait_for_answer("code", layout, supervisor)
 
 
 def _wait_for_answer(part: str, layout: Home, supervisor: Supervisor) -> None:
     check_health = checks(load_settings(), layout, int(read_addresses(layout)["code_port"]))[part]
-    deadline = time.monotonic() + RESTART_SECONDS
-    while (reason := check_health(float(supervisor.processes()[part]["start"]))) is not None:
-        if time.monotonic() > deadline:
-            raise PartFailed(f"{part} does not answer after its restart ({reason}): see {layout.log(part)}.")
-        time.sleep(0.2)
+    reason = poll_until(
+        lambda: check_health(float(supervisor.processes()[part]["start"])),
+        lambda reason: reason is None,
+        RESTART_SECONDS,
+        every=0.2,
+    )
+    if reason is not None:
+        raise PartFailed(f"{part} does not answer after its restart ({reason}): see {layout.log(part)}.")
 
 
 def _alone(layout: Home) -> AbstractContextManager[int]:

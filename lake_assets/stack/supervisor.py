@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import xmlrpc.client
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import psutil
 from lake_assets.errors import Unavailable
 from lake_assets.home import Home, socket_path
 from lake_assets.stack.programs import OWNER_VARIABLE
+from lake_assets.waiting import poll_until
 
 NOT_FOR_CHILDREN = ("LAKE_POSTGRES_DSN", "PGPASSWORD", "PYTHONDONTWRITEBYTECODE")
 
@@ -64,14 +64,9 @@ class Supervisor:
         result = subprocess.run(
             command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
         )
-        deadline = time.monotonic() + 10
-        while not self.is_running():
-            if result.returncode != 0 or time.monotonic() > deadline:
-                messages = (result.stderr or result.stdout).strip().splitlines() or ["it does not answer"]
-                raise Unavailable(
-                    f"The supervisor did not start: {messages[-1]} (see {self._layout.log('supervisor')})."
-                )
-            time.sleep(0.05)
+        if not poll_until(self.is_running, lambda running: running or result.returncode != 0, 10, every=0.05):
+            messages = (result.stderr or result.stdout).strip().splitlines() or ["it does not answer"]
+            raise Unavailable(f"The supervisor did not start: {messages[-1]} (see {self._layout.log('supervisor')}).")
 
     def apply_config(self) -> None:
         """Reload a changed configuration file: changed programs are stopped; the caller starts them."""

@@ -10,7 +10,7 @@ from pyarrow.fs import FileSelector
 
 from lake_assets.bucket import opened
 from lake_assets.catalog.model import Asset
-from lake_assets.catalog.table_counts import TableCounts
+from lake_assets.catalog.table_counts import TableCounts, TableName
 from lake_assets.catalog.windows import window_path, window_start
 from lake_assets.settings import Settings
 
@@ -95,6 +95,11 @@ def remove_below(folder: str, live: Collection[str], chosen: "Callable[[FileInfo
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(system.delete_file, paths))
     return len(paths)
+
+
+def position_columns(table: TableName) -> tuple[str, str]:
+    """Return the columns of Kafka partition and offset, quoted for DuckDB."""
+    return ('"_kafka_partition"', '"_offset"') if table == "staging" else ('"partition"', '"offset"')
 
 
 def listed_positions(asset: Asset, positions_by_window: Positions) -> pa.Table:

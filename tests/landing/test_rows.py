@@ -12,9 +12,9 @@ import pytest
 from confluent_kafka import Message
 
 from lake_assets.landing.envelope import raw_time
+from lake_assets.stack.connect_plugin import compile_plugin
 from lake_assets.stack.jars import jars_folder
 from lake_assets.stack.java import find_java
-from lake_assets.stack.plugin import compile_plugin
 
 Headers = Sequence[tuple[str, bytes | None]]
 AT, YEAR_ONE = 1_793_534_400_000, -62_135_596_800_000

@@ -12,7 +12,7 @@ from lake_assets.ledger.removals import record_decision
 from lake_assets.operations.drafts import NotRebuilt, rebuild_tables, windows_to_rebuild
 from lake_assets.operations.housekeeping import remove_old_states, remove_superseded
 from lake_assets.operations.wanted import contract_change
-from lake_assets.orchestration.records import DagsterRecords
+from lake_assets.orchestration.dagster_records import DagsterRecords
 from lake_assets.settings import Settings
 from tests.support.visits import Visits, make_visits, visit
 

@@ -24,7 +24,7 @@ from lake_assets.operations.apply_plan import plan_apply
 from lake_assets.operations.apply_steps import Step
 from lake_assets.operations.audit import audit
 from lake_assets.operations.backlog import backlog
-from lake_assets.orchestration.records import DagsterRecords
+from lake_assets.orchestration.dagster_records import DagsterRecords
 from lake_assets.settings import PROJECT, Settings
 from lake_assets.warehouse.local import ducklake
 from tests.support.connect_api import remove_connectors

@@ -12,7 +12,7 @@ from typing import Any
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations import remove
 from lake_assets.orchestration import partitions
-from lake_assets.orchestration.records import DagsterRecords
+from lake_assets.orchestration.dagster_records import DagsterRecords
 from lake_assets.settings import load_settings
 from lake_assets.warehouse.local.ducklake import DuckLake
 

@@ -18,18 +18,21 @@ from lake_assets.catalog.table_counts import TableCounts, TableName, add_up
 from lake_assets.catalog.windows import window_key, window_path
 from lake_assets.compile.forget import values_match
 from lake_assets.compile.glue import partition_input, partition_value, partition_window
-from lake_assets.compile.sql import identifier, literal
+from lake_assets.compile.sql import literal
 from lake_assets.duckdb_session import duckdb_session
 from lake_assets.settings import Settings
 from lake_assets.warehouse.aws.athena import LIST, catalogued_tables, digest, listed_files, reading
 from lake_assets.warehouse.aws.glue import Catalogued
-from lake_assets.warehouse.erasure import HeldRow, Positions, listed_positions, remove_below, remove_conformed
+from lake_assets.warehouse.erasure import (
+    HeldRow,
+    Positions,
+    listed_positions,
+    position_columns,
+    remove_below,
+    remove_conformed,
+)
 from lake_assets.warehouse.marts import mart_schemas
 
-_POSITION: Mapping[TableName, tuple[str, str]] = {
-    "staging": ("_kafka_partition", "_offset"),
-    "quarantine": ("partition", "offset"),
-}
 _AT_ONCE = 16
 
 
@@ -59,7 +62,7 @@ class AthenaErasure:
         with _refusals(asset), self._session(asset, {}) as session:
             for table, catalogued in self._tables(asset).items():
                 rows = reading(session, asset, table, self._paths(asset, catalogued, windows))
-                partition, _ = _POSITION[table]
+                partition, _ = position_columns(table)
                 query = f"select _window, {partition}, count(*) from {rows} group by all"
                 for start, kafka_partition, count in session.execute(query).fetchall():
                     counts.append(((window_key(start, asset.window), kafka_partition), table, count))
@@ -111,7 +114,7 @@ class AthenaErasure:
     ) -> None:
         old = catalogued.partitions([partition_value(window, asset.window) for window in windows])
         new: dict[str, Mapping[str, Any] | None] = {}
-        partition, offset = map(identifier, _POSITION[table])
+        partition, offset = position_columns(table)
         for value, described in old.items():
             window = partition_window(value, asset.window)
             paths = listed_files(described["StorageDescriptor"]["Location"])
@@ -199,7 +202,7 @@ class AthenaErasure:
 
 
 def _positions_sql(table: TableName, rows: str) -> str:
-    partition, offset = map(identifier, _POSITION[table])
+    partition, offset = position_columns(table)
     source = f"select _window, {partition} as _of, {offset} as _at from {rows}"
     return f'select _window, _of as partition, _at as "position" from ({source}) as _held'
 

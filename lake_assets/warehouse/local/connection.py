@@ -12,7 +12,8 @@ from pathlib import Path
 import duckdb
 
 from lake_assets.bucket import let_read
-from lake_assets.duckdb_session import SILENT
+from lake_assets.compile.sql import literal
+from lake_assets.duckdb_session import SESSION_SETTINGS
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.object_stores import store_of
 from lake_assets.settings import Settings
@@ -32,14 +33,13 @@ def connect(
     connection = duckdb.connect(config=session_config(settings))
     open_bucket(connection, settings.bucket)
     try:
-        # As a statement: in the connect config it would be applied before the extension that defines it is loaded.
-        connection.execute("set TimeZone = 'UTC'")
-        connection.execute(SILENT)
+        # As statements: a connect config would set the time zone before the extension that defines it is loaded.
+        connection.execute(SESSION_SETTINGS)
         if lake:
             attach(connection, settings, read_only=read_only)
         if serving:
             mode = ", read_only" if read_only else ""
-            _attach(connection, settings, f"attach {_literal(_conninfo(settings))} as serving (type postgres{mode})")
+            _attach(connection, settings, f"attach {literal(_conninfo(settings))} as serving (type postgres{mode})")
     except LakeError:
         connection.close()
         raise
@@ -54,8 +54,8 @@ def attach(connection: duckdb.DuckDBPyConnection, settings: Settings, *, read_on
     _attach(
         connection,
         settings,
-        f"attach {_literal('ducklake:postgres:' + _conninfo(settings))} as lake "
-        f"(data_path {_literal(settings.staging_data)}, metadata_schema {_literal(_METADATA_SCHEMA)}{mode})",
+        f"attach {literal('ducklake:postgres:' + _conninfo(settings))} as lake "
+        f"(data_path {literal(settings.staging_data)}, metadata_schema {literal(_METADATA_SCHEMA)}{mode})",
     )
     connection.execute("set ducklake_max_retry_count = 100")
 
@@ -125,7 +125,3 @@ def _duckdb_platform() -> str:
     system = {"Darwin": "osx"}.get(platform.system(), platform.system().lower())
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine().lower())
     return f"{system}_{machine}"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -6,19 +6,14 @@ from contextlib import contextmanager
 import duckdb
 
 from lake_assets.catalog.model import Asset
-from lake_assets.catalog.table_counts import TableCounts, TableName, add_up
+from lake_assets.catalog.table_counts import TABLES, TableCounts, TableName, add_up
 from lake_assets.catalog.windows import window_key
 from lake_assets.compile.forget import values_match
 from lake_assets.compile.sql import identifier, literal
 from lake_assets.settings import Settings
-from lake_assets.warehouse.erasure import HeldRow, Positions, listed_positions, remove_conformed
+from lake_assets.warehouse.erasure import HeldRow, Positions, listed_positions, position_columns, remove_conformed
 from lake_assets.warehouse.local.connection import connect
 from lake_assets.warehouse.local.ducklake import tables_of
-
-_POSITION: Mapping[TableName, tuple[str, str]] = {
-    "staging": ("_kafka_partition", "_offset"),
-    "quarantine": ("partition", '"offset"'),
-}
 
 
 class DuckLakeErasure:
@@ -41,7 +36,7 @@ class DuckLakeErasure:
         with self._session(asset, positions) as session:
             session.execute("begin")
             for table in _tables(session, asset):
-                partition, offset = _POSITION[table]
+                partition, offset = position_columns(table)
                 session.execute(
                     f"delete from {_qualified(asset, table)} where _window in (select _window from erased_rows) "
                     f"and (_window, {partition}, {offset}) in (select (_window, partition, position) from erased_rows)"
@@ -130,7 +125,7 @@ def _narrow_statistics(session: duckdb.DuckDBPyConnection, asset: Asset) -> None
         f"join {catalog}.ducklake_table_column_stats using (table_id, column_id) "
         "where schema_name = ? and list_contains(?, table_name) "
         "and c.end_snapshot is null and t.end_snapshot is null and s.end_snapshot is null",
-        [asset.staging_schema, [asset.table_name(table) for table in _POSITION]],
+        [asset.staging_schema, [asset.table_name(table) for table in TABLES]],
     ).fetchall()
     for table, column, kind in columns:
         (bounds,) = session.execute(
@@ -151,11 +146,11 @@ def _narrow_statistics(session: duckdb.DuckDBPyConnection, asset: Asset) -> None
 def _tables(session: duckdb.DuckDBPyConnection, asset: Asset) -> list[TableName]:
     """Return those of the two tables that exist."""
     names = tables_of(session, asset.staging_schema)
-    return [table for table in _POSITION if asset.table_name(table) in names]
+    return [table for table in TABLES if asset.table_name(table) in names]
 
 
 def _positions_sql(asset: Asset, table: TableName, condition: str = "true") -> str:
-    partition, offset = _POSITION[table]
+    partition, offset = position_columns(table)
     # The condition names a contract's fields: in its scope no other name may collide with one.
     source = f"select _window, {partition} as _of, {offset} as _at from {_qualified(asset, table)} where {condition}"
     return f"select _window, _of as partition, _at as position from ({source}) as _held"

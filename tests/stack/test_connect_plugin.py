@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from lake_assets.compile.connector import ENVELOPE, SINK
-from lake_assets.stack import plugin
+from lake_assets.stack import connect_plugin
+from lake_assets.stack.connect_plugin import PluginError, compile_plugin, plugin_folder
 from lake_assets.stack.jars import jars_folder
 from lake_assets.stack.java import find_java
-from lake_assets.stack.plugin import PluginError, compile_plugin, plugin_folder
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_they_are_compiled_once_and_anew_when_a_source_changes(jars: Path, monke
     changed = jars / "src"
     changed.mkdir()
     (changed / "Other.java").write_text("class Other { int broken = ; }", "utf-8")
-    monkeypatch.setattr(plugin, "SOURCES", changed)
+    monkeypatch.setattr(connect_plugin, "SOURCES", changed)
     assert plugin_folder(jars) != folder
     with pytest.raises(PluginError, match=r"could not be compiled: .*Other\.java:1: error"):
         compile_plugin(find_java(), jars)
