@@ -83,7 +83,7 @@ def _backfill(
     def make(pending: "Sequence[Pending]") -> "Mapping[str, str]":
         return make_windows(settings, assets, pending, lambda step: click.echo(f"  {step}", err=True)).failed
 
-    done = backfill(settings, assets, asset, first, last, make, lambda line: click.echo(f"  {line}", err=True))
+    done = backfill(settings, assets, asset, first, last, make, log=lambda line: click.echo(f"  {line}", err=True))
     _print_done(asset.name, planned, done)
     return 1 if done.held_back or done.left or done.failed else 0
 

@@ -58,7 +58,7 @@ def command(asset: str, keep: tuple[str, ...], confirm: str | None, as_json: boo
         if confirm is None:
             planned = plan_removal(settings, ledger, chosen, keep)
         else:
-            planned = remove_asset(settings, ledger, DagsterRecords(settings), chosen, keep, confirm, log)
+            planned = remove_asset(settings, ledger, DagsterRecords(settings), chosen, keep, confirm, on_progress=log)
     name = planned.asset.name
     file = settings.catalog / "assets" / f"{name}.yaml"
     if confirm is not None:

@@ -129,7 +129,7 @@ def apply(settings: Settings, orchestrator: Orchestrator, on_progress: Callable[
         on_progress("staging and quarantine tables")
         for name, windows in rebuilt.items():
             with ledger.locked(f"dataset:{assets[name].dataset}"):
-                rebuild_tables(ledger, orchestrator, warehouse, applied.assets[name], wanted, name, windows)
+                rebuild_tables(ledger, orchestrator, warehouse, applied.assets[name], wanted, windows)
         lacking = warehouse.missing_by_asset(list(touched.values()))
         # No run publishes to what is not applied.
         warehouse.create([assets[name] for name in lacking if name not in applied.assets])

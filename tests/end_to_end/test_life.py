@@ -176,7 +176,7 @@ def test_a_removal_that_dies_at_each_step_is_finished_and_leaves_nothing(lake: L
     assert weights(lake, "parcels") != []
     for step in range(1, 5):
         with Ledger(settings) as ledger, pytest.raises(Died):
-            remove_asset(settings, ledger, DagsterRecords(settings), asset, (), checksum, dying_at(step))
+            remove_asset(settings, ledger, DagsterRecords(settings), asset, (), checksum, on_progress=dying_at(step))
     unfinished = lake("apply")
     assert unfinished.code == 2
     assert f"lake remove parcels --confirm {checksum}" in unfinished.err

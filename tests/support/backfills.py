@@ -22,7 +22,7 @@ def with_three_windows(settings: Settings, folder: Path) -> Visits:
 
 def run(visits: Visits, make: Make | None = None, first: str = FIRST, last: str = LAST) -> Backfilled:
     asset = visits.asset
-    return backfill(visits.settings, {asset.name: asset}, asset, first, last, make or visits.make, lambda _: None)
+    return backfill(visits.settings, {asset.name: asset}, asset, first, last, make or visits.make, log=lambda _: None)
 
 
 def bring_back(visits: Visits) -> Undo:
