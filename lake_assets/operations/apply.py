@@ -221,8 +221,10 @@ def _windows_to_remake(
     changes: Mapping[str, Change],
     rebuilt: Mapping[str, Sequence[str]],
 ) -> dict[str, Sequence[str]]:
-    """By asset the windows that its contract may judge otherwise; all of raw for a rebuilt one, or one whose raw table
-    an earlier removal kept."""
+    """Return the windows that a changed contract affects, by asset.
+
+    All of raw for a rebuilt asset, or one whose raw table an earlier removal kept.
+    """
     assets = wanted.assets
     kept = [name for name, one in removed_assets(ledger).items() if "raw" in one.kept and name in assets]
     of_raw = {name: list(window_rows(settings, assets[name])) for name in kept if name not in applied.assets}

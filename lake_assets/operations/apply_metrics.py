@@ -1,4 +1,4 @@
-"""What the metrics ask for, against what is there: topics, tables with their views, and sinks."""
+"""Topics, tables with their views, and sinks of the metrics: compare them with the lake, and create them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
