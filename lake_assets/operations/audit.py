@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 
@@ -226,7 +227,7 @@ def _raw_runs(settings: Settings, asset: Asset, counts: Counts, suspect: OffsetR
     return runs(offset for (offset,) in rows)
 
 
-def _query(paths: Sequence[str], query: str) -> list[tuple]:
+def _query(paths: Sequence[str], query: str) -> list[tuple[Any, ...]]:
     if not paths:
         return []
     listed = ", ".join(literal(path) for path in paths)

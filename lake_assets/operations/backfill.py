@@ -4,7 +4,7 @@ The ledger has the remaining windows, so a backfill resumes after a crash. It al
 their files, which stay in the bucket: an undo publishes copies of them like any other output.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -170,7 +170,7 @@ def undo(settings: Settings, asset: Asset, report: Callable[[Sequence[WindowOutp
 
 
 @contextmanager
-def _alone(ledger: Ledger, asset: Asset) -> Iterator[None]:
+def _alone(ledger: Ledger, asset: Asset) -> Generator[None]:
     with ledger.alone(f"backfill:{asset.name}") as acquired:
         if not acquired:
             raise LakeError(
