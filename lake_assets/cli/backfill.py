@@ -90,7 +90,7 @@ def _backfill(settings: Settings, assets: Mapping[str, Asset], asset: Asset, fir
         click.confirm("Rebuild them?", abort=True, err=True)
 
     build = window_builder(settings, assets)
-    done = backfill(settings, assets, asset, first, last, build, print_step)
+    done = backfill(settings, assets, asset, first, last, build, log=print_step)
     _print_done(asset.name, planned, done)
     return 1 if done.held_back or done.left or done.failed else 0
 

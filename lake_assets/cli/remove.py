@@ -79,7 +79,9 @@ def _plan_or_remove(settings: Settings, name: str, keep: tuple[str, ...], confir
         chosen = find(removable(ledger), name)
         if confirm is None:
             return plan_removal(settings, ledger, chosen, keep)
-        planned = remove_asset(settings, ledger, DagsterRecords(settings), chosen, keep, confirm, print_step)
+        planned = remove_asset(
+            settings, ledger, DagsterRecords(settings), chosen, keep, confirm, on_progress=print_step
+        )
     reload_code(settings, [Step("contract", planned.asset.name, "remove")], print_step)
     return planned
 

@@ -1,4 +1,4 @@
-"""Which adapter serves which target; the only place that knows them all."""
+"""Adapters of each target; the only module that knows all targets."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ def warehouse_for(settings: Settings) -> Warehouse:
 
 
 def erasure_for(settings: Settings) -> "Erasure":
-    """Return what deletes single rows of the target's tables. Raises SettingsError as `warehouse_for`."""
+    """Return the adapter that deletes single rows of the target's tables. Raises SettingsError as `warehouse_for`."""
     _check_target(settings)
     return target_adapters(settings).erasure(settings)
 
@@ -47,7 +47,7 @@ def target_adapters(settings: Settings) -> TargetAdapters:
 
 
 def runner_for(settings: Settings) -> SparkRunner:
-    """The place where Spark jobs run. Raises SettingsError for one that lacks a setting."""
+    """Return the runner of Spark jobs. Raises SettingsError if a setting is missing."""
     match settings.spark.runner:
         case "local":
             from lake_assets.conform.runners.local import Local
@@ -68,12 +68,12 @@ def runner_for(settings: Settings) -> SparkRunner:
 
 
 def makes_clusters(settings: Settings) -> bool:
-    """Whether the place of Spark jobs is one that can leave a cluster behind."""
+    """Return True if the runner of Spark jobs creates clusters, which can become orphans."""
     return settings.spark.runner in ("emr", "dataproc")
 
 
 def cluster_runner_for(settings: Settings) -> ClusterRunner:
-    """The same place, with what the reaper needs. Raises SettingsError for one that makes no clusters."""
+    """Return the same runner, which can also find orphans. Raises SettingsError for one that creates no clusters."""
     match settings.spark.runner:
         case "emr":
             from lake_assets.conform.runners.emr import Emr

@@ -84,7 +84,7 @@ def _apply_tables(
     for rebuild in targets(plan.asset_steps, Rebuild):
         old, new = rebuild.applied, rebuild.wanted
         with ledger.locked(f"dataset:{new.dataset}"):
-            rebuild_tables(ledger, orchestrator, warehouse, old, plan.wanted, new.name, rebuild.windows)
+            rebuild_tables(ledger, orchestrator, warehouse, old, plan.wanted, rebuild.windows)
     missing = {tables.asset.name: tables for tables in targets(plan.asset_steps, MissingTables)}.values()
     # No run publishes to assets that are not applied.
     warehouse.create([tables.asset for tables in missing if tables.is_new])

@@ -1,4 +1,4 @@
-"""Whether events keep coming as the contract says: of a topic as a whole, and of each of its producers."""
+"""Check that events arrive as often as the contract says: of a topic as a whole, and of each of its producers."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,9 +14,9 @@ from lake_assets.warehouse.local.connection import connect
 
 
 def silences(settings: Settings, assets: Sequence[Asset]) -> dict[str, str | None]:
-    """What is wrong with the arrivals of each applied asset whose contract says how often events are expected.
+    """Return a sentence for each silent asset, None for each other one. Applied assets with a frequency are checked.
 
-    The first look at an asset is when its clock starts; one whose raw table cannot be read is left out. Raises
+    The clock of an asset starts with its first check; an asset whose raw table cannot be read is left out. Raises
     Unavailable when broker or Postgres do not answer.
     """
     expected = [asset for asset in assets if asset.frequency]
@@ -24,20 +24,20 @@ def silences(settings: Settings, assets: Sequence[Asset]) -> dict[str, str | Non
         return {}
     with Ledger(settings) as ledger:
         applied = set(ledger.contracts()) if ledger.exists() else set[str]()
-        chosen = [asset for asset in expected if asset.name in applied]
-        before, now, after = ledger.arrivals() if chosen else {}, datetime.now(UTC), dict[str, Arrival]()
-        for name, (end, landed) in positions(settings, chosen).items() if chosen else ():
+        applied_assets = [asset for asset in expected if asset.name in applied]
+        before, now, after = ledger.arrivals() if applied_assets else {}, datetime.now(UTC), dict[str, Arrival]()
+        for name, (end, landed) in positions(settings, applied_assets).items() if applied_assets else ():
             after[name] = before.get(name, Arrival(end, now, landed)).moved(end, landed, now)
         ledger.save_arrivals(after)
-    seen = [asset for asset in chosen if asset.name in after]
-    return {asset.name: silence(asset, after[asset.name], _commit_interval(settings), now) for asset in seen}
+    readable = [asset for asset in applied_assets if asset.name in after]
+    return {asset.name: silence(asset, after[asset.name], _commit_interval(settings), now) for asset in readable}
 
 
 def missed(settings: Settings, asset: Asset) -> dict[str, datetime]:
-    """Producers of the asset's roster that fell silent while others went on, with the time of their newest event.
+    """Return producers of the asset's roster that are silent while others send, with the time of their newest event.
 
-    Those that had an event in the last seven days are expected. Events of the future are left out: one of them would
-    make all others missing. Raises Unavailable.
+    Producers with an event in the last seven days are expected. Events of the future are ignored: one of them would
+    make all other producers missing. Raises Unavailable.
     """
     if asset.roster is None or asset.frequency is None:
         return {}
@@ -52,7 +52,9 @@ def missed(settings: Settings, asset: Asset) -> dict[str, datetime]:
             for operator, moment in ((">=", low), ("<", high))
         )
         query = f"select {producer}::varchar, max({time})::timestamptz from {relation} where {span} group by all"
-        newest = {str(name): at.astimezone(UTC) for name, at in session.execute(query).fetchall() if name is not None}
+        newest = {
+            str(name): time.astimezone(UTC) for name, time in session.execute(query).fetchall() if name is not None
+        }
     finally:
         session.close()
     return missing_producers(newest, asset.frequency, _commit_interval(settings))

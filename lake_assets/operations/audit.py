@@ -1,8 +1,9 @@
-"""`lake audit`: gathers what broker, raw, ledger and warehouse say, and reads data only where they differ."""
+"""`lake audit`: reconcile broker, raw, ledger and warehouse; reads data only where their counts differ."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 
@@ -39,28 +40,28 @@ Counts = Mapping[str, Sequence[PartitionCount]]
 
 
 def audit(settings: Settings, assets: Sequence[Asset]) -> list[AssetAudit]:
-    """Audits the assets in order, as of now. One whose files cannot be read is a finding, and the others are audited.
+    """Audit the assets in order, as of now. An asset whose files cannot be read is a finding; the others are audited.
 
     Raises Unavailable when the broker or Postgres does not answer.
     """
-    # The broker is asked first: what lands while the rest is read can then only be more than was asked for.
+    # Read the broker's offsets first: rows that land during the other reads can only be beyond them.
     ends = offsets(settings, [asset.topic for asset in assets])
     audits: dict[str, AssetAudit] = {}
     busy: list[Asset] = []
     with Ledger(settings) as ledger:
 
-        def add(readings: Iterable["_Found | AssetAudit"]) -> None:
+        def add(readings: Iterable["_Counts | AssetAudit"]) -> None:
             for reading in readings:
-                done = reading if isinstance(reading, AssetAudit) else _audit_apart(settings, ledger, reading, ends)
-                audits[done.asset] = done
+                result = reading if isinstance(reading, AssetAudit) else _audit_apart(settings, ledger, reading, ends)
+                audits[result.asset] = result
 
         at_once = settings.profile.audited_at_once
         for start in range(0, len(assets), at_once):
             piece = assets[start : start + at_once]
-            # Who waits for one lock with others in hand keeps runs from those: what is made just now comes last.
-            with ledger.locked_if_free({_lock(asset) for asset in piece}) as held:
-                readings = _read_apart(settings, ledger, [asset for asset in piece if _lock(asset) in held])
-                busy += [asset for asset in piece if _lock(asset) not in held]
+            # Waiting for one lock while holding others would block their runs: datasets that are being built come last.
+            with ledger.locked_if_free({_lock(asset) for asset in piece}) as locked:
+                readings = _read_apart(settings, ledger, [asset for asset in piece if _lock(asset) in locked])
+                busy += [asset for asset in piece if _lock(asset) not in locked]
             add(readings)
         for asset in busy:
             with ledger.locked(_lock(asset)):
@@ -76,8 +77,8 @@ def _failure(asset: Asset, error: Exception) -> AssetAudit:
     return AssetAudit(asset.name, (), (), failed=str(error).strip())
 
 
-def _read_apart(settings: Settings, ledger: Ledger, assets: Sequence[Asset]) -> "list[_Found | AssetAudit]":
-    """Read the assets together, and when one of them cannot be read, each by itself."""
+def _read_apart(settings: Settings, ledger: Ledger, assets: Sequence[Asset]) -> "list[_Counts | AssetAudit]":
+    """Read the assets together; if one of them cannot be read, each separately."""
     try:
         return [*_read(settings, ledger, assets)]
     except (LakeError, OSError) as error:
@@ -88,17 +89,17 @@ def _read_apart(settings: Settings, ledger: Ledger, assets: Sequence[Asset]) -> 
 
 
 def _audit_apart(
-    settings: Settings, ledger: Ledger, found: "_Found", ends: Mapping[str, Mapping[int, tuple[int, int]]]
+    settings: Settings, ledger: Ledger, counts: "_Counts", ends: Mapping[str, Mapping[int, tuple[int, int]]]
 ) -> AssetAudit:
     try:
-        return _audit(settings, ledger, found, ends.get(found.asset.topic, {}))
+        return _audit(settings, ledger, counts, ends.get(counts.asset.topic, {}))
     except (LakeError, OSError) as error:
-        return _failure(found.asset, error)
+        return _failure(counts.asset, error)
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What raw, ledger and warehouse say of an asset at one time."""
+class _Counts:
+    """Counts of one asset in raw, ledger and warehouse, read at one time."""
 
     asset: Asset
     raw: Mapping[str, int]
@@ -113,11 +114,11 @@ def _lock(asset: Asset) -> str:
     return f"dataset:{asset.dataset}"
 
 
-def _read(settings: Settings, ledger: Ledger, assets: Sequence[Asset]) -> list[_Found]:
-    """Read what there is of assets whose locks the caller holds."""
+def _read(settings: Settings, ledger: Ledger, assets: Sequence[Asset]) -> list[_Counts]:
+    """Read the counts of assets whose locks the caller holds."""
     if not assets:
         return []
-    # Raw is counted before the queue is brought up to date: what it counted is then published or queued.
+    # Count raw before the queue is brought up to date: all counted rows are then published or queued.
     raw = window_rows_by_asset(settings, assets)
     observe(settings, ledger, assets, ledger.cursors())
     warehouse = warehouse_for(settings)
@@ -126,7 +127,7 @@ def _read(settings: Settings, ledger: Ledger, assets: Sequence[Asset]) -> list[_
     tables = warehouse.window_rows_by_asset(assets)
     states = window_states_by_asset(ledger, assets)
     return [
-        _Found(
+        _Counts(
             asset,
             raw[asset.name],
             tables[asset.name],
@@ -139,22 +140,22 @@ def _read(settings: Settings, ledger: Ledger, assets: Sequence[Asset]) -> list[_
     ]
 
 
-def _audit(settings: Settings, ledger: Ledger, found: _Found, ends: Mapping[int, tuple[int, int]]) -> AssetAudit:
-    asset, raw = found.asset, found.raw
+def _audit(settings: Settings, ledger: Ledger, own: _Counts, ends: Mapping[int, tuple[int, int]]) -> AssetAudit:
+    asset, raw = own.asset, own.raw
     counts: dict[str, Sequence[PartitionCount]] = defaultdict(list)
-    for window, count in found.partitions:
+    for window, count in own.partitions:
         counts[window] = [*counts[window], count]
-    stale = stale_windows(found.states, raw)
-    lost_raw = {window for window, state in found.states.items() if state.raw_is_lost}
+    stale = stale_windows(own.states, raw)
+    lost_raw = {window for window, state in own.states.items() if state.raw_is_lost}
     counted = _count_raw(settings, asset, stale | (lost_raw & raw.keys()))
     counts.update(counted)
-    # Of a window whose raw rows were removed, what is left in raw came later.
-    counts.update({window: [*found.removed.get(window, ()), *counted.get(window, ())] for window in lost_raw})
-    for window, erased in found.erased.items():
+    # Rows in raw of a window whose raw rows were removed arrived later.
+    counts.update({window: [*own.removed.get(window, ()), *counted.get(window, ())] for window in lost_raw})
+    for window, erased in own.erased.items():
         counts[window] = [*counts[window], *erased]
     return AssetAudit(
         asset.name,
-        audit_windows(found.states, raw, found.tables),
+        audit_windows(own.states, raw, own.tables),
         tuple(_audit_partition(settings, ledger, asset, p, bounds, counts) for p, bounds in sorted(ends.items())),
     )
 
@@ -168,57 +169,57 @@ def _audit_partition(
     newest = max((count.max_offset for count in own), default=begin - 1)
     if newest >= end:
         end = newest + 1
-    known = ledger.no_records(topic, partition)
+    no_records = ledger.no_records(topic, partition)
     suspects = [
-        left
+        rest
         for suspect in unexplained_ranges(topic, partition, (begin, end), own)
-        for left in subtract(suspect, [*known, *_raw_runs(settings, asset, counts, suspect)])
+        for rest in subtract(suspect, [*no_records, *_raw_runs(settings, asset, counts, suspect)])
     ]
     gaps: list[OffsetRange] = []
     under_way = 0
-    without: list[tuple[int, int]] = []
+    empty: list[tuple[int, int]] = []
     for suspect in suspects:
-        held = runs(record_offsets(settings, topic, partition, suspect.first, suspect.last))
-        for first, last in held:
+        records = runs(record_offsets(settings, topic, partition, suspect.first, suspect.last))
+        for first, last in records:
             if first > newest:
                 under_way += last - first + 1
             else:
                 gaps.append(OffsetRange(topic, partition, first, last))
         # Above the newest landed offset an open transaction may still become records.
-        without += [(r.first, r.last) for r in subtract(suspect, held) if r.last <= newest]
-    ledger.save_no_records(topic, partition, without)
-    no_record = sum(last - first + 1 for first, last in [*known, *without])
+        empty += [(r.first, r.last) for r in subtract(suspect, records) if r.last <= newest]
+    ledger.save_no_records(topic, partition, empty)
+    no_record = sum(last - first + 1 for first, last in [*no_records, *empty])
     return PartitionAudit(topic, partition, begin, end, landed, no_record, under_way, tuple(gaps))
 
 
 def _count_raw(settings: Settings, asset: Asset, windows: Iterable[str]) -> dict[str, list[PartitionCount]]:
-    """Counts windows in raw itself; what became of their rows is not known yet, so only `raw` is filled in."""
-    wanted = sorted(windows)
-    by_window = files(settings, asset, wanted).by_window if wanted else {}
-    holds = ", ".join(f"({literal(f.path)}, {literal(window)})" for window, held in by_window.items() for f in held)
+    """Count the rows of windows in raw itself. Only `raw` is filled in: the outcome of the rows is not known."""
+    names = sorted(windows)
+    by_window = files(settings, asset, names).by_window if names else {}
+    pairs = ", ".join(f"({literal(f.path)}, {literal(window)})" for window, parts in by_window.items() for f in parts)
     rows = _query(
-        [file.path for held in by_window.values() for file in held],
+        [file.path for parts in by_window.values() for file in parts],
         "select window_key, _topic, _partition, "
         "count(*), count(*) - count(distinct _offset), min(_offset), max(_offset) "
-        f"from {{files}} join (values {holds}) as held (path, window_key) on filename = path group by all",
+        f"from {{files}} join (values {pairs}) as held (path, window_key) on filename = path group by all",
     )
-    found: dict[str, list[PartitionCount]] = {}
+    counts: dict[str, list[PartitionCount]] = {}
     for window, topic, partition, raw, redelivered, low, high in rows:
-        found.setdefault(window, []).append(PartitionCount(topic, partition, raw, 0, 0, 0, redelivered, low, high))
-    return found
+        counts.setdefault(window, []).append(PartitionCount(topic, partition, raw, 0, 0, 0, redelivered, low, high))
+    return counts
 
 
 def _raw_runs(settings: Settings, asset: Asset, counts: Counts, suspect: OffsetRange) -> list[tuple[int, int]]:
-    """The offsets of a suspicious range that raw does hold; reads only windows that reach into it."""
+    """Return the offsets of a suspicious range that raw has; reads only windows that overlap it."""
     windows = [
         window
-        for window, held in counts.items()
+        for window, parts in counts.items()
         if any(
             c.partition == suspect.partition and c.min_offset <= suspect.last and c.max_offset >= suspect.first
-            for c in held
+            for c in parts
         )
     ]
-    paths = [f.path for held in files(settings, asset, windows).by_window.values() for f in held] if windows else []
+    paths = [f.path for parts in files(settings, asset, windows).by_window.values() for f in parts] if windows else []
     rows = _query(
         paths,
         f"select distinct _offset from {{files}} where _partition = {suspect.partition} "
@@ -227,7 +228,7 @@ def _raw_runs(settings: Settings, asset: Asset, counts: Counts, suspect: OffsetR
     return runs(offset for (offset,) in rows)
 
 
-def _query(paths: Sequence[str], query: str) -> list[tuple]:
+def _query(paths: Sequence[str], query: str) -> list[tuple[Any, ...]]:
     if not paths:
         return []
     listed = ", ".join(literal(path) for path in paths)

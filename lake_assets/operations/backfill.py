@@ -1,10 +1,10 @@
-"""`lake backfill`: windows are made anew from raw, a few at a time and fresh ones first, and brought back when asked.
+"""`lake backfill`: rebuild windows from raw in batches, with fresh windows first, or undo that.
 
-What is left stands in the ledger, so a backfill that died goes on where it was. What had been published before stands
-there too, with its files, which stay in the bucket: an undo publishes copies of them like any other output.
+The ledger has the remaining windows, so a backfill resumes after a crash. It also has the earlier publications with
+their files, which stay in the bucket: an undo publishes copies of them like any other output.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,22 +35,22 @@ from lake_assets.operations.adapters import warehouse_for
 from lake_assets.operations.refresh import BATCH_ROWS, observe
 from lake_assets.settings import Settings
 
-# Windows that are made between two looks at what is fresh, if they have no more than `BATCH_ROWS` rows together.
+# Windows that are built before fresh ones have their turn, if they have no more than `BATCH_ROWS` rows together.
 BATCH_WINDOWS = 10
-# A run that has just published a window takes a request for it off the queue, which came a moment before.
+# A run that has just published a window removes an earlier request for it from the queue.
 _TRIES = 3
 _AT_ONCE = 16
 
-Make = Callable[[Sequence[Pending]], Mapping[str, str]]
+Build = Callable[[Sequence[Pending]], Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class BackfillPlan:
-    """What a backfill would make: `rows` by window, and the `bytes` of their raw files.
+    """Windows that a backfill would rebuild, as `rows` by window, and the `bytes` of their raw files.
 
-    `seconds` is what they should take by what they took last, None when none was ever made. `gone` are windows of which
-    raw has nothing any more, and which stay as they are. `goes_on` is when the backfill began of which these windows
-    are left; `forgets` are windows of an older backfill that could be brought back until this one begins.
+    `seconds` is estimated from their last builds, None if there was none. `gone` are windows without raw rows, which
+    stay as they are. `goes_on` is the start of the backfill that this one would resume. `forgets` is the number of
+    windows of an older backfill that can be restored until this one begins.
     """
 
     first: str
@@ -65,8 +65,11 @@ class BackfillPlan:
 
 @dataclass(frozen=True, slots=True)
 class Backfilled:
-    """What became of the windows of a plan. `held_back` gives by window the checks that failed, `failed` by step why it
-    could not be done, `left` are the windows that starting it again would make."""
+    """Result of a backfill.
+
+    `made` windows are rebuilt. `held_back` has the failed checks by window, `failed` the causes by step. `left` are the
+    windows that the same command would rebuild.
+    """
 
     made: tuple[str, ...]
     held_back: Mapping[str, tuple[str, ...]]
@@ -76,14 +79,14 @@ class Backfilled:
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """The windows that an undo brings back, and of the others why they stay as they are."""
+    """Windows that an undo restores, and the reason for each other window that stays as it is (`kept`)."""
 
     windows: tuple[str, ...]
     kept: Mapping[str, str]
 
 
 def plan_backfill(settings: Settings, asset: Asset, first: str, last: str) -> BackfillPlan:
-    """What a backfill of the windows `first` to `last` would make. Changes nothing.
+    """Plan a backfill of the windows `first` to `last`. Changes nothing.
 
     Raises LakeError when the contract is not the applied one, Unavailable.
     """
@@ -97,91 +100,94 @@ def backfill(
     asset: Asset,
     first: str,
     last: str,
-    make: Make,
+    build: Build,
+    *,
     log: Callable[[str], None],
 ) -> Backfilled:
-    """Rebuild the windows of `plan_backfill`. `make` brings entries of the queue up to date; it returns causes by step.
+    """Rebuild the windows of `plan_backfill`. `build` brings queued entries up to date; it returns causes by step.
 
-    Of the catalog's `assets` what has landed meanwhile is made before each few windows. When it dies, those few are
-    still queued, and the same call goes on with the others. Raises LakeError when one runs already, Unavailable.
+    Before each batch, windows of the catalog's `assets` that landed in the meantime are built. After a crash the batch
+    is still queued, and the same call resumes. Raises LakeError when one runs already, Unavailable.
     """
     with Ledger(settings) as ledger, _alone(ledger, asset):
-        agreed = _find(settings, ledger, asset, first, last)
-        if agreed.goes_on is None:
-            start_backfill(ledger, asset, first, last, tuple(agreed.rows))
+        plan = _find(settings, ledger, asset, first, last)
+        if plan.goes_on is None:
+            start_backfill(ledger, asset, first, last, tuple(plan.rows))
         failed: dict[str, str] = {}
-        for batch in _batches(agreed.rows):
+        for batch in _batches(plan.rows):
             observe(settings, ledger, list(assets.values()), ledger.cursors())
-            # What a run was asked for is under way, or has failed and is asked for again by the stack.
+            # Entries with a requested run are in flight, or failed and are retried by the stack.
             if fresh := [entry for entry in ledger.pending(list(assets)) if entry.requested_at is None]:
-                failed |= make(fresh)
+                failed |= build(fresh)
             windows = [window for window in remaining_windows(ledger, asset) if window in batch]
             for _ in range(_TRIES):
                 if not windows:
                     break
                 with ledger.locked(f"dataset:{asset.dataset}"):
                     request_windows(ledger, asset, windows)
-                failed |= make([entry for entry in ledger.pending([asset.name]) if entry.window in windows])
+                failed |= build([entry for entry in ledger.pending([asset.name]) if entry.window in windows])
                 windows = _overlooked(ledger, asset, windows)
-            still = set(remaining_windows(ledger, asset))
-            log(f"{sum(window not in still for window in agreed.rows)} of {len(agreed.rows)} windows are made")
-        still = [window for window in remaining_windows(ledger, asset) if window in agreed.rows]
-        states = window_states(ledger, asset, still)
-        held = {w: tuple(s.held_back.checks) for w, s in states.items() if s.held_back and not s.is_queued}
-        rest = tuple(window for window in still if window not in held)
+            unbuilt = set(remaining_windows(ledger, asset))
+            log(f"{sum(window not in unbuilt for window in plan.rows)} of {len(plan.rows)} windows are rebuilt")
+        remaining = [window for window in remaining_windows(ledger, asset) if window in plan.rows]
+        states = window_states(ledger, asset, remaining)
+        held_back = {w: tuple(s.held_back.checks) for w, s in states.items() if s.held_back and not s.is_queued}
+        rest = tuple(window for window in remaining if window not in held_back)
         if not rest:
             end_backfill(ledger, asset)
-    done = tuple(window for window in agreed.rows if window not in still)
-    return Backfilled(done, held, failed, rest)
+    done = tuple(window for window in plan.rows if window not in remaining)
+    return Backfilled(done, held_back, failed, rest)
 
 
 def plan_undo(settings: Settings, asset: Asset) -> Undo:
-    """What an undo of the last backfill would bring back. Changes nothing.
+    """Plan the undo of the last backfill. Changes nothing.
 
-    Raises LakeError when there is none, or when files are gone that had been published before.
+    Raises LakeError when there is none, or when files of the earlier publications are missing.
     """
     with Ledger(settings) as ledger:
         return _plan_undo(settings, ledger, asset)[0]
 
 
-def undo(settings: Settings, asset: Asset, tell: Callable[[Sequence[WindowOutput]], None]) -> Undo:
-    """Publishes again what had been published before the last backfill, and ends it; gives what was brought back.
+def undo(settings: Settings, asset: Asset, report: Callable[[Sequence[WindowOutput]], None]) -> Undo:
+    """Restore the publications from before the last backfill, and end it; return the restored windows.
 
-    `tell` hears of the outputs that are published. A window that is not as the backfill made it stays: it may hold
-    events that came later. When it dies, windows that it was at are queued, and calling it again brings them back all
-    the same. Raises LakeError as `plan_undo`, and when a backfill runs; Unavailable.
+    `report` receives the outputs that are published. A window that changed after the backfill stays, because it may
+    have later events. After a crash the windows of its batch are queued, and the same call restores them nevertheless.
+    Raises LakeError as `plan_undo`, and when a backfill runs; Unavailable.
     """
     with Ledger(settings) as ledger, _alone(ledger, asset):
-        agreed, _ = _plan_undo(settings, ledger, asset)
+        plan, _ = _plan_undo(settings, ledger, asset)
         end_backfill(ledger, asset)
         done: list[str] = []
-        kept = dict(agreed.kept)
-        for first in range(0, len(agreed.windows), BATCH_WINDOWS):
-            # Under the lock nobody publishes, but something may have been between two batches.
+        kept = dict(plan.kept)
+        for first in range(0, len(plan.windows), BATCH_WINDOWS):
+            # No run publishes under the lock, but one may have between two batches.
             with ledger.locked(f"dataset:{asset.dataset}"):
-                found, before = _plan_undo(settings, ledger, asset, agreed.windows[first : first + BATCH_WINDOWS])
-                _bring_back(settings, ledger, asset, [before[window] for window in found.windows], tell)
-            done += found.windows
-            kept |= found.kept
+                batch, before = _plan_undo(settings, ledger, asset, plan.windows[first : first + BATCH_WINDOWS])
+                _restore(settings, ledger, asset, [before[window] for window in batch.windows], report)
+            done += batch.windows
+            kept |= batch.kept
     return Undo(tuple(done), kept)
 
 
 @contextmanager
-def _alone(ledger: Ledger, asset: Asset) -> Iterator[None]:
-    with ledger.alone(f"backfill:{asset.name}") as held:
-        if not held:
-            raise LakeError(f"a backfill of {asset.name} runs already, or its undo: let it end, then say this again.")
+def _alone(ledger: Ledger, asset: Asset) -> Generator[None]:
+    with ledger.alone(f"backfill:{asset.name}") as acquired:
+        if not acquired:
+            raise LakeError(
+                f"a backfill of {asset.name} or its undo is running: wait until it ends, then repeat the command."
+            )
         yield
 
 
 def _find(settings: Settings, ledger: Ledger, asset: Asset, first: str, last: str) -> BackfillPlan:
     if not ledger.exists():
-        raise LakeError("nothing is applied yet: run 'lake apply' first.")
+        raise LakeError("nothing is applied yet: run `lake apply` first.")
     states = {w: state for w, state in window_states(ledger, asset).items() if first <= w <= last}
     lost = {window for window, state in states.items() if state.raw_is_lost}
     raw = {window: rows for window, rows in window_rows(settings, asset).items() if first <= window <= last}
     windows = [window for window in raw if window not in lost]
-    gone = [w for w, state in states.items() if state.raw_rows and (w in lost or w not in raw)]
+    missing = [w for w, state in states.items() if state.raw_rows and (w in lost or w not in raw)]
     older = last_backfill(ledger, asset)
     goes_on = (
         older is not None
@@ -189,20 +195,20 @@ def _find(settings: Settings, ledger: Ledger, asset: Asset, first: str, last: st
         and (older.first, older.last, older.contract_version) == (first, last, asset.version)
     )
     if goes_on:
-        unmade = set(remaining_windows(ledger, asset))
-        windows = [window for window in windows if window in unmade]
-    held = files(settings, asset, windows).by_window if windows else {}
-    rows = {window: sum(file.rows for file in found) for window, found in held.items()}
-    known = [entry for window in rows if window in states and (entry := states[window].published)]
-    known_rows = sum(entry.raw_rows for entry in known)
-    seconds = sum(entry.seconds for entry in known) * sum(rows.values()) / known_rows if known_rows else None
+        unbuilt = set(remaining_windows(ledger, asset))
+        windows = [window for window in windows if window in unbuilt]
+    raw_files = files(settings, asset, windows).by_window if windows else {}
+    rows = {window: sum(file.rows for file in window_files) for window, window_files in raw_files.items()}
+    built = [entry for window in rows if window in states and (entry := states[window].published)]
+    built_rows = sum(entry.raw_rows for entry in built)
+    seconds = sum(entry.seconds for entry in built) * sum(rows.values()) / built_rows if built_rows else None
     return BackfillPlan(
         first,
         last,
         rows,
-        sum(file.bytes for found in held.values() for file in found),
+        sum(file.bytes for window_files in raw_files.values() for file in window_files),
         seconds,
-        tuple(gone),
+        tuple(missing),
         older.began_at if older and goes_on else None,
         0 if goes_on else len(published_windows(ledger, asset)),
     )
@@ -211,7 +217,7 @@ def _find(settings: Settings, ledger: Ledger, asset: Asset, first: str, last: st
 def _batches(rows: Mapping[str, int]) -> Iterator[list[str]]:
     batch: list[str] = []
     for window, count in rows.items():
-        if batch and (len(batch) == BATCH_WINDOWS or sum(rows[one] for one in batch) + count > BATCH_ROWS):
+        if batch and (len(batch) == BATCH_WINDOWS or sum(rows[name] for name in batch) + count > BATCH_ROWS):
             yield batch
             batch = []
         batch.append(window)
@@ -219,87 +225,89 @@ def _batches(rows: Mapping[str, int]) -> Iterator[list[str]]:
         yield batch
 
 
-def _overlooked(ledger: Ledger, asset: Asset, asked: Collection[str]) -> list[str]:
-    """Those of the windows that were asked for that are neither made, nor judged and held back, nor queued."""
-    states = window_states(ledger, asset, asked)
-    return [w for w in remaining_windows(ledger, asset) if w in asked and states.get(w, NO_STATE).is_at_rest]
+def _overlooked(ledger: Ledger, asset: Asset, requested: Collection[str]) -> list[str]:
+    """Return the requested windows that are neither rebuilt, nor held back, nor queued."""
+    states = window_states(ledger, asset, requested)
+    return [w for w in remaining_windows(ledger, asset) if w in requested and states.get(w, NO_STATE).is_at_rest]
 
 
 def _plan_undo(
     settings: Settings, ledger: Ledger, asset: Asset, only: Collection[str] | None = None
 ) -> tuple[Undo, Mapping[str, Before]]:
-    """What would be brought back, of `only` these windows when they are given, and what had been published there."""
-    before = {one.window: one for one in published_windows(ledger, asset) if only is None or one.window in only}
+    """Return the windows to restore (if given, `only` of these), and the earlier publication of each window."""
+    before = {row.window: row for row in published_windows(ledger, asset) if only is None or row.window in only}
     if not before:
         raise LakeError(f"there is no backfill of {asset.name} to undo.")
     states = window_states(ledger, asset, before)
     raw = window_rows(settings, asset)
     kept: dict[str, str] = {}
     outputs: dict[str, WindowOutput | None] = {}
-    for window, one in before.items():
-        output, state = one.kept, states.get(window, NO_STATE)
-        if one.contract_version is None:
+    for window, publication in before.items():
+        output, state = publication.kept, states.get(window, NO_STATE)
+        if publication.contract_version is None:
             kept[window] = "nothing had been published before"
         elif state.removed_at:
             kept[window] = "retention has removed some of it"
-        elif (state.published and state.published.published_at) != one.published_at:
-            kept[window] = "it was made again since"
+        elif (state.published and state.published.published_at) != publication.published_at:
+            kept[window] = "it was rebuilt since"
         elif output is not None and output.raw_rows != raw.get(window, 0):
             kept[window] = "events have landed in it since"
-        elif state.is_queued and not one.undoing:
-            kept[window] = "it is queued to be made again"
+        elif state.is_queued and not publication.undoing:
+            kept[window] = "it is queued to be rebuilt"
         else:
             outputs[window] = output
-    gone = [window for window, output in outputs.items() if output is None]
-    named = {path: w for w, o in outputs.items() if o for path in (*o.good_files, *o.quarantine_files)}
+    missing = [window for window, output in outputs.items() if output is None]
+    windows = {path: w for w, o in outputs.items() if o for path in (*o.good_files, *o.quarantine_files)}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        gone += {named[path] for path, found in zip(named, pool.map(size, named), strict=True) if found is None}
-    if gone:
-        raise _gone(asset, sorted(gone))
+        missing += {
+            windows[path] for path, length in zip(windows, pool.map(size, windows), strict=True) if length is None
+        }
+    if missing:
+        raise _missing_files(asset, sorted(missing))
     return Undo(tuple(outputs), kept), before
 
 
-def _gone(asset: Asset, windows: Sequence[str]) -> LakeError:
+def _missing_files(asset: Asset, windows: Sequence[str]) -> LakeError:
     more = f" and {len(windows) - 1} more windows" if len(windows) > 1 else ""
     return LakeError(
-        f"the files of {asset.name} {windows[0]}{more} that were published before are gone or unknown, so nothing is "
-        f"brought back: mend what makes the windows, then: lake backfill {asset.name} --from WINDOW --to WINDOW."
+        f"the files of {asset.name} {windows[0]}{more} that were published before are missing or unknown, so nothing "
+        f"is restored: fix what builds the windows, then run `lake backfill {asset.name} --from WINDOW --to WINDOW`."
     )
 
 
-def _bring_back(
+def _restore(
     settings: Settings,
     ledger: Ledger,
     asset: Asset,
-    chosen: Sequence[Before],
-    tell: Callable[[Sequence[WindowOutput]], None],
+    publications: Sequence[Before],
+    report: Callable[[Sequence[WindowOutput]], None],
 ) -> None:
-    windows = [one.window for one in chosen]
-    outputs = {one.window: _copied(settings, asset, one.kept) for one in chosen if one.kept}
-    # As late as may be, and told to the ledger: what lands after this snapshot queues its window as ever.
+    windows = [publication.window for publication in publications]
+    outputs = {row.window: _copied(settings, asset, row.kept) for row in publications if row.kept}
+    # Read raw as late as possible, and record its sequence: rows after this snapshot queue their window as usual.
     raw = files(settings, asset, windows)
     for window, output in outputs.items():
         if sum(file.rows for file in raw.by_window.get(window, ())) != output.raw_rows:
-            raise LakeError(f"events of {asset.name} {window} have landed this moment: say this again.")
+            raise LakeError(f"events of {asset.name} {window} have just landed: repeat the command.")
     begin_undo(ledger, asset, windows)
     warehouse_for(settings).replace_windows(asset, list(outputs.values()))
-    for one in chosen:
-        then = replace(asset, version=one.contract_version or asset.version)
+    for row in publications:
+        then = replace(asset, version=row.contract_version or asset.version)
         publish_windows(
             ledger,
             then,
             raw.sequence,
-            [outputs[one.window]],
-            run_id=one.run_id or "",
-            engine=one.engine or "",
-            seconds=one.seconds or 0.0,
+            [outputs[row.window]],
+            run_id=row.run_id or "",
+            engine=row.engine or "",
+            seconds=row.seconds or 0.0,
         )
-    tell(list(outputs.values()))
+    report(list(outputs.values()))
     end_undo(ledger, asset, windows, raw.sequence)
 
 
 def _copied(settings: Settings, asset: Asset, output: WindowOutput) -> WindowOutput:
-    """The output with files of its own: a warehouse takes a file once, and one that it let go may be removed."""
+    """Return the output with copies of its files: a warehouse takes a file once, and may delete one it released."""
     start = f"{window_folder(settings.conformed, asset, output.window)}/{uuid4().hex[:12]}"
 
     def copied(paths: Sequence[str], ending: str) -> tuple[str, ...]:
@@ -308,7 +316,7 @@ def _copied(settings: Settings, asset: Asset, output: WindowOutput) -> WindowOut
             try:
                 copy(path, url)
             except FileNotFoundError:
-                raise _gone(asset, [output.window]) from None
+                raise _missing_files(asset, [output.window]) from None
         return tuple(map(local_path, urls))
 
     return replace(

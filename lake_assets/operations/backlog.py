@@ -1,4 +1,4 @@
-"""How far behind each asset is (on its way into raw, queued for conform, held back by a check), and each metric."""
+"""Backlog of each asset (in flight to raw, queued for conform, held back by a check) and of each metric."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,10 +24,13 @@ from lake_assets.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """`under_way` are records that have not landed, None when the raw table is `unreadable`, which says why; `queued`
-    and `held_back` are windows. `silence` says in a sentence how arrivals break the contract's frequency, `forgetting`
-    which removal of a person is not finished, and what finishes it. `troubles` are the causes for which windows cannot
-    be made, and when they are tried again."""
+    """Backlog of one asset.
+
+    `under_way` are records in flight, None when the raw table is `unreadable`, which has the cause. `queued` and
+    `held_back` are windows. `silence` is a sentence about arrivals that break the contract's frequency, `forgetting`
+    one about an unfinished erasure, with the command that finishes it. `troubles` are the causes of failed windows,
+    with the time of the next try.
+    """
 
     asset: str
     under_way: int | None
@@ -40,16 +43,16 @@ class Backlog:
 
 
 def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
-    """The backlog of these assets, in order. Raises Unavailable when broker or Postgres do not answer."""
+    """Return the backlog of these assets, in order. Raises Unavailable when broker or Postgres do not answer."""
     with Ledger(settings) as ledger:
         if not ledger.exists():
             return []
-        # In this order what lands meanwhile is rather told twice than not at all: it is under way first, then queued.
+        # Read lag before the queue: a record that lands in between is counted twice rather than missed.
         behind = lags(settings, assets, known_offsets(ledger, assets))
         observed = observe(settings, ledger, assets, ledger.cursors())
         find_abandoned(ledger, {asset.name: asset for asset in assets})
         silent = silences(settings, assets)
-        begun = {one.dataset: f"{one}; unless a process is at it: {one.command}" for one in unfinished(ledger)}
+        begun = {e.dataset: f"{e}; unless a process is running it: `{e.command}`" for e in unfinished(ledger)}
         queued = {(entry.asset, entry.window) for entry in ledger.pending()}
         waiting = Counter(name for name, _ in queued)
         held_back = ledger.held_back_counts()
@@ -73,9 +76,11 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
 
 @dataclass(frozen=True, slots=True)
 class MetricBacklog:
-    """A metric's embedded instance, as it told its numbers last. `under_way` are records that are not counted yet, None
-    while the instance has not every partition; `watermark` is ISO 8601, empty before any event; `state` says in words
-    what it does."""
+    """Last reported numbers of a metric's embedded instance.
+
+    `under_way` are records that are not counted yet, None until the instance has every partition. `watermark` is ISO
+    8601, empty before any event. `state` is in words.
+    """
 
     metric: str
     state: str
@@ -92,7 +97,7 @@ class MetricBacklog:
 def metric_backlog(
     settings: Settings, metrics: Mapping[str, Metric], assets: Mapping[str, Asset]
 ) -> list[MetricBacklog]:
-    """Every metric of the catalog, in order. Raises Unavailable when the broker does not answer."""
+    """Return the backlog of every metric, in order. Raises Unavailable when the broker does not answer."""
     ends = offsets(settings, {assets[metric.source].topic for metric in metrics.values()}) if metrics else {}
     layout = Home(settings.home)
     return [

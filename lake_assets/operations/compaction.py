@@ -1,4 +1,4 @@
-"""Which windows of a dataset are left as they are, so that their small raw files may be written together."""
+"""Compaction of small raw files in closed windows, which have no pending work."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -14,36 +14,38 @@ from lake_assets.ledger.window_states import window_states_by_asset
 from lake_assets.operations.retention import raw_kept
 from lake_assets.settings import Settings
 
-# What is written in one go, while the dataset's windows wait: some seconds.
+# Limits of one compaction, while the dataset's windows wait: some seconds.
 _BATCH = Files(1_000, 512 << 20)
 
 
 def compact_closed(settings: Settings, ledger: Ledger, versions: Sequence[Asset], now: datetime) -> list[Compaction]:
-    """Writes the small raw files of a dataset together whose windows have ended, are published and are not queued; what
-    was done. `versions` are all that are applied, the oldest first.
+    """Compact small raw files of windows that have ended, are published and are not queued; return what was done.
 
-    A window that retention will take anyway stays as it is. Raises RawTableError, Unavailable.
+    `versions` are all applied versions of the dataset, the oldest first. A window that retention is about to remove
+    stays as it is. Raises RawTableError, Unavailable.
     """
-    found: list[Compaction] = []
+    compactions: list[Compaction] = []
     oldest, dataset = versions[0], versions[0].dataset
-    known = ledger.cursors()
-    if any(one.name not in known for one in versions):
-        return found
-    cursors = [Cursor.parse(known[one.name]) for one in versions]
+    positions = ledger.cursors()
+    if any(version.name not in positions for version in versions):
+        return compactions
+    cursors = [Cursor.parse(positions[version.name]) for version in versions]
     for batch in _batches(small_files(settings, oldest, _at_rest(ledger, versions, now), cursors)):
         with ledger.locked(f"dataset:{dataset}"):
             windows = sorted({*batch} & {*_at_rest(ledger, versions, now)})
             done = compact(settings, oldest, windows, cursors, lambda urls: add_orphan_files(ledger, dataset, urls))
         if done:
-            found.append(done)
-    return found
+            compactions.append(done)
+    return compactions
 
 
 def _at_rest(ledger: Ledger, versions: Sequence[Asset], now: datetime) -> list[str]:
-    """The windows that nobody has anything to do with now, in order."""
+    """Return the windows with no pending work, in order."""
     oldest = versions[0]
-    # A removal that was cut off is judged by which files are still there: whoever comes next looks.
-    if any(one.element == "raw" for one in open_decisions(ledger, oldest)) or not_rewritten(ledger, oldest.dataset):
+    # An interrupted removal is resolved by the files that still exist: compaction must not replace them before.
+    if any(decision.element == "raw" for decision in open_decisions(ledger, oldest)) or not_rewritten(
+        ledger, oldest.dataset
+    ):
         return []
     states = [item for states in window_states_by_asset(ledger, versions).values() for item in states.items()]
     published = {window for window, state in states if state.published}
@@ -54,7 +56,7 @@ def _at_rest(ledger: Ledger, versions: Sequence[Asset], now: datetime) -> list[s
 
 
 def _batches(windows: Mapping[str, Files]) -> Iterator[Sequence[str]]:
-    """Windows in order, so many at once that one go does not take long."""
+    """Yield windows in order, in batches that are compacted quickly."""
     batch: list[str] = []
     count = size = 0
     for window, files in windows.items():

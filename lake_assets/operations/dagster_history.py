@@ -1,11 +1,11 @@
-"""Removes what Dagster's storage has of runs of long ago, which would grow for ever: it has no retention of its own.
+"""Delete old runs from Dagster's storage, which would grow for ever: Dagster has no retention of its own.
 
-What Dagster knows of assets stays: of each asset, partition and kind of event the newest, and of each check the newest
-outcome. Everything else of that age is the log of runs. Dagster's guide to cleaning its database does the same by hand
+The state of assets stays: the newest event of each asset, partition and kind, and the newest outcome of each check.
+Everything else of that age is the log of runs. Dagster's guide to cleaning its database does the same by hand
 (https://docs.dagster.io/deployment/troubleshooting/database-tuning).
 
-Ids grow with time. How far each table was looked at is kept in Dagster's own table of cursors, so the cost follows what
-has become old since, not what there is.
+Ids grow with time. The position in each table is kept in Dagster's own table of cursors, so the cost depends on the
+rows that expired since, not on all rows.
 """
 
 import shutil
@@ -20,13 +20,13 @@ from lake_assets.settings import Settings
 KEPT = timedelta(days=30)
 _ROWS = 10_000
 _RUNS = 500
-# Events that say what an asset is. Others only announce one, and those of checks are in a table of their own as well.
+# Events with the state of an asset. Others only announce one, and those of checks are also in a table of their own.
 _OF_ASSETS: LiteralString = (
     "asset_key is not null and dagster_event_type in ('ASSET_MATERIALIZATION', 'ASSET_OBSERVATION', "
     "'ASSET_FAILED_TO_MATERIALIZE', 'ASSET_HEALTH_CHANGED', 'FRESHNESS_STATE_EVALUATION', 'FRESHNESS_STATE_CHANGE')"
 )
 _SAME: LiteralString = "new.asset_key = old.asset_key and new.dagster_event_type = old.dagster_event_type"
-# With and without a partition are asked for one by one, since each has an index.
+# Rows with and without a partition are queried separately, since each has an index.
 _EVENTS: LiteralString = f"""\
 with seen as (
   select distinct asset_key, dagster_event_type, partition
@@ -70,7 +70,7 @@ _TABLES: tuple[tuple[LiteralString, LiteralString, LiteralString], ...] = (
 
 
 def remove_history(settings: Settings, now: datetime) -> int:
-    """Removes what is older than a month, and gives how many runs that was. A run that has not ended stays.
+    """Delete history older than a month; return the number of deleted runs. A run that has not ended stays.
 
     Raises Unavailable when Postgres does not answer.
     """
@@ -96,17 +96,17 @@ def _remove_next(
     removal: LiteralString,
     before: datetime,
 ) -> bool:
-    """Removes from the next rows of a table that are old enough; whether there were any."""
+    """Delete from the next expired rows of a table; return False if there were none."""
     key = f"lake.history.{table}"
     with connection.transaction():
-        # `lake maintain` and the hourly cleaning may come by at once.
+        # `lake maintain` and the hourly housekeeping may run at the same time.
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (key,))
-        known = connection.execute("select value from kvs where key = %s", (key,)).fetchone()
-        low = int(known[0]) if known else 0
+        cursor = connection.execute("select value from kvs where key = %s", (key,)).fetchone()
+        low = int(cursor[0]) if cursor else 0
         rows = connection.execute(
             f"select id, {time} from {table} where id > %s order by id limit %s", (low, _ROWS)
         ).fetchall()
-        young = next((at for at, (_, when) in enumerate(rows) if when >= before), len(rows))
+        young = next((index for index, (_, created) in enumerate(rows) if created >= before), len(rows))
         if not young:
             return False
         high = rows[young - 1][0]
@@ -119,17 +119,17 @@ def _remove_next(
 
 
 def _remove_runs(settings: Settings, connection: psycopg.Connection, before: datetime) -> int:
-    """Removes runs with their tags, and the files of what they printed."""
+    """Delete runs with their tags and compute logs."""
     logs = Home(settings.home).dagster / "compute_logs"
     removed = 0
     while True:
-        gone = connection.execute(
+        runs = connection.execute(
             "delete from runs where run_id in (select run_id from runs where update_timestamp < %s "
             "and status in ('SUCCESS', 'FAILURE', 'CANCELED') limit %s) returning run_id",
             (before, _RUNS),
         ).fetchall()
-        for (run_id,) in gone:
+        for (run_id,) in runs:
             shutil.rmtree(logs / run_id, ignore_errors=True)
-        removed += len(gone)
-        if len(gone) < _RUNS:
+        removed += len(runs)
+        if len(runs) < _RUNS:
             return removed

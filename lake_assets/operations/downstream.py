@@ -1,4 +1,4 @@
-"""Who reads a staging table: the models of the dbt project behind it, and the metrics that count its events."""
+"""Readers of a staging table: the dbt models downstream of it, and the metrics that count its events."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -10,43 +10,43 @@ from lake_assets.dbt.manifest import Manifest
 
 
 def readers(asset: Asset, fields: Collection[str], manifest: Manifest, metrics: Iterable[Metric]) -> list[str]:
-    """Models and metrics that read the asset, each with those of the fields that it names, in order.
+    """Return models and metrics that read the asset, each with those of the fields that it names, in order.
 
-    With fields, only readers that name one of them. Whether a model names a field is told by its SQL as a text, so that
+    With fields, only readers that name one of them are returned. A model names a field if its SQL contains the word, so
     a column of the same name from another table counts too: better one reader too many than one too few.
     """
-    wanted = sorted(set(fields))
-    found: list[str] = []
+    names = sorted(set(fields))
+    downstream: list[str] = []
     for node in sorted(_models(asset, manifest), key=lambda node: node["unique_id"]):
-        named = [field for field in wanted if re.search(rf"\b{re.escape(field)}\b", node["raw_code"])]
+        named = [field for field in names if re.search(rf"\b{re.escape(field)}\b", node["raw_code"])]
         # The view of staging is generated from the contract, and changes with it.
-        if node["name"] != f"stg_{asset.name}" and (named or not wanted):
-            found.append(f"model {node['schema']}.{node['name']}{_told(named)}")
+        if node["name"] != f"stg_{asset.name}" and (named or not names):
+            downstream.append(f"model {node['schema']}.{node['name']}{_in_brackets(named)}")
     for metric in metrics:
         if metric.source == asset.name:
-            read = {group.name for group in metric.groups} | {one.field for one in metric.filters}
+            read = {group.name for group in metric.groups} | {condition.field for condition in metric.filters}
             read |= {measure.field for measure in metric.measures if measure.field}
-            named = [field for field in wanted if field in read]
-            if named or not wanted:
-                found.append(f"metric {metric.name}{_told(named)}")
-    return found
+            named = [field for field in names if field in read]
+            if named or not names:
+                downstream.append(f"metric {metric.name}{_in_brackets(named)}")
+    return downstream
 
 
-def _told(fields: Collection[str]) -> str:
+def _in_brackets(fields: Collection[str]) -> str:
     return f" ({', '.join(fields)})" if fields else ""
 
 
 def _models(asset: Asset, manifest: Manifest) -> Iterator[dict[str, Any]]:
-    """Every model behind the asset's staging table, however far."""
-    ways = [
+    """Yield every model downstream of the asset's staging table."""
+    parents = [
         name
         for name, source in manifest["sources"].items()
         if (source["schema"], source["name"]) == (asset.staging_schema, asset.name)
     ]
     seen: set[str] = set()
-    while ways:
-        for child in manifest["child_map"].get(ways.pop(), ()):
+    while parents:
+        for child in manifest["child_map"].get(parents.pop(), ()):
             if child not in seen and child.startswith("model."):
                 seen.add(child)
-                ways.append(child)
+                parents.append(child)
                 yield manifest["nodes"][child]

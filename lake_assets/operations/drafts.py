@@ -1,4 +1,4 @@
-"""Contracts that may change in any way, because they are drafts or nothing is in their tables yet."""
+"""Contracts that may change in any way, because they are drafts or their tables are empty."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ class NotRebuilt(LakeError):
 
 
 def empty_assets(ledger: Ledger, wanted: Catalog, applied: Catalog) -> set[str]:
-    """Return those of the changed assets whose tables have never had a row, or have none now."""
+    """Return the changed assets whose tables have no row."""
     changed = [
         asset
         for name, asset in wanted.assets.items()
@@ -33,7 +33,7 @@ def empty_assets(ledger: Ledger, wanted: Catalog, applied: Catalog) -> set[str]:
 
 
 def windows_to_rebuild(settings: Settings, ledger: Ledger, old: Asset, new: Asset, change: Change) -> list[str] | None:
-    """Return the windows to make again from raw, in new tables, after a breaking change of a draft; None after others.
+    """Return the windows to rebuild from raw, in new tables, after a breaking change of a draft; None after others.
 
     Raises NotRebuilt for a change that concerns raw itself, or when raw no longer has all events.
     """
@@ -44,7 +44,7 @@ def windows_to_rebuild(settings: Settings, ledger: Ledger, old: Asset, new: Asse
 
 
 def recut_raw(settings: Settings, asset: Asset) -> None:
-    """Drop a raw table that is empty and cut for other windows, so that it is made for these. Raises Unavailable."""
+    """Drop an empty raw table that is partitioned by other windows, so that it is created again. Raises Unavailable."""
     (report,) = compare_raw_tables(settings, [raw_table(asset)])
     if report.outcome == "differs" and not window_rows(settings, asset):
         drop_raw_table(settings, raw_table(asset))
@@ -56,14 +56,13 @@ def rebuild_tables(
     warehouse: Warehouse,
     old: Asset,
     wanted: Catalog,
-    name: str,
     windows: Sequence[str],
 ) -> None:
-    """Make new, empty tables by the new contract, queue the windows, and record it as applied.
+    """Create new, empty tables by the new contract, queue the windows, and record it as applied.
 
-    The caller holds the dataset's lock. Until the contract is recorded, `lake apply` does all of it again.
+    The caller holds the dataset's lock. Until the contract is recorded, `lake apply` repeats all of it.
     """
-    new = wanted.assets[name]
+    new = wanted.assets[old.name]
     warehouse.drop(old)
     delete_asset_rows(ledger, new)
     warehouse.ensure(new)
@@ -91,7 +90,7 @@ def _check(ledger: Ledger, old: Asset, new: Asset) -> None:
     lost = [window for window, state in window_states(ledger, old).items() if state.raw_is_lost]
     if lost:
         raise NotRebuilt(
-            f"{new.name} cannot be made again from raw, where retention has removed {len(lost)} windows: undo the "
+            f"{new.name} cannot be rebuilt from raw, where retention has removed {len(lost)} windows: undo the "
             f"change, or make it in a copy with a new major version ({new.dataset}_v{max(new.major, 1) + 1}.yaml)."
         )
 

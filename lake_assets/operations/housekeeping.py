@@ -1,4 +1,4 @@
-"""What can be tidied without asking anybody, because no data goes by it."""
+"""Housekeeping that never deletes data, so it needs no confirmation."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,17 +18,20 @@ from lake_assets.operations.retention import expire
 from lake_assets.settings import Settings
 from lake_assets.warehouse.protocol import Warehouse
 
-# Somebody who reads raw by an old snapshot, as an audit of Iceberg's own does, has so much time.
+# Time for readers of an old raw snapshot, such as an audit by Iceberg itself.
 KEPT = timedelta(days=7)
-# Whoever began to read the rows before has so much time.
+# Time for readers that began before the rows were replaced.
 _READERS = timedelta(hours=1)
 _UNDO = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What became of one dataset: raw files that only old snapshots named went, and conformed ones of windows that were
-    made again; small raw files are together now."""
+    """Result of the housekeeping of one dataset.
+
+    `files_removed` are raw files that only old snapshots named, `superseded_removed` conformed files of windows that
+    were rebuilt. `compactions` are of small raw files.
+    """
 
     dataset: str
     files_removed: int
@@ -37,30 +40,30 @@ class Cleaned:
 
     @property
     def windows(self) -> int:
-        return sum(len(one.windows) for one in self.compactions)
+        return sum(len(compaction.windows) for compaction in self.compactions)
 
     @property
     def before(self) -> Files:
         """The small files."""
-        return _sum([one.before for one in self.compactions])
+        return _sum([compaction.before for compaction in self.compactions])
 
     @property
     def after(self) -> Files:
-        """What they were written to."""
-        return _sum([one.after for one in self.compactions])
+        """The files that replace them."""
+        return _sum([compaction.after for compaction in self.compactions])
 
 
 def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Callable[[str], None]) -> list[Cleaned]:
-    """Expires old raw snapshots of every applied dataset, removes files of windows that were made again, writes small
-    raw files of closed windows together, and removes old runs from Dagster's history.
+    """Expire old raw snapshots of every applied dataset, delete files of rebuilt windows, compact small raw files of
+    closed windows, and delete old runs from Dagster's history.
 
-    Raises LakeError when that failed for some, after all others were done.
+    Raises LakeError when that failed for some of them, after all others were done.
     """
-    found: list[Cleaned] = []
+    results: list[Cleaned] = []
     failed: list[str] = []
     with Ledger(settings) as ledger:
         applied = set(ledger.contracts()) if ledger.exists() else set[str]()
-        datasets = by_dataset(one for one in assets if one.name in applied)
+        datasets = by_dataset(asset for asset in assets if asset.name in applied)
         try:
             if removed := remove_old_states(ledger, warehouse_for(settings), now) if datasets else 0:
                 log(f"{removed:,} files that only older states of the staging tables needed are removed")
@@ -75,11 +78,11 @@ def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Calla
             except (LakeError, OSError) as error:
                 failed.append(f"{dataset}: {error}")
                 continue
-            found.append(cleaned)
+            results.append(cleaned)
             if cleaned.files_removed:
                 log(f"{dataset}: {cleaned.files_removed:,} files that only old snapshots named are removed")
             if unneeded:
-                log(f"{dataset}: {unneeded:,} files of windows that were made again since are removed")
+                log(f"{dataset}: {unneeded:,} files of windows that were rebuilt since are removed")
             if cleaned.compactions:
                 log(
                     f"{dataset}: {cleaned.before.count:,} small files of {cleaned.windows:,} windows are "
@@ -92,27 +95,29 @@ def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Calla
         failed.append(f"Dagster's history: {error}")
     if failed:
         raise LakeError(f"not all is clean, the next hour tries again: {'; '.join(failed)}")
-    return found
+    return results
 
 
 def remove_old_states(ledger: Ledger, warehouse: Warehouse, now: datetime) -> int:
-    """Lets the warehouse remove what only its older states need; how many files. Raises Unavailable.
+    """Delete files that only older states of the warehouse need; return their number. Raises Unavailable.
 
-    Nobody has to wait for it: what is replaced meanwhile was there within the last hour, and stays.
+    It takes no lock: files that are replaced in the meantime were in use within the last hour, and stay.
     """
     spans = [(began, ended or now) for began, ended in undo_spans(ledger, now - _UNDO)]
     return warehouse.remove_old_states(now - _READERS, spans)
 
 
 def remove_superseded(ledger: Ledger, versions: Sequence[Asset], now: datetime) -> int:
-    """Removes conformed files of the versions that no table shows any more; how many. The caller holds the dataset's
-    lock. Raises OSError."""
-    found = [url for asset in versions for url in unreferenced_files(ledger, asset, now - _READERS, now - _UNDO)]
-    for url in found:
+    """Delete conformed files of the versions that no table references any more; return their number.
+
+    The caller holds the dataset's lock. Raises OSError.
+    """
+    urls = [url for asset in versions for url in unreferenced_files(ledger, asset, now - _READERS, now - _UNDO)]
+    for url in urls:
         remove(url)
-    clear_unreferenced_files(ledger, found)
-    return len(found)
+    clear_unreferenced_files(ledger, urls)
+    return len(urls)
 
 
 def _sum(files: Sequence[Files]) -> Files:
-    return Files(sum(one.count for one in files), sum(one.bytes for one in files))
+    return Files(sum(part.count for part in files), sum(part.bytes for part in files))

@@ -1,4 +1,4 @@
-"""Speed and batch agree: every final window of a metric equals the same aggregate over staging, to the unit."""
+"""Reconcile speed and batch: every final window of a metric must equal the same aggregate over staging, to the unit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One cell whose numbers differ: `metric` and `batch` are the measures in their order, None without a row."""
+    """A cell whose numbers differ: `metric` and `batch` are the measures in their order, None without a row."""
 
     group: tuple[Any, ...]
     window: datetime
@@ -45,15 +45,15 @@ class Difference:
 
     def __str__(self) -> str:
         where = f"{', '.join(map(str, self.group))} at {self.window:%Y-%m-%d %H:%M:%S}, partition {self.shard}"
-        return f"{where}: the metric says {_said(self.metric)}, staging {_said(self.batch)}"
+        return f"{where}: the metric has {_in_words(self.metric)}, staging {_in_words(self.batch)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What was compared: `cells` are final rows (one per group, window and Kafka partition) between `low` and `high`.
+    """Result of a comparison. `cells` are final rows (one per group, window and Kafka partition), from `low` to `high`.
 
-    `waiting` says why nothing could be compared; a metric with a transform has no batch twin in SQL. `failed` says
-    which file could not be read for it.
+    `waiting` is the reason nothing could be compared; a metric with a transform has no batch twin in SQL. `failed` is
+    the error of a file that could not be read.
     """
 
     metric: str
@@ -81,10 +81,10 @@ class Agreement:
 
 
 def agreement(settings: Settings, metric: Metric, asset: Asset, since: timedelta | None = None) -> Agreement:
-    """Compares all final windows whose batch side is complete, or only those of the last `since` before the newest.
+    """Compare all final windows whose batch side is complete, or only those of the last `since` before the newest.
 
-    A cell that differs from staging is looked at again in raw: an event that was sent again after its window was closed
-    has replaced the first one in staging, which is no difference. Raises Unavailable.
+    A cell that differs from staging is compared with raw as well: an event that was sent again after its window was
+    closed has replaced the first one in staging, which is no difference. Raises Unavailable.
     """
     try:
         return _agreement(settings, metric, asset, since)
@@ -109,7 +109,7 @@ def _agreement(settings: Settings, metric: Metric, asset: Asset, since: timedelt
         bounds = _bounds(connection, metric, since)
         if bounds is None:
             return _nothing(metric, "no window is final yet")
-        # Late events have a sink of their own, which may be behind: without them a window would seem to lack events.
+        # Late events have a sink of their own, which may lag: without them a window would seem to lack events.
         for shard, _, late, arrived in connection.execute(late_complete(metric)).fetchall():
             if arrived < late:
                 covered.pop(shard, None)
@@ -121,10 +121,10 @@ def _agreement(settings: Settings, metric: Metric, asset: Asset, since: timedelt
             return _nothing(metric, "the batch side or the late events' sink has not passed the final windows yet")
         staging = warehouse_for(settings).staging(connection, asset, staging_columns(metric, asset), *bounds)
         query = differences(metric, staging_rows(metric, asset, staging, low, high))
-        found = connection.execute(query).fetchmany(10_000)
-        if found:
-            found = _again_from_raw(settings, connection, metric, asset, _differing(metric, found), bounds)
-        differing = _differing(metric, found)
+        rows = connection.execute(query).fetchmany(10_000)
+        if rows:
+            rows = _rows_of_raw(settings, connection, metric, asset, suspects=_differing(metric, rows), bounds=bounds)
+        differing = _differing(metric, rows)
         return Agreement(
             metric.table, cells, bounds[0], bounds[1], tuple(differing[:_SHOWN]), more=len(differing) > _SHOWN
         )
@@ -132,8 +132,8 @@ def _agreement(settings: Settings, metric: Metric, asset: Asset, since: timedelt
         connection.close()
 
 
-def _nothing(metric: Metric, why: str) -> Agreement:
-    return Agreement(metric.table, 0, None, None, (), waiting=why)
+def _nothing(metric: Metric, reason: str) -> Agreement:
+    return Agreement(metric.table, 0, None, None, (), waiting=reason)
 
 
 def _bounds(
@@ -159,11 +159,11 @@ def _left_out(asset: Asset, pending: Sequence[str]) -> str:
 
 def _differing(metric: Metric, rows: Sequence[Sequence[Any]]) -> list[Difference]:
     groups, measures = len(metric.groups), len(metric.measures)
-    found: list[Difference] = []
+    cells: list[Difference] = []
     for row in rows:
         group, (window, shard), numbers = row[:groups], row[groups : groups + 2], row[groups + 2 :]
         left, right = tuple(numbers[:measures]), tuple(numbers[measures:])
-        found.append(
+        cells.append(
             Difference(
                 tuple(group),
                 window.astimezone(UTC),
@@ -172,21 +172,22 @@ def _differing(metric: Metric, rows: Sequence[Sequence[Any]]) -> list[Difference
                 None if right[0] is None else right,
             )
         )
-    return found
+    return cells
 
 
-def _again_from_raw(
+def _rows_of_raw(
     settings: Settings,
     connection: duckdb.DuckDBPyConnection,
     metric: Metric,
     asset: Asset,
+    *,
     suspects: Sequence[Difference],
     bounds: tuple[datetime, datetime],
 ) -> list[Any]:
-    """The cells that differ from raw too, where every event that was sent is still to be seen."""
+    """Return the cells that differ from raw too, which still has every event that was sent."""
     windows = {window_key(suspect.window, asset.window) for suspect in suspects}
     by_window = files(settings, asset, windows).by_window
-    left: list[Any] = []
+    rows: list[Any] = []
     for window in sorted(windows):
         paths = ", ".join(literal(file.path) for file in by_window.get(window, ()))
         if not paths:
@@ -197,9 +198,9 @@ def _again_from_raw(
         high = min(bounds[1], window_end(window, asset.window)).isoformat()
         span = f"_window_start >= timestamptz {literal(low)} and _window_start < timestamptz {literal(high)}"
         query = differences(metric, judged_rows(metric, asset, low, high), span)
-        left += connection.execute(query).fetchmany(10_000)
-    return left
+        rows += connection.execute(query).fetchmany(10_000)
+    return rows
 
 
-def _said(numbers: tuple[int, ...] | None) -> str:
+def _in_words(numbers: tuple[int, ...] | None) -> str:
     return "nothing" if numbers is None else " ".join(map(str, numbers))

@@ -1,4 +1,4 @@
-"""What `lake plan` says of permissions in a cloud, before it needs any of them."""
+"""Permissions in a cloud, which `lake plan` checks before they are needed."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,9 +11,9 @@ _RUNNERS: dict[str, Condition] = {"emr-serverless": "emr_serverless", "dataproc-
 
 
 def lacking(settings: Settings, assets: Iterable[Asset], marts: Sequence[str]) -> list[str]:
-    """Each action that the credentials at hand lack for the work of the orchestrator, with where it is needed.
+    """Return each action that the credentials lack for the work of the orchestrator, with the resource.
 
-    None on the target local, which needs no credentials. Raises LakeError when the cloud cannot be asked.
+    Empty on the target local, which needs no credentials. Raises LakeError when the cloud does not answer.
     """
     needs = role_needs(settings)["orchestrator"]
     first = next(iter(assets), None)
@@ -26,7 +26,7 @@ def lacking(settings: Settings, assets: Iterable[Asset], marts: Sequence[str]) -
 
 
 def role_needs(settings: Settings) -> dict[Role, list[Need]]:
-    """What each role needs on this target, as these settings use it; nothing on the target local."""
+    """Return the permissions of each role on this target with these settings; none on the target local."""
     holding: set[Condition] = {_RUNNERS[settings.spark.runner]} if settings.spark.runner in _RUNNERS else set()
     if settings.analysts:
         holding.add("lake_formation")

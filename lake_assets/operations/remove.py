@@ -1,7 +1,7 @@
-"""`lake remove`: take an asset out of the lake in two steps, with all that was made of it or a part of that.
+"""`lake remove`: remove an asset and its parts from the lake, in two steps.
 
-The decision is recorded in the ledger before anything is touched, and from then on the contract is not applied. Each
-step after that can be taken twice, so a removal whose process died is finished by the same command.
+The decision is recorded in the ledger before anything is changed, and from then on the contract is not applied. Each
+later step can be repeated, so the same command finishes a removal whose process crashed.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ KEEPABLE = ("topic", "raw", "tables", "files")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One thing of an asset: its `kind` and `name`, what is done with it, and details for a person."""
+    """One part of an asset: its `kind` and `name`, the action, and details for people."""
 
     kind: str
     name: str
@@ -63,9 +63,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class RemovalPlan:
-    """What `remove` would do with each part of an asset. `readers` are models and metrics that keep it from being
-    removed. `versions` are the other applied versions of its dataset, which need topic and raw table. `begun` is the
-    removal that a process left unfinished."""
+    """The action of `remove` for each part of an asset.
+
+    `readers` are models and metrics that keep it from being removed. `versions` are the other applied versions of its
+    dataset, which need topic and raw table. `begun` is the removal that a process left unfinished.
+    """
 
     asset: Asset
     text: str
@@ -77,7 +79,7 @@ class RemovalPlan:
 
     @property
     def checksum(self) -> str:
-        """The same for the same contract and the same parts, however many rows they have by now."""
+        """Identifies contract and parts; their numbers of rows may change."""
         if self.begun:
             return self.begun.checksum
         parts = [(part.kind, part.name, part.action) for part in self.parts]
@@ -85,8 +87,8 @@ class RemovalPlan:
 
 
 def removable(ledger: Ledger) -> dict[str, Asset]:
-    """Return the applied assets, those of which an earlier removal is unfinished, and those of which it kept a part."""
-    texts = {name: one.text for name, one in removed_assets(ledger).items() if one.kept or one.done_at is None}
+    """Return the applied assets, and those whose removal is unfinished or kept a part."""
+    texts = {name: row.text for name, row in removed_assets(ledger).items() if row.kept or row.done_at is None}
     return {name: _parsed(name, text) for name, text in sorted((texts | ledger.contracts()).items())}
 
 
@@ -96,10 +98,10 @@ def plan_removal(settings: Settings, ledger: Ledger, asset: Asset, keep: Collect
     begun = earlier if earlier and earlier.done_at is None else None
     contracts = ledger.contracts()
     text = contracts.get(asset.name) or (earlier.text if earlier else "")
-    versions = [one.name for one in applied_versions(contracts, asset.dataset) if one.name != asset.name]
+    versions = [own.name for own in applied_versions(contracts, asset.dataset) if own.name != asset.name]
     # Raw rows of an old topic would be taken for repeats of a new one's, which begins at offset 0 again.
-    wanted = set(begun.kept) if begun else {*keep, *(("topic",) if "raw" in keep else ())}
-    kept = tuple(part for part in KEEPABLE if part in wanted)
+    names = set(begun.kept) if begun else {*keep, *(("topic",) if "raw" in keep else ())}
+    kept = tuple(part for part in KEEPABLE if part in names)
     reading = () if begun else _readers(settings, ledger, asset)
     return RemovalPlan(
         asset,
@@ -119,9 +121,10 @@ def remove_asset(
     asset: Asset,
     keep: Collection[str],
     checksum: str,
+    *,
     on_progress: Callable[[str], None],
 ) -> RemovalPlan:
-    """Do what `plan_removal` says, if that still has this checksum, or finish what was begun with it.
+    """Execute the plan of `plan_removal` if it still has this checksum, or finish a removal that was begun with it.
 
     Raises LakeError when something reads the asset or the checksum is another one, ConnectorFailed, Unavailable.
     """
@@ -131,7 +134,7 @@ def remove_asset(
         if planned.readers:
             raise LakeError(
                 f"{asset.name} is read by {', '.join(planned.readers)}: remove them from the dbt project or the "
-                "catalog first, then say this again. Nothing was removed."
+                "catalog first, then repeat the command. Nothing was removed."
             )
         if planned.checksum != checksum:
             raise LakeError(
@@ -171,16 +174,16 @@ def _parts(
     location = raw_location(settings, raw_table(asset))
     missing = warehouse_for(settings).missing(asset)
     published, queued = ledger.windows(asset), ledger.pending([asset.name])
-    told = [f"{len(published):,} windows", f"{len({entry.window for entry in queued}):,} queued"]
-    of_dataset = receipts(ledger, asset.dataset) if not versions else []
+    counts = [f"{len(published):,} windows", f"{len({entry.window for entry in queued}):,} queued"]
+    erasures = receipts(ledger, asset.dataset) if not versions else []
     parts: list[Part] = []
     if not versions:
         connector = connector_name(asset.domain)
         others = [
-            one for one in read_applied(ledger).assets.values() if one.domain == asset.domain and one.name != asset.name
+            own for own in read_applied(ledger).assets.values() if own.domain == asset.domain and own.name != asset.name
         ]
-        how = f"leaves out {asset.topic}" if others else "nothing else of the domain is applied"
-        parts.append(Part("connector", connector, "change" if others else "delete", how))
+        detail = f"leaves out {asset.topic}" if others else "nothing else of the domain is applied"
+        parts.append(Part("connector", connector, "change" if others else "delete", detail))
     if bounds is not None:
         records = sum(end - begin for begin, end in bounds.values())
         parts.append(part("topic", asset.topic, "topic", f"{records:,} offsets", shared))
@@ -194,8 +197,8 @@ def _parts(
         name = f"{asset.staging_schema}.{table}"
         if f"create table {name}" not in missing:
             parts.append(part("table", name, "tables", f"{rows:,} rows and their files"))
-    receipts_told = [f"{len(of_dataset):,} receipts of erasures"] if of_dataset and "raw" not in kept else []
-    parts.append(part("ledger", asset.name, None, ", ".join([*told, *receipts_told])))
+    receipt_counts = [f"{len(erasures):,} receipts of erasures"] if erasures and "raw" not in kept else []
+    parts.append(part("ledger", asset.name, None, ", ".join([*counts, *receipt_counts])))
     for relative in dbt_files(asset):
         if (settings.dbt_project / "models" / "staging" / relative).exists():
             parts.append(part("dbt", str(relative), "files", ""))
@@ -214,11 +217,11 @@ def _finish(
     planned: RemovalPlan,
     on_progress: Callable[[str], None],
 ) -> None:
-    """All steps after the decision, whether some of them were taken before or not."""
+    """Do all steps after the decision, including those that may be done already."""
     asset, kept, is_last = planned.asset, planned.kept, not planned.versions
     row = removed_assets(ledger)[asset.name]
     if is_last:
-        # Before all else: what still arrived would make the raw table again.
+        # First of all: records that still arrived would create the raw table again.
         on_progress(f"connector {connector_name(asset.domain)}")
         _unsubscribe(settings, ledger, asset)
     with ledger.locked(f"dataset:{asset.dataset}"):
@@ -242,9 +245,9 @@ def _finish(
 
 
 def _unsubscribe(settings: Settings, ledger: Ledger, asset: Asset) -> None:
-    """Let the domain's connector read the topic no more; wait until none of its tasks does."""
+    """Stop the domain's connector from reading the topic; wait until none of its tasks does."""
     applied = read_applied(ledger).assets
-    if not any(one.domain == asset.domain for one in applied.values()):
+    if not any(own.domain == asset.domain for own in applied.values()):
         delete_connector(settings, connector_name(asset.domain))
         return
     topics = left_out(ledger, applied.values()).get(asset.domain, ())
@@ -265,8 +268,8 @@ def _remove_topic_and_raw(
     others_in_raw = drop_raw_table(settings, raw_table(asset))
     if row.raw_location and row.raw_location.startswith(f"{settings.raw_warehouse}/"):
         _remove_folder(row.raw_location)
-    if not any(one.domain == asset.domain for one in read_applied(ledger).assets.values()) and not others_in_raw:
-        # A raw table that is left knows how far the control topic was committed, and would skip a new one's records.
+    if not any(own.domain == asset.domain for own in read_applied(ledger).assets.values()) and not others_in_raw:
+        # A remaining raw table knows the committed offset of the control topic, and would skip a new one's records.
         delete_topics(settings, [control_topic(asset.domain).name])
         subscribe_again(ledger, asset.domain)
 

@@ -1,4 +1,4 @@
-"""`lake replay`: events in quarantine are judged again, by making their windows again the way every window is made."""
+"""`lake replay`: judge events in quarantine again by rebuilding their windows like any other window."""
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,8 +25,10 @@ _VERDICT = (*_PLACE, "errors", "contract_version", "run_id", "first_seen")
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Rows that broke one rule of one field, and how many windows they are in. A row that broke two rules is counted
-    under both."""
+    """Rows that broke one rule of one field, and the number of their windows.
+
+    A row that broke two rules is counted under both.
+    """
 
     code: str
     field: str | None
@@ -36,9 +38,11 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a replay judges again: all `rows` that are in quarantine in these windows, which are made as wholes. They
-    broke the rules in `broken`, most rows first. `held_back` are windows among them that a check keeps from being
-    published: quarantine holds their last published state."""
+    """Windows that a replay rebuilds, and all `rows` of their quarantine.
+
+    The rows broke the rules in `broken`, most rows first. `held_back` are windows among them that a check keeps from
+    being published: quarantine has their last published state.
+    """
 
     windows: tuple[str, ...]
     rows: int
@@ -48,9 +52,12 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What became of the rows of a selection. `passed` are in staging now; `repeats` broke no rule either, but staging
-    has a later event of the same key; `failing` are still in quarantine, by the rules in `broken`. `held_back` gives by
-    window the checks that failed, `failed` by step why it could not be done."""
+    """Result of a replay, in rows.
+
+    `passed` are in staging now. `repeats` broke no rule either, but staging has a later event of the same key.
+    `failing` are still in quarantine, by the rules in `broken`. `held_back` has the failed checks by window, `failed`
+    the causes by step.
+    """
 
     windows: tuple[str, ...]
     passed: int
@@ -62,32 +69,31 @@ class Replayed:
 
 
 def select(settings: Settings, asset: Asset, code: str | None, window: str | None, where: str | None) -> Selection:
-    """The windows with rows in quarantine that match all that is given, as of now. Changes nothing.
+    """Return the windows with rows in quarantine that match all arguments, as of now. Changes nothing.
 
-    `where` is a condition in SQL, see `matching`. Without `code` and `where`, windows that are held back belong to it.
+    `where` is a condition in SQL, see `matching`. Without `code` and `where`, windows that are held back are included.
     Raises LakeError when `where` is no condition, Unavailable.
     """
     with Ledger(settings) as ledger:
         if not ledger.exists():
-            raise LakeError("nothing is applied yet: run 'lake apply' first.")
+            raise LakeError("nothing is applied yet: run `lake apply` first.")
         states = window_states(ledger, asset, None if window is None else [window])
-    known = [name for name, state in states.items() if state.published and state.published.quarantined]
-    held = {name for name, state in states.items() if state.held_back}
+    windows = [name for name, state in states.items() if state.published and state.published.quarantined]
+    held_back = {name for name, state in states.items() if state.held_back}
     quarantined = warehouse_for(settings).rows(
-        asset, "quarantine", known, (*_VERDICT, *(("key", "payload") if where else ()))
+        asset, "quarantine", windows, (*_VERDICT, *(("key", "payload") if where else ()))
     )
-    chosen = {*known, *held} if code is None and where is None else matching(asset, quarantined, code, where)
+    chosen = {*windows, *held_back} if code is None and where is None else matching(asset, quarantined, code, where)
     rows, broken = summary(asset, quarantined, chosen)
-    return Selection(tuple(sorted(chosen)), rows, broken, tuple(sorted(chosen & held)))
+    return Selection(tuple(sorted(chosen)), rows, broken, tuple(sorted(chosen & held_back)))
 
 
 def replay(
-    settings: Settings, asset: Asset, selection: Selection, make: Callable[[Sequence[Pending]], Mapping[str, str]]
+    settings: Settings, asset: Asset, selection: Selection, build: Callable[[Sequence[Pending]], Mapping[str, str]]
 ) -> Replayed:
-    """Queues the windows of the selection and lets `make` bring these entries of the queue up to date; what it returns
-    is by step why it could not be done.
+    """Queue the windows of the selection, and let `build` bring them up to date; it returns failures by step.
 
-    When it dies the windows are still queued, and the running stack or the next `lake run` makes them.
+    After a crash the windows are still queued, and the running stack or the next `lake run` builds them.
     Raises Unavailable.
     """
     windows = selection.windows
@@ -96,15 +102,15 @@ def replay(
     with Ledger(settings) as ledger:
         ledger.queue_windows(asset, windows)
         pending = [entry for entry in ledger.pending([asset.name]) if entry.window in windows]
-    failed = make(pending)
+    failed = build(pending)
     with Ledger(settings) as ledger:
-        held = {entry.window: tuple(entry.checks) for entry in ledger.held_back(asset) if entry.window in windows}
+        held_back = {entry.window: tuple(entry.checks) for entry in ledger.held_back(asset) if entry.window in windows}
     after = warehouse.rows(asset, "quarantine", windows, _VERDICT)
     good = warehouse.rows(asset, "staging", windows, ("_window", "_kafka_partition", "_offset"))
     with duckdb_session() as session:
         for name, table in (("before", before), ("after", after), ("good", good)):
             session.register(name, table)
-        # What landed in the meantime was not in quarantine before, and is not told of.
+        # Rows that landed in the meantime were not in quarantine before, and are not counted.
         still = session.execute(
             'select * from "after" semi join "before" using (_window, partition, "offset")'
         ).to_arrow_table()
@@ -113,18 +119,18 @@ def replay(
             'on b._window = g._window and b.partition = g._kafka_partition and b."offset" = g._offset'
         ).fetchall()[0][0]
     failing, broken = summary(asset, still, windows)
-    return Replayed(windows, passed, before.num_rows - passed - failing, failing, broken, held, failed)
+    return Replayed(windows, passed, before.num_rows - passed - failing, failing, broken, held_back, failed)
 
 
 def matching(asset: Asset, quarantined: "pyarrow.Table", code: str | None, where: str | None) -> set[str]:
-    """The windows of quarantined rows that broke the rule `code` in a way that `where` accepts.
+    """Return the windows of quarantined rows that broke the rule `code` and match `where`.
 
     `where` sees one row for each broken rule: `_window` (text, as Dagster names it), `topic`, `partition`, `offset`,
     `key` and `payload` (text, null when they are not UTF-8), `code`, `field`, `value`, `message`, `contract_version`,
-    `run_id`, `first_seen`. It can reach nothing else. Raises LakeError when it is no condition over these.
+    `run_id`, `first_seen`. It can read nothing else. Raises LakeError when it is not a condition over these.
     """
     with _rules(asset, quarantined) as session:
-        # Neither files nor Python's variables are anything that a condition may name.
+        # A condition may name neither files nor Python's variables.
         session.execute(
             "set python_enable_replacements = false; set enable_external_access = false; set lock_configuration = true"
         )
@@ -132,20 +138,20 @@ def matching(asset: Asset, quarantined: "pyarrow.Table", code: str | None, where
         try:
             if len(session.extract_statements(f"select {condition}")) != 1:
                 raise LakeError("--where takes one condition, such as \"field = 'amount'\", and no further statement.")
-            found = session.execute(
+            rows = session.execute(
                 f"select distinct _window from broken where ($1 is null or code = $1) and {condition}", [code]
             ).fetchall()
         except duckdb.Error as error:
-            told = str(error).partition("\n")[0].rstrip(".!")
+            reason = str(error).partition("\n")[0].rstrip(".!")
             columns = ", ".join(name for name, *_ in session.execute("describe broken").fetchall())
-            raise LakeError(f"--where is no condition over {columns}: {told}.") from error
-        return {window for (window,) in found}
+            raise LakeError(f"--where is no condition over {columns}: {reason}.") from error
+        return {window for (window,) in rows}
 
 
 def summary(asset: Asset, quarantined: "pyarrow.Table", windows: Collection[str]) -> tuple[int, tuple[Broken, ...]]:
-    """How many rows these windows have, and by which rules they are broken, most rows first."""
+    """Return the number of rows in these windows, and the rules that they broke, most rows first."""
     with _rules(asset, quarantined) as session:
-        found = session.execute(
+        broken = session.execute(
             'select code, field, count(distinct (partition, "offset")) as rows, count(distinct _window) '
             "from broken where _window in (select unnest($1::text[])) group by all order by rows desc, code, field",
             [list(windows)],
@@ -154,12 +160,12 @@ def summary(asset: Asset, quarantined: "pyarrow.Table", windows: Collection[str]
             'select count(distinct (partition, "offset")) from broken where _window in (select unnest($1::text[]))',
             [list(windows)],
         ).fetchall()
-    return rows[0][0], tuple(Broken(*one) for one in found)
+    return rows[0][0], tuple(Broken(*row) for row in broken)
 
 
 @contextmanager
 def _rules(asset: Asset, quarantined: "pyarrow.Table") -> Generator[duckdb.DuckDBPyConnection]:
-    """A session of its own with the table `broken`, which has one row for each rule that a row broke."""
+    """Open a session with the table `broken`, which has one row for each rule that a row broke."""
     texts = {name: f"try(decode({name})) as {name}" for name in ("key", "payload")}
     listed = ", ".join(
         texts.get(name, f'"{name}"') for name in quarantined.column_names if name not in ("_window", "errors")

@@ -1,8 +1,8 @@
-"""`lake maintain`: removes whole windows that are older than their contract keeps them, in two steps.
+"""`lake maintain`: remove whole expired windows, which are older than their contract keeps them, in two steps.
 
-A decision is written to the ledger before anything is removed, and again when it is done. Whoever finds one that is
-open (a process died) looks at what is there: what is gone was removed, and what is not was never touched, because
-each removal is one commit.
+A decision is recorded in the ledger before anything is removed, and again when it is done. A decision that a crash left
+open is resolved by what exists: missing rows were removed, others were never touched, because each removal is one
+commit.
 """
 
 import hashlib
@@ -44,8 +44,10 @@ from lake_assets.warehouse.protocol import Warehouse
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Windows of one element of an asset that are older than `kept`, with the rows of each. `files` and `bytes` are
-    those of raw, 0 in the warehouse."""
+    """Windows of one element of an asset that are older than `kept`, with the rows of each.
+
+    `files` and `bytes` are those of raw, 0 in the warehouse.
+    """
 
     asset: str
     element: Element
@@ -57,24 +59,24 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class RetentionPlan:
-    """What `maintain` would remove. `kept_back` says in a sentence each what is too old and stays all the same."""
+    """Removals of `maintain`. `kept_back` has a sentence for each group of expired windows that stay."""
 
     removals: tuple[Removal, ...]
     kept_back: tuple[str, ...]
 
     @property
     def checksum(self) -> str:
-        """The same for the same windows with the same rows, files and bytes."""
-        told = [asdict(one) | {"kept": one.kept.total_seconds()} for one in self.removals]
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+        """Identifies windows with their rows, files and bytes."""
+        values = [asdict(removal) | {"kept": removal.kept.total_seconds()} for removal in self.removals]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def plan_retention(
     settings: Settings, ledger: Ledger, warehouse: Warehouse, assets: Sequence[Asset], now: datetime
 ) -> RetentionPlan:
-    """What is older than its contract keeps it, as of `now`. Removes nothing. Raises Unavailable.
+    """Plan the removal of expired windows as of `now`. Removes nothing. Raises Unavailable.
 
-    A dataset whose files cannot be read is kept back whole.
+    A dataset whose files cannot be read stays as a whole.
     """
     removals: list[Removal] = []
     kept_back: list[str] = []
@@ -85,9 +87,9 @@ def plan_retention(
         except (RawTableError, Unreadable, OSError) as error:
             kept_back.append(f"Nothing of {dataset} is removed now: {error}")
             continue
-        for planned, told in plans:
-            removals += planned
-            kept_back += told
+        for dataset_removals, sentences in plans:
+            removals += dataset_removals
+            kept_back += sentences
     return RetentionPlan(tuple(removals), tuple(kept_back))
 
 
@@ -99,68 +101,73 @@ def maintain(
     now: datetime,
     checksum: str,
 ) -> RetentionPlan:
-    """Removes what `plan_retention` says, if that still has this checksum, and tells what it was.
+    """Execute the plan of `plan_retention` if it still has this checksum, and return it.
 
-    Raises LakeError when it has another one, also in the middle: what was removed until then stays removed, and the
-    rest is in the next plan.
+    Raises LakeError when the plan changed, before or during its execution: what was removed until then stays removed,
+    and the rest is in the next plan.
     """
-    agreed = plan_retention(settings, ledger, warehouse, assets, now)
-    if agreed.checksum != checksum:
-        raise LakeError(f"what would be removed has not the checksum {checksum}: look again with 'lake maintain'.")
+    plan = plan_retention(settings, ledger, warehouse, assets, now)
+    if plan.checksum != checksum:
+        raise LakeError(f"what would be removed has not the checksum {checksum}: look again with `lake maintain`.")
     by_name = {asset.name: asset for asset in assets}
     versions = by_dataset(assets)
-    for name in dict.fromkeys(one.asset for one in agreed.removals):
+    for name in dict.fromkeys(removal.asset for removal in plan.removals):
         asset = by_name[name]
-        wanted = [one for one in agreed.removals if one.asset == name]
+        removals = [removal for removal in plan.removals if removal.asset == name]
         with ledger.locked(f"dataset:{asset.dataset}"):
-            found, _ = _find(settings, ledger, warehouse, asset, versions[asset.dataset], now)
-            if found != wanted:
+            current, _ = _find(settings, ledger, warehouse, asset, versions[asset.dataset], now)
+            if current != removals:
                 raise _changed(asset)
-            for removal in wanted:
+            for removal in removals:
                 _remove(settings, ledger, warehouse, asset, removal)
             settle_removals(settings, ledger, warehouse, asset)
-            if any(one.element == "raw" for one in wanted):
-                # What was taken out a moment ago is in the bucket until the snapshots before it are gone.
+            if any(removal.element == "raw" for removal in removals):
+                # Files of the removed rows stay in the bucket until the older snapshots are expired.
                 expire(settings, ledger, asset, datetime.now(UTC))
-    return agreed
+    return plan
 
 
 def settle_removals(settings: Settings, ledger: Ledger, warehouse: Warehouse, asset: Asset) -> None:
-    """Writes down of removals that were decided, by age or of a person, whether they were done. The caller holds the
-    asset's lock."""
-    for receipt, held in not_rewritten(ledger, asset.dataset):
-        if not any_live(settings, asset, held):
+    """Record whether decided removals, by retention or erasure, are done. The caller holds the dataset's lock."""
+    for receipt, raw_files in not_rewritten(ledger, asset.dataset):
+        if not any_live(settings, asset, raw_files):
             set_rewritten(ledger, receipt)
     decided = open_decisions(ledger, asset)
     if not decided:
         return
-    there: set[int] = set()
-    tables = warehouse.window_rows(asset, sorted({one.window for one in decided if one.element != "raw"}))
-    for one in decided:
-        if one.element != "raw" and tables.get(one.window, NO_ROWS).of(one.element):
-            there.add(one.id)
-    for sequence in {one.sequence for one in decided if one.element == "raw"}:
-        of_raw = [one for one in decided if one.element == "raw" and one.sequence == sequence]
-        left = windows_until(settings, asset, {one.window for one in of_raw}, sequence)
-        there |= {one.id for one in of_raw if one.window in left}
-    close_decisions(ledger, [one.id for one in decided if one.id not in there], sorted(there))
+    not_done: set[int] = set()
+    tables = warehouse.window_rows(
+        asset, sorted({decision.window for decision in decided if decision.element != "raw"})
+    )
+    for decision in decided:
+        if decision.element != "raw" and tables.get(decision.window, NO_ROWS).of(decision.element):
+            not_done.add(decision.id)
+    raw_decisions = [decision for decision in decided if decision.element == "raw"]
+    for sequence in {decision.sequence for decision in raw_decisions}:
+        same_snapshot = {d.id: d.window for d in raw_decisions if d.sequence == sequence}
+        remaining = windows_until(settings, asset, set(same_snapshot.values()), sequence)
+        not_done |= {number for number, window in same_snapshot.items() if window in remaining}
+    close_decisions(ledger, [d.id for d in decided if d.id not in not_done], sorted(not_done))
 
 
 def expire(settings: Settings, ledger: Ledger, asset: Asset, before: datetime) -> int:
-    """Expires the raw table's snapshots that are older than `before`, and removes the files that nothing needs then;
-    how many files. Those that a process left that died are removed too. The caller holds the asset's lock."""
-    if left := orphan_files(ledger, asset.dataset):
-        remove_unnamed(settings, asset, left)
+    """Expire the raw table's snapshots that are older than `before`; return the number of deleted files.
+
+    Files that no snapshot needs any more are deleted, and those that a crashed process left. The caller holds the
+    dataset's lock.
+    """
+    if orphans := orphan_files(ledger, asset.dataset):
+        remove_unnamed(settings, asset, orphans)
         clear_orphan_files(ledger, asset.dataset)
-    found = expire_snapshots(settings, asset, before, lambda urls: add_orphan_files(ledger, asset.dataset, urls))
+    deleted = expire_snapshots(settings, asset, before, lambda urls: add_orphan_files(ledger, asset.dataset, urls))
     clear_orphan_files(ledger, asset.dataset)
-    return found
+    return deleted
 
 
 def raw_kept(versions: Sequence[Asset]) -> timedelta | None:
-    """How long raw is kept: as long as any version of the dataset keeps it, and None is for ever."""
-    given = [one.retention.raw for one in versions if one.retention.raw is not None]
-    return max(given) if len(given) == len(versions) else None
+    """Return the retention of raw, the longest of any version of the dataset; None means for ever."""
+    periods = [version.retention.raw for version in versions if version.retention.raw is not None]
+    return max(periods) if len(periods) == len(versions) else None
 
 
 def _find(
@@ -193,12 +200,12 @@ def _find(
         if old - ready:
             kept_back.append(
                 f"{asset.name} {element}: {len(old - ready)} windows from {min(old - ready)} to {max(old - ready)} "
-                "stay until they are published and the audit is in balance: lake run, lake audit."
+                "stay until they are published and the audit is in balance: see `lake run`, `lake audit`."
             )
         if ready and ready == rows.keys():
             kept_back.append(
                 f"{asset.name} {element}: all {len(ready)} windows are too old, and everything is never removed: "
-                "see why nothing new comes, or keep it longer."
+                "see why nothing new arrives, or keep it longer."
             )
         elif ready:
             raw_files = files(settings, asset, ready).by_window.values() if element == "raw" else ()
@@ -218,16 +225,16 @@ def _is_complete(state: WindowState, rows: int) -> bool:
 
 
 def _remove(settings: Settings, ledger: Ledger, warehouse: Warehouse, asset: Asset, removal: Removal) -> None:
-    """First the decision, then the removal in one commit; `settle_removals` writes down that it is done."""
+    """Record the decision, then remove in one commit; `settle_removals` records that it is done."""
     windows = sorted(removal.rows)
     if removal.element == "raw":
-        held = files(settings, asset, windows)
-        # Under the lock nobody publishes, but the sink goes on: a late event makes the window another one.
-        if {window: sum(file.rows for file in found) for window, found in held.by_window.items()} != removal.rows:
+        raw = files(settings, asset, windows)
+        # No run publishes under the lock, but the sink continues: a late event changes the window.
+        if {window: sum(file.rows for file in parts) for window, parts in raw.by_window.items()} != removal.rows:
             raise _changed(asset)
-        paths = {window: [file.path for file in found] for window, found in held.by_window.items()}
-        record_decision(ledger, asset, "raw", held.sequence, removal.rows, _offsets(paths))
-        remove_windows(settings, asset, windows, held.sequence)
+        paths = {window: [file.path for file in parts] for window, parts in raw.by_window.items()}
+        record_decision(ledger, asset, "raw", raw.sequence, removal.rows, _offsets(paths))
+        remove_windows(settings, asset, windows, raw.sequence)
     else:
         record_decision(ledger, asset, removal.element, 0, removal.rows, {})
         warehouse.remove_windows(asset, removal.element, windows)
@@ -235,20 +242,20 @@ def _remove(settings: Settings, ledger: Ledger, warehouse: Warehouse, asset: Ass
 
 
 def _changed(asset: Asset) -> LakeError:
-    return LakeError(f"{asset.name} has changed meanwhile: look again with 'lake maintain'.")
+    return LakeError(f"{asset.name} has changed in the meantime: look again with `lake maintain`.")
 
 
 def _offsets(paths: Mapping[str, Collection[str]]) -> dict[str, list[Offsets]]:
-    """The offsets that raw files hold, by window, as ranges without holes. Reads two columns of the files."""
-    listed = [(path, window) for window, held in paths.items() for path in held]
-    holds = ", ".join(f"({literal(path)}, {literal(window)})" for path, window in listed)
+    """Return the offsets in raw files by window, as ranges without holes. Reads two columns of the files."""
+    listed = [(path, window) for window, window_paths in paths.items() for path in window_paths]
+    pairs = ", ".join(f"({literal(path)}, {literal(window)})" for path, window in listed)
     with duckdb_session() as session:
         let_read(session, listed[0][0])
         rows = session.execute(f"""\
 with held as (
   select distinct window_key, _topic, _partition, _offset
   from read_parquet([{", ".join(literal(path) for path, _ in listed)}], filename = true)
-  join (values {holds}) as held (path, window_key) on filename = path
+  join (values {pairs}) as held (path, window_key) on filename = path
 ),
 islands as (
   select *, _offset - row_number() over (partition by window_key, _topic, _partition order by _offset) as island
@@ -258,7 +265,7 @@ select window_key, _topic, _partition, min(_offset), max(_offset)
 from islands
 group by window_key, _topic, _partition, island
 order by all""").fetchall()
-    found: dict[str, list[Offsets]] = {}
+    offsets: dict[str, list[Offsets]] = {}
     for window, *run in rows:
-        found.setdefault(window, []).append((run[0], run[1], run[2], run[3]))
-    return found
+        offsets.setdefault(window, []).append((run[0], run[1], run[2], run[3]))
+    return offsets

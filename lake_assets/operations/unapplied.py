@@ -1,4 +1,4 @@
-"""Differences between the catalog's files and what is applied: nothing of them is in force, and each is reported."""
+"""Differences between the catalog's files and what is applied: they have no effect, and each is reported."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -21,8 +21,11 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Unapplied:
-    """`broken` holds a sentence for each file that cannot be used and each model that is left out. By name: `new` and
-    `changed` contracts and metrics, whose file is not applied; `missing` ones, which run without a file."""
+    """Differences by name of contract or metric.
+
+    `broken` has a sentence for each file that cannot be used and each model that is left out. The files of `new` and
+    `changed` ones are not applied; `missing` ones run without a file.
+    """
 
     broken: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
@@ -55,9 +58,9 @@ def _shown(names: Sequence[str]) -> str:
 
 
 def unapplied(settings: Settings, applied: Catalog, wanted: Catalog | None = None) -> Unapplied:
-    """Compare the files with what is applied. A file that is applied as it is costs no more than reading it.
+    """Compare the files with the applied catalog. An unchanged file costs no more than reading it.
 
-    `wanted` are the files without those whose change is refused, where that is known.
+    `wanted` are the files without those whose change is refused, if that is known.
     """
     models = tuple(_models(settings, applied))
     try:
@@ -75,14 +78,14 @@ def unapplied(settings: Settings, applied: Catalog, wanted: Catalog | None = Non
 
 
 def edited(settings: Settings, applied: Catalog, name: str) -> str | None:
-    """Return a sentence when the file of an asset is not what is applied, for commands by which it might be tried."""
+    """Return a sentence if an asset's file differs from its applied contract; for commands that people try it with."""
     if name not in unapplied(settings, applied).changed:
         return None
     return f"The file of {name} differs from what is applied, which judges: run `lake apply` first if it is to judge."
 
 
 def refuse_left_out(settings: Settings) -> None:
-    """Raise LakeError when plan and apply leave out a file, because it cannot be used or its change is refused.
+    """Raise LakeError if plan and apply leave out a file because it cannot be used or its change is refused.
 
     Parses a dbt project that changed.
     """
@@ -103,7 +106,7 @@ def _sentence(problem: Problem, wanted: Catalog, applied: Catalog) -> str:
 
 
 def _models(settings: Settings, applied: Catalog) -> Iterator[str]:
-    """What is wrong with the dbt project, as far as it has been parsed."""
+    """Yield the problems of the dbt project, as it was last parsed."""
     if problem := project_problem(settings):
         yield problem
     if manifest := stored_manifest(settings):

@@ -1,4 +1,4 @@
-"""The catalog that `lake apply` wants: its files, without those whose change is refused."""
+"""The catalog that `lake apply` applies: its files, without those whose change is refused."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,15 +24,15 @@ class BreakingChange(LakeError):
 
 
 class MetricChanged(LakeError):
-    """A metric's numbers would mean something else than those already counted, without a new major version."""
+    """A metric's definition changed without a new major version, so its numbers would not fit those already counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The catalog to apply, the changes of its applied assets, and by rebuilt asset the windows to make from raw.
+    """The catalog to apply, the changes of its applied assets, and the windows to build from raw by rebuilt asset.
 
-    A file whose change is refused is one of the catalog's problems, as one that cannot be parsed: it leaves out itself
-    only, and what is applied of it stays.
+    A file whose change is refused is one of the catalog's problems, like one that cannot be parsed: only this file is
+    left out, and its applied contract stays.
     """
 
     catalog: Catalog
@@ -41,7 +41,7 @@ class Wanted:
 
 
 def wanted_catalog(settings: Settings, ledger: Ledger, applied: Catalog) -> Wanted:
-    """Read the files, and compare them with what is applied. Raises Unavailable."""
+    """Read the files, and compare them with the applied catalog. Raises Unavailable."""
     refused: dict[PurePath, str] = {}
     removals = removed_assets(ledger)
     while True:
@@ -49,7 +49,7 @@ def wanted_catalog(settings: Settings, ledger: Ledger, applied: Catalog) -> Want
         empty = empty_assets(ledger, catalog, applied)
         changes: dict[str, Change] = {}
         rebuilt: dict[str, list[str]] = {}
-        found: dict[PurePath, str] = {}
+        refusals: dict[PurePath, str] = {}
         for name, asset in catalog.assets.items():
             try:
                 check_removal(asset, removals)
@@ -59,15 +59,15 @@ def wanted_catalog(settings: Settings, ledger: Ledger, applied: Catalog) -> Want
                     if windows is not None:
                         rebuilt[name] = windows
             except LakeError as error:
-                # What is applied is no file, and cannot be refused.
+                # An applied contract is not a file, and cannot be refused.
                 if isinstance(error, Unavailable) or asset is applied.assets.get(name):
                     raise
-                found[asset.path] = str(error)
-        found |= {metric.path: str(error) for metric, error in _changed_metrics(settings, catalog)}
-        # Without a refused file others may be judged otherwise, such as a metric of what only that one has.
-        if found.keys() <= refused.keys():
+                refusals[asset.path] = str(error)
+        refusals |= {metric.path: str(error) for metric, error in _changed_metrics(settings, catalog)}
+        # Without a refused file others may be invalid, such as a metric of a field that only that file has.
+        if refusals.keys() <= refused.keys():
             return Wanted(catalog, changes, rebuilt)
-        refused |= found
+        refused |= refusals
 
 
 def contract_change(
@@ -75,7 +75,7 @@ def contract_change(
 ) -> Change:
     """Return how an applied asset's contract changed. Raises BreakingChange, with the sentence that explains it.
 
-    Tables that are `empty` and that nothing reads may change in any way; what something reads does not become a draft.
+    Tables that are `empty` and have no readers may change in any way; an asset with readers cannot become a draft.
     """
     before, asset = applied.assets[name], wanted.assets[name]
     change = compare(before, asset)
@@ -101,14 +101,14 @@ def contract_change(
 
 
 def _next_version(assets: Mapping[str, Asset], asset: Asset) -> str:
-    """Such as `leads_v2.yaml, version 2.0.0`."""
-    newest = max(one.major for one in assets.values() if one.dataset == asset.dataset)
+    """Return, for example, `leads_v2.yaml, version 2.0.0`."""
+    newest = max(version.major for version in assets.values() if version.dataset == asset.dataset)
     following = max(newest, 1) + 1
     return f"{asset.dataset}_v{following}.yaml, version {following}.0.0"
 
 
 def _readers(settings: Settings, applied: Catalog, old: Asset, change: Change | None) -> list[str]:
-    """Who would notice: of changed fields those that name them, of any other change all that read the asset."""
+    """Return the readers that a change affects: those that name a changed field, or all for any other change."""
     differences = change.differences if change else ()
     paths = [difference.path.split(".") for difference in differences if difference.kind == "breaking"]
     fields = {path[1] for path in paths if path[0] == "fields"} if all(p[0] == "fields" for p in paths) else set[str]()

@@ -1,4 +1,4 @@
-"""Dagster's checks that events keep coming as the contract says."""
+"""Dagster's checks that events arrive as often as the contract says."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +18,12 @@ from lake_assets.settings import Settings
 
 FREQUENCY, ROSTER = "frequency", "roster"
 INTERVAL_SECONDS = 30
-# Producers are read from staging; more of them than a person looks at are not all named.
+# Missing producers that a message names; more would not be read.
 _NAMED = 20
 
 
 def silence_checks(settings: Settings, assets: Sequence[Asset]) -> list[dg.AssetChecksDefinition]:
-    """The checks `frequency` of topics and `roster` of staging tables; the sensor `silence` does them by itself."""
+    """Return the checks `frequency` of topics and `roster` of staging tables; the sensor `silence` runs them."""
     return [
         *(_frequency_check(settings, asset) for asset in _newest(assets)),
         *(_roster_check(settings, asset) for asset in assets if asset.roster),
@@ -34,11 +34,11 @@ def _frequency_check(settings: Settings, asset: Asset) -> dg.AssetChecksDefiniti
     @dg.asset_check(
         asset=topic_key(asset),
         name=FREQUENCY,
-        description=f"An event comes, and lands, at least every {in_words(asset.frequency or timedelta())}.",
+        description=f"An event arrives, and lands, at least every {in_words(asset.frequency or timedelta())}.",
     )
     def frequency() -> dg.AssetCheckResult:
-        said = silences(settings, [asset]).get(asset.name)
-        return dg.AssetCheckResult(passed=said is None, description=said)
+        problem = silences(settings, [asset]).get(asset.name)
+        return dg.AssetCheckResult(passed=problem is None, description=problem)
 
     return frequency
 
@@ -47,7 +47,7 @@ def _roster_check(settings: Settings, asset: Asset) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=staging_key(asset),
         name=ROSTER,
-        description=f"Every {asset.roster} of the last seven days goes on sending while others do.",
+        description=f"Every {asset.roster} of the last seven days keeps sending while others do.",
     )
     def roster() -> dg.AssetCheckResult:
         missing = missed(settings, asset)
@@ -57,58 +57,58 @@ def _roster_check(settings: Settings, asset: Asset) -> dg.AssetChecksDefinition:
 
 
 def silence_sensor(settings: Settings, assets: Sequence[Asset]) -> dg.SensorDefinition:
-    """The sensor `silence`: the result of each check whenever it becomes another."""
+    """Return the sensor `silence`, which reports the result of a check when it changes."""
 
     @dg.sensor(
         name="silence",
         asset_selection=[topic_key(asset) for asset in assets],
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Turns a check red when a topic falls silent, its events do not land, or a producer is missing.",
+        description="Fails a check when a topic falls silent, its events do not land, or a producer is missing.",
     )
     def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         before: dict[str, str | None] = json.loads(context.cursor) if context.cursor else {}
-        seen: dict[str, str | None] = {}
+        after: dict[str, str | None] = {}
         events: list[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation] = []
         for name, evaluation in evaluations(settings, assets):
-            # The sentence tells for how long, so it alone changes all the time.
-            seen[name] = (evaluation.description or "").partition(":")[0] if not evaluation.passed else None
-            if name not in before or seen[name] != before[name]:
+            # The end of the sentence has the duration, which always changes.
+            after[name] = (evaluation.description or "").partition(":")[0] if not evaluation.passed else None
+            if name not in before or after[name] != before[name]:
                 events.append(evaluation)
-        return dg.SensorResult(asset_events=events, cursor=json.dumps(seen))
+        return dg.SensorResult(asset_events=events, cursor=json.dumps(after))
 
     return watch
 
 
 def evaluations(settings: Settings, assets: Sequence[Asset]) -> Iterator[tuple[str, dg.AssetCheckEvaluation]]:
-    """Each check's result as of now, under a name that stays the same. Raises Unavailable."""
-    said = silences(settings, assets)
+    """Yield the current result of each check, under a stable name. Raises Unavailable."""
+    problems = silences(settings, assets)
     newest = _newest(assets)
     for asset in assets:
-        if asset.name not in said:
+        if asset.name not in problems:
             continue
         if asset in newest:
-            yield f"{asset.name}.{FREQUENCY}", _evaluation(topic_key(asset), FREQUENCY, said[asset.name], {})
+            yield f"{asset.name}.{FREQUENCY}", _evaluation(topic_key(asset), FREQUENCY, problems[asset.name], {})
         if asset.roster:
             try:
                 missing = missed(settings, asset)
                 absence = _absence(asset, missing)
-            # A file of its staging table, which the others do not have.
+            # A file of its own staging table: the other assets are not affected.
             except (duckdb.IOException, Unreadable) as error:
-                missing, absence = {}, f"could not be looked at: {str(error).splitlines()[0]}"
+                missing, absence = {}, f"could not be checked: {str(error).splitlines()[0]}"
             yield f"{asset.name}.{ROSTER}", _evaluation(staging_key(asset), ROSTER, absence, _times(missing))
 
 
 def _newest(assets: Sequence[Asset]) -> list[Asset]:
-    """Those that speak for their topic: of each dataset the newest version that says how often events are expected."""
+    """Return the newest version with a frequency of each dataset, which stands for the topic."""
     return [versions[-1] for versions in by_dataset(asset for asset in assets if asset.frequency).values()]
 
 
 def _evaluation(
-    key: dg.AssetKey, check: str, said: str | None, metadata: Mapping[str, MetadataValue]
+    key: dg.AssetKey, check: str, problem: str | None, metadata: Mapping[str, MetadataValue]
 ) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
-        asset_key=key, check_name=check, passed=said is None, description=said, metadata=metadata, blocking=False
+        asset_key=key, check_name=check, passed=problem is None, description=problem, metadata=metadata, blocking=False
     )
 
 
@@ -116,8 +116,8 @@ def _absence(asset: Asset, missing: Mapping[str, datetime]) -> str | None:
     if not missing:
         return None
     names = ", ".join(list(missing)[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else "")
-    return f"missing {asset.roster} {names}: the others of {asset.name} have sent since; ask for them."
+    return f"missing {asset.roster} {names}: the others of {asset.name} have sent since; contact them."
 
 
 def _times(missing: Mapping[str, datetime]) -> dict[str, MetadataValue]:
-    return {"newest_event": MetadataValue.json({name: at.isoformat() for name, at in missing.items()})}
+    return {"newest_event": MetadataValue.json({name: time.isoformat() for name, time in missing.items()})}

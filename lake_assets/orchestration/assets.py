@@ -1,6 +1,6 @@
 """Contracts as Dagster assets: topic, raw, conformed, staging and quarantine."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -29,16 +29,19 @@ from lake_assets.orchestration.metadata import Metadata, column_schema, contract
 from lake_assets.orchestration.partitions import add_windows, window_partitions
 from lake_assets.orchestration.spark_pipes import conform_on_spark, spark_details
 from lake_assets.settings import Settings
+from lake_assets.warehouse.protocol import Warehouse
 
-# A run that the queue asked for, not a person; its value is the lane, see `Lane`.
+# Tag of a run that the queue requested, not a user; its value is the lane, see `Lane`.
 QUEUED_ONLY = "lake/queued_only"
 EVERY_WINDOW_MADE = "every_window_made"
 ROWS_MATCH = "rows_match_ledger"
 
 
 def landing_definitions(settings: Settings, asset: Asset) -> list[dg.AssetSpec]:
-    """Topic and raw in the lineage graph, which Kafka and Kafka Connect make; one of each for all versions of a
-    dataset, as the given one says."""
+    """Return topic and raw of a dataset in the lineage graph, which Kafka and Kafka Connect fill.
+
+    The versions of a dataset share them; the given one describes them.
+    """
     topic = dg.AssetSpec(
         topic_key(asset),
         description=f"Kafka topic `{asset.topic}`: every {asset.dataset} event as its producer sent it.",
@@ -67,7 +70,7 @@ def _conformed(settings: Settings, asset: Asset) -> dg.AssetSpec:
     return dg.AssetSpec(
         conformed_key(asset),
         deps=[raw_key(asset)],
-        description=f"Parquet files of judged {asset.name} events, typed as the contract says.",
+        description=f"Parquet files of checked {asset.name} events, typed by the contract.",
         group_name=asset.domain,
         kinds={"duckdb", "parquet"},
         owners=list(asset.owners),
@@ -124,31 +127,18 @@ def _required(asset: Asset) -> tuple[str, ...]:
 
 
 def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefinition:
-    """Conformed, staging and quarantine of the asset in the lineage graph, which one step makes.
+    """Return conformed, staging and quarantine of the asset in the lineage graph, which one step materializes.
 
-    A run that names partitions (the Materialize button, a backfill) makes those. One that names none makes the windows
-    that are queued, and tells of each by an event of its own: a range of partitions from the first to the last would
-    plan, and call materialized, every window between them. Dagster cannot run a step without partitions whose input
-    has some, unless that input is a graph's; so the step is in a graph of its own.
+    A run that names partitions (the Materialize button, a backfill) builds those. A run without partitions builds the
+    queued windows, and reports each with its own event: a range of partitions from the first to the last would plan,
+    and call materialized, every window between them. Dagster cannot run a step without partitions whose input has some,
+    unless that input is a graph's; so the step is in a graph of its own.
     """
     partitions = window_partitions(asset)
     specs = {"conformed": _conformed, "staging": _staging, "quarantine": _quarantine}
     by_output = {output: spec(settings, asset) for output, spec in specs.items()}
     keys = {output: spec.key for output, spec in by_output.items()}
-    checks = [
-        dg.AssetCheckSpec(
-            ROWS_MATCH,
-            asset=keys["staging"],
-            description="The published tables hold as many rows as the ledger says were good and quarantined.",
-        ),
-        dg.AssetCheckSpec(
-            EVERY_WINDOW_MADE,
-            asset=keys["staging"],
-            description="No window of the run failed. One that did is tried again after a pause: see `lake status`.",
-        ),
-        *_budget_spec(asset),
-        *(dg.AssetCheckSpec(one.name, asset=keys["staging"], description=one.description) for one in asset.checks),
-    ]
+    checks = list(_check_specs(asset))
     outputs = [*keys, *(check.get_python_identifier() for check in checks)]
 
     @dg.op(
@@ -157,58 +147,8 @@ def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefiniti
         out={output: dg.Out(dg.Nothing if output in keys else dg.Any, is_required=False) for output in outputs},
         tags={"lake/asset": asset.name},
     )
-    def make_windows(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
-        named = context.has_partition_key or context.has_partition_key_range
-        windows = set(context.partition_keys) if named else set[str]()
-        with Ledger(settings) as ledger:
-
-            def choose() -> RequestedWindows:
-                return RequestedWindows(windows) if named else windows_of_lane(ledger, asset, lane_of(context.run.tags))
-
-            warehouse = warehouse_for(settings)
-
-            def on_spark(inputs: Sequence[WindowInput]) -> ConformResult:
-                made = conform_on_spark(context, settings, runner_for(settings), asset, inputs)
-                failed = {window: Cause(reason) for window, reason in made.answer.failed.items()}
-                return ConformResult(made.answer.outputs, failed, spark_details(made))
-
-            run_id, log = context.run.run_id, context.log.info
-            try:
-                given = RefreshContext(settings, ledger, warehouse, asset, run_id=run_id, log=log, on_spark=on_spark)
-                result = refresh(given, choose)
-            except LakeError as error:
-                raise dg.Failure(str(error)) from error
-            counted = warehouse.window_rows(asset, [output.window for output in result.published])
-            made = [*result.published, *result.held_back]
-            # Dagster calls every partition that a run names materialized, unless the run fails.
-            whole = not named or (not result.causes and not result.unchanged)
-            add_windows(context.instance, ledger, asset, [output.window for output in made])
-            for output in made:
-                numbers = window_metadata(output, held_back=bool(output.blocked_by))
-                for key in keys.values():
-                    if named and whole:
-                        context.add_asset_metadata(numbers, asset_key=key, partition_key=output.window)
-                    else:
-                        context.log_event(dg.AssetMaterialization(key, partition=output.window, metadata=numbers))
-            if not whole:
-                ledger.dequeue_windows(asset, result.done, result.sequence)
-                raise dg.Failure(_failures(asset, result))
-            # What lies behind an asset of which nothing could be made has nothing new to read.
-            if made or not result.causes:
-                totals = _totals(result)
-                for output in keys:
-                    yield dg.Output(None, output, metadata=totals)
-                yield from _check_results(asset, result, counted)
-            yield dg.AssetCheckResult(
-                asset_key=keys["staging"],
-                check_name=EVERY_WINDOW_MADE,
-                passed=not result.causes,
-                description=_failures(asset, result) if result.causes else None,
-                metadata={"failed_windows": len(result.causes)},
-            )
-            # Only now that the events are stored: a run that dies before leaves its windows queued, and the next one
-            # makes them again, so that the marts behind them hear of it.
-            ledger.dequeue_windows(asset, result.done, result.sequence)
+    def build_windows(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
+        yield from _build_windows(context, settings, asset, keys)
 
     @dg.graph(
         name=f"conform_{asset.name}",
@@ -216,8 +156,8 @@ def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefiniti
         out={output: dg.GraphOut() for output in outputs},
     )
     def conform_asset(raw: Any) -> dict[str, Any]:
-        made = make_windows(raw)
-        return {output: getattr(made, output) for output in outputs}
+        step = build_windows(raw)
+        return {output: getattr(step, output) for output in outputs}
 
     definition = dg.AssetsDefinition.from_graph(
         conform_asset,
@@ -232,21 +172,107 @@ def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefiniti
     return definition.map_asset_specs(lambda spec: by_key[spec.key].replace_attributes(partitions_def=partitions))
 
 
+def _check_specs(asset: Asset) -> Iterator[dg.AssetCheckSpec]:
+    staging = staging_key(asset)
+    yield dg.AssetCheckSpec(
+        ROWS_MATCH,
+        asset=staging,
+        description="The published tables hold as many rows as the ledger counted as good and quarantined.",
+    )
+    yield dg.AssetCheckSpec(
+        EVERY_WINDOW_MADE,
+        asset=staging,
+        description="No window of the run failed. A failed window is retried after a pause: see `lake status`.",
+    )
+    if asset.quarantine:
+        limit = f"At most {asset.quarantine} of a window are in quarantine; a window with more is not published."
+        yield dg.AssetCheckSpec(BUDGET, asset=staging, description=limit)
+    for check in asset.checks:
+        yield dg.AssetCheckSpec(check.name, asset=staging, description=check.description)
+
+
+def _build_windows(
+    context: dg.AssetExecutionContext, settings: Settings, asset: Asset, keys: Mapping[str, dg.AssetKey]
+) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
+    """Build the windows of a run, and report them to Dagster. `keys` are those of the tables, by output."""
+    named = context.has_partition_key or context.has_partition_key_range
+    warehouse = warehouse_for(settings)
+    with Ledger(settings) as ledger:
+
+        def choose() -> RequestedWindows:
+            if named:
+                return RequestedWindows(set(context.partition_keys))
+            return windows_of_lane(ledger, asset, lane_of(context.run.tags))
+
+        result = _refresh(context, settings, ledger, asset, warehouse, choose)
+        rows = warehouse.window_rows(asset, [output.window for output in result.published])
+        outputs = [*result.published, *result.held_back]
+        # Dagster calls every partition that a run names materialized, unless the run fails.
+        whole = not named or (not result.causes and not result.unchanged)
+        add_windows(context.instance, ledger, asset, [output.window for output in outputs])
+        for output in outputs:
+            numbers = window_metadata(output, held_back=bool(output.blocked_by))
+            for key in keys.values():
+                if named and whole:
+                    context.add_asset_metadata(numbers, asset_key=key, partition_key=output.window)
+                else:
+                    context.log_event(dg.AssetMaterialization(key, partition=output.window, metadata=numbers))
+        if not whole:
+            ledger.dequeue_windows(asset, result.done, result.sequence)
+            raise dg.Failure(_failures(asset, result))
+        # Without any output, the marts downstream have nothing new to read.
+        if outputs or not result.causes:
+            totals = _totals(result)
+            for name in keys:
+                yield dg.Output(None, name, metadata=totals)
+            yield from _check_results(asset, result, rows)
+        yield dg.AssetCheckResult(
+            asset_key=keys["staging"],
+            check_name=EVERY_WINDOW_MADE,
+            passed=not result.causes,
+            description=_failures(asset, result) if result.causes else None,
+            metadata={"failed_windows": len(result.causes)},
+        )
+        # Only now that the events are stored: a run that crashed before leaves its windows queued, and the next one
+        # builds them again, so that the marts downstream get their events.
+        ledger.dequeue_windows(asset, result.done, result.sequence)
+
+
+def _refresh(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    ledger: Ledger,
+    asset: Asset,
+    warehouse: Warehouse,
+    choose: Callable[[], RequestedWindows],
+) -> Refresh:
+    """Refresh the chosen windows. Raises dg.Failure with the sentence of a LakeError."""
+
+    def on_spark(inputs: Sequence[WindowInput]) -> ConformResult:
+        job = conform_on_spark(context, settings, runner_for(settings), asset, inputs)
+        failed = {window: Cause(reason) for window, reason in job.answer.failed.items()}
+        return ConformResult(job.answer.outputs, failed, spark_details(job))
+
+    run_id, log = context.run.run_id, context.log.info
+    try:
+        return refresh(
+            RefreshContext(settings, ledger, warehouse, asset, run_id=run_id, log=log, on_spark=on_spark), choose
+        )
+    except LakeError as error:
+        raise dg.Failure(str(error)) from error
+
+
 def lane_of(tags: Mapping[str, str]) -> Lane:
-    """The lane of a run of the queue, as its tag says; runs of older lakes are `true`."""
+    """Return the lane of a queue's run from its tag; runs of older lakes have `true`."""
     return "retry" if tags.get(QUEUED_ONLY) == "retry" else "both" if tags.get(QUEUED_ONLY) == "both" else "fresh"
 
 
-def _budget_spec(asset: Asset) -> Iterator[dg.AssetCheckSpec]:
-    if asset.quarantine:
-        what = f"At most {asset.quarantine} of a window are in quarantine; a window with more is not published."
-        yield dg.AssetCheckSpec(BUDGET, asset=staging_key(asset), description=what)
-
-
 def _failures(asset: Asset, result: Refresh) -> str:
-    # First those that were tried; the others wait for them.
+    # Name windows that were tried first; the others wait for them.
     reasons = {w: c.sentence for w, c in result.causes.items() if c.tried} or result.failed
-    reasons = reasons or dict.fromkeys(result.unchanged, "retention took the rows that it was made of, so it stays")
+    reasons = reasons or dict.fromkeys(
+        result.unchanged, "retention removed the rows that it was built from, so it stays"
+    )
     window, reason = min(reasons.items())
     others = sorted({*result.causes, *reasons} - {window})
     rest = f" {len(others)} more windows failed: {', '.join(others[:10])}." if others else ""

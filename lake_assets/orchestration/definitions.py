@@ -1,4 +1,4 @@
-"""Puts the parts together: assets of every contract, marts, metrics, sensors, checks."""
+"""Assemble the code location: assets of every contract, marts, metrics, sensors, checks."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,10 @@ _log = logging.getLogger("lake_assets")
 
 
 def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
-    """The code location of one lake, as it is applied. What files hold otherwise is logged, and shown with the code
-    location."""
+    """Return the code location of one lake, as it is applied.
+
+    Differences of the files are logged, and shown with the code location.
+    """
     assets, metrics = applied.assets, applied.metrics
     newest = [versions[-1] for versions in by_dataset(assets.values()).values()]
     landing = [node for asset in newest for node in landing_definitions(settings, asset)]
@@ -69,7 +71,7 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
 
 
 def mart_graph(marts: Sequence[dg.AssetsDefinition]) -> Graph:
-    """The staging tables behind each mart, directly or through other marts, and the version of each mart's SQL."""
+    """Return the staging tables that each mart reads, also through other marts, and the version of each mart's SQL."""
     direct: Mapping[dg.AssetKey, set[dg.AssetKey]] = {
         key: set(definition.asset_deps[key]) for definition in marts for key in definition.keys
     }

@@ -1,4 +1,4 @@
-"""The asset `leftovers`: what commits of a sink and runs leave behind and nobody needs after a while. No data goes."""
+"""The asset `leftovers`: hourly housekeeping of what commits and runs leave behind. Deletes no data."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,20 +10,20 @@ from lake_assets.catalog.model import Asset
 from lake_assets.operations.housekeeping import clean
 from lake_assets.settings import Settings
 
-# A window of a day that is made again at each commit leaves a copy of itself each time.
+# A window of a day that is rebuilt at each commit leaves a copy of itself each time.
 _EVERY_HOUR = "23 * * * *"
 
 
 def leftovers_asset(settings: Settings, assets: Sequence[Asset]) -> dg.AssetsDefinition:
-    """For all assets of the catalog."""
+    """Return the asset that does the housekeeping of all assets of the catalog."""
 
     @dg.asset(
         name="leftovers",
         group_name="operations",
         kinds={"iceberg"},
-        description="Each hour raw snapshots older than a week go, with the files that only they name, and conformed "
-        "files of windows that were made again; small raw files of closed windows are written together. Dagster "
-        "forgets runs of a month ago and more, but not what they made. No data goes.",
+        description="Hourly housekeeping: expires raw snapshots older than a week, with the files that only they name, "
+        "deletes conformed files of rebuilt windows, and compacts small raw files of closed windows. Deletes "
+        "Dagster's runs older than a month, but not the state of assets. Deletes no data.",
     )
     def leftovers(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         cleaned = clean(settings, assets, datetime.now(UTC), context.log.info)

@@ -1,4 +1,4 @@
-"""`lake run`: once and in this process what sensor and automation do continuously."""
+"""`lake run`: do once, in this process, what sensor and automation do continuously."""
 
 import sys
 import time
@@ -40,7 +40,7 @@ from lake_assets.warehouse.marts import mart_schemas
 
 _POLL_SECONDS = 0.5
 _SHOWN = 12
-# Without progress for this long, somebody should look why.
+# After this long without progress, the connectors are checked.
 _SUSPICIOUS_SECONDS = 10.0
 # Besides the time between two commits: a connector whose worker was killed needs 22 s before its first commit, and more
 # on a busy machine.
@@ -49,9 +49,12 @@ _STALLED_SECONDS = 60.0
 
 @dataclass(slots=True)
 class RunReport:
-    """What one `lake run` did. Windows are by asset name; `failed` holds the steps that failed, by name, `troubles` why
-    windows cannot be made, also those that it did not try, `closed` the marts' schemas that analysts may not read yet,
-    `unapplied` what is in files only, `unreadable` why by asset where a raw table cannot be read."""
+    """Result of one `lake run`. Windows are by asset name.
+
+    `failed` has the causes of failed steps by name, `troubles` those of failed windows, including windows that it did
+    not try. `closed` are schemas of marts that analysts may not read yet, `unapplied` are the differences of the files.
+    `unreadable` has the causes of unreadable raw tables by asset.
+    """
 
     waited_seconds: float = 0.0
     under_way: int = 0
@@ -66,15 +69,15 @@ class RunReport:
 
 
 def run_once(settings: Settings, on_progress: Callable[[str], None], only: Asset | None = None) -> RunReport:
-    """Waits until what was produced so far has landed, then brings every queued window and its marts up to date.
+    """Wait until all records produced so far have landed, then bring every queued window and its marts up to date.
 
-    Windows that failed are tried again without a pause, those that are set aside when their asset is the `only` one.
+    Failed windows are retried without a pause; those that are set aside only if their asset is the `only` one.
     Raises LakeError when nothing is applied, Unavailable when a part does not answer.
     """
     report = RunReport()
     with Ledger(settings) as ledger:
         if not ledger.exists():
-            raise LakeError("nothing is applied yet: run 'lake apply' first.")
+            raise LakeError("nothing is applied yet: run `lake apply` first.")
         applied = read_applied(ledger)
         assets = applied.assets if only is None else {only.name: only}
         report.under_way, report.waited_seconds = _wait_until_landed(settings, ledger, assets, on_progress)
@@ -91,32 +94,32 @@ def run_once(settings: Settings, on_progress: Callable[[str], None], only: Asset
         for event in raw_events(assets, landed, before):
             instance.report_runless_asset_event(event)
         _make(settings, instance, assets, pending, report, on_progress)
-        # A mart may be behind without anything queued: its last build failed, or a run died before it.
+        # A mart may be stale without anything queued: its last build failed, or a run crashed before it.
         _make_stale_marts(settings, instance, assets, report, on_progress)
     if report.marts:
         report.closed = mart_access_for(settings).missing(mart_schemas(settings))
     report.unapplied = unapplied(settings, applied)
     with Ledger(settings) as ledger:
-        left = {(entry.asset, entry.window) for entry in ledger.pending(list(assets))}
-        report.troubles = troubles(known_failures(ledger, list(assets)), left)
+        queued = {(entry.asset, entry.window) for entry in ledger.pending(list(assets))}
+        report.troubles = troubles(known_failures(ledger, list(assets)), queued)
         # A window that changed for two reasons is in the queue twice.
         for name, window in dict.fromkeys((entry.asset, entry.window) for entry in pending):
-            if (name, window) not in left:
+            if (name, window) not in queued:
                 report.published.setdefault(name, []).append(window)
         for asset in assets.values():
-            if held := [row.window for row in ledger.held_back(asset)]:
-                report.held_back[asset.name] = held
+            if held_back := [row.window for row in ledger.held_back(asset)]:
+                report.held_back[asset.name] = held_back
     return report
 
 
 def make_windows(
     settings: Settings, assets: Mapping[str, Asset], pending: Sequence[Pending], on_progress: Callable[[str], None]
 ) -> RunReport:
-    """Brings these entries of the queue and the marts behind them up to date; only `marts` and `failed` are told."""
+    """Bring these entries of the queue and the marts downstream up to date; fills only `marts` and `failed`."""
     report = RunReport()
     with Ledger(settings) as ledger:
         find_abandoned(ledger, assets)
-        # Somebody asked for them.
+        # A user requested them.
         try_now(ledger, {entry.asset for entry in pending}, set_aside=True)
     with open_instance(settings) as instance:
         _make(settings, instance, assets, pending, report, on_progress)
@@ -124,7 +127,7 @@ def make_windows(
 
 
 def tell_published(settings: Settings, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
-    """Tells Dagster of windows that were published without a run, so that the marts behind them are due."""
+    """Report windows that were published without a run to Dagster, so that the marts downstream are due."""
     with open_instance(settings) as instance:
         for output in outputs:
             for key in (conformed_key(asset), staging_key(asset), quarantine_key(asset)):
@@ -137,7 +140,7 @@ def tell_published(settings: Settings, asset: Asset, outputs: Sequence[WindowOut
 def build_stale_marts(
     settings: Settings, assets: Mapping[str, Asset], on_progress: Callable[[str], None]
 ) -> Mapping[str, str]:
-    """Builds the marts that are older than what they are made of; by step why it could not be done."""
+    """Build the marts that are older than their sources; return failures by step."""
     report = RunReport()
     with open_instance(settings) as instance:
         _make_stale_marts(settings, instance, assets, report, on_progress)
@@ -164,7 +167,7 @@ def _make(
     report: RunReport,
     on_progress: Callable[[str], None],
 ) -> None:
-    """Execute the run that the sensor would ask for, in this process."""
+    """Execute the run that the sensor would request, in this process."""
     request = request_for(pending, assets, _graph(settings), "both")
     if request is None:
         return
@@ -176,7 +179,7 @@ def _make(
 
 
 def _shown(keys: Sequence[dg.AssetKey], assets: Mapping[str, Asset]) -> str:
-    """Return the datasets and marts that a run makes, the first few by name, without the tables of each."""
+    """Return the datasets and marts that a run builds, the first few by name, without the tables of each."""
     tables = {key: name for name, asset in assets.items() for key in (staging_key(asset), quarantine_key(asset))}
     tables |= {conformed_key(asset): name for name, asset in assets.items()}
     names = sorted({tables.get(key) or ".".join(key.path) for key in keys})
@@ -193,7 +196,7 @@ def _execute(
     report: RunReport,
 ) -> None:
     job = _definitions(settings).resolve_implicit_global_asset_job_def()
-    # dagster-dbt repeats what dbt says on standard output, which is for the answer.
+    # dagster-dbt repeats dbt's output on standard output, which is for the command's result.
     with redirect_stdout(sys.stderr):
         result = job.execute_in_process(
             instance=instance,
@@ -221,25 +224,25 @@ def graph_of_marts(definitions: dg.Definitions) -> Graph:
 
 
 def stale_marts(instance: dg.DagsterInstance, graph: Graph) -> list[dg.AssetKey]:
-    """The marts that are older than a staging table behind them or than their own SQL, in build order."""
+    """Return the marts that are older than a staging table they read or than their own SQL, in build order."""
     keys = {*graph.marts, *(source for sources in graph.marts.values() for source in sources)}
     entries = {record.asset_entry.asset_key: record.asset_entry for record in instance.get_asset_records(sorted(keys))}
     newest = {key: entry.last_materialization_storage_id or 0 for key, entry in entries.items()}
 
     def stale(mart: dg.AssetKey, sources: frozenset[dg.AssetKey]) -> bool:
-        made = newest.get(mart, 0)
-        if any(newest.get(source, 0) > made for source in sources):
+        built = newest.get(mart, 0)
+        if any(newest.get(source, 0) > built for source in sources):
             return True
-        entry = entries[mart].last_materialization if made else None
+        entry = entries[mart].last_materialization if built else None
         event = entry.asset_materialization if entry else None
-        made_of = (event.tags or {}).get("dagster/code_version") if event else None
-        return made_of is not None and made_of != graph.versions[mart]
+        version = (event.tags or {}).get("dagster/code_version") if event else None
+        return version is not None and version != graph.versions[mart]
 
     return [mart for mart, sources in graph.marts.items() if stale(mart, sources)]
 
 
 def marts_behind(settings: Settings) -> list[dg.AssetKey]:
-    """The marts that are older than a staging table behind them or than their own SQL, in build order."""
+    """Return the marts that are older than a staging table they read or than their own SQL, in build order."""
     graph = _graph(settings)
     with open_instance(settings) as instance:
         return stale_marts(instance, graph)
@@ -259,14 +262,14 @@ def _collect(report: RunReport, result: dg.ExecuteInProcessResult, assets: Mappi
         error = event.step_failure_data.error
         cause = error.cause or error if error else None
         # The step of an asset stands in a graph of its own, which has the name.
-        report.failed[(event.step_key or "run").partition(".")[0]] = _told(cause.message) if cause else "failed"
+        report.failed[(event.step_key or "run").partition(".")[0]] = _reason(cause.message) if cause else "failed"
 
 
-def _told(message: str) -> str:
-    """The first line of an error; of dbt's, what dbt said of the model instead of how it was called."""
-    _, _, said = message.partition("Errors parsed from dbt logs:")
-    # Before each error stands the line of progress that says that there is one.
-    errors = [" ".join(part.split()) for part in said.split("\n\n")]
+def _reason(message: str) -> str:
+    """Return the first line of an error; for dbt, its error of the model instead of its command line."""
+    _, _, logs = message.partition("Errors parsed from dbt logs:")
+    # Each error follows a line of progress that only announces it.
+    errors = [" ".join(part.split()) for part in logs.split("\n\n")]
     return next((e for e in errors if " Error in " in e), "") or message.strip().splitlines()[0]
 
 

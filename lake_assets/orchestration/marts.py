@@ -1,4 +1,4 @@
-"""The dbt project's marts as Dagster assets, built by `dbt build` in the resident dbt."""
+"""Marts of the dbt project as Dagster assets, built by `dbt build` in the resident dbt."""
 
 import importlib.metadata
 import shutil
@@ -36,16 +36,16 @@ from lake_assets.settings import Settings
 
 # Artefacts, a debug log and a cache of all schemas cost half a second a call; what a run needs comes as events.
 QUICK = ["--no-write-json", "--log-level-file", "none", "--no-populate-cache"]
-# Unit tests judge the SQL, not the data: they belong to `make test`. Of an exposure there is nothing to build.
+# Unit tests check the SQL, not the data: they belong to `make test`. An exposure is nothing to build.
 BUILD = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure"]
-# How often a mart is made again because its staging tables changed while it was being made.
+# Builds of a mart when its staging tables change during each build.
 ROUNDS = 3
 KEEP_SECONDS = 7 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Marts:
-    """What the code location takes from here. `assets` are unpartitioned; `resources` is by resource key."""
+    """Definitions for the code location. `assets` are unpartitioned; `resources` is by resource key."""
 
     assets: Sequence[dg.AssetsDefinition]
     sensors: Sequence[dg.SensorDefinition]
@@ -53,21 +53,21 @@ class Marts:
 
 
 def mart_definitions(settings: Settings, assets: Mapping[str, Asset]) -> Marts:
-    """The marts whose staging tables are all in the catalog; none of a project that could never be parsed.
+    """Return the marts whose staging tables are all in the catalog; none of a project that could never be parsed.
 
-    A mart on other tables (the examples' marts, in a catalog without the examples) is left out of graph and runs, and
-    so is one that reads staging tables in a way that marts may not, with all that is behind it.
+    A mart on other tables (the examples' marts, in a catalog without the examples) is left out of graph and runs. So is
+    one that reads staging tables in a way that marts may not, with everything downstream.
     """
     try:
         manifest = load_manifest(settings)
     except DbtProjectError:
         return Marts([], [], {})
     refused = refused_models(manifest, assets.values())
-    known = {staging_key(asset) for asset in assets.values()}
+    staging = {staging_key(asset) for asset in assets.values()}
     left_out = [
         name
         for name in _models(manifest)
-        if not _sources(manifest, name) <= known or _is_behind(manifest, name, refused)
+        if not _sources(manifest, name) <= staging or _is_downstream(manifest, name, refused)
     ]
     shown = _without(manifest, left_out)
     if not any(_is_mart(node) for node in shown["nodes"].values()):
@@ -79,39 +79,39 @@ def mart_definitions(settings: Settings, assets: Mapping[str, Asset]) -> Marts:
         minimum_interval_seconds=5,
         default_status=dg.DefaultSensorStatus.RUNNING,
         emit_backfills=False,
-        description="Makes marts whose staging tables changed without them, for example in a backfill.",
+        description="Builds marts whose staging tables changed without them, for example in a backfill.",
     )
     return Marts([definition], [sensor], {"dbt": _dbt(settings, manifest)})
 
 
 def mart_condition() -> dg.AutomationCondition:
-    """Make a mart once for whatever is newer in its staging tables than in the mart.
+    """Build a mart once for everything that is newer in its staging tables than in the mart.
 
-    The sensor's runs hold staging tables and marts together; this is for all that is published without the marts.
-    Its two halves hold each other in check:
-    - newer than the mart: a run that has made both needs no second one. Alone, it would start a broken mart again every
-      five seconds for ever.
-    - not asked for since: a mart that fails is tried once for each change. Alone, it would make everything twice.
+    The sensor's runs have staging tables and marts together; this is for tables that are published without the marts.
+    Its two halves limit each other:
+    - newer than the mart: a run that built both needs no second one. Alone, it would retry a broken mart every five
+      seconds for ever.
+    - not requested since: a mart that fails is tried once for each change. Alone, it would build everything twice.
     Keep both triggers plain: with `&` or `|` inside, Dagster no longer compares times within a tick, and an event that
     comes in the same five seconds as the mart is lost.
 
-    A mart that is new or whose SQL changed is made once without an event, when there is anything that it could read.
+    A mart that is new or whose SQL changed is built once without an event, if there is anything to read.
     """
     condition = dg.AutomationCondition
     changed = condition.any_deps_match(condition.newly_updated())
     newer_than_the_mart = changed.since(condition.newly_updated())
-    not_asked_for_since = changed.since(condition.newly_requested())
-    never_made = condition.missing().newly_true().since(condition.newly_requested()) & condition.missing()
+    not_requested_since = changed.since(condition.newly_requested())
+    never_built = condition.missing().newly_true().since(condition.newly_requested()) & condition.missing()
     rewritten = condition.code_version_changed().since(condition.newly_requested())
     readable = condition.any_deps_match(~condition.missing())
-    due = (newer_than_the_mart & not_asked_for_since) | ((never_made | rewritten) & readable)
+    due = (newer_than_the_mart & not_requested_since) | ((never_built | rewritten) & readable)
     return due & ~condition.in_progress()
 
 
 class ResidentDbt(DbtCliResource):
     """dagster-dbt's resource, for a dbt that runs in another process and only there.
 
-    It would ask `dbt --version` before each call and load dbt and its adapter into the run's own process, to offer row
+    The original runs `dbt --version` before each call and loads dbt and its adapter into the run's own process, for row
     counts; together that takes longer than building the marts.
     """
 
@@ -124,7 +124,7 @@ class ResidentDbt(DbtCliResource):
 
 
 class MartTranslator(DagsterDbtTranslator):
-    """How a dbt model looks as an asset: one helper for each attribute."""
+    """Translation of a dbt model to an asset: one method for each attribute."""
 
     def __init__(self, warehouse: str) -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_source_metadata=False))
@@ -137,8 +137,8 @@ class MartTranslator(DagsterDbtTranslator):
     def get_asset_check_spec(
         self, asset_spec: dg.AssetSpec, manifest: Manifest, unique_id: str, project: Any
     ) -> dg.AssetCheckSpec | None:
-        # A blocking check fails the run, which is then tried again with the same result. What lies behind a mart that
-        # fails its test is left out by dbt itself.
+        # A blocking check fails the run, which is then retried with the same result. dbt itself skips the models
+        # downstream of a mart that fails its test.
         spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
         return spec._replace(blocking=False) if spec else None
 
@@ -160,7 +160,7 @@ def _mart_assets(settings: Settings, manifest: Manifest, left_out: Sequence[str]
 
     @dbt_assets(manifest=manifest, name="marts", dagster_dbt_translator=MartTranslator(settings.profile.mart_kind))
     def marts(context: dg.AssetExecutionContext, dbt: ResidentDbt) -> Iterator[Any]:
-        # Two dbt builds of one mart would take each other's tables away.
+        # Two concurrent dbt builds of one mart would drop each other's tables.
         with file_lock(dbt_state(settings) / "build.lock"):
             yield from _build(settings, context, dbt, [*BUILD, *exclude])
 
@@ -170,10 +170,10 @@ def _mart_assets(settings: Settings, manifest: Manifest, left_out: Sequence[str]
 def _build(
     settings: Settings, context: dg.AssetExecutionContext, dbt: DbtCliResource, args: Sequence[str]
 ) -> Iterator[Any]:
-    """dbt's results as Dagster events, of a build during which no staging table changed.
+    """Yield dbt's results as Dagster events, of a build during which no staging table changed.
 
-    A staging table that is published while dbt reads leaves the mart's event newer than data it does not hold, and
-    nothing would make it again. A mart that was not made fails the run; a mart that fails a test has a failed check.
+    If a staging table is published while dbt reads, the mart's event is newer than data it does not have, and nothing
+    would rebuild it. A mart that was not built fails the run; a mart that fails a test has a failed check.
     """
     rounds = 0
     while True:
@@ -187,15 +187,15 @@ def _build(
             shutil.rmtree(work)
         if rounds == ROUNDS or _newest_events(context) == before:
             break
-        context.log.info("a staging table changed while the marts were made: making them again")
+        context.log.info("a staging table changed while the marts were built: building them again")
     yield from events
-    made = sum(isinstance(event, dg.Output) for event in events)
-    if error is not None and made < len(context.selected_asset_keys):
+    built = sum(isinstance(event, dg.Output) for event in events)
+    if error is not None and built < len(context.selected_asset_keys):
         raise error
 
 
 def _newest_events(context: dg.AssetExecutionContext) -> dict[dg.AssetKey, int | None]:
-    """The storage id of the newest materialization of each table that the selected marts read."""
+    """Return the storage id of the newest materialization of each table that the selected marts read."""
     deps = context.assets_def.asset_deps
     upstream = {dep for key in context.selected_asset_keys for dep in deps[key]} - set(context.selected_asset_keys)
     records = context.instance.get_asset_records(sorted(upstream))
@@ -203,7 +203,7 @@ def _newest_events(context: dg.AssetExecutionContext) -> dict[dg.AssetKey, int |
 
 
 def _work_folder(settings: Settings, run_id: str) -> Path:
-    """A folder of its own for each call; it stays for a week when the call fails, for dbt's compiled SQL is in it."""
+    """Create a folder for one call. After a failure it stays for a week, because it has dbt's compiled SQL."""
     runs = dbt_state(settings) / "runs"
     work = runs / f"{run_id[:8]}-{uuid.uuid4().hex[:8]}"
     work.mkdir(parents=True)
@@ -227,7 +227,7 @@ def _dbt(settings: Settings, manifest: Manifest) -> ResidentDbt:
 
 
 def _asset_key(node: Mapping[str, Any]) -> dg.AssetKey:
-    """Marts and staging tables are named by schema and table; the latter as `keys.staging_key` does."""
+    """Return the key of a mart or staging table: schema and table, for the latter as in `keys.staging_key`."""
     return dg.AssetKey([node["schema"], node["name"] if node["resource_type"] == "source" else node["alias"]])
 
 
@@ -240,7 +240,7 @@ def _models(manifest: Manifest) -> list[str]:
 
 
 def _sources(manifest: Manifest, name: str) -> set[dg.AssetKey]:
-    """The staging tables behind a node, through whatever models lie between."""
+    """Return the staging tables that a node reads, directly or through other models."""
     if name in manifest["sources"]:
         return {_asset_key(manifest["sources"][name])}
     node = manifest["nodes"].get(name)
@@ -248,21 +248,25 @@ def _sources(manifest: Manifest, name: str) -> set[dg.AssetKey]:
     return {key for parent in parents for key in _sources(manifest, parent)}
 
 
-def _is_behind(manifest: Manifest, name: str, models: Collection[str]) -> bool:
-    """Return whether it is one of these models, or reads one through whatever lies between."""
+def _is_downstream(manifest: Manifest, name: str, models: Collection[str]) -> bool:
+    """Return True if the node is one of these models, or reads one directly or through others."""
     node = manifest["nodes"].get(name)
     parents = node["depends_on"]["nodes"] if node else []
-    return name in models or any(_is_behind(manifest, parent, models) for parent in parents)
+    return name in models or any(_is_downstream(manifest, parent, models) for parent in parents)
 
 
 def _without(manifest: Manifest, models: Sequence[str]) -> dict[str, Any]:
-    """The manifest without these models and their tests."""
-    gone = set(models)
+    """Return the manifest without these models and their tests."""
+    excluded = set(models)
     nodes = {
         name: node
         for name, node in manifest["nodes"].items()
-        if name not in gone and not (node["resource_type"] == "test" and gone & set(node["depends_on"]["nodes"]))
+        if name not in excluded
+        and not (node["resource_type"] == "test" and excluded & set(node["depends_on"]["nodes"]))
     }
-    children = {name: [c for c in of if c in nodes or not c.startswith(("model.", "test."))]
-                for name, of in manifest["child_map"].items() if name not in gone}  # fmt: skip
+    children = {
+        name: [child for child in own if child in nodes or not child.startswith(("model.", "test."))]
+        for name, own in manifest["child_map"].items()
+        if name not in excluded
+    }
     return {**manifest, "nodes": nodes, "child_map": children}

@@ -1,4 +1,4 @@
-"""What an operator wants to read on each asset and each materialization."""
+"""Metadata of assets and materializations, for operators."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ Metadata = Mapping[str, MetadataValue]
 
 
 def window_metadata(output: WindowOutput, held_back: bool) -> dict[str, MetadataValue]:
-    """The numbers of one window, as Dagster plots them."""
+    """Return the numbers of one window, as Dagster plots them."""
     offsets = {f"{p.topic}[{p.partition}]": f"{p.min_offset}..{p.max_offset}" for p in output.partitions}
     return {
         "rows_in": MetadataValue.int(output.raw_rows),
@@ -31,7 +31,7 @@ def window_metadata(output: WindowOutput, held_back: bool) -> dict[str, Metadata
 
 
 def landed_metadata(landed: Landed) -> dict[str, MetadataValue]:
-    """What a snapshot added to a raw window."""
+    """Return the numbers of the rows that a snapshot added to a raw window."""
     return {
         "rows_added": MetadataValue.int(landed.rows),
         "bytes_added": MetadataValue.int(landed.bytes),
@@ -42,7 +42,7 @@ def landed_metadata(landed: Landed) -> dict[str, MetadataValue]:
 
 
 def column_schema(columns: tuple[Column, ...], required: tuple[str, ...] = ()) -> MetadataValue:
-    """A table schema as Dagster shows it."""
+    """Return a table schema as Dagster shows it."""
     return MetadataValue.table_schema(
         dg.TableSchema(
             columns=[
@@ -59,5 +59,5 @@ def column_schema(columns: tuple[Column, ...], required: tuple[str, ...] = ()) -
 
 
 def contract_columns(asset: Asset) -> tuple[Column, ...]:
-    """The declared fields only, as columns."""
+    """Return the declared fields, as columns."""
     return tuple(Column(f.name, duckdb_type(f.type), f.description) for f in asset.fields)

@@ -1,4 +1,4 @@
-"""Streaming metrics as Dagster assets beside their batch twins, each with the check that speed and batch agree."""
+"""Streaming metrics as Dagster assets beside their batch twins, each with a check that reconciles speed and batch."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,20 +15,20 @@ from lake_assets.orchestration.keys import metric_key, staging_key, topic_key
 from lake_assets.settings import Settings
 
 AGREES = "agrees_with_staging"
-# The sensor looks at what is new; the check itself, run by hand, at everything.
+# The sensor compares new windows only; the check itself, run by hand, all.
 SINCE = timedelta(days=1)
 INTERVAL_SECONDS = 60
 
 
 def metric_asset(metric: Metric, asset: Asset) -> dg.AssetSpec:
-    """The metric's node in the graph; stream_app and Kafka Connect make it."""
+    """Return the metric's node in the graph; stream_app and Kafka Connect fill it."""
     columns = [
         *(dg.TableColumn(group.name, str(group.type)) for group in metric.groups),
         dg.TableColumn("window_start", "timestamp", "First instant of the window (UTC)."),
         dg.TableColumn("window_end", "timestamp", "First instant after it (UTC)."),
         *(dg.TableColumn(m.name, str(m.type) if m.type else "integer", m.description) for m in metric.measures),
-        dg.TableColumn("is_final", "boolean", "Whether the numbers change no more."),
-        dg.TableColumn("late_events", "integer", "Events that came after the window was final; not in the numbers."),
+        dg.TableColumn("is_final", "boolean", "True when the numbers no longer change."),
+        dg.TableColumn("late_events", "integer", "Events that arrived after the window was final; not in the numbers."),
     ]
     return dg.AssetSpec(
         metric_key(metric),
@@ -47,7 +47,7 @@ def metric_asset(metric: Metric, asset: Asset) -> dg.AssetSpec:
 
 
 def agreement_check(settings: Settings, metric: Metric, asset: Asset) -> dg.AssetChecksDefinition:
-    """All final windows against staging; the sensor `metrics` does it by itself for the last day."""
+    """Return the check of all final windows against staging; the sensor `metrics` runs it for the last day."""
 
     @dg.asset_check(
         asset=metric_key(metric),
@@ -56,8 +56,8 @@ def agreement_check(settings: Settings, metric: Metric, asset: Asset) -> dg.Asse
         description=f"Each final window equals the same aggregate over {asset.staging_schema}.{asset.name}.",
     )
     def agrees() -> dg.AssetCheckResult:
-        found = agreement(settings, metric, asset)
-        return dg.AssetCheckResult(passed=found.agrees, metadata=_metadata(found))
+        parity = agreement(settings, metric, asset)
+        return dg.AssetCheckResult(passed=parity.agrees, metadata=_metadata(parity))
 
     return agrees
 
@@ -65,44 +65,44 @@ def agreement_check(settings: Settings, metric: Metric, asset: Asset) -> dg.Asse
 def metrics_sensor(
     settings: Settings, metrics: Mapping[str, Metric], assets: Mapping[str, Asset]
 ) -> dg.SensorDefinition:
-    """The sensor `metrics`: when windows became final or their batch side complete, an event and the check's result."""
+    """Return the sensor `metrics`: it reports newly final or newly comparable windows, with the check's result."""
 
     @dg.sensor(
         name="metrics",
         asset_selection=[metric_key(metric) for metric in metrics.values()],
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Compares the final windows of streaming metrics with staging, and says so where they differ.",
+        description="Compares the final windows of streaming metrics with staging, and reports differences.",
     )
     def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         before: dict[str, list[Any]] = json.loads(context.cursor) if context.cursor else {}
-        seen: dict[str, list[Any]] = {}
+        after: dict[str, list[Any]] = {}
         events: list[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation] = []
         for name, metric in metrics.items():
-            found = agreement(settings, metric, assets[metric.source], SINCE)
-            seen[name] = [found.cells, str(found.high), found.agrees]
-            if not found.waiting and seen[name] != before.get(name):
-                events.extend(_events(metric, found))
-        return dg.SensorResult(asset_events=events, cursor=json.dumps(seen))
+            parity = agreement(settings, metric, assets[metric.source], SINCE)
+            after[name] = [parity.cells, str(parity.high), parity.agrees]
+            if not parity.waiting and after[name] != before.get(name):
+                events.extend(_events(metric, parity))
+        return dg.SensorResult(asset_events=events, cursor=json.dumps(after))
 
     return watch
 
 
-def _events(metric: Metric, found: Agreement) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+def _events(metric: Metric, parity: Agreement) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     key = metric_key(metric)
-    if not found.failed:
-        yield dg.AssetMaterialization(key, metadata={"final_through": str(found.high)})
+    if not parity.failed:
+        yield dg.AssetMaterialization(key, metadata={"final_through": str(parity.high)})
     yield dg.AssetCheckEvaluation(
-        asset_key=key, check_name=AGREES, passed=found.agrees, metadata=_metadata(found), blocking=False
+        asset_key=key, check_name=AGREES, passed=parity.agrees, metadata=_metadata(parity), blocking=False
     )
 
 
-def _metadata(found: Agreement) -> dict[str, MetadataValue]:
-    differing: Sequence[str] = [str(difference) for difference in found.differing]
+def _metadata(parity: Agreement) -> dict[str, MetadataValue]:
+    differing: Sequence[str] = [str(difference) for difference in parity.differing]
     return {
-        "compared": MetadataValue.text(found.sentence),
-        "final_numbers": MetadataValue.int(found.cells),
+        "compared": MetadataValue.text(parity.sentence),
+        "final_numbers": MetadataValue.int(parity.cells),
         "differing": MetadataValue.json(list(differing)),
-        "from": MetadataValue.text(str(found.low)),
-        "to": MetadataValue.text(str(found.high)),
+        "from": MetadataValue.text(str(parity.low)),
+        "to": MetadataValue.text(str(parity.high)),
     }

@@ -1,6 +1,6 @@
-"""Windows as Dagster partitions: of each dataset those that hold events, however far apart they lie.
+"""Windows as Dagster partitions: those of each dataset that have events, at any distance.
 
-Partitions cut by the calendar would offer every day between the first event and today. A run over two windows that are
+Calendar partitions would offer every day between the first event and today. A run over two windows that are
 years apart would then plan, and call materialized, each day between them.
 """
 
@@ -20,8 +20,8 @@ def window_partitions(asset: Asset) -> dg.DynamicPartitionsDefinition:
 def add_windows(instance: dg.DagsterInstance, ledger: Ledger, asset: Asset, windows: Iterable[str]) -> None:
     """Make these windows partitions of the asset's dataset; those that are partitions already stay as they are.
 
-    A lake whose windows were once cut by the calendar has published some that are no partitions yet: they are added
-    the first time that its dataset changes.
+    An older lake with calendar partitions has published windows that are not partitions yet: they are added when the
+    dataset first changes.
     """
     added = set(windows)
     first = ledger.first_window(asset)

@@ -15,12 +15,12 @@ READABLE = "readable"
 
 
 def readable_check(settings: Settings, asset: Asset) -> dg.AssetChecksDefinition:
-    """Return the check `readable` of a raw table; the sensor `raw_windows` reports its result by itself."""
+    """Return the check `readable` of a raw table; the sensor `raw_windows` reports its result too."""
 
     @dg.asset_check(
         asset=raw_key(asset),
         name=READABLE,
-        description="What lands can be seen: the metadata of the raw table can be read.",
+        description="The metadata of the raw table can be read, so that landed rows are found.",
     )
     def readable() -> dg.AssetCheckResult:
         with Ledger(settings) as ledger:
@@ -33,10 +33,10 @@ def readable_check(settings: Settings, asset: Asset) -> dg.AssetChecksDefinition
 def readable_events(
     assets: Mapping[str, Asset], unreadable: Mapping[str, str], before: Collection[str]
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """Return the results that became others, when the tables of these assets could not be read `before`."""
+    """Yield the changed results; `before` are the assets whose tables could not be read until now."""
     for versions in by_dataset(assets.values()).values():
-        cause = next((unreadable[one.name] for one in versions if one.name in unreadable), None)
-        if (cause is not None) != any(one.name in before for one in versions):
+        cause = next((unreadable[version.name] for version in versions if version.name in unreadable), None)
+        if (cause is not None) != any(version.name in before for version in versions):
             yield _evaluation(versions, cause)
 
 

@@ -1,4 +1,4 @@
-"""The trigger: new raw snapshots become materialization events and one run for everything behind them."""
+"""The sensor `raw_windows`: new raw snapshots become materialization events and one run for everything downstream."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -23,19 +23,19 @@ from lake_assets.settings import Settings
 
 # Dagster's floor for sensors.
 INTERVAL_SECONDS = 5
-# A window that is still queued this long after a run was asked for it (because the run failed) is asked for again.
+# A window that is still queued this long after its run was requested (because the run failed) is requested again.
 RETRY_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The marts (in build order) with the staging keys behind each, and the version of each mart's SQL."""
+    """Marts (in build order) with the staging keys that each reads, and the version of each mart's SQL."""
 
     marts: Mapping[dg.AssetKey, frozenset[dg.AssetKey]]
     versions: Mapping[dg.AssetKey, str | None]
 
     def behind(self, staging: Sequence[dg.AssetKey]) -> list[dg.AssetKey]:
-        """The marts that read any of the staging tables."""
+        """Return the marts that read any of the staging tables."""
         changed = frozenset(staging)
         return [mart for mart, sources in self.marts.items() if sources & changed]
 
@@ -46,15 +46,15 @@ def raw_windows_sensor(
     graph: Graph,
     targets: Sequence[dg.AssetsDefinition],
 ) -> dg.SensorDefinition:
-    """The sensor `raw_windows`: an event for each raw window that was added to, and the runs that follow from it."""
+    """Return the sensor `raw_windows`: an event for each raw window with new rows, and the runs that follow."""
 
     @dg.sensor(
         name="raw_windows",
-        # As a `target` they would become one job, which may not hold windows of hours and of days.
+        # As a `target` they would become one job, which may not combine hourly and daily windows.
         asset_selection=list(targets),
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Watches the raw Iceberg tables; each window that was added to becomes an event and is made again.",
+        description="Watches the raw Iceberg tables; each window with new rows becomes an event and is rebuilt.",
     )
     def raw_windows(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         since, unreadable = read_cursor(context.cursor)
@@ -66,11 +66,11 @@ def raw_windows_sensor(
             observed = observe(settings, ledger, list(assets.values()), since)
             find_abandoned(ledger, assets)
             pending, failures, now = ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC)
-            # One run at a time: what lands meanwhile is taken by the next one, together.
+            # One run at a time: the next one takes everything that lands in the meantime.
             if not _running(context.instance, "fresh"):
                 entries, _ = select_entries("fresh", pending, failures, now)
                 request = request_for(due(entries, now, _newest_run(context.instance)), assets, graph)
-            # Windows that failed are tried again beside it, so that no other one waits for them.
+            # Failed windows are retried in a second run, so that no other window waits for them.
             if not _running(context.instance, "retry"):
                 entries, _ = select_entries("retry", pending, requestable(failures, now), now)
                 retry = request_for(entries, assets, graph, "retry")
@@ -85,7 +85,7 @@ def raw_windows_sensor(
                 *raw_events(assets, observed.landed, since),
                 *readable_events(assets, observed.unreadable, unreadable),
             ],
-            run_requests=[one.run for one in (request, retry) if one],
+            run_requests=[each.run for each in (request, retry) if each],
             cursor=json.dumps({"cursors": observed.cursors, "unreadable": sorted(observed.unreadable)}),
         )
 
@@ -93,7 +93,7 @@ def raw_windows_sensor(
 
 
 def read_cursor(text: str | None) -> tuple[dict[str, str], list[str]]:
-    """Return the cursor of each asset, and the assets whose raw table could not be read; older lakes had the first."""
+    """Return the cursors by asset, and the assets whose raw table could not be read; older lakes lack the list."""
     cursor = json.loads(text) if text else {}
     if isinstance(cursor.get("cursors"), dict):
         return cursor["cursors"], cursor["unreadable"]
@@ -101,9 +101,9 @@ def read_cursor(text: str | None) -> tuple[dict[str, str], list[str]]:
 
 
 def due(pending: Sequence[Pending], now: datetime, newest_run: datetime | None) -> list[Pending]:
-    """Return what no run was requested for yet, or in vain: the run failed, or its tick ended before there was one.
+    """Return entries without a requested run, or whose request failed: the run failed, or its tick ended too early.
 
-    `newest_run` is when the newest run for queued windows was made.
+    `newest_run` is the time at which the newest run for queued windows was created.
     """
     return [
         entry
@@ -116,10 +116,10 @@ def due(pending: Sequence[Pending], now: datetime, newest_run: datetime | None) 
 
 
 def _newest_run(instance: dg.DagsterInstance) -> datetime | None:
-    """When the newest run for queued windows was made, by the clock of Postgres, which the queue's times are of too."""
+    """Return the creation time of the newest run for queued windows, by the clock of Postgres, as in the queue."""
     tags = {QUEUED_ONLY: [_TAGS["fresh"], _TAGS["both"]]}
-    found = instance.get_run_records(dg.RunsFilter(tags=tags), limit=1)
-    return found[0].create_timestamp if found else None
+    runs = instance.get_run_records(dg.RunsFilter(tags=tags), limit=1)
+    return runs[0].create_timestamp if runs else None
 
 
 def _running(instance: dg.DagsterInstance, lane: Lane) -> bool:
@@ -127,7 +127,7 @@ def _running(instance: dg.DagsterInstance, lane: Lane) -> bool:
     return bool(instance.get_run_records(unfinished, limit=1))
 
 
-# The value of a run's tag by lane.
+# Values of a run's tag by lane.
 _TAGS: Mapping[Lane, str] = {"fresh": "true", "retry": "retry", "both": "both"}
 
 
@@ -143,16 +143,16 @@ _UNFINISHED = [
 def raw_events(
     assets: Mapping[str, Asset], landed: Mapping[str, Sequence[Landed]], since: Collection[str]
 ) -> Iterator[dg.AssetMaterialization]:
-    """One event for each raw window that was added to; its data version is the snapshot's sequence number.
+    """Yield an event for each raw window with new rows; its data version is the snapshot's sequence number.
 
-    Versions of a dataset share raw, so one of them tells of it: one with a cursor in `since`, if there is any, because
-    to a new version all of raw is new.
+    Versions of a dataset share raw, so one of them reports it: one with a cursor in `since`, if there is any, because
+    for a new version all of raw is new.
     """
     for versions in by_dataset(assets[name] for name in landed).values():
-        teller = next((one for one in versions if one.name in since), versions[0])
-        for window in landed[teller.name]:
+        reporter = next((version for version in versions if version.name in since), versions[0])
+        for window in landed[reporter.name]:
             yield dg.AssetMaterialization(
-                raw_key(teller),
+                raw_key(reporter),
                 partition=window.window,
                 metadata=landed_metadata(window),
                 tags={"dagster/data_version": str(window.sequence)},
@@ -161,7 +161,7 @@ def raw_events(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A run, and the queue entries that it will take care of."""
+    """A run, and the queue entries that it covers."""
 
     run: dg.RunRequest
     entries: Sequence[Pending]
@@ -172,14 +172,14 @@ def request_for(
 ) -> Request | None:
     """Return the run that brings the queued windows up to date; None when nothing is queued.
 
-    It holds the marts behind the assets it changes, so that a mart joined from two of them is built once; a run of
-    windows that failed before leaves them to their own automation. It names no partitions: which windows an asset has
-    in the queue, its step asks the ledger.
+    It includes the marts downstream of the assets it changes, so that a mart joined from two of them is built once; a
+    retry leaves them to their own automation. It names no partitions: its step reads the queued windows from the
+    ledger.
     """
     names = sorted({entry.asset for entry in pending})
     if not names:
         return None
     staging = [staging_key(assets[name]) for name in names]
-    made = [key(assets[name]) for name in names for key in (conformed_key, staging_key, quarantine_key)]
+    tables = [key(assets[name]) for name in names for key in (conformed_key, staging_key, quarantine_key)]
     marts = [] if lane == "retry" else graph.behind(staging)
-    return Request(dg.RunRequest(asset_selection=[*made, *marts], tags={QUEUED_ONLY: _TAGS[lane]}), pending)
+    return Request(dg.RunRequest(asset_selection=[*tables, *marts], tags={QUEUED_ONLY: _TAGS[lane]}), pending)

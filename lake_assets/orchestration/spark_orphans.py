@@ -1,4 +1,4 @@
-"""The asset `spark_orphans`: ends clusters that were made for a Spark job and outlived it."""
+"""The asset `spark_orphans`: terminate clusters that were created for one Spark job and outlived it."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -15,13 +15,13 @@ _EVERY_HOUR = "7 * * * *"
 
 
 def reaper_asset(settings: Settings) -> dg.AssetsDefinition:
-    """For a runner that makes clusters."""
+    """Return the asset, for a runner that creates clusters."""
 
     @dg.asset(
         name="spark_orphans",
         group_name="operations",
         kinds={"spark"},
-        description="Clusters made for one Spark job that outlived it: found by their tags, and ended.",
+        description="Terminates clusters that were created for one Spark job and outlived it; finds them by tag.",
     )
     def spark_orphans(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         return dg.MaterializeResult(metadata=reap(cluster_runner_for(settings), time.time(), context.log.info))
@@ -39,9 +39,9 @@ def reaper_schedule(asset: dg.AssetsDefinition) -> dg.ScheduleDefinition:
 
 
 def reap(runner: ClusterRunner, now: float, log: Callable[[str], None]) -> Mapping[str, MetadataValue]:
-    """Ends each orphan and says which they were. `now` is in seconds since 1970.
+    """Terminate each orphan, and return the list. `now` is in seconds since 1970.
 
-    Raises LakeError when some cannot be ended, after all others were.
+    Raises LakeError when some cannot be terminated, after all others were.
     """
     removed, stuck = list[dict[str, str]](), list[str]()
     orphans = runner.orphans(now)

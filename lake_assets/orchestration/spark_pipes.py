@@ -21,13 +21,13 @@ from lake_assets.conform.write_windows import window_folder
 from lake_assets.settings import Settings
 
 _MESSAGE_SECONDS = 0.5
-# Dagster uses its own preview API to read Pipes messages; that is nothing for a user to hear of.
+# Dagster uses its own preview API to read Pipes messages; users need no warning about that.
 warnings.filterwarnings("ignore", category=dg.PreviewWarning, module="dagster")
 
 
 @dataclass(frozen=True, slots=True)
 class SparkAnswer:
-    """What a job answered, the name it ran under, and where it was when it ended."""
+    """The answer of a job, its name, and its last status."""
 
     answer: Answer
     name: str
@@ -41,9 +41,9 @@ def conform_on_spark(
     asset: Asset,
     windows: Sequence[WindowInput],
 ) -> SparkAnswer:
-    """Conforms the windows in one Spark job and waits for it. Raises LakeError; then nothing of it may be published.
+    """Conform the windows in one Spark job, and wait for it. After a LakeError none of its output may be published.
 
-    A step that is tried again finds the job of its first try, running or done, and takes its answer.
+    A retried step finds the job of its first try, running or done, and takes its answer.
     """
     name = fresh_name(runner, _job_name(asset, windows, context.run.run_id))
     folder = f"{settings.bucket}/jobs/{name}"
@@ -77,62 +77,64 @@ def conform_on_spark(
             failure = error
         finally:
             if status.state != "succeeded":
-                _remove_leftovers(request)
+                _delete_output(request)
     # Only a closed session has read every message.
-    said = {key: value for message in session.get_custom_messages() for key, value in message.items()}
+    messages = {key: value for message in session.get_custom_messages() for key, value in message.items()}
     if failure:
-        raise JobFailed(str(said["refused"]) if "refused" in said else f"{failure}{said.get('error', '')}") from None
-    if "answer" not in said:
+        raise JobFailed(
+            str(messages["refused"]) if "refused" in messages else f"{failure}{messages.get('error', '')}"
+        ) from None
+    if "answer" not in messages:
         raise JobFailed(f"the Spark job {name} ended without an answer. Its log: {status.logs or 'none'}")
-    return SparkAnswer(from_json(Answer, json.dumps(said["answer"])), name, status)
+    return SparkAnswer(from_json(Answer, json.dumps(messages["answer"])), name, status)
 
 
-def _remove_leftovers(request: Request) -> None:
-    """Takes away what a job wrote that did not succeed; nothing names those files."""
+def _delete_output(request: Request) -> None:
+    """Delete the output of a failed job; no table references it."""
     asset = request.asset
     for out in (request.out, f"{request.folder}/good"):
         for window in request.windows:
             delete_job_output(window_folder(out, asset, window.window), request.name)
 
 
-def spark_details(made: SparkAnswer) -> dict[str, object]:
-    """What a run's metadata says of its Spark job."""
-    answer = made.answer
+def spark_details(job: SparkAnswer) -> dict[str, object]:
+    """Return the metadata of a run about its Spark job."""
+    answer = job.answer
     return {
-        "spark_job": made.name,
+        "spark_job": job.name,
         "spark_version": answer.spark_version,
-        "spark_log": made.status.logs,
+        "spark_log": job.status.logs,
         "spark_stages": [
             {"stage": s.name, "seconds": s.seconds, "tasks": s.tasks, "rows": s.rows, "peak_bytes": s.peak_bytes}
             for s in answer.stages
         ],
         "spark_schema": answer.schema,
-        **({"spark_cost": dict(made.status.figures)} if made.status.figures else {}),
+        **({"spark_cost": dict(job.status.figures)} if job.status.figures else {}),
     }
 
 
 def _job_name(asset: Asset, windows: Sequence[WindowInput], run_id: str) -> str:
-    """The same for the same work of one run, however often its step is tried."""
-    told = repr((run_id, asset.name, asset.version, [(w.window, w.paths) for w in windows]))
-    return f"lake-{asset.name.replace('_', '-')[:40]}-{hashlib.sha256(told.encode()).hexdigest()[:10]}"
+    """Return a name that is the same for all tries of one run's step."""
+    key = repr((run_id, asset.name, asset.version, [(w.window, w.paths) for w in windows]))
+    return f"lake-{asset.name.replace('_', '-')[:40]}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
 
 
 def _once(log: Callable[[str], None]) -> Callable[[JobStatus], None]:
-    """Logs a status when it says something new."""
+    """Return a callback that logs a status when it changed."""
     last = ""
 
-    def look(status: JobStatus) -> None:
+    def report(status: JobStatus) -> None:
         nonlocal last
-        told = f"Spark job is {status.state}{f': {status.detail}' if status.detail else ''}. Its log: {status.logs}"
-        if told != last:
-            log(told)
-        last = told
+        line = f"Spark job is {status.state}{f': {status.detail}' if status.detail else ''}. Its log: {status.logs}"
+        if line != last:
+            log(line)
+        last = line
 
-    return look
+    return report
 
 
 class BucketMessageReader(dg.PipesBlobStoreMessageReader):
-    """Reads the numbered messages of one job's own folder; the other end is `spark/messages.py`."""
+    """Reader of the numbered messages in one job's own folder; the other end is `spark/messages.py`."""
 
     def __init__(self, folder: str) -> None:
         super().__init__(interval=_MESSAGE_SECONDS)

@@ -111,7 +111,7 @@ def test_a_number_that_differs_is_named_with_both_sides_and_the_audit_fails(coun
         assert session.execute(back.encode(), [region, *rest]).rowcount == 1
     assert answer.code == 1
     assert f"DIFFERS {region} at " in answer.out
-    assert f"the metric says {orders} " in answer.out
+    assert f"the metric has {orders} " in answer.out
     assert f"staging {orders - 1} " in answer.out
     assert counting("audit", "sales").code == 0
 

@@ -177,7 +177,7 @@ def test_a_second_backfill_of_an_asset_is_refused_while_one_runs(visits: Visits)
 
     assert len(run(visits, make).made) == 3
     assert set(refused) == {
-        f"a backfill of {visits.asset.name} runs already, or its undo: let it end, then say this again."
+        f"a backfill of {visits.asset.name} or its undo is running: wait until it ends, then repeat the command."
     }
 
 
@@ -222,7 +222,7 @@ def test_windows_in_which_events_have_landed_since_keep_the_newer_rows(visits: V
     assert plan_undo(visits.settings, visits.asset).kept == {"2026-02-01": reason}
     visits.refresh()
     done = bring_back(visits)
-    assert done == Undo(("2026-02-02", "2026-02-03"), {"2026-02-01": "it was made again since"})
+    assert done == Undo(("2026-02-02", "2026-02-03"), {"2026-02-01": "it was rebuilt since"})
     assert visits.staged() == ["v1", "v20", "v4", "v5"]
     assert visits.in_balance()
 

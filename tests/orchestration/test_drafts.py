@@ -52,7 +52,7 @@ def test_only_the_tables_of_a_changed_draft_are_made_again(target: Settings, tmp
     windows = rebuilt(visits)[old.name]
     assert windows == ["2026-02-01", "2026-02-02"]
     with Ledger(target) as ledger:
-        rebuild_tables(ledger, DagsterRecords(target), visits.warehouse, old, wanted(visits), old.name, windows)
+        rebuild_tables(ledger, DagsterRecords(target), visits.warehouse, old, wanted(visits), windows)
         assert ledger.windows(visits.asset) == []
     assert visits.warehouse.missing(visits.asset) == []
     assert visits.staged() == []

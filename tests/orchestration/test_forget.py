@@ -159,7 +159,7 @@ def test_a_dropped_field_finds_nobody_where_raw_is_gone_and_says_so(visits: Visi
     )
     assert planned(visits, "door=north").windows
     visits.drop_raw(datetime(2026, 2, 1, tzinfo=UTC))
-    with pytest.raises(LakeError, match="'door' is dropped before staging, and raw has not every window any more"):
+    with pytest.raises(LakeError, match="'door' is dropped before staging, and raw no longer has every window"):
         planned(visits, "door=north")
 
 
@@ -376,7 +376,7 @@ def test_after_a_person_was_forgotten_a_later_backfill_can_be_undone(visits: Vis
     confirm(visits)
     rows, asset = visits.rows("*"), visits.asset
     first, last = "2026-02-01", "2026-02-03"
-    backfill(visits.settings, {asset.name: asset}, asset, first, last, visits.make, lambda _: None)
+    backfill(visits.settings, {asset.name: asset}, asset, first, last, visits.make, log=lambda _: None)
     done = undo(visits.settings, asset, lambda _: None)
     assert done == Undo(("2026-02-01", "2026-02-02", "2026-02-03"), {})
     assert visits.rows("*") == rows

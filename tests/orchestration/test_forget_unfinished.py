@@ -33,7 +33,7 @@ def test_an_unfinished_removal_is_shown_with_what_finishes_it(visits: Visits, mo
     assert "of a subject" not in CliRunner().invoke(why, [visits.asset.name, "2026-02-03"]).output
     (asset,) = backlog(visits.settings, [visits.asset])
     assert asset.forgetting is not None
-    assert asset.forgetting.endswith(f"UTC is not finished; unless a process is at it: {finishing}")
+    assert asset.forgetting.endswith(f"UTC is not finished; unless a process is running it: `{finishing}`")
     with Ledger(visits.settings) as ledger:
         assert begun(visits.settings, ledger, visits.asset, "000000000000") is None
         found = begun(visits.settings, ledger, visits.asset, checksum)

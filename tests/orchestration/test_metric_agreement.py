@@ -164,7 +164,7 @@ def test_disagreement_turns_the_check_red_and_names_the_numbers(counting: Counti
     _, cursor = counting.tick(None)
     counting.add(5, "shard = 1")
     events, cursor = counting.tick(cursor)
-    sentence = "north at 2026-02-01 10:00:00, partition 1: the metric says 6 3, staging 1 3"
+    sentence = "north at 2026-02-01 10:00:00, partition 1: the metric has 6 3, staging 1 3"
     assert results(events) == [(False, "1 of 2 final numbers DIFFER", [sentence])]
     assert counting.tick(cursor) == ([], cursor), "it was red already"
     assert counting.check().passed is False
@@ -190,8 +190,8 @@ def test_number_without_a_batch_row_or_a_metric_row_differs(counting: Counting) 
         table = f"metrics.{shards_table(counting.metric)}"
         session.execute(f"update {table} set door = 'attic' where is_final and shard = 0".encode())
     assert sorted(str(one) for one in counting.agreement().differing) == [
-        "attic at 2026-02-01 10:00:00, partition 0: the metric says 2 2, staging nothing",
-        "north at 2026-02-01 10:00:00, partition 0: the metric says nothing, staging 2 2",
+        "attic at 2026-02-01 10:00:00, partition 0: the metric has 2 2, staging nothing",
+        "north at 2026-02-01 10:00:00, partition 0: the metric has nothing, staging 2 2",
     ]
 
 

@@ -139,7 +139,7 @@ def test_a_store_that_falls_silent_while_others_go_on_is_missed(stack: Settings,
     assert isinstance(frequency, dg.AssetCheckResult)
     assert isinstance(roster, dg.AssetCheckResult)
     assert (frequency.passed, roster.passed) == (True, False)
-    assert roster.description == "missing store north: the others of beats have sent since; ask for them."
+    assert roster.description == "missing store north: the others of beats have sent since; contact them."
 
 
 def test_checks_and_sensor_stand_in_the_code_location(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

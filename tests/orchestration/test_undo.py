@@ -98,7 +98,7 @@ def test_when_files_are_gone_it_says_so_and_changes_nothing(visits: Visits, tmp_
     file, aside = lost.good_files[0], str(tmp_path / "aside")
     copy(file, aside)
     remove(file)
-    with pytest.raises(LakeError, match=r"2026-02-02 that were published before are gone or unknown, so nothing is"):
+    with pytest.raises(LakeError, match=r"2026-02-02 that were published before are missing or unknown, so nothing is"):
         bring_back(visits)
     # DuckLake opens the file too, to leave out all of it.
     copy(aside, file)

@@ -4,7 +4,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from lake_assets.operations.backfill import Backfilled, Make, Undo, backfill, undo
+from lake_assets.operations.backfill import Backfilled, Build, Undo, backfill, undo
 from lake_assets.settings import Settings
 from tests.support.visits import Visits, make_visits, visit
 
@@ -20,9 +20,9 @@ def with_three_windows(settings: Settings, folder: Path) -> Visits:
     return made
 
 
-def run(visits: Visits, make: Make | None = None, first: str = FIRST, last: str = LAST) -> Backfilled:
+def run(visits: Visits, make: Build | None = None, first: str = FIRST, last: str = LAST) -> Backfilled:
     asset = visits.asset
-    return backfill(visits.settings, {asset.name: asset}, asset, first, last, make or visits.make, lambda _: None)
+    return backfill(visits.settings, {asset.name: asset}, asset, first, last, make or visits.make, log=lambda _: None)
 
 
 def bring_back(visits: Visits) -> Undo:

@@ -1,1 +1,1 @@
-"""`lake forget`: delete a person's rows everywhere, in two steps, and leave a receipt."""
+"""`lake forget`: erase a subject's rows everywhere, in two steps, and leave a receipt."""

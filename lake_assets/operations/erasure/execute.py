@@ -133,7 +133,7 @@ def _finish(
         _erase_raw(erasure)
         _erase_tables(erasure, versions)
         pending = _queue_rebuilds(erasure)
-    failed = build(pending) if pending else {}
+    failed: Mapping[str, str] = build(pending) if pending else {}
     # Building may take long: the session of an adapter from before may be lost by now.
     adapter = erasure_for(settings)
     with ledger.locked(f"dataset:{asset.dataset}"):

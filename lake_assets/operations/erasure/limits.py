@@ -1,4 +1,4 @@
-"""Limits of an erasure: copies of the rows that it does not reach."""
+"""Limits of an erasure: copies of the rows that it cannot delete."""
 
 from lake_assets.catalog.model import Asset
 from lake_assets.errors import Unavailable
@@ -8,45 +8,47 @@ from lake_assets.operations.adapters import erasure_for
 from lake_assets.operations.erasure.search import ErasurePlan
 from lake_assets.settings import Settings
 
-# What a bucket may keep of files that are removed.
+# Copies that a bucket may keep of deleted files.
 _BUCKETS = {
-    "s3": "Where the bucket keeps versions of its objects, older ones have these rows until its lifecycle rules end "
-    "them: remove those versions, or let the bucket keep none.",
-    "gs": "The bucket keeps removed files for seven days unless its soft delete is switched off, and older versions "
-    "where it is told to: remove those, or let the bucket keep none.",
+    "s3": "If the bucket keeps versions of its objects, older ones have these rows until its lifecycle rules delete "
+    "them: delete those versions, or let the bucket keep none.",
+    "gs": "The bucket keeps deleted files for seven days unless its soft delete is switched off, and older versions "
+    "if versioning is on: delete those, or let the bucket keep none.",
 }
 
 
-def out_of_reach(settings: Settings, asset: Asset, found: ErasurePlan) -> list[str]:
-    """What is not removed, in a sentence each, with how it can be."""
-    told: list[str] = []
+def out_of_reach(settings: Settings, asset: Asset, plan: ErasurePlan) -> list[str]:
+    """Return a sentence for each kind of copy that is not deleted, with a way to delete it."""
+    sentences: list[str] = []
     try:
         bounds = offsets(settings, [asset.topic]).get(asset.topic, {})
         begins = {partition: begin for partition, (begin, _) in bounds.items()}
-        held = sum(max(0, r.last + 1 - max(r.first, begins[r.partition])) for r in found.runs if r.partition in begins)
-        if held:
-            told.append(
-                f"Kafka's topic {asset.topic} still holds {held:,} of these events and keeps them as long as its "
-                "retention.ms says (-1 is for ever): delete its older records, which raw has, with "
+        records = sum(
+            max(0, r.last + 1 - max(r.first, begins[r.partition])) for r in plan.runs if r.partition in begins
+        )
+        if records:
+            sentences.append(
+                f"Kafka's topic {asset.topic} still holds {records:,} of these events and keeps them for its "
+                "retention.ms (-1 is for ever): delete its older records, which raw has, with "
                 "kafka-delete-records.sh, which takes the first offset to keep of each partition."
             )
     except Unavailable:
-        told.append(f"Kafka does not answer: its topic {asset.topic} may still hold these events.")
-    if found.unreadable:
-        told.append(
-            f"{found.unreadable:,} events that are no JSON object have the value in their text and stay: "
-            f"see them with lake quarantine {asset.name}."
+        sentences.append(f"Kafka does not answer: its topic {asset.topic} may still hold these events.")
+    if plan.unreadable:
+        sentences.append(
+            f"{plan.unreadable:,} events that are no JSON object have the value in their text and stay: "
+            f"see them with `lake quarantine {asset.name}`."
         )
-    if found.unsearched:
-        told.append(
-            f"{', '.join(found.unsearched)} of older versions cannot be searched by this where raw has not their "
-            "windows any more: name the person by a field that they have too, or drop these tables."
+    if plan.unsearched:
+        sentences.append(
+            f"{', '.join(plan.unsearched)} of older versions cannot be searched by this where raw no longer has "
+            "their windows: name the subject by a field that they have too, or drop these tables."
         )
-    told += erasure_for(settings).out_of_reach()
+    sentences += erasure_for(settings).out_of_reach()
     if keeps := _BUCKETS.get(scheme(settings.bucket)):
-        told.append(keeps)
-    told.append(
-        "Metrics have counted these events already, and back-ups, logs and copies of tables may hold them: remove them "
+        sentences.append(keeps)
+    sentences.append(
+        "Metrics have counted these events already, and back-ups, logs and copies of tables may hold them: delete them "
         "there."
     )
-    return told
+    return sentences

@@ -1,4 +1,4 @@
-"""Rows of a person in raw, staging and quarantine: the plan of an erasure."""
+"""Search for a subject's rows in raw, staging and quarantine: the plan of an erasure."""
 
 import hashlib
 import hmac
@@ -31,17 +31,20 @@ from lake_assets.operations.retention import settle_removals
 from lake_assets.settings import Settings
 from lake_assets.warehouse.erasure import Erasure, HeldRow, Position, Positions
 
-# More than one person has, so that a mistaken value (an empty text, a default) does not empty an asset.
+# More rows than one subject has: a mistaken value (an empty text, a default) must not empty an asset.
 _MANY_ROWS = 10_000
 _MANY_PERCENT, _FEW_ROWS = 1, 100
 
 
 @dataclass(frozen=True, slots=True)
 class ErasurePlan:
-    """What `forget` would remove. `windows` has the rows by place, `files` are raw files that would be written again,
-    `of` all rows of raw. `begun` is the receipt that a process left open, `earlier` those that are done. `unreadable`
-    counts events that are no JSON object and have the value somewhere in their text: they are never removed.
-    `unsearched` are tables of older versions with rows that neither their fields nor raw could tell of."""
+    """Rows that `forget` would delete.
+
+    `windows` has row counts by place, `files` are raw files to rewrite, `of` is the number of all raw rows. `begun` is
+    the receipt that a process left open, `earlier` are those that are done. `unreadable` counts events that are not a
+    JSON object and have the value somewhere in their text: they are never deleted. `unsearched` are tables of older
+    versions with rows that neither their fields nor raw can identify.
+    """
 
     dataset: str
     windows: Mapping[str, Rows]
@@ -56,93 +59,95 @@ class ErasurePlan:
 
     @property
     def rows(self) -> int:
-        """How many events, whether raw still has them or not."""
+        """The number of events, whether raw still has them or not."""
         return sum(max(rows.raw, rows.staging + rows.quarantine) for rows in self.windows.values())
 
     @property
     def is_surprising(self) -> bool:
-        """Whether that is more than one person is likely to have."""
+        """True if there are more rows than one subject is likely to have."""
         return self.rows > _MANY_ROWS or (self.rows > _FEW_ROWS and self.rows * 100 > self.of * _MANY_PERCENT)
 
     @property
     def checksum(self) -> str:
-        """The same for the same rows in the same places; that of its receipt when it was begun."""
+        """Identifies the rows and their places; the receipt's checksum if the erasure was begun."""
         if self.begun:
             return self.begun.checksum
-        told = [self.dataset, {w: asdict(rows) for w, rows in self.windows.items()}, [asdict(run) for run in self.runs]]
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+        values = [
+            self.dataset,
+            {w: asdict(rows) for w, rows in self.windows.items()},
+            [asdict(run) for run in self.runs],
+        ]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def wanted_fields(asset: Asset, keys: Sequence[str]) -> tuple[Wanted, ...]:
-    """The fields and values that a person names: `VALUE` of the contract's key, or `FIELD=VALUE`. Raises LakeError."""
+    """Parse arguments: `VALUE` of the contract's key, or `FIELD=VALUE`. Raises LakeError."""
     names = {field.name: field for field in asset.fields}
-    found: dict[str, Wanted] = {}
+    fields: dict[str, Wanted] = {}
     for text in keys:
         name, equals, value = text.partition("=")
         if not equals or name not in names:
             if len(asset.key) != 1:
-                fields = " and ".join(f"{field}=VALUE" for field in asset.key) or "FIELD=VALUE"
-                raise LakeError(f"{asset.name} has no key of one field: write {fields}.")
+                listed = " and ".join(f"{field}=VALUE" for field in asset.key) or "FIELD=VALUE"
+                raise LakeError(f"{asset.name} has no key of one field: write {listed}.")
             name, value = asset.key[0], text
-        if name in found:
-            raise LakeError(f"'{name}' is given twice: forget one value of it after the other.")
+        if name in fields:
+            raise LakeError(f"'{name}' is given twice: erase one value of it after the other.")
         if not value:
-            raise LakeError(f"the value of '{name}' is empty: name the person's own.")
-        found[name] = (names[name], value)
-    return tuple(found[name] for name in sorted(found))
+            raise LakeError(f"the value of '{name}' is empty: give the subject's own.")
+        fields[name] = (names[name], value)
+    return tuple(fields[name] for name in sorted(fields))
 
 
 def plan_erasure(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wanted]) -> ErasurePlan:
-    """What the asset has of it now. Removes nothing. Raises LakeError, Unavailable."""
+    """Find the rows that the asset has now. Deletes nothing. Raises LakeError, Unavailable."""
     with ledger.locked(f"dataset:{asset.dataset}"):
         settle_removals(settings, ledger, warehouse_for(settings), asset)
         return _find(settings, ledger, asset, wanted)
 
 
 def begun(settings: Settings, ledger: Ledger, asset: Asset, checksum: str) -> ErasurePlan | None:
-    """What was begun with this checksum and is not finished; to finish it nobody needs to know the person."""
-    found = next(
-        (one for one in receipts(ledger, asset.dataset) if one.done_at is None and one.checksum == checksum), None
-    )
-    return found and _begun(ledger, found, sum(window_rows(settings, asset).values()), ())
+    """Return the unfinished erasure with this checksum; finishing it needs no key of the subject."""
+    receipt = next((r for r in receipts(ledger, asset.dataset) if r.done_at is None and r.checksum == checksum), None)
+    return receipt and _begun(ledger, receipt, sum(window_rows(settings, asset).values()), ())
 
 
 def _find(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wanted]) -> ErasurePlan:
     name = subject(asset, wanted)
-    known = [r for r in receipts(ledger, asset.dataset) if hmac.compare_digest(r.hash, sealed(name, r.salt))]
-    earlier = tuple(one for one in known if one.done_at is not None)
-    open_one = next((one for one in known if one.done_at is None), None)
+    own = [r for r in receipts(ledger, asset.dataset) if hmac.compare_digest(r.hash, sealed(name, r.salt))]
+    earlier = tuple(receipt for receipt in own if receipt.done_at is not None)
+    unfinished = next((receipt for receipt in own if receipt.done_at is None), None)
     rows = window_rows(settings, asset)
     dropped = [field.name for field, _ in wanted if field.protection == "drop"]
     if dropped and any(entry.raw_rows and entry.window not in rows for entry in ledger.windows(asset)):
         raise LakeError(
-            f"'{dropped[0]}' is dropped before staging, and raw has not every window any more, so not all could be "
-            "found by it: name the person by another field."
+            f"'{dropped[0]}' is dropped before staging, and raw no longer has every window, so not all rows could be "
+            "found by it: name the subject by another field."
         )
     raw = files(settings, asset, rows.keys())
-    of = sum(rows.values())
-    if open_one:
-        return _begun(ledger, open_one, of, earlier)
+    total = sum(rows.values())
+    if unfinished:
+        return _begun(ledger, unfinished, total, earlier)
     versions = versions_of(ledger, asset)
-    readings = [meant for one in versions if len(meant := _meant(one, wanted)) == len(wanted)]
-    paths = {file.path: window for window, held in raw.by_window.items() for file in held}
+    readings = [own for version in versions if len(own := _own_fields(version, wanted)) == len(wanted)]
+    paths = {file.path: window for window, window_files in raw.by_window.items() for file in window_files}
     hits = _raw_rows(paths, payload_matches(readings, _reading(paths), "filename, _topic, _partition, _offset"))
     in_raw = [(path, topic, position) for path, topic, position, unreadable in hits if not unreadable]
-    at: defaultdict[str, set[Position]] = defaultdict(set)
+    positions: defaultdict[str, set[Position]] = defaultdict(set)
     for path, _, position in in_raw:
-        at[paths[path]].add(position)
+        positions[paths[path]].add(position)
     erasure = erasure_for(settings)
-    held = {one: _held(erasure, asset, one, wanted, readings, at) for one in versions}
-    # A row of a table whose event says it in another way, as a contract's entry point may.
+    tables = {version: _table_rows(erasure, asset, version, wanted, readings, positions) for version in versions}
+    # Rows of a table whose payload has the value in another form, as a contract's entry point may produce.
     others: defaultdict[str, set[Position]] = defaultdict(set)
-    for staged, quarantined in held.values():
+    for staged, quarantined in tables.values():
         for row in (*staged, *quarantined):
-            if row.position not in at[row.window]:
+            if row.position not in positions[row.window]:
                 others[row.window].add(row.position)
-    in_raw += _raw_at(paths, {window: places for window, places in others.items() if window in rows})
+    in_raw += _raw_at(paths, {window: own for window, own in others.items() if window in rows})
     windows: dict[str, Rows] = {}
-    staged, quarantined = held[asset]
-    for window in sorted({w for w, places in (*at.items(), *others.items()) if places}):
+    staged, quarantined = tables[asset]
+    for window in sorted({window for window, own in (*positions.items(), *others.items()) if own}):
         windows[window] = Rows(
             sum(paths[path] == window for path, _, _ in in_raw),
             sum(row.window == window for row in staged),
@@ -154,60 +159,71 @@ def _find(settings: Settings, ledger: Ledger, asset: Asset, wanted: Sequence[Wan
         tuple(sorted({path for path, _, _ in in_raw})),
         tuple(_runs(asset, [(paths[path], topic, position) for path, topic, position in in_raw], others)),
         raw.sequence,
-        of,
+        total,
         sum(unreadable for *_, unreadable in hits),
-        tuple(one.name for one in versions if one != asset and _is_unsearched(ledger, asset, one, wanted, rows)),
+        tuple(v.name for v in versions if v != asset and _is_unsearched(ledger, asset, v, wanted, rows)),
         None,
         earlier,
     )
 
 
-def _begun(ledger: Ledger, receipt: Receipt, of: int, earlier: tuple[Receipt, ...]) -> ErasurePlan:
-    listed = tuple(forgotten_runs(ledger, receipt.id))
+def _begun(ledger: Ledger, receipt: Receipt, total: int, earlier: tuple[Receipt, ...]) -> ErasurePlan:
+    runs_of_receipt = tuple(forgotten_runs(ledger, receipt.id))
     return ErasurePlan(
-        receipt.dataset, receipt.windows, receipt.files, listed, receipt.sequence, of, 0, (), receipt, earlier
+        receipt.dataset,
+        receipt.windows,
+        receipt.files,
+        runs_of_receipt,
+        receipt.sequence,
+        total,
+        0,
+        (),
+        receipt,
+        earlier,
     )
 
 
 def _is_unsearched(
     ledger: Ledger, asset: Asset, version: Asset, wanted: Sequence[Wanted], in_raw: Collection[str]
 ) -> bool:
-    """Whether a version has rows that are not in raw any more, and not all fields to find them by."""
-    meant = _meant(version, wanted)
-    if len(meant) == len(wanted) and not any(field.protection == "drop" for field, _ in meant):
+    """Return True if a version has rows that are no longer in raw, and lacks a field to find them by."""
+    own = _own_fields(version, wanted)
+    if len(own) == len(wanted) and not any(field.protection == "drop" for field, _ in own):
         return False
-    there = set(windows_of(version, asset, in_raw))
-    return any(entry.raw_rows and entry.window not in there for entry in ledger.windows(version))
+    windows = set(windows_of(version, asset, in_raw))
+    return any(entry.raw_rows and entry.window not in windows for entry in ledger.windows(version))
 
 
-def _meant(version: Asset, wanted: Sequence[Wanted]) -> list[Wanted]:
-    """What is wanted as a version declares it, as far as it has these fields."""
-    own = {field.name: field for field in version.fields}
-    return [(own[field.name], value) for field, value in wanted if field.name in own]
+def _own_fields(version: Asset, wanted: Sequence[Wanted]) -> list[Wanted]:
+    """Return the search fields as this contract version declares them; fields it lacks are skipped."""
+    declared = {field.name: field for field in version.fields}
+    return [(declared[field.name], value) for field, value in wanted if field.name in declared]
 
 
-def _held(
+def _table_rows(
     erasure: Erasure,
     asset: Asset,
     version: Asset,
     wanted: Sequence[Wanted],
     readings: Sequence[Sequence[Wanted]],
-    at: Positions,
+    positions: Positions,
 ) -> tuple[list[HeldRow], list[HeldRow]]:
-    """The rows of a version's staging and quarantine, by what they say and by where raw has them; windows are the
-    asset's."""
-    meant = _meant(version, wanted)
+    """Return the rows in a version's staging and quarantine, found by value and by position in raw.
+
+    Their windows are the asset's.
+    """
+    own = _own_fields(version, wanted)
     values: Mapping[str, str] = {}
-    if len(meant) == len(wanted) and not any(field.protection == "drop" for field, _ in meant):
-        tokens = [token(value) if field.protection == "tokenise" else None for field, value in meant]
-        values = staging_values(meant, tokens)
+    if len(own) == len(wanted) and not any(field.protection == "drop" for field, _ in own):
+        tokens = [token(value) if field.protection == "tokenise" else None for field, value in own]
+        values = staging_values(own, tokens)
 
     def matching(relation: str) -> str:
-        found = payload_matches(readings, relation, '_window, partition, "offset" as position')
-        return f"select * exclude (unreadable) from ({found}) where not unreadable"
+        matches = payload_matches(readings, relation, '_window, partition, "offset" as position')
+        return f"select * exclude (unreadable) from ({matches}) where not unreadable"
 
-    own = in_windows_of(version, asset, at)
-    staged, quarantined = erasure.staged(version, values, own), erasure.quarantined(version, matching, own)
+    places = in_windows_of(version, asset, positions)
+    staged, quarantined = erasure.staged(version, values, places), erasure.quarantined(version, matching, places)
     return _in_windows(version, asset, staged), _in_windows(version, asset, quarantined)
 
 
@@ -229,16 +245,16 @@ def _reading(paths: Mapping[str, str]) -> str:
 def _raw_rows(paths: Mapping[str, str], query: str) -> list[tuple[str, str, Position, bool]]:
     with duckdb_session() as session:
         let_read(session, next(iter(paths), ""))
-        found = session.execute(query).fetchall()
-    return [(path, topic, (partition, offset), unreadable) for path, topic, partition, offset, unreadable in found]
+        rows = session.execute(query).fetchall()
+    return [(path, topic, (partition, offset), unreadable) for path, topic, partition, offset, unreadable in rows]
 
 
-def _raw_at(paths: Mapping[str, str], at: Mapping[str, set[Position]]) -> list[tuple[str, str, Position]]:
-    """The raw rows at these positions."""
-    within = {path: window for path, window in paths.items() if window in at}
+def _raw_at(paths: Mapping[str, str], positions: Mapping[str, set[Position]]) -> list[tuple[str, str, Position]]:
+    """Return the raw rows at these positions."""
+    within = {path: window for path, window in paths.items() if window in positions}
     if not within:
         return []
-    places = ", ".join(f"({partition}, {offset})" for held in at.values() for partition, offset in held)
+    places = ", ".join(f"({partition}, {offset})" for own in positions.values() for partition, offset in own)
     query = (
         f"select filename, _topic, _partition, _offset, false from {_reading(within)} "
         f"where (_partition, _offset) in (values {places})"
@@ -249,18 +265,18 @@ def _raw_at(paths: Mapping[str, str], at: Mapping[str, set[Position]]) -> list[t
 def _runs(
     asset: Asset, in_raw: Sequence[tuple[str, str, Position]], others: Mapping[str, set[Position]]
 ) -> list[OffsetRun]:
-    """As ranges: what raw has, and what only tables have."""
-    held: defaultdict[tuple[str, str, int, bool], set[int]] = defaultdict(set)
+    """Return offsets as ranges: those in raw, and those in tables only."""
+    offsets: defaultdict[tuple[str, str, int, bool], set[int]] = defaultdict(set)
     for window, topic, (partition, offset) in in_raw:
-        held[window, topic, partition, True].add(offset)
-    for window, places in others.items():
-        for partition, offset in places:
-            if offset not in held.get((window, asset.topic, partition, True), ()):
-                held[window, asset.topic, partition, False].add(offset)
+        offsets[window, topic, partition, True].add(offset)
+    for window, positions in others.items():
+        for partition, offset in positions:
+            if offset not in offsets.get((window, asset.topic, partition, True), ()):
+                offsets[window, asset.topic, partition, False].add(offset)
     return [
-        OffsetRun(window, topic, partition, first, last, there)
-        for (window, topic, partition, there), found in sorted(held.items())
-        for first, last in runs(sorted(found))
+        OffsetRun(window, topic, partition, first, last, is_in_raw)
+        for (window, topic, partition, is_in_raw), own in sorted(offsets.items())
+        for first, last in runs(sorted(own))
     ]
 
 

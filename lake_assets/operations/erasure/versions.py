@@ -11,18 +11,19 @@ from lake_assets.warehouse.erasure import Positions
 
 
 def versions_of(ledger: Ledger, asset: Asset) -> list[Asset]:
-    """The asset, and the other versions of its dataset, whose tables stay beside it."""
-    others = [one for one in applied_versions(ledger.contracts(), asset.dataset) if one.name != asset.name]
-    return [asset, *(replace(one, topic=asset.topic) for one in others)]
+    """Return the asset and the other applied versions of its dataset, which have tables of their own."""
+    others = [version for version in applied_versions(ledger.contracts(), asset.dataset) if version.name != asset.name]
+    return [asset, *(replace(version, topic=asset.topic) for version in others)]
 
 
 def windows_of(version: Asset, asset: Asset, windows: Iterable[str]) -> list[str]:
-    """The windows of a version, which may be shorter, in these of the asset."""
+    """Return the windows of a version, which may be shorter, that these windows of the asset contain."""
     if version.window == asset.window:
         return list(windows)
     bounds = [(window_start(window, asset.window), window_end(window, asset.window)) for window in windows]
     return [own for low, high in bounds for own in windows_between(low, high, version.window)]
 
 
-def in_windows_of(version: Asset, asset: Asset, at: Positions) -> Positions:
-    return {own: positions for window, positions in at.items() for own in windows_of(version, asset, [window])}
+def in_windows_of(version: Asset, asset: Asset, positions: Positions) -> Positions:
+    """Return the positions by window of a version; a shorter window gets those of the whole one."""
+    return {own: rows for window, rows in positions.items() for own in windows_of(version, asset, [window])}

@@ -22,7 +22,7 @@ from lake_assets.operations.refresh.select import Work
 
 @dataclass(frozen=True, slots=True)
 class PublishedBatch:
-    """What became of the outputs of a batch; `causes` and `sentences` as in `Refresh`."""
+    """Result of publishing a batch; `causes` and `sentences` as in `Refresh`."""
 
     published: Sequence[WindowOutput]
     held_back: Sequence[WindowOutput]

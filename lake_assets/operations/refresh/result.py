@@ -21,11 +21,11 @@ class Refresh:
     asset: Asset
     sequence: int = 0
     engine: Choice | None = None
-    causes: dict[str, Cause] = field(default_factory=dict)
-    sentences: dict[str, str] = field(default_factory=dict)
-    details: dict[str, object] = field(default_factory=dict)
-    published: list[WindowOutput] = field(default_factory=list)
-    held_back: list[WindowOutput] = field(default_factory=list)
+    causes: dict[str, Cause] = field(default_factory=dict[str, Cause])
+    sentences: dict[str, str] = field(default_factory=dict[str, str])
+    details: dict[str, object] = field(default_factory=dict[str, object])
+    published: list[WindowOutput] = field(default_factory=list[WindowOutput])
+    held_back: list[WindowOutput] = field(default_factory=list[WindowOutput])
     conform_seconds: float = 0.0
     publish_seconds: float = 0.0
     unchanged: tuple[str, ...] = ()
