@@ -45,7 +45,7 @@ def main(name: str, checksum: str, step: str) -> None:
     settings = load_settings()
     with Ledger(settings) as ledger:
         asset = remove.removable(ledger)[name]
-        remove.remove_asset(settings, ledger, DagsterRecords(settings), asset, (), checksum, print)
+        remove.remove_asset(settings, ledger, DagsterRecords(settings), asset, (), checksum, on_progress=print)
 
 
 if __name__ == "__main__":
