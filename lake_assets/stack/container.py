@@ -30,6 +30,7 @@ from lake_assets.conform.tokens import NAME, make_token_key
 from lake_assets.errors import LakeError, SettingsError
 from lake_assets.home import Home
 from lake_assets.kafka_security import java_properties
+from lake_assets.local_files import UMASK
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, lake_home, load_settings
 from lake_assets.stack.addresses import write_addresses
@@ -257,6 +258,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    os.umask(UMASK)
     try:
         sys.exit(main(sys.argv[1:]))
     except LakeError as error:

@@ -21,6 +21,7 @@ from lake_assets.stack.jars import complete_jars, jars_folder, missing
 from lake_assets.stack.java import find_java
 from lake_assets.stack.logs import last_error_now, last_start
 from lake_assets.stack.plugin import compile_plugin
+from lake_assets.stack.private_files import close_files
 from lake_assets.stack.starting import PartFailed, Progress, Start
 from lake_assets.stack.stream import PREFIX
 from lake_assets.stack.supervisor import Supervisor, end_processes, orphans, owned_processes
@@ -57,6 +58,7 @@ def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = Non
     """
     layout = Home(lake_home())
     java = find_java()
+    layout.create()
     bucket = load_settings().bucket
     check(bucket)
     needs = [scheme(bucket)]
@@ -64,8 +66,9 @@ def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = Non
         on_progress("fetching jars, about 200 MB")
     jars = complete_jars(java, needs=needs)
     compile_plugin(java, jars)
-    layout.create()
     with _alone(layout):
+        if closed := close_files(layout):
+            on_progress(f"closed {closed:,} files and folders of this lake to other users")
         if not Supervisor(layout).is_running() and (unsupervised := owned_processes(layout)):
             on_progress(f"stopping {len(unsupervised)} processes without a supervisor")
             end_processes(unsupervised)
