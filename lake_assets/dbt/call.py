@@ -9,6 +9,7 @@ from lake_assets.dbt.manifest import load_manifest
 from lake_assets.errors import LakeError
 from lake_assets.local_files import file_lock
 from lake_assets.settings import load_settings
+from lake_assets.spill import spill_folder, spill_root
 
 # dbt's commands that build shared marts.
 BUILDS = frozenset({"build", "run", "seed", "snapshot"})
@@ -30,7 +31,11 @@ def call_dbt(args: list[str]) -> int:
     # A run killed with -9 leaves its call behind, which continues: it and the next run's call would drop each other's
     # tables, and the older one could publish last.
     exclusive = not environment.get(OWN_SCHEMA) and not BUILDS.isdisjoint(args)
-    with file_lock(dbt_state(settings) / "call.lock") if exclusive else nullcontext():
+    with (
+        file_lock(dbt_state(settings) / "call.lock") if exclusive else nullcontext(),
+        spill_folder(spill_root(settings.home)) as spill,
+    ):
+        os.environ["LAKE_DUCKDB_SPILL"] = str(spill)
         try:
             cli.main(args=args, prog_name="lake-dbt")
         except SystemExit as exit_:

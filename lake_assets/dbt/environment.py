@@ -21,8 +21,6 @@ def dbt_environment(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
     state = dbt_state(settings)
     work = state / "own" / own_schema if own_schema else state
     work.mkdir(parents=True, exist_ok=True)
-    spill = settings.home / "tmp" / "duckdb"
-    spill.mkdir(parents=True, exist_ok=True)
     lake_variables = {
         "LAKE_DBT_TARGET": target,
         "LAKE_DBT_PERSONAL": str(work / "personal.duckdb"),
@@ -31,7 +29,6 @@ def dbt_environment(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
         "LAKE_STAGING_DATA": settings.staging_data,
         "LAKE_BUCKET": settings.bucket,
         "LAKE_DUCKDB_EXTENSIONS": str(link_extensions(settings)),
-        "LAKE_DUCKDB_SPILL": str(spill),
     }
     defaults = {
         "DBT_PROJECT_DIR": str(settings.dbt_project),

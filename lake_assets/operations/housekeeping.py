@@ -16,6 +16,7 @@ from lake_assets.operations.compaction import compact_closed
 from lake_assets.operations.dagster_history import remove_history
 from lake_assets.operations.retention import expire
 from lake_assets.settings import Settings
+from lake_assets.spill import remove_orphans
 from lake_assets.warehouse.protocol import Warehouse
 
 # Somebody who reads raw by an old snapshot, as an audit of Iceberg's own does, has so much time.
@@ -85,6 +86,11 @@ def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Calla
                     f"{dataset}: {cleaned.before.count:,} small files of {cleaned.windows:,} windows are "
                     f"{cleaned.after.count:,} now, of {cleaned.before.bytes:,} bytes {cleaned.after.bytes:,}"
                 )
+    try:
+        if orphaned := remove_orphans(settings.home):
+            log(f"{orphaned:,} files and folders that killed processes had spilled are removed")
+    except OSError as error:
+        failed.append(f"spilled data: {error}")
     try:
         if runs := remove_history(settings, now):
             log(f"{runs:,} runs of a month ago and more are removed from Dagster's history")

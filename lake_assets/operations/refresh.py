@@ -36,6 +36,7 @@ from lake_assets.ledger.retries import Lane, is_suspect, select
 from lake_assets.ledger.unreferenced_files import add_unreferenced_files, clear_unreferenced_files
 from lake_assets.operations.retention import settle_removals
 from lake_assets.settings import Settings
+from lake_assets.spill import spill_root
 from lake_assets.warehouse.protocol import Warehouse
 
 # What one conform holds in memory; a window with more rows is a batch of its own and spills to disk.
@@ -183,8 +184,7 @@ def _refresh(
     on_spark: Callable[[Sequence[WindowInput]], Made],
 ) -> None:
     """Make the windows into `result`, a batch at a time."""
-    scratch = settings.home / "tmp" / "conform"
-    scratch.mkdir(parents=True, exist_ok=True)
+    scratch = spill_root(settings.home)
     settle_removals(settings, ledger, warehouse, asset)
     lost = {window: one for window, one in removed(ledger, asset).items() if "raw" in one.at}
     raw = files(settings, asset, windows)

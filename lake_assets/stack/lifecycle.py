@@ -13,6 +13,7 @@ from lake_assets.home import Home, remove_sockets
 from lake_assets.local_files import file_lock
 from lake_assets.object_stores import scheme
 from lake_assets.settings import lake_home, load_settings
+from lake_assets.spill import remove_orphans
 from lake_assets.stack.addresses import read_addresses
 from lake_assets.stack.dagster import DBT_SERVER, DEFINITIONS
 from lake_assets.stack.health import checks, failed_connectors
@@ -69,6 +70,8 @@ def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = Non
     with _alone(layout):
         if closed := close_files(layout):
             on_progress(f"closed {closed:,} files and folders of this lake to other users")
+        if orphaned := remove_orphans(layout.home):
+            on_progress(f"removed {orphaned:,} files and folders that killed processes had spilled")
         if not Supervisor(layout).is_running() and (unsupervised := owned_processes(layout)):
             on_progress(f"stopping {len(unsupervised)} processes without a supervisor")
             end_processes(unsupervised)

@@ -87,8 +87,13 @@ def test_running_lake_is_closed_to_others_whatever_the_umask(homes: tuple[Path, 
         assert modes_open(inside) == set(), "nothing inside depends on the home's own mode"
         for path in (layout.home, layout.logs, layout.home / "bucket", layout.log("postgres")):
             path.chmod(0o755)
+        orphan = layout.home / "tmp" / "spill-killed"
+        orphan.mkdir(parents=True)
+        (orphan / ".lock").touch()
         told: list[str] = []
         up(told.append, ["postgres"])
+        assert "removed 1 files and folders that killed processes had spilled" in told
+        assert not orphan.exists()
         assert "closed 4 files and folders of this lake to other users" in told
         assert open_to_others(layout.home) == []
         if ROOT:

@@ -7,6 +7,7 @@ time or written to the user's home. dbt finds them the same way (`dbt/environmen
 import importlib.util
 import os
 import platform
+import weakref
 from pathlib import Path
 
 import duckdb
@@ -16,6 +17,7 @@ from lake_assets.duckdb_session import SILENT
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.object_stores import store_of
 from lake_assets.settings import Settings
+from lake_assets.spill import SpillFolder, spill_root
 
 _EXTENSIONS = ("ducklake", "httpfs", "postgres_scanner")
 _METADATA_SCHEMA = "ducklake"
@@ -29,7 +31,13 @@ def connect(
     `lake=False` leaves the staging tables out, `serving=False` the marts' Postgres. The caller closes the connection;
     one connection serves one thread. Raises Unavailable when Postgres does not answer.
     """
-    connection = duckdb.connect(config=session_config(settings))
+    spill = SpillFolder(spill_root(settings.home))
+    try:
+        connection = duckdb.connect(config=session_config(settings, spill.path))
+    except BaseException:
+        spill.remove()
+        raise
+    weakref.finalize(connection, spill.remove)
     open_bucket(connection, settings.bucket)
     try:
         # As a statement: in the connect config it would be applied before the extension that defines it is loaded.
@@ -83,10 +91,8 @@ def open_bucket(connection: duckdb.DuckDBPyConnection, bucket: str) -> None:
         connection.execute("load httpfs")
 
 
-def session_config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
+def session_config(settings: Settings, spill: Path) -> dict[str, str | bool | int | float | list[str]]:
     """Return DuckDB's start-up settings: the folders of its extensions and of spilled data."""
-    spill = settings.home / "tmp" / "duckdb"
-    spill.mkdir(parents=True, exist_ok=True)
     return {
         "extension_directory": str(link_extensions(settings)),
         "autoinstall_known_extensions": False,
