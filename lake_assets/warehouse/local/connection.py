@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from lake_assets.bucket import let_read
+from lake_assets.bucket import let_read, local_path
 from lake_assets.duckdb_session import SILENT
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.object_stores import store_of
@@ -89,6 +89,17 @@ def open_bucket(connection: duckdb.DuckDBPyConnection, bucket: str) -> None:
     let_read(connection, bucket)
     if store_of(bucket).checked:
         connection.execute("load httpfs")
+
+
+def lock_session(connection: duckdb.DuckDBPyConnection, bucket: str) -> None:
+    """Take everything from a session that its attached databases do not need, for statements of a person.
+
+    It reads files of the bucket only, and loads, attaches and sets nothing from here on.
+    """
+    folders = sorted({bucket, local_path(bucket)})
+    connection.execute(f"set allowed_directories = [{', '.join(map(_literal, folders))}]")
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
 
 
 def session_config(settings: Settings, spill: Path) -> dict[str, str | bool | int | float | list[str]]:
