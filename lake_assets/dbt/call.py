@@ -4,6 +4,7 @@ import os
 import sys
 from contextlib import nullcontext
 
+from lake_assets.dbt.compiled_models import judge_compiled_models
 from lake_assets.dbt.environment import OWN_SCHEMA, dbt_environment, dbt_state
 from lake_assets.dbt.manifest import load_manifest
 from lake_assets.errors import LakeError
@@ -25,9 +26,12 @@ def call_dbt(args: list[str]) -> int:
     except LakeError as error:
         print(f"lake-dbt: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    os.environ.clear()
     os.environ.update(environment)
     from dbt.cli.main import cli
 
+    if environment["LAKE_DBT_TARGET"] == "local":
+        judge_compiled_models()
     # A run killed with -9 leaves its call behind, which continues: it and the next run's call would drop each other's
     # tables, and the older one could publish last.
     exclusive = not environment.get(OWN_SCHEMA) and not BUILDS.isdisjoint(args)

@@ -96,10 +96,17 @@ def lock_session(connection: duckdb.DuckDBPyConnection, bucket: str) -> None:
 
     It reads files of the bucket only, and loads, attaches and sets nothing from here on.
     """
+    close_to_files(connection, bucket)
+    connection.execute("set lock_configuration = true")
+
+
+def close_to_files(connection: duckdb.DuckDBPyConnection, bucket: str) -> None:
+    """Let the sessions of a database use files of the bucket only, and attach and load nothing. It cannot be undone."""
+    if connection.execute("select current_setting('enable_external_access')").fetchall() == [(False,)]:
+        return
     folders = sorted({bucket, local_path(bucket)})
     connection.execute(f"set allowed_directories = [{', '.join(map(_literal, folders))}]")
     connection.execute("set enable_external_access = false")
-    connection.execute("set lock_configuration = true")
 
 
 def session_config(settings: Settings, spill: Path) -> dict[str, str | bool | int | float | list[str]]:

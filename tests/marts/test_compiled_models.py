@@ -1,0 +1,57 @@
+"""What the compiled SQL of a mart may read."""
+
+import re
+
+import pytest
+
+from lake_assets.dbt.compiled_models import problem_of_model
+from lake_assets.select_syntax import NotASelect, parse_select
+
+TABLES = {("sales_data_mart", "sales"), ("contracts_staging", "contracts")}
+
+
+def problem(sql: str) -> str | None:
+    staging = "__dbt__cte__stg_leads as (select * from lake.leads_staging.leads)"
+    return problem_of_model(f"with {staging}, own as (select 1 as a)\n{sql}", TABLES, ["stg_leads"])
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from __dbt__cte__stg_leads join own on true",
+        "select * from serving.sales_data_mart.sales, lake.contracts_staging.contracts",
+        "select * from serving.metrics.sales_by_region, range(10), unnest([1, 2])",
+        "select read_text from (select 'read_text(x)' as read_text) -- from read_text('x')",
+        "select date_trunc('month', a) from own pivot (sum(a) for a in (1, 2))",
+    ],
+)
+def test_mart_reads_models_sources_and_metrics(sql: str) -> None:
+    assert problem(sql) is None
+
+
+@pytest.mark.parametrize(
+    ("sql", "name"),
+    [
+        ("select email from lake.leads_staging.leads", "lake.leads_staging.leads"),
+        ('select email\nfrom lake."leads_staging" .leads', "lake.leads_staging.leads"),
+        ("select email from lake.leads_staging/**/.leads", "lake.leads_staging.leads"),
+        ("select 1 where exists (from lake.leads_staging.leads_quarantine)", "lake.leads_staging.leads_quarantine"),
+        ("select * from serving.ledger.contract", "serving.ledger.contract"),
+        ("select * from __ducklake_metadata_lake.ducklake.ducklake_table", "__ducklake_metadata_lake"),
+        ("select * from 'file.csv'", "file.csv"),
+        ("select (select max(content) from read_text('/etc/passwd'))", "read_text"),
+        ("select * from (select * from read_parquet('raw/*.parquet'))", "read_parquet"),
+        ("select * from postgres_query('serving', 'select 1')", "postgres_query"),
+        ("select * from query('from lake.leads_staging.leads')", "query"),
+    ],
+)
+def test_mart_that_reads_anything_else_is_refused_with_the_line(sql: str, name: str) -> None:
+    line = 3 if "\n" in sql else 2
+    assert re.match(rf"(reads|calls) {re.escape(name)}.* in line {line} of its compiled SQL: ", problem(sql) or "")
+
+
+@pytest.mark.parametrize("sql", ["select 1; select 2", "attach 'x' as y", "copy (select 1) to 'x'", "selec 1"])
+def test_text_that_is_not_one_select_is_refused(sql: str) -> None:
+    assert (problem_of_model(sql, TABLES, []) or "").startswith("is not one SELECT of DuckDB: ")
+    with pytest.raises(NotASelect):
+        parse_select(sql)
