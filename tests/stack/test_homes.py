@@ -94,7 +94,7 @@ def test_running_lake_is_closed_to_others_whatever_the_umask(homes: tuple[Path, 
         up(told.append, ["postgres"])
         assert "removed 1 files and folders that killed processes had spilled" in told
         assert not orphan.exists()
-        assert "closed 4 files and folders of this lake to other users" in told
+        assert "closed 7 files and folders of this lake to other users" in told
         assert open_to_others(layout.home) == []
         if ROOT:
             assert layout.home.group() == SYSTEM_USER
