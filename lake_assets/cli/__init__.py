@@ -12,6 +12,7 @@ import click
 
 from lake_assets.errors import LakeError
 from lake_assets.local_files import UMASK
+from lake_assets.printable import printable
 
 # name: (module, one-line help). The help is here so that listing the commands imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -85,7 +86,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _end(error: LakeError) -> NoReturn:
-    click.echo(f"lake: {error}", err=True)
+    click.echo(f"lake: {printable(str(error))}", err=True)
     sys.exit(error.exit_code)
 
 

@@ -4,6 +4,8 @@ import sys
 
 import click
 
+from lake_assets.printable import printable
+
 
 @click.command()
 @click.argument("asset", required=False)
@@ -117,6 +119,6 @@ def command(asset: str | None, windows: bool, as_json: bool) -> None:
         for parity in parities.values():
             click.echo(f"metric {parity.metric}: {parity.sentence}")
             for difference in parity.differing:
-                click.echo(f"  DIFFERS {difference}")
+                click.echo(f"  DIFFERS {printable(str(difference))}")
     balanced = all(report.in_balance for report in audits) and all(parity.agrees for parity in parities.values())
     sys.exit(0 if balanced else 1)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lake_assets.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -84,7 +86,7 @@ def command(asset: str, keys: tuple[str, ...], confirm: str | None, force: bool,
     else:
         _print_receipt(receipt, copies)
     for step, reason in failed.items():
-        click.echo(f"{step} failed: {reason}", err=True)
+        click.echo(f"{step} failed: {printable(reason)}", err=True)
     sys.exit(1 if failed else 0)
 
 

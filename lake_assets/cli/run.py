@@ -4,6 +4,8 @@ import sys
 
 import click
 
+from lake_assets.printable import printable
+
 
 @click.command()
 @click.argument("asset", required=False)
@@ -62,7 +64,7 @@ def command(asset: str | None, as_json: bool) -> None:
         named = {f"conform_{trouble.asset}" for trouble in report.troubles}
         for step, reason in report.failed.items():
             if step not in named:
-                click.echo(f"{step} failed: {reason}", err=True)
+                click.echo(f"{step} failed: {printable(reason)}", err=True)
         for name, windows in report.held_back.items():
             click.echo(f"{name}: {len(windows)} windows held back by a check: `lake why {name} {windows[0]}`", err=True)
         if report.under_way:

@@ -2,6 +2,8 @@
 
 import click
 
+from lake_assets.printable import printable
+
 
 @click.command()
 @click.argument("asset")
@@ -82,7 +84,7 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
         return
     if window is None:
         if unreadable:
-            click.echo(f"{chosen.name}: {unreadable}")
+            click.echo(f"{chosen.name}: {printable(unreadable)}")
         elif not names:
             click.echo(f"No events of {chosen.name} have landed yet: send some with `lake produce {chosen.name} FILE`.")
         if not names:
@@ -94,9 +96,9 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
         return
     state, next_step = verdicts[window]
     click.echo(f"{chosen.name} {window} (contract {chosen.path.name} {chosen.version}, topic {chosen.topic})\n")
-    click.echo(f"State   {state}\nNext    {next_step}\n")
+    click.echo(f"State   {printable(state)}\nNext    {next_step}\n")
     if unreadable:
-        click.echo(f"Raw     {unreadable}\n")
+        click.echo(f"Raw     {printable(unreadable)}\n")
     if (entry := published.get(window)) is not None:
         click.echo(
             f"Built   {entry.published_at:%Y-%m-%d %H:%M:%S} UTC by run {entry.run_id} with {entry.engine}, "
