@@ -53,8 +53,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 class Postgres:
     """Address of the lake's Postgres.
 
-    Passwords stay in `passfile` (libpq's format, mode 0600), never in a URL. `ca` is the file of the authority that
-    signed the server's certificate; with the mode `prefer` libpq's own settings apply.
+    Passwords stay in passfiles (libpq's format, mode 0600), never in a URL. There is one for each role beside
+    `passfile`, which a container has instead. `ca` is the file of the authority that signed the server's certificate;
+    with the mode `prefer` libpq's own settings apply.
     """
 
     host: str
@@ -64,18 +65,24 @@ class Postgres:
     sslmode: SslMode = "prefer"
     ca: Path | None = None
 
+    def passfile_of(self, role: Role) -> Path:
+        """Return the file with the password of the role."""
+        own = self.passfile.with_name(f"{self.passfile.name}_{role}")
+        return own if own.exists() else self.passfile
+
     def conninfo(self, role: Role, dbname: str | None = None) -> str:
         """Return a libpq connection string without a password; for psycopg and for DuckDB's attach."""
         name = dbname or self.dbname
         tls = "".join(f" {key}='{value}'" for key, value in self._tls().items())
         alive = "".join(f" {key}={value}" for key, value in _ALIVE.items())
-        return f"host={self.host} port={self.port} dbname={name} user={role} passfile='{self.passfile}'{alive}{tls}"
+        address = f"host={self.host} port={self.port} dbname={name} user={role}"
+        return f"{address} passfile='{self.passfile_of(role)}'{alive}{tls}"
 
     def url(self, role: Role, driver: str = "postgresql", dbname: str | None = None, options: str = "") -> str:
         """Return a URL without a password for SQLAlchemy; `options` is libpq's, for example `-csearch_path=raw`."""
         extra = f"&options={quote(options)}" if options else ""
         name = dbname or self.dbname
-        passfile = quote(str(self.passfile))
+        passfile = quote(str(self.passfile_of(role)))
         alive = "".join(f"&{key}={value}" for key, value in _ALIVE.items())
         tls = self._tls_parameters()
         return f"{driver}://{role}@{self.host}:{self.port}/{name}?passfile={passfile}{extra}{alive}{tls}"

@@ -166,7 +166,7 @@ def _check_password(role: Role, postgres: Postgres) -> None:
         if "password authentication failed" in str(error):
             raise RolesError(
                 f"The server at {postgres.host}:{postgres.port} has a role '{role}' whose password is not in "
-                f"{postgres.passfile}: use another server, or restore the passfile of the lake that made it."
+                f"{postgres.passfile_of(role)}: use another server, or restore the passfile of the lake that made it."
             ) from None
 
 

@@ -1,10 +1,11 @@
 """What the compiled SQL of a mart may read."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
-from lake_assets.dbt.compiled_models import problem_of_model
+from lake_assets.dbt.compiled_models import _problem_of_node, problem_of_model
 from lake_assets.select_syntax import NotASelect, parse_select
 
 TABLES = {("sales_data_mart", "sales"), ("contracts_staging", "contracts")}
@@ -55,3 +56,8 @@ def test_text_that_is_not_one_select_is_refused(sql: str) -> None:
     assert (problem_of_model(sql, TABLES, []) or "").startswith("is not one SELECT of DuckDB: ")
     with pytest.raises(NotASelect):
         parse_select(sql)
+
+
+def test_model_in_python_is_refused() -> None:
+    model = SimpleNamespace(resource_type="model", path="marts/a_data_mart/a.py", language="python")
+    assert _problem_of_node(model, None) == "is written in python: marts are SQL"

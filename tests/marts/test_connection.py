@@ -8,8 +8,10 @@ import duckdb
 import pytest
 
 from lake_assets.errors import Unavailable
+from lake_assets.home import Home
 from lake_assets.settings import Settings
 from lake_assets.spill import spill_root
+from lake_assets.stack.passwords import read_passwords
 from lake_assets.warehouse.local.connection import connect, link_extensions
 from tests.support.mart_rows import Dbt
 
@@ -61,9 +63,10 @@ def test_extensions_are_found_again_after_the_environment_moved(lake: Settings) 
 
 
 def test_no_password_is_shown_by_a_session(lake: Settings) -> None:
-    passwords = [line.rsplit(":", 1)[1] for line in lake.postgres.passfile.read_text("utf-8").splitlines()]
+    passwords = read_passwords(Home(lake.home)).values()
     with connect(lake) as connection:
         shown = str(connection.execute("from duckdb_databases()").fetchall())
+    assert passwords
     assert lake.postgres.host in shown
     assert not any(password in shown for password in passwords)
 

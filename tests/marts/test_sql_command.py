@@ -83,7 +83,7 @@ def test_engineers_query_leaves_the_lake_s_tables_in_no_way(built: Settings, tmp
     places = {
         "TMP": tmp_path,
         "HOME": built.home,
-        "PASSFILE": built.postgres.passfile,
+        "PASSFILE": built.postgres.passfile_of("lake_admin"),
         "LAKE": built.postgres.conninfo("lake").replace("'", "''"),
     }
     for name, place in places.items():

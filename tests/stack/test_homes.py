@@ -20,6 +20,7 @@ from lake_assets.home import Home
 from lake_assets.settings import load_settings
 from lake_assets.stack.addresses import PortTaken, choose_ports, is_free
 from lake_assets.stack.lifecycle import PartStatus, down, status, up
+from lake_assets.stack.passwords import read_passwords
 from lake_assets.stack.postgres import SYSTEM_USER, postgres_program, prepare_postgres
 from lake_assets.stack.roles import RolesError
 from lake_assets.stack.supervisor import Supervisor, owned_processes
@@ -62,7 +63,7 @@ def kill_supervisor(layout: Home) -> None:
 def test_down_leaves_no_process_and_up_goes_on_where_it_was(homes: tuple[Path, Path]) -> None:
     with at(homes[0]) as layout:
         up(parts=["postgres"])
-        settings, secrets = load_settings(), layout.passfile.read_text("utf-8")
+        settings, secrets = load_settings(), read_passwords(layout)
         with psycopg.connect(settings.postgres.conninfo("lake"), autocommit=True) as connection:
             connection.execute("create schema kept")
         down()
@@ -71,7 +72,7 @@ def test_down_leaves_no_process_and_up_goes_on_where_it_was(homes: tuple[Path, P
         assert postgres().state == "stopped"
         up(parts=["postgres"])
         assert load_settings() == settings
-        assert layout.passfile.read_text("utf-8") == secrets
+        assert read_passwords(layout) == secrets
         with psycopg.connect(settings.postgres.conninfo("lake")) as connection:
             assert connection.execute("select 1 from pg_namespace where nspname = 'kept'").fetchone()
 
