@@ -22,7 +22,8 @@ _EPHEMERAL = "__dbt__cte__"
 def problem_of_model(sql: str, tables: Collection[tuple[str, str]], ephemeral: Collection[str]) -> str | None:
     """Return why a model's compiled SQL may not run; None if it may.
 
-    `tables` are schema and name of what it reads by `ref()` and `source()`, `ephemeral` the names of models in it.
+    `tables` are schema and name of what it reads by `ref()` and `source()`. `ephemeral` are the names of generated
+    models in its SQL, which may read their staging tables.
     """
     try:
         select = parse_select(sql, frozenset(f"{_EPHEMERAL}{name}" for name in ephemeral))
@@ -66,11 +67,16 @@ def _problem_of_node(node: Any, manifest: Any) -> str | None:
         return None
     if node.language != "sql":
         return f"is written in {node.language}: marts are SQL"
-    tables = {(node.schema, node.alias)}
-    for parent in node.depends_on.nodes:
-        if source := manifest.sources.get(parent):
-            tables.add((source.schema, source.identifier))
-        elif model := manifest.nodes.get(parent):
-            tables.add((model.schema, model.alias))
-    names = [manifest.nodes[cte.id].name for cte in node.extra_ctes]
-    return problem_of_model(node.compiled_code, tables, names)
+    tables, staging = {(node.schema, node.alias)}, list[str]()
+    pending = [node]
+    while pending:
+        for parent in pending.pop().depends_on.nodes:
+            if source := manifest.sources.get(parent):
+                tables.add((source.schema, source.identifier))
+            elif model := manifest.nodes.get(parent):
+                tables.add((model.schema, model.alias))
+                if model.is_ephemeral_model and model.path.startswith("staging/"):
+                    staging.append(model.alias)
+                elif model.is_ephemeral_model:
+                    pending.append(model)  # its SQL is part of this model's
+    return problem_of_model(node.compiled_code, tables, staging)

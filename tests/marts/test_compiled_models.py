@@ -58,6 +58,29 @@ def test_text_that_is_not_one_select_is_refused(sql: str) -> None:
         parse_select(sql)
 
 
+def node(path: str, sql: str, *parents: str, ephemeral: bool = True) -> SimpleNamespace:
+    name = path.rpartition("/")[2]
+    return SimpleNamespace(
+        resource_type="model", path=path, language="sql", schema="main", alias=name, name=name, compiled_code=sql,
+        depends_on=SimpleNamespace(nodes=list(parents)), is_ephemeral_model=ephemeral,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("table", ["lake.leads_staging.leads", "lake.sales_staging.sales"])
+def test_ephemeral_model_of_a_person_is_judged_within_its_readers(table: str) -> None:
+    staging = node("staging/leads/stg_leads", "", "source.leads")
+    person = node("marts/a_data_mart/mine", "", "model.stg_leads", "source.sales")
+    sql = (
+        "with __dbt__cte__stg_leads as (select * from lake.leads_staging.leads), "
+        f"__dbt__cte__mine as (select * from __dbt__cte__stg_leads, {table}) select * from __dbt__cte__mine"
+    )
+    mart = node("marts/a_data_mart/a", sql, "model.mine", ephemeral=False)
+    sources = {"source.sales": SimpleNamespace(schema="sales_staging", identifier="sales")}
+    manifest = SimpleNamespace(sources=sources, nodes={"model.stg_leads": staging, "model.mine": person})
+    allowed = table == "lake.sales_staging.sales"
+    assert (_problem_of_node(mart, manifest) is None) == allowed
+
+
 def test_model_in_python_is_refused() -> None:
     model = SimpleNamespace(resource_type="model", path="marts/a_data_mart/a.py", language="python")
     assert _problem_of_node(model, None) == "is written in python: marts are SQL"
