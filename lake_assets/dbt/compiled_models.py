@@ -59,7 +59,7 @@ def judge_compiled_models() -> None:
             raise CompilationError(f"the model {compiled.name} {problem}.", compiled)
         return compiled
 
-    Compiler.compile_node = compile_and_judge
+    Compiler.compile_node = compile_and_judge  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _problem_of_node(node: Any, manifest: Any) -> str | None:
