@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lake_assets.settings import lake_home
+from lake_assets.spill import spill_folder, spill_root
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -17,15 +20,20 @@ SESSION_SETTINGS = "set timezone = 'UTC'; set enable_progress_bar = false"
 def duckdb_session(scratch: Path | None = None) -> "Iterator[duckdb.DuckDBPyConnection]":
     """Open an in-memory session in UTC with a private folder for spilled data.
 
-    The folder is below `scratch`, an existing folder, or the machine's folder for temporary files. Session and folder
-    end together.
+    The folder is below `scratch`, or in the lake's home; without a home in the machine's folder for temporary files.
+    Session and folder end together.
     """
     import duckdb
 
     # No statement with a parameter: DuckDB would import pandas for it, which takes a third of a second.
     with (
-        tempfile.TemporaryDirectory(prefix="duckdb-", dir=scratch) as folder,
-        duckdb.connect(config={"temp_directory": folder}) as session,
+        spill_folder(scratch or _scratch()) as folder,
+        duckdb.connect(config={"temp_directory": str(folder)}) as session,
     ):
         session.execute(SESSION_SETTINGS)
         yield session
+
+
+def _scratch() -> Path:
+    home = lake_home()
+    return spill_root(home) if home.is_dir() else Path(tempfile.gettempdir())

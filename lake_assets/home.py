@@ -90,8 +90,9 @@ class Home:
                 f"LAKE_HOME is '{self.home}': use a path of letters, digits, spaces and _ - . + @ ~ only, "
                 "because Kafka and Postgres read it from their configuration files."
             )
-        for folder in (self.home, self.logs, self.dagster):
-            folder.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.logs, self.dagster):
+            folder.mkdir(mode=0o700, exist_ok=True)
         for folder in (self.run, self.secrets, self.connect_secrets):
             folder.mkdir(mode=0o700, exist_ok=True)
             folder.chmod(0o700)

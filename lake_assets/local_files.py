@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# All files of a lake are its owner's alone, whatever the caller's umask: raw payloads, Kafka's log, spilled rows.
+UMASK = 0o077
+
 
 def write_atomically(path: Path, content: str | bytes, *, private: bool = False) -> None:
     """Make or replace the file in one step; its folder is made too. Text is UTF-8. Raises OSError.

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 
-from lake_assets.settings import SPARK_THRESHOLD
+from lake_assets.settings import RUN_SECONDS, SPARK_THRESHOLD
 from lake_assets.target_profiles import PROFILES, TARGETS
 
 
@@ -29,6 +29,12 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
         ),
         Variable("LAKE_DBT_PROJECT", "a folder", "`dbt_project`", "The dbt project of staging models and marts."),
         Variable("LAKE_COMMIT_SECONDS", "seconds, 1 or more", _COMMITS, "Time between a sink's commits."),
+        Variable(
+            "LAKE_RUN_SECONDS",
+            "seconds",
+            str(RUN_SECONDS),
+            "Longest time of a run, and of a wait for a lock; then it ends and the next one starts.",
+        ),
         Variable("LAKE_ANALYSTS", "names with spaces between", "", "Principals in a cloud that may read marts."),
         Variable("LAKE_JARS", "a folder", "`.jars` in the project", "Jars of Kafka, Kafka Connect and its plug-ins."),
         Variable("LAKE_TOKEN_KEY", _FILE, "`LAKE_HOME/secrets/token_key`", "Key of the tokens of tokenised fields."),

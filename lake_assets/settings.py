@@ -34,6 +34,16 @@ _TLS_REFUSED = re.compile("certificate|does not support SSL|no encryption")
 _FULL = re.compile("too many|connection slots")
 # Bytes of raw files; docs/decisions.md has the measurement.
 SPARK_THRESHOLD = 500_000_000
+# Longer than the longest Spark job, LAKE_SPARK_TIMEOUT.
+RUN_SECONDS = 6 * 3600
+# libpq's parameters that end a connection to a vanished host within two minutes; the kernel's own wait two hours.
+_ALIVE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 T = TypeVar("T", bound=str)
 Role = Literal["lake_admin", "lake", "connect", "dagster", "analyst"]
 PROJECT = Path(__file__).resolve().parent.parent
@@ -43,8 +53,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 class Postgres:
     """Address of the lake's Postgres.
 
-    Passwords stay in `passfile` (libpq's format, mode 0600), never in a URL. `ca` is the file of the authority that
-    signed the server's certificate; with the mode `prefer` libpq's own settings apply.
+    Passwords stay in passfiles (libpq's format, mode 0600), never in a URL. There is one for each role beside
+    `passfile`, which a container has instead. `ca` is the file of the authority that signed the server's certificate;
+    with the mode `prefer` libpq's own settings apply.
     """
 
     host: str
@@ -54,23 +65,33 @@ class Postgres:
     sslmode: SslMode = "prefer"
     ca: Path | None = None
 
+    def passfile_of(self, role: Role) -> Path:
+        """Return the file with the password of the role."""
+        own = self.passfile.with_name(f"{self.passfile.name}_{role}")
+        return own if own.exists() else self.passfile
+
     def conninfo(self, role: Role, dbname: str | None = None) -> str:
         """Return a libpq connection string without a password; for psycopg and for DuckDB's attach."""
         name = dbname or self.dbname
         tls = "".join(f" {key}='{value}'" for key, value in self._tls().items())
-        return f"host={self.host} port={self.port} dbname={name} user={role} passfile='{self.passfile}'{tls}"
+        alive = "".join(f" {key}={value}" for key, value in _ALIVE.items())
+        address = f"host={self.host} port={self.port} dbname={name} user={role}"
+        return f"{address} passfile='{self.passfile_of(role)}'{alive}{tls}"
 
     def url(self, role: Role, driver: str = "postgresql", dbname: str | None = None, options: str = "") -> str:
         """Return a URL without a password for SQLAlchemy; `options` is libpq's, for example `-csearch_path=raw`."""
         extra = f"&options={quote(options)}" if options else ""
         name = dbname or self.dbname
-        passfile = quote(str(self.passfile))
-        return f"{driver}://{role}@{self.host}:{self.port}/{name}?passfile={passfile}{extra}{self._tls_parameters()}"
+        passfile = quote(str(self.passfile_of(role)))
+        alive = "".join(f"&{key}={value}" for key, value in _ALIVE.items())
+        tls = self._tls_parameters()
+        return f"{driver}://{role}@{self.host}:{self.port}/{name}?passfile={passfile}{extra}{alive}{tls}"
 
     def jdbc_url(self, schema: str, parameters: str = "") -> str:
         """Return a URL without user and password for Kafka Connect; `parameters` are the driver's, such as `&a=b`."""
         address = f"{self.host}:{self.port}/{self.dbname}"
-        return f"jdbc:postgresql://{address}?currentSchema={schema}{parameters}{self._tls_parameters()}"
+        alive = "&connectTimeout=10&tcpKeepAlive=true"
+        return f"jdbc:postgresql://{address}?currentSchema={schema}{parameters}{alive}{self._tls_parameters()}"
 
     def not_reached(self, error: Exception) -> LakeError:
         """Return the error for a failed connection: SettingsError for TLS, else Unavailable."""
@@ -134,6 +155,7 @@ class Settings:
 
     `bucket` is a URL without a trailing slash. `athena_workgroup` runs the lake's own queries on AWS. `analysts` are
     the principals that may read marts in a cloud, as it names them. Produced events land every `commit_seconds`.
+    A run of Dagster, and a wait for a lock, ends after `run_seconds`.
     """
 
     target: Target
@@ -152,6 +174,7 @@ class Settings:
     gcp: Gcp
     analysts: tuple[str, ...]
     commit_seconds: int
+    run_seconds: int
 
     @property
     def profile(self) -> TargetProfile:
@@ -227,6 +250,7 @@ def load_settings() -> Settings:
         gcp=_gcp(stack, needed=target == "gcp"),
         analysts=tuple(os.environ.get("LAKE_ANALYSTS", "").split()),
         commit_seconds=_number("LAKE_COMMIT_SECONDS", PROFILES[target].commit_seconds, least=1),
+        run_seconds=_number("LAKE_RUN_SECONDS", RUN_SECONDS, least=60),
     )
 
 

@@ -73,7 +73,8 @@ class Judge:
         if metric.transform:
             self._transform = Transformed(asset, metric, load_transform(metric.transform))
         self._records = _Records()
-        self._session = duckdb.connect()
+        # A batch needs little memory: it never spills, which DuckDB would do into the process's own folder.
+        self._session = duckdb.connect(config={"temp_directory": ""})
         # More cores are used by more instances; a batch is too small to be divided.
         self._session.execute(f"set threads = 1; {SESSION_SETTINGS}")
         self._session.register("records", self._records)

@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from itertools import product
@@ -10,6 +11,8 @@ from typing import NoReturn
 import click
 
 from lake_assets.errors import LakeError
+from lake_assets.local_files import UMASK
+from lake_assets.printable import printable
 
 # name: (module, one-line help). The help is here so that listing the commands imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -66,8 +69,11 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run a command. A LakeError becomes one line on stderr and its exit code."""
     # Most objects of a command are modules, which stay: garbage collection among them takes an eighth of its time.
     gc.set_threshold(50_000)
+    arguments = list(sys.argv[1:] if args is None else args)
+    if arguments[:1] != ["new"]:  # its files are the project's, not the lake's
+        os.umask(UMASK)
     try:
-        lake.main(args=list(args) if args is not None else None, standalone_mode=True)
+        lake.main(args=arguments, standalone_mode=True)
     except LakeError as error:
         _end(error)
     except Exception as error:
@@ -80,7 +86,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _end(error: LakeError) -> NoReturn:
-    click.echo(f"lake: {error}", err=True)
+    click.echo(f"lake: {printable(str(error))}", err=True)
     sys.exit(error.exit_code)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lake_assets.cli.tables import show, show_json
+from lake_assets.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,4 +138,4 @@ def _window_row(window: WindowAudit) -> Sequence[str | int]:
 def _print_parity(parity: Agreement) -> None:
     click.echo(f"metric {parity.metric}: {parity.sentence}")
     for difference in parity.differing:
-        click.echo(f"  DIFFERS {difference}")
+        click.echo(f"  DIFFERS {printable(str(difference))}")

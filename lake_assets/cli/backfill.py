@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lake_assets.cli.tables import print_step
+from lake_assets.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,7 +115,7 @@ def _undo(settings: Settings, assets: Mapping[str, Asset], asset: Asset, yes: bo
     done = undo(settings, asset, report)
     failed = build_stale_marts(settings, assets, print_step)
     for step, reason in failed.items():
-        click.echo(f"{step} failed: {reason}", err=True)
+        click.echo(f"{step} failed: {printable(reason)}", err=True)
     _print_kept(asset.name, done)
     click.echo(f"{asset.name}: {_windows(done.windows)} restored.")
     return 1 if done.kept or failed else 0
@@ -143,7 +144,7 @@ def _print_plan(asset: str, plan: BackfillPlan) -> None:
 
 def _print_done(asset: str, plan: BackfillPlan, done: Backfilled) -> None:
     for step, reason in done.failed.items():
-        click.echo(f"{step} failed: {reason}", err=True)
+        click.echo(f"{step} failed: {printable(reason)}", err=True)
     for window, checks in done.held_back.items():
         click.echo(f"{asset} {window} is held back by {', '.join(checks)}: `lake why {asset} {window}`", err=True)
     if done.left:

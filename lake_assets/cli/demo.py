@@ -167,7 +167,7 @@ def _print_summary(settings: Settings, latencies: Latencies, seconds: float) -> 
     click.echo(f"Total time                        {seconds:.0f} s")
     click.echo(f"Dagster                           http://127.0.0.1:{settings.dagster_port}")
     click.echo(f"Postgres for BI                   {postgres.host}:{postgres.port}/{postgres.dbname}, user analyst")
-    click.echo(f"  its password                    in {postgres.passfile}")
+    click.echo(f"  its password                    in {postgres.passfile_of('analyst')}")
     click.echo('Query as an analyst               lake sql "select * from funnel_data_mart.funnel" --as analyst')
     click.echo("The stack stays up; stop it with  make down")
 

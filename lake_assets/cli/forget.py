@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lake_assets.cli.tables import show, show_json
+from lake_assets.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -208,4 +209,4 @@ def _print_receipt(done: Erased, *, as_json: bool) -> None:
         for sentence in done.copies:
             click.echo(sentence)
     for step, reason in done.failed.items():
-        click.echo(f"{step} failed: {reason}", err=True)
+        click.echo(f"{step} failed: {printable(reason)}", err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lake_assets.cli.tables import show, show_json
+from lake_assets.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,7 +97,7 @@ def _print_replayed(asset: str, replayed: Replayed, *, as_json: bool) -> None:
         show_json(dataclasses.asdict(replayed))
         return
     for step, reason in replayed.failed.items():
-        click.echo(f"{step} failed: {reason}", err=True)
+        click.echo(f"{step} failed: {printable(reason)}", err=True)
     for window, checks in replayed.held_back.items():
         click.echo(f"{asset} {window} is held back by {', '.join(checks)}: `lake why {asset} {window}`", err=True)
     repeats = f", {replayed.repeats:,} repeat an event that staging has" if replayed.repeats else ""

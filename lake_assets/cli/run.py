@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lake_assets.cli.tables import print_step, show, show_json
+from lake_assets.printable import printable
 
 if TYPE_CHECKING:
     from lake_assets.orchestration.in_process import RunReport
@@ -78,7 +79,7 @@ def _print_failures(report: RunReport) -> None:
     named = {f"conform_{trouble.asset}" for trouble in report.troubles}
     for step, reason in report.failed.items():
         if step not in named:
-            click.echo(f"{step} failed: {reason}", err=True)
+            click.echo(f"{step} failed: {printable(reason)}", err=True)
     for name, windows in report.held_back.items():
         click.echo(f"{name}: {len(windows)} windows held back by a check: `lake why {name} {windows[0]}`", err=True)
     if report.under_way:

@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import click
 
+from lake_assets.printable import printable
+
 
 def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
     """Print a table to stdout, with numbers aligned to the right."""
@@ -16,9 +18,10 @@ def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | Non
         bool(listed) and all(isinstance(row[index], int | float) for row in listed) for index in range(len(columns))
     ]
     cells = [
-        ["" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in row]
+        ["" if value is None else f"{value:,}" if isinstance(value, int) else printable(str(value)) for value in row]
         for row in listed
     ]
+    columns, title = [printable(column) for column in columns], title and printable(title)
     if sys.stdout.isatty() or any(len(cell.splitlines()) > 1 for row in cells for cell in row):
         _print_on_terminal(columns, cells, numeric, title)
     else:
@@ -100,8 +103,8 @@ class Moving:
 
             table = Table(*self._columns, box=box.SIMPLE_HEAD, show_edge=False)
             for row in rows:
-                table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
+                table.add_row(*(f"{value:,}" if isinstance(value, int) else printable(str(value)) for value in row))
             self._live.update(table, refresh=True)
         elif rows != self._rows and time.monotonic() - self._printed_at >= 1:
             self._printed_at, self._rows = time.monotonic(), rows
-            click.echo("  " + "   ".join(" ".join(str(value) for value in row) for row in rows))
+            click.echo("  " + "   ".join(" ".join(printable(str(value)) for value in row) for row in rows))

@@ -30,7 +30,8 @@ def command(parts: str | None) -> None:
     click.echo(f"  Dagster      http://127.0.0.1:{settings.dagster_port}")
     postgres = settings.postgres
     click.echo(
-        f"  Postgres BI  {postgres.host}:{postgres.port}/{postgres.dbname} as analyst (passwords: {postgres.passfile})"
+        f"  Postgres BI  {postgres.host}:{postgres.port}/{postgres.dbname} as analyst "
+        f"(password: {postgres.passfile_of('analyst')})"
     )
     click.echo(f"  Kafka        {settings.kafka}")
     click.echo("Check it with `lake status`, stop it with `lake down`.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lake_assets.cli.tables import show, show_json
+from lake_assets.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,7 @@ def _as_json(report: AssetReport) -> dict[str, object]:
 def _print_windows(report: AssetReport) -> None:
     name = report.asset.name
     if report.unreadable:
-        click.echo(f"{name}: {report.unreadable}")
+        click.echo(f"{name}: {printable(report.unreadable)}")
     elif not report.windows:
         click.echo(f"No events of {name} have landed yet: send some with `lake produce {name} FILE`.")
     if report.windows:
@@ -83,9 +84,9 @@ def _print_windows(report: AssetReport) -> None:
 def _print_window(report: AssetReport) -> None:
     asset, (window,) = report.asset, report.windows
     click.echo(f"{asset.name} {window.window} (contract {asset.path.name} {asset.version}, topic {asset.topic})\n")
-    click.echo(f"State   {window.state}\nNext    {window.next_step}\n")
+    click.echo(f"State   {printable(window.state)}\nNext    {window.next_step}\n")
     if report.unreadable:
-        click.echo(f"Raw     {report.unreadable}\n")
+        click.echo(f"Raw     {printable(report.unreadable)}\n")
     if window.published is not None:
         _print_publication(window.published, report.partitions)
 

@@ -7,6 +7,9 @@ from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import link_extensions
 
 OWN_SCHEMA = "LAKE_DBT_SCHEMA"
+_NOT_FOR_ANALYSTS = frozenset({
+    "LAKE_BUCKET", "LAKE_POSTGRES", "LAKE_POSTGRES_DSN", "LAKE_STAGING_DATA", "PGPASSFILE", "PGPASSWORD",
+})  # fmt: skip
 
 
 def dbt_environment(settings: Settings, caller: Mapping[str, str]) -> dict[str, str]:
@@ -14,25 +17,28 @@ def dbt_environment(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
 
     With `LAKE_DBT_SCHEMA` the caller builds into a personal schema, and models not built there are read from the shared
     marts (`--defer`). On the local target that is the analyst's session: it reads marts as role analyst. The schema is
-    in a DuckDB file of its own, so that no analyst needs write access to the shared database.
+    in a DuckDB file of its own, so that no analyst needs write access to the shared database. Its environment has the
+    analyst's connection and no other one.
     """
     own_schema = caller.get(OWN_SCHEMA, "")
     target = "analyst" if own_schema and settings.target == "local" else settings.target
     state = dbt_state(settings)
     work = state / "own" / own_schema if own_schema else state
     work.mkdir(parents=True, exist_ok=True)
-    spill = settings.home / "tmp" / "duckdb"
-    spill.mkdir(parents=True, exist_ok=True)
     lake_variables = {
         "LAKE_DBT_TARGET": target,
         "LAKE_DBT_PERSONAL": str(work / "personal.duckdb"),
-        "LAKE_POSTGRES": settings.postgres.conninfo("lake"),
-        "LAKE_POSTGRES_ANALYST": settings.postgres.conninfo("analyst"),
-        "LAKE_STAGING_DATA": settings.staging_data,
-        "LAKE_BUCKET": settings.bucket,
         "LAKE_DUCKDB_EXTENSIONS": str(link_extensions(settings)),
-        "LAKE_DUCKDB_SPILL": str(spill),
     }
+    if target == "analyst":
+        lake_variables["LAKE_POSTGRES_ANALYST"] = settings.postgres.conninfo("analyst")
+        caller = {name: value for name, value in caller.items() if name not in _NOT_FOR_ANALYSTS}
+    else:
+        lake_variables |= {
+            "LAKE_POSTGRES": settings.postgres.conninfo("lake"),
+            "LAKE_STAGING_DATA": settings.staging_data,
+            "LAKE_BUCKET": settings.bucket,
+        }
     defaults = {
         "DBT_PROJECT_DIR": str(settings.dbt_project),
         "DBT_PROFILES_DIR": str(settings.dbt_project),

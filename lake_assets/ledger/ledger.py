@@ -1,9 +1,13 @@
 """The ledger: the queue of each window, and the inputs and outputs of each published window."""
 
+import os
+import socket
+import sys
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from types import MappingProxyType
 
 import psycopg
@@ -113,7 +117,10 @@ class Ledger:
         self._postgres = settings.postgres
         try:
             self._connection = psycopg.connect(
-                settings.postgres.conninfo("lake"), autocommit=True, options="-c timezone=UTC"
+                settings.postgres.conninfo("lake"),
+                autocommit=True,
+                options=f"-c timezone=UTC -c lock_timeout={settings.run_seconds}s",
+                application_name=f"{Path(sys.argv[0]).name} {os.getpid()}@{socket.gethostname()}",
             )
         except psycopg.OperationalError as error:
             raise settings.postgres.not_reached(error) from None
@@ -146,13 +153,34 @@ class Ledger:
 
     @contextmanager
     def locked(self, name: str) -> Generator[None]:
-        """Hold the lock of that name across processes; it is released when the holder dies."""
-        self._connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (name,))
+        """Hold the lock of that name across processes; it is released when the holder dies.
+
+        Raises Unavailable when another process holds it for longer than a run may take.
+        """
+        try:
+            self._connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (name,))
+        except psycopg.errors.LockNotAvailable:
+            raise Unavailable(
+                f"the lock '{name}' is held by {self._holder(name)}: wait for it or end it, and try again."
+            ) from None
         try:
             yield
         finally:
             if not self._connection.closed:
                 self._connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
+
+    def _holder(self, name: str) -> str:
+        """Return the process that holds the lock of that name, and since when it is in its statement."""
+        row = self._connection.execute(
+            "select application_name, usename, pid, state_change from pg_locks join pg_stat_activity using (pid) "
+            "where locktype = 'advisory' and granted and objsubid = 1 "
+            "and (classid::bigint << 32 | objid::bigint) = hashtextextended(%s, 0)",
+            (name,),
+        ).fetchone()
+        if row is None:
+            return "nobody any more"
+        program, role, pid, since = row
+        return f"{program or 'a session'} (role {role}, Postgres process {pid}, since {since:%Y-%m-%d %H:%M} UTC)"
 
     @contextmanager
     def locked_if_free(self, names: Collection[str]) -> Generator[set[str]]:

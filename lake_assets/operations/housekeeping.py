@@ -16,6 +16,7 @@ from lake_assets.operations.compaction import compact_closed
 from lake_assets.operations.dagster_history import remove_history
 from lake_assets.operations.retention import expire
 from lake_assets.settings import Settings
+from lake_assets.spill import remove_orphans
 from lake_assets.warehouse.protocol import Warehouse
 
 # Time for readers of an old raw snapshot, such as an audit by Iceberg itself.
@@ -55,7 +56,7 @@ class Cleaned:
 
 def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Callable[[str], None]) -> list[Cleaned]:
     """Expire old raw snapshots of every applied dataset, delete files of rebuilt windows, compact small raw files of
-    closed windows, and delete old runs from Dagster's history.
+    closed windows, and delete spilled data of killed processes and old runs of Dagster's history.
 
     Raises LakeError when that failed for some of them, after all others were done.
     """
@@ -88,14 +89,26 @@ def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Calla
                     f"{dataset}: {cleaned.before.count:,} small files of {cleaned.windows:,} windows are "
                     f"{cleaned.after.count:,} now, of {cleaned.before.bytes:,} bytes {cleaned.after.bytes:,}"
                 )
+    failed += _clean_home(settings, now, log)
+    if failed:
+        raise LakeError(f"not all is clean, the next hour tries again: {'; '.join(failed)}")
+    return results
+
+
+def _clean_home(settings: Settings, now: datetime, log: Callable[[str], None]) -> list[str]:
+    """Delete spilled data of killed processes and old runs of Dagster's history; return what failed."""
+    failed: list[str] = []
+    try:
+        if orphaned := remove_orphans(settings.home):
+            log(f"{orphaned:,} files and folders that killed processes had spilled are removed")
+    except OSError as error:
+        failed.append(f"spilled data: {error}")
     try:
         if runs := remove_history(settings, now):
             log(f"{runs:,} runs of a month ago and more are removed from Dagster's history")
     except LakeError as error:
         failed.append(f"Dagster's history: {error}")
-    if failed:
-        raise LakeError(f"not all is clean, the next hour tries again: {'; '.join(failed)}")
-    return results
+    return failed
 
 
 def remove_old_states(ledger: Ledger, warehouse: Warehouse, now: datetime) -> int:

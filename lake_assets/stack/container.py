@@ -30,6 +30,7 @@ from lake_assets.conform.tokens import NAME, make_token_key
 from lake_assets.errors import LakeError, SettingsError
 from lake_assets.home import Home
 from lake_assets.kafka_security import java_properties
+from lake_assets.local_files import UMASK
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, lake_home, load_settings
 from lake_assets.stack.addresses import write_addresses
@@ -39,7 +40,7 @@ from lake_assets.stack.health import checks
 from lake_assets.stack.jars import jars_folder
 from lake_assets.stack.java import find_java
 from lake_assets.stack.kafka import kafka_program, prepare_kafka
-from lake_assets.stack.passwords import keep_passwords, read_passwords, write_private
+from lake_assets.stack.passwords import keep_passwords, read_passwords, write_common_passfile, write_private
 from lake_assets.stack.programs import Program
 from lake_assets.stack.roles import bootstrap, own_database
 from lake_assets.stack.stream import PREFIX, stream_programs
@@ -112,6 +113,7 @@ def make_passwords(layout: Home, host: str, port: int) -> None:
     """Generate missing passwords and the token key in the home's secrets; other programs get their own files."""
     layout.create()
     passwords = keep_passwords(layout, host, port)
+    write_common_passfile(layout, host, port, passwords)
     write_private(layout.secrets / "postgres_admin", passwords["lake_admin"])
     write_private(layout.secrets / "analyst", passwords["analyst"])
     if not (layout.secrets / METABASE).exists():
@@ -266,6 +268,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    os.umask(UMASK)
     try:
         sys.exit(main(sys.argv[1:]))
     except LakeError as error:

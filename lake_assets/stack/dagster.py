@@ -32,7 +32,11 @@ run_coordinator:
 run_launcher:
   module: lake_assets.stack.run_launcher
   class: WatchedRunLauncher
-run_monitoring: {{enabled: true, poll_interval_seconds: 10, start_timeout_seconds: 60}}
+run_monitoring:
+  enabled: true
+  poll_interval_seconds: 10
+  start_timeout_seconds: 60
+  max_runtime_seconds: {run_seconds}
 run_retries: {{enabled: true, max_retries: 2}}
 sensors: {{use_threads: true, num_workers: 4}}
 schedules: {{use_threads: true, num_workers: 2}}
@@ -51,6 +55,7 @@ def prepare_dagster(settings: Settings, layout: Home, code_port: int, code_host:
         url=json.dumps(settings.postgres.url("dagster", "postgresql+psycopg2", dbname="dagster")),
         artifacts=json.dumps(str(layout.dagster)),
         logs=json.dumps(str(layout.dagster / "compute_logs")),
+        run_seconds=settings.run_seconds,
     )
     (layout.dagster / "dagster.yaml").write_text(config, "utf-8")
     server = {"host": code_host, "port": code_port, "location_name": "lake"}

@@ -12,6 +12,7 @@ from lake_assets.home import Home, remove_sockets
 from lake_assets.local_files import file_lock
 from lake_assets.object_stores import scheme
 from lake_assets.settings import lake_home, load_settings
+from lake_assets.spill import remove_orphans
 from lake_assets.stack.addresses import read_addresses
 from lake_assets.stack.connect_plugin import compile_plugin
 from lake_assets.stack.health import checks, failed_connectors
@@ -19,6 +20,7 @@ from lake_assets.stack.jar_lock import needed_by, read_lock
 from lake_assets.stack.jars import complete_jars, jars_folder, missing
 from lake_assets.stack.java import find_java
 from lake_assets.stack.logs import last_error_now, last_start
+from lake_assets.stack.private_files import close_files
 from lake_assets.stack.starting import PartFailed, Progress, Start
 from lake_assets.stack.stream import PREFIX
 from lake_assets.stack.supervisor import Supervisor, end_processes, orphans, owned_processes
@@ -56,6 +58,7 @@ def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = Non
     """
     layout = Home(lake_home())
     java = find_java()
+    layout.create()
     bucket = load_settings().bucket
     check(bucket)
     needs = [scheme(bucket)]
@@ -63,8 +66,11 @@ def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = Non
         on_progress("fetching jars, about 200 MB")
     jars = complete_jars(java, needs=needs)
     compile_plugin(java, jars)
-    layout.create()
     with _alone(layout):
+        if closed := close_files(layout):
+            on_progress(f"closed {closed:,} files and folders of this lake to other users")
+        if orphaned := remove_orphans(layout.home):
+            on_progress(f"removed {orphaned:,} files and folders that killed processes had spilled")
         if not Supervisor(layout).is_running() and (unsupervised := owned_processes(layout)):
             on_progress(f"stopping {len(unsupervised)} processes without a supervisor")
             end_processes(unsupervised)

@@ -47,16 +47,24 @@ def prepare_postgres(layout: Home, port: int, admin_password: str) -> None:
     """Create the data folder once and write its configuration. Raises PostgresSetupError.
 
     Postgres refuses to run as root, so root's lake runs it as the system user `pgserver`. That user is created if
-    missing; it may traverse (not read) the folders above the data and the binaries.
+    missing; it may traverse (not read) the folders above the data and the binaries. Others may not traverse the home.
     """
     user = _system_user()
     if not (layout.postgres / "PG_VERSION").exists():
         _initdb(layout, user, admin_password)
     if user:
-        for path in (layout.postgres, binaries()):
-            _allow_traversal(path)
+        _let_in(layout, user)
+        _allow_traversal(binaries())
     _write(layout.postgres / "lake.conf", CONFIG.format(port=port), user)
     _write(layout.postgres / "pg_hba.conf", ACCESS, user)
+
+
+def is_group_of_postgres(group: int) -> bool:
+    """Return True if this is the group of the user that runs root's Postgres."""
+    try:
+        return os.geteuid() == 0 and pwd.getpwnam(SYSTEM_USER).pw_gid == group
+    except KeyError:
+        return False
 
 
 def postgres_program(layout: Home) -> Program:
@@ -95,8 +103,8 @@ def _initdb(layout: Home, user: pwd.struct_passwd | None, admin_password: str) -
         password_file.write(admin_password)
         password_file.flush()
         if user:
-            for path in (aside, binaries()):
-                _allow_traversal(path)
+            _let_in(layout, user)
+            _allow_traversal(binaries())
             os.chown(aside, user.pw_uid, user.pw_gid)
             os.chown(password_file.name, user.pw_uid, user.pw_gid)
         result = subprocess.run(
@@ -128,6 +136,13 @@ def _write(path: Path, text: str, user: pwd.struct_passwd | None) -> None:
     path.chmod(0o600)
     if user:
         os.chown(path, user.pw_uid, user.pw_gid)
+
+
+def _let_in(layout: Home, user: pwd.struct_passwd) -> None:
+    """Let the group of Postgres's user, and no other one, traverse the home, which is closed to others."""
+    _allow_traversal(layout.home)
+    os.chown(layout.home, -1, user.pw_gid)
+    layout.home.chmod(0o710)
 
 
 def _allow_traversal(path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lake_assets.home import Home, HomeError, socket_path
+from lake_assets.local_files import UMASK
 
 # Text that supervisor's configuration file cannot quote.
 UNQUOTABLE = re.compile(r"[\n\r]|\s[;#]")
@@ -41,6 +42,7 @@ logfile_maxbytes = 5MB
 logfile_backups = 2
 childlogdir = {_value(layout.logs)}
 minfds = 1024
+umask = {UMASK:03o}
 
 [unix_http_server]
 file = {_value(socket_path(layout.home, "supervisor.sock"))}
@@ -63,6 +65,7 @@ def _render_program(layout: Home, program: Program) -> str:
         f"command = {_value(shlex.join(program.command))}",
         f"environment = {pairs}",
         f"directory = {_value(program.directory or layout.home)}",
+        f"umask = {UMASK:03o}",
         f"stdout_logfile = {_value(layout.log(program.name))}",
         "stdout_logfile_maxbytes = 20MB",
         "stdout_logfile_backups = 2",

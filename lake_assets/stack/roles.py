@@ -1,6 +1,7 @@
 """Databases, roles and grants in the lake's Postgres, created idempotently at each start."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, LiteralString
 
 from lake_assets.errors import LakeError
@@ -35,6 +36,45 @@ grant select, insert, update, delete on raw.iceberg_tables, raw.iceberg_namespac
 """
 
 
+# Limits of the roles of people and sinks, by role: a query of theirs must not take the lake's sessions, disk or locks.
+# 40 and 60 of the embedded server's 200 connections.
+LIMITS: dict[str, tuple[int, dict[LiteralString, LiteralString]]] = {
+    "analyst": (
+        40,
+        {
+            "statement_timeout": "10min",
+            "lock_timeout": "30s",
+            "idle_in_transaction_session_timeout": "10min",
+            "temp_file_limit": "5GB",
+        },
+    ),
+    "connect": (
+        60,
+        {
+            "statement_timeout": "10min",
+            "lock_timeout": "1min",
+            "idle_in_transaction_session_timeout": "10min",
+            "temp_file_limit": "5GB",
+        },
+    ),
+}
+# The lake's own locks are advisory ones; PUBLIC could take them and stop every run.
+LOCKS: LiteralString = """
+do $$
+declare
+  f regprocedure;
+begin
+  for f in select oid from pg_proc where pronamespace = 'pg_catalog'::regnamespace
+    and proname ~ '^pg_((try_)?advisory_.*|logical_emit_message)$'
+  loop
+    execute format('revoke execute on function %s from public', f);
+    execute format('grant execute on function %s to lake', f);
+  end loop;
+end
+$$
+"""
+
+
 class RolesError(LakeError):
     """The server's roles do not belong to this lake."""
 
@@ -53,6 +93,8 @@ def bootstrap(postgres: Postgres, admin: str, passwords: Mapping[str, str], embe
                 _make_role(server, role, passwords[role])
             elif not embedded:
                 _check_password(role, postgres)
+        for role in LIMITS:
+            _limit(server, role)
         for database, owner in ((postgres.dbname, "lake"), ("dagster", "dagster")):
             _make_database(server, database, owner)
         _run(server, "grant connect on database {} to connect, analyst", postgres.dbname)
@@ -65,6 +107,7 @@ def bootstrap(postgres: Postgres, admin: str, passwords: Mapping[str, str], embe
         if embedded:
             # Any role may create large objects, of any size, without other grants.
             lake.execute("revoke execute on function lo_creat, lo_create, lo_from_bytea from public")
+            lake.execute(LOCKS)
         lake.execute(RAW_CATALOG)
     with psycopg.connect(admin, dbname="dagster", autocommit=True) as dagster:
         dagster.execute("alter schema public owner to dagster")
@@ -98,6 +141,21 @@ def _make_role(server: "psycopg.Connection", role: str, password: str) -> None:
     server.execute(sql.SQL("create role {} login password {}").format(sql.Identifier(role), sql.Literal(verifier)))
 
 
+def _limit(server: "psycopg.Connection", role: str) -> None:
+    """Set the limits of a role. An administrator who is no superuser may not limit temporary files."""
+    import psycopg
+    from psycopg import sql
+
+    connections, settings = LIMITS[role]
+    server.execute(sql.SQL("alter role {} connection limit {}").format(sql.Identifier(role), sql.Literal(connections)))
+    for setting, value in settings.items():
+        statement = sql.SQL("alter role {} set {} = {}").format(
+            sql.Identifier(role), sql.Identifier(setting), sql.Literal(value)
+        )
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            server.execute(statement)
+
+
 def _check_password(role: Role, postgres: Postgres) -> None:
     """Check that an existing role has this lake's password; raises RolesError."""
     import psycopg
@@ -108,7 +166,7 @@ def _check_password(role: Role, postgres: Postgres) -> None:
         if "password authentication failed" in str(error):
             raise RolesError(
                 f"The server at {postgres.host}:{postgres.port} has a role '{role}' whose password is not in "
-                f"{postgres.passfile}: use another server, or restore the passfile of the lake that made it."
+                f"{postgres.passfile_of(role)}: use another server, or restore the passfile of the lake that made it."
             ) from None
 
 

@@ -5,10 +5,13 @@ Every condition that waits for runs in progress then waits for ever too. With it
 failed within seconds, and it is retried.
 """
 
+import threading
+
 import psutil
 from dagster import DagsterEventType, DagsterRun, DefaultRunLauncher
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
+GRACE_SECONDS = 60.0
 CLOCK_SECONDS = 2.0  # the kernel's start time of a process and the clock of an event differ by less
 
 
@@ -16,6 +19,25 @@ class WatchedRunLauncher(DefaultRunLauncher):
     @property
     def supports_check_run_worker_health(self) -> bool:
         return True
+
+    def terminate(self, run_id: str) -> bool:
+        """Interrupt a run, and kill its process if it lives `GRACE_SECONDS` later: a hung one heeds no interrupt."""
+        if (process := self._process(run_id)) is not None:
+            timer = threading.Timer(GRACE_SECONDS, _kill, [process])
+            timer.daemon = True
+            timer.start()
+        return super().terminate(run_id)
+
+    def _process(self, run_id: str) -> psutil.Process | None:
+        """Return the live process that reported the start of a run."""
+        starts = self._instance.all_logs(run_id, of_type=DagsterEventType.RUN_START)
+        event = starts[-1].dagster_event if starts else None
+        if event is None or event.pid is None or not _lives(event.pid, starts[-1].timestamp):
+            return None
+        try:
+            return psutil.Process(event.pid)
+        except psutil.NoSuchProcess:
+            return None
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Report a run as running while the process that reported its start lives. Runs are on this machine only."""
@@ -26,6 +48,13 @@ class WatchedRunLauncher(DefaultRunLauncher):
         if _lives(event.pid, starts[-1].timestamp):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {event.pid} has ended")
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()  # psutil compares the start time: a later process with the pid is left alone
+    except psutil.NoSuchProcess:
+        return
 
 
 def _lives(pid: int, reported_at: float) -> bool:

@@ -1,15 +1,21 @@
 """A contract's checks at their bounds, and unknown fields of a window that was made in parts."""
 
+from collections.abc import Generator
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import duckdb
 import pytest
 
 from lake_assets.catalog.model import Check, Operator
+from lake_assets.catalog.queries import query_problem
 from lake_assets.catalog.window_results import PartitionCount, UnknownField
-from lake_assets.compile.conform import MOST_UNKNOWN
-from lake_assets.conform.write_windows import WindowPart, judge_checks, merge_parts
+from lake_assets.compile.conform import INNER_PAD, MOST_UNKNOWN
+from lake_assets.conform.tokens import let_tokenise, make_token_key
+from lake_assets.conform.write_windows import WindowPart, _locked_session, judge_checks, merge_parts
+from lake_assets.duckdb_session import duckdb_session
+from lake_assets.errors import LakeError
 from tests.support.conform_records import ORDERS
 
 
@@ -62,3 +68,52 @@ def test_of_unknown_fields_in_parts_the_most_frequent_are_kept() -> None:
     assert len(whole.unknown) == MOST_UNKNOWN
     assert UnknownField("often", "string", 6) in whole.unknown
     assert rare[-1] not in whole.unknown
+
+
+@pytest.fixture
+def tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[duckdb.DuckDBPyConnection]:
+    """A session that has the token key, as one that conforms an asset with tokens."""
+    monkeypatch.setenv("LAKE_TOKEN_KEY", str(tmp_path / "token_key"))
+    make_token_key(tmp_path / "token_key")
+    (tmp_path / "secret").write_text("Zsecret", "utf-8")
+    first, *others = ORDERS.fields
+    with duckdb_session(tmp_path / "scratch") as session:
+        let_tokenise(session, replace(ORDERS, fields=(replace(first, protection="tokenise"), *others)))
+        assert session.execute(f"select getvariable('{INNER_PAD}') is not null").fetchall() == [(True,)]
+        yield session
+
+
+# The contract's own look at the text takes each of them for a query over `conformed` alone.
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select cast('0x' || hex(getvariable('lake_inner_pad'))[1:14] as bigint) + 0 * count(*) from conformed",
+        r"select count(*) * 0 + length(E'\'') * 0 + ((select ascii(max(content)) from read_text('SECRET')) /* ' */ + 0)"
+        " from conformed",
+        r"select 1 from conformed where length(E'\'') > 0; copy (select 1 as a) to 'SECRET' /* ' ) */",
+    ],
+)
+def test_check_reaches_neither_the_token_key_nor_a_file(
+    tokens: duckdb.DuckDBPyConnection, tmp_path: Path, query: str
+) -> None:
+    query = query.replace("SECRET", str(tmp_path / "secret"))
+    assert query_problem(query) is None
+    check = Check("leak", query, "=", (Decimal(1),))
+    try:
+        [outcome] = judge_checks(tokens, replace(ORDERS, checks=(check,)), ())
+    except LakeError:
+        pass
+    else:
+        assert outcome.value is None
+    assert (tmp_path / "secret").read_text("utf-8") == "Zsecret"
+
+
+def test_checks_of_many_windows_share_one_session(tokens: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    check = Check("rows", "select count(*) from conformed", "=", (Decimal(3),))
+    paths = [str(tmp_path / f"{number}.parquet") for number in (1, 2)]
+    for number, path in enumerate(paths, 2):
+        tokens.execute(f"copy (select * from range({number})) to '{path}'")
+    asset = replace(ORDERS, checks=(check,))
+    values = [judge_checks(tokens, asset, (path,))[0].value for path in paths]
+    assert values == [2, 3]
+    assert _locked_session(tokens) is _locked_session(tokens)

@@ -1,13 +1,17 @@
 """Analysts read marts and nothing else: they log in as BI tools do and try."""
 
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 import psycopg
 import pytest
 
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.grants import MartNameError, mart_grants
-from lake_assets.settings import Settings
+from lake_assets.errors import Unavailable
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.settings import Role, Settings
 from lake_assets.warehouse.local.postgres_marts import PostgresMarts
 from lake_assets.warehouse.marts import mart_schemas
 from tests.support.mart_rows import Dbt
@@ -39,7 +43,61 @@ FORBIDDEN = [
     "set session authorization lake",
     "alter system set log_statement = 'all'",
     "create extension dblink",
+    # The lake's own locks: one that is held stops every run of a dataset.
+    "select pg_advisory_lock(hashtextextended('dataset:sales', 0))",
+    "select pg_try_advisory_lock(hashtextextended('dataset:sales', 0))",
+    "select pg_try_advisory_xact_lock_shared(1, 2)",
+    "select pg_logical_emit_message(false, 'a', 'b')",
+    "set temp_file_limit = -1",
 ]
+
+
+@pytest.mark.parametrize("role", ["analyst", "connect"])
+def test_role_of_a_person_or_sink_has_limits(built: Settings, role: Role) -> None:
+    names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "temp_file_limit")
+    with psycopg.connect(built.postgres.conninfo(role)) as session:
+        limits = [session.execute(f"show {name}".encode()).fetchone() for name in names]
+        [(connections,)] = session.execute("select rolconnlimit from pg_roles where rolname = current_user").fetchall()
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.execute("select pg_advisory_lock(1)")
+    assert not {("0",), ("-1",)} & set(limits)
+    assert 0 < connections < 100
+
+
+def test_analysts_sort_larger_than_its_limit_ends(built: Settings) -> None:
+    with psycopg.connect(built.postgres.conninfo("lake"), autocommit=True) as lake:
+        assert lake.execute("select pg_try_advisory_lock(1), pg_advisory_unlock(1)").fetchall() == [(True, True)]
+    with psycopg.connect(built.postgres.conninfo("lake_admin"), autocommit=True) as admin:
+        before = admin.execute(
+            "select setconfig from pg_db_role_setting join pg_roles r on r.oid = setrole where rolname = 'analyst'"
+        ).fetchone()
+        assert before is not None
+        assert "temp_file_limit=5GB" in before[0]
+        admin.execute("alter role analyst set temp_file_limit = '1MB'")
+        try:
+            with (
+                psycopg.connect(built.postgres.conninfo("analyst")) as analyst,
+                pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="temp_file_limit"),
+            ):
+                analyst.execute("select count(*) from (select * from generate_series(1, 3000000) i order by -i) s")
+        finally:
+            admin.execute("alter role analyst set temp_file_limit = '5GB'")
+
+
+def test_wait_for_a_lock_ends_and_names_its_holder(built: Settings) -> None:
+    with (
+        Ledger(built) as holder,
+        Ledger(replace(built, run_seconds=1)) as waiter,
+        holder.locked("dataset:proof"),
+    ):
+        program = rf".* {os.getpid()}@.+ \(role lake, Postgres process \d+, since 20..-..-.. ..:.. UTC\)"
+        with (
+            pytest.raises(Unavailable, match=rf"^the lock 'dataset:proof' is held by {program}: wait for it or end it"),
+            waiter.locked("dataset:proof"),
+        ):
+            pass
+        with waiter.locked("dataset:other"):
+            pass
 
 
 @pytest.fixture

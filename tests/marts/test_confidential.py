@@ -40,6 +40,21 @@ def test_a_mart_that_selects_a_confidential_field_cannot_be_built(built: Setting
         analyst.execute("select * from funnel_data_mart.people")
 
 
+def test_mart_is_judged_by_its_compiled_sql_before_it_runs(built: Settings, model: Path, tmp_path: Path) -> None:
+    write(model, "select email from lake.{{ 'leads_' ~ 'staging' }}.leads")
+    by_macro = model.with_name("by_macro.sql")
+    write(by_macro, f"{{% set rows = run_query(\"copy (select 1) to '{tmp_path}/copy.csv'\") %}}select 1 as a")
+    try:
+        done = call_dbt(built, "run", "--select", "people", "by_macro", "sales")
+    finally:
+        by_macro.unlink()
+    output = " ".join(done.stdout.split())
+    assert "the model people reads lake.leads_staging.leads in line 1 of its compiled SQL" in output
+    assert "file system operations are disabled by configuration" in output
+    assert "PASS=1 WARN=0 ERROR=2" in output
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("query", "said"),
     [

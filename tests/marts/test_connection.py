@@ -1,5 +1,6 @@
 """DuckDB sessions on the lake."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,12 @@ import duckdb
 import pytest
 
 from lake_assets.errors import Unavailable
+from lake_assets.home import Home
 from lake_assets.settings import Settings
+from lake_assets.spill import spill_root
+from lake_assets.stack.passwords import read_passwords
 from lake_assets.warehouse.local.connection import connect, link_extensions
+from tests.support.mart_rows import Dbt
 
 
 def test_a_session_sees_staging_and_postgres_and_shows_times_in_utc(lake: Settings) -> None:
@@ -40,6 +45,14 @@ def test_a_session_writes_nothing_outside_the_lake(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_dbt_spills_to_a_folder_of_its_own_call(lake: Settings, dbt: Dbt) -> None:
+    shown = dbt("--quiet", "show", "--inline", "select current_setting('temp_directory') as folder", "--output", "json")
+    [folder] = re.findall(r'"folder": "(.+?)"', shown.stdout)
+    assert Path(folder).parent == spill_root(lake.home)
+    assert Path(folder).name.startswith("spill-")
+    assert not Path(folder).exists()
+
+
 def test_extensions_are_found_again_after_the_environment_moved(lake: Settings) -> None:
     link = next(link_extensions(lake).rglob("ducklake.duckdb_extension"))
     right = link.readlink()
@@ -50,9 +63,10 @@ def test_extensions_are_found_again_after_the_environment_moved(lake: Settings) 
 
 
 def test_no_password_is_shown_by_a_session(lake: Settings) -> None:
-    passwords = [line.rsplit(":", 1)[1] for line in lake.postgres.passfile.read_text("utf-8").splitlines()]
+    passwords = read_passwords(Home(lake.home)).values()
     with connect(lake) as connection:
         shown = str(connection.execute("from duckdb_databases()").fetchall())
+    assert passwords
     assert lake.postgres.host in shown
     assert not any(password in shown for password in passwords)
 

@@ -7,7 +7,7 @@ import duckdb
 import psycopg
 import pytest
 
-from lake_assets.dbt.environment import dbt_state
+from lake_assets.dbt.environment import dbt_environment, dbt_state
 from lake_assets.settings import Settings
 from tests.support.mart_rows import Dbt, call_dbt
 
@@ -54,6 +54,15 @@ def test_an_own_schema_gives_no_way_to_staging_tables(built: Settings) -> None:
     done = call_dbt(built, "run", "--select", "sales", LAKE_DBT_SCHEMA="dev_ann")
     assert done.returncode == 1
     assert 'Catalog "lake" does not exist' in done.stdout
+
+
+def test_analysts_dbt_has_no_credentials_but_the_analysts(lake: Settings) -> None:
+    caller = {"LAKE_DBT_SCHEMA": "dev_ann", "LAKE_POSTGRES_DSN": "password=admins", "LAKE_POSTGRES": "user=lake"}
+    environment = dbt_environment(lake, caller)
+    texts = [value for name, value in environment.items() if name not in ("LAKE_POSTGRES_ANALYST", "LAKE_DBT_SCHEMA")]
+    assert not [text for text in texts if "user=" in text or "password=" in text or "passfile=" in text]
+    assert environment["LAKE_POSTGRES_ANALYST"] == lake.postgres.conninfo("analyst")
+    assert "LAKE_BUCKET" not in environment
 
 
 def test_the_logic_of_a_mart_is_tested_without_access_to_its_staging_tables(built: Settings, dbt: Dbt) -> None:

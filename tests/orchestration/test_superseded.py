@@ -11,6 +11,7 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.housekeeping import Cleaned, clean
 from lake_assets.operations.retention import maintain, plan_retention
 from lake_assets.settings import Settings
+from lake_assets.spill import spill_root
 from lake_assets.warehouse.local.connection import connect
 from tests.support.backfills import bring_back, loaded, run
 from tests.support.visits import Visits, made_often, visit
@@ -44,6 +45,14 @@ def test_files_of_earlier_states_stay_for_an_hour_and_then_go(visits: Visits) ->
     assert visits.staged() == [f"v{number}" for number in range(5)]
     assert len(visits.kept()) == 5
     assert cleaned(visits, HOUR).superseded_removed == 0
+
+
+def test_housekeeping_removes_what_killed_processes_spilled(stack: Settings) -> None:
+    orphan = spill_root(stack.home) / "spill-killed"
+    orphan.mkdir(parents=True)
+    (orphan / ".lock").touch()
+    clean(stack, [], datetime.now(UTC), print)
+    assert not orphan.exists()
 
 
 def test_a_reader_opens_no_file_of_an_earlier_state(visits: Visits) -> None:

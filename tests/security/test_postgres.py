@@ -57,7 +57,7 @@ def test_a_url_of_either_driver_means_the_same(own: Own, own_postgres: Settings,
 
 
 def test_a_certificate_for_another_host_is_taken_by_verify_ca_only(own_postgres: Settings) -> None:
-    passwords = own_postgres.postgres.passfile
+    passwords = own_postgres.postgres.passfile_of("lake")
     passwords.write_text(passwords.read_text("utf-8").replace("127.0.0.1", "localhost") + passwords.read_text("utf-8"))
     other = replace(own_postgres.postgres, host="localhost")
     with pytest.raises(psycopg.OperationalError, match="does not match host name"):

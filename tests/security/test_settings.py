@@ -4,6 +4,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import make_url
 
 from lake_assets.compile.connector import domain_connector
 from lake_assets.errors import SettingsError, Unavailable
@@ -139,7 +141,9 @@ def test_without_settings_nothing_is_said_of_security(home: Path) -> None:
     assert rest_access(settings) == {"auth": None, "verify": True}
     assert settings.kafka_for_java == {}
     assert "ssl" not in settings.postgres.conninfo("lake") + settings.postgres.url("lake")
-    assert sink_database(settings).url.endswith("?currentSchema=metrics&reWriteBatchedInserts=true")
+    assert sink_database(settings).url.endswith(
+        "?currentSchema=metrics&reWriteBatchedInserts=true&connectTimeout=10&tcpKeepAlive=true"
+    )
 
 
 def test_clients_of_kafka_are_told_who_the_lake_is_and_whom_to_trust(
@@ -311,6 +315,16 @@ def test_libpq_and_jdbc_are_told_the_same_of_postgres(home: Path, monkeypatch: p
         sink_catalog(settings)["iceberg.catalog.uri"],
     ):
         assert url.endswith("&sslmode=verify-full&sslrootcert=/of%20a/ca.pem"), url
+
+
+def test_connection_to_a_host_that_vanished_ends(home: Path) -> None:
+    postgres = load_settings().postgres
+    ends = ("connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
+    from_text = conninfo_to_dict(postgres.conninfo("lake"))
+    from_url = make_url(postgres.url("lake", "postgresql+psycopg2")).query
+    for parameters in (from_text, from_url):
+        assert all(int(str(parameters[name])) > 0 for name in ends)
+    assert "&connectTimeout=10&tcpKeepAlive=true" in postgres.jdbc_url("raw")
 
 
 def test_a_link_to_a_file_of_an_authority_is_told_as_it_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

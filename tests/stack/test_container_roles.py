@@ -1,6 +1,5 @@
 """What `roles` makes in a real Postgres."""
 
-import shutil
 from pathlib import Path
 
 import psycopg
@@ -9,6 +8,7 @@ import pytest
 from lake_assets.home import Home
 from lake_assets.settings import Settings
 from lake_assets.stack.container import make_home, make_passwords, make_roles
+from lake_assets.stack.passwords import read_passwords, write_common_passfile
 
 
 def test_roles_can_be_made_again_and_metabase_opens_its_own_database_only(
@@ -17,7 +17,7 @@ def test_roles_can_be_made_again_and_metabase_opens_its_own_database_only(
     postgres, layout = stack.postgres, Home(tmp_path / "home")
     given = Home(tmp_path / "given")
     given.secrets.mkdir(parents=True)
-    shutil.copy(postgres.passfile, given.passfile)
+    write_common_passfile(given, postgres.host, postgres.port, read_passwords(Home(stack.home)))
     make_passwords(given, postgres.host, postgres.port)
     monkeypatch.setenv("LAKE_SECRETS", str(given.secrets))
     layout.home.mkdir()

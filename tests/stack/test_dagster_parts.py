@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,12 +12,16 @@ from pathlib import Path
 
 import pytest
 import requests
+import yaml
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, EventLogEntry
 from dagster._core.launcher.base import WorkerStatus
 
+from lake_assets.home import Home
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.project import read_files
 from lake_assets.settings import load_settings
+from lake_assets.stack import run_launcher
+from lake_assets.stack.dagster import prepare_dagster
 from lake_assets.stack.lifecycle import PartStatus, down, reload_definitions, status, up
 from lake_assets.stack.run_launcher import WatchedRunLauncher
 from tests.support.conditions import wait_until
@@ -95,6 +100,33 @@ def test_a_run_is_alive_as_long_as_the_process_that_started_it(tmp_path: Path) -
         process.kill()
         process.wait(10)
         assert launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
+
+
+def test_hung_run_is_killed_when_it_heeds_no_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_launcher, "GRACE_SECONDS", 0.1)
+    deaf = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); print(1, flush=True); signal.pause()"
+    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+        launcher = WatchedRunLauncher()
+        launcher.register_instance(instance)
+        process = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        run = instance.add_run(DagsterRun(job_name="job"))
+        _report_start(instance, run, process.pid)
+        launcher.terminate(run.run_id)
+        assert process.wait(30) == -signal.SIGKILL
+        launcher.terminate(run.run_id)
+
+
+def test_run_ends_at_its_longest_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path))
+    monkeypatch.setenv("LAKE_RUN_SECONDS", "120")
+    layout = Home(tmp_path)
+    layout.create()
+    prepare_dagster(load_settings(), layout, 0)
+    config = yaml.safe_load((layout.dagster / "dagster.yaml").read_text("utf-8"))
+    assert config["run_monitoring"]["enabled"] is True
+    assert config["run_monitoring"]["max_runtime_seconds"] == 120
 
 
 def test_a_later_process_of_the_same_number_is_not_the_run(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -19,10 +20,12 @@ from lake_assets.home import Home
 from lake_assets.settings import load_settings
 from lake_assets.stack.addresses import PortTaken, choose_ports, is_free
 from lake_assets.stack.lifecycle import PartStatus, down, status, up
-from lake_assets.stack.postgres import postgres_program, prepare_postgres
+from lake_assets.stack.passwords import read_passwords
+from lake_assets.stack.postgres import SYSTEM_USER, postgres_program, prepare_postgres
 from lake_assets.stack.roles import RolesError
 from lake_assets.stack.supervisor import Supervisor, owned_processes
 from tests.support.conditions import wait_until
+from tests.support.other_user import ROOT, modes_open, open_to_others
 from tests.support.server_marker import starts_server
 
 
@@ -60,7 +63,7 @@ def kill_supervisor(layout: Home) -> None:
 def test_down_leaves_no_process_and_up_goes_on_where_it_was(homes: tuple[Path, Path]) -> None:
     with at(homes[0]) as layout:
         up(parts=["postgres"])
-        settings, secrets = load_settings(), layout.passfile.read_text("utf-8")
+        settings, secrets = load_settings(), read_passwords(layout)
         with psycopg.connect(settings.postgres.conninfo("lake"), autocommit=True) as connection:
             connection.execute("create schema kept")
         down()
@@ -69,9 +72,33 @@ def test_down_leaves_no_process_and_up_goes_on_where_it_was(homes: tuple[Path, P
         assert postgres().state == "stopped"
         up(parts=["postgres"])
         assert load_settings() == settings
-        assert layout.passfile.read_text("utf-8") == secrets
+        assert read_passwords(layout) == secrets
         with psycopg.connect(settings.postgres.conninfo("lake")) as connection:
             assert connection.execute("select 1 from pg_namespace where nspname = 'kept'").fetchone()
+
+
+def test_running_lake_is_closed_to_others_whatever_the_umask(homes: tuple[Path, Path]) -> None:
+    homes[0].parent.chmod(0o755)
+    started = [sys.executable, "-c", "from lake_assets.cli import main; main()", "up", "--parts", "postgres"]
+    with at(homes[0]) as layout:
+        shown = subprocess.run(started, umask=0, capture_output=True, text=True, check=True, timeout=120).stdout
+        assert "closed" not in shown
+        assert open_to_others(layout.home) == []
+        inside = set(layout.home.rglob("*")) - {layout.home}
+        assert modes_open(inside) == set(), "nothing inside depends on the home's own mode"
+        for path in (layout.home, layout.logs, layout.home / "bucket", layout.log("postgres")):
+            path.chmod(0o755)
+        orphan = layout.home / "tmp" / "spill-killed"
+        orphan.mkdir(parents=True)
+        (orphan / ".lock").touch()
+        told: list[str] = []
+        up(told.append, ["postgres"])
+        assert "removed 1 files and folders that killed processes had spilled" in told
+        assert not orphan.exists()
+        assert "closed 7 files and folders of this lake to other users" in told
+        assert open_to_others(layout.home) == []
+        if ROOT:
+            assert layout.home.group() == SYSTEM_USER
 
 
 def test_two_lakes_run_side_by_side_and_down_ends_one_of_them(homes: tuple[Path, Path]) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from lake_assets.home import SOCKET_PATH_LIMIT, Home, HomeError, socket_path
+from lake_assets.settings import load_settings
 from lake_assets.stack.addresses import INTERNAL, PUBLISHED, PortTaken, choose_ports, read_addresses, write_addresses
 from lake_assets.stack.logs import RESOLVED_AFTER, last_error, last_error_now
-from lake_assets.stack.passwords import ROLES, keep_passwords, read_passwords
+from lake_assets.stack.passwords import ROLES, keep_passwords, passfile_of, read_passwords, write_common_passfile
 from lake_assets.stack.programs import Program, render_config
 
 NOBODY: frozenset[str] = frozenset()
@@ -81,13 +82,28 @@ def test_passwords_are_kept_private_and_follow_the_address(tmp_path: Path) -> No
     assert set(first) == set(ROLES)
     assert len(set(first.values())) == len(ROLES)
     assert keep_passwords(layout, "127.0.0.1", 2222) == first == read_passwords(layout)
-    assert f"127.0.0.1:2222:*:lake:{first['lake']}" in layout.passfile.read_text("utf-8")
+    for role in ROLES:
+        assert passfile_of(layout, role).read_text("utf-8") == f"127.0.0.1:2222:*:{role}:{first[role]}\n"
     assert (layout.connect_secrets / "postgres.properties").read_text(
         "utf-8"
     ) == f"user=connect\npassword={first['connect']}\n"
     assert stat.S_IMODE(layout.secrets.stat().st_mode) == 0o700
-    for file in (layout.passfile, layout.connect_secrets / "postgres.properties"):
+    for file in (*(passfile_of(layout, role) for role in ROLES), layout.connect_secrets / "postgres.properties"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_passfile_of_an_older_lake_becomes_one_for_each_role(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path))
+    layout = Home(tmp_path)
+    layout.create()
+    write_common_passfile(layout, "127.0.0.1", 1111, dict.fromkeys(ROLES, "old"))
+    assert keep_passwords(layout, "127.0.0.1", 1111) == dict.fromkeys(ROLES, "old")
+    assert not layout.passfile.exists()
+    postgres = load_settings().postgres
+    for role in ROLES:
+        for connection in (postgres.conninfo(role), postgres.url(role)):
+            assert f"pgpass_{role}" in connection
+        assert [line.split(":")[3] for line in postgres.passfile_of(role).read_text("utf-8").splitlines()] == [role]
 
 
 def test_the_supervisor_reads_a_command_as_it_was_meant(tmp_path: Path) -> None:

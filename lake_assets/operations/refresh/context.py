@@ -10,6 +10,7 @@ from lake_assets.catalog.window_results import WindowInput, WindowOutput
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.settings import Settings
+from lake_assets.spill import spill_root
 from lake_assets.warehouse.protocol import Warehouse
 
 
@@ -39,8 +40,8 @@ class RefreshContext:
 
     @property
     def scratch(self) -> Path:
-        """The folder for temporary files."""
-        return self.settings.home / "tmp" / "conform"
+        """The folder that spill folders are made in."""
+        return spill_root(self.settings.home)
 
 
 def cause_of(error: Exception) -> Cause:

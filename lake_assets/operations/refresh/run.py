@@ -50,7 +50,6 @@ def refresh(context: RefreshContext, choose: Callable[[], RequestedWindows]) -> 
 
 def _build(context: RefreshContext, windows: Sequence[str], probe: str | None, result: Refresh) -> None:
     """Build the windows into `result`, a batch at a time."""
-    context.scratch.mkdir(parents=True, exist_ok=True)
     work = select_windows(context, windows)
     result.sequence, result.engine, result.unchanged = work.sequence, work.engine, work.unchanged
     context.log(f"{context.asset.name}: {work.engine.engine}, because {work.engine.reason}")

@@ -7,16 +7,18 @@ time or written to the user's home. dbt finds them the same way (`dbt/environmen
 import importlib.util
 import os
 import platform
+import weakref
 from pathlib import Path
 
 import duckdb
 
-from lake_assets.bucket import let_read
+from lake_assets.bucket import let_read, local_path
 from lake_assets.compile.sql import literal
 from lake_assets.duckdb_session import SESSION_SETTINGS
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.object_stores import store_of
 from lake_assets.settings import Settings
+from lake_assets.spill import SpillFolder, spill_root
 
 _EXTENSIONS = ("ducklake", "httpfs", "postgres_scanner")
 _METADATA_SCHEMA = "ducklake"
@@ -30,7 +32,13 @@ def connect(
     `lake=False` leaves the staging tables out, `serving=False` the marts' Postgres. The caller closes the connection;
     one connection serves one thread. Raises Unavailable when Postgres does not answer.
     """
-    connection = duckdb.connect(config=session_config(settings))
+    spill = SpillFolder(spill_root(settings.home))
+    try:
+        connection = duckdb.connect(config=session_config(settings, spill.path))
+    except BaseException:
+        spill.remove()
+        raise
+    weakref.finalize(connection, spill.remove)
     open_bucket(connection, settings.bucket)
     try:
         # As statements: a connect config would set the time zone before the extension that defines it is loaded.
@@ -83,10 +91,26 @@ def open_bucket(connection: duckdb.DuckDBPyConnection, bucket: str) -> None:
         connection.execute("load httpfs")
 
 
-def session_config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
+def lock_session(connection: duckdb.DuckDBPyConnection, bucket: str) -> None:
+    """Take everything from a session that its attached databases do not need, for statements of a person.
+
+    It reads files of the bucket only, and loads, attaches and sets nothing from here on.
+    """
+    close_to_files(connection, bucket)
+    connection.execute("set lock_configuration = true")
+
+
+def close_to_files(connection: duckdb.DuckDBPyConnection, bucket: str) -> None:
+    """Let the sessions of a database use files of the bucket only, and attach and load nothing. It cannot be undone."""
+    if connection.execute("select current_setting('enable_external_access')").fetchall() == [(False,)]:
+        return
+    folders = sorted({bucket, local_path(bucket)})
+    connection.execute(f"set allowed_directories = [{', '.join(map(literal, folders))}]")
+    connection.execute("set enable_external_access = false")
+
+
+def session_config(settings: Settings, spill: Path) -> dict[str, str | bool | int | float | list[str]]:
     """Return DuckDB's start-up settings: the folders of its extensions and of spilled data."""
-    spill = settings.home / "tmp" / "duckdb"
-    spill.mkdir(parents=True, exist_ok=True)
     return {
         "extension_directory": str(link_extensions(settings)),
         "autoinstall_known_extensions": False,

@@ -1,5 +1,6 @@
 """The embedded warehouse: DuckLake tables whose data files are conform's Parquet files."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,8 +17,9 @@ from lake_assets.compile.ddl import QUARANTINE, Column, create_table, staging_co
 from lake_assets.compile.reasons import reasons
 from lake_assets.compile.sql import identifier, literal
 from lake_assets.errors import Unavailable, Unreadable
+from lake_assets.select_syntax import NotASelect, parse_select
 from lake_assets.settings import Settings
-from lake_assets.warehouse.local.connection import attach, connect
+from lake_assets.warehouse.local.connection import attach, connect, lock_session
 from lake_assets.warehouse.results import QueryError, QueryResult, Reason, limit_rows
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 # Assets whose tables one transaction makes.
 _ASSETS_AT_ONCE = 200
+_EXPLAIN = re.compile(r"\s*explain(\s+analyze)?\s", re.IGNORECASE)
+# Functions whose argument is another statement or another database.
+_RUNS_TEXT = re.compile(r"postgres_\w+|query|query_table|json_execute_serialized_sql")
 # Types by column, by schema and table.
 _Columns = dict[tuple[str, str], dict[str, str]]
 
@@ -162,10 +167,15 @@ left join known using (topic, partition, "offset")""")
         return _qualified(asset, asset.name)
 
     def query(self, query: str, limit: int | None) -> QueryResult:
-        """Run a query in DuckDB, with `lake` (staging, quarantine) and `serving` (Postgres) attached read-only."""
+        """Run a query in DuckDB, with `lake` (staging, quarantine) and `serving` (Postgres) attached read-only.
+
+        It is one SELECT, and its session is locked: neither changes anything, here or on this machine.
+        """
+        _refuse_all_but_reading(query)
         session = connect(self._settings, read_only=True)
         try:
             _set_search_path(session)
+            lock_session(session, self._settings.bucket)
             result = session.execute(query)
             if not result.description:
                 return QueryResult((), (), more=False)
@@ -235,6 +245,20 @@ def _set_search_path(session: duckdb.DuckDBPyConnection) -> None:
         """
     ).fetchall()
     session.execute(f"set search_path = '{','.join(name for (name,) in schemas)}'")
+
+
+def _refuse_all_but_reading(query: str) -> None:
+    """Raise QueryError unless the query is one SELECT, or EXPLAIN of one, without functions that run other text."""
+    try:
+        select = parse_select(_EXPLAIN.sub("", query, count=1))
+    except NotASelect as error:
+        raise QueryError(f"`lake sql` runs one query that reads: {error}.") from None
+    for function in select.functions:
+        if _RUNS_TEXT.fullmatch(function.name):
+            raise QueryError(
+                f"`lake sql` does not run {function.name} (line {function.line}): name the table, "
+                "for example serving.metrics.sales_by_region."
+            )
 
 
 def _errors(table: str) -> str:
