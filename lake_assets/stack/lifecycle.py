@@ -93,7 +93,7 @@ def status() -> list[PartStatus]:
     addresses = read_addresses(layout)
     supervisor = Supervisor(layout)
     processes = supervisor.processes() if addresses and supervisor.is_running() else {}
-    by_part = checks(settings, layout, int(addresses.get("code_port", 0)))
+    by_part = checks(settings, layout)
 
     def check_part(part: str) -> PartStatus:
         process = processes.get(part, {})
@@ -150,7 +150,7 @@ def reload_definitions() -> None:
 
 
 def _wait_for_answer(part: str, layout: Home, supervisor: Supervisor) -> None:
-    check_health = checks(load_settings(), layout, int(read_addresses(layout)["code_port"]))[part]
+    check_health = checks(load_settings(), layout)[part]
     deadline = time.monotonic() + RESTART_SECONDS
     while (reason := check_health(float(supervisor.processes()[part]["start"]))) is not None:
         if time.monotonic() > deadline:
