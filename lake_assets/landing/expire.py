@@ -24,6 +24,10 @@ _ATTEMPTS = 20
 _PAUSE_SECONDS = 0.1
 # By this the sink knows after a crash what it had committed. It looks for it from the newest snapshot backwards.
 SINK_OFFSETS = "kafka.connect.offsets."
+# Each commit writes the metadata of all snapshots, 1.1 kB for one, and each look at the table reads it. At a commit a
+# second these two are five and ten minutes; a reader of an older snapshot reads the newest one instead.
+KEPT_SNAPSHOTS = 300
+MOST_SNAPSHOTS = 600
 _T = TypeVar("_T")
 
 
@@ -52,14 +56,15 @@ def remove_windows(settings: Settings, asset: Asset, windows: Collection[str], s
 def expire_snapshots(
     settings: Settings, asset: Asset, before: datetime, about_to_remove: Callable[[Sequence[str]], None]
 ) -> int:
-    """Expires snapshots older than `before` and removes the files that they alone named; how many files that were.
+    """Expires snapshots older than `before`, and all but the newest KEPT_SNAPSHOTS when there are more than
+    MOST_SNAPSHOTS, and removes the files that they alone named; how many files that were.
 
     `about_to_remove` is told of the files first. The newest snapshot stays, and all back to the last one by the sink.
     Raises Unavailable.
     """
 
     def expire(table: "Table") -> list[str]:
-        kept = _kept(table.metadata.snapshots, table.current_snapshot(), int(before.timestamp() * 1000))
+        kept = kept_snapshots(table.metadata.snapshots, table.current_snapshot(), int(before.timestamp() * 1000))
         old = [one for one in table.metadata.snapshots if one.snapshot_id not in {s.snapshot_id for s in kept}]
         if not old:
             return []
@@ -105,10 +110,16 @@ def _held(
     return [(w, e.data_file) for w, e in found if w in windows and (e.sequence_number or 0) <= sequence]
 
 
-def _kept(snapshots: "Sequence[Snapshot]", newest: "Snapshot | None", before: int) -> "list[Snapshot]":
-    """The snapshots not older than `before` (milliseconds after 1970), the newest one, and those the sink needs."""
+def kept_snapshots(snapshots: "Sequence[Snapshot]", newest: "Snapshot | None", before: int) -> "list[Snapshot]":
+    """The snapshots not older than `before` (milliseconds after 1970), the newest one, and those the sink needs.
+
+    Of too many only the newest are kept, however young the others are.
+    """
     by_id = {one.snapshot_id: one for one in snapshots}
-    kept = {one.snapshot_id: one for one in snapshots if one.timestamp_ms >= before}
+    young = [one for one in snapshots if one.timestamp_ms >= before]
+    if len(young) > MOST_SNAPSHOTS:
+        young = sorted(young, key=lambda snapshot: snapshot.sequence_number or 0)[-KEPT_SNAPSHOTS:]
+    kept = {one.snapshot_id: one for one in young}
     if newest is not None:
         kept[newest.snapshot_id] = newest
     passed: list[Snapshot] = []

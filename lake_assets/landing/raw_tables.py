@@ -53,7 +53,7 @@ def ensure_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> list
             for namespace in sorted({spec.namespace for spec in create}):
                 catalog.create_namespace_if_not_exists(namespace)
             # Each is a commit of its own, which waits for the catalog and for the bucket.
-            list(pool.map(lambda spec: _create(catalog, spec), create))
+            list(pool.map(lambda spec: create_raw_table(catalog, spec), create))
             list(pool.map(lambda spec: _update(catalog.load_table(spec.identifier), spec), update))
     return reports
 
@@ -127,7 +127,7 @@ def _update(table: "Table", spec: RawTableSpec) -> None:
         transaction.set_properties(dict(_settable(spec)))
 
 
-def _create(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
+def create_raw_table(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
     from pyiceberg.partitioning import PartitionField, PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.transforms import DayTransform, HourTransform, MonthTransform

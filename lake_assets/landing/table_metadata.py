@@ -29,6 +29,7 @@ class TableMetadata:
     transforms: tuple[str, ...]
     has_snapshot: bool
     total_rows: int
+    snapshots: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ _MISSING = Damage("the file is missing")
 def read_metadata(settings: Settings, tables: Collection[Identifier]) -> dict[Identifier, TableMetadata | Damage]:
     """Return the metadata of each of these tables that exists, with one query for all. Raises Unavailable."""
     found: dict[Identifier, TableMetadata | Damage] = {}
-    wanted, read = set(tables), _reader()
+    wanted, read = set(tables), metadata_reader()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for _ in range(_ATTEMPTS):
             locations = pointers(settings, wanted) if wanted else {}
@@ -56,7 +57,7 @@ def read_metadata(settings: Settings, tables: Collection[Identifier]) -> dict[Id
     return found
 
 
-def _reader() -> Callable[[str], TableMetadata | Damage]:
+def metadata_reader() -> Callable[[str], TableMetadata | Damage]:
     """Return what reads a metadata file, with one file system for each bucket."""
     system_of = lru_cache(lambda scheme, host: store_of(f"{scheme}://{host}").filesystem())
 
@@ -94,4 +95,5 @@ def _metadata(table: Mapping[str, Any]) -> TableMetadata:
         tuple(str(field["transform"]) for field in (spec["fields"] if spec else table["partition-spec"])),
         snapshot is not None,
         int(summary.get("total-records", "0")),
+        len(table.get("snapshots", ())),
     )

@@ -34,7 +34,7 @@ from lake_assets.ledger.ledger import Landed, Ledger
 from lake_assets.ledger.removals import removed
 from lake_assets.ledger.retries import Lane, is_suspect, select
 from lake_assets.ledger.unreferenced_files import add_unreferenced_files, clear_unreferenced_files
-from lake_assets.operations.retention import settle_removals
+from lake_assets.operations.retention import limit_snapshots, settle_removals
 from lake_assets.settings import Settings
 from lake_assets.warehouse.protocol import Warehouse
 
@@ -162,6 +162,10 @@ def refresh(
                 end_attempt(ledger, asset)
         made = [*(output.window for output in (*result.published, *result.held_back)), *result.left]
         record_failures(ledger, asset, made, result.causes, probed=first is not None)
+        try:
+            limit_snapshots(settings, ledger, asset)
+        except LakeError as error:
+            log(f"old snapshots stay until the next run: {error}")
     return result
 
 
