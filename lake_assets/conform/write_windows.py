@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lake_assets.bucket import is_local, local_path, opened, remove, unusable, written
@@ -27,6 +28,7 @@ from lake_assets.compile.conform import (
 from lake_assets.compile.ddl import staging_columns
 from lake_assets.compile.sql import identifier, literal
 from lake_assets.errors import Incurable, LakeError
+from lake_assets.local_files import sync_files
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,7 +60,7 @@ class Settled:
 
 def settle(
     session: "duckdb.DuckDBPyConnection", order: Order, name: str, good_rows: str | None = None
-) -> Iterator[Settled]:
+) -> list[Settled]:
     """Finds duplicates in `judged`, and writes each window's good and bad rows to files that start with `name`.
 
     `good_rows` is the SELECT for staging, when it is not the plain one over the view `good`.
@@ -78,25 +80,31 @@ def settle(
         for start, number in session.execute(conflicts(asset)).fetchall():
             conflicting[window_key(start, asset.window)] = number
     complete: list[str] = []
+    settled: list[Settled] = []
     try:
         for window, partitions in counts.items():
             good_file, bad_file = window_files(order.out, asset, window, name)
             start = f"_window = timestamptz {literal(window_start(window, asset.window).isoformat())}"
             good = f"{good_rows}\nwhere {start}"
             bad = f"{quarantine_select(asset, order.run_id, order.loaded_at)}\n  and {start}"
-            good_files = copy(session, good, good_file) if any(p.good for p in partitions) else ()
+            good_files = copy(session, good, good_file, durable=False) if any(p.good for p in partitions) else ()
             complete += good_files
-            bad_files = copy(session, bad, bad_file) if any(p.quarantined for p in partitions) else ()
+            bad_files = copy(session, bad, bad_file, durable=False) if any(p.quarantined for p in partitions) else ()
             complete += bad_files
-            yield Settled(
-                window, tuple(partitions), good_files, bad_files, tuple(unknown[window]), conflicting.get(window, 0)
+            settled.append(
+                Settled(
+                    window, tuple(partitions), good_files, bad_files, tuple(unknown[window]), conflicting.get(window, 0)
+                )
             )
+        if is_local(order.out):
+            sync_files([Path(path) for path in complete], Path(local_path(order.out)))
     except Exception:
         # Nobody will name them, and in a bucket that is full they would take the room of the next attempt.
         for url in complete:
             with suppress(OSError, RuntimeError):
                 remove(url)
         raise
+    return settled
 
 
 def window_folder(out: str, asset: Asset, window: str) -> str:
@@ -110,12 +118,12 @@ def window_files(out: str, asset: Asset, window: str, name: str) -> tuple[str, s
     return f"{file}.parquet", f"{file}.quarantine.parquet"
 
 
-def copy(session: "duckdb.DuckDBPyConnection", select: str, url: str) -> tuple[str]:
+def copy(session: "duckdb.DuckDBPyConnection", select: str, url: str, *, durable: bool = True) -> tuple[str]:
     """Copies a SELECT to one Parquet file and returns its name as DuckDB takes it. Raises Unavailable."""
     import duckdb
 
     try:
-        with written(url) as path:
+        with written(url, durable=durable) as path:
             session.execute(
                 f"copy (\n{select}\n) to {literal(str(path))} "
                 f"(format parquet, compression zstd, row_group_size {ROWS_PER_GROUP})"

@@ -10,6 +10,7 @@ import psutil
 
 from lake_assets.errors import LakeError
 from lake_assets.home import Home
+from lake_assets.local_files import write_atomically
 
 THIS_MACHINE = "127.0.0.1"
 # Below the range that operating systems give to outgoing connections, so that a chosen port stays free for the lake.
@@ -45,9 +46,7 @@ def read_addresses(layout: Home) -> dict[str, int | str]:
 
 def write_addresses(layout: Home, addresses: dict[str, int | str]) -> None:
     """Replace stack.json atomically, so that a reader never sees a partial file."""
-    aside = layout.stack_file.with_suffix(".new")
-    aside.write_text(json.dumps(addresses, indent=2) + "\n", "utf-8")
-    aside.replace(layout.stack_file)
+    write_atomically(layout.stack_file, json.dumps(addresses, indent=2) + "\n")
 
 
 def choose_ports(addresses: dict[str, int | str], home: Path, running: frozenset[str]) -> dict[str, int | str]:

@@ -1,5 +1,7 @@
 """Which snapshots of a raw table stay."""
 
+from collections.abc import Collection
+
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 
 from lake_assets.landing.expire import KEPT_SNAPSHOTS, MOST_SNAPSHOTS, SINK_OFFSETS, kept_snapshots
@@ -7,8 +9,8 @@ from lake_assets.landing.expire import KEPT_SNAPSHOTS, MOST_SNAPSHOTS, SINK_OFFS
 SECOND = 1000
 
 
-def commits(count: int, by_sink: int) -> list[Snapshot]:
-    """Commits of one a second, of which only the one with the number `by_sink` is the sink's."""
+def commits(count: int, by_sink: Collection[int]) -> list[Snapshot]:
+    """Commits of one a second, of which those with the numbers `by_sink` are the sink's."""
     return [
         Snapshot(
             snapshot_id=number,
@@ -16,7 +18,7 @@ def commits(count: int, by_sink: int) -> list[Snapshot]:
             sequence_number=number,
             timestamp_ms=number * SECOND,
             manifest_list=f"file:///{number}.avro",
-            summary=Summary(Operation.APPEND, **({f"{SINK_OFFSETS}x": "{}"} if number == by_sink else {})),
+            summary=Summary(Operation.APPEND, **({f"{SINK_OFFSETS}x": "{}"} if number in by_sink else {})),
         )
         for number in range(1, count + 1)
     ]
@@ -27,15 +29,15 @@ def kept(snapshots: list[Snapshot], before: int) -> list[int]:
 
 
 def test_young_snapshots_stay_until_they_are_too_many() -> None:
-    few = commits(MOST_SNAPSHOTS, MOST_SNAPSHOTS)
+    few = commits(MOST_SNAPSHOTS, range(MOST_SNAPSHOTS + 1))
     assert kept(few, 0) == [one.snapshot_id for one in few]
     assert kept(few, few[-3].timestamp_ms) == [MOST_SNAPSHOTS - 2, MOST_SNAPSHOTS - 1, MOST_SNAPSHOTS]
-    many = commits(MOST_SNAPSHOTS + 1, MOST_SNAPSHOTS + 1)
+    many = commits(MOST_SNAPSHOTS + 1, range(MOST_SNAPSHOTS + 2))
     assert kept(many, 0) == [one.snapshot_id for one in many[-KEPT_SNAPSHOTS:]]
 
 
 def test_all_snapshots_back_to_the_last_one_of_the_sink_stay() -> None:
-    many = commits(MOST_SNAPSHOTS + 1, 5)
+    many = commits(MOST_SNAPSHOTS + 1, [3, 5])
     assert kept(many, 0) == list(range(5, MOST_SNAPSHOTS + 2))
 
 
