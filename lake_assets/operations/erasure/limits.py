@@ -46,6 +46,10 @@ def out_of_reach(settings: Settings, asset: Asset, found: ErasurePlan) -> list[s
     if keeps := _BUCKETS.get(scheme(settings.bucket)):
         told.append(keeps)
     told.append(
+        "Topics of metrics keep refused events for a month (metric-…-undecodable; of protected assets without key and "
+        "payload), and hashes of confidential keys until their window closes (metric-…-changelog)."
+    )
+    told.append(
         "Metrics have counted these events already, and back-ups, logs and copies of tables may hold them: remove them "
         "there."
     )
