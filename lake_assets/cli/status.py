@@ -12,7 +12,8 @@ import click
     is_flag=True,
     help="Print one JSON object: parts, assets, metrics, unapplied files, removals, cause of an unknown lag, disk.",
 )
-def command(as_json: bool) -> None:
+@click.option("--sizes", is_flag=True, help="Print the size and the bound of everything that grows, instead.")
+def command(as_json: bool, sizes: bool) -> None:
     """Show each part's health and last error, and the backlog of each asset and metric.
 
     Sends a real request to each part, which takes 3 s at most. The last error of a healthy part is one of the last
@@ -36,7 +37,11 @@ def command(as_json: bool) -> None:
     Examples:
       lake status
       lake status --json
+      lake status --sizes
     """
+    if sizes:
+        _show_sizes(as_json)
+        return
     import dataclasses
 
     from lake_assets.cli.tables import show, show_json
@@ -139,3 +144,17 @@ def command(as_json: bool) -> None:
         if disk:
             click.echo(disk)
     sys.exit(0 if disk is None and all(part.health is None for part in parts) else 3)
+
+
+def _show_sizes(as_json: bool) -> None:
+    import dataclasses
+
+    from lake_assets.cli.tables import show, show_json
+    from lake_assets.operations.sizes import read_sizes
+    from lake_assets.settings import load_settings
+
+    entries = read_sizes(load_settings())
+    if as_json:
+        show_json([dataclasses.asdict(size) for size in entries])
+    else:
+        show(("what", "bytes", "bound"), [(size.what, size.bytes, size.bound) for size in entries])

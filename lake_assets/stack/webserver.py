@@ -62,12 +62,12 @@ def protect(app: Starlette, further_hosts: str) -> Starlette:
 
 
 def main() -> None:
-    create_app = cli.create_app_from_workspace_process_context
+    create_app = cli.create_app_from_workspace_process_context  # pyright: ignore[reportPrivateImportUsage]
 
     def create_protected_app(*arguments: object, **options: object) -> Starlette:
         return protect(create_app(*arguments, **options), os.environ.get("LAKE_DAGSTER_HOSTS", ""))  # type: ignore[arg-type]
 
-    cli.create_app_from_workspace_process_context = create_protected_app
+    cli.create_app_from_workspace_process_context = create_protected_app  # pyright: ignore[reportPrivateImportUsage]
     cli.cli(auto_envvar_prefix="DAGSTER_WEBSERVER")
 
 
