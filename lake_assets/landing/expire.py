@@ -70,13 +70,24 @@ def expire_snapshots(
             return []
         files = sorted(_files(table, old) - _files(table, kept))
         about_to_remove(files)
-        table.maintenance.expire_snapshots().by_ids([one.snapshot_id for one in old]).commit()
+        remove_snapshots(table, old)
         return files
 
     found = committed(settings, asset, expire)
     for url in found:
         remove(url)
     return len(found)
+
+
+def remove_snapshots(table: "Table", snapshots: "Sequence[Snapshot]") -> None:
+    """Commit the removal of all of them as one update.
+
+    `table.maintenance.expire_snapshots` copies the metadata for each: 300 of 600 took half a minute.
+    """
+    from pyiceberg.table.update import AssertTableUUID, RemoveSnapshotsUpdate
+
+    update = RemoveSnapshotsUpdate.model_validate({"snapshot-ids": [one.snapshot_id for one in snapshots]})
+    table.catalog.commit_table(table, (AssertTableUUID(uuid=table.metadata.table_uuid),), (update,))
 
 
 def remove_unnamed(settings: Settings, asset: Asset, urls: Sequence[str]) -> None:
