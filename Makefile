@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup jars jars-lock up down demo spark-dist test test-quick strangers smoke bench check clean
+.PHONY: help setup jars jars-lock up down demo spark-dist test test-quick strangers smoke bench sbom audit-packages check clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -61,6 +61,12 @@ smoke: setup ## Run the example in a real cloud account, selected by LAKE_TARGET
 bench: setup ## Run all benches, for an hour or more, and write docs/performance.md.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
 	@$(VENV)/python -m bench.all
+
+sbom: setup ## Write dist/sbom.json, all locked Python packages and jars as CycloneDX.
+	@$(VENV)/python -m lake_assets.stack.bill_of_materials
+
+audit-packages: setup ## Look up known vulnerabilities of all locked packages, in the OSV database.
+	@$(VENV)/python -m lake_assets.stack.bill_of_materials --audit
 
 check: setup ## Lint, format, types, and who may import whom.
 	@$(VENV)/ruff check

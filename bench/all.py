@@ -39,6 +39,7 @@ FULL: dict[str, list[str]] = {
     "compaction": ["--files", "500"],
     "dbt": [],
     "changes": [],
+    "growth": [],
     "many_assets": [],
     "publish": [],
 }
@@ -58,6 +59,7 @@ SMALL: dict[str, list[str]] = {
     "repair": ["--windows", "3", "--rows", "30", "--rounds", "1"],
     "compaction": ["--files", "2", "--rows", "5", "--rounds", "1"],
     "dbt": ["--rounds", "1"],
+    "growth": ["--commits", "3", "--rounds", "1"],
     "changes": ["--assets", "2", "--snapshots", "2", "--rounds", "1"],
     "many_assets": ["--assets", "2", "--rounds", "1"],
     "publish": ["--windows", "2", "--rows", "5"],

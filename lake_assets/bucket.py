@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lake_assets.errors import Unavailable
+from lake_assets.local_files import make_folder, put_in_place
 from lake_assets.object_stores import scheme, store_of
 
 if TYPE_CHECKING:
@@ -58,16 +59,26 @@ def write(url: str, content: bytes) -> None:
 
 
 @contextmanager
-def written(url: str) -> Iterator[Path]:
-    """Yield a local path to write to; afterwards the file is at the URL, complete or not at all."""
+def written(url: str, *, durable: bool = True) -> Iterator[Path]:
+    """Yield a local path to write to; afterwards the file is at the URL, complete or not at all.
+
+    On this machine a `durable` file is then on the disk, before any commit that names it. Without it the caller calls
+    `sync_files`.
+    """
     system, path = opened(url)
     if is_local(url):
         target = Path(path)
         aside = target.with_name(f".{target.name}.part")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if durable:
+                make_folder(target.parent)
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
             yield aside
-            aside.replace(target)
+            if durable:
+                put_in_place(aside, target)
+            else:
+                aside.replace(target)
         except BaseException:
             # A folder that cannot be written refuses this as well, and the first error has the reason.
             with suppress(OSError):

@@ -52,6 +52,11 @@ class Home:
         return self.secrets / "connect"
 
     @property
+    def rest_password(self) -> Path:
+        """The password of Kafka Connect's REST API. Outside the folder above, so that no connector can show it."""
+        return self.secrets / "connect_password"
+
+    @property
     def postgres(self) -> Path:
         return self.home / "postgres"
 

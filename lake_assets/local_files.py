@@ -5,29 +5,74 @@ Only the standard library is used, because the set-up runs before there are any 
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 # All files of a lake are its owner's alone, whatever the caller's umask: raw payloads, Kafka's log, spilled rows.
 UMASK = 0o077
 
+_AT_ONCE = 8
 
-def write_atomically(path: Path, content: str | bytes, *, private: bool = False) -> None:
+
+def write_atomically(path: Path, content: str | bytes, *, private: bool = False, durable: bool = True) -> None:
     """Make or replace the file in one step; its folder is made too. Text is UTF-8. Raises OSError.
 
-    A `private` file is never readable by others, not even for a moment.
+    A `private` file is never readable by others, not even for a moment. A `durable` one is on the disk afterwards; of
+    another one a power cut may leave nothing.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     aside.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666), "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
-        aside.replace(path)
+        if durable:
+            put_in_place(aside, path)
+        else:
+            aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def put_in_place(aside: Path, target: Path) -> None:
+    """Rename a complete file. Its content and its name are on the disk afterwards, and never a name without content.
+
+    A commit that names the file must come after. Raises OSError.
+    """
+    sync(aside)
+    aside.replace(target)
+    sync(target.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder and its missing parents, whose names are on the disk afterwards. Raises OSError."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync(path.parent)
+
+
+def sync_files(paths: Collection[Path], root: Path) -> None:
+    """Let the disk have these files, and their names in all folders from `root` on. Raises OSError.
+
+    Many at once: a journal commits what several threads wait for in one step, 0.7 ms for each of 400 files, not 7.
+    """
+    folders = {folder for path in paths for folder in path.parents if folder.is_relative_to(root)}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(sync, paths))
+        list(pool.map(sync, {*folders, root.parent} if paths else ()))
+
+
+def sync(path: Path) -> None:
+    """Let the disk have a file's content, or the names in a folder. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def replace_if_changed(path: Path, text: str) -> bool:

@@ -77,7 +77,7 @@ def _read(path: Path) -> dict[str, Asset]:
 
 def _write(path: Path, assets: dict[str, Asset]) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    write_atomically(path, pickle.dumps(assets, pickle.HIGHEST_PROTOCOL), private=True)
+    write_atomically(path, pickle.dumps(assets, pickle.HIGHEST_PROTOCOL), private=True, durable=False)
     for other in path.parent.glob("*.pickle"):
         if other != path:
             other.unlink(missing_ok=True)

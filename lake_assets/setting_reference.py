@@ -64,7 +64,7 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
     ),
     "Kafka Connect": (
         Variable("LAKE_CONNECT", "an address", "the embedded worker", "REST API of Kafka Connect."),
-        Variable("LAKE_CONNECT_USER", "a name", "", "User for basic authentication."),
+        Variable("LAKE_CONNECT_USER", "a name", "`lake`, for the embedded worker", "User for basic authentication."),
         Variable("LAKE_CONNECT_PASSWORD_FILE", _FILE, "`LAKE_HOME/secrets/connect_password`", "Password of that user."),
         Variable("LAKE_CONNECT_CA", _FILE, "the authorities of `requests`", "Authority of the REST API's certificate."),
     ),
@@ -82,6 +82,12 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
             "TLS mode of libpq and JDBC.",
         ),
         Variable("LAKE_POSTGRES_CA", _FILE, "", "Authority of the server's certificate, with a `verify` mode."),
+    ),
+    "Dagster": (
+        Variable(
+            "LAKE_DAGSTER_READ_ONLY", "`off`, `on`", "`off`", "Web UI that shows everything and launches nothing."
+        ),
+        Variable("LAKE_DAGSTER_HOSTS", "names with spaces between", "", "Further host names that the web UI answers."),
     ),
     "AWS": (Variable("LAKE_ATHENA_WORKGROUP", "a workgroup", "`primary`", "Workgroup of the lake's own queries."),),
     "Google Cloud": (

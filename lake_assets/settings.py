@@ -168,6 +168,7 @@ class Settings:
     connect_access: ConnectAccess
     postgres: Postgres
     dagster_port: int
+    dagster_read_only: bool
     dbt_project: Path
     spark: Spark
     athena_workgroup: str
@@ -227,7 +228,7 @@ def load_settings() -> Settings:
         kafka=os.environ.get("LAKE_KAFKA", f"127.0.0.1:{stack.get('kafka_port', 0)}"),
         kafka_access=_kafka_access(home),
         connect=(connect := os.environ.get("LAKE_CONNECT", f"http://127.0.0.1:{stack.get('connect_port', 0)}")),
-        connect_access=_connect_access(home, connect),
+        connect_access=_connect_access(home, connect, str(stack.get("connect_user", ""))),
         postgres=Postgres(
             host=str(stack.get("postgres_host", "127.0.0.1")),
             port=int(stack.get("postgres_port", 0)),
@@ -237,6 +238,7 @@ def load_settings() -> Settings:
             ca=_postgres_ca(),
         ),
         dagster_port=int(stack.get("dagster_port", 0)),
+        dagster_read_only=_one_of("LAKE_DAGSTER_READ_ONLY", ("off", "on")) == "on",
         dbt_project=Path(os.environ.get("LAKE_DBT_PROJECT", PROJECT / "dbt_project")).expanduser().resolve(),
         spark=Spark(
             runner=_one_of("LAKE_SPARK_RUNNER", RUNNERS),
@@ -291,11 +293,12 @@ def _token_endpoint(mechanism: Mechanism) -> TokenEndpoint | None:
     return TokenEndpoint(url, os.environ.get("LAKE_KAFKA_TOKEN_SCOPE", ""), _file("LAKE_KAFKA_TOKEN_CA"))
 
 
-def _connect_access(home: Path, address: str) -> ConnectAccess:
+def _connect_access(home: Path, address: str, own_user: str) -> ConnectAccess:
+    """Return the access to the REST API; `own_user` is the user of the worker that `lake up` starts."""
     url = urlsplit(address)
     if url.password is not None:
         raise SettingsError("LAKE_CONNECT has a password in it: set LAKE_CONNECT_USER and LAKE_CONNECT_PASSWORD_FILE.")
-    user = os.environ.get("LAKE_CONNECT_USER", "")
+    user = os.environ.get("LAKE_CONNECT_USER", "" if "LAKE_CONNECT" in os.environ else own_user)
     if not user:
         _refuse_unused("LAKE_CONNECT_PASSWORD_FILE", "LAKE_CONNECT_USER", user, "the lake's user there")
     if url.scheme != "https":

@@ -96,7 +96,7 @@ def _wait_for_topics(settings: Settings, metric: Metric, source: Asset, path: Pa
 
 
 def _write(path: Path, status: Status) -> None:
-    write_atomically(path, json.dumps(status.as_dict()))
+    write_atomically(path, json.dumps(status.as_dict()), durable=False)
 
 
 if __name__ == "__main__":

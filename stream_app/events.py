@@ -1,6 +1,7 @@
 """A batch of validated events as columns: the input of the fold."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -53,12 +54,19 @@ def needed_fields(metric: Metric) -> Iterator[str]:
 
 # Keys of up to this many bytes are stored as they are; longer ones by their hash.
 KEY_BYTES = 200
+_HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def short_key(key: str) -> str:
     """Return the key, or its hash above `KEY_BYTES`: a key of megabytes would fit into no changelog record."""
     text = key.encode()
     return key if len(text) <= KEY_BYTES else f"sha256:{hashlib.sha256(text).hexdigest()}"
+
+
+def hidden_key(key: object) -> str:
+    """Return the hash by which a key of a confidential field is stored; a hash stays as it is."""
+    text = str(key).lower() if isinstance(key, bool) else str(key)
+    return text if _HASH.fullmatch(text) else f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 # A contract's fields begin with a letter, so these names cannot collide.

@@ -48,6 +48,21 @@ class _Batch:
     judged: Future[Judged]
 
 
+def kept_parts(
+    asset: Asset, key: bytes | None, value: bytes | None
+) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
+    """Return key and value of a refused record as its topic keeps them, and headers with the size of large parts.
+
+    As in quarantine, an asset with protected fields has neither: where they are in a broken payload is not known.
+    """
+    parts, sizes = {"key": key, "value": value}, list[tuple[str, bytes]]()
+    for part, content in parts.items():
+        if content is not None and len(content) > _KEPT_BYTES:
+            sizes.append((f"bytes of {part}", str(len(content)).encode()))
+            parts[part] = None
+    return (parts["key"], parts["value"], sizes) if asset.keeps_payloads else (None, None, sizes)
+
+
 class Loop:
     """One instance of the application for one metric. `run` returns after `stop`."""
 
@@ -219,20 +234,17 @@ class Loop:
 
     def _refuse(self, message: Message, codes: Sequence[str]) -> None:
         """Write a record to the undecodable topic, without large parts: raw and quarantine have it whole."""
-        key, value = message.key() or None, message.value()
+        key, value, sizes = kept_parts(self._asset, message.key() or None, message.value())
         headers = [("partition", str(message.partition()).encode()), ("offset", str(message.offset()).encode())]
         headers += [("error", code.encode()) for code in codes]
-        for part, content in (("key", key), ("value", value)):
-            if content is not None and len(content) > _KEPT_BYTES:
-                headers.append((f"bytes of {part}", str(len(content)).encode()))
         self._extra.append(
             Record(
                 self._metric.undecodable,
                 message.partition() or 0,
-                key if key is None or len(key) <= _KEPT_BYTES else None,
-                value if value is None or len(value) <= _KEPT_BYTES else None,
+                key,
+                value,
                 time.time_ns() // 1_000_000,
-                headers,
+                [*headers, *sizes],
             )
         )
         self.status.undecodable += 1

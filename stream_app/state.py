@@ -29,6 +29,7 @@ from stream_app.events import (
     Events,
     GroupKey,
     group_columns,
+    hidden_key,
     key_columns,
     measured_fields,
     short_key,
@@ -99,6 +100,7 @@ class PartitionState:
         self._late: list[LateRow] = []
         self._written: dict[int, int] = {}
         self._groups, self._keys = group_columns(metric), key_columns(asset)
+        self._hidden = [asset.field(key).is_confidential for key in asset.key]
         column_of = dict(zip(measured_fields(metric), value_columns(metric), strict=True))
         self._fold = [(measure, column_of[measure.field] if measure.field else "") for measure in metric.measures]
         # Columns and functions as pyarrow takes them.
@@ -248,8 +250,14 @@ class PartitionState:
             self._key_records.pop(window, None)
             return
         self._written.setdefault(window, time)
-        self._seen.setdefault(window, set()).update(map(_as_counted, _read(value)))
+        self._seen.setdefault(window, set()).update(map(self._as_counted, _read(value)))
         self._key_records[window] = max(self._key_records[window], number + 1)
+
+    def _as_counted(self, key: Any) -> Hashable:
+        """Return a key in the form events have it. Records of earlier versions contain long and confidential keys."""
+        if isinstance(key, list):
+            return tuple(map(_part_as_counted, cast("list[Any]", key), self._hidden))
+        return _part_as_counted(key, self._hidden[0])
 
     def _restore_row(self, window: int, group: GroupKey, value: bytes | None, time: int) -> None:
         if len(group) != len(self.metric.groups):
@@ -267,11 +275,10 @@ class PartitionState:
                 self._written.pop(window, None)
 
 
-def _as_counted(key: Any) -> Hashable:
-    """Return a key in the form events have it. Records of earlier versions contain long keys in full."""
-    if isinstance(key, list):
-        return tuple(map(_as_counted, cast("list[Any]", key)))
-    return short_key(key) if isinstance(key, str) else key
+def _part_as_counted(part: Any, hidden: bool) -> Hashable:
+    if hidden and part is not None:
+        return hidden_key(part)
+    return short_key(part) if isinstance(part, str) else part
 
 
 def _pieces(keys: list[Hashable]) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lake_assets.catalog.metric import Filter, GroupValue, Metric
-from lake_assets.catalog.model import Asset
+from lake_assets.catalog.model import Asset, Field
 from lake_assets.compile.judge import judge_sql
 from lake_assets.compile.metric_tables import MOST_GROUP_BYTES, text_bytes
 from lake_assets.compile.sql import identifier, judged_column, literal
@@ -142,13 +142,17 @@ def _query(asset: Asset, metric: Metric) -> str:
         ]
     # In the form in which they come back from the changelog, which is JSON.
     columns += [
-        f"{_key(judged_column(key), asset.field(key).type.name)} as {name}"
+        f"{_key(judged_column(key), asset.field(key))} as {name}"
         for key, name in zip(asset.key, key_columns(asset), strict=True)
     ]
     return f"select {', '.join(columns)} from (\n{judge_sql(asset, 'records')}\n)"
 
 
-def _key(column: str, kind: str) -> str:
+def _key(column: str, field: Field) -> str:
+    kind = field.type.name
+    if field.is_confidential:
+        # `hidden_key`, as SQL: the changelog keeps keys, and anyone who reads topics could read them.
+        return f"'sha256:' || sha256(cast({column} as varchar))"
     if kind not in ("string", "json"):
         return column if kind in _PLAIN_KEYS else f"cast({column} as varchar)"
     # `short_key`, as SQL.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lake_assets.operations.backlog import Backlog, MetricBacklog
+    from lake_assets.operations.sizes import Size
     from lake_assets.operations.unapplied import Unapplied
     from lake_assets.stack.lifecycle import PartStatus
 
@@ -53,7 +54,8 @@ class StatusReport:
     is_flag=True,
     help="Print one JSON object: parts, assets, metrics, unapplied files, removals, cause of an unknown lag, disk.",
 )
-def command(as_json: bool) -> None:
+@click.option("--sizes", is_flag=True, help="Print the size and the bound of everything that grows, instead.")
+def command(as_json: bool, sizes: bool) -> None:
     """Show each part's health and last error, and the backlog of each asset and metric.
 
     Sends a real request to each part, which takes 3 s at most. The last error of a healthy part is one of the last
@@ -77,7 +79,11 @@ def command(as_json: bool) -> None:
     Examples:
       lake status
       lake status --json
+      lake status --sizes
     """
+    if sizes:
+        _print_sizes(_collect_sizes(), as_json=as_json)
+        return
     report = _collect()
     if as_json:
         show_json(_as_json(report))
@@ -197,3 +203,17 @@ def _print_metrics(metrics: Sequence[MetricBacklog]) -> None:
             for metric in metrics
         ],
     )
+
+
+def _collect_sizes() -> Sequence[Size]:
+    from lake_assets.operations.sizes import read_sizes
+    from lake_assets.settings import load_settings
+
+    return read_sizes(load_settings())
+
+
+def _print_sizes(sizes: Sequence[Size], *, as_json: bool) -> None:
+    if as_json:
+        show_json([dataclasses.asdict(size) for size in sizes])
+    else:
+        show(("what", "bytes", "bound"), [(size.what, size.bytes, size.bound) for size in sizes])

@@ -12,6 +12,15 @@ CATALOG = "raw"
 _UNAVAILABLE = "57P01,57P02,57P03"
 # The lake's own classes, in connectors/src.
 SINK, ENVELOPE = "lake.connect.RawSink", "lake.connect.Envelope"
+# All options of its Kafka clients that a connector of this project overrides (`consumer.override.…`).
+CLIENT_OVERRIDES = (
+    "auto.offset.reset",
+    "heartbeat.interval.ms",
+    "isolation.level",
+    "max.poll.records",
+    "metadata.max.age.ms",
+    "session.timeout.ms",
+)
 
 
 @dataclass(frozen=True, slots=True)

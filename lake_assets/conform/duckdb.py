@@ -76,7 +76,7 @@ def conform(
         columns = "payload, _key, _topic, _partition, _offset, _timestamp"
         source = f"(select {columns} from read_parquet([{paths}]))" if paths else NO_RAW
         session.execute(judged_table(asset, source))
-        parts = merge_parts(list(write_windows(session, run, name)))
+        parts = merge_parts(write_windows(session, run, name))
         outputs: list[WindowOutput] = []
         for window in windows:
             part = parts.get(window.window, WindowPart(window.window, (), (), ()))

@@ -11,7 +11,7 @@ from lake_assets.settings import PROJECT
 _PACKAGES = ("lake_assets/catalog", "lake_assets/compile")
 _FILES = (
     "lake_assets/__init__.py", "lake_assets/errors.py", "lake_assets/aws.py", "lake_assets/bucket.py",
-    "lake_assets/object_stores.py", "lake_assets/conform/__init__.py",
+    "lake_assets/local_files.py", "lake_assets/object_stores.py", "lake_assets/conform/__init__.py",
     "lake_assets/conform/request.py", "lake_assets/conform/write_windows.py",
 )  # fmt: skip
 MAIN = "conform.py"

@@ -63,7 +63,7 @@ def conform_kept(asset: Asset, kept: Kept, out: str, scratch: Path, run_id: str,
         session.execute(judged_table(asset, kept_payloads("kept_quarantine")))
         session.execute(kept_good(asset, "kept_good"))
         select = kept_select(asset, run.loaded_at, "kept_good")
-        parts = merge_parts(list(write_windows(session, run, name, select)))
+        parts = merge_parts(write_windows(session, run, name, select))
         part = parts.get(kept.window, WindowPart(kept.window, (), (), ()))
         output = WindowOutput(
             window=kept.window,

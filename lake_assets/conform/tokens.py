@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.conform import INNER_PAD, OUTER_PAD
 from lake_assets.errors import SettingsError
+from lake_assets.local_files import sync
 from lake_assets.settings import lake_home
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ def make_token_key(path: Path) -> None:
     """Write a new key that only its owner may read. Raises FileExistsError."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(f"{secrets.token_hex(_KEY)}\n")
+    # Tokens of a key that a power cut takes away cannot be made again.
+    sync(path)
+    sync(path.parent)
 
 
 def let_tokenise(session: "duckdb.DuckDBPyConnection", asset: Asset) -> None:

@@ -4,14 +4,15 @@ The connection has the temporary table `judged`, with all rows that may be dupli
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from lake_assets.bucket import local_path, opened, remove, unusable, written
+from lake_assets.bucket import is_local, local_path, opened, remove, unusable, written
 from lake_assets.catalog.model import Asset, Check
 from lake_assets.catalog.window_results import CheckOutcome, PartitionCount, UnknownField
 from lake_assets.catalog.windows import window_key, window_path, window_start
@@ -28,6 +29,7 @@ from lake_assets.compile.conform import (
 from lake_assets.compile.ddl import staging_columns
 from lake_assets.compile.sql import identifier, literal
 from lake_assets.errors import Incurable, LakeError
+from lake_assets.local_files import sync_files
 
 if TYPE_CHECKING:
     import duckdb
@@ -61,7 +63,7 @@ class WindowPart:
 
 def write_windows(
     session: "duckdb.DuckDBPyConnection", run: ConformRun, name: str, good_rows: str | None = None
-) -> Iterator[WindowPart]:
+) -> list[WindowPart]:
     """Find duplicates in `judged`, and write each window's good and quarantined rows to files that start with `name`.
 
     `good_rows` is the SELECT for staging, if it is not the plain one over the view `good`.
@@ -81,25 +83,31 @@ def write_windows(
         for start, number in session.execute(conflicts(asset)).fetchall():
             conflicting[window_key(start, asset.window)] = number
     complete: list[str] = []
+    parts: list[WindowPart] = []
     try:
         for window, partitions in counts.items():
             good_file, bad_file = window_files(run.out, asset, window, name)
             start = f"_window = timestamptz {literal(window_start(window, asset.window).isoformat())}"
             good = f"{good_rows}\nwhere {start}"
             bad = f"{quarantine_select(asset, run.run_id, run.loaded_at)}\n  and {start}"
-            good_files = copy(session, good, good_file) if any(p.good for p in partitions) else ()
+            good_files = copy(session, good, good_file, durable=False) if any(p.good for p in partitions) else ()
             complete += good_files
-            bad_files = copy(session, bad, bad_file) if any(p.quarantined for p in partitions) else ()
+            bad_files = copy(session, bad, bad_file, durable=False) if any(p.quarantined for p in partitions) else ()
             complete += bad_files
-            yield WindowPart(
-                window, tuple(partitions), good_files, bad_files, tuple(unknown[window]), conflicting.get(window, 0)
+            parts.append(
+                WindowPart(
+                    window, tuple(partitions), good_files, bad_files, tuple(unknown[window]), conflicting.get(window, 0)
+                )
             )
+        if is_local(run.out):
+            sync_files([Path(path) for path in complete], Path(local_path(run.out)))
     except Exception:
         # No table will reference them, and in a full bucket they would take the space of the next attempt.
         for url in complete:
             with suppress(OSError, RuntimeError):
                 remove(url)
         raise
+    return parts
 
 
 def window_folder(out: str, asset: Asset, window: str) -> str:
@@ -113,12 +121,12 @@ def window_files(out: str, asset: Asset, window: str, name: str) -> tuple[str, s
     return f"{file}.parquet", f"{file}.quarantine.parquet"
 
 
-def copy(session: "duckdb.DuckDBPyConnection", select: str, url: str) -> tuple[str]:
+def copy(session: "duckdb.DuckDBPyConnection", select: str, url: str, *, durable: bool = True) -> tuple[str]:
     """Copy a SELECT to one Parquet file, and return its name as DuckDB takes it. Raises Unavailable."""
     import duckdb
 
     try:
-        with written(url) as path:
+        with written(url, durable=durable) as path:
             session.execute(
                 f"copy (\n{select}\n) to {literal(str(path))} "
                 f"(format parquet, compression zstd, row_group_size {ROWS_PER_GROUP})"

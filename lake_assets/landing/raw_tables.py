@@ -53,7 +53,7 @@ def ensure_raw_tables(settings: Settings, specs: Sequence[RawTableSpec]) -> list
             for namespace in sorted({spec.namespace for spec in create}):
                 catalog.create_namespace_if_not_exists(namespace)
             # Each is a commit of its own, which waits for the catalog and the bucket.
-            list(pool.map(partial(_create, catalog), create))
+            list(pool.map(partial(create_raw_table, catalog), create))
             list(pool.map(partial(_update, catalog), update))
     return reports
 
@@ -128,7 +128,7 @@ def _update(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
         transaction.set_properties(dict(_settable(spec)))
 
 
-def _create(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
+def create_raw_table(catalog: "MetastoreCatalog", spec: RawTableSpec) -> None:
     from pyiceberg.partitioning import PartitionField, PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.transforms import DayTransform, HourTransform, MonthTransform, Transform

@@ -32,6 +32,7 @@ class TableMetadata:
     transforms: tuple[str, ...]
     has_snapshot: bool
     total_rows: int
+    snapshots: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ _MISSING = Damage("the file is missing")
 def read_metadata(settings: Settings, tables: Collection[Identifier]) -> dict[Identifier, TableMetadata | Damage]:
     """Return the metadata of each of these tables that exists, with one query for all. Raises Unavailable."""
     metadata: dict[Identifier, TableMetadata | Damage] = {}
-    unread, read = set(tables), _reader()
+    unread, read = set(tables), metadata_reader()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for _ in range(_ATTEMPTS):
             locations = pointers(settings, unread) if unread else {}
@@ -59,7 +60,7 @@ def read_metadata(settings: Settings, tables: Collection[Identifier]) -> dict[Id
     return metadata
 
 
-def _reader() -> Callable[[str], TableMetadata | Damage]:
+def metadata_reader() -> Callable[[str], TableMetadata | Damage]:
     """Return a function that reads a metadata file, with one file system for each bucket."""
 
     @lru_cache
@@ -99,6 +100,7 @@ def _metadata(table: Mapping[str, Any]) -> TableMetadata:
         tuple(str(field["transform"]) for field in (spec["fields"] if spec else table["partition-spec"])),
         snapshot is not None,
         int(summary.get("total-records", "0")),
+        len(table.get("snapshots", ())),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from lake_assets.catalog.model import Asset
-from lake_assets.catalog.silence import REMEMBERED, Arrival, missing_producers, silence
+from lake_assets.catalog.silence import REMEMBERED, Arrival, hide_names, missing_producers, silence
 from lake_assets.compile.sql import identifier, literal
 from lake_assets.landing.lag import positions
 from lake_assets.ledger.ledger import Ledger
@@ -57,7 +57,8 @@ def missed(settings: Settings, asset: Asset) -> dict[str, datetime]:
         }
     finally:
         session.close()
-    return missing_producers(newest, asset.frequency, _commit_interval(settings))
+    missing = missing_producers(newest, asset.frequency, _commit_interval(settings))
+    return missing if asset.field(asset.roster).is_shown else hide_names(missing)
 
 
 def _commit_interval(settings: Settings) -> timedelta:

@@ -16,13 +16,15 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.table_counts import NO_ROWS
 from lake_assets.catalog.versions import by_dataset
 from lake_assets.catalog.windows import window_end
+from lake_assets.compile.raw_table import raw_table
 from lake_assets.compile.sql import literal
 from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError, Unreadable
 from lake_assets.landing.delete_rows import any_live
-from lake_assets.landing.expire import expire_snapshots, remove_unnamed, remove_windows, windows_until
+from lake_assets.landing.expire import MOST_SNAPSHOTS, expire_snapshots, remove_unnamed, remove_windows, windows_until
 from lake_assets.landing.files import files, window_rows
 from lake_assets.landing.snapshots import RawTableError
+from lake_assets.landing.table_metadata import TableMetadata, read_metadata
 from lake_assets.ledger.forgotten import not_rewritten, set_rewritten
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removals import (
@@ -162,6 +164,18 @@ def expire(settings: Settings, ledger: Ledger, asset: Asset, before: datetime) -
     deleted = expire_snapshots(settings, asset, before, lambda urls: add_orphan_files(ledger, asset.dataset, urls))
     clear_orphan_files(ledger, asset.dataset)
     return deleted
+
+
+def limit_snapshots(settings: Settings, ledger: Ledger, asset: Asset) -> int:
+    """Expire the raw table's oldest snapshots if it has too many, and return the number of deleted files.
+
+    The caller holds the asset's lock. Raises Unavailable.
+    """
+    identifier = raw_table(asset).identifier
+    metadata = read_metadata(settings, [identifier]).get(identifier)
+    if not isinstance(metadata, TableMetadata) or metadata.snapshots <= MOST_SNAPSHOTS:
+        return 0
+    return expire(settings, ledger, asset, datetime.min.replace(tzinfo=UTC))
 
 
 def raw_kept(versions: Sequence[Asset]) -> timedelta | None:

@@ -17,7 +17,7 @@ THIS_MACHINE = "127.0.0.1"
 FIRST_PORT, PORT_COUNT = 20000, 10000
 # Ports that users and external connectors know: never changed silently.
 PUBLISHED = ("postgres_port", "kafka_port", "connect_port", "dagster_port")
-INTERNAL = ("controller_port", "code_port")
+INTERNAL = ("controller_port",)
 
 
 class PortTaken(LakeError):

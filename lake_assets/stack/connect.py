@@ -4,15 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_urlsafe
 
+from lake_assets.compile.connector import CLIENT_OVERRIDES
 from lake_assets.errors import SettingsError
 from lake_assets.home import Home
 from lake_assets.kafka_security import read_certificate
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.class_archives import archive_options
-from lake_assets.stack.connect_plugin import plugin_folder
+from lake_assets.stack.connect_plugin import AUTHENTICATION, plugin_folder
 from lake_assets.stack.kafka import LOGGING, fill_template
 from lake_assets.stack.passwords import write_private
 from lake_assets.stack.programs import Program
+
+USER = "lake"
 
 # The worker's own clients, and those it makes for connectors.
 CLIENTS = ("", "producer.", "consumer.", "admin.")
@@ -28,14 +31,24 @@ def prepare_connect(
     host: str = THIS_MACHINE,
     security: Mapping[str, str] | None = None,
     certificate: Path | None = None,
+    login: tuple[str, Path] | None = None,
 ) -> None:
     """Write the worker's configuration. Raises SettingsError for an invalid `certificate`.
 
     `kafka` is the broker, `listen` the address to bind, `host` the name by which other workers reach it. `security`
     holds the broker's client options, None for an unsecured one. With a `certificate`, a file of the private key and
-    the certificate, the REST API uses https.
+    the certificate, the REST API uses https. `login` is the user and the password's file of the REST API, which answers
+    anyone without it.
     """
     options = {f"{client}{key}": value for client in CLIENTS for key, value in (security or {}).items()}
+    rest = _rest_options(layout.run / "rest.p12", certificate) if certificate else {}
+    if login:
+        user, file = login
+        rest |= {
+            "rest.extension.classes": AUTHENTICATION,
+            "lake.rest.user": user,
+            "lake.rest.password.file": str(file),
+        }
     fill_template(
         "worker.properties",
         layout.run / "worker.properties",
@@ -47,8 +60,16 @@ def prepare_connect(
         plugins=plugin_folder(jars),
         secrets=layout.connect_secrets,
         security=_lines(options),
-        rest=_lines(_rest_options(layout.run / "rest.p12", certificate)) if certificate else "",
+        overrides=",".join(CLIENT_OVERRIDES),
+        rest=_lines(rest),
     )
+
+
+def keep_rest_password(layout: Home) -> tuple[str, Path]:
+    """Return the login of the REST API, with a new password where there is none."""
+    if not layout.rest_password.exists():
+        write_private(layout.rest_password, f"{token_urlsafe(24)}\n")
+    return USER, layout.rest_password
 
 
 def _rest_options(keystore: Path, certificate: Path) -> dict[str, str]:

@@ -14,8 +14,13 @@ from lake_assets.settings import PROJECT
 from lake_assets.stack.jar_lock import LOCK
 
 SOURCES = PROJECT / "connectors" / "src"
+AUTHENTICATION = "lake.connect.BasicAuthentication"
 # These files let the worker list what is in the jar without loading each class.
-_SERVICES = {"transforms.Transformation": ENVELOPE, "sink.SinkConnector": SINK}
+_SERVICES = {
+    "transforms.Transformation": ENVELOPE,
+    "sink.SinkConnector": SINK,
+    "rest.ConnectRestExtension": AUTHENTICATION,
+}
 # The oldest Java that the stack supports, so that one folder of jars serves all of them.
 _RELEASE = "17"
 _NEEDED = (
@@ -23,6 +28,7 @@ _NEEDED = (
         "kafka/connect-api-*.jar",
         "kafka/connect-transforms-*.jar",
         "kafka/kafka-clients-*.jar",
+        "kafka/jakarta.ws.rs-api-*.jar",
         "kafka/slf4j-api-*.jar",
     ),
     *("plugins/iceberg/iceberg-*.jar", "plugins/iceberg/avro-*.jar"),

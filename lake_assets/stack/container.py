@@ -34,7 +34,7 @@ from lake_assets.local_files import UMASK
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, lake_home, load_settings
 from lake_assets.stack.addresses import write_addresses
-from lake_assets.stack.connect import connect_program, prepare_connect
+from lake_assets.stack.connect import connect_program, keep_rest_password, prepare_connect
 from lake_assets.stack.dagster import dagster_programs, prepare_dagster
 from lake_assets.stack.health import checks
 from lake_assets.stack.jars import jars_folder
@@ -116,6 +116,7 @@ def make_passwords(layout: Home, host: str, port: int) -> None:
     write_common_passfile(layout, host, port, passwords)
     write_private(layout.secrets / "postgres_admin", passwords["lake_admin"])
     write_private(layout.secrets / "analyst", passwords["analyst"])
+    keep_rest_password(layout)
     if not (layout.secrets / METABASE).exists():
         write_private(layout.secrets / METABASE, token_urlsafe(24))
     if not (layout.secrets / NAME).exists():
@@ -137,12 +138,12 @@ def programs_of(parts: Sequence[str], settings: Settings, layout: Home) -> list[
     jars, code_port = jars_folder(), int(PORTS["code_port"])
     # The code server runs in the daemon's container; other containers reach it by this name.
     code_host = os.environ.get("LAKE_CODE_HOST", "127.0.0.1")
-    prepare_dagster(settings, layout, code_port, code_host)
+    prepare_dagster(settings, layout, (code_host, code_port))
     if "stream" in parts:
         # Metrics use the image's catalog; a home that outlives the image may hold an older one.
         write_applied(settings, read_files(settings))
     available = [
-        *dagster_programs(layout, code_port, int(PORTS["dagster_port"]), EVERYWHERE),
+        *dagster_programs(settings, layout, int(PORTS["dagster_port"]), EVERYWHERE, code_port),
         *stream_programs(settings, layout),
     ]
     if "kafka" in parts:
@@ -155,6 +156,7 @@ def programs_of(parts: Sequence[str], settings: Settings, layout: Home) -> list[
         # With https the worker answers to the names of its certificate only, with http to an address that all can
         # resolve.
         host = socket.getfqdn() if certificate else socket.gethostbyname(socket.gethostname())
+        access = settings.connect_access
         prepare_connect(
             layout,
             jars,
@@ -164,6 +166,7 @@ def programs_of(parts: Sequence[str], settings: Settings, layout: Home) -> list[
             host=host,
             security=settings.kafka_for_java,
             certificate=certificate,
+            login=(access.user, access.password_file) if access.user else None,
         )
         available.append(connect_program(layout, find_java(), jars, java_properties(settings.kafka_access)))
     programs = [program for program in available if _group(program.name) in parts]

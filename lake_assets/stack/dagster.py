@@ -5,12 +5,13 @@ import os
 import sys
 from pathlib import Path
 
-from lake_assets.home import Home
+from lake_assets.home import Home, socket_path
 from lake_assets.settings import PROJECT, Settings
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.programs import Program
 
 DEFINITIONS = "lake_assets.definitions"
+WEB_SERVER = "lake_assets.stack.webserver"
 DBT_SERVER = "lake_assets.dbt.server"
 CONFIG = """# Written at each start.
 storage:
@@ -48,8 +49,16 @@ telemetry: {{enabled: false}}
 """
 
 
-def prepare_dagster(settings: Settings, layout: Home, code_port: int, code_host: str = THIS_MACHINE) -> None:
-    """Write dagster.yaml and the workspace file that names the code server. Neither contains a password."""
+def code_socket(layout: Home) -> Path:
+    """Return the socket of the code server, which starts runs for whoever reaches it: only this user does."""
+    return socket_path(layout.home, "code.sock")
+
+
+def prepare_dagster(settings: Settings, layout: Home, code_address: tuple[str, int] | None = None) -> None:
+    """Write dagster.yaml and the workspace file that names the code server. Neither contains a password.
+
+    `code_address` is the code server's host and port in another container, None for the socket on this machine.
+    """
     config = CONFIG.format(
         # dagster-postgres sends NOTIFY as only psycopg2 understands it, and SQLAlchemy would pick psycopg 3.
         url=json.dumps(settings.postgres.url("dagster", "postgresql+psycopg2", dbname="dagster")),
@@ -58,22 +67,31 @@ def prepare_dagster(settings: Settings, layout: Home, code_port: int, code_host:
         run_seconds=settings.run_seconds,
     )
     (layout.dagster / "dagster.yaml").write_text(config, "utf-8")
-    server = {"host": code_host, "port": code_port, "location_name": "lake"}
+    host, port = code_address or ("", 0)
+    server = {"host": host, "port": port} if code_address else {"socket": str(code_socket(layout))}
+    server["location_name"] = "lake"
     (layout.dagster / "workspace.yaml").write_text(json.dumps({"load_from": [{"grpc_server": server}]}), "utf-8")
 
 
-def dagster_programs(layout: Home, code_port: int, web_port: int, listen: str = THIS_MACHINE) -> list[Program]:
-    """Return the programs of the orchestration."""
+def dagster_programs(
+    settings: Settings, layout: Home, web_port: int, listen: str = THIS_MACHINE, code_port: int = 0
+) -> list[Program]:
+    """Return the programs of the orchestration.
+
+    The code server listens on its socket, or with a `code_port` on that port of `listen`.
+    """
     environment = lake_environment(layout)
     scripts = Path(sys.executable).parent
     workspace = str(layout.dagster / "workspace.yaml")
-    code = ("api", "grpc", "-m", DEFINITIONS, "-h", listen, "-p", str(code_port), "--location-name", "lake")
-    web = ("-h", listen, "-p", str(web_port), "-w", workspace)
+    address = ("-h", listen, "-p", str(code_port)) if code_port else ("--socket", str(code_socket(layout)))
+    code = ("api", "grpc", "-m", DEFINITIONS, *address, "--location-name", "lake")
+    read_only = ("--read-only",) if settings.dagster_read_only else ()
+    web = ("-m", WEB_SERVER, "-h", listen, "-p", str(web_port), "-w", workspace, *read_only)
     return [
         _program("dbt", (sys.executable, "-m", DBT_SERVER), ("postgres",), environment),
         _program("code", (str(scripts / "dagster"), *code), ("postgres",), environment),
         _program("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace), ("code",), environment),
-        _program("webserver", (str(scripts / "dagster-webserver"), *web), ("code",), environment),
+        _program("webserver", (sys.executable, *web), ("code",), environment),
     ]
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from lake_assets.home import Home, socket_path
 from lake_assets.settings import Settings
+from lake_assets.stack.dagster import code_socket
 from lake_assets.stack.stream import check_stream, stream_parts
 
 SECONDS = 3.0
@@ -72,13 +73,15 @@ def check_webserver(settings: Settings) -> str | None:
     return _ask_http(f"http://127.0.0.1:{settings.dagster_port}/server_info")
 
 
-def check_code(code_port: int) -> str | None:
-    if refusal := _refuses("127.0.0.1", code_port):
+def check_code(layout: Home, code_port: int) -> str | None:
+    """Check the code server at its socket, or in a container at `code_port`."""
+    path = code_socket(layout)
+    if refusal := _refuses("127.0.0.1", code_port) if code_port else _refuses_socket(path):
         return refusal
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-    with grpc.insecure_channel(f"127.0.0.1:{code_port}") as channel:
+    with grpc.insecure_channel(f"127.0.0.1:{code_port}" if code_port else f"unix:{path}") as channel:
         try:
             request = health_pb2.HealthCheckRequest(service="DagsterApi")
             stub = health_pb2_grpc.HealthStub(channel)
@@ -107,24 +110,17 @@ def check_daemon(settings: Settings, since: float) -> str | None:
 
 
 def check_dbt(layout: Home) -> str | None:
-    path = socket_path(layout.home, "dbt.sock")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(SECONDS)
-        try:
-            probe.connect(str(path))
-        except OSError as error:
-            return f"{path.name}: {error.strerror or error}"
-    return None
+    return _refuses_socket(socket_path(layout.home, "dbt.sock"))
 
 
-def checks(settings: Settings, layout: Home, code_port: int) -> Mapping[str, Callable[[float], str | None]]:
+def checks(settings: Settings, layout: Home, code_port: int = 0) -> Mapping[str, Callable[[float], str | None]]:
     """Return the check of each part; its argument is the start of the part's process, in epoch seconds."""
     return {
         "postgres": lambda _: check_postgres(settings),
         "kafka": lambda _: check_kafka(settings),
         "connect": lambda _: check_connect(settings),
         "dbt": lambda _: check_dbt(layout),
-        "code": lambda _: check_code(code_port),
+        "code": lambda _: check_code(layout, code_port),
         "daemon": lambda since: check_daemon(settings, since),
         "webserver": lambda _: check_webserver(settings),
         **{part: partial(check_stream, layout, part) for part in stream_parts(settings)},
@@ -148,6 +144,16 @@ def _refuses(host: str, port: int) -> str | None:
         socket.create_connection((host, port), timeout=SECONDS).close()
     except OSError as error:
         return f"port {port}: {error.strerror or error}"
+    return None
+
+
+def _refuses_socket(path: Path) -> str | None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(SECONDS)
+        try:
+            probe.connect(str(path))
+        except OSError as error:
+            return f"{path.name}: {error.strerror or error}"
     return None
 
 

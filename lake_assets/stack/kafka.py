@@ -11,6 +11,7 @@ from lake_assets.home import Home
 from lake_assets.settings import PROJECT
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.class_archives import archive_options
+from lake_assets.stack.passwords import write_private
 from lake_assets.stack.programs import Program
 
 LOGGING = PROJECT / "connectors" / "log4j2.properties"
@@ -23,7 +24,7 @@ class KafkaSetupError(LakeError):
 def fill_template(name: str, into: Path, **values: object) -> Path:
     """Write the template `connectors/NAME` with its values filled in; return `into`."""
     text = Template((PROJECT / "connectors" / name).read_text("utf-8")).substitute(values)
-    into.write_text(text, "utf-8")
+    write_private(into, text)
     return into
 
 

@@ -98,7 +98,7 @@ def status() -> list[PartStatus]:
     addresses = read_addresses(layout)
     supervisor = Supervisor(layout)
     processes = supervisor.processes() if addresses and supervisor.is_running() else {}
-    by_part = checks(settings, layout, int(addresses.get("code_port", 0)))
+    by_part = checks(settings, layout)
 
     def check_part(part: str) -> PartStatus:
         process = processes.get(part, {})
@@ -154,7 +154,7 @@ def reload_definitions() -> None:
 
 
 def _wait_for_answer(part: str, layout: Home, supervisor: Supervisor) -> None:
-    check_health = checks(load_settings(), layout, int(read_addresses(layout)["code_port"]))[part]
+    check_health = checks(load_settings(), layout)[part]
     reason = poll_until(
         lambda: check_health(float(supervisor.processes()[part]["start"])),
         lambda reason: reason is None,

@@ -13,7 +13,7 @@ from lake_assets.home import Home
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.addresses import THIS_MACHINE, choose_ports, read_addresses, write_addresses
-from lake_assets.stack.connect import connect_program, prepare_connect
+from lake_assets.stack.connect import USER, connect_program, keep_rest_password, prepare_connect
 from lake_assets.stack.dagster import dagster_programs, prepare_dagster
 from lake_assets.stack.health import checks
 from lake_assets.stack.kafka import kafka_program, prepare_kafka
@@ -35,8 +35,8 @@ PORT_OF = {
     "controller_port": "kafka",
     "connect_port": "connect",
     "dagster_port": "webserver",
-    "code_port": "code",
 }
+CONFIGURATIONS = {"kafka": "broker.properties", "connect": "worker.properties"}
 Progress = Callable[[str], None]
 
 
@@ -72,7 +72,7 @@ class Start:
         self._prepare(settings, addresses, passwords["lake_admin"], names)
         self._supervise(programs)
         self._ready = {name: threading.Event() for name in ("postgres", *names)}
-        self._checks = checks(settings, self._layout, int(addresses["code_port"]))
+        self._checks = checks(settings, self._layout)
         with ThreadPoolExecutor(len(names) + 1) as pool:
             waiting = [pool.submit(self._bring_up, programs[name], settings, passwords) for name in names]
             if self._admin_dsn:
@@ -98,6 +98,7 @@ class Start:
         if settings.target == "gcp":
             recorded.setdefault("gcp_project", settings.gcp.project)
             recorded.setdefault("gcp_location", settings.gcp.location)
+        recorded["connect_user"] = USER
         running = self._running()
         own_ports = frozenset(port for port, part in PORT_OF.items() if part in running)
         if self._admin_dsn:
@@ -114,7 +115,11 @@ class Start:
     def _prepare(
         self, settings: Settings, addresses: dict[str, int | str], admin_password: str, names: Sequence[str]
     ) -> None:
-        """Write all files the parts read; the two slow first-time steps run in parallel."""
+        """Write all files the parts read; the two slow first-time steps run in parallel.
+
+        Stop a server whose configuration changed, for example by an upgrade: it reads the file at its start.
+        """
+        before = {part: _text(self._layout.run / file) for part, file in CONFIGURATIONS.items()}
         with ThreadPoolExecutor(2) as pool:
             steps: list[Future[None]] = []
             if "kafka" in names:
@@ -125,15 +130,20 @@ class Start:
             for step in steps:
                 step.result()
         kafka = f"{THIS_MACHINE}:{addresses['kafka_port']}"
-        prepare_connect(self._layout, self._jars, kafka, int(addresses["connect_port"]))
-        prepare_dagster(settings, self._layout, int(addresses["code_port"]))
+        login = keep_rest_password(self._layout)
+        prepare_connect(self._layout, self._jars, kafka, int(addresses["connect_port"]), login=login)
+        prepare_dagster(settings, self._layout)
+        for part in self._running() & CONFIGURATIONS.keys():
+            if _text(self._layout.run / CONFIGURATIONS[part]) != before[part]:
+                self._on_progress(f"restarting {part}: its configuration changed")
+                self._supervisor.stop_program(part)
 
     def _programs(self, settings: Settings, addresses: dict[str, int | str]) -> dict[str, Program]:
         programs = [
             *([] if self._admin_dsn else [postgres_program(self._layout)]),
             kafka_program(self._layout, self._java, self._jars),
             connect_program(self._layout, self._java, self._jars),
-            *dagster_programs(self._layout, int(addresses["code_port"]), int(addresses["dagster_port"])),
+            *dagster_programs(settings, self._layout, int(addresses["dagster_port"])),
             *stream_programs(settings, self._layout),
         ]
         return {program.name: program for program in programs}
@@ -194,6 +204,10 @@ class Start:
                 reason = last_error(log, last_start(self._layout)) or (last_line(log) if gave_up else reason)
                 raise PartFailed(f"{name} did not come up ({reason}): see {log}.")
             time.sleep(POLL_SECONDS)
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text("utf-8") if path.exists() else None
 
 
 class _NeedFailed(Unavailable):

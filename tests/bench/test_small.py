@@ -17,7 +17,7 @@ from tests.support.warm_processes import run_lake
 
 # Those that need Dagster, or the marts of the examples, and are measured where tests have them.
 ELSEWHERE = {"dbt", "freshness", "failing"}
-ALONE = {"publish", "spark"}
+ALONE = {"growth", "publish", "spark"}
 
 
 @pytest.fixture(scope="module")

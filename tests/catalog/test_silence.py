@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake_assets.catalog.silence import Arrival, in_words, missing_producers, silence
+from lake_assets.catalog.silence import Arrival, hide_names, in_words, missing_producers, silence
 from tests.support.contracts import changed, parse, problems
 
 ORDERS = replace(parse(), frequency=timedelta(minutes=10))
@@ -92,6 +92,10 @@ def test_a_contract_says_how_often_and_from_whom_events_are_expected() -> None:
     asset = parse(with_roster("country"))
     assert (asset.frequency, asset.roster, asset.freshness) == (timedelta(minutes=10), "country", None)
     assert (parse().frequency, parse().roster) == (None, None)
+
+
+def test_names_of_a_confidential_roster_are_numbers() -> None:
+    assert list(hide_names({"ada": NOW, "bob": NOW})) == ["hidden 1", "hidden 2"]
 
 
 def test_a_roster_that_cannot_be_kept_is_refused() -> None:

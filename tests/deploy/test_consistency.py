@@ -20,7 +20,7 @@ from tests.support.deploy_documents import DEPLOY, code_variables, compose, helm
 
 WORDS = ("passwords", "roles")
 # No service of compose's needs them.
-OF_ONES_OWN_KAFKA = {"kafka_password", "kafka_certificate", "connect_password"}
+OF_ONES_OWN_KAFKA = {"kafka_password", "kafka_certificate"}
 # Read by the libraries of the clouds, which is where the code says it leaves them.
 CLOUDS_OWN = ("GOOGLE_CLOUD_PROJECT", "AWS_REGION")
 
@@ -139,16 +139,17 @@ def test_a_container_is_given_the_secrets_of_its_job_only() -> None:
     }
     assert given.pop("passwords") == {"./secrets"}
     assert {name: secrets for name, secrets in given.items() if secrets} == {
-        "connect": {"connect"},
+        "connect": {"connect", "connect_password"},
         "postgres": {"postgres_admin"},
         "metabase": {"metabase"},
         "roles": {"pgpass", "metabase"},
         "webserver": {"pgpass"},
-        **{name: {"pgpass", "token_key"} for name in ("dagster", "lake")},
+        **{name: {"pgpass", "token_key", "connect_password"} for name in ("dagster", "lake")},
     }
     assert {str(path.parts[0]) for path in SECRETS} - OF_ONES_OWN_KAFKA == {
         "pgpass",
         "connect",
+        "connect_password",
         "metabase",
         "token_key",
     }
@@ -159,7 +160,7 @@ def test_named_volumes_and_anchors_are_all_used() -> None:
         volume.split(":")[0]
         for found in compose()["services"].values()
         for volume in found.get("volumes", [])
-        if not volume.startswith(".")
+        if not volume.startswith((".", "/"))
     }
     assert used == set(compose()["volumes"])
 
@@ -261,3 +262,73 @@ def test_selectors_find_their_own_pods() -> None:
 def test_people_read_marts_as_the_analyst() -> None:
     told = (DEPLOY.parent / "docs" / "deploy.md").read_text("utf-8")
     assert f"| user name | `{READER}` |" in told
+
+
+def test_who_asks_marts_reaches_postgres_and_no_other_part() -> None:
+    services = compose()["services"]
+    people = {name for name, found in services.items() if "people" in found.get("networks", [])}
+    assert people == {"postgres", "metabase"}
+    assert service("metabase")["networks"] == ["people"]
+    for name, found in services.items():
+        assert found.get("network_mode") == "none" or found["networks"], f"{name} is in the default network"
+
+
+def test_containers_have_limits_and_a_root_that_nobody_writes() -> None:
+    for name, found in compose()["services"].items():
+        assert found["mem_limit"], name
+        assert found["pids_limit"], name
+        assert "no-new-privileges:true" in found["security_opt"], name
+        assert found.get("read_only") is True or name == "metabase", name
+        writable = {path.partition(":")[0] for path in found.get("tmpfs", [])}
+        writable |= {volume.partition(":")[0] for volume in found.get("volumes", []) if volume.startswith("/")}
+        assert name == "metabase" or "/tmp" in writable, name
+        assert name not in ours() or "/lake" in writable, name
+    for pod in [*pods(), helm_pod()]:
+        for box in pod["containers"]:
+            assert box["securityContext"]["readOnlyRootFilesystem"] is True
+            assert "/tmp" in {mount["mountPath"] for mount in box["volumeMounts"]}
+    deployed = helm_values()["dagster-user-deployments"]["deployments"]
+    for box in [*(box for pod in pods() for box in pod["containers"]), *deployed]:
+        assert box["resources"]["limits"]["memory"]
+
+
+def test_pods_that_ask_kubernetes_nothing_have_no_token_for_it() -> None:
+    assert pods()
+    assert all(pod["automountServiceAccountToken"] is False for pod in pods())
+
+
+def test_every_listening_pod_has_a_network_policy() -> None:
+    policies = [found["spec"] for found in manifests() if found["kind"] == "NetworkPolicy"]
+    selected = [tuple(policy["podSelector"]["matchLabels"].items()) for policy in policies]
+    sets = [found for found in manifests() if found["kind"] in ("StatefulSet", "Deployment")]
+    for found in sets:
+        assert tuple(found["spec"]["selector"]["matchLabels"].items()) in selected, found["metadata"]["name"]
+    assert (("component", "user-deployments"),) in selected
+    assert (("component", "dagster-webserver"),) in selected
+    for policy in policies:
+        assert policy["policyTypes"] == ["Ingress"]
+        assert all(rule["from"] and rule["ports"] for rule in policy["ingress"])
+    told = (DEPLOY.parent / "docs" / "deploy.md").read_text("utf-8")
+    assert "-f deploy/kubernetes/network.yaml" in told
+
+
+def test_the_web_ui_that_people_see_launches_nothing() -> None:
+    environment = service("webserver")["environment"]
+    assert environment["LAKE_DAGSTER_READ_ONLY"] == "${LAKE_DAGSTER_READ_ONLY:-on}"
+    assert helm_values()["dagsterWebserver"]["enableReadOnly"] is True
+
+
+def test_versions_of_images_are_in_one_place() -> None:
+    text = (DEPLOY / "compose.yaml").read_text("utf-8")
+    assert len(compose()["x-images"]) == 2
+    for image in compose()["x-images"].values():
+        others = [path for path in DEPLOY.rglob("*") if path.is_file() and path.name != "compose.yaml"]
+        assert text.count(image) == 1
+        assert not [path for path in others if image in path.read_text("utf-8")], image
+
+
+def test_no_document_puts_a_secret_on_a_command_line() -> None:
+    for path in (DEPLOY.parent / "docs").glob("*.md"):
+        for block in re.findall(r"^```.*?\n(.*?)^```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+            commands = "\n".join(line.partition("#")[0] for line in block.splitlines())
+            assert not re.search(r"(?<![-\w])password=|--from-literal|-p\s*['\"]?\$\(cat", commands), (path.name, block)

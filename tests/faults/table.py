@@ -28,6 +28,24 @@ for which the page was last made by `python -m tests.faults.table`, on two cores
 and zeros, and hold the start of the servers that a test was the first to need. Every run in CI has to have all of these
 tests, and is red when one of them is skipped or fails.
 
+## A power cut
+
+The tests below kill processes. A machine that loses its power also loses what its disk does not have yet.
+
+- Complete: conformed files and all other files that the lake writes to a local bucket, passwords, the key of tokens and
+  `stack.json`. Each file and its folders are on the disk before a commit or a server uses them
+  (`tests/buckets/test_durability.py`).
+- Complete: ledger, catalogs, marts and metrics. Postgres syncs each commit, except in tests.
+- The last seconds may be missing: events that the embedded broker acknowledged. It has one copy and leaves syncing to
+  the operating system. A broker with three copies, `min.insync.replicas=2` and `acks=all` needs a power cut of all.
+- The last seconds may be missing: raw files and table metadata that Kafka Connect wrote to a local bucket, because
+  Hadoop's local file system does not sync. `lake status` names a raw table whose metadata cannot be read. S3 and GCS
+  acknowledge only what is stored.
+
+So a server that must survive a power cut needs a broker with copies and a bucket in a cloud, or a battery.
+
+## Faults
+
 | what happens | what follows | result | shown by |
 |---|---|---|---|
 """

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lake_assets.compile.connector import ConnectorSpec, domain_connector, jdbc_catalog
+from lake_assets.compile.connector import CLIENT_OVERRIDES, ConnectorSpec, domain_connector, jdbc_catalog
+from lake_assets.compile.metric_sink import Database, metric_sinks
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.compile.topic import control_topic, topic_spec
+from tests.support.metric_examples import metric, orders
 from tests.support.raw_assets import example_asset
 
 PASSWORD = "${file:/secrets/connect/postgres.properties:password}"
@@ -122,6 +124,13 @@ def test_an_outage_of_the_catalog_fails_no_task_for_ten_minutes() -> None:
     config = connector("crm").config
     failures = int(config["iceberg.control.commit.max-consecutive-failures"])
     assert failures * int(config["iceberg.control.commit.interval-ms"]) >= 600_000
+
+
+def test_the_worker_allows_the_overrides_of_our_connectors_only() -> None:
+    sinks = metric_sinks(metric(orders()), Database("jdbc:postgresql://x", "connect", "${file:/x:password}"))
+    keys = {key for spec in (connector("crm"), *sinks) for key in spec.config}
+    overrides = {key.split(".override.")[1] for key in keys if ".override." in key}
+    assert overrides == set(CLIENT_OVERRIDES)
 
 
 def test_no_reader_of_a_connector_begins_at_the_end_of_a_topic() -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.errors import LakeError
+from lake_assets.landing import expire
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.operations import housekeeping as cleaning
+from lake_assets.operations import retention
 from lake_assets.operations.housekeeping import KEPT, clean
 from lake_assets.orchestration.definitions import build_definitions
 from lake_assets.orchestration.in_process import graph_of_marts
@@ -43,6 +45,21 @@ def test_old_snapshots_go_and_every_event_stays(visits: Visits) -> None:
     visits.land(visit(9, 1))
     visits.refresh()
     assert visits.staged() == ["v0", "v1", "v2", "v9"]
+    assert visits.in_balance()
+
+
+def test_a_refresh_keeps_the_newest_of_too_many_snapshots(visits: Visits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "MOST_SNAPSHOTS", 3)
+    monkeypatch.setattr(expire, "MOST_SNAPSHOTS", 3)
+    monkeypatch.setattr(expire, "KEPT_SNAPSHOTS", 2)
+    visits.refresh()
+    assert snapshots(visits) == 3, "they are not too many"
+    visits.land(visit(9, 1))
+    visits.refresh()
+    assert snapshots(visits) == 2
+    visits.land(visit(10, 1))
+    visits.refresh()
+    assert visits.staged() == ["v0", "v1", "v10", "v2", "v9"]
     assert visits.in_balance()
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 import yaml
@@ -21,9 +23,10 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 from lake_assets.stack import run_launcher
-from lake_assets.stack.dagster import prepare_dagster
+from lake_assets.stack.dagster import code_socket, prepare_dagster
 from lake_assets.stack.lifecycle import PartStatus, down, reload_definitions, status, up
 from lake_assets.stack.run_launcher import WatchedRunLauncher
+from lake_assets.stack.supervisor import owned_processes
 from tests.support.conditions import wait_until
 from tests.support.server_marker import starts_server
 
@@ -62,6 +65,26 @@ def test_files_that_are_not_applied_are_no_assets_and_the_storage_is_postgres(da
     assert not list(dagster_lake.rglob("*.db"))
 
 
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
+def test_the_web_ui_refuses_other_hosts_and_pages(dagster_lake: Path, headers: dict[str, str]) -> None:
+    address = f"http://127.0.0.1:{load_settings().dagster_port}/graphql?query={{version}}"
+    assert requests.post(address, headers=headers, timeout=60).status_code == requests.codes.forbidden
+    assert requests.post(address, timeout=60).status_code == requests.codes.ok
+
+
+def test_the_code_server_is_reached_by_this_user_only(dagster_lake: Path) -> None:
+    listening = {
+        connection.laddr.port
+        for process in owned_processes(Home(dagster_lake))
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    settings = load_settings()
+    assert listening == {settings.dagster_port, settings.postgres.port}
+    folder = code_socket(Home(dagster_lake)).parent
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
 def test_reloaded_definitions_come_from_a_new_code_server_and_nothing_else_is_restarted(dagster_lake: Path) -> None:
     before, files = parts(), read_files(load_settings())
     with Ledger(load_settings()) as ledger:
@@ -80,12 +103,23 @@ def test_a_changed_setting_reaches_the_parts_that_read_it_and_no_other(
     dagster_lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = parts()
+    assert launch_is_permitted()
     monkeypatch.setenv("LAKE_SPARK_MEMORY", "3g")
+    monkeypatch.setenv("LAKE_DAGSTER_READ_ONLY", "on")
     up(parts=PARTS)
     after = parts()
     assert after["postgres"].pid == before["postgres"].pid
     for part in ("code", "daemon", "webserver"):
         assert after[part].pid != before[part].pid
+    assert not launch_is_permitted()
+
+
+def launch_is_permitted() -> bool:
+    """Return Dagster's answer to the question whether its pages may launch runs."""
+    address = f"http://127.0.0.1:{load_settings().dagster_port}/graphql"
+    answer = requests.post(address, json={"query": "{permissions{permission value}}"}, timeout=60)
+    permissions = {entry["permission"]: entry["value"] for entry in answer.json()["data"]["permissions"]}
+    return permissions["launch_pipeline_execution"]
 
 
 def test_a_run_is_alive_as_long_as_the_process_that_started_it(tmp_path: Path) -> None:

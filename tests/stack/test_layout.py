@@ -72,7 +72,7 @@ def test_a_published_port_taken_by_another_process_is_an_error_that_names_it(tmp
 def test_an_internal_port_taken_by_another_process_is_replaced(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert choose_ports({"code_port": port}, tmp_path, NOBODY)["code_port"] != port
+        assert choose_ports({"controller_port": port}, tmp_path, NOBODY)["controller_port"] != port
 
 
 def test_passwords_are_kept_private_and_follow_the_address(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from lake_assets.home import Home
+from lake_assets.landing.connect import rest_access
 from lake_assets.settings import Role, Settings
 from lake_assets.stack.lifecycle import PartStatus, status, up
 from lake_assets.stack.passwords import read_passwords
@@ -150,14 +151,70 @@ def test_connect_reads_a_password_where_a_connector_names_it(stack: Settings) ->
         "iceberg.catalog.jdbc.password": secret,
     }
     plugin = f"{stack.connect}/connector-plugins/IcebergSinkConnector/config/validate"
-    answer = requests.put(plugin, json=config, timeout=30)
+    access = rest_access(stack)
+    answer = requests.put(plugin, json=config, timeout=30, **access)
     assert answer.status_code == 200, answer.text
     assert read_passwords(Home(stack.home))["connect"] not in answer.text
-    plugins = {plugin["class"] for plugin in requests.get(f"{stack.connect}/connector-plugins", timeout=30).json()}
+    plugins = {
+        plugin["class"] for plugin in requests.get(f"{stack.connect}/connector-plugins", timeout=30, **access).json()
+    }
     assert {
         "org.apache.iceberg.connect.IcebergSinkConnector",
         "io.debezium.connector.jdbc.JdbcSinkConnector",
     } <= plugins
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/connectors"),
+        ("PUT", "/connectors/mine/config"),
+        ("DELETE", "/connectors/mine"),
+        ("PUT", "/connector-plugins/IcebergSinkConnector/config/validate"),
+        ("PATCH", "/connectors/mine/offsets"),
+        ("PUT", "/admin/loggers/root"),
+    ],
+)
+def test_connect_answers_only_with_its_password(stack: Settings, method: str, path: str) -> None:
+    import requests
+
+    passwords = Home(stack.home).connect_secrets / "postgres.properties"
+    body = {"connector.class": "x", "name": f"${{file:{passwords}:user}}"}
+    for auth in (None, ("lake", "wrong"), ("", "")):
+        answer = requests.request(method, stack.connect + path, json=body, timeout=30, auth=auth)
+        assert answer.status_code == requests.codes.unauthorized, answer.text
+        assert "connect" not in answer.text.lower().replace("kafka connect", "")
+
+
+def test_no_connector_reads_the_password_of_connect_itself(stack: Settings) -> None:
+    import requests
+
+    access = rest_access(stack)
+    config = {"connector.class": "x", "name": f"${{file:{Home(stack.home).rest_password}:lake}}"}
+    plugin = f"{stack.connect}/connector-plugins/IcebergSinkConnector/config/validate"
+    answer = requests.put(plugin, json=config, timeout=30, **access)
+    assert access["auth"]
+    assert access["auth"][1] not in answer.text
+    outside = {**config, "name": f"${{file:{Home(stack.home).passfile}:127.0.0.1}}"}
+    answer = requests.put(plugin, json=outside, timeout=30, **access)
+    assert not [role for role, password in read_passwords(Home(stack.home)).items() if password in answer.text]
+
+
+@pytest.mark.parametrize("option", ["bootstrap.servers", "sasl.jaas.config", "group.id"])
+def test_no_connector_replaces_where_its_clients_connect(stack: Settings, option: str) -> None:
+    import requests
+
+    config = {
+        "name": "mine",
+        "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
+        "topics": "nothing",
+        "connection.url": "jdbc:postgresql://127.0.0.1/x",
+        f"consumer.override.{option}": "elsewhere:9092",
+    }
+    answer = requests.put(f"{stack.connect}/connectors/mine/config", json=config, timeout=30, **rest_access(stack))
+    assert answer.status_code == requests.codes.bad_request
+    assert option in answer.text
 
 
 @pytest.mark.fault("an event from the future", "the broker refuses it")

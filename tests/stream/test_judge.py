@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_app.events import short_key
+from stream_app.events import events_of, hidden_key, short_key
+from stream_app.loop import _KEPT_BYTES, kept_parts
+from stream_app.state import PartitionState
 from stream_app.validate import Judge, Judged
 from tests.support.metric_examples import CONTRACT, METRIC, metric, orders
 
@@ -166,6 +168,37 @@ def test_a_key_of_megabytes_is_known_by_its_hash() -> None:
         short_key("x" * 3_000_000), "ü" * 100, short_key("ü" * 101),
     ]  # fmt: skip
     assert max(len(row["_k0"].encode()) for row in rows(judged).values()) == 200
+
+
+def test_refused_events_of_a_protected_asset_are_kept_without_their_parts() -> None:
+    large = b"x" * (_KEPT_BYTES + 1)
+    assert kept_parts(ASSET, b"k", b"marked") == (b"k", b"marked", [])
+    assert kept_parts(ASSET, b"k", large) == (b"k", None, [("bytes of value", str(len(large)).encode())])
+    protection = "customProperties:\n  - {property: protection, value: {drop: [note]}}\n"
+    protected = orders(CONTRACT.replace("customProperties:\n", protection))
+    assert kept_parts(protected, b"marked", b"marked") == (None, None, [])
+
+
+@pytest.mark.parametrize("kind", ["order_id", "shop"])
+def test_a_confidential_key_is_known_by_its_hash(kind: str) -> None:
+    """Also in the changelog, whose records of earlier versions have it in plain text."""
+    contract = CONTRACT.replace("primaryKey: true, ", "")
+    contract = contract.replace(f"{{name: {kind}, ", f"{{name: {kind}, primaryKey: true, classification: personal, ")
+    asset = orders(contract)
+    regions = metric(asset, METRIC.replace("[region, shop, paid]", "[region]"))
+    judged = Judge(asset, regions).judge([payload(order_id="marked-7")])
+    plain = {"order_id": "marked-7", "shop": 7}[kind]
+    assert rows(judged)[0]["_k0"] == hidden_key(plain)
+    state = PartitionState(asset, regions)
+    state.fold(events_of(judged.good), range(1), 10**15)
+    changelog = [record for record in state.take_delta(1, 1).changelog if record[0].startswith(b'["keys"')]
+    assert len(changelog) == 1
+    assert b"marked" not in changelog[0][1]
+    for stored in (plain, hidden_key(plain)):
+        restored = PartitionState(asset, regions)
+        restored.apply(changelog[0][0], json.dumps([stored]).encode(), 1)
+        restored.fold(events_of(judged.good), range(1), 10**15)
+        assert not restored.windows, "it was counted before"
 
 
 @pytest.mark.parametrize(

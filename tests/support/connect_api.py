@@ -53,6 +53,6 @@ def remove_connectors_but(settings: Settings, *beginnings: str) -> None:
 def _remove(settings: Settings, chosen: Callable[[str], bool]) -> None:
     try:
         for name in filter(chosen, ask(settings, "GET", "/connectors").json()):
-            requests.delete(f"{settings.connect}/connectors/{name}", timeout=120)
+            requests.delete(f"{settings.connect}/connectors/{name}", timeout=120, **rest_access(settings))
     except requests.RequestException:
         return

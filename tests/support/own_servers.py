@@ -1,11 +1,9 @@
 """A team's own servers, each with TLS and a password, ended by process id."""
 
-import os
 import pwd
 import signal
 import socket
 import subprocess
-from base64 import b64encode
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -77,8 +75,6 @@ listener.name.tokens.oauthbearer.sasl.oauthbearer.expected.issuer={issuer}
 """
 MODULE = "org.apache.kafka.common.security"
 WORKER = """
-rest.extension.classes=BasicAuthentication
-basic.credentials={credentials}
 config.providers.file.param.allowed.paths={secrets}
 """
 
@@ -223,35 +219,19 @@ def postgres(own: Own) -> Generator[None]:
 
 @contextmanager
 def connect(own: Own, port: str = "connect_port") -> Generator[Settings]:
-    """A worker whose own clients and REST API are secured. Kafka's extension for passwords is not among the lake's
-    jars; what stands for it here does the same with one user."""
+    """A worker whose own clients and REST API are secured."""
     java, jars, settings = find_java(), jars_folder(), replace(load_settings(), connect=f"https://{own.address(port)}")
     layout = Home(own.layout.home / port)
     layout.create()
     security, number = settings.kafka_for_java, int(own.ports[port])
-    prepare_connect(layout, jars, settings.kafka, number, security=security, certificate=own.keystore)
-    credentials = b64encode(f"lake:{CONNECT_PASSWORD}".encode()).decode()
+    login = (settings.connect_access.user, settings.connect_access.password_file)
+    prepare_connect(layout, jars, settings.kafka, number, security=security, certificate=own.keystore, login=login)
     with (layout.run / "worker.properties").open("a", encoding="utf-8") as config:
-        config.write(WORKER.format(credentials=credentials, secrets=own.layout.connect_secrets))
-    classes = _compiled(Path(java), jars, layout.run / "extension")
+        config.write(WORKER.format(secrets=own.layout.connect_secrets))
     program = connect_program(layout, java, jars, java_properties(settings.kafka_access))
-    path = f"{jars / 'kafka'}/*"
-    # At the end: the archive of the worker's classes is good for a class path that begins as its own.
-    command = tuple(f"{path}{os.pathsep}{classes}" if part == path else part for part in program.command)
-    with _running(own.layout, Program(port, command, directory=program.directory)):
+    with _running(own.layout, replace(program, name=port)):
         wait_until(lambda: check_connect(settings) is None, 120)
         yield settings
-
-
-def _compiled(java: Path, jars: Path, folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    source = Path(__file__).with_name("BasicAuthentication.java")
-    compiler = java.resolve().with_name("javac")
-    subprocess.run([compiler, "-cp", f"{jars / 'kafka'}/*", "-d", folder, source], check=True)
-    services = folder / "META-INF" / "services"
-    services.mkdir(parents=True, exist_ok=True)
-    (services / "org.apache.kafka.connect.rest.ConnectRestExtension").write_text("BasicAuthentication\n", "utf-8")
-    return folder
 
 
 @contextmanager

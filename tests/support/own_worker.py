@@ -22,7 +22,8 @@ def own_worker(stack: Settings, home: Path, heap: str) -> Generator[Settings]:
     """The stack's settings with a worker that has so much heap, in a group of its own. It reads the same secrets."""
     layout, java, jars, port = Home(home), find_java(), jars_folder(), free_port()
     layout.create()
-    prepare_connect(layout, jars, stack.kafka, port, security=stack.kafka_for_java)
+    login = (stack.connect_access.user, stack.connect_access.password_file)
+    prepare_connect(layout, jars, stack.kafka, port, security=stack.kafka_for_java, login=login)
     config = layout.run / "worker.properties"
     text = re.sub(r"=(lake-connect|connect-\w+)$", rf"=\1-{port}", config.read_text("utf-8"), flags=re.MULTILINE)
     secrets = Home(stack.home).connect_secrets

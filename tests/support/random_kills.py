@@ -1,6 +1,5 @@
 """Kills of a lake's processes and commands by SIGKILL, one after the other, while it works."""
 
-import json
 import re
 import signal
 import subprocess
@@ -66,8 +65,7 @@ class PartKiller:
     def __init__(self, lake: Lake, seed: int, log: Callable[[str], None]) -> None:
         self.kills: list[Kill] = []
         layout = Home(lake.settings.home)
-        code_port = json.loads(layout.stack_file.read_text("utf-8"))["code_port"]
-        self._supervisor, self._checks = Supervisor(layout), checks(lake.settings, layout, code_port)
+        self._supervisor, self._checks = Supervisor(layout), checks(lake.settings, layout)
         self._draw, self._log = Random(seed), log
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(len(PARTS) + 1)

@@ -48,6 +48,10 @@ def out_of_reach(settings: Settings, asset: Asset, plan: ErasurePlan) -> list[st
     if keeps := _BUCKETS.get(scheme(settings.bucket)):
         sentences.append(keeps)
     sentences.append(
+        "Topics of metrics keep refused events for a month (metric-…-undecodable; of protected assets without key and "
+        "payload), and hashes of confidential keys until their window closes (metric-…-changelog)."
+    )
+    sentences.append(
         "Metrics have counted these events already, and back-ups, logs and copies of tables may hold them: delete them "
         "there."
     )

@@ -11,6 +11,7 @@ import psycopg
 
 from lake_assets.catalog.window_results import WindowInput
 from lake_assets.conform.isolate import Patience, waiting
+from lake_assets.errors import LakeError
 from lake_assets.ledger.attempts import end_attempt, record_abandoned
 from lake_assets.ledger.failures import known_failures, record_failed_run, record_failures
 from lake_assets.ledger.retries import is_suspect
@@ -21,6 +22,7 @@ from lake_assets.operations.refresh.publish import PublishedBatch, publish_batch
 from lake_assets.operations.refresh.queue import RequestedWindows
 from lake_assets.operations.refresh.result import Refresh
 from lake_assets.operations.refresh.select import Work, select_windows
+from lake_assets.operations.retention import limit_snapshots
 
 
 def refresh(context: RefreshContext, choose: Callable[[], RequestedWindows]) -> Refresh:
@@ -45,7 +47,15 @@ def refresh(context: RefreshContext, choose: Callable[[], RequestedWindows]) -> 
             if not ledger.connection.closed:
                 end_attempt(ledger, asset)
         record_failures(ledger, asset, result.done, result.causes, probed=requested.probe is not None)
+        _limit_snapshots(context)
     return result
+
+
+def _limit_snapshots(context: RefreshContext) -> None:
+    try:
+        limit_snapshots(context.settings, context.ledger, context.asset)
+    except LakeError as error:
+        context.log(f"old snapshots stay until the next run: {error}")
 
 
 def _build(context: RefreshContext, windows: Sequence[str], probe: str | None, result: Refresh) -> None:
