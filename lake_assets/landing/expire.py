@@ -63,7 +63,6 @@ def expire_snapshots(
     """Expire old snapshots, delete the files that they alone named, and return the number of files.
 
     Old are those before `before`, and all but the newest KEPT_SNAPSHOTS if more than MOST_SNAPSHOTS are younger.
-
     `about_to_remove` is called with the files first. The newest snapshot stays, and all back to the sink's last one.
     Raises Unavailable.
     """

@@ -11,7 +11,7 @@ from lake_assets.conform.tokens import make_token_key
 from lake_assets.home import Home
 from lake_assets.local_files import write_atomically
 from lake_assets.stack.addresses import write_addresses
-from lake_assets.stack.passwords import keep_passwords
+from lake_assets.stack.passwords import keep_passwords, passfile_of
 from tests.support.conform_records import NOON, ORDERS, Record, write_raw
 from tests.support.system_calls import recorded_calls
 
@@ -58,7 +58,7 @@ def test_secrets_and_addresses_are_on_the_disk_before_servers_use_them(tmp_path:
         keep_passwords(layout, "127.0.0.1", 5432)
         write_addresses(layout, {"postgres_port": 5432})
         make_token_key(layout.secrets / "token_key")
-    for path in (layout.passfile, layout.connect_secrets / "postgres.properties", layout.stack_file):
+    for path in (passfile_of(layout, "lake"), layout.connect_secrets / "postgres.properties", layout.stack_file):
         renamed = calls.index(("rename", path))
         assert calls[renamed - 1][0] == "sync"
         assert calls[renamed + 1] == ("sync", path.parent)

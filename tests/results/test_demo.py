@@ -13,12 +13,12 @@ from tests.results.demo import lacking, log_tails
 @pytest.fixture
 def shown(tmp_path: Path) -> str:
     """What the README says that a demo shows, with a file of passwords."""
-    passwords = tmp_path / "pgpass"
+    passwords = tmp_path / "pgpass_analyst"
     passwords.write_text("127.0.0.1:29427:lake:analyst:secret\n", "utf-8")
     page = (PROJECT / "README.md").read_text("utf-8")
     (said,) = re.findall(r"ends like this:\n\n```\n(.*?)```", page, re.DOTALL)
-    assert ".lake/secrets/pgpass" in said
-    return said.replace(".lake/secrets/pgpass", str(passwords))
+    assert ".lake/secrets/pgpass_analyst" in said
+    return said.replace(".lake/secrets/pgpass_analyst", str(passwords))
 
 
 def test_what_the_readme_shows_is_all_there(shown: str) -> None:

@@ -157,7 +157,7 @@ def test_run_ends_at_its_longest_time(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("LAKE_RUN_SECONDS", "120")
     layout = Home(tmp_path)
     layout.create()
-    prepare_dagster(load_settings(), layout, 0)
+    prepare_dagster(load_settings(), layout)
     config = yaml.safe_load((layout.dagster / "dagster.yaml").read_text("utf-8"))
     assert config["run_monitoring"]["enabled"] is True
     assert config["run_monitoring"]["max_runtime_seconds"] == 120

@@ -14,7 +14,7 @@ from lake_assets.home import Home
 from lake_assets.landing.connect import rest_access
 from lake_assets.settings import Role, Settings
 from lake_assets.stack.lifecycle import PartStatus, status, up
-from lake_assets.stack.passwords import read_passwords
+from lake_assets.stack.passwords import passfile_of, read_passwords
 from lake_assets.stack.supervisor import owned_processes
 from tests.support.conditions import PROMISED_SECONDS, wait_until
 from tests.support.connect_api import restart_connectors
@@ -196,7 +196,7 @@ def test_no_connector_reads_the_password_of_connect_itself(stack: Settings) -> N
     answer = requests.put(plugin, json=config, timeout=30, **access)
     assert access["auth"]
     assert access["auth"][1] not in answer.text
-    outside = {**config, "name": f"${{file:{Home(stack.home).passfile}:127.0.0.1}}"}
+    outside = {**config, "name": f"${{file:{passfile_of(Home(stack.home), 'lake')}:127.0.0.1}}"}
     answer = requests.put(plugin, json=outside, timeout=30, **access)
     assert not [role for role, password in read_passwords(Home(stack.home)).items() if password in answer.text]
 

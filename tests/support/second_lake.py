@@ -32,5 +32,5 @@ def make_beside(servers: Settings, home: Path, database: str, bucket: str | None
     addresses = json.loads((servers.home / "stack.json").read_text("utf-8"))
     own = {"postgres_dbname": database, "bucket": settings.bucket}
     layout.stack_file.write_text(json.dumps({**addresses, **own}), "utf-8")
-    prepare_dagster(settings, layout, 0)
+    prepare_dagster(settings, layout)
     return settings
