@@ -121,7 +121,7 @@ def test_another_window_than_the_table_s_is_only_reported(stack: Settings) -> No
     ensure_raw_tables(stack, [raw_table(example_asset("cut", "tables"))])
     (report,) = ensure_raw_tables(stack, [raw_table(example_asset("cut", "tables", window="hour"))])
     assert report.outcome == "differs"
-    assert "cut by day, not by hour" in report.differences[0]
+    assert "partitioned by day, not by hour" in report.differences[0]
 
 
 def test_a_connector_is_updated_only_when_its_config_differs(lake: Settings) -> None:

@@ -44,7 +44,7 @@ def test_a_mart_that_selects_a_confidential_field_cannot_be_built(built: Setting
     ("query", "said"),
     [
         (BY_SOURCE, r"people reads the staging table of leads, .* \(email\): write ref\('stg_leads'\)"),
-        (BY_HAND, "people names leads_staging.leads by hand"),
+        (BY_HAND, "people names leads_staging.leads directly"),
     ],
 )
 def test_a_model_around_stg_is_left_out_with_what_is_behind_it(
