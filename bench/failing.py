@@ -59,7 +59,7 @@ def measure(windows: int, rounds: int, running: bool) -> Figures:
         from lake_assets.orchestration.dagster_records import DagsterRecords
         from lake_assets.project import read_files
 
-        reload_code(settings, apply(settings, DagsterRecords(settings), quiet), quiet)
+        reload_code(settings, apply(settings, DagsterRecords(settings), quiet).steps, quiet)
         assets = read_files(settings).assets
         good, bad = assets[GOOD], assets[BAD]
         numbers = iter(range(TAKEN))

@@ -37,13 +37,15 @@ def command(as_json: bool) -> None:
       lake apply --json
     """
     from lake_assets.cli.reload import reload_code
+    from lake_assets.landing.connect import ConnectorFailed
     from lake_assets.operations.apply import apply
     from lake_assets.operations.unapplied import refuse_left_out
     from lake_assets.orchestration.dagster_records import DagsterRecords
     from lake_assets.settings import load_settings
 
     settings = load_settings()
-    steps = apply(settings, DagsterRecords(settings), print_step)
+    applied = apply(settings, DagsterRecords(settings), print_step)
+    steps = applied.steps
     reloaded = reload_code(settings, steps, print_step)
     if as_json:
         show_json([dataclasses.asdict(step) for step in steps])
@@ -53,6 +55,8 @@ def command(as_json: bool) -> None:
         click.echo("Nothing else to apply: Dagster has the changed models.")
     else:
         click.echo("Nothing to apply: everything matches the contracts.")
+    if applied.failed:
+        raise ConnectorFailed(f"{applied.failed} All else is applied; run `lake apply` again to restart it.")
     refuse_left_out(settings)
 
 

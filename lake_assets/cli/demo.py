@@ -86,7 +86,7 @@ def command(sales: int, days: int, stream: bool) -> None:
     up(_report)
     settings = load_settings()
     click.echo("2. The contracts become topics, tables, connectors and grants")
-    reload_code(settings, apply(settings, DagsterRecords(settings), _report), _report)
+    reload_code(settings, apply(settings, DagsterRecords(settings), _report).steps, _report)
     applied = applied_catalog(settings)
     if stream:
         sys.exit(0 if _stream(settings, applied.assets["sales"], sales) else 1)

@@ -16,7 +16,7 @@ from typing import Any
 
 from lake_assets.dbt.environment import OWN_SCHEMA, dbt_state, manifest_path
 from lake_assets.errors import LakeError
-from lake_assets.local_files import file_lock
+from lake_assets.local_files import file_lock, write_atomically
 from lake_assets.settings import Settings
 
 Manifest = Mapping[str, Any]
@@ -42,6 +42,7 @@ def load_manifest(settings: Settings) -> Manifest:
         with file_lock(dbt_state(settings) / "parse.lock"):
             if _is_stale(settings, path):
                 _parse(settings, path)
+                write_atomically(_project(path), str(settings.dbt_project))
     if not path.exists():
         raise DbtProjectError(str(project_problem(settings)))
     return json.loads(path.read_bytes())
@@ -77,7 +78,16 @@ def _failure(manifest: Path) -> Path:
     return manifest.with_suffix(".failed")
 
 
+def _project(manifest: Path) -> Path:
+    """Return the file with the path of the project that was parsed last."""
+    return manifest.with_suffix(".project")
+
+
 def _is_stale(settings: Settings, path: Path) -> bool:
+    project = _project(path)
+    # Another project's files may all be older than this manifest.
+    if not project.exists() or project.read_text("utf-8") != str(settings.dbt_project):
+        return True
     parsed_at = [file.stat().st_mtime for file in (path, _failure(path)) if file.exists()]
     return not parsed_at or newest_change(settings) >= max(parsed_at)
 

@@ -32,8 +32,8 @@ def refused_models(manifest: Manifest, assets: Iterable[Asset]) -> dict[str, str
             continue
         if match := _DIRECT_READ.search(node["raw_code"]):
             refused[unique_id] = (
-                f"the model {node['name']} names {match[0]}  directly: write ref('stg_…') or source(…), so that it is "
-                "rebuilt when the table changes, and shows only fields that marts may show. It is left out."
+                f"the model {node['name']} names {match[0].strip()} directly: write ref('stg_…') or source(…), so that "
+                "it is rebuilt when the table changes, and shows only fields that marts may show. It is left out."
             )
         for parent in node["depends_on"]["nodes"]:
             source = manifest["sources"].get(parent)

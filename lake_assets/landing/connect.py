@@ -125,13 +125,30 @@ def ensure_connector(settings: Settings, spec: ConnectorSpec, deadline_seconds: 
 
 
 def ensure_connectors(settings: Settings, specs: Sequence[ConnectorSpec], on_progress: Callable[[str], None]) -> None:
-    """Do what `ensure_connector` does for each of them, and wait for all together, because they start together."""
+    """Do what `ensure_connector` does for each of them, and wait for all together, because they start together.
+
+    A connector that is refused or fails keeps no other from running: ConnectorFailed is raised after the last one, with
+    all causes. Raises Unavailable when the worker does not answer, or a connector has no state.
+    """
+    causes: list[str] = []
+    configured: list[ConnectorSpec] = []
     for spec in specs:
         on_progress(f"connector {spec.name}")
-        _configure(settings, spec, time.monotonic() + DEADLINE_SECONDS)
+        try:
+            _configure(settings, spec, time.monotonic() + DEADLINE_SECONDS)
+            configured.append(spec)
+        except Unavailable:
+            raise
+        except LakeError as error:
+            causes.append(str(error))
     deadline = time.monotonic() + DEADLINE_SECONDS
-    for spec in specs:
-        _wait_until_running(settings, spec, deadline)
+    for spec in configured:
+        try:
+            _wait_until_running(settings, spec, deadline)
+        except ConnectorFailed as error:
+            causes.append(str(error))
+    if causes:
+        raise ConnectorFailed(" ".join(causes))
 
 
 def _configure(settings: Settings, spec: ConnectorSpec, deadline: float) -> Outcome:

@@ -64,6 +64,13 @@ def ensure_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[TopicR
     update = [by_name[report.name] for report in reports if report.outcome == "updated"]
     try:
         _create(client, create)
+        # Kafka answers before each broker lists the topic: a producer that starts now would not find it.
+        poll_until(
+            lambda: not create or _partitions(client).keys() >= {spec.name for spec in create},
+            bool,
+            DEADLINE_SECONDS,
+            _POLL_SECONDS,
+        )
         _set_configs(client, update)
     except KafkaException as exception:
         raise broker_error(settings, error_of(exception), "create topics") from exception

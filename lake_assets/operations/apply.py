@@ -1,13 +1,14 @@
 """`lake apply`: execute the steps of a plan, and record its catalog as applied."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from lake_assets.applied_files import write_applied
 from lake_assets.compile.connector import ConnectorSpec
 from lake_assets.compile.raw_table import RawTableSpec, raw_table
 from lake_assets.compile.topic import TopicSpec
 from lake_assets.conform.tokens import ensure_token_key
-from lake_assets.landing.connect import ensure_connectors
+from lake_assets.landing.connect import ConnectorFailed, ensure_connectors
 from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.landing.topics import ensure_topics
 from lake_assets.ledger.failures import try_now
@@ -31,11 +32,20 @@ from lake_assets.settings import Settings
 from lake_assets.warehouse.marts import DbtFile, write_dbt_files
 
 
-def apply(settings: Settings, orchestrator: Orchestrator, on_progress: Callable[[str], None]) -> list[Step]:
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Steps that were taken, and the causes of connectors that fail, as sentences; else empty."""
+
+    steps: list[Step]
+    failed: str = ""
+
+
+def apply(settings: Settings, orchestrator: Orchestrator, on_progress: Callable[[str], None]) -> Applied:
     """Plan as `plan_apply` does, execute these steps and no others, and return them. A second call has no steps.
 
     Tables come before topics and topics before connectors, because the sink drops records that have no table. The next
-    call takes interrupted steps again. Raises what `plan_apply` raises, and ConnectorFailed.
+    call takes interrupted steps again, and restarts connectors that fail: all else is applied. Raises what `plan_apply`
+    raises.
     """
     with Ledger(settings) as ledger, ledger.locked("apply"):
         # Also without steps: a newer lake may keep more in its ledger, and the plan reads it.
@@ -44,9 +54,9 @@ def apply(settings: Settings, orchestrator: Orchestrator, on_progress: Callable[
         steps = [step for step in plan.steps if step.changes_something]
         if not steps:
             try_now(ledger, plan.applied.assets, set_aside=True)
-            return []
+            return Applied([])
         ensure_token_key(plan.wanted.assets.values(), plan.applied.assets.values())
-        _apply_landing(settings, plan, on_progress)
+        failed = _apply_landing(settings, plan, on_progress)
         _apply_tables(settings, ledger, orchestrator, plan, on_progress)
         on_progress("dbt sources and grants")
         write_dbt_files(targets(plan.asset_steps, DbtFile))
@@ -54,11 +64,11 @@ def apply(settings: Settings, orchestrator: Orchestrator, on_progress: Callable[
             mart_access_for(settings).ensure(schemas)
         apply_metrics(settings, plan.metric_steps, on_progress)
         _record(settings, ledger, orchestrator, plan)
-        return steps
+        return Applied(steps, failed)
 
 
-def _apply_landing(settings: Settings, plan: ApplyPlan, on_progress: Callable[[str], None]) -> None:
-    """Create or change raw tables, then topics, then connectors."""
+def _apply_landing(settings: Settings, plan: ApplyPlan, on_progress: Callable[[str], None]) -> str:
+    """Create or change raw tables, then topics, then connectors. Return why connectors fail, else an empty text."""
     on_progress("raw tables")
     empty = [table.asset for table in targets(plan.asset_steps, EmptyRawTable)]
     for asset in empty:
@@ -68,7 +78,11 @@ def _apply_landing(settings: Settings, plan: ApplyPlan, on_progress: Callable[[s
     on_progress("topics")
     if topics := targets(plan.asset_steps, TopicSpec):
         ensure_topics(settings, topics)
-    ensure_connectors(settings, targets(plan.asset_steps, ConnectorSpec), on_progress)
+    try:
+        ensure_connectors(settings, targets(plan.asset_steps, ConnectorSpec), on_progress)
+    except ConnectorFailed as error:
+        return str(error)
+    return ""
 
 
 def _apply_tables(

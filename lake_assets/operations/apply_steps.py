@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from lake_assets.landing.topics import Outcome
+
 T = TypeVar("T")
 Target = TypeVar("Target", covariant=True)
 
@@ -39,7 +41,7 @@ def targets(planned: Iterable[PlannedStep[object]], kind: type[T]) -> list[T]:
 
 
 def steps_of_report(
-    kind: str, name: str, outcome: str, differences: Sequence[str], target: T
+    kind: str, name: str, outcome: Outcome, differences: Sequence[str], target: T
 ) -> Iterator[PlannedStep[T]]:
     """Yield the step for a raw table or a topic that is missing or differs."""
     match outcome:
@@ -49,3 +51,5 @@ def steps_of_report(
             yield PlannedStep(Step(kind, name, "change", "; ".join(differences)), target)
         case "differs":
             yield PlannedStep(Step(kind, name, "leave", "; ".join(differences)), target)
+        case "unchanged":
+            pass

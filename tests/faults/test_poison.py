@@ -65,7 +65,7 @@ def test_an_event_that_is_too_large_is_refused_at_the_door(lake: Lake) -> None:
         "produce", "sales", "-", "--format", "jsonl", stdin=f"{sale('before 10 MB')}\n{changed('10 MB', 'mug', large)}"
     )
     assert refused.code == 2
-    assert re.search("event 2 has .* the 1 events before it are sent; shorten it or take it out", refused.err)
+    assert re.search("event 2 has .* the 1 events before it are sent; shorten it or remove it", refused.err)
     outcomes: list[KafkaError | None] = []
     producer = Producer({**client_config(lake.settings), "message.max.bytes": 16 << 20})
     producer.produce("shopfaults.sales", large, on_delivery=lambda error, _: outcomes.append(error))

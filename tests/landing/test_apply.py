@@ -22,6 +22,7 @@ from lake_assets.landing.connect import (
     connector_for,
     connector_status,
     ensure_connector,
+    ensure_connectors,
     restart_failed,
 )
 from lake_assets.landing.raw_catalog import raw_catalog
@@ -120,7 +121,7 @@ def test_another_window_than_the_table_s_is_only_reported(stack: Settings) -> No
     ensure_raw_tables(stack, [raw_table(example_asset("cut", "tables"))])
     (report,) = ensure_raw_tables(stack, [raw_table(example_asset("cut", "tables", window="hour"))])
     assert report.outcome == "differs"
-    assert "cut by day, not by hour" in report.differences[0]
+    assert "partitioned by day, not by hour" in report.differences[0]
 
 
 def test_a_connector_is_updated_only_when_its_config_differs(lake: Settings) -> None:
@@ -164,6 +165,21 @@ def test_a_failed_task_is_named_with_its_root_cause_and_runs_again_after_the_con
     wait_until(runs)
     assert not restart_failed(stack, good.name)
     ask(stack, "DELETE", f"/connectors/{good.name}")
+
+
+def test_a_connector_that_fails_keeps_no_other_from_running(stack: Settings) -> None:
+    specs = [connector_for(stack, name) for name in ("broken", "sound")]
+    ensure_topics(stack, [TopicSpec(f"control-{name}", 1, {}) for name in ("broken", "sound")])
+    ensure_topics(stack, [topic_spec(example_asset("one", name)) for name in ("broken", "sound")])
+    bad = ConnectorSpec(specs[0].name, {**specs[0].config, "iceberg.catalog.catalog-impl": "no.such.Catalog"})
+    refused = ConnectorSpec("raw-refused", {"connector.class": "no.such.Connector"})
+    with pytest.raises(ConnectorFailed, match=r"(?s)no\.such\.Connector.*'raw-broken' failed: .*no\.such\.Catalog"):
+        ensure_connectors(stack, [refused, bad, specs[1]], lambda _: None)
+    status = connector_status(stack, specs[1].name)
+    assert status is not None
+    assert status.running
+    for spec in specs:
+        ask(stack, "DELETE", f"/connectors/{spec.name}")
 
 
 def test_a_refused_config_is_shown_with_connect_s_own_words(stack: Settings) -> None:

@@ -59,7 +59,7 @@ def test_mart_is_judged_by_its_compiled_sql_before_it_runs(built: Settings, mode
     ("query", "said"),
     [
         (BY_SOURCE, r"people reads the staging table of leads, .* \(email\): write ref\('stg_leads'\)"),
-        (BY_HAND, "people names leads_staging.leads by hand"),
+        (BY_HAND, "people names leads_staging.leads directly"),
     ],
 )
 def test_a_model_around_stg_is_left_out_with_what_is_behind_it(

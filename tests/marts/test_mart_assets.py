@@ -1,5 +1,6 @@
 """The dbt project as Dagster sees and builds it."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -278,6 +279,18 @@ def test_the_manifest_is_made_again_when_the_project_changed_and_only_then(built
     finally:
         extra.unlink()
     assert "model.lake.extra" not in load_manifest(built)["nodes"]
+
+
+def test_another_project_is_parsed_although_its_files_are_older(built: Settings, tmp_path: Path) -> None:
+    assert "model.lake.sales" in load_manifest(built)["nodes"]
+    other = tmp_path / "dbt"
+    shutil.copytree(built.dbt_project, other, ignore=shutil.ignore_patterns("target", "logs", "sales_data_mart"))
+    for path in (other, *other.rglob("*")):
+        os.utime(path, (0, 0))
+    try:
+        assert "model.lake.sales" not in load_manifest(replace(built, dbt_project=other))["nodes"]
+    finally:
+        assert "model.lake.sales" in load_manifest(built)["nodes"]
 
 
 def test_a_model_that_cannot_be_parsed_leaves_the_last_state_running(

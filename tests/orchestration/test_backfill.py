@@ -11,8 +11,8 @@ import pytest
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger, Pending
 from lake_assets.operations import backfill as backfilling
-from lake_assets.operations import refresh as refreshing
 from lake_assets.operations.backfill import Backfilled, Undo, plan_backfill, plan_undo
+from lake_assets.operations.refresh import publish as refreshing
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.support.backfills import (

@@ -367,10 +367,10 @@ def test_files_with_a_persons_rows_can_not_change_before_the_decision_names_them
     settings, asset, free = visits.settings, visits.asset, list[bool]()
     real = forgetting.decide_to_forget
 
-    def decide(*args: Any) -> int:
+    def decide(*args: Any, **named: Any) -> int:
         with Ledger(settings) as other, other.alone(f"dataset:{asset.dataset}") as held:
             free.append(held)
-        return real(*args)
+        return real(*args, **named)
 
     monkeypatch.setattr(forgetting, "decide_to_forget", decide)
     with Ledger(settings) as ledger:

@@ -75,7 +75,7 @@ class Counted:
         return dict(self.counts)
 
     def apply(self) -> list[Step]:
-        return apply(self.settings, DagsterRecords(self.settings), lambda _: None)
+        return apply(self.settings, DagsterRecords(self.settings), lambda _: None).steps
 
 
 @pytest.fixture

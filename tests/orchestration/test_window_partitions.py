@@ -169,7 +169,7 @@ def test_a_named_window_that_retention_emptied_is_not_shown_as_made(graphed: Gra
     assert not result.success
     assert set(graphed.events(result, MADE)) == {FAR_APART[-1]}
     (failure,) = result.get_step_failure_events()
-    assert f"{FAR_APART[-2]} was not published: retention took" in str(failure.step_failure_data.error)
+    assert f"{FAR_APART[-2]} was not published: retention removed" in str(failure.step_failure_data.error)
 
 
 def test_windows_published_before_partitions_were_kept_become_some(graphed: Graphed) -> None:

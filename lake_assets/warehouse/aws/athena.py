@@ -140,7 +140,7 @@ class Athena(Warehouse):
             chunks = (values[first : first + _WINDOWS_PER_QUERY] for first in range(0, len(values), _WINDOWS_PER_QUERY))
             queries = [rows_by_window(asset, chunk) for chunk in chunks]
         return add_up(
-            (partition_window(start, asset.window), TABLES[index], rows)
+            (partition_window(str(start), asset.window), TABLES[int(index)], int(rows))
             for query in queries
             for index, start, rows in run_query(self._settings, query).rows
         )

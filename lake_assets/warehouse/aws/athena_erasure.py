@@ -4,7 +4,7 @@ A file with such rows is rewritten without them, beside the old one, and its win
 list. DuckDB reads the files: no query of Athena's contains a subject's value.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
@@ -192,7 +192,7 @@ class AthenaErasure:
             return [path for paths in pool.map(listed_files, locations.values()) for path in paths]
 
     @contextmanager
-    def _session(self, asset: Asset, positions: Positions) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _session(self, asset: Asset, positions: Positions) -> Generator[duckdb.DuckDBPyConnection]:
         """Open a session that can read the bucket, with the temporary table `erased_rows`."""
         with duckdb_session() as session:
             let_read(session, self._settings.bucket)

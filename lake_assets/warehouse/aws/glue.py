@@ -107,7 +107,7 @@ class Catalogued:
         for attempt in range(_ATTEMPTS):
             if attempt and reasons:
                 sleep(self.pause * 2**attempt)
-            reasons, refused, retry = {}, {}, dict[str, Kind]()
+            reasons, refused, retry = dict[str, str](), dict[str, str](), dict[str, Kind]()
             for kind in _MOST:
                 for chunk in _chunks([value for value, action in pending.items() if action == kind], _MOST[kind]):
                     for value, code, message in self._batch(kind, {value: definitions[value] for value in chunk}):

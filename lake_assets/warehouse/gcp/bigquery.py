@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from lake_assets.bucket import let_read, remove, written
 from lake_assets.catalog.model import Asset
@@ -37,6 +37,7 @@ from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.gcp import bigquery_client, bigquery_refusals, is_transient, retry_policy, unless_missing
 from lake_assets.settings import Settings
+from lake_assets.warehouse.gcp.bigquery_client import BigQueryClient, Rows, from_description
 from lake_assets.warehouse.protocol import Warehouse
 from lake_assets.warehouse.publication import announce
 from lake_assets.warehouse.results import QueryError, QueryResult, Reason, limit_rows, load_temp_table
@@ -44,8 +45,7 @@ from lake_assets.warehouse.results import QueryError, QueryResult, Reason, limit
 if TYPE_CHECKING:
     import pyarrow
     from duckdb import DuckDBPyConnection
-    from google.cloud.bigquery import Client, LoadJob
-    from google.cloud.bigquery.table import RowIterator
+    from google.cloud.bigquery import LoadJob
 
 _AT_ONCE = 32
 _LONGEST_LOAD_SECONDS = 3_600.0
@@ -78,7 +78,7 @@ class BigQuery(Warehouse):
         self._gcp = settings.gcp
 
     @cached_property
-    def _client(self) -> "Client":
+    def _client(self) -> BigQueryClient:
         """Create the client late, because that looks for credentials."""
         return bigquery_client(self._gcp.project, self._gcp.location)
 
@@ -173,7 +173,7 @@ class BigQuery(Warehouse):
             return {}
         with _refusals(asset):
             return add_up(
-                (window_key(start, asset.window), TABLES[index], rows)
+                (window_key(start, asset.window), TABLES[int(index)], rows)
                 for index, start, rows in self._run(rows_by_window(self._tables(asset), windows))
             )
 
@@ -204,7 +204,8 @@ class BigQuery(Warehouse):
                 result = self._client.query_and_wait(query, max_results=max_results, retry=retry_policy())
                 rows = [row.values() for row in result]
             except (BadRequest, Forbidden, NotFound) as error:
-                raise QueryError(f"{error.message.rstrip('.')}.") from error
+                message: str = error.message
+                raise QueryError(f"{message.rstrip('.')}.") from error
         return limit_rows([field.name for field in result.schema], rows, limit)
 
     def rows(self, asset: Asset, table: TableName, windows: Sequence[str], columns: Sequence[str]) -> "pyarrow.Table":
@@ -218,21 +219,20 @@ class BigQuery(Warehouse):
 
     def _dataset(self, asset: Asset) -> Described | None:
         dataset = unless_missing(lambda: self._client.get_dataset(asset.staging_schema, retry=retry_policy()))
-        return dataset and dataset.to_api_repr()
+        return dataset.to_api_repr() if dataset else None
 
     def _described(self, table: BigQueryTable) -> Described | None:
         description = unless_missing(lambda: self._client.get_table(table.title, retry=retry_policy()))
-        return description and description.to_api_repr()
+        return description.to_api_repr() if description else None
 
     def _ensure_dataset(self, asset: Asset) -> None:
-        from google.cloud.bigquery import AccessEntry, Dataset
+        from google.cloud.bigquery import Dataset
 
-        definition = Dataset.from_api_repr(dataset_resource(asset, self._gcp.project, self._gcp.location))
-        dataset = self._client.create_dataset(definition, exists_ok=True, retry=retry_policy())
-        resource = dataset.to_api_repr()
-        if dataset_differences(resource, asset):
-            dataset.access_entries = [AccessEntry.from_api_repr(dict(entry)) for entry in closed(resource["access"])]
-            self._client.update_dataset(dataset, ["access_entries"], retry=retry_policy())
+        definition = from_description(Dataset, dataset_resource(asset, self._gcp.project, self._gcp.location))
+        existing = self._client.create_dataset(definition, exists_ok=True, retry=retry_policy()).to_api_repr()
+        if dataset_differences(existing, asset):
+            changed = from_description(Dataset, {**existing, "access": closed(existing["access"])})
+            self._client.update_dataset(changed, ["access_entries"], retry=retry_policy())
 
     def _ensure_table(self, table: BigQueryTable) -> None:
         """Retry when the table was changed meanwhile, by another process or by a request whose answer was lost."""
@@ -242,7 +242,7 @@ class BigQuery(Warehouse):
         while True:
             existing = self._described(table)
             if existing is None:
-                definition = Table.from_api_repr(table_resource(table, self._gcp.project))
+                definition = from_description(Table, table_resource(table, self._gcp.project))
                 self._client.create_table(definition, exists_ok=True, retry=retry_policy())
             elif not differences(existing, table):
                 return
@@ -253,7 +253,7 @@ class BigQuery(Warehouse):
                 changed = {**existing, "description": table.description}
                 changed["schema"] = {"fields": merged_fields(existing, table)}
                 try:
-                    definition = Table.from_api_repr(changed)
+                    definition = from_description(Table, changed)
                     self._client.update_table(definition, ["schema", "description"], retry=retry_policy())
                 except PreconditionFailed:
                     continue
@@ -325,16 +325,16 @@ class BigQuery(Warehouse):
                     files,
                     dataset.table(target.table.partition(window)),
                     job_id=job_id,
-                    job_config=cast("LoadJobConfig", LoadJobConfig.from_api_repr({"load": dict(target.configuration)})),
+                    job_config=from_description(LoadJobConfig, {"load": dict(target.configuration)}),
                     retry=retry_policy(),
                 )
             except Conflict:
                 job = self._client.get_job(job_id, retry=waiting)
-                if isinstance(job, LoadJob) and not job.error_result:
+                if not job.error_result and isinstance(job, LoadJob):
                     return job
                 attempt += 1
 
-    def _run(self, query: str) -> "RowIterator":
+    def _run(self, query: str) -> Rows:
         return self._client.query_and_wait(query, retry=retry_policy(), job_retry=retry_policy())
 
 

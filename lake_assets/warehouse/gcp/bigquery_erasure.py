@@ -28,9 +28,10 @@ from lake_assets.gcp import bigquery_client, bigquery_refusals, retry_policy, un
 from lake_assets.settings import Settings
 from lake_assets.warehouse.erasure import HeldRow, Positions, remove_conformed
 from lake_assets.warehouse.gcp.bigquery import BigQuery
+from lake_assets.warehouse.gcp.bigquery_client import BigQueryClient
 
 if TYPE_CHECKING:
-    from google.cloud.bigquery import Client, ScalarQueryParameter
+    from google.cloud.bigquery import ScalarQueryParameter
 
 # Rows of quarantine in memory.
 _BATCH_ROWS = 100_000
@@ -48,7 +49,7 @@ class BigQueryErasure:
         self._warehouse = BigQuery(settings)
 
     @cached_property
-    def _client(self) -> "Client":
+    def _client(self) -> BigQueryClient:
         """Create the client late, because that looks for credentials."""
         return bigquery_client(self._gcp.project, self._gcp.location)
 
@@ -93,7 +94,7 @@ class BigQueryErasure:
             names = list(tables)
             rows_found = self._run(rows_by_partition(list(tables.values()), list(windows)))
             return add_up(
-                ((window_key(start, asset.window), partition), names[number], rows)
+                ((window_key(start, asset.window), partition), names[int(number)], rows)
                 for number, start, partition, rows in rows_found
             )
 

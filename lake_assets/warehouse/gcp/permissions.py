@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from lake_assets.compile.permissions import Need
@@ -10,10 +10,20 @@ from lake_assets.errors import LakeError, Unavailable
 from lake_assets.gcp import connected
 from lake_assets.settings import Settings
 
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+    from google.auth.transport.requests import AuthorizedSession
+
 SECONDS = 30
 # gcloud's own variable for the first; the second is that of Google's client of Cloud Storage.
 PROJECTS = "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER"
 STORAGE = "STORAGE_EMULATOR_HOST"
+
+
+class _Auth(Protocol):
+    """Functions of the module `google.auth` that the lake calls, with types: its own leave some out."""
+
+    def default(self, scopes: Sequence[str]) -> "tuple[Credentials, str | None]": ...
 
 
 def lacking_on_gcp(settings: Settings, needs: Sequence[Need]) -> list[str]:
@@ -60,9 +70,14 @@ def _session() -> Any:
     """Return a session of requests with the credentials; an emulator needs none."""
     import google.auth
     import requests
-    from google.auth.transport.requests import AuthorizedSession
 
     if STORAGE in os.environ:
         return requests.Session()
-    scope = "https://www.googleapis.com/auth/cloud-platform"
-    return connected(lambda: AuthorizedSession(google.auth.default(scopes=[scope])[0]))
+    return connected(lambda: _authorized(google.auth))
+
+
+def _authorized(auth: _Auth) -> "AuthorizedSession":
+    from google.auth.transport.requests import AuthorizedSession
+
+    credentials, _ = auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    return AuthorizedSession(credentials)

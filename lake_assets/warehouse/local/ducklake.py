@@ -1,7 +1,7 @@
 """The embedded warehouse: DuckLake tables whose data files are conform's Parquet files."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -196,12 +196,12 @@ left join known using (topic, partition, "offset")""")
             return session.execute(query).to_arrow_table()
 
     @contextmanager
-    def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _session(self) -> Generator[duckdb.DuckDBPyConnection]:
         with connect(self._settings, serving=False) as session, self._clear_errors():
             yield session
 
     @contextmanager
-    def _clear_errors(self) -> Iterator[None]:
+    def _clear_errors(self) -> Generator[None]:
         try:
             yield
         except (duckdb.IOException, duckdb.TransactionException) as error:
@@ -345,7 +345,7 @@ def _differs(existing: str, declared: str) -> bool:
 
 
 @contextmanager
-def _transaction(session: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def _transaction(session: duckdb.DuckDBPyConnection) -> Generator[None]:
     session.execute("begin")
     try:
         yield

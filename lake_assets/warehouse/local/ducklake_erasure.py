@@ -1,6 +1,6 @@
 """Erase single rows from a DuckLake's tables, and from every file and snapshot that still contains them."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 import duckdb
@@ -98,7 +98,7 @@ class DuckLakeErasure:
         return [HeldRow(window_key(start, asset.window), (partition, offset)) for start, partition, offset in rows]
 
     @contextmanager
-    def _session(self, asset: Asset, positions: Positions) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _session(self, asset: Asset, positions: Positions) -> Generator[duckdb.DuckDBPyConnection]:
         """Open a session on the lake with the temporary table `erased_rows`."""
         session = self._kept or connect(self._settings, serving=False)
         self._kept = None
