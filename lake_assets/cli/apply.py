@@ -57,7 +57,7 @@ def command(as_json: bool) -> None:
     else:
         click.echo("Nothing to apply: everything matches the contracts.")
     if applied.failed:
-        raise ConnectorFailed(f"{applied.failed} All else is applied; run `lake apply` again to restart it.")
+        raise ConnectorFailed(f"{applied.failed} All else is applied; run `lake apply` again to restart what failed.")
     refuse_left_out(settings)
 
 
