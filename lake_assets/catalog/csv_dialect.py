@@ -18,6 +18,7 @@ _DATA = re.compile(
 )
 _DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}")
 _YEAR = re.compile(r"(?:1[89]|20)\d\d")
+_WHOLE = re.compile(r"[-+]?\d+")
 _FEWEST_DATES = 3
 _NEARLY_ALL = 0.8
 
@@ -91,7 +92,9 @@ def _names_periods(header: Sequence[str], values: Sequence[str], head: str, deli
     rows = list(islice(csv_rows(head, delimiter), 1, _SNIFFED_ROWS))
     if len(values) == 1 < len(header) and _YEAR.fullmatch(values[0]):
         column = header.index(values[0])
-        return not any(_YEAR.fullmatch(row[column].strip()) for row in rows if len(row) > column)
+        cells = [row[column].strip() for row in rows if len(row) > column]
+        # A whole number below would make the year one of its kind, and the first line a row that is lost.
+        return any(cells) and not any(_WHOLE.fullmatch(cell) for cell in cells)
     if len(values) < _FEWEST_DATES or len(set(values)) < len(values) or len(values) == len(header):
         return False
     if all(map(_YEAR.fullmatch, values)):

@@ -24,7 +24,8 @@ def command(as_json: bool) -> None:
     Reloads changed contracts and dbt models in Dagster, which then builds marts that are new or whose SQL changed.
 
     A contract, metric or model that is invalid, or whose change is refused, is skipped: it is reported on stderr, and
-    its applied version stays in use. Everything else is applied, and the exit code is 2.
+    its applied version stays in use. Everything else is applied, and the exit code is 2. The same holds for a connector
+    that fails: run `lake apply` again to restart it.
 
     Safe to repeat: existing objects are kept, and no event is ever deleted. A contract with `status: draft` may change
     in any way: after a breaking change its tables are rebuilt from raw. A contract with `status: active` must stay
@@ -56,7 +57,7 @@ def command(as_json: bool) -> None:
     else:
         click.echo("Nothing to apply: everything matches the contracts.")
     if applied.failed:
-        raise ConnectorFailed(f"{applied.failed} All else is applied; run `lake apply` again to restart it.")
+        raise ConnectorFailed(f"{applied.failed} All else is applied; run `lake apply` again to restart what failed.")
     refuse_left_out(settings)
 
 

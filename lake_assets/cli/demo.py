@@ -75,6 +75,7 @@ def command(sales: int, days: int, stream: bool) -> None:
     import time
 
     from lake_assets.cli.reload import reload_code
+    from lake_assets.landing.connect import ConnectorFailed
     from lake_assets.ledger.applied import applied_catalog
     from lake_assets.operations.apply import apply
     from lake_assets.orchestration.dagster_records import DagsterRecords
@@ -86,7 +87,10 @@ def command(sales: int, days: int, stream: bool) -> None:
     up(_report)
     settings = load_settings()
     click.echo("2. The contracts become topics, tables, connectors and grants")
-    reload_code(settings, apply(settings, DagsterRecords(settings), _report).steps, _report)
+    outcome = apply(settings, DagsterRecords(settings), _report)
+    if outcome.failed:
+        raise ConnectorFailed(outcome.failed)
+    reload_code(settings, outcome.steps, _report)
     applied = applied_catalog(settings)
     if stream:
         sys.exit(0 if _stream(settings, applied.assets["sales"], sales) else 1)

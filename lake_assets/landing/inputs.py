@@ -100,8 +100,9 @@ def _read(stream: Any, name: str, form: Format | None) -> Input:
         return Input(_parquet(_seekable(stream), name), inner, "jsonl")
     if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
         return Input(_arrow(stream, name, is_file=head.startswith(b"ARROW1")), inner, "jsonl")
-    # No LF after a CR in so many bytes: the file ends its lines as classic Mac OS did, and Excel for Mac may do.
-    lines: Iterator[bytes] = _lines_ended_by_cr(stream) if b"\r" in head[:-1] and b"\n" not in head else iter(stream)
+    # No LF in so many bytes: lines end as in classic Mac OS, unless it is JSON, where a CR is a blank.
+    is_mac = b"\r" in head[:-1] and b"\n" not in head and not head.removeprefix(_UTF8_MARK).startswith((b"{", b"["))
+    lines: Iterator[bytes] = _lines_ended_by_cr(stream) if is_mac else iter(stream)
     if encoding := _utf16(head):
         text = io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="\n")
         lines = (line.encode() for line in text)

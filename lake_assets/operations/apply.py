@@ -1,6 +1,7 @@
 """`lake apply`: execute the steps of a plan, and record its catalog as applied."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lake_assets.applied_files import write_applied
@@ -56,19 +57,31 @@ def apply(settings: Settings, orchestrator: Orchestrator, on_progress: Callable[
             try_now(ledger, plan.applied.assets, set_aside=True)
             return Applied([])
         ensure_token_key(plan.wanted.assets.values(), plan.applied.assets.values())
-        failed = _apply_landing(settings, plan, on_progress)
+        causes: list[str] = []
+        with _connector_failures(causes):
+            _apply_landing(settings, plan, on_progress)
         _apply_tables(settings, ledger, orchestrator, plan, on_progress)
         on_progress("dbt sources and grants")
         write_dbt_files(targets(plan.asset_steps, DbtFile))
         if schemas := [schema.name for schema in targets(plan.asset_steps, MartSchema)]:
             mart_access_for(settings).ensure(schemas)
-        apply_metrics(settings, plan.metric_steps, on_progress)
+        with _connector_failures(causes):
+            apply_metrics(settings, plan.metric_steps, on_progress)
         _record(settings, ledger, orchestrator, plan)
-        return Applied(steps, failed)
+        return Applied(steps, " ".join(causes))
 
 
-def _apply_landing(settings: Settings, plan: ApplyPlan, on_progress: Callable[[str], None]) -> str:
-    """Create or change raw tables, then topics, then connectors. Return why connectors fail, else an empty text."""
+@contextmanager
+def _connector_failures(causes: list[str]) -> Generator[None]:
+    """Note why connectors fail, which comes last in the block, and go on."""
+    try:
+        yield
+    except ConnectorFailed as error:
+        causes.append(str(error))
+
+
+def _apply_landing(settings: Settings, plan: ApplyPlan, on_progress: Callable[[str], None]) -> None:
+    """Create or change raw tables, then topics, then connectors. Raises ConnectorFailed after the last connector."""
     on_progress("raw tables")
     empty = [table.asset for table in targets(plan.asset_steps, EmptyRawTable)]
     for asset in empty:
@@ -78,11 +91,7 @@ def _apply_landing(settings: Settings, plan: ApplyPlan, on_progress: Callable[[s
     on_progress("topics")
     if topics := targets(plan.asset_steps, TopicSpec):
         ensure_topics(settings, topics)
-    try:
-        ensure_connectors(settings, targets(plan.asset_steps, ConnectorSpec), on_progress)
-    except ConnectorFailed as error:
-        return str(error)
-    return ""
+    ensure_connectors(settings, targets(plan.asset_steps, ConnectorSpec), on_progress)
 
 
 def _apply_tables(

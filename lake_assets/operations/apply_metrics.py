@@ -8,7 +8,7 @@ from lake_assets.compile.connector import ConnectorSpec
 from lake_assets.compile.metric_sink import metric_sinks
 from lake_assets.compile.metric_topics import metric_topics
 from lake_assets.compile.topic import TopicSpec
-from lake_assets.landing.connect import config_differences, ensure_connector
+from lake_assets.landing.connect import config_differences, ensure_connectors
 from lake_assets.landing.topics import compare_topics, ensure_topics
 from lake_assets.operations.apply_steps import PlannedStep, Step, steps_of_report, targets
 from lake_assets.settings import Settings
@@ -32,14 +32,13 @@ def plan_metrics(
 
 
 def apply_metrics(settings: Settings, steps: Sequence[MetricStep], on_progress: Callable[[str], None]) -> None:
-    """Execute the steps: topics, then tables, then sinks. Raises Unavailable, ConnectorFailed."""
+    """Execute the steps: topics, then tables, then sinks. Raises Unavailable, and what `ensure_connectors` raises."""
     if topics := targets(steps, TopicSpec):
         ensure_topics(settings, topics)
     for metric in targets(steps, Metric):
         on_progress(f"metric {metric.table}")
         ensure_metric_tables(settings, metric)
-    for sink in targets(steps, ConnectorSpec):
-        ensure_connector(settings, sink)
+    ensure_connectors(settings, targets(steps, ConnectorSpec), on_progress)
 
 
 def _topic_steps(settings: Settings, wanted: Catalog) -> Iterator[PlannedStep[TopicSpec]]:

@@ -521,8 +521,9 @@ def test_one_year_may_name_a_column() -> None:
         "state",
         "n_2022",
     ]
-    with pytest.raises(SampleError, match="looks like data"):
-        inferred_asset("Alabama,2021\nAlaska,2022\nOhio,2022\n")
+    for rows in ("Alabama,2021\nAlaska,2022\nOhio,2022\n", "Lamp,1999\nCup,25\nPen,3\n"):
+        with pytest.raises(SampleError, match="looks like data"):
+            inferred_asset(rows)
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def rows_of_the_ledger(lake: Lake, name: str) -> dict[str, int]:
 
 
 def remains(lake: Lake, name: str) -> dict[str, object]:
-    """What there is of an asset of the domain, by the part of the lake that has it, but for its contract's file."""
+    """Return everything that a lake has of an asset of the domain, by part, except its contract's file."""
     settings = replace(lake.settings, catalog=lake.folder / "catalog", dbt_project=lake.folder / "dbt")
     topic = f"depot.{name}"
     asset = parse_contract(CONTRACT.replace("NAME", name), PurePath(f"{name}.yaml"))

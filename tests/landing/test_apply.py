@@ -167,6 +167,23 @@ def test_a_failed_task_is_named_with_its_root_cause_and_runs_again_after_the_con
     ask(stack, "DELETE", f"/connectors/{good.name}")
 
 
+def test_new_topics_are_there_for_a_producer_that_starts_at_once(
+    stack: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, looks = TopicSpec("apply.late", 1, {}), list[bool]()
+    listed = topics._partitions
+
+    def late(client: Any) -> dict[str, int]:
+        counts = listed(client)
+        looks.append(spec.name in counts)
+        # The broker lists it two looks late.
+        return {name: count for name, count in counts.items() if name != spec.name or sum(looks) > 2}
+
+    monkeypatch.setattr(topics, "_partitions", late)
+    ensure_topics(stack, [spec])
+    assert spec.name in topics._partitions(topics.admin(stack))
+
+
 def test_a_connector_that_fails_keeps_no_other_from_running(stack: Settings) -> None:
     specs = [connector_for(stack, name) for name in ("broken", "sound")]
     ensure_topics(stack, [TopicSpec(f"control-{name}", 1, {}) for name in ("broken", "sound")])

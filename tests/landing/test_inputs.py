@@ -91,6 +91,15 @@ def test_line_ends_of_classic_mac_os_end_lines(tmp_path: Path) -> None:
     assert events == [{"a": "1", "b": "x\ny"}, {"a": "2", "b": "z"}]
 
 
+def test_carriage_returns_within_a_json_line_end_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    line = b'{"a":\r1, "b": "' + b"x" * 5000 + b'"}'
+    path.write_bytes(line + b"\n" + b'{"a": 2}\n' * 5)
+    with opened(str(path)) as (source, _):
+        events = [json.loads(event) for event in event_lines(source.lines, source.name, source.form)]
+    assert [event["a"] for event in events] == [1, 2, 2, 2, 2, 2]
+
+
 def test_what_is_written_in_a_json_array_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_bytes(b'[{"a": 1.10, "b": "\\u00e9"}, 5]')
     assert events_of(tmp_path / "x.json") == [b'{"a": 1.10, "b": "\\u00e9"}', b"5"]

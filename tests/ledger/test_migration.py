@@ -1,5 +1,6 @@
 """Migrations of the ledger: an older lake keeps its rows, and gets the schema of a new one."""
 
+import hashlib
 from collections.abc import Generator
 from pathlib import Path
 
@@ -17,10 +18,16 @@ from lake_assets.ledger.settled_offsets import known_offsets
 from lake_assets.ledger.window_states import window_states
 from lake_assets.settings import PROJECT, Settings
 
-HERE = Path(__file__).parent
-# The schema of lakes before migrations had numbers, and what lakes before that had otherwise.
-OLDER_LEDGER = (HERE / "older_ledger.sql").read_bytes()
-MAJOR_COLUMN = (HERE / "major_column.sql").read_bytes()
+MIGRATIONS = PROJECT / "lake_assets/ledger/migrations"
+# Lakes before migrations had numbers executed this file; what lakes before that had otherwise is beside this test.
+OLDER_LEDGER = (MIGRATIONS / "0002_create_tables.sql").read_bytes()
+MAJOR_COLUMN = (Path(__file__).parent / "major_column.sql").read_bytes()
+# Beginnings of SHA-256.
+APPLIED = {
+    "0001_name_versions.sql": "f40499d7eb8ff124",
+    "0002_create_tables.sql": "b77fb42709f59a90",
+    "0003_name_datasets.sql": "78fb48c9188d60a2",
+}
 ROWS = b"""\
 insert into ledger.contract (asset, version, text) values ('leads', '1.0.0', 'a: b');
 insert into ledger.window (asset, "window", sequence, contract_version, run_id, engine, raw_rows, good, quarantined,
@@ -75,8 +82,13 @@ def empty(stack: Settings) -> Generator[Ledger]:
 
 
 def test_migrations_are_numbered_without_gaps() -> None:
-    files = sorted((PROJECT / "lake_assets/ledger/migrations").glob("*.sql"))
+    files = sorted(MIGRATIONS.glob("*.sql"))
     assert [int(path.name[:4]) for path in files] == list(range(1, NEWEST + 1))
+
+
+def test_a_migration_that_lakes_have_applied_never_changes() -> None:
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in MIGRATIONS.glob("*.sql")}
+    assert digests == APPLIED, "add another migration instead; a new one gets a line in APPLIED"
 
 
 def test_an_older_lake_gets_the_schema_of_a_new_one(empty: Ledger) -> None:

@@ -15,10 +15,13 @@ import requests
 from confluent_kafka.admin import AdminClient
 
 from lake_assets.applied_files import applied_folder
+from lake_assets.compile.connector import ConnectorSpec
 from lake_assets.landing import topics
 from lake_assets.landing.broker import client_config, quiet
+from lake_assets.landing.connect import connector_for
 from lake_assets.ledger.applied import applied_catalog
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.operations import apply_plan
 from lake_assets.operations.apply import apply
 from lake_assets.operations.apply_plan import plan_apply
 from lake_assets.operations.apply_steps import Step
@@ -169,3 +172,19 @@ def test_audit_opens_no_table_that_holds_nothing(lake: Counted) -> None:
     applied = list(applied_catalog(lake.settings).assets.values())
     opened = [lake.during(lambda listed=applied[:count]: audit(lake.settings, listed))["DuckDB"] for count in (1, MANY)]
     assert opened[0] == opened[1]
+
+
+def test_a_connector_that_fails_stops_nothing_else_of_an_apply(lake: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: Any) -> ConnectorSpec:
+        spec = connector_for(*arguments)
+        return replace(spec, config={**spec.config, "iceberg.catalog.catalog-impl": "no.such.Catalog"})
+
+    lake.write(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(apply_plan, "connector_for", broken)
+        outcome = apply(lake.settings, DagsterRecords(lake.settings), lambda _: None)
+    assert "no.such.Catalog" in outcome.failed
+    assert list(applied_catalog(lake.settings).assets) == ["crowd_0"]
+    assert [(step.kind, step.action) for step in plan_apply(lake.settings).steps] == [("connector", "change")]
+    lake.apply()
+    assert plan_apply(lake.settings).steps == []
