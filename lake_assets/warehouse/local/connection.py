@@ -12,11 +12,11 @@ from pathlib import Path
 
 import duckdb
 
-from lake_assets.bucket import let_read, local_path
+from lake_assets.bucket import is_local, let_read, local_path, path_of
 from lake_assets.compile.sql import literal
 from lake_assets.duckdb_session import SESSION_SETTINGS
 from lake_assets.errors import LakeError, Unavailable
-from lake_assets.object_stores import store_of
+from lake_assets.object_stores import scheme, store_of
 from lake_assets.settings import Settings
 from lake_assets.spill import SpillFolder, spill_root
 
@@ -104,8 +104,9 @@ def close_to_files(connection: duckdb.DuckDBPyConnection, bucket: str) -> None:
     """Let the sessions of a database use files of the bucket only, and attach and load nothing. It cannot be undone."""
     if connection.execute("select current_setting('enable_external_access')").fetchall() == [(False,)]:
         return
-    folders = sorted({bucket, local_path(bucket)})
-    connection.execute(f"set allowed_directories = [{', '.join(map(literal, folders))}]")
+    # DuckDB finds the files of a pattern under the file system's own names, which for HDFS lack the name node.
+    found = local_path(bucket) if is_local(bucket) else f"{scheme(bucket)}://{path_of(bucket)}"
+    connection.execute(f"set allowed_directories = [{', '.join(map(literal, sorted({bucket, found})))}]")
     connection.execute("set enable_external_access = false")
 
 
