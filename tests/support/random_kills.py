@@ -259,7 +259,7 @@ class CommandKiller:
     def _begin(self, command: str) -> "tuple[subprocess.Popen[bytes], Path]":
         arguments = {
             "produce": ["sales", "-", "--format", "jsonl", "--rate", "4000"],
-            "backfill": ["sales", "--from", f"{START:%Y-%m-%d}", "--to", f"{START:%Y-%m}-02", "--yes"],
+            "backfill": ["sales", "--from", f"{START:%Y-%m-%d}", "--to", f"{START + timedelta(days=1):%Y-%m-%d}", "--yes"],
         }
         output = self._lake.folder / f"{next(self._numbers)}-{command}.txt"
         line = [str(Path(sys.executable).parent / "lake"), command, *arguments.get(command, [])]

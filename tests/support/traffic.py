@@ -17,7 +17,9 @@ from lake_assets.landing.broker import quiet
 from lake_assets.landing.produce import PRODUCER_CONFIG
 from lake_assets.settings import Settings
 
-START = datetime(2026, 3, 1, tzinfo=UTC)
+# A broker forgets after 24 days of event time what it would need to refuse a batch that comes again. Half an hour of
+# sales, 60 days, would not fit: a longer run reaches older days or the future, where doubles are possible.
+START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=20)
 SALES, TAPS = "sales", "taps"
 TOPICS = {SALES: "shop.sales", TAPS: "web.taps"}
 # Events a second, and the seconds of event time between two: a day of sales takes 30 s, an hour of taps 4 s.
