@@ -1,11 +1,13 @@
-"""Freshness of an asset beside another whose windows all fail, and alone.
+"""Freshness of an asset beside a neighbour whose windows all fail, and beside a sound one.
 
     python -m bench.failing [--windows 1000] [--rounds 10]
 
 Seconds from the call that sends an event of the good asset until the running stack has published its window with it.
-The other asset has the given number of daily windows, and a check whose query fails on the data, so that its windows
-are retried repeatedly; each round sends an event to both. The event that is sent together with all those windows is a
-separate figure: their failures are not recorded yet.
+The failing neighbour has the given number of daily windows, and a check whose query fails on the data, so that its
+windows are retried repeatedly. The sound neighbour has the same contract without the check and one window. Each round
+sends an event to the neighbour, then one to the asset: both neighbours cause the same runs. Two figures stand alone:
+freshness without a neighbour's event, and that of the event sent together with all those windows, whose failures are not
+recorded yet.
 """
 
 import argparse
@@ -22,14 +24,14 @@ from lake_assets.ledger.failures import known_failures
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.settings import Settings
 
-GOOD, BAD = "bench_good", "bench_failing"
+GOOD, SOUND, BAD = "bench_good", "bench_sound", "bench_failing"
 QUERY = "select cast(max(reading) || 'x' as integer) from conformed"
 CHECK = f"    quality: [{{type: sql, name: odd, query: {QUERY}, mustBe: 0}}]"
 DEADLINE_SECONDS = 300.0
 
 
 def contracts() -> dict[str, str]:
-    made = {name: CONTRACT.format(name=name, most=TAKEN) for name in (GOOD, BAD)}
+    made = {name: CONTRACT.format(name=name, most=TAKEN) for name in (GOOD, SOUND, BAD)}
     return {**made, BAD: made[BAD].replace("    properties:", f"{CHECK}\n    properties:")}
 
 
@@ -61,7 +63,7 @@ def measure(windows: int, rounds: int, running: bool) -> Figures:
 
         reload_code(settings, apply(settings, DagsterRecords(settings), quiet).steps, quiet)
         assets = read_files(settings).assets
-        good, bad = assets[GOOD], assets[BAD]
+        good, sound, bad = assets[GOOD], assets[SOUND], assets[BAD]
         numbers = iter(range(TAKEN))
 
         def event(days: int = 0) -> bytes:
@@ -69,17 +71,19 @@ def measure(windows: int, rounds: int, running: bool) -> Figures:
             return json.dumps({"reading": next(numbers), "read_at": at.isoformat()}).encode()
 
         alone = [follow(settings, good, [(good, [event()])]) for _ in range(rounds + 1)][1:]
+        beside_sound = [follow(settings, good, [(sound, [event(day)]), (good, [event()])]) for day in range(rounds)]
         together = follow(settings, good, [(bad, [event(day) for day in range(windows)]), (good, [event()])])
         with Ledger(settings) as ledger:
             while not known_failures(ledger, [BAD]):
                 time.sleep(0.5)
         began = datetime.now(UTC)
-        beside = [follow(settings, good, [(bad, [event(day)]), (good, [event()])]) for day in range(rounds)]
+        beside_failing = [follow(settings, good, [(bad, [event(day)]), (good, [event()])]) for day in range(rounds)]
         with Ledger(settings) as ledger:
             (failure,) = [one for one in known_failures(ledger, [BAD]) if not one.window]
     figures = Figures("bench.failing", f"one event at a time, beside an asset with {windows:,} failing windows")
-    ours = figures.add("to staging, beside it", beside)
-    figures.add_rival("to staging, alone", alone, ours)
+    ours = figures.add("to staging, beside it", beside_failing)
+    figures.add_rival("to staging, beside a sound one", beside_sound, ours)
+    figures.add("to staging, alone", alone)
     figures.add("to staging, sent with all these windows", [together])
     figures.add("tries of the failing asset meanwhile", [float(failure.tries)], "")
     figures.add("of so many seconds", [(datetime.now(UTC) - began).total_seconds()])
