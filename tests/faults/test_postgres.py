@@ -30,11 +30,11 @@ def mended(stack: Settings) -> Generator[None]:
 
 @contextmanager
 def exhausted(settings: Settings) -> Generator[None]:
-    """Somebody else has all connections but those that are kept for superusers."""
+    """Role lake, which has no limit of its own, has all connections but those that are kept for superusers."""
     with ExitStack() as held:
         try:
             while True:
-                held.enter_context(psycopg.connect(settings.postgres.conninfo("analyst")))
+                held.enter_context(psycopg.connect(settings.postgres.conninfo("lake")))
         except psycopg.OperationalError:
             yield
 
