@@ -5,8 +5,8 @@
 Seconds from the call that sends an event of the good asset until the running stack has published its window with it.
 The failing neighbour has the given number of daily windows, and a check whose query fails on the data, so that its
 windows are retried repeatedly. The sound neighbour has the same contract without the check and one window. Each round
-sends an event to the neighbour, then one to the asset: both neighbours cause the same runs. Two figures stand alone:
-freshness without a neighbour's event, and that of the event sent together with all those windows, whose failures are not
+sends an event to the neighbour, then one to the asset: both neighbours cause the same runs. Two more figures: freshness
+without events of a neighbour, and that of the event sent together with all those windows, whose failures are not
 recorded yet.
 """
 
