@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -34,6 +35,7 @@ GAP = (2.0, 7.0)
 # A command is killed so long after it has begun with its work, if it is still at it.
 AT_WORK = (0.0, 4.0)
 LINES = 4_000
+SECOND_DAY = f"{START + timedelta(days=1):%Y-%m-%d}"
 PIPE_BYTES = 1 << 16
 _POLL_SECONDS = 0.1
 # What a command says before it ends by itself, because a part is away.
@@ -259,7 +261,7 @@ class CommandKiller:
     def _begin(self, command: str) -> "tuple[subprocess.Popen[bytes], Path]":
         arguments = {
             "produce": ["sales", "-", "--format", "jsonl", "--rate", "4000"],
-            "backfill": ["sales", "--from", f"{START:%Y-%m-%d}", "--to", f"{START + timedelta(days=1):%Y-%m-%d}", "--yes"],
+            "backfill": ["sales", "--from", f"{START:%Y-%m-%d}", "--to", SECOND_DAY, "--yes"],
         }
         output = self._lake.folder / f"{next(self._numbers)}-{command}.txt"
         line = [str(Path(sys.executable).parent / "lake"), command, *arguments.get(command, [])]
