@@ -14,8 +14,11 @@ MAX_AHEAD_MS = 3_600_000
 # 55 years. Kafka accepts timestamps before 1970, but Kafka Connect fails at the first one, and with it the whole
 # domain; this limit makes the producer fail instead.
 MAX_AGE_MS = 1_750_000_000_000
-# An older event has the time of sending as its timestamp and its own time in this header, in milliseconds after 1970
-# as a decimal text. Raw tables are partitioned by it, as Envelope.java reads it.
+# Half of the day for which a broker by default remembers a producer (`producer.id.expiration.ms`), counted from the
+# timestamp of its newest record. A producer that is forgotten while its broker restarts may send a batch twice.
+MAX_STAMP_AGE_MS = 43_200_000
+# An event older than that has the time of sending as its timestamp and its own time in this header, in milliseconds
+# after 1970 as a decimal text. Raw tables are partitioned by it, as Envelope.java reads it.
 EVENT_TIME_HEADER = "lake-event-time"
 # 0001-01-01: no engine and no window supports an earlier time.
 YEAR_ONE_MS = -62_135_596_800_000

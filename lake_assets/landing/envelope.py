@@ -10,7 +10,7 @@ import msgspec
 from confluent_kafka import Message
 
 from lake_assets.catalog.model import Asset, Field
-from lake_assets.compile.topic import EVENT_TIME_HEADER, MAX_AGE_MS, MAX_AHEAD_MS, YEAR_ONE_MS
+from lake_assets.compile.topic import EVENT_TIME_HEADER, MAX_AHEAD_MS, MAX_STAMP_AGE_MS, YEAR_ONE_MS
 from lake_assets.landing.event_time import event_time_reader
 
 Flaw = Literal["not_json", "no_event_time", "in_future"]
@@ -69,7 +69,7 @@ def envelope_reader(asset: Asset) -> Callable[[bytes], Envelope]:
 
 def stamper() -> Callable[[int | None], tuple[int, Headers | None]]:
     """Return a function from an event time to Kafka's timestamp, and to the header of an event that is too old."""
-    earliest = int(time.time() * 1000) - MAX_AGE_MS + _MARGIN_MS
+    earliest = int(time.time() * 1000) - MAX_STAMP_AGE_MS
 
     def stamp(event_time: int | None) -> tuple[int, Headers | None]:
         if event_time is None:

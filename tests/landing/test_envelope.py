@@ -71,14 +71,19 @@ def test_a_time_that_no_window_can_have_is_replaced_by_now() -> None:
 
 @pytest.mark.parametrize(
     ("instant", "millis"),
-    [("1990-01-01T00:00:00Z", 631_152_000_000), ("1970-01-01T00:00:00Z", 0), ("1969-12-31T23:59:59Z", -1000),
+    [("1990-01-01T00:00:00Z", 631_152_000_000), ("1969-12-31T23:59:59Z", -1000),
      ("0001-01-01T00:00:00Z", -62_135_596_800_000)],
 )  # fmt: skip
-def test_a_time_that_kafka_connect_refuses_goes_into_a_header(instant: str, millis: int) -> None:
+def test_a_time_of_long_ago_goes_into_a_header(instant: str, millis: int) -> None:
     event = json.dumps({"id": "a", "at": instant}).encode()
     assert read(event) == (b"a", millis, None)
-    old = [("lake-event-time", str(millis))]
-    assert stamper()(millis) == ((millis, None) if instant > "1980" else (0, old))
+    assert stamper()(millis) == (0, [("lake-event-time", str(millis))])
+
+
+def test_a_time_for_which_the_broker_would_forget_its_producer_is_no_timestamp() -> None:
+    now, hour = int(time.time() * 1000), 3_600_000
+    assert stamper()(now - 11 * hour) == (now - 11 * hour, None)
+    assert stamper()(now - 13 * hour) == (0, [("lake-event-time", str(now - 13 * hour))])
 
 
 def test_an_event_without_a_time_has_that_of_sending_and_no_header() -> None:

@@ -26,7 +26,8 @@ from lake_assets.stack.lifecycle import restart, status
 from tests.support.frozen_processes import freeze
 from tests.support.raw_assets import example_asset
 
-AT, AT_MS = "2026-11-01T12:00:00Z", 1_793_534_400_000
+AT_MS = (int(time.time()) - 3600) * 1000
+AT = f"{datetime.fromtimestamp(AT_MS / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 @dataclass(frozen=True)
@@ -82,17 +83,19 @@ def test_lines_arrive_byte_for_byte_with_key_and_event_time(stack: Settings) -> 
         b'{"id": "b"}',
         b'{"id": "c", "at": "%s"}' % ahead.encode(),
         b'{"id": "d", "at": "1850-01-01T00:00:00"}',
+        b'{"id": "e", "at": "2019-01-01T00:00:00"}',
     ]
     before = int(time.time() * 1000)
     report = produce_lines(stack, asset, lines)
     assert report.flaws == {"not_json": 1, "no_event_time": 1, "in_future": 1}
-    assert (report.records, report.bytes) == (6, sum(map(len, lines)))
+    assert (report.records, report.bytes) == (7, sum(map(len, lines)))
     sent = arrived(stack, asset)
     assert [record.value for record in sent] == lines
-    assert [record.key for record in sent] == ["Zoë".encode(), None, None, b"b", b"c", b"d"]
+    assert [record.key for record in sent] == ["Zoë".encode(), None, None, b"b", b"c", b"d", b"e"]
     assert [record.timestamp for record in sent[:2]] == [AT_MS, AT_MS]
     assert all(before <= record.timestamp <= time.time() * 1000 + 1000 for record in sent[2:])
-    assert [record.headers for record in sent] == [[], [], [], [], [], [("lake-event-time", b"-3786825600000")]]
+    old = [[("lake-event-time", millis)] for millis in (b"-3786825600000", b"1546300800000")]
+    assert [record.headers for record in sent] == [[], [], [], [], [], *old]
 
 
 def test_a_key_goes_to_the_partition_that_java_producers_choose(stack: Settings) -> None:
