@@ -49,7 +49,7 @@ def test_mart_is_judged_by_its_compiled_sql_before_it_runs(built: Settings, mode
     finally:
         by_macro.unlink()
     output = " ".join(done.stdout.split())
-    assert "the model people reads lake.leads_staging.leads in line 1 of its compiled SQL" in output
+    assert "the model people reads lake.leads_staging.leads in line 2 of its compiled SQL" in output
     assert "file system operations are disabled by configuration" in output
     assert "PASS=1 WARN=0 ERROR=2" in output
     assert list(tmp_path.iterdir()) == []
