@@ -91,7 +91,7 @@ def test_a_renamed_field_is_a_removed_one_and_says_so() -> None:
     assert "field paid is removed; a renamed field (to is_paid?)" in change.differences[0].sentence
 
 
-def test_a_breaking_change_is_allowed_with_a_new_major_version_or_no_compatibility() -> None:
+def test_a_breaking_change_needs_a_new_major_version_or_no_compatibility() -> None:
     broken = with_field("paid", required=True)
     assert not compare(ORDERS, broken).allowed
     assert compare(ORDERS, replace(broken, version="2.0.0")).allowed

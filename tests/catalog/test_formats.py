@@ -174,7 +174,7 @@ def test_the_words_of_a_boolean_are_two_that_differ() -> None:
         )
 
 
-def test_a_format_that_a_number_or_a_boolean_cannot_have_is_a_problem_of_the_contract() -> None:
+def test_a_format_that_does_not_fit_a_number_or_a_boolean_is_a_problem() -> None:
     contract = (PROJECT / "tests" / "support" / "orders.yaml").read_text("utf-8")
     added = "    properties:\n      - {{name: extra, logicalType: {}}}\n"
     for text, sentence in (

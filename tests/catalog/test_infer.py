@@ -454,7 +454,7 @@ def test_words_for_missing_are_null_where_the_others_are_no_texts(word: str) -> 
     assert csv_column([word, word])[0].nulls == ()
 
 
-def test_a_column_that_two_different_rows_share_is_no_key_and_says_how_many() -> None:
+def test_a_column_that_different_rows_share_is_no_key_and_counts_them() -> None:
     rows = [{"id": at, "at": "2026-01-01T00:00:00Z", "v": at} for at in range(99)] + [
         {"id": 5, "at": "2026-01-01T00:00:00Z", "v": "x"}
     ]
@@ -592,7 +592,7 @@ HOSTILE = st.sampled_from(["true", "null", "- x", "{a", "#", "a: b", "*x", "&x",
 @given(
     rows=st.lists(st.dictionaries(HOSTILE | st.text(max_size=10), JSON | HOSTILE, max_size=5), min_size=1, max_size=12)
 )
-def test_any_json_sample_becomes_a_sound_contract_whose_keys_are_the_payloads(rows: list[dict[str, Any]]) -> None:
+def test_any_json_sample_becomes_a_sound_contract_with_the_payload_keys(rows: list[dict[str, Any]]) -> None:
     data = "\n".join(json.dumps({"at": "2026-01-01T00:00:00Z", **row}) for row in rows)
     assume(all(row.get("at", "2026-01-01").startswith("2026") for row in rows if isinstance(row.get("at", ""), str)))
     try:

@@ -141,9 +141,7 @@ def test_numbers_of_a_form_are_read_and_others_go_to_quarantine(
         ("id,d\n1,2025-01-01\n2,NA\n3,2025-01-03\n", ["2025-01-01", None, "2025-01-03"]),
     ],
 )  # fmt: skip
-def test_a_time_that_a_person_recognises_is_the_event_time_of_record_and_row(
-    data: str, times: list[str | None]
-) -> None:
+def test_a_recognisable_time_is_the_event_time_of_the_record_and_the_row(data: str, times: list[str | None]) -> None:
     asset = contract_of(data.encode())
     assert asset.event_time is not None
     events = list(event_lines(data.encode().splitlines(keepends=True), "-"))
