@@ -88,9 +88,7 @@ def test_a_payload_that_passes_now_joins_the_rows_that_were_good(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("minute", "stays"), [(5, 1), (-5, 0)], ids=["later", "earlier"])
-def test_of_equal_keys_the_latest_event_stays_whichever_came_from_quarantine(
-    tmp_path: Path, minute: int, stays: int
-) -> None:
+def test_the_latest_event_of_a_key_stays_even_when_it_was_quarantined(tmp_path: Path, minute: int, stays: int) -> None:
     made = from_raw(tmp_path, STRICT, [Record(order("a")), Record(order("a", minute, region="mars"))])
     output, good, bad = from_kept(tmp_path, wider(STRICT, name="region", enum=("mars",)), made)
     assert ([row["_offset"] for row in good], bad) == ([stays], [])
@@ -106,7 +104,7 @@ def test_duplicates_that_were_dropped_before_stay_counted(tmp_path: Path) -> Non
     assert (before.raw, before.duplicates, before.redelivered) == (4, 2, 1)
 
 
-def test_a_field_that_is_new_since_is_read_from_the_payload_and_null_in_old_rows(tmp_path: Path) -> None:
+def test_a_new_field_is_read_from_quarantine_and_null_in_published_rows(tmp_path: Path) -> None:
     made = from_raw(tmp_path, STRICT, [Record(order("a", note="x")), Record(order("b", region="mars", note="y"))])
     more = wider(STRICT, name="region", enum=())
     more = replace(more, fields=(*more.fields, Field("note", FieldType("string"))))
@@ -151,7 +149,7 @@ CONTRACTS: list[Callable[[Asset], Asset]] = [
     repeated=st.integers(0, 3),
     change=st.sampled_from(CONTRACTS),
 )
-def test_what_is_kept_gives_the_same_window_as_raw_would_and_again_the_same(
+def test_kept_rows_give_the_same_window_as_raw_each_time(
     tmp_path: Path, payloads: list[bytes | None], repeated: int, change: Callable[[Asset], Asset]
 ) -> None:
     """For every contract that only allows more, which is what an additive change of rules is."""
