@@ -65,7 +65,7 @@ def mart(lake: Lake) -> dict[str, datetime]:
     return dict(lake.mart("select night_id, loaded_at from nights_data_mart.nights order by 1"))
 
 
-def test_windows_are_made_anew_after_a_question_and_undone_with_the_marts_behind_them(nights: Lake) -> None:
+def test_windows_are_rebuilt_on_confirmation_and_undone_with_their_marts(nights: Lake) -> None:
     before = mart(nights)
     assert list(before) == ["n1", "n3", "n4"]
     span = ("--from", "2026-02-01", "--to", "2026-02-02")

@@ -108,7 +108,7 @@ def test_a_breaking_change_is_refused_and_all_else_is_applied(tickets: Lake) -> 
     tickets.take_away("slips")
 
 
-def test_a_failed_check_leaves_what_was_published_in_place_and_the_audit_says_so(tickets: Lake) -> None:
+def test_a_failed_check_keeps_the_published_rows_and_the_audit_reports_it(tickets: Lake) -> None:
     before = rows(tickets, "2026-02-02")
     send(tickets, *(ticket(n, "low", "2026-02-02") for n in range(10, 16)), ticket(20, "low", "2026-02-03"))
     answer = tickets("run", "--json")
@@ -151,7 +151,7 @@ def test_a_mended_check_lets_the_window_through(tickets: Lake) -> None:
     assert len(rows(tickets, "2026-02-02")) == 7
 
 
-def test_a_new_major_version_has_all_of_history_and_both_go_on_side_by_side(tickets: Lake) -> None:
+def test_a_new_major_version_has_all_history_and_runs_beside_the_old_one(tickets: Lake) -> None:
     text = tickets.contract("tickets").read_text("utf-8").replace("version: 1.3.0", "version: 2.0.0")
     tickets.contract("tickets_v2").write_text(
         text.replace("name: severity, logicalType: string", "name: severity, required: true, logicalType: string"),
@@ -203,7 +203,7 @@ def test_a_version_without_a_file_runs_on_and_is_named(tickets: Lake) -> None:
     assert rows(tickets, "2026-02-05") == ["t40"]
 
 
-def test_files_that_are_broken_or_not_applied_change_nothing_and_stop_nobody(tickets: Lake) -> None:
+def test_broken_or_unapplied_files_change_nothing_and_stop_no_other_asset(tickets: Lake) -> None:
     """The contract, a model of the same dbt project and an asset that nobody has applied, all at once."""
     path, mart = tickets.contract("tickets"), tickets.folder / "dbt" / "models" / "marts" / "tickets_data_mart"
     text = path.read_text("utf-8")

@@ -98,7 +98,7 @@ def test_events_sent_again_after_their_windows_closed_are_no_difference(counting
     assert (found["agrees"], found["differing"]) == (True, [])
 
 
-def test_a_number_that_differs_is_named_with_both_sides_and_the_audit_fails(counting: Lake) -> None:
+def test_a_difference_is_reported_with_both_numbers_and_fails_the_audit(counting: Lake) -> None:
     agreed(counting, "sales")
     table = "metrics.sales_by_region_shards"
     one = f"ctid = (select ctid from {table} where is_final order by window_start desc, region, shard offset 3 limit 1)"
@@ -131,7 +131,7 @@ def test_a_filter_leaves_out_what_is_not_named(counting: Lake) -> None:
     assert origins == {"web", "referral"}
 
 
-def test_a_change_of_what_the_numbers_mean_is_refused_and_a_new_major_version_stands_beside(counting: Lake) -> None:
+def test_a_change_of_meaning_of_a_metric_needs_a_new_major_version(counting: Lake) -> None:
     path = counting.folder / "catalog" / "metrics" / "leads_by_origin.yaml"
     path.write_text(BY_ORIGIN.replace("window: 1h", "window: 1d"), "utf-8")
     refused = counting("plan")

@@ -146,7 +146,7 @@ def test_auto_leaves_to_spark_what_is_larger_than_the_threshold(visits: Lake) ->
     assert "more than the threshold of 0 MB" in large.reason
 
 
-def test_a_person_is_forgotten_by_a_field_that_only_the_entrypoint_fills_in(visits: Lake) -> None:
+def test_a_subject_is_erased_by_a_field_that_only_the_entrypoint_fills_in(visits: Lake) -> None:
     _change(visits, entrypoint="sessions:transform")
     visits.ok("apply")
     at = datetime.fromisoformat("2026-02-21T09:00:00+00:00")
