@@ -146,7 +146,7 @@ def test_run_restarts_a_sink_that_failed_meanwhile(lake: Lake, stack: Settings) 
     "old rows or new ones, whole; one sentence says so, and the next run makes it good",
 )
 @pytest.mark.parametrize("point", ["tables are half changed", "ledger is half changed"])
-def test_a_postgres_that_dies_amid_a_publication_has_published_all_or_nothing(
+def test_postgres_killed_during_a_publication_published_all_or_nothing(
     visits: Visits, tmp_path: Path, point: str
 ) -> None:
     with refresh_halted(visits, tmp_path, point) as process:
