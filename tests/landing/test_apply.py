@@ -149,7 +149,7 @@ def test_nobody_can_read_a_password_from_the_connector(lake: Settings) -> None:
         assert password not in shown
 
 
-def test_a_failed_task_is_named_with_its_root_cause_and_runs_again_after_the_config_is_mended(stack: Settings) -> None:
+def test_a_failed_task_is_named_with_its_cause_and_runs_once_it_is_fixed(stack: Settings) -> None:
     good = connector_for(stack, "broken")
     ensure_topics(stack, [TopicSpec("control-broken", 1, {}), topic_spec(example_asset("one", "broken"))])
     bad = ConnectorSpec(good.name, {**good.config, "iceberg.catalog.catalog-impl": "no.such.Catalog"})
@@ -235,7 +235,7 @@ def test_a_broker_that_has_just_started_is_asked_again_and_does_not_refuse(code:
     assert "try again in a moment" in str(error)
 
 
-def test_how_often_a_sink_commits_is_a_setting_with_a_default_for_each_target(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commit_interval_of_a_sink_is_a_setting_with_target_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = {"local": 1, "aws": 60, "gcp": 300}
     monkeypatch.setenv("LAKE_GCP_PROJECT", "project")
     monkeypatch.setenv("LAKE_GCP_LOCATION", "EU")

@@ -45,7 +45,7 @@ def read_paths(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return opened
 
 
-def test_changes_are_the_windows_that_new_snapshots_added_and_nothing_the_second_time(stack: Settings) -> None:
+def test_changes_are_windows_of_new_snapshots_and_reported_once(stack: Settings) -> None:
     asset, table = make(stack, "twice")
     assert changes(stack, [asset], {}).windows == {}
     commit(table, [File(DAY, 10, 100), File(DAY, 5, 40), File(DAY - 1, 1, 7)])

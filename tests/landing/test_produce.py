@@ -156,7 +156,7 @@ def test_a_broker_that_is_not_there_is_named_in_time(stack: Settings) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_events_that_are_not_confirmed_in_time_are_counted_and_may_be_sent_again(
+def test_events_that_are_not_confirmed_in_time_are_counted_for_a_retry(
     stack: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asset = topic_of(stack, "gone")

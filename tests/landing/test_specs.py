@@ -38,7 +38,7 @@ def test_a_topic_keeps_events_until_they_are_read_however_old_they_are() -> None
     assert control_topic("crm").partitions == 1
 
 
-def test_a_commit_of_thousands_of_windows_fits_into_one_record_of_the_control_topic() -> None:
+def test_a_commit_of_thousands_of_windows_fits_into_one_control_record() -> None:
     taken, sent = control_topic("crm").config["max.message.bytes"], connector("crm").config
     assert 20_000 * 600 < int(taken) == int(sent["iceberg.kafka.max.request.size"]) < 32 << 20
 
