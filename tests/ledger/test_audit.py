@@ -64,7 +64,7 @@ def test_a_raw_window_that_nobody_published_or_queued_is_a_problem() -> None:
     assert window.problems == ("raw holds 5 rows but the ledger accounts for 0",)
 
 
-def test_a_queued_or_held_back_window_may_differ_from_raw_but_not_from_its_tables() -> None:
+def test_a_queued_or_held_back_window_may_differ_from_raw_not_from_tables() -> None:
     entry = published(10, 10)
     for state in (WindowState(entry, queued_rows=5), WindowState(entry, held_back=HELD_BACK)):
         window = audited(state, 15, 9, 0)
