@@ -59,7 +59,7 @@ def test_a_mart_keeps_its_contracts_types_in_postgres(analyst: psycopg.Connectio
     ]
 
 
-def test_a_reader_never_finds_a_mart_missing_or_empty_while_it_is_made_again(dbt: Dbt, built: Settings) -> None:
+def test_a_reader_never_finds_a_mart_missing_or_empty_during_its_rebuild(dbt: Dbt, built: Settings) -> None:
     """A table that is dropped or emptied before it is filled would be seen by one of thousands of reads."""
     stop, seen, wrong = threading.Event(), [0], []
 

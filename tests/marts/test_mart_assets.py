@@ -131,7 +131,7 @@ def test_a_mart_that_fails_a_test_is_made_and_has_a_failed_check(
 @pytest.mark.parametrize(
     ("broken", "column"), [(SALES, "sum(quantity)"), (FUNNEL, "count(closings.closed_at)")], ids=["sales", "funnel"]
 )
-def test_a_mart_that_cannot_be_made_fails_the_run_with_dbts_words_and_the_others_are_made(
+def test_a_failed_mart_fails_the_run_with_dbts_error_and_others_are_built(
     built: Settings, catalog: Mapping[str, Asset], broken: dg.AssetKey, column: str
 ) -> None:
     """Regression: two models were written at once, and what failed the one took the other's connection with it."""

@@ -68,7 +68,7 @@ def test_a_mart_has_unit_tests(mart: Node, manifest: Mapping[str, Any]) -> None:
     assert [u for u in manifest["unit_tests"].values() if mart["unique_id"] in u["depends_on"]["nodes"]]
 
 
-def test_every_mart_has_one_yaml_beside_its_sql_and_schemas_are_the_folders(session_lake: Settings) -> None:
+def test_each_mart_has_a_yaml_beside_its_sql_and_schemas_are_the_folders(session_lake: Settings) -> None:
     folder = PROJECT / "dbt_project" / "models" / "marts"
     assert {path.with_suffix(".yml") for path in folder.glob("*/*.sql")} == set(folder.glob("*/*.yml"))
     assert mart_schemas(session_lake) == sorted(path.name for path in folder.iterdir())

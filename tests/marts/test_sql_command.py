@@ -14,7 +14,7 @@ from lake_assets.warehouse.local.ducklake import DuckLake
 from lake_assets.warehouse.results import QueryError
 
 
-def test_the_engineer_sees_staging_and_marts_with_and_without_their_databases_name(built: Settings) -> None:
+def test_the_engineer_reads_staging_and_marts_with_or_without_the_database(built: Settings) -> None:
     for query in (
         "select count(*) from lake.leads_staging.leads",
         "select count(*) from leads_staging.leads",
