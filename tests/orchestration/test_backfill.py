@@ -38,7 +38,7 @@ def _one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfilling, "BATCH_WINDOWS", 1)
 
 
-def test_what_would_be_made_is_told_with_rows_bytes_and_time_and_nothing_changes(visits: Visits) -> None:
+def test_a_plan_reports_rows_bytes_and_time_and_changes_nothing(visits: Visits) -> None:
     before = loaded(visits)
     found = plan_backfill(visits.settings, visits.asset, FIRST, "2026-02-02")
     assert found.rows == {"2026-02-01": 3, "2026-02-02": 1}
@@ -181,7 +181,7 @@ def test_a_second_backfill_of_an_asset_is_refused_while_one_runs(visits: Visits)
     }
 
 
-def test_while_events_land_and_windows_are_refreshed_no_row_is_lost_or_doubled(visits: Visits) -> None:
+def test_no_row_is_lost_or_doubled_while_events_land_and_windows_refresh(visits: Visits) -> None:
     failed: list[BaseException] = []
     over = threading.Event()
 

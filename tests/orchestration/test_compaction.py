@@ -159,7 +159,7 @@ def test_a_file_that_nobody_has_looked_at_yet_stays_news(visits: Visits) -> None
     assert visits.in_balance()
 
 
-def test_a_table_that_was_made_anew_is_left_alone_until_somebody_has_looked(visits: Visits) -> None:
+def test_a_recreated_table_is_not_compacted_until_the_next_refresh(visits: Visits) -> None:
     with Ledger(visits.settings) as ledger:
         ledger.record_landed({visits.asset.name: "1000.00000000.00000000"}, {})
     assert compacted(visits) == []
@@ -235,7 +235,7 @@ def commit(visits: Visits, offsets: str) -> None:
 
 
 @pytest.mark.fault("The sink commits while small files are written together", "no offset goes back, no event is lost")
-def test_a_commit_of_the_sink_that_comes_between_is_not_followed_by_its_older_offsets(
+def test_a_sink_commit_in_between_is_not_followed_by_its_older_offsets(
     visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit(visits, "older")
@@ -361,7 +361,7 @@ def test_a_person_who_is_being_forgotten_is_in_no_new_file(visits: Visits, monke
     assert visits.refresh().published == []
 
 
-def test_files_with_a_persons_rows_can_not_change_before_the_decision_names_them(
+def test_files_with_rows_of_a_subject_are_locked_until_the_decision(
     visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, asset, free = visits.settings, visits.asset, list[bool]()
@@ -416,7 +416,7 @@ def test_it_is_done_each_night_and_the_event_says_what(visits: Visits) -> None:
     assert visits.in_balance()
 
 
-def test_the_command_says_what_it_wrote_together_and_asks_no_checksum_for_it(
+def test_the_command_reports_compactions_and_needs_no_checksum_for_them(
     visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     visits.alone()

@@ -21,7 +21,7 @@ def tries(ticks: int, failed: frozenset[int] | None = None) -> list[float]:
     return found
 
 
-def test_a_connector_is_tried_at_once_and_then_after_pauses_that_double_up_to_ten_minutes() -> None:
+def test_a_connector_is_retried_at_once_then_backs_off_up_to_ten_minutes() -> None:
     assert tries(200)[:8] == [0, 15, 45, 105, 225, 465, 945, 1545]
 
 

@@ -103,7 +103,7 @@ def test_events_of_others_that_land_meanwhile_change_no_checksum(visits: Visits)
     assert problems(visits) == []
 
 
-def test_another_field_finds_its_rows_and_an_earlier_event_of_the_same_key_comes_back(visits: Visits) -> None:
+def test_rows_are_found_by_another_field_and_an_earlier_event_comes_back(visits: Visits) -> None:
     visits.land(visit(7, 3, guests=2), visit(7, 3, guests=9, minute=9))
     visits.refresh()
     assert planned(visits, "guests=9", "visit_id=v7").rows == 1
@@ -112,7 +112,7 @@ def test_another_field_finds_its_rows_and_an_earlier_event_of_the_same_key_comes
     assert problems(visits) == []
 
 
-def test_a_window_of_which_everything_is_forgotten_is_empty_and_stays_in_balance(visits: Visits) -> None:
+def test_a_window_whose_rows_are_all_erased_is_empty_and_stays_in_balance(visits: Visits) -> None:
     visits.land(visit(8, 5))
     visits.refresh()
     confirm(visits, "v8")
@@ -125,7 +125,7 @@ def test_a_window_of_which_everything_is_forgotten_is_empty_and_stays_in_balance
     assert problems(visits) == []
 
 
-def test_where_raw_is_gone_and_an_entrypoint_needs_it_the_rows_go_and_the_window_stays_as_it_is(visits: Visits) -> None:
+def test_rows_are_erased_without_a_rebuild_where_an_entrypoint_lacks_raw(visits: Visits) -> None:
     visits.apply(
         "{property: landing, value: {",
         '{property: conform, value: {entrypoint: "visits:transform"}}\n  - {property: landing, value: {',
@@ -139,7 +139,7 @@ def test_where_raw_is_gone_and_an_entrypoint_needs_it_the_rows_go_and_the_window
         assert ledger.pending([visits.asset.name]) == []
 
 
-def test_a_row_is_found_by_what_only_its_table_says_as_an_entrypoint_may_have_written_it(visits: Visits) -> None:
+def test_a_row_is_found_by_a_value_that_only_its_staging_table_holds(visits: Visits) -> None:
     asset = visits.asset
     with connect(visits.settings, serving=False) as session:
         session.execute(f"update lake.{asset.staging_schema}.{asset.name} set door = 'made-1' where visit_id = 'v4'")
@@ -202,7 +202,7 @@ def test_the_newest_snapshot_says_how_far_the_sink_had_come(visits: Visits) -> N
     assert said.items() <= snapshot.summary.additional_properties.items()
 
 
-def test_a_commit_of_the_sink_that_comes_between_is_not_followed_by_its_older_offsets(
+def test_a_sink_commit_in_between_is_not_followed_by_its_older_offsets(
     visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identifier, name = ("ops", visits.asset.name), "kafka.connect.offsets.control.group"
@@ -340,7 +340,7 @@ def test_a_table_of_an_older_version_that_was_dropped_is_no_hindrance(visits: Vi
     assert holding(visits, key(visits)) == []
 
 
-def test_an_older_version_that_lacks_the_field_is_told_where_raw_cannot_help(visits: Visits) -> None:
+def test_an_older_version_without_the_field_is_unsearched_without_raw(visits: Visits) -> None:
     visits.apply("version: 1.0.0", "version: 2.0.0")
     visits.apply("      - {name: came_at", "      - {name: note, logicalType: string}\n      - {name: came_at")
     visits.remake("2026-02-01", "2026-02-02", "2026-02-03")

@@ -41,7 +41,7 @@ def windows(visits: Visits, *keys: str) -> dict[str, tuple[int, int, int]]:
     return {window: (rows.raw, rows.staging, rows.quarantine) for window, rows in found.items()}
 
 
-def test_what_was_confirmed_is_nowhere_in_the_lake_and_the_others_are_as_they_were(visits: Visits) -> None:
+def test_confirmed_rows_are_nowhere_in_the_lake_and_others_are_unchanged(visits: Visits) -> None:
     assert windows(visits) == {"2026-02-01": (2, 1, 0), "2026-02-02": (1, 0, 1)}
     assert windows(visits, "v999999") == {}
     before = raw_rows(visits)
@@ -65,7 +65,7 @@ def test_what_was_confirmed_is_nowhere_in_the_lake_and_the_others_are_as_they_we
 
 
 @pytest.mark.parametrize(("step", "before"), STEPS_OF_TARGETS)
-def test_a_process_that_dies_between_two_steps_is_finished_by_the_same_command(
+def test_an_erasure_that_dies_between_steps_is_finished_by_its_command(
     visits: Visits, monkeypatch: pytest.MonkeyPatch, step: str, before: bool
 ) -> None:
     checksum = planned(visits).checksum
@@ -111,7 +111,7 @@ def test_a_token_stands_for_the_value_where_only_staging_has_the_row(
     assert visits.rows("count(*)") == [(5,)]
 
 
-def test_a_window_that_a_check_holds_back_shows_nothing_of_the_person_all_the_same(visits: Visits) -> None:
+def test_a_window_that_a_check_holds_back_shows_no_row_of_the_subject(visits: Visits) -> None:
     visits.apply(_LANDING, "{property: quarantine, value: {maxRows: 0}}\n  - " + _LANDING)
     visits.land(visit(10, 1))
     assert [one.window for one in visits.refresh().held_back] == ["2026-02-01"]

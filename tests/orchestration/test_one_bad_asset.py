@@ -89,7 +89,7 @@ def test_asset_whose_staging_file_is_missing_is_a_finding_of_the_audit(pair: Pai
     assert audited(pair.bad.asset.name).exit_code == 1
 
 
-def test_quarantine_shows_the_reasons_of_assets_beside_one_that_cannot_be_read(pair: Pair) -> None:
+def test_quarantine_shows_reasons_of_other_assets_beside_an_unreadable_one(pair: Pair) -> None:
     for one in (pair.good, pair.bad):
         one.land(visit(1, 1), visit(2, 1, guests=99))
         one.refresh()

@@ -49,7 +49,7 @@ def test_looking_at_what_would_be_judged_changes_nothing(visits: Visits) -> None
         assert ledger.pending([visits.asset.name]) == []
 
 
-def test_events_that_pass_now_enter_their_window_and_the_others_keep_their_history(visits: Visits) -> None:
+def test_events_that_pass_now_enter_their_window_and_others_keep_history(visits: Visits) -> None:
     before = set(visits.kept())
     visits.apply("[north]", "[north, south]")
     assert told(visits.replay()) == (2, 0, 3)
@@ -76,7 +76,7 @@ def test_only_windows_that_match_are_made_again(visits: Visits) -> None:
     assert {name for name in after if after[name] != before.get(name)} == {"v7", "v8"}
 
 
-def test_an_event_that_repeats_a_later_one_is_told_apart_from_one_that_passed(visits: Visits) -> None:
+def test_an_event_that_repeats_a_later_one_is_not_counted_as_passed(visits: Visits) -> None:
     visits.land(visit(1, 1, "south"), visit(2, 1, "north", minute=5))
     visits.refresh()
     visits.apply("[north]", "[north, south]")
@@ -117,7 +117,7 @@ def test_what_lands_during_two_replays_at_once_is_neither_lost_nor_doubled(visit
     assert visits.in_balance()
 
 
-def test_a_window_whose_raw_rows_are_gone_is_judged_by_what_quarantine_kept(visits: Visits) -> None:
+def test_a_window_without_raw_rows_is_judged_by_its_quarantine(visits: Visits) -> None:
     visits.drop_raw(datetime(2026, 2, 2, tzinfo=UTC))
     before = {row[:2]: row[3] for row in visits.kept()}
     visits.apply("[north]", "[north, south]")
@@ -155,7 +155,7 @@ def test_a_held_back_window_is_told_with_its_check(visits: Visits) -> None:
     assert visits.staged() == ["v1", "v4", "v7"]
 
 
-def test_fields_that_the_contract_lacks_are_reported_and_proposed_and_appear_without_history(visits: Visits) -> None:
+def test_unknown_fields_are_proposed_and_appear_without_rebuilding_history(visits: Visits) -> None:
     more = json.loads(visit(20, 4)) | {"Shoe Size": 42, "note": "hi"}
     visits.land(json.dumps(more).encode(), visit(21, 4), json.dumps(json.loads(visit(22, 5)) | {"note": "x"}).encode())
     visits.refresh()
@@ -178,7 +178,7 @@ def test_fields_that_the_contract_lacks_are_reported_and_proposed_and_appear_wit
     assert propose(visits.settings, visits.asset).unknown == ()
 
 
-def test_a_window_over_its_budget_is_held_back_and_says_why_while_others_flow(visits: Visits) -> None:
+def test_only_a_window_over_its_budget_is_held_back_and_with_the_cause(visits: Visits) -> None:
     landing = "  - {property: landing,"
     visits.apply(landing, f"  - {{property: quarantine, value: {{maxRows: 2, maxPercent: 60}}}}\n{landing}")
     visits.land(visit(31, 10, "west"), visit(32, 10, "west"), visit(33, 10), visit(34, 11, "west"), visit(35, 11))

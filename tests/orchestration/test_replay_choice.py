@@ -54,7 +54,7 @@ ROWS = quarantine(
         ("range", None, set()),
     ],
 )
-def test_a_window_is_taken_when_one_of_its_rows_broke_that_rule_in_that_way(
+def test_a_window_is_chosen_when_one_of_its_rows_broke_that_rule_that_way(
     code: str | None, where: str | None, windows: set[str]
 ) -> None:
     assert matching(ORDERS, ROWS, code, where) == windows

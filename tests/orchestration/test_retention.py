@@ -98,7 +98,7 @@ def test_a_contract_without_retention_keeps_everything(visits: Visits) -> None:
     assert planned(visits) == RetentionPlan((), ())
 
 
-def test_what_was_confirmed_is_removed_with_its_files_and_the_audit_stays_in_balance(visits: Visits) -> None:
+def test_confirmed_windows_are_removed_with_their_files_and_audits_balance(visits: Visits) -> None:
     keep(visits, "raw", "staging", "quarantine")
     before = raw_files(visits)
     confirm(visits)
@@ -169,7 +169,7 @@ def test_a_late_event_of_a_removed_window_is_counted_and_wipes_nothing(visits: V
     assert problems(visits) == []
 
 
-def test_a_late_event_leaves_a_window_as_it_is_when_it_can_not_be_judged_again(visits: Visits) -> None:
+def test_a_late_event_changes_no_window_that_cannot_be_judged_again(visits: Visits) -> None:
     keep(visits, "raw", "quarantine")
     confirm(visits)
     visits.land(visit(99, 1))
@@ -178,7 +178,7 @@ def test_a_late_event_leaves_a_window_as_it_is_when_it_can_not_be_judged_again(v
     assert problems(visits) == []
 
 
-def test_where_raw_is_kept_a_late_event_makes_its_window_again_until_the_next_removal(visits: Visits) -> None:
+def test_where_raw_is_kept_a_late_event_rebuilds_its_window_until_removed(visits: Visits) -> None:
     keep(visits, "staging")
     confirm(visits)
     assert visits.staged() == ["v150"]

@@ -93,7 +93,7 @@ def said(evaluations: Sequence[dg.AssetCheckEvaluation]) -> list[tuple[dg.AssetK
     "nobody sends, nothing lands, or one producer is silent",
     "a check turns red, which says which of the three",
 )
-def test_no_events_and_no_data_are_told_apart_and_pass_again_when_events_land(stack: Settings, beats: Asset) -> None:
+def test_no_events_and_no_data_differ_and_pass_again_when_events_land(stack: Settings, beats: Asset) -> None:
     assert silences(stack, [beats]) == {"beats": None}, "the first look starts the clock"
     let_pass(stack, 11 * MINUTE)
     assert str(silences(stack, [beats])["beats"]).startswith(

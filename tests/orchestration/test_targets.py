@@ -26,7 +26,7 @@ def graph_on(target: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return {str(key) for key in graph.get_all_asset_keys()} | {str(key) for key in graph.asset_check_keys}
 
 
-def test_assets_and_checks_are_the_same_on_every_target_without_any_network(
+def test_assets_and_checks_are_the_same_on_each_target_without_a_network(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def refuse(*args: Any) -> NoReturn:

@@ -28,7 +28,7 @@ def accounts(visits: Visits) -> list[tuple[str, int, int, str]]:
         return [(w.window, w.good, w.quarantined, w.contract_version) for w in ledger.windows(visits.asset)]
 
 
-def test_undone_it_shows_exactly_what_was_published_before_and_can_be_made_and_undone_again(visits: Visits) -> None:
+def test_an_undo_restores_the_published_rows_exactly_and_can_be_repeated(visits: Visits) -> None:
     before, rows, known = shown(visits), visits.rows("*"), accounts(visits)
     judge_strictly(visits)
     for _ in range(2):
@@ -47,7 +47,7 @@ def test_undone_it_shows_exactly_what_was_published_before_and_can_be_made_and_u
     assert visits.in_balance()
 
 
-def test_what_an_older_contract_made_is_brought_back_beside_the_columns_of_a_newer_one(visits: Visits) -> None:
+def test_rows_of_an_older_contract_are_restored_beside_newer_columns(visits: Visits) -> None:
     visits.apply("version: 1.0.0", "version: 1.1.0")
     visits.apply("      - {name: came_at", "      - {name: note, logicalType: string}\n      - {name: came_at")
     run(visits)
@@ -60,7 +60,7 @@ def test_what_an_older_contract_made_is_brought_back_beside_the_columns_of_a_new
 
 @pytest.mark.fault("the undo of a backfill dies at any step", "the next run or the next undo makes it good")
 @pytest.mark.parametrize("point", ["replace_windows", "publish_windows", "dequeue_windows"])
-def test_an_undo_that_dies_is_made_good_by_the_next_run_or_by_the_next_undo(
+def test_an_undo_that_dies_is_finished_by_the_next_run_or_the_next_undo(
     visits: Visits, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     monkeypatch.setattr(backfilling, "BATCH_WINDOWS", 1)
