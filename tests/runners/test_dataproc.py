@@ -66,7 +66,7 @@ def test_a_cancel_while_the_cluster_is_being_made_deletes_it(made: Place) -> Non
     assert made.alive() == made.given
 
 
-def test_a_batch_is_limited_by_the_time_out_and_carries_the_sizes_that_were_set(batches: Place, tmp_path: Path) -> None:
+def test_a_batch_has_the_time_limit_and_the_sizes_of_the_settings(batches: Place, tmp_path: Path) -> None:
     batches.runner().submit(job("hang", tmp_path))
     [batch] = [ran.asked for ran in batches.double.batches.values()]
     assert batch.environment_config.execution_config.ttl.seconds == 4 * 3600

@@ -33,7 +33,7 @@ def made(place: Place) -> dict[str, Any]:
     return place.double.clusters["j-1"].request
 
 
-def test_a_cluster_that_does_not_start_is_a_failure_with_the_clusters_reason(emr: Place, tmp_path: Path) -> None:
+def test_a_cluster_that_does_not_start_fails_the_job_with_its_reason(emr: Place, tmp_path: Path) -> None:
     emr.double.broken = True
     with pytest.raises(JobFailed, match=r"BOOTSTRAP_FAILURE.*no disk is left"):
         run_to_end(emr.runner(), job("succeed", tmp_path), PATIENCE, ignore)

@@ -22,7 +22,7 @@ def ignore(_: JobStatus) -> None:
     """For tests that look at the end only."""
 
 
-def test_a_second_submit_starts_nothing_even_before_the_first_job_is_listed(place: Place, tmp_path: Path) -> None:
+def test_a_second_submit_starts_no_job_even_before_the_first_is_listed(place: Place, tmp_path: Path) -> None:
     place.runner().submit(job("hang", tmp_path))
     place.double.stale = True
     place.runner().submit(job("hang", tmp_path))

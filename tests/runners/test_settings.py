@@ -84,7 +84,7 @@ def test_a_spark_setting_that_is_none_is_refused(
         Code.of(settings)
 
 
-def test_an_archive_that_is_not_there_is_told_with_the_command_that_builds_it(
+def test_a_missing_archive_is_reported_with_the_command_that_builds_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("LAKE_SPARK_ENVIRONMENT", str(tmp_path / "none.tar.gz"))
