@@ -33,7 +33,7 @@ def with_access(settings: Settings, **changes: object) -> Settings:
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"])
-def test_a_topic_is_made_and_events_are_sent_and_read_back_through_sasl_and_tls(
+def test_a_topic_is_created_and_events_are_sent_and_read_by_sasl_and_tls(
     own_kafka: Settings, mechanism: Mechanism
 ) -> None:
     gets_in(with_access(own_kafka, mechanism=mechanism), f"leads_{mechanism[-3:].lower()}")
@@ -101,7 +101,7 @@ def test_a_broker_of_another_authority_is_refused_in_one_sentence(own: Own, own_
     refused(settings, SettingsError, r"cannot be reached safely .*certificate.*: check that LAKE_KAFKA_CA")
 
 
-def test_without_the_authority_of_its_own_the_broker_is_refused_in_one_sentence(own_kafka: Settings) -> None:
+def test_a_broker_with_an_unknown_authority_is_refused_in_one_sentence(own_kafka: Settings) -> None:
     refused(with_access(own_kafka, ca=None), SettingsError, r"cannot be reached safely .*check that LAKE_KAFKA_CA")
 
 
@@ -120,9 +120,7 @@ def test_a_broker_that_asks_for_a_certificate_is_shown_the_lake_s_own(own: Own, 
     gets_in(with_certificate(own, own_kafka, own.certificate), "leads_mutual")
 
 
-def test_without_a_certificate_that_the_broker_trusts_it_is_refused_in_one_sentence(
-    own: Own, own_kafka: Settings
-) -> None:
+def test_a_missing_or_untrusted_client_certificate_is_one_sentence(own: Own, own_kafka: Settings) -> None:
     strange = own.layout.secrets / "strange.pem"
     write_private(strange, own.stranger.issue("127.0.0.1").decode())
     for certificate, is_now in ((None, "none yet"), (strange, strange)):
@@ -161,7 +159,7 @@ def test_an_endpoint_that_gives_no_token_is_told_in_one_sentence(
     refused(settings, SettingsError, rf"gives no token for user '{CLIENT}' \(.*{words}.*check .* LAKE_KAFKA_TOKEN")
 
 
-def test_a_token_that_the_broker_does_not_believe_is_refused_in_one_sentence(own: Own, own_kafka: Settings) -> None:
+def test_a_token_that_the_broker_does_not_trust_is_refused_in_one_sentence(own: Own, own_kafka: Settings) -> None:
     own.tokens.audience = "another"
     try:
         refused(with_tokens(own, own_kafka), SettingsError, rf"does not let in user '{CLIENT}' .*invalid_token")
@@ -179,7 +177,7 @@ def test_a_token_that_the_broker_does_not_believe_is_refused_in_one_sentence(own
     ],
     ids=["TLS", "TLS with passwords", "neither", "passwords"],
 )
-def test_a_broker_that_hangs_up_on_what_its_listener_does_not_speak_is_told_soon(
+def test_a_broker_that_closes_connections_of_a_wrong_protocol_is_reported(
     own: Own, own_kafka: Settings, door: str, protocol: str
 ) -> None:
     settings = replace(with_access(own_kafka, protocol=protocol), kafka=own.address(door))

@@ -232,7 +232,7 @@ def test_a_file_that_not_all_clients_can_use_as_a_certificate_is_told(
         read_certificate(file, "LAKE_KAFKA_CERTIFICATE")
 
 
-def test_clients_that_get_tokens_are_told_where_and_the_secret_only_by_reference(
+def test_clients_get_the_token_endpoint_and_the_secret_only_by_reference(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     more = {"LAKE_KAFKA_TOKEN_SCOPE": "lake", "LAKE_KAFKA_TOKEN_CA": str(home / "ca.pem")}
