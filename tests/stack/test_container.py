@@ -50,7 +50,7 @@ def pid_of(folder: Path, name: str) -> int:
     return int((folder / name).read_text("utf-8"))
 
 
-def test_when_one_program_ends_the_others_are_ended_and_the_container_fails(tmp_path: Path) -> None:
+def test_when_one_program_ends_the_others_end_and_the_container_fails(tmp_path: Path) -> None:
     long = MARK.format(name="long") + STAY
     container = served(tmp_path, "long", long, "short", MARK.format(name="short"))
     told, _ = container.communicate()
@@ -146,7 +146,7 @@ def test_an_unknown_part_and_an_unknown_word_are_refused(tmp_path: Path, monkeyp
         main(["no-such-program"])
 
 
-def test_the_worker_is_told_how_to_get_in_with_a_reference_for_the_password(
+def test_the_worker_gets_its_login_with_a_reference_for_the_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "connect").mkdir()
@@ -169,7 +169,7 @@ def test_the_worker_is_told_how_to_get_in_with_a_reference_for_the_password(
     assert not [line for line in told if "secret" in line.replace(str(layout.secrets), "")]
 
 
-def test_a_worker_that_gets_tokens_may_ask_that_address_and_shows_its_certificate(
+def test_a_worker_with_tokens_may_reach_their_url_and_has_a_certificate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = tmp_path / "given"

@@ -23,7 +23,7 @@ def test_a_short_home_has_its_sockets_inside(tmp_path: Path) -> None:
     assert socket_path(Path("/tmp/l"), "dbt.sock") == Path("/tmp/l/run/dbt.sock")
 
 
-def test_a_home_too_long_for_a_socket_has_them_in_a_private_folder_of_its_own(tmp_path: Path) -> None:
+def test_a_home_too_long_for_a_socket_has_its_sockets_in_a_private_folder(tmp_path: Path) -> None:
     home, other = (tmp_path / name / ("long" * 30) for name in ("one", "two"))
     path = socket_path(home, "supervisor.sock")
     assert len(str(path)) <= SOCKET_PATH_LIMIT
@@ -59,7 +59,7 @@ def test_ports_are_free_different_and_kept(tmp_path: Path) -> None:
     assert choose_ports(chosen, tmp_path, NOBODY) == chosen
 
 
-def test_a_published_port_taken_by_another_process_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_a_published_port_of_another_process_is_an_error_that_names_it(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
