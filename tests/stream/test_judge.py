@@ -91,7 +91,7 @@ def test_filters_leave_out_events_but_time_passes_with_them() -> None:
     assert (counted(judged), set(rows(judged)), judged.refused) == ({1}, {0, 1, 2}, [])
 
 
-def test_a_transform_may_change_or_leave_out_events_and_one_that_fails_refuses_only_its_own() -> None:
+def test_a_transform_may_change_or_drop_events_and_fails_only_its_own() -> None:
     chosen = metric(ASSET, METRIC + "transform: tests.support.metric_transforms:only_large\n")
     judged = Judge(ASSET, chosen).judge([payload(quantity=n) for n in (1, 7, 13, 14, 15, 16, 17)])
     assert {at: row["_v0"] for at, row in rows(judged).items() if row["_counted"]} == {1: 70, 6: 170}

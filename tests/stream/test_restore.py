@@ -112,7 +112,7 @@ def test_what_others_committed_since_is_left_out(counted: Callable[..., Counted]
     assert (state.position, state.watermark) == (10, 1_000)
 
 
-def test_an_aborted_transaction_at_the_end_is_neither_restored_nor_waited_for(counted: Callable[..., Counted]) -> None:
+def test_an_aborted_transaction_at_the_end_is_not_restored_nor_awaited(counted: Callable[..., Counted]) -> None:
     """Its records and both markers are before the changelog's high watermark, and no reader ever gets there."""
     made = counted("undone")
     instance = Instance(made)
