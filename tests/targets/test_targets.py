@@ -86,7 +86,7 @@ def test_what_is_applied_is_not_planned_again(lake: Lake) -> None:
     assert [step for step in planned if step["kind"] != "connector"] == []
 
 
-def test_a_field_that_is_new_in_the_contract_is_in_staging_and_a_late_event_changes_its_own_window(lake: Lake) -> None:
+def test_a_new_field_is_in_staging_and_a_late_event_changes_one_window(lake: Lake) -> None:
     before = {window["window"]: window["good"] for window in lake.audit("sales")["windows"]}
     contract = lake.contract("sales")
     text = re.sub(r"^version: 1.0.0", "version: 1.1.0", contract.read_text("utf-8"), flags=re.MULTILINE)
@@ -149,7 +149,7 @@ def test_a_person_is_forgotten_in_staging_marts_and_every_file(lake: Lake) -> No
     assert [file for file in files_holding(lake.settings.bucket, who) if "contracts" not in file] == []
 
 
-def test_a_metric_equals_staging_also_of_events_that_were_sent_again_after_their_windows_closed(lake: Lake) -> None:
+def test_a_metric_equals_staging_when_events_repeat_after_windows_closed(lake: Lake) -> None:
     name = f"sales_on_{lake.settings.postgres.dbname}"
     example = PROJECT / "lake_assets" / "catalog" / "metrics" / "sales_by_region.yaml"
     metric = lake.folder / "catalog" / "metrics" / f"{name}.yaml"
