@@ -21,7 +21,7 @@ def loaded_after(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_definitions_of_the_local_target_load_no_cloud_sdk_no_spark_and_no_dbt() -> None:
+def test_definitions_of_the_local_target_load_no_cloud_sdk_spark_or_dbt() -> None:
     assert loaded_after("import lake_assets.definitions").isdisjoint(HEAVY)
 
 
