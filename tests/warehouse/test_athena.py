@@ -309,9 +309,7 @@ def test_bad_moments_are_waited_out(
     assert ids(aws, asset) == ["c", "b"]
 
 
-def test_an_answer_that_is_lost_while_tables_are_made_or_changed_does_no_harm(
-    aws: AthenaDouble, warehouse: Athena
-) -> None:
+def test_a_lost_answer_while_tables_are_created_or_changed_does_no_harm(aws: AthenaDouble, warehouse: Athena) -> None:
     asset = replace(ORDERS, dataset=f"orders{next(_numbers)}")
     aws.faults = [("CreateDatabase", "answer lost"), ("CreateTable", "answer lost")]
     warehouse.ensure(asset)

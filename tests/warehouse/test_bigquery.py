@@ -167,7 +167,7 @@ def test_a_window_without_good_rows_is_empty(lake: Lake) -> None:
     assert lake.warehouse.window_rows(ORDERS) == {"2026-01-01": (1, 0), "2026-01-02": (1, 0)}
 
 
-def test_a_row_that_stays_in_quarantine_keeps_the_time_when_it_was_first_seen(lake: Lake) -> None:
+def test_a_row_that_stays_in_quarantine_keeps_its_first_seen_time(lake: Lake) -> None:
     seen: list[list[Any]] = []
     for payloads in ([b"broken"], [b"broken", b"new"], [b"broken", b"new", b"newer"]):
         lake.publish(lake.made("2026-01-01", payloads))
@@ -198,7 +198,7 @@ def test_windows_are_loaded_at_the_same_time(lake: Lake) -> None:
     assert lake.ids() == [day[-2:] for day in days]
 
 
-def test_a_window_takes_one_load_for_each_table_with_rows_and_nothing_is_listed(lake: Lake) -> None:
+def test_a_window_takes_one_load_for_each_table_with_rows_and_no_listing(lake: Lake) -> None:
     lake.publish(lake.made("2026-01-01", [good("o1")]), lake.made("2026-01-02", [good("o2", "2026-01-02"), b"broken"]))
     # Both tables are looked at; then known quarantined rows, and the quarantine of the window that has none.
     assert lake.double.calls[:4] == ["tables.get", "tables.get", "jobs.query", "jobs.query"]
@@ -248,7 +248,7 @@ def test_a_job_that_failed_by_a_bad_moment_is_followed_by_another(lake: Lake, re
     assert [job_id[-2:] for job_id in lake.double.jobs] == ["-1", "-2"]
 
 
-def test_what_bigquery_refuses_leaves_the_old_rows_and_is_said_in_one_sentence(lake: Lake) -> None:
+def test_a_load_that_bigquery_refuses_keeps_old_rows_and_is_one_sentence(lake: Lake) -> None:
     both = "2026-01-01", "2026-01-02"
     lake.publish(*(lake.made(day, [good("old", day)]) for day in both))
     again = [lake.made(day, [good("new", day)]) for day in both]

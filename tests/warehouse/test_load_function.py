@@ -54,7 +54,7 @@ def test_what_dagster_has_loaded_is_not_loaded_again(announcing: Lake) -> None:
 
 
 @pytest.mark.fault("Dagster dies after it announced a publication (doubles)", "the load function loads it once")
-def test_what_dagster_announced_and_died_of_is_loaded_and_the_next_run_finds_it(announcing: Lake) -> None:
+def test_an_announced_output_is_loaded_and_found_by_the_run_after_a_crash(announcing: Lake) -> None:
     output = announcing.made(DAY, [good("a"), b"bad"])
     dies_after_announcing(announcing, output)
     called(announcing)

@@ -91,7 +91,7 @@ def test_analysts_may_read_marts_and_no_staging(cloud: CloudLake) -> None:
             assert expression == [{"TagKey": "lake_layer", "TagValues": ["mart"]}]
 
 
-def test_other_readers_of_a_marts_dataset_stay_and_all_members_of_the_project_do_not(on_bigquery: CloudLake) -> None:
+def test_a_mart_dataset_keeps_its_readers_but_not_all_project_members(on_bigquery: CloudLake) -> None:
     bigquery = bigquery_client(on_bigquery.settings.gcp.project, on_bigquery.settings.gcp.location)
     dataset = bigquery.create_dataset("sales_data_mart")
     told = dataset.to_api_repr()["access"]

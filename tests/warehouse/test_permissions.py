@@ -68,7 +68,7 @@ def test_what_the_lake_does_not_use_is_not_asked_for(double: Cloud, monkeypatch:
     )
 
 
-def test_a_user_is_asked_for_as_itself_and_the_owner_of_the_account_not_at_all(
+def test_permissions_are_checked_for_a_user_but_not_for_the_account_owner(
     double: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     double.lacks = {"s3:ListBucket"}
