@@ -75,7 +75,7 @@ class InferredField:
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """Everything that a contract needs except names and owners. `event_time` can be the time of sending, `sent`.
+    """Parts of a contract, except names and owners. `event_time` can be the time of sending, `sent`.
 
     `notes` list what the contract does not cover of the sample.
     """

@@ -107,7 +107,7 @@ NONE_UNREADABLE: Mapping[str, str] = MappingProxyType({})
 
 
 class Ledger:
-    """Reads and writes the ledger. One instance has one connection and serves one thread; close it after use."""
+    """Access to the ledger. One instance has one connection and serves one thread; close it after use."""
 
     def __init__(self, settings: Settings) -> None:
         """Connect to Postgres. Raises Unavailable when it does not answer."""
