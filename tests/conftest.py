@@ -1,4 +1,4 @@
-"""What more than one test folder uses: a running stack of its own, apart from any lake of the user's."""
+"""Fixtures of more than one test folder: a running stack of its own, apart from any lake of the user's."""
 
 import os
 import shutil
