@@ -74,7 +74,7 @@ def commits_held(settings: Settings) -> Generator[None]:
 
 
 def commits(settings: Settings) -> int:
-    """How many of them wait."""
+    """Return the number of commits that wait."""
     return _of_commits(settings, "count(*)")
 
 
