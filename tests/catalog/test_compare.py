@@ -1,4 +1,4 @@
-"""What a changed contract means, row by row of the table in `compare`."""
+"""Kinds of contract changes, row by row of the table in `compare`."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Whatever a file holds, reading it as a contract yields an asset or a ContractError that names the file."""
+"""Any file that is read as a contract yields an asset or a ContractError that names the file."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""What a contract says when it is sound, and which word it names when it is not."""
+"""Assets read from sound contracts, and the word that is named in an unsound one."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What `lake new` decides from a sample, and that its contract is sound whatever the sample."""
+"""Decisions of `lake new` from a sample, and soundness of its contract for any sample."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What `lake new` says of a sample is what conform does with it: a row is good unless a comment told otherwise."""
+"""Contracts of `lake new` hold in conform: a row is good unless a comment reports it."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Which columns of a sample `lake new` proposes as personal, and which it leaves alone."""
+"""Columns of a sample that `lake new` proposes as personal, and columns that it does not."""
 
 from pathlib import PurePath
 

@@ -1,4 +1,4 @@
-"""How long each element is kept is said in the contract, once, and nothing is guessed."""
+"""Retention of each element is in the contract, once, and nothing is guessed."""
 
 from datetime import timedelta
 
