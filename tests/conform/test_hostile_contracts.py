@@ -114,7 +114,7 @@ def test_what_is_generated_stays_in_its_folder() -> None:
 
 
 def test_a_pattern_takes_linear_time_whatever_it_is(tmp_path: Path) -> None:
-    """Where patterns can backtrack, this one takes for ever on this value."""
+    """A regular expression engine that backtracks never ends on this value."""
     tree = copy.deepcopy(TREE)
     tree["schema"][0]["properties"][1]["logicalTypeOptions"] = {"pattern": "^(a+)+$"}
     asset = read(tree)

@@ -152,7 +152,7 @@ CONTRACTS: list[Callable[[Asset], Asset]] = [
 def test_kept_rows_give_the_same_window_as_raw_each_time(
     tmp_path: Path, payloads: list[bytes | None], repeated: int, change: Callable[[Asset], Asset]
 ) -> None:
-    """For every contract that only allows more, which is what an additive change of rules is."""
+    """The contracts are all those that only allow more: an additive change of rules."""
     records = [Record(payload, partition=n % 2, offset=n) for n, payload in enumerate(payloads)]
     records += records[:repeated]
     before = from_raw(tmp_path, STRICT, records)
@@ -168,6 +168,6 @@ def test_kept_rows_give_the_same_window_as_raw_each_time(
 
 
 def same(row: dict[str, Any]) -> dict[str, Any]:
-    """What two judgements of one row must agree on."""
+    """Return the columns in which two builds of one row must be equal."""
     own = ("_loaded_at", "_contract_version", "contract_version", "run_id", "first_seen")
     return {name: value for name, value in row.items() if name not in own}

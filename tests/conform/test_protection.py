@@ -108,7 +108,7 @@ def test_a_confidential_value_is_hidden_in_reasons_and_kept_in_staging(tmp_path:
 
 
 def test_a_window_without_raw_rows_is_left_as_it_is(tmp_path: Path) -> None:
-    """Its quarantine has no payloads, and its good rows would be tokenised twice."""
+    """The window's quarantine has no payloads, and its good rows would be tokenised twice."""
     kept = Kept("2026-01-01", pa.table({}), pa.table({}), (), 0)
     with pytest.raises(LakeError, match="quarantine keeps no payloads"):
         conform_kept(TOKENISED, kept, f"file://{tmp_path}/out", tmp_path, "run", "file")

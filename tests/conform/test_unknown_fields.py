@@ -1,4 +1,4 @@
-"""What payloads hold beyond their contract is counted while they are judged."""
+"""Keys of payloads beyond their contract are counted while the payloads are judged."""
 
 import json
 from dataclasses import replace
