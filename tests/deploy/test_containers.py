@@ -19,7 +19,7 @@ def stages() -> dict[str, str]:
 
 
 def ignored(path: str) -> bool:
-    """Whether the build does not see the path, by the last rule that fits it, as Docker decides."""
+    """Return whether the build does not see the path, by the last rule that fits it, as Docker decides."""
     rules = CONTAINERFILE.with_name("Containerfile.dockerignore").read_text("utf-8").split()
     out = False
     for rule in rules:
