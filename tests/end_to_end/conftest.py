@@ -19,7 +19,7 @@ from tests.support.warm_processes import LAKE, SECONDS, run_lake
 
 @dataclass(frozen=True)
 class Answer:
-    """What a `lake` command answered."""
+    """Exit code and output of a `lake` command."""
 
     code: int
     out: str

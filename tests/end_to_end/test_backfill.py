@@ -61,7 +61,7 @@ def nights(lake: Lake) -> Generator[Lake]:
 
 
 def mart(lake: Lake) -> dict[str, datetime]:
-    """When each night was made, as an analyst sees it."""
+    """Return the time when each night was built, as an analyst sees it."""
     return dict(lake.mart("select night_id, loaded_at from nights_data_mart.nights order by 1"))
 
 

@@ -134,7 +134,7 @@ def test_a_failed_check_keeps_the_published_rows_and_the_audit_reports_it(ticket
 def test_warm_lake_answers_what_a_true_start_does(
     tickets: Lake, args: tuple[str, ...], stdin: str | None, code: int
 ) -> None:
-    """While a check holds a window back."""
+    """The answers are compared while a check holds a window back."""
     warm, cold = (lake(*args, stdin=stdin) for lake in (tickets, tickets.cold))
     assert warm == cold
     assert cold.code == code

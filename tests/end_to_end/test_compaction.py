@@ -73,7 +73,7 @@ def sending(settings: Settings, asset: Asset, numbers: Iterator[int]) -> Generat
 
 
 def merge_manifests_at_each_commit(lake: Lake, asset: Asset) -> None:
-    """As the sink does it after twenty."""
+    """Merge manifests at each commit. The sink does it after twenty."""
     with raw_catalog(lake.settings) as catalog, catalog.load_table(raw_table(asset).identifier).transaction() as change:
         change.set_properties({"commit.manifest.min-count-to-merge": "2"})
 

@@ -52,7 +52,7 @@ def demo() -> Generator[Demo]:
 
 
 def promised(name: str) -> Expected:
-    """What must become of the generated events; its numbers are those of any day."""
+    """Return the expected counts of the generated events; they do not depend on the day."""
     return expected(name, Volume(SALES, DAYS).rows()[name], SEED, datetime(2026, 1, 1, tzinfo=UTC), DAYS)
 
 
@@ -130,7 +130,7 @@ def test_nothing_but_setup_needs_a_network(demo: Demo) -> None:
 
 
 def test_each_call_to_the_outside_fails_and_is_counted() -> None:
-    """By address, by name, and as a datagram; what stays on the machine is not."""
+    """Calls by address, by name, and as a datagram count; calls that stay on the machine do not."""
     calls = (
         "socket.create_connection(('198.51.100.1', 443), 5)",
         "socket.create_connection(('2001:db8::1', 443), 5)",

@@ -33,7 +33,7 @@ def filled(lake: Lake) -> Lake:
 
 
 def raw_good_and_duplicates(lake: Lake, asset: str) -> Counter[str]:
-    """Of all windows together. Tests of other files send events of these assets, too."""
+    """Return the totals of all windows. Tests of other files send events of these assets, too."""
     windows = lake.audit(asset)["windows"]
     return Counter({what: sum(window[what] for window in windows) for what in ("raw", "good", "duplicates")})
 

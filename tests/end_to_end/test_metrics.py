@@ -72,7 +72,7 @@ def agreed(lake: Lake, asset: str) -> dict[str, object]:
 
 
 def arrived(lake: Lake) -> bool:
-    """Whether each event that staging knows is in the database, counted or late."""
+    """Return whether each event that staging has is in the database, counted or late."""
     counted = (
         "(select coalesce(sum(orders), 0) from metrics.sales_by_region_shards) "
         "+ (select count(*) from metrics.sales_by_region_late)"
@@ -90,7 +90,7 @@ def test_final_windows_equal_staging_of_late_doubled_and_broken_events(counting:
 
 
 def test_events_sent_again_after_their_windows_closed_are_no_difference(counting: Lake) -> None:
-    """In staging the second sending replaces the first; the metric has counted the first."""
+    """The second sending replaces the first in staging; the metric has counted the first."""
     agreed(counting, "sales")
     send(counting)
     counting.ok("run")
@@ -145,7 +145,7 @@ def test_a_change_of_meaning_of_a_metric_needs_a_new_major_version(counting: Lak
 
 
 def test_a_row_with_a_lower_revision_does_not_come_back(counting: Lake) -> None:
-    """As after a sink that was away writes what it had read before."""
+    """A sink that was down writes again rows that it had read before."""
     table = "metrics.sales_by_region_shards"
     with psycopg.connect(counting.settings.postgres.conninfo("connect")) as session:
         old = session.execute(f"update {table} set orders = 999999, revision = revision - 1".encode())

@@ -34,7 +34,7 @@ def mart(lake: Lake) -> Generator[Path]:
 
 
 def test_a_new_mart_is_told_what_is_wrong_and_what_is_left_to_do(lake: Lake, mart: Path) -> None:
-    """Its types are not those of its contract; then nobody has opened its schema; then an analyst reads it."""
+    """The mart's types differ from its contract; then its schema has no reader; then an analyst reads it."""
     lake.ok("produce", "leads", "-", stdin=LEAD)
     refused = lake("run")
     assert refused.code == 1

@@ -1,4 +1,4 @@
-"""What must not be told is not told: a person's data, and passwords, after an asset went all the way."""
+"""Secrets that must not be shown: a person's data, and passwords, after an asset went all the way."""
 
 import csv
 import io
@@ -108,7 +108,7 @@ def test_no_password_is_in_a_log_a_table_a_connector_or_a_process_list(guests: L
 
 
 def test_a_field_that_is_protected_later_is_a_token_in_every_window(guests: Lake) -> None:
-    """After a breaking change that the contract allows, only windows with rows in quarantine were made again."""
+    """Regression: after a breaking change that the contract allows, only windows with quarantined rows were rebuilt."""
     contract = guests.contract("guests")
     text = contract.read_text("utf-8").replace("tokenise: [email]", "tokenise: [email, guest_no]")
     allowed = "customProperties:\n  - {property: compatibility, value: none}\n"

@@ -55,7 +55,7 @@ def visits(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Generator[La
 
 
 def _change(lake: Lake, **conform: str) -> None:
-    """Writes the contract's conform property anew."""
+    """Replace the contract's conform property."""
     contract = yaml.safe_load(lake.contract("visits").read_text("utf-8"))
     others = [item for item in contract["customProperties"] if item["property"] != "conform"]
     contract["customProperties"] = [*others, {"property": "conform", "value": conform}]

@@ -1,4 +1,4 @@
-"""What the stack does while Dagster runs and nobody asks: events become marts, and a backfill from the UI works."""
+"""The stack runs unattended while Dagster runs: events become marts, and a backfill from the UI works."""
 
 import json
 import time
