@@ -14,7 +14,7 @@ from tests.support.visits import Visits, make_visits, visit
 
 @pytest.fixture
 def visits(stack: Settings, tmp_path: Path) -> Generator[Visits]:
-    """What is published and what is due stands in `tests.support.staging_readers`, beside a row for the quarantine."""
+    """Return visits with the published and due rows of `tests.support.staging_readers`, and a quarantined row."""
     made = make_visits(stack, tmp_path)
     made.land(visit(1, 1), visit(2, 1))
     made.refresh()

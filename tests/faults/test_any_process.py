@@ -71,7 +71,7 @@ def lake(tmp_path: Path) -> Generator[Lake]:
 
 @pytest.fixture
 def ending(lake: Lake) -> Generator[ExitStack]:
-    """What is to be ended before the stack is."""
+    """Return the exit stack that is closed before the stack is removed."""
     with ExitStack() as stack:
         yield stack
 
@@ -139,7 +139,7 @@ def test_any_process_killed_at_any_moment_loses_and_doubles_nothing(
     topics, names = read_topics(settings), list(commands.names())
 
     def differences() -> list[str]:
-        """What differs where events come last; once nothing does, what differs where they came before."""
+        """Return the differences in the last stage that has any: marts first, raw last."""
         return (
             of_marts(settings, topics)
             or of_metric(settings, topics, names)

@@ -16,7 +16,7 @@ from tests.support.visits import Visits, make_visits, visit
 
 
 def folders(visits: Visits) -> Sequence[Path]:
-    """Where a refresh of the asset writes."""
+    """Return the folders that a refresh of the asset writes to."""
     bucket = Path(visits.settings.bucket.removeprefix("file://"))
     return bucket / "conformed" / visits.asset.name, bucket / "staging" / visits.asset.staging_schema
 

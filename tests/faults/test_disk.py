@@ -43,7 +43,7 @@ def lake(tmp_path: Path) -> Generator[Lake]:
 
 
 def fill(log: Path) -> None:
-    """Leaves no room."""
+    """Leave no room on the disk."""
     with log.open("ab", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(1 << 16))

@@ -1,4 +1,4 @@
-"""What `test_any_process` judges by sees a single event that is lost, doubled or shown too soon."""
+"""The judges of `test_any_process` find a single event that is lost, doubled or shown too soon."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -66,7 +66,7 @@ def test_an_acknowledged_event_the_topic_lost_or_doubled_is_found(sent: Sent, to
 
 
 def rows(topics: Topics, asset: str, end: int) -> list[tuple[Any, ...]]:
-    """What a reader sees of staging and quarantine once all records below an offset are published."""
+    """Return the rows of staging and quarantine once all records below an offset are published."""
     found: dict[tuple[Any, ...], list[int]] = {}
     names: set[str] = set()
     for partition, offset, event in topics[asset]:

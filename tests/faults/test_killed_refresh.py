@@ -18,7 +18,7 @@ from tests.support.visits import Visits, visit
 
 
 def tidy(visits: Visits) -> None:
-    """What is due in an hour's time."""
+    """Run the housekeeping that is due in an hour."""
     clean(visits.settings, [visits.asset], datetime.now(UTC) + timedelta(hours=1, minutes=1), lambda _: None)
 
 
@@ -92,7 +92,7 @@ def done(effects: Path) -> list[str]:
 
 
 def length_of_effects(visits: Visits, effects: Path) -> float:
-    """How many seconds a refresh that nobody kills takes from its first effect to its last."""
+    """Return the seconds from the first effect to the last of a refresh that is not killed."""
     with refresh_apart(visits, effects, "never") as process:
         wait_until(lambda: done(effects), every=0.005)
         length = wait_until(lambda: done(effects) == list(POINTS[:-1]), every=0.005)

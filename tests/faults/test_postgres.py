@@ -30,7 +30,7 @@ def mended(stack: Settings) -> Generator[None]:
 
 @contextmanager
 def exhausted(settings: Settings) -> Generator[None]:
-    """Somebody else has all connections but those that are kept for superusers."""
+    """Take all connections but those that are reserved for superusers."""
     with ExitStack() as held:
         try:
             while True:

@@ -1,4 +1,4 @@
-"""What happens to the bucket while Kafka Connect writes raw into it."""
+"""Faults of the bucket while Kafka Connect writes raw into it."""
 
 from pathlib import Path
 from random import Random
