@@ -1,4 +1,4 @@
-"""Which files are written together, where windows are longer than what the table is cut by."""
+"""Choice of files for compaction where windows are longer than the partitions of the table."""
 
 import uuid
 from collections import Counter

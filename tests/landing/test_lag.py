@@ -1,4 +1,4 @@
-"""How many records of a partition have not landed, by its offsets alone."""
+"""Lag of a partition: records that have not landed, by its offsets alone."""
 
 from lake_assets.landing.lag import Lag, produced
 

@@ -45,7 +45,7 @@ def topic_of(settings: Settings, name: str, partitions: int = 1) -> Asset:
 
 
 def arrived(settings: Settings, asset: Asset) -> list[Sent]:
-    """Everything in the asset's topic, partition by partition."""
+    """Return all records in the asset's topic, partition by partition."""
     ends = {partition: end for partition, (_, end) in offsets(settings, [asset.topic])[asset.topic].items()}
     consumer = Consumer({**client_config(settings), "group.id": "tests", "enable.auto.commit": False})
     consumer.assign([TopicPartition(asset.topic, partition, 0) for partition in ends])
@@ -197,7 +197,7 @@ def test_a_broker_that_restarts_in_the_middle_loses_and_doubles_nothing(stack: S
 
 @pytest.fixture
 def applied(stack: Settings) -> Iterator[Callable[[str], Asset]]:
-    """Makes an asset like `leads`, of the domain `produce`, with its topic and its applied contract, for the test."""
+    """Yield a function that makes an applied asset like `leads`, of the domain `produce`, with its topic."""
     made: list[Asset] = []
 
     def make(name: str) -> Asset:

@@ -1,4 +1,4 @@
-"""From partition values to windows."""
+"""Windows of partition values."""
 
 import struct
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What an asset's landing is compiled to."""
+"""Topics and connectors that an asset's landing is compiled to."""
 
 import re
 from collections.abc import Mapping
@@ -113,7 +113,7 @@ def test_connectors_of_two_domains_share_neither_name_nor_control_topic() -> Non
 
 
 def test_a_record_whose_table_is_missing_makes_it() -> None:
-    """Without auto-create the sink drops such records in silence."""
+    """The sink silently drops such records without auto-create."""
     config = connector("crm").config
     assert config["iceberg.tables.auto-create-enabled"] == "true"
     assert config["iceberg.tables.default-partition-by"] == "days(_timestamp)"
