@@ -1,4 +1,4 @@
-"""When a window that failed is tried again, and what a person is told."""
+"""Times of the retries of a failed window, and the report to the user."""
 
 from datetime import UTC, datetime, timedelta
 
