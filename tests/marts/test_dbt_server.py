@@ -135,7 +135,7 @@ def test_a_build_waits_for_one_whose_run_was_killed(lake: Settings, server: psut
 
 
 def waits_for(lock: Path) -> bool:
-    """Whether a process wants the file's lock, as the kernel shows it."""
+    """Return whether a process waits for the file's lock, as the kernel reports it."""
     inode = lock.stat().st_ino if lock.exists() else 0
     return any("->" in line and f":{inode} " in line for line in Path("/proc/locks").read_text("utf-8").splitlines())
 

@@ -108,7 +108,7 @@ def keyed_by(*key: str) -> Asset:
 
 
 def select(asset: Asset, rows: list[Row]) -> list[tuple[str, int]]:
-    """What the generated model selects from these rows, sorted."""
+    """Return the rows that the generated model selects from these rows, sorted."""
     query = staging_sql(asset).replace("{{ source('thing_staging', 'thing') }}", "thing")
     with duckdb.connect() as connection:
         connection.execute(

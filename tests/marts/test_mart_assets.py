@@ -105,7 +105,7 @@ def test_only_the_marts_that_are_asked_for_are_made(marts: Marts) -> None:
 def test_a_mart_without_its_staging_table_in_the_catalog_is_left_out(
     built: Settings, catalog: Mapping[str, Asset]
 ) -> None:
-    """Somebody's own catalog has no leads, but the project still has the funnel."""
+    """A user's own catalog has no leads, but the project still has the funnel."""
     only_sales = mart_definitions(built, {"sales": catalog["sales"]})
     assert {key for definition in only_sales.assets for key in definition.keys} == {SALES}
     result = build(only_sales)
@@ -150,7 +150,7 @@ def test_a_failed_mart_fails_the_run_with_dbts_error_and_others_are_built(
 
 
 class Meddling(ResidentDbt):
-    """As soon as dbt has read, somebody publishes a window with one sale, as often as `times` says."""
+    """dbt during whose build a window with one sale is published after each read, `times` times."""
 
     times: int
 
@@ -198,7 +198,7 @@ def orders(settings: Settings) -> int:
 def test_a_window_that_is_published_while_a_mart_is_made_is_in_the_mart(
     marts: Marts, built: Settings, times: int, rounds: int
 ) -> None:
-    """But for what is published amid the last round, which `mart_condition` makes it again for."""
+    """A window published during the last round is the exception: `mart_condition` rebuilds the mart for it."""
     calls.clear()
     given = marts.resources["dbt"]
     assert isinstance(given, ResidentDbt)

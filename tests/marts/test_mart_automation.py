@@ -1,4 +1,4 @@
-"""When marts are made without being asked: scenarios, tick by tick."""
+"""Automatic builds of marts: scenarios, tick by tick."""
 
 import threading
 from collections.abc import Generator
@@ -27,7 +27,7 @@ class Lake:
         assert self.tick() == 0
 
     def define(self, sql: str, with_mart: bool = True) -> None:
-        """Loads the code location anew, as after a change of the mart's SQL."""
+        """Reload the code location, as after a change of the mart's SQL."""
 
         @dg.asset(key=MART, deps=[STAGING, OTHER], automation_condition=mart_condition(), code_version=sql)
         def mart() -> None:
@@ -39,7 +39,7 @@ class Lake:
         self.defs = dg.Definitions([*tables, mart] if with_mart else tables)
 
     def tick(self) -> int:
-        """How many runs of the mart were asked for."""
+        """Return the number of requested runs of the mart."""
         result = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=self._cursor)
         self._cursor = result.cursor
         return result.get_num_requested(MART)

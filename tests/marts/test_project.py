@@ -1,4 +1,4 @@
-"""What the dbt project promises about every mart, now and when somebody adds one."""
+"""Promises of the dbt project about every mart, present and future."""
 
 import re
 from collections.abc import Mapping
