@@ -52,7 +52,7 @@ def visits(lake: Settings, tmp_path: Path) -> Visits:
 
 
 def compacted(visits: Visits, *newer: Visits, now: datetime = NOW) -> list[tuple[tuple[str, ...], int, int]]:
-    """By commit its windows, and their small files before and after."""
+    """Return for each commit its windows, and the counts of their files before and after."""
     with Ledger(visits.settings) as ledger:
         done = compact_closed(visits.settings, ledger, [visits.asset, *(one.asset for one in newer)], now)
     return [(one.windows, one.before.count, one.after.count) for one in done]
@@ -66,7 +66,7 @@ def raw_rows(visits: Visits) -> list[dict[str, Any]]:
 
 
 def file_count(visits: Visits) -> dict[str, int]:
-    """By window the files that the table names."""
+    """Return by window the number of files that the table names."""
     held = files(visits.settings, visits.asset, window_rows(visits.settings, visits.asset)).by_window
     return {window: len(listed) for window, listed in held.items()}
 
@@ -82,7 +82,7 @@ def load(visits: Visits) -> Table:
 
 
 def all_windows(visits: Visits) -> dict[str, tuple[int, ...]]:
-    """By window its sequence number, rows and bounds, from the statistics of all its files."""
+    """Return by window its sequence number, rows and bounds, from the statistics of all its files."""
 
     def told(one: WindowChange) -> tuple[int, ...]:
         bounds = (one.min_offset, one.max_offset)
@@ -229,7 +229,7 @@ def test_windows_are_done_in_goes_that_do_not_take_long(visits: Visits, monkeypa
 
 
 def commit(visits: Visits, offsets: str) -> None:
-    """As the sink says how far it has come."""
+    """Commit offsets as the sink does."""
     with load(visits).transaction() as transaction, transaction.update_snapshot({OFFSETS: offsets}).fast_append():
         pass
 
@@ -381,7 +381,7 @@ def test_files_with_rows_of_a_subject_are_locked_until_the_decision(
 
 
 def test_a_removal_that_was_cut_off_is_settled_first(visits: Visits, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is judged by sequence numbers of files: of those before it, and of those that came later."""
+    """The removal is judged by sequence numbers of files: of earlier ones, and of those that came later."""
     settings, kept = visits.settings, datetime(2026, 2, 13, 1, tzinfo=UTC)
     visits.apply(
         "customProperties:",

@@ -119,7 +119,7 @@ def loaded(visits: Visits) -> list[Any]:
 
 
 def failing(visits: Visits, change: Callable[[WindowOutput], WindowOutput]) -> Sequence[WindowOutput]:
-    """What a refresh of both windows would publish, of which the last is changed."""
+    """Return the output that a refresh of both windows would publish, the last one changed."""
     found: list[WindowOutput] = []
 
     class Stopped(Exception):

@@ -1,4 +1,4 @@
-"""When a connector that failed is started again."""
+"""Restart times of a failed connector."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -31,7 +31,7 @@ def wanted(visits: Visits) -> Catalog:
 
 
 def rebuilt(visits: Visits) -> dict[str, list[str]]:
-    """What `lake apply` would make again from raw, when this were the only contract."""
+    """Return the windows that `lake apply` would rebuild from raw if this were the only contract."""
     name = visits.asset.name
     with Ledger(visits.settings) as ledger:
         applied = read_texts({PurePath(f"{name}.yaml"): ledger.contracts()[name]}, {})

@@ -189,7 +189,7 @@ def test_a_removal_that_dies_at_each_step_is_finished_by_the_same_command(
 
 
 def test_the_newest_snapshot_says_how_far_the_sink_had_come(visits: Visits) -> None:
-    """Without that the sink would land events twice: the snapshot that said it has the person's files, and goes."""
+    """The sink would land events twice otherwise: the snapshot with its offsets holds erased rows and is deleted."""
     said = {"kafka.connect.offsets.control.group": '{"0":7}', "kafka.connect.commit-id": "c7"}
     with raw_catalog(visits.settings) as catalog:
         table = catalog.load_table(("ops", visits.asset.name))
@@ -301,7 +301,7 @@ def test_a_key_of_several_fields_is_given_field_by_field(visits: Visits) -> None
 
 
 def older(visits: Visits, table: str = "") -> list[str]:
-    """What the tables of the version before have in a column."""
+    """Return the rows in the tables of the earlier version."""
     name = visits.asset.dataset
     with connect(visits.settings, read_only=True, serving=False) as session:
         found = session.execute(f"from lake.{name}_staging.{name}{table}").fetchall()
@@ -320,7 +320,7 @@ def test_rows_of_an_older_major_version_go_too(visits: Visits) -> None:
 
 
 def test_what_only_an_older_version_can_read_of_an_event_is_found_by_it(visits: Visits) -> None:
-    """It read the same field from another place of the payload, which no later one looks at."""
+    """The older version read the same field from another place of the payload, which no later one reads."""
     visits.apply("version: 1.0.0", "version: 2.0.0")
     visits.apply("{name: visit_id, logicalType: string,", "{name: visit_id, physicalName: number, logicalType: string,")
     visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
@@ -372,7 +372,7 @@ def test_an_older_version_may_have_shorter_windows(lake: Settings, tmp_path: Pat
 
 
 def test_after_a_person_was_forgotten_a_later_backfill_can_be_undone(visits: Visits) -> None:
-    """What the windows were made of again stays in the bucket, also the rows in quarantine."""
+    """Files that the windows were rebuilt from stay in the bucket, also those of quarantine."""
     confirm(visits)
     rows, asset = visits.rows("*"), visits.asset
     first, last = "2026-02-01", "2026-02-03"

@@ -1,4 +1,4 @@
-"""What is cleaned each hour loses no data."""
+"""Hourly housekeeping loses no data."""
 
 from datetime import UTC, datetime
 from pathlib import Path

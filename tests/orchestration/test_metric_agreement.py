@@ -101,7 +101,7 @@ class Counting:
         return agreement(self.settings, self.metric, self.visits.asset)
 
     def tick(self, cursor: str | None) -> tuple[list[Any], str]:
-        """What the sensor reports, and its cursor."""
+        """Return the report of the sensor, and its cursor."""
         asset = self.visits.asset
         sensor = metrics_sensor(self.settings, {self.metric.table: self.metric}, {asset.name: asset})
         result = sensor(dg.build_sensor_context(cursor=cursor))
@@ -118,7 +118,7 @@ class Counting:
 
 @pytest.fixture
 def counting(lake: Settings, tmp_path: Path) -> Counting:
-    """In each of two partitions one final number, of the first day, and the batch side is due."""
+    """Return a metric with one final number, of the first day, in each of two partitions, whose batch side is due."""
     visits = make_visits(lake, tmp_path)
     for name, kind in (("door", "string"), ("guests", "integer")):
         visits.apply(f"name: {name}, logicalType: {kind}", f"name: {name}, logicalType: {kind}, required: true")
@@ -131,7 +131,7 @@ def counting(lake: Settings, tmp_path: Path) -> Counting:
 
 
 def results(events: Sequence[Any]) -> list[tuple[bool, str, Any]]:
-    """Of each check: whether it passed, what it compared, and what differs."""
+    """Return of each check its result, what it compared, and the differences."""
     checks = [event for event in events if isinstance(event, dg.AssetCheckEvaluation)]
     return [(one.passed, one.metadata["compared"].value, one.metadata["differing"].value) for one in checks]
 
@@ -196,7 +196,7 @@ def test_number_without_a_batch_row_or_a_metric_row_differs(counting: Counting) 
 
 
 def test_late_event_on_its_way_to_the_database_is_no_difference(counting: Counting) -> None:
-    """Its offset is the very one at which its window was closed."""
+    """The offset of the event is the very one at which its window was closed."""
     counting.send(visit(7, 1), late_arrive=False)
     counting.visits.refresh()
     found = counting.agreement()

@@ -1,4 +1,4 @@
-"""What is wrong with one asset is reported of it, and keeps nothing from the others."""
+"""A failure of one asset is reported for it, and keeps nothing from the others."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Who would notice a breaking change: models behind the table, however far, and metrics, by the fields they name."""
+"""Readers that a breaking change affects: models behind the table, at any depth, and metrics, by their fields."""
 
 from dataclasses import replace
 from datetime import timedelta

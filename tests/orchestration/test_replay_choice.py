@@ -1,4 +1,4 @@
-"""Which windows a replay takes: those with rows that broke the named rule, in the way that the condition says."""
+"""Choice of windows for a replay: those with rows that broke the named rule, in the way of the condition."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -39,7 +39,7 @@ def visits(stack: Settings, tmp_path: Path) -> Visits:
 
 
 def keep(visits: Visits, *elements: str, days: int = 10) -> None:
-    """Applies a contract that keeps these elements for so many days."""
+    """Apply a contract that keeps these elements for this number of days."""
     listed = ", ".join(f"{{property: retention, element: {one}, value: {days}, unit: d}}" for one in elements)
     visits.apply("customProperties:", f"slaProperties: [{listed}]\ncustomProperties:")
 

@@ -68,7 +68,7 @@ def beat(settings: Settings, asset: Asset) -> None:
 
 
 def let_pass(settings: Settings, time: timedelta) -> None:
-    """As if all that was seen of arrivals had been seen that much earlier."""
+    """Move all observed arrivals back by this time."""
     with Ledger(settings) as ledger:
         ledger.save_arrivals({
             name: replace(arrival, end_at=arrival.end_at - time,

@@ -1,4 +1,4 @@
-"""What is left of a window as it was before it was made again is removed, and nothing that anybody needs."""
+"""Rows of earlier builds of a window are removed, and nothing that a reader needs."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is in files only is in no run, and is reported."""
+"""Files that are not applied are in no run, and are reported."""
 
 import ast
 import shutil
@@ -29,7 +29,7 @@ READERS = {
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Of a lake without servers whose catalog and dbt project are copies of the examples."""
+    """Return settings of a lake without servers whose catalog and dbt project are copies of the examples."""
     shutil.copytree(PROJECT / "lake_assets" / "catalog", tmp_path / "catalog", ignore=shutil.ignore_patterns("*.py"))
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "lake"))
     monkeypatch.setenv("LAKE_CATALOG", str(tmp_path / "catalog"))

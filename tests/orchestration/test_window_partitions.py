@@ -1,4 +1,4 @@
-"""Runs plan, make and show the windows that hold events, and no other."""
+"""Runs that plan, build and show the windows that hold events, and no other."""
 
 import json
 from collections.abc import Generator, Sequence
@@ -53,7 +53,7 @@ class Graphed:
         return [key(one.asset) for key in (conformed_key, staging_key, quarantine_key)]
 
     def make(self) -> dg.ExecuteInProcessResult:
-        """Everything queued, as sensor and `lake run` do it."""
+        """Conform all queued windows, as sensor and `lake run` do."""
         with Ledger(self.settings) as ledger:
             since = ledger.cursors()
             landed = observe(self.settings, ledger, list(self.assets.values()), since).landed
