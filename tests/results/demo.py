@@ -1,4 +1,4 @@
-"""Whether `make demo` does what the README says of it: `python -m tests.results.demo`, in a lake of its own."""
+"""Check of `make demo` against the README: `python -m tests.results.demo`, in a lake of its own."""
 
 import os
 import re
@@ -19,7 +19,7 @@ LOG_LINES = 40
 
 
 def lacking(said: str) -> list[str]:
-    """What should stand in the demo's output and does not."""
+    """Return the texts that are missing in the demo's output."""
     # Tables are padded to their width.
     said = "\n".join(line.rstrip() for line in said.splitlines())
     found: list[str] = []

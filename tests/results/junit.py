@@ -1,4 +1,4 @@
-"""What a run of the tests left in its junit file."""
+"""Results of a run of the tests in its junit file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,12 +30,12 @@ class Case:
 
     @property
     def test(self) -> str:
-        """As pytest names it."""
+        """Return the name that pytest gives the test."""
         return f"{self.file}::{self.name}" if self.name else self.file
 
     @property
     def function(self) -> str:
-        """Without parameters."""
+        """Return the name without parameters."""
         return self.test.partition("[")[0]
 
 
@@ -50,7 +50,7 @@ def read_cases(path: Path) -> list[Case]:
 
 
 def merged(runs: Iterable[list[Case]]) -> dict[str, Case]:
-    """By test, as the last of the runs has it."""
+    """Return by test the case of the last of the runs."""
     return {case.test: case for run in runs for case in run}
 
 

@@ -1,4 +1,4 @@
-"""What `make demo` must have shown."""
+"""Output that `make demo` must have shown."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tests.results.demo import lacking, log_tails
 
 @pytest.fixture
 def shown(tmp_path: Path) -> str:
-    """What the README says that a demo shows, with a file of passwords."""
+    """Return the output that the README promises of a demo, with a file of passwords."""
     passwords = tmp_path / "pgpass_analyst"
     passwords.write_text("127.0.0.1:29427:lake:analyst:secret\n", "utf-8")
     page = (PROJECT / "README.md").read_text("utf-8")

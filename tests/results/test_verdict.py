@@ -1,4 +1,4 @@
-"""Which runs of the tests count."""
+"""Runs of the tests that count."""
 
 import subprocess
 import sys
