@@ -1,4 +1,4 @@
-"""What is Dataproc's own: clusters that are made first, their limits, labels, a batch's limits."""
+"""Dataproc's own behaviour: clusters that are created first, their limits, labels, a batch's limits."""
 
 import time
 from collections.abc import Generator
@@ -34,7 +34,7 @@ def batches(settings: Settings, machine: Machine, monkeypatch: pytest.MonkeyPatc
 
 
 def ignore(_: JobStatus) -> None:
-    """For tests that look at the end only."""
+    """Discard progress."""
 
 
 def test_a_cluster_that_does_not_start_is_deleted_and_its_reason_told(made: Place, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is EMR's own: clusters that fail, clusters that stay, calls without an idempotency token."""
+"""EMR's own behaviour: clusters that fail, clusters that stay, calls without an idempotency token."""
 
 import time
 from collections.abc import Generator
@@ -26,7 +26,7 @@ def emr(settings: Settings, machine: Machine, monkeypatch: pytest.MonkeyPatch) -
 
 
 def ignore(_: JobStatus) -> None:
-    """For tests that look at the end only."""
+    """Discard progress."""
 
 
 def made(place: Place) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is EMR Serverless's own: the client token, the time limit, what is billed."""
+"""EMR Serverless's own behaviour: the client token, the time limit, the billed resources."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -19,7 +19,7 @@ def place(settings: Settings, machine: Machine, monkeypatch: pytest.MonkeyPatch)
 
 
 def ignore(_: JobStatus) -> None:
-    """For tests that look at the end only."""
+    """Discard progress."""
 
 
 def test_a_second_submit_starts_no_job_even_before_the_first_is_listed(place: Place, tmp_path: Path) -> None:

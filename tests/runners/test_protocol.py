@@ -1,4 +1,4 @@
-"""What every place that runs Spark jobs must do, each through its own client library and a double of the service."""
+"""Duties of each place that runs Spark jobs, each through its own client library and a double of the service."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ PATIENCE = 60.0
 
 
 def ignore(_: JobStatus) -> None:
-    """For tests that look at the end only."""
+    """Discard progress."""
 
 
 def started(folder: Path) -> bool:

@@ -29,7 +29,7 @@ def place(
 
 
 def leave_a_cluster_of_a_finished_job(place: Place, tmp_path: Path) -> None:
-    """As a Dagster process leaves it that was killed while it waited."""
+    """Leave a cluster as a Dagster process does that was killed while it waited."""
     place.double.stuck = True
     place.runner().submit(job("succeed", tmp_path, FINISHED))
     wait_until(lambda: all(launched.code is not None for launched in place.machine.launched.values()))
