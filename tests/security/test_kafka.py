@@ -111,7 +111,7 @@ def test_a_certificate_for_another_host_is_refused(own_kafka: Settings) -> None:
 
 
 def with_certificate(own: Own, settings: Settings, certificate: Path | None) -> Settings:
-    """At the door that asks for one, and for no password."""
+    """Return settings for the listener that requires a certificate, and no password."""
     access = KafkaAccess("ssl", "PLAIN", "", Path("/none"), own.authority.ca, certificate, None)
     return replace(settings, kafka=own.address("mutual"), kafka_access=access)
 
@@ -129,7 +129,7 @@ def test_a_missing_or_untrusted_client_certificate_is_one_sentence(own: Own, own
 
 
 def with_tokens(own: Own, settings: Settings, **changes: object) -> Settings:
-    """At the door that asks for one, for the client that the endpoint knows."""
+    """Return settings for the listener that requires a token, for the client that the endpoint knows."""
     endpoint = TokenEndpoint(own.tokens.url, SCOPE, own.authority.ca)
     secret = own.layout.secrets / "client_secret"
     access = KafkaAccess("sasl_ssl", "OAUTHBEARER", CLIENT, secret, own.authority.ca, None, endpoint)

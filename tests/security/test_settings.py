@@ -1,4 +1,4 @@
-"""What the settings of security are turned into, and the sentence for each that is wrong."""
+"""Options that the security settings are turned into, and the sentence for each wrong setting."""
 
 from pathlib import Path
 
