@@ -1,4 +1,4 @@
-"""What `make spark-dist` makes is all that a cluster needs: nothing of this project is installed where it runs."""
+"""Archives of `make spark-dist` are all that a cluster needs: nothing of this project is installed there."""
 
 import json
 import os
