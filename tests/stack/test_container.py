@@ -1,4 +1,4 @@
-"""What the images' entrypoint does, as processes of this machine."""
+"""Entrypoint of the images, as processes of this machine."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What `roles` makes in a real Postgres."""
+"""Roles that `roles` creates in a real Postgres."""
 
 from pathlib import Path
 

@@ -31,7 +31,7 @@ def all_answer() -> bool:
 
 
 def refused(settings: Settings, role: Role, statement: str, database: str | None = None) -> str:
-    """What the server says when `role` tries the statement, which must fail for want of rights."""
+    """Return the server's error when `role` tries the statement, which must fail for missing rights."""
     refusal = (psycopg.errors.InsufficientPrivilege, psycopg.OperationalError)
     conninfo = settings.postgres.conninfo(role, database)
     with pytest.raises(refusal) as failure, psycopg.connect(conninfo) as connection:

@@ -1,4 +1,4 @@
-"""What can be wrong with a machine is said in one sentence, without a traceback, before anything is started."""
+"""Problems of a machine are one sentence, without a traceback, before anything is started."""
 
 import os
 import shutil
