@@ -43,7 +43,7 @@ CHOSEN = [shape for shape in CORPUS if not shape.refused and (TAKES_ALL or shape
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a lake made of the files: contracts, audits and the sums of numeric columns, by asset."""
+    """Results of a lake for the files: contracts, audits and the sums of numeric columns, by asset."""
 
     lake: Lake
     assets: dict[str, Asset]
