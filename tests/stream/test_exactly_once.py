@@ -1,4 +1,4 @@
-"""Whatever is killed, the database says what a fold of the events says, to the cent."""
+"""The database agrees with a fold of the events, to the cent, when instances are killed at random."""
 
 import time
 from collections.abc import Callable

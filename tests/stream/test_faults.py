@@ -1,4 +1,4 @@
-"""Whatever is killed, frozen or moved while events come, the database says what a fold of the events says."""
+"""The database agrees with a fold of the events when processes are killed, frozen or moved."""
 
 import threading
 import time
@@ -67,7 +67,7 @@ def test_partitions_that_move_amid_large_transactions_move_whole(counted: Callab
     "the view equals a fold of the events",
 )
 def test_zombies_that_wake_up_change_nothing_and_go_on_counting(counted: Callable[..., Counted]) -> None:
-    """They stand still for longer than their sessions and transactions last, each from another moment on."""
+    """Zombies stand still for longer than their sessions and transactions last, each from another moment on."""
     made = counted("asleep", lateness="30m")
     with counting(made, "one", "two"):
         zombies = [made.instances.processes[name].pid for name in ("one", "two")]

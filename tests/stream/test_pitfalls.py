@@ -1,4 +1,4 @@
-"""What an exactly-once loop can get wrong without anybody noticing."""
+"""Silent pitfalls of an exactly-once loop."""
 
 import threading
 import time
@@ -149,7 +149,7 @@ def test_half_written_rows_of_an_instance_that_failed_are_not_committed(
 def test_what_was_folded_before_the_partitions_were_lost_is_thrown_away(
     counted: Callable[..., Counted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They may be somebody else's by now, and come again otherwise: nothing of it is written twice."""
+    """Other instances may own the partitions by now and count the events again: nothing of it is written twice."""
     made, expected = counted("lost"), Expected()
     produce(made, orders(5_000, expected), 50_000).join()
     monkeypatch.setattr(application.Loop, "_commit", lambda _: None)
@@ -212,7 +212,7 @@ def test_an_event_from_the_future_makes_no_other_late(counted: Callable[..., Cou
 def test_a_partition_without_new_events_keeps_no_windows_of_others_open(
     counted: Callable[..., Counted],
 ) -> None:
-    """Also when another instance has the others."""
+    """The other partitions may be another instance's."""
     made, then = counted("idle", partitions=2), datetime(2026, 3, 1, tzinfo=UTC)
     made.instances.start("one", "two")
     wait_until(lambda: all(made.instances.numbers(name).get("partitions") for name in ("one", "two")))

@@ -1,4 +1,4 @@
-"""What would count wrongly is refused with a sentence, and nothing is counted meanwhile."""
+"""Changes that would count wrongly are refused with a sentence, and nothing is counted meanwhile."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +19,7 @@ def send(made: Counted, expected: Expected, count: int = 500) -> None:
 
 
 def refusal(made: Counted) -> str:
-    """What an instance says that ends by itself with the exit code of a refusal."""
+    """Return the error of an instance that ends by itself with the exit code of a refusal."""
     made.instances.start("refused")
     assert made.instances.processes.pop("refused").wait(60) == 2
     return made.instances.log("refused").read_text("utf-8")
