@@ -42,7 +42,7 @@ POINTS = (
 
 
 def refresh_apart(visits: Visits, effects: Path, point: str, number: int = signal.SIGKILL) -> "subprocess.Popen[str]":
-    """Starts the process, which says on stderr why it could not do all that was due, and then ends with 1."""
+    """Start the process, which reports on stderr why it could not do all that was due, and then ends with 1."""
     command = [sys.executable, "-m", "tests.support.halted_refresh", str(visits.path), str(effects), point, str(number)]
     return subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True)
 
@@ -91,7 +91,7 @@ def main(contract: Path, effects: Path, point: str, number: int) -> None:
         setattr(place, name, marked)
 
     def within(place: Any, name: str, before: str, amid: str) -> None:
-        """Of a transaction that begins when the point before it has just been reached."""
+        """Mark a point in the transaction that begins when the point before it has just been reached."""
         genuine: Callable[..., AbstractContextManager[Any]] = getattr(place, name)
 
         @contextmanager

@@ -31,7 +31,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Answer(NamedTuple):
-    """What a command answered."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -74,7 +74,7 @@ def _call(name: str, *arguments: Any) -> None:
 
 
 def _leave_network(folder: Path) -> None:
-    """Raises OSError where the machine does not allow it."""
+    """Leave the network. Raise OSError where the machine does not allow it."""
     user, group = os.getuid(), os.getgid()
     _call("unshare", _NEW_NETWORK | _NEW_MOUNTS | _NEW_NAMES | (_NEW_USER if user else 0))
     if user:
@@ -93,7 +93,7 @@ def _leave_network(folder: Path) -> None:
 
 
 def _refuse(folder: Path) -> None:
-    """What can be had without namespaces."""
+    """Refuse connections as far as possible without namespaces."""
     (folder / "hosts").write_text("127.0.0.1 localhost\n", "utf-8")
     os.environ[ATTEMPTS] = str(folder / "attempts")
     os.environ["PYTHONPATH"] = f"{PROJECT / 'tests' / 'support' / 'refusing'}:{os.environ.get('PYTHONPATH', '')}"

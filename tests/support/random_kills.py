@@ -57,7 +57,7 @@ def victims(draw: Random, names: tuple[str, ...]) -> Iterator[str]:
 
 
 class PartKiller:
-    """Kills parts of the lake's own supervisor, from `start` to `stop`.
+    """Kills of parts of the lake's own supervisor, from `start` to `stop`.
 
     At first each part's own process; later, at random, a process that it started: a backend of Postgres, a call of dbt.
     """
@@ -96,7 +96,7 @@ class PartKiller:
         return Counter(kill.victim for kill in self.kills)
 
     def outages(self, part: str) -> list[tuple[float, float]]:
-        """From when until when the part did not answer, after it was stopped."""
+        """Return the times from when until when the part did not answer, after it was stopped."""
         return [(k.at, k.at + k.seconds.result()) for k in self.kills if k.victim == part and k.seconds is not None]
 
     def _kill_all(self) -> None:
@@ -108,7 +108,7 @@ class PartKiller:
             wait_until(lambda kill=kill: self._stopping.is_set() or kill(), every=_POLL_SECONDS)
 
     def _kill(self, victim: str, wants_child: bool, place: float) -> bool:
-        """Whether it was there to be killed, as a part is not that was killed a moment ago."""
+        """Return whether the process was there to be killed; a part that was killed a moment ago is not."""
         part = "code" if victim == RUN else victim
         own = self._supervisor.processes()[part]["pid"]
         if part in self._down or not own:
@@ -144,7 +144,7 @@ class PartKiller:
 
 
 def _started(process: psutil.Process, victim: str) -> list[psutil.Process]:
-    """What a part has started, in order; of the code server the processes of Dagster's runs."""
+    """Return the processes that a part has started, in order; of the code server those of Dagster's runs."""
     children = sorted(process.children(), key=lambda child: child.pid)
     if victim == RUN:
         return [child for child in children if "multiprocessing.spawn" in " ".join(child.cmdline())]
@@ -152,7 +152,7 @@ def _started(process: psutil.Process, victim: str) -> list[psutil.Process]:
 
 
 class CommandKiller:
-    """Starts long commands as processes, kills each amid its work, and says the same again to its end.
+    """Long commands that are killed amid their work and repeated to their end.
 
     `complaints` has what a command said that was not killed and neither did its work nor named a part that is away.
     """
@@ -222,7 +222,7 @@ class CommandKiller:
                 return
 
     def _kill(self, command: str, names: list[str], draw: Random) -> bool:
-        """Whether it was killed at its work; else it has ended by itself: a part was away, or it was done."""
+        """Return whether the command was killed at work. Else it ended by itself, also when a part was down."""
         delay, share = draw.uniform(*AT_WORK), draw.random()
         if command == "apply":  # something to apply
             self._lake.contract("taps").write_text(taps_contract(next(self._versions)), "utf-8")

@@ -26,7 +26,7 @@ def state_by_day(visits: Visits) -> State:
 
 
 def of_whole_days(seen: set[State], before: State, after: State) -> bool:
-    """Whether each of the states has of each day, which is a window, the rows that it had before or has after."""
+    """Return whether each state has of each day, which is a window, the rows from before or from after."""
     days = {row[0] for row in (*before, *after)}
 
     def of(rows: State, day: object) -> State:

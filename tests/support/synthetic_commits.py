@@ -28,7 +28,7 @@ def commit(table: Table, files: Sequence[File], *, merge: bool = False) -> None:
 
 
 def data_file(table: Table, file: File, path: str) -> DataFile:
-    """What a manifest says of the file, which need not be there."""
+    """Return a manifest entry of the file, which need not exist."""
     offset = file.first_offset
     return DataFile.from_args(
         content=DataFileContent.DATA,

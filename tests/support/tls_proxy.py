@@ -37,7 +37,7 @@ def _let_in(door: socket.socket, inside: int, context: ssl.SSLContext) -> None:
 
 
 def _serve(client: socket.socket, inside: int, context: ssl.SSLContext) -> None:
-    """Until one of the two hangs up; a client that does not trust the certificate does so at once."""
+    """Serve until one side closes; a client that does not trust the certificate does so at once."""
     with client, suppress(OSError):
         if client.recv(len(WANTS_TLS), socket.MSG_WAITALL) != WANTS_TLS:
             return

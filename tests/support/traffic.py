@@ -142,7 +142,7 @@ class Sent:
 
 
 class Sender:
-    """Sends both assets' events at their rates, from `start` to `stop`; `record` is what became of them."""
+    """Sender of both assets' events at their rates, from `start` to `stop`; `record` has their results."""
 
     def __init__(self, settings: Settings) -> None:
         self.record = Sent()
@@ -174,7 +174,7 @@ class Sender:
         self._pool.shutdown()
 
     def taps_sent_at(self, moment: float) -> int:
-        """How many taps had been sent by then (of `time.monotonic`), about."""
+        """Return about how many taps had been sent by then (of `time.monotonic`)."""
         return next((number for at, number in self._moments if at >= moment), self.sent[TAPS])
 
     def _send(self) -> None:

@@ -113,7 +113,7 @@ class _Call(ForkServerProcess):
         return {**self.__dict__, "files": [DupFd(file.fileno()) for file in self.files]}
 
     def run(self) -> None:
-        """In the process: become what the command asks for."""
+        """Become the command, in the process."""
         self._become()
         try:
             if self.command[0] == "-m":

@@ -52,7 +52,7 @@ _PAGE = 1_000
 
 
 class Failed(Exception):
-    """Why a query failed, in Athena's way."""
+    """Failure of a query, in Athena's form."""
 
 
 class AthenaDouble(Endpoint):
@@ -88,7 +88,7 @@ class AthenaDouble(Endpoint):
         return operation, lambda: answers[operation](asked)
 
     def _lake_formation(self, path: str, headers: dict[str, str], body: bytes) -> Any:
-        """What moto answers, except of what it does not know: grants by tags, a database without tags."""
+        """Return moto's answer, except for what moto lacks: grants by tags, a database without tags."""
         asked = json.loads(body)
         by_tags = asked.pop("ResourceType", "") == "LF_TAG_POLICY"
         kept = {name: headers[name] for name in ("Authorization", "Content-Type") if name in headers}
@@ -146,7 +146,7 @@ class AthenaDouble(Endpoint):
         return told
 
     def _refused_parts(self, operation: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
-        """Takes what shall be refused out of a batch."""
+        """Remove the parts of a batch that shall be refused."""
         parts = {
             "BatchCreatePartition": ("PartitionInputList", "Values", "PartitionValues"),
             "BatchUpdatePartition": ("Entries", "PartitionValueList", "PartitionValueList"),
@@ -213,7 +213,7 @@ class AthenaDouble(Endpoint):
         return {"ResultSet": told, **more}
 
     def _change(self, query: str) -> None:
-        """What dbt does besides asking: it makes a table of a query, and tells Glue what its files are."""
+        """Do what dbt does besides queries: create a table of a query, and give Glue its files."""
         if made := _CREATE_TABLE.fullmatch(query):
             location = re.search(r"external_location='([^']+)'", made["options"])
             assert location

@@ -354,7 +354,7 @@ class BigQueryDouble:
         return job
 
     def _create(self, statement: exp.Expr) -> dict[str, str]:
-        """Makes or replaces a table of a query; the statement names its columns and types."""
+        """Create or replace a table of a query; the statement names its columns and types."""
         table = statement.this.this
         name, dataset = table.name, table.db
         self._dataset(dataset)
@@ -472,7 +472,7 @@ def _duckdb_type(field: Mapping[str, Any]) -> str:
 
 
 def _read_type(kind: str, load: Mapping[str, Any]) -> str:
-    """What BigQuery takes a column of a Parquet file for; the kind is DuckDB's."""
+    """Return the type that BigQuery reads a column of a Parquet file as; the kind is DuckDB's."""
     if decimal := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind):
         precision, scale = int(decimal[1]), int(decimal[2])
         fits = scale <= 9 and precision - scale <= 29
@@ -491,7 +491,7 @@ def _told_field(name: str, kind: str) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> dict[str, Any]:
-    """As the API writes a value; time stamps are in microseconds, as its client asks for them."""
+    """Return a row as the API writes it; time stamps are in microseconds, as its client requests."""
     match value:
         case None:
             return {"v": None}

@@ -34,11 +34,11 @@ class Ran:
 
 
 class _NoSuch(Exception):
-    """Answered as NOT_FOUND."""
+    """Error with the code NOT_FOUND."""
 
 
 class _There(Exception):
-    """Answered as ALREADY_EXISTS."""
+    """Error with the code ALREADY_EXISTS."""
 
 
 class DataprocDouble:
@@ -81,7 +81,7 @@ class DataprocDouble:
         return set(self.clusters)
 
     def add_cluster(self, name: str, labels: dict[str, str]) -> None:
-        """As a submit that died half-way leaves it."""
+        """Add a cluster as a submit that died half-way leaves it."""
         self.clusters[name] = _cluster(name, labels)
 
     def close(self) -> None:

@@ -126,7 +126,7 @@ class EmrDouble(Endpoint):
         return steps
 
     def _settled(self) -> list[Cluster]:
-        """After clusters ended by themselves whose steps have ended."""
+        """Return the clusters; end those first whose steps have ended."""
         for cluster in self.clusters.values():
             keeps = cluster.request.get("Instances", {}).get("KeepJobFlowAliveWhenNoSteps", True)
             done = cluster.steps and all(step.state not in ("PENDING", "RUNNING") for step in cluster.steps)

@@ -54,7 +54,7 @@ class JobRun:
 
 
 class EmrServerlessDouble(Endpoint):
-    """While it is `stale` its lists know no job run yet."""
+    """EMR Serverless as a local service. While it is `stale` its lists lack all job runs."""
 
     def __init__(self, machine: Machine) -> None:
         self.stale = False

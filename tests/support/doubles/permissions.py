@@ -18,7 +18,7 @@ ACCOUNT = "123456789012"
 
 @dataclass
 class Cloud:
-    """What the caller lacks, who it is, and what was asked of whom."""
+    """Missing permissions of the caller, its identity, and the requests that were made."""
 
     address: str = ""
     caller: str = f"arn:aws:sts::{ACCOUNT}:assumed-role/lake-orchestrator/session"

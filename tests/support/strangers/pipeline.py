@@ -38,7 +38,7 @@ reads from the file. This page is made by `python -m tests.support.strangers.pip
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a file."""
+    """Result of a file."""
 
     inferred: Inferred
     asset: Asset
@@ -51,7 +51,7 @@ class Outcome:
 
 @cache
 def through(shape: Shape) -> Outcome:
-    """Raises LakeError where the file is refused."""
+    """Send the file through. Raise LakeError where it is refused."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / shape.file
         path.write_bytes(shape.data)
@@ -84,7 +84,7 @@ def _judged(asset: Asset, events: list[bytes]) -> list[dict[str, Any]]:
 
 
 def guesses(inferred: Inferred) -> dict[str, str]:
-    """What was decided of each column, in the words of `truth.yaml`."""
+    """Return the decision about each column, in the words of `truth.yaml`."""
     return {one.name: _guess(one, one.name == inferred.event_time) for one in inferred.fields}
 
 
@@ -97,7 +97,7 @@ def _guess(one: InferredField, is_event_time: bool) -> str:
 
 @cache
 def truth() -> dict[str, dict[str, str]]:
-    """What each column is, as a person who knows the data says; of many that are alike, one."""
+    """Return the meaning of each column, by a person who knows the data; one of many that are alike."""
     return yaml.safe_load(TRUTH.read_text("utf-8"))
 
 
