@@ -1,4 +1,4 @@
-"""What Lake Formation is asked for, put to moto's, which takes it and enforces nothing."""
+"""Requests to Lake Formation, sent to moto's, which accepts them and enforces nothing."""
 
 from dataclasses import replace
 from typing import Any

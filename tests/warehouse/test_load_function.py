@@ -90,7 +90,7 @@ def test_a_notification_that_comes_late_loads_the_newest(announcing: Lake) -> No
 def test_older_files_that_were_loaded_over_newer_ones_are_loaded_over(
     announcing: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the function's look and its load Dagster publishes something newer, without bad rows."""
+    """Dagster publishes something newer between the function's read and its load, without bad rows."""
     dies_after_announcing(announcing, announcing.made(DAY, [good("old"), b"bad"]))
     newer = announcing.made(DAY, [good("new")])
     genuine = load_function.announced

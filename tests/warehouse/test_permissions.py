@@ -34,7 +34,7 @@ def double(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[Cloud]:
 
 
 def on(target: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What lacks on the target."""
+    """Return the missing permissions on the target."""
     monkeypatch.setenv("LAKE_TARGET", target)
     monkeypatch.setenv("LAKE_BUCKET", {"aws": "s3://lake", "gcp": "gs://lake", "local": "file:///lake"}[target])
     settings = load_settings()

@@ -1,4 +1,4 @@
-"""What is asked of a warehouse is answered alike in every cloud: why rows are in quarantine, staging rows, queries."""
+"""Queries of a warehouse have the same results in every cloud: quarantine reasons, staging rows, own queries."""
 
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -29,7 +29,7 @@ WINDOWS = {
 
 @pytest.fixture(scope="module", params=CLOUDS)
 def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[CloudLake]:
-    """With two windows of orders: three good rows, two that break two rules each, and one that cannot be read."""
+    """Return a lake with two windows of orders: three good rows, two that break two rules each, and one unreadable."""
     at = tmp_path_factory.mktemp(request.param)
     with ExitStack() as stack:
         stack.enter_context(variables({"LAKE_HOME": str(at / "home")}))
