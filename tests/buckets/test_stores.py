@@ -25,7 +25,7 @@ def test_a_url_that_names_no_bucket_is_refused_with_what_it_must_be(url: str, wo
         store_of(url)
 
 
-def test_s3_without_a_region_says_which_variable_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_without_a_region_names_the_variable_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(variable, raising=False)
     with pytest.raises(SettingsError, match="set one to the region"):
