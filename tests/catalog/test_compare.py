@@ -85,7 +85,7 @@ def test_a_change_and_its_way_back_have_the_documented_kinds(path: str, changed:
     assert all(difference.sentence for difference in forward.differences)
 
 
-def test_a_renamed_field_is_a_removed_one_and_says_so() -> None:
+def test_a_renamed_field_is_reported_as_a_removed_one() -> None:
     change = compare(ORDERS, with_field("paid", name="is_paid"))
     assert change.kind == "breaking"
     assert "field paid is removed; a renamed field (to is_paid?)" in change.differences[0].sentence

@@ -106,7 +106,7 @@ TYPOS = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "place", "advice"), TYPOS, ids=[wrong for _, wrong, _, _ in TYPOS])
-def test_a_typo_is_told_once_with_its_word_its_place_and_the_right_word(
+def test_a_typo_is_reported_once_with_its_place_and_the_right_word(
     right: str, wrong: str, place: str, advice: str
 ) -> None:
     (problem,) = problems(changed(right, wrong))
@@ -190,12 +190,12 @@ RULES = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "sentence"), RULES, ids=[sentence for _, _, sentence in RULES])
-def test_a_broken_rule_is_told_in_one_problem(right: str, wrong: str, sentence: str) -> None:
+def test_a_broken_rule_is_reported_as_one_problem(right: str, wrong: str, sentence: str) -> None:
     (problem,) = problems(changed(right, wrong))
     assert sentence in problem
 
 
-def test_every_problem_is_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
     text = changed("status: active", "status: activ").replace("eventTime: ordered_at", "eventTime: orderd_at")
     text = text.replace("name: rate", "name: select").replace("from conformed", "from orders")
     lines = [int(problem.split(":")[1]) for problem in problems(text)]

@@ -75,7 +75,7 @@ def test_a_last_field_with_a_gap_in_it_is_left_to_a_person() -> None:
         evolved(text, asset, new_fields(asset, ['{"coupon": 1}']))
 
 
-def test_a_layout_without_lines_is_told_what_to_add() -> None:
+def test_a_layout_without_lines_is_an_error_with_the_lines_to_add() -> None:
     flow = "schema: [{name: orders, properties: [{name: came, logicalType: timestamp, required: true}]}]\n"
     head = CONTRACT.partition("schema:")[0].replace("eventTime: ordered_at", "eventTime: came")
     asset = parse(head + flow)

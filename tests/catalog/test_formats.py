@@ -48,7 +48,7 @@ from lake_assets.settings import PROJECT
         ("yyyy'Q'Q", "2026Q3", "2026-07-01 00:00:00"),
     ],
 )
-def test_a_pattern_reads_in_duckdb_what_it_says(pattern: str, text: str, instant: str) -> None:
+def test_a_pattern_has_its_documented_meaning_in_duckdb(pattern: str, text: str, instant: str) -> None:
     (read,) = duckdb.execute(
         f"select epoch_us({typed(Field('x', FieldType('timestamp'), format=pattern), '$1')}) "
         "= epoch_us(cast($2 as timestamp))",

@@ -143,7 +143,7 @@ def test_a_json_column_has_the_narrowest_type_of_all_its_values(values: list[Any
         ("size", ["1,234,567", "2,345,678"], "integer"),
     ],
 )
-def test_the_name_tells_money_and_codes_from_other_numbers(name: str, values: list[str], expected: str) -> None:
+def test_the_name_distinguishes_money_and_codes_from_other_numbers(name: str, values: list[str], expected: str) -> None:
     assert str(csv_column(values, name)[0].type) == expected
 
 
@@ -188,7 +188,7 @@ def test_a_form_of_numbers_is_taken_where_values_prove_it(values: list[str], typ
     ("values", "sign"),
     [(["1,234", "12,345", "12"], "comma"), (["$1,250", "$1,300"], "comma"), (["1.234 €", "2.345 €"], "point")],
 )
-def test_a_sign_before_thousands_or_a_fraction_makes_a_text_that_says_so(values: list[str], sign: str) -> None:
+def test_a_sign_before_thousands_or_a_fraction_makes_a_text_with_a_note(values: list[str], sign: str) -> None:
     field, line = csv_column(values)
     assert (str(field.type), field.form) == ("string", "")
     assert f"a {sign} that may stand before thousands or a fraction: text until thousandsSeparator" in line
@@ -241,7 +241,7 @@ def test_one_bad_number_among_good_ones_does_not_make_a_text() -> None:
     assert "1 of 20 values, such as 'oops', will go to quarantine" in line
 
 
-def test_many_bad_numbers_make_a_text_that_says_so() -> None:
+def test_many_bad_numbers_make_a_text_with_a_note() -> None:
     field, line = csv_column([*map(str, range(15)), *["none of it"] * 5])
     assert str(field.type) == "string"
     assert "15 of 20 are whole numbers, but not all, such as 'none of it'," in line
@@ -316,11 +316,11 @@ def test_day_or_month_first_is_decided_by_the_whole_sample() -> None:
         ("article", 202604, None),
     ],
 )
-def test_numbers_are_dates_only_where_name_or_range_says_so(name: str, value: int, format_: str | None) -> None:
+def test_numbers_are_dates_only_where_name_or_range_shows_it(name: str, value: int, format_: str | None) -> None:
     assert column([value, value], name)[0].format == format_
 
 
-def test_compact_days_that_may_be_months_are_told() -> None:
+def test_compact_days_that_may_be_months_are_reported() -> None:
     assert "may be day first" in column([10112018, 10122018], "order_date")[1]
     assert "first:" not in column([10112018, 10142018], "order_date")[1]
 

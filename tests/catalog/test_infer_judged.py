@@ -49,7 +49,7 @@ def codes(row: dict[str, Any]) -> list[tuple[str, str]]:
     return [(error["code"], error["field"]) for error in row["_errors"] or []]
 
 
-def test_of_a_strangers_csv_only_the_rows_told_go_to_quarantine() -> None:
+def test_only_reported_rows_of_an_unknown_csv_go_to_quarantine() -> None:
     header = b"Order ID;Ordered On;Total Amount;Pieces;Paid;Remark;\n"
     rows = [
         f"A-{at};{1 + at % 28:02}.{1 + at % 12:02}.2026 10:{at % 60:02};{at}.{at % 100:02};{at};true;;\n".encode()

@@ -77,7 +77,7 @@ def test_what_is_wrong_is_named(change: str, to: str, says: str) -> None:
     assert says in problems(METRIC.replace(change, to))
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     text = METRIC.replace("[region,", "[regoin,").replace("window: 1m", "window: 7m").replace("source:", "sorce:")
     assert problems(text).count("m.yaml:") >= 2
 

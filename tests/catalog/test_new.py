@@ -108,7 +108,7 @@ def test_a_file_that_is_not_there_is_named(sample: Path) -> None:
         run("orders", "--from", "nowhere.csv")
 
 
-def test_a_large_sample_is_read_only_so_far_and_says_so(sample: Path) -> None:
+def test_only_a_part_of_a_large_sample_is_read_and_this_is_reported(sample: Path) -> None:
     with sample.open("w", encoding="utf-8") as file:
         file.write("id,day,note\n")
         file.writelines(f"{at},2026-01-05,{'x' * 2000}\n" for at in range(6000))

@@ -17,7 +17,7 @@ def retention(*kept: str) -> str:
     return changed(SLA, f"slaProperties: [{listed}]")
 
 
-def test_elements_are_kept_as_the_contract_says_and_by_default_for_ever() -> None:
+def test_elements_are_kept_as_the_contract_sets_and_by_default_for_ever() -> None:
     text = retention("raw, value: 90, unit: d", "quarantine, value: 36, unit: h")
     assert parse(text).retention == Retention(raw=timedelta(days=90), quarantine=timedelta(hours=36))
     assert parse().retention == Retention()

@@ -66,7 +66,7 @@ def test_a_producer_is_missing_when_the_others_went_on_without_it() -> None:
     st.integers(1, 600),
     st.integers(0, 10_000),
 )
-def test_a_silence_of_all_misses_nobody_more(newest: dict[str, int], frequency: int, later: int) -> None:
+def test_a_silence_of_all_adds_no_missing_producer(newest: dict[str, int], frequency: int, later: int) -> None:
     times = {name: after(minutes) for name, minutes in newest.items()}
     moved = {name: at + later * MINUTE for name, at in times.items()}
     missing = missing_producers(times, frequency * MINUTE, SECOND)
@@ -74,7 +74,7 @@ def test_a_silence_of_all_misses_nobody_more(newest: dict[str, int], frequency: 
     assert not times or max(times.values()) not in missing.values()
 
 
-def test_lengths_of_time_are_told_in_their_own_unit() -> None:
+def test_lengths_of_time_are_shown_in_their_own_unit() -> None:
     told = [in_words(timedelta(seconds=n)) for n in (90, 119, 120, 7_199, 7_200, 172_800)]
     assert told == ["90 s", "119 s", "2 min", "119 min", "2 h", "2 days"]
 
@@ -88,7 +88,7 @@ def with_roster(field: str, sla: str = FREQUENCY) -> str:
     return changed(SLA, sla).replace(LANDING, f"  - {{property: roster, value: {{field: {field}}}}}\n{LANDING}")
 
 
-def test_a_contract_says_how_often_and_from_whom_events_are_expected() -> None:
+def test_a_contract_sets_how_often_and_from_whom_events_are_expected() -> None:
     asset = parse(with_roster("country"))
     assert (asset.frequency, asset.roster, asset.freshness) == (timedelta(minutes=10), "country", None)
     assert (parse().frequency, parse().roster) == (None, None)
