@@ -71,7 +71,7 @@ def judged(asset: Asset, key: str, values: list[str], folder: Path) -> tuple[lis
 @example(allowed="'; drop table judged; --", key="'], 'x')--", description="{{ env_var('HOME') }}")
 @example(allowed="a', 'b", key='door"}', description="*/ {% raw %}")
 @given(allowed=TEXTS, key=TEXTS, description=TEXTS)
-def test_whatever_a_contract_says_is_compared_and_never_run(
+def test_any_text_of_a_contract_is_compared_and_never_run(
     tmp_path_factory: pytest.TempPathFactory, allowed: str, key: str, description: str
 ) -> None:
     tree = copy.deepcopy(TREE)

@@ -119,7 +119,7 @@ def test_rows_that_are_not_those_of_the_ledger_are_refused(tmp_path: Path) -> No
         from_kept(tmp_path, STRICT, (lost, [], []))
 
 
-def test_an_entrypoint_needs_the_whole_window_and_says_so(tmp_path: Path) -> None:
+def test_an_entrypoint_needs_the_whole_window_and_is_refused_without(tmp_path: Path) -> None:
     made = from_raw(tmp_path, STRICT, [Record(b"{bad")])
     with pytest.raises(LakeError, match="the entrypoint mine:transform needs those of the whole window"):
         from_kept(tmp_path, replace(STRICT, entrypoint="mine:transform"), made)

@@ -147,7 +147,7 @@ def test_the_key_is_made_once_is_for_its_owner_only_and_is_never_replaced(
     assert token_key() == hashlib.sha256(b"key").digest()
 
 
-def test_an_error_of_the_session_does_not_tell_the_key(tmp_path: Path, key: bytes) -> None:
+def test_an_error_of_the_session_does_not_show_the_key(tmp_path: Path, key: bytes) -> None:
     raw = tmp_path / "raw.parquet"
     raw.write_bytes(b"no Parquet")
     with pytest.raises(duckdb.Error) as caught:
