@@ -109,7 +109,7 @@ def test_ports_are_those_of_the_code_and_open_to_this_machine_only() -> None:
     assert deployment["dagsterApiGrpcArgs"] == ["-m", DEFINITIONS]
 
 
-def test_long_running_services_come_back_and_tell_their_health() -> None:
+def test_long_running_services_restart_and_report_their_health() -> None:
     for name, found in compose()["services"].items():
         if found["restart"] == "no":
             assert found["healthcheck"]["disable"] is True, name
@@ -273,7 +273,7 @@ def test_who_asks_marts_reaches_postgres_and_no_other_part() -> None:
         assert found.get("network_mode") == "none" or found["networks"], f"{name} is in the default network"
 
 
-def test_containers_have_limits_and_a_root_that_nobody_writes() -> None:
+def test_containers_have_limits_and_a_read_only_root() -> None:
     for name, found in compose()["services"].items():
         assert found["mem_limit"], name
         assert found["pids_limit"], name
