@@ -99,7 +99,7 @@ def test_windows_are_rebuilt_on_confirmation_and_undone_with_their_marts(nights:
         (("--from", "yesterday", "--to", "2026-02-01"), "'yesterday' is not a window of nights"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_what_to_say_instead(
+def test_arguments_without_a_meaning_are_refused_with_an_alternative(
     nights: Lake, arguments: tuple[str, ...], sentence: str
 ) -> None:
     refused = nights("backfill", "nights", *arguments)

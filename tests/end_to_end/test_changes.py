@@ -141,7 +141,7 @@ def test_warm_lake_answers_what_a_true_start_does(
     assert cold.err if code else cold.out
 
 
-def test_a_mended_check_lets_the_window_through(tickets: Lake) -> None:
+def test_a_fixed_check_lets_the_window_through(tickets: Lake) -> None:
     text = tickets.contract("tickets").read_text("utf-8")
     tickets.contract("tickets").write_text(
         text.replace("mustBeLessThan: 5", "mustBeLessThan: 50").replace("version: 1.2.0", "version: 1.3.0"), "utf-8"

@@ -103,7 +103,7 @@ def test_demo_prints_why_events_are_in_quarantine(demo: Demo) -> None:
         assert found == dict(promised(name).quarantined)
 
 
-def test_demo_tells_seconds_addresses_and_that_speed_equals_batch(demo: Demo) -> None:
+def test_demo_reports_seconds_addresses_and_that_speed_equals_batch(demo: Demo) -> None:
     assert re.search(r"^From the last event to the metric \d+\.\d\d s$", demo.said, re.M)
     assert re.search(r"^From the last event to the mart +\d+\.\d s$", demo.said, re.M)
     assert re.search(r"^Dagster +http://127\.0\.0\.1:\d+$", demo.said, re.M)

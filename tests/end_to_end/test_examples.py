@@ -43,7 +43,7 @@ def quarantined(lake: Lake, asset: str) -> Counter[str]:
 
 
 @pytest.mark.parametrize("asset", ROWS)
-def test_every_generated_line_ends_where_the_generator_says(filled: Lake, asset: str) -> None:
+def test_every_generated_line_ends_where_the_generator_expects(filled: Lake, asset: str) -> None:
     wanted = expected(asset, ROWS[asset], SEED, END, DAYS)
     numbers, codes = BEFORE[asset]
     found = raw_good_and_duplicates(filled, asset)
@@ -130,7 +130,7 @@ def test_a_contract_without_a_file_is_reported_with_the_marts_behind_it(filled: 
     assert "its applied contract stays in use; it is read by model funnel_data_mart.funnel" in step["detail"]
 
 
-def test_status_says_how_far_each_asset_is_behind(filled: Lake) -> None:
+def test_status_reports_the_backlog_of_each_asset(filled: Lake) -> None:
     event = {"order_id": "behind", "region": "north", "product": "mug", "quantity": 1, "amount": "1.00",
              "ordered_at": "2026-08-30T12:00:00Z"}  # fmt: skip
     filled.ok("produce", "sales", "-", "--format", "jsonl", stdin=json.dumps(event))

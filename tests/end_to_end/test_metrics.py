@@ -153,7 +153,7 @@ def test_a_row_with_a_lower_revision_does_not_come_back(counting: Lake) -> None:
         assert (old.rowcount, same.rowcount > 0) == (0, True)
 
 
-def test_a_metric_with_a_typo_says_which_word_is_wrong(counting: Lake) -> None:
+def test_a_typo_in_a_metric_is_reported_with_the_wrong_word(counting: Lake) -> None:
     path = counting.folder / "catalog" / "metrics" / "leads_by_origin.yaml"
     path.write_text(BY_ORIGIN.replace("groupBy: [origin]", "groupBy: [orign]"), "utf-8")
     answer = counting("plan")

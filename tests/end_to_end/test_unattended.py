@@ -78,7 +78,7 @@ def counted(lake: Lake) -> int:
     return int(row[0])
 
 
-def test_an_event_reaches_the_mart_and_nobody_asked(watched: Lake, record_property: Callable[..., None]) -> None:
+def test_an_event_reaches_the_mart_without_a_command(watched: Lake, record_property: Callable[..., None]) -> None:
     lines = [sale(f"by-itself-{day}", f"{day}T10:00:00Z") for day in DAYS]
     watched.ok("produce", "sales", "-", "--format", "jsonl", stdin=b"\n".join(lines))
     for day in DAYS:
