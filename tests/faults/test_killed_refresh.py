@@ -30,9 +30,7 @@ def tidy(visits: Visits) -> None:
 @pytest.mark.parametrize(
     "point", ["files are written", "tables are half changed", "tables have changed", "ledger has changed", "never"]
 )
-def test_killed_at_a_named_point_it_has_done_what_it_said_and_no_more(
-    visits: Visits, tmp_path: Path, point: str
-) -> None:
+def test_a_refresh_killed_at_a_point_has_only_the_effects_before_it(visits: Visits, tmp_path: Path, point: str) -> None:
     effects = tmp_path / "effects"
     with reader(visits) as seen:
         with refresh_apart(visits, effects, point) as process:

@@ -70,7 +70,7 @@ def can_connect(settings: Settings) -> bool:
     "Postgres has no connection left for `lake run` and `lake status`",
     "both end with 3 and say so in one sentence; with connections, `lake run` makes all that has landed",
 )
-def test_commands_that_get_no_connection_say_so_and_go_on_afterwards(lake: Lake, stack: Settings) -> None:
+def test_commands_without_a_connection_report_it_and_work_afterwards(lake: Lake, stack: Settings) -> None:
     before = landed(lake)
     send(lake, (f"no connection {number}" for number in range(300)))
     with exhausted(stack):
@@ -91,7 +91,7 @@ def test_commands_that_get_no_connection_say_so_and_go_on_afterwards(lake: Lake,
     "Postgres is killed -9 amid `lake run`",
     "it says so in one sentence, and the next one makes all that has landed",
 )
-def test_run_whose_postgres_dies_says_so_in_one_sentence(lake: Lake, stack: Settings, tmp_path: Path) -> None:
+def test_run_whose_postgres_dies_reports_it_in_one_sentence(lake: Lake, stack: Settings, tmp_path: Path) -> None:
     before, output = landed(lake), tmp_path / "output"
     send(lake, (f"postgres dies {number}" for number in range(300)))
     command = [str(Path(sys.executable).parent / "lake"), "run"]
