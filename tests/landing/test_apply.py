@@ -81,7 +81,7 @@ def test_no_request_makes_more_records_than_a_controller_takes() -> None:
     assert [len(piece) for piece in pieces] == [2, 2, 1, 1, 1]
 
 
-def test_a_topic_s_config_is_mended_and_its_partitions_are_only_reported(stack: Settings) -> None:
+def test_a_topic_s_config_is_restored_and_its_partitions_are_only_reported(stack: Settings) -> None:
     spec = topic_spec(example_asset("changing", "topics"))
     ensure_topics(stack, [TopicSpec(spec.name, spec.partitions, {"retention.ms": "1000"})])
     (report,) = ensure_topics(stack, [spec])
@@ -94,7 +94,7 @@ def test_a_topic_s_config_is_mended_and_its_partitions_are_only_reported(stack: 
     assert len(offsets(stack, [spec.name])[spec.name]) == 4
 
 
-def test_raw_tables_are_made_once_and_their_properties_mended(stack: Settings) -> None:
+def test_raw_tables_are_created_once_and_their_properties_restored(stack: Settings) -> None:
     spec = raw_table(example_asset("made", "tables"))
     assert compare_raw_tables(stack, [spec])[0].outcome == "created"
     assert compare_raw_tables(stack, [spec])[0].outcome == "created"
@@ -140,7 +140,7 @@ def test_a_connector_is_updated_only_when_its_config_differs(lake: Settings) -> 
     assert config_differences(lake, replace(spec, name="nothing")) is None
 
 
-def test_nobody_can_read_a_password_from_the_connector(lake: Settings) -> None:
+def test_no_password_can_be_read_from_the_connector(lake: Settings) -> None:
     password = (lake.home / "secrets/connect/postgres.properties").read_text("utf-8").split("password=")[1].strip()
     name = connector_for(lake, "crm").name
     for path in ("config", "tasks", "status", ""):

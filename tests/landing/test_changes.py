@@ -119,7 +119,7 @@ def test_expired_snapshots_do_not_matter(stack: Settings) -> None:
     ]  # fmt: skip
 
 
-def test_a_table_that_was_made_anew_yields_all_its_windows(stack: Settings) -> None:
+def test_a_recreated_table_yields_all_its_windows(stack: Settings) -> None:
     asset, table = make(stack, "anew")
     for _ in range(3):
         commit(table, [File(DAY, 1)])

@@ -219,7 +219,7 @@ def leads(folder: Path) -> Path:
     return path
 
 
-def test_the_command_says_what_was_sent(
+def test_the_command_reports_the_sent_events(
     applied: Callable[[str], Asset], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     applied("leads_sent")
@@ -243,7 +243,7 @@ def test_the_command_says_what_was_sent(
         (["produce", "leads_named", "x.csv", "--rate", "0"], 2, "rate"),
     ],
 )
-def test_the_command_says_what_is_wrong(
+def test_the_command_reports_the_problem(
     applied: Callable[[str], Asset],
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],

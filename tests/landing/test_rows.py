@@ -96,7 +96,7 @@ def test_a_row_has_the_record_s_bytes_and_place_and_no_others() -> None:
     assert nothing == {"payload": None, "_key": None, "_headers": None, **place, "_timestamp": None, "told": None}
 
 
-def test_a_header_says_an_earlier_event_time_and_no_later_one() -> None:
+def test_a_header_may_set_an_earlier_event_time_and_no_later_one() -> None:
     found = rows(*(record(headers=headers) for headers, _ in TIMES), record(at=None, headers=[(TIME, b"5")]))
     assert [row["_timestamp"] for row in found] == [*(at for _, at in TIMES), 5]
 
