@@ -59,7 +59,7 @@ def test_each_count_that_disagrees_is_named() -> None:
     )
 
 
-def test_a_raw_window_that_nobody_published_or_queued_is_a_problem() -> None:
+def test_a_raw_window_that_is_neither_published_nor_queued_is_a_problem() -> None:
     (window,) = audit_windows({}, {"d1": 5}, {})
     assert window.problems == ("raw holds 5 rows but the ledger accounts for 0",)
 

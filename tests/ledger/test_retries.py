@@ -125,7 +125,7 @@ def test_many_windows_of_one_cause_stand_for_all_unless_one_was_made() -> None:
     assert stands_for_all({"w0": causes["w0"]}, made=False, known=known) == causes["w0"]
 
 
-def test_trouble_is_told_once_for_each_cause_with_what_to_do() -> None:
+def test_a_failure_is_reported_once_for_each_cause_with_the_remedy() -> None:
     failures = [failure("a", SOON, "no 'x'"), failure("b", None, "no 'y'"), failure("c", SOON, "other")]
     whole, other = troubles(failures, {("leads", "a"), ("leads", "b"), ("leads", "c")})
     assert whole.windows == ("a", "b")
