@@ -62,7 +62,7 @@ def test_a_mart_hangs_on_the_staging_tables_whose_models_it_reads(marts: Marts) 
     }
 
 
-def test_a_mart_says_what_it_is_whose_it_is_and_what_is_in_it(marts: Marts) -> None:
+def test_a_mart_has_a_description_an_owner_and_its_columns(marts: Marts) -> None:
     spec = marts.assets[0].get_asset_spec(SALES)
     assert (spec.group_name, spec.owners, spec.kinds) == ("sales_data_mart", ["team:sales"], {"dbt", "postgres"})
     assert (spec.description or "").startswith("Sales of each region and day")
@@ -267,7 +267,7 @@ def test_dagster_dbt_still_takes_a_dbt_that_was_imported_before(built: Settings)
     assert "module 'dbt'" in done.stdout
 
 
-def test_the_manifest_is_made_again_when_the_project_changed_and_only_then(built: Settings) -> None:
+def test_the_manifest_is_rebuilt_only_when_the_project_changed(built: Settings) -> None:
     load_manifest(built)
     made_at = manifest_path(built).stat().st_mtime_ns
     assert "model.lake.extra" not in load_manifest(built)["nodes"]
@@ -308,7 +308,7 @@ def test_a_model_that_cannot_be_parsed_leaves_the_last_state_running(
     assert manifest_path(built).with_suffix(".failed").stat().st_mtime_ns == looked_at, "dbt was asked again"
 
 
-def test_a_mended_project_is_the_one_that_runs(built: Settings) -> None:
+def test_a_fixed_project_is_the_one_that_runs(built: Settings) -> None:
     load_manifest(built)
     assert problem(built) == ""
 

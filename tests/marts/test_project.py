@@ -58,7 +58,7 @@ def test_a_mart_has_an_owner_that_dagster_accepts(mart: Node) -> None:
     assert all(re.fullmatch(r"team:\w+|[^@\s]+@[^@\s]+", owner) for owner in owners)
 
 
-def test_a_mart_is_used_by_somebody_who_can_be_asked(mart: Node, manifest: Mapping[str, Any]) -> None:
+def test_a_mart_is_used_by_an_exposure_with_an_owner(mart: Node, manifest: Mapping[str, Any]) -> None:
     exposures = [e for e in manifest["exposures"].values() if mart["unique_id"] in e["depends_on"]["nodes"]]
     assert exposures
     assert all(e["owner"]["email"] and e["description"] for e in exposures)
