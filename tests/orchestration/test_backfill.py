@@ -51,13 +51,13 @@ def test_a_plan_reports_rows_bytes_and_time_and_changes_nothing(visits: Visits) 
         assert ledger.pending([visits.asset.name]) == []
 
 
-def test_of_windows_that_were_never_made_nobody_knows_the_time(lake: Settings, tmp_path: Path) -> None:
+def test_the_time_of_windows_that_were_never_built_is_unknown(lake: Settings, tmp_path: Path) -> None:
     fresh = make_visits(lake, tmp_path)
     fresh.land(visit(1, 1))
     assert plan_backfill(lake, fresh.asset, FIRST, LAST).seconds is None
 
 
-def test_when_nothing_changed_every_window_is_made_anew_with_the_same_rows(visits: Visits) -> None:
+def test_without_a_change_every_window_is_rebuilt_with_the_same_rows(visits: Visits) -> None:
     rows, before = shown(visits), loaded(visits)
     done = run(visits)
     assert done == Backfilled(("2026-02-01", "2026-02-02", "2026-02-03"), {}, {}, ())
@@ -73,7 +73,7 @@ def test_only_windows_of_the_range_are_made(visits: Visits) -> None:
     assert {window for window in after if after[window] != before[window]} == {"2026-02-02"}
 
 
-def test_rows_are_judged_anew_by_the_contract_as_it_is(visits: Visits) -> None:
+def test_rows_are_judged_again_by_the_applied_contract(visits: Visits) -> None:
     judge_strictly(visits)
     run(visits)
     assert visits.staged() == ["v1", "v5"]
@@ -250,7 +250,7 @@ def test_windows_that_were_not_published_before_stay(visits: Visits) -> None:
     assert visits.in_balance()
 
 
-def test_windows_of_which_raw_has_nothing_any_more_are_told_and_left(visits: Visits) -> None:
+def test_windows_without_raw_rows_are_reported_and_left(visits: Visits) -> None:
     before = loaded(visits)
     visits.drop_raw(datetime(2026, 2, 2, tzinfo=UTC))
     assert plan_backfill(visits.settings, visits.asset, FIRST, LAST).gone == ("2026-02-02",)

@@ -133,7 +133,7 @@ def test_no_reader_takes_it_for_news_and_a_second_time_does_nothing(visits: Visi
     assert visits.in_balance()
 
 
-def test_a_window_that_has_a_late_event_afterwards_is_made_again_whole(visits: Visits) -> None:
+def test_a_window_with_a_late_event_afterwards_is_rebuilt_whole(visits: Visits) -> None:
     compacted(visits)
     known, staged = cursors(visits), visits.staged()
     visits.land(visit(77, 1))
@@ -149,7 +149,7 @@ def test_a_window_that_has_not_ended_is_left_alone(visits: Visits) -> None:
     assert compacted(visits, now=datetime(2026, 2, 2, tzinfo=UTC)) == [((MANY,), MIN_FILES, 1)]
 
 
-def test_a_file_that_nobody_has_looked_at_yet_stays_news(visits: Visits) -> None:
+def test_a_file_that_no_refresh_has_seen_yet_stays_new(visits: Visits) -> None:
     visits.land(visit(77, 1))
     assert compacted(visits) == [((MANY,), MIN_FILES, 1)]
     assert file_count(visits)[MANY] == 2
@@ -308,7 +308,7 @@ def test_old_files_stay_until_the_snapshots_that_name_them_expire(visits: Visits
     assert len(raw_rows(visits)) == visits.landed
 
 
-def test_a_file_unlike_what_its_table_says_changes_nothing(visits: Visits) -> None:
+def test_a_file_that_differs_from_its_table_entry_changes_nothing(visits: Visits) -> None:
     file = files(visits.settings, visits.asset, [MANY]).by_window[MANY][0]
     rows = pq.ParquetFile(file.path).read()
     snapshot = load(visits).metadata.current_snapshot_id
@@ -408,7 +408,7 @@ def test_a_removal_that_was_cut_off_is_settled_first(visits: Visits, monkeypatch
     assert compacted(visits) == [((MANY,), MIN_FILES, 1)]
 
 
-def test_it_is_done_each_night_and_the_event_says_what(visits: Visits) -> None:
+def test_compaction_runs_each_night_and_the_event_reports_it(visits: Visits) -> None:
     hourly = leftovers_asset(visits.settings, [visits.asset])
     with dg.DagsterInstance.ephemeral() as instance:
         [event] = dg.materialize([hourly], instance=instance).asset_materializations_for_node("leftovers")

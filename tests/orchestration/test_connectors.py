@@ -31,7 +31,7 @@ def test_it_is_not_tried_for_ever() -> None:
     assert len(tries(3 * 24 * 240)) < 160
 
 
-def test_one_that_ran_in_between_begins_anew() -> None:
+def test_a_connector_that_ran_in_between_backs_off_from_the_start() -> None:
     assert tries(20, frozenset([0, 1, 2, 3, 10, 11])) == [0, 15, 45, 150, 165]
 
 

@@ -40,7 +40,7 @@ def rebuilt(visits: Visits) -> dict[str, list[str]]:
     return {} if windows is None else {name: windows}
 
 
-def test_only_the_tables_of_a_changed_draft_are_made_again(target: Settings, tmp_path: Path) -> None:
+def test_only_the_tables_of_a_changed_draft_are_rebuilt(target: Settings, tmp_path: Path) -> None:
     visits = make_visits(target, tmp_path)
     visits.apply("status: active", "status: draft")
     visits.land(visit(1, 1), visit(2, 2), visit(3, 2, "south"))

@@ -152,7 +152,7 @@ def test_a_row_is_found_by_a_value_that_only_its_staging_table_holds(visits: Vis
     assert problems(visits) == []
 
 
-def test_a_dropped_field_finds_nobody_where_raw_is_gone_and_says_so(visits: Visits) -> None:
+def test_a_dropped_field_finds_no_rows_without_raw_and_this_is_reported(visits: Visits) -> None:
     visits.apply(
         "{property: landing, value: {",
         "{property: protection, value: {drop: [door]}}\n  - {property: landing, value: {",
@@ -188,7 +188,7 @@ def test_a_removal_that_dies_at_each_step_is_finished_by_the_same_command(
     }  # fmt: skip
 
 
-def test_the_newest_snapshot_says_how_far_the_sink_had_come(visits: Visits) -> None:
+def test_the_newest_snapshot_has_the_offsets_of_the_sink(visits: Visits) -> None:
     """The sink would land events twice otherwise: the snapshot with its offsets holds erased rows and is deleted."""
     said = {"kafka.connect.offsets.control.group": '{"0":7}', "kafka.connect.commit-id": "c7"}
     with raw_catalog(visits.settings) as catalog:
@@ -232,9 +232,7 @@ def test_a_sink_commit_in_between_is_not_followed_by_its_older_offsets(
     assert holding(visits, key(visits)) == []
 
 
-def test_more_than_one_person_is_likely_to_have_needs_to_be_said_twice(
-    visits: Visits, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_rows_than_one_person_usually_has_need_force(visits: Visits, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FEW_ROWS", 2)
     with pytest.raises(LakeError, match=r"3 of 8 rows are more than one person is likely to have: .* add --force"):
         confirm(visits)

@@ -81,7 +81,7 @@ def test_an_erasure_that_dies_between_steps_is_finished_by_its_command(
     assert problems(visits) == []
 
 
-def test_rows_whose_raw_is_gone_are_found_by_what_the_tables_keep(visits: Visits) -> None:
+def test_rows_without_raw_are_found_by_what_the_tables_keep(visits: Visits) -> None:
     visits.land(visit(9, 1, guests=7))
     visits.refresh()
     for day in (1, 2):

@@ -63,7 +63,7 @@ def test_a_refresh_keeps_the_newest_of_too_many_snapshots(visits: Visits, monkey
     assert visits.in_balance()
 
 
-def test_what_fails_for_one_asset_is_told_after_the_others_were_done(
+def test_a_failure_of_one_asset_is_reported_after_the_others_are_done(
     visits: Visits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "other").mkdir()

@@ -195,7 +195,7 @@ def test_number_without_a_batch_row_or_a_metric_row_differs(counting: Counting) 
     ]
 
 
-def test_late_event_on_its_way_to_the_database_is_no_difference(counting: Counting) -> None:
+def test_late_event_in_flight_to_the_database_is_no_difference(counting: Counting) -> None:
     """The offset of the event is the very one at which its window was closed."""
     counting.send(visit(7, 1), late_arrive=False)
     counting.visits.refresh()

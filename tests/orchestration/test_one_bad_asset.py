@@ -128,7 +128,7 @@ def test_what_is_too_old_is_found_beside_an_asset_that_cannot_be_read(pair: Pair
     assert f"not all is clean, the next hour tries again: {pair.bad.asset.name}: " in str(said.exception)
 
 
-def test_files_and_postgres_are_told_apart(lake: Settings) -> None:
+def test_files_and_postgres_are_distinguished(lake: Settings) -> None:
     """A part that is away is no asset's finding."""
     away = replace(lake, postgres=replace(lake.postgres, port=1))
     for settings, kind in ((lake, Unreadable), (away, Unavailable)):

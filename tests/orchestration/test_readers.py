@@ -60,7 +60,7 @@ METRICS = [
         (set(), ["model sales_data_mart.sales", "model sales_data_mart.totals", "metric by_region"]),
     ],
 )
-def test_readers_are_told_with_the_fields_that_they_name(fields: set[str], told: list[str]) -> None:
+def test_readers_are_reported_with_the_fields_that_they_name(fields: set[str], told: list[str]) -> None:
     assert readers(ORDERS, fields, MANIFEST, METRICS) == told
 
 

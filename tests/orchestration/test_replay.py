@@ -67,7 +67,7 @@ def test_a_second_replay_changes_nothing_more(visits: Visits) -> None:
     assert (visits.staged(), visits.kept()) == (rows, kept)
 
 
-def test_only_windows_that_match_are_made_again(visits: Visits) -> None:
+def test_only_windows_that_match_are_rebuilt(visits: Visits) -> None:
     visits.apply("maximum: 10", "maximum: 60")
     before = dict(visits.rows("visit_id, _loaded_at"))
     replayed = visits.replay(where="field = 'guests' and value = '50'")
@@ -146,7 +146,7 @@ def test_a_replay_that_dies_leaves_its_windows_to_the_next_run(visits: Visits) -
     assert visits.staged() == ["v1", "v2", "v4", "v5", "v7"]
 
 
-def test_a_held_back_window_is_told_with_its_check(visits: Visits) -> None:
+def test_a_held_back_window_is_reported_with_its_check(visits: Visits) -> None:
     visits.apply("    properties:", "    quality: [{metric: rowCount, mustBeLessThan: 2}]\n    properties:")
     visits.apply("[north]", "[north, south]")
     replayed = visits.replay()

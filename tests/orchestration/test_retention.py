@@ -306,7 +306,7 @@ def test_the_command_removes_only_with_the_checksum_that_it_has_shown(
     assert "No windows have expired." in CliRunner().invoke(command, [], catch_exceptions=False).output
 
 
-def test_why_says_what_retention_took(visits: Visits) -> None:
+def test_why_reports_what_retention_removed(visits: Visits) -> None:
     keep(visits, "raw")
     confirm(visits)
     with Ledger(visits.settings) as ledger:

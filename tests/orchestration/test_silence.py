@@ -111,7 +111,7 @@ def test_no_events_and_no_data_differ_and_pass_again_when_events_land(stack: Set
     assert silences(stack, [beats]) == {"beats": None}
 
 
-def test_a_check_is_told_of_when_it_turns(stack: Settings, beats: Asset) -> None:
+def test_a_check_is_reported_when_its_result_changes(stack: Settings, beats: Asset) -> None:
     first, cursor = tick(stack, beats)
     topic, staging = topic_key(beats), staging_key(beats)
     assert said(first) == [(topic, FREQUENCY, True, None), (staging, ROSTER, True, None)]

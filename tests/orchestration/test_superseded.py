@@ -63,7 +63,7 @@ def test_a_reader_opens_no_file_of_an_earlier_state(visits: Visits) -> None:
             assert len(listed) == 1, "DuckLake went on reading files whose few rows were all deleted"
 
 
-def test_a_window_that_is_made_again_afterwards_has_all_its_rows(visits: Visits) -> None:
+def test_a_window_that_is_rebuilt_afterwards_has_all_its_rows(visits: Visits) -> None:
     cleaned(visits, HOUR)
     visits.land(visit(9, 1))
     visits.refresh()

@@ -89,7 +89,7 @@ def test_an_undo_that_dies_is_finished_by_the_next_run_or_the_next_undo(
     assert visits.in_balance()
 
 
-def test_when_files_are_gone_it_says_so_and_changes_nothing(visits: Visits, tmp_path: Path) -> None:
+def test_an_undo_without_its_files_reports_it_and_changes_nothing(visits: Visits, tmp_path: Path) -> None:
     run(visits)
     rows = visits.rows("*")
     with Ledger(visits.settings) as ledger:

@@ -118,7 +118,7 @@ def test_what_retention_took_of_raw_is_accounted_for_in_every_version(visits: Vi
     assert problems(third) == []
 
 
-def test_a_person_is_forgotten_in_every_version_and_both_are_made_again(visits: Visits, newer: Visits) -> None:
+def test_a_subject_is_erased_in_every_version_and_both_are_rebuilt(visits: Visits, newer: Visits) -> None:
     newer.refresh()
     made: list[tuple[str, str]] = []
 

@@ -112,7 +112,7 @@ def test_windows_years_apart_are_all_that_a_run_plans_and_shows(graphed: Graphed
         assert ledger.pending(list(graphed.assets)) == []
 
 
-def test_a_window_that_is_made_again_is_the_only_one_told_of(graphed: Graphed) -> None:
+def test_a_rebuilt_window_is_the_only_one_reported(graphed: Graphed) -> None:
     first, second, _ = graphed.all
     first.land(*map(visit_on, FAR_APART))
     second.land(visit_on(FAR_APART[0]))
