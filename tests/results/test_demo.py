@@ -50,7 +50,7 @@ def test_what_is_missing_or_too_slow_is_named(shown: str, what: str) -> None:
     assert lacking(broken) == [what]
 
 
-def test_the_last_lines_of_each_log_are_told(tmp_path: Path) -> None:
+def test_the_last_lines_of_each_log_are_shown(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "kafka.log").write_text("".join(f"line {number}\n" for number in range(100)), "utf-8")
     told = log_tails(tmp_path).splitlines()
