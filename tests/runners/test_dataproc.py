@@ -37,7 +37,7 @@ def ignore(_: JobStatus) -> None:
     """Discard progress."""
 
 
-def test_a_cluster_that_does_not_start_is_deleted_and_its_reason_told(made: Place, tmp_path: Path) -> None:
+def test_a_cluster_that_does_not_start_is_deleted_and_its_reason_reported(made: Place, tmp_path: Path) -> None:
     made.double.broken = True
     with pytest.raises(LakeError, match="did not start, it is error: Insufficient 'CPUS' quota"):
         run_to_end(made.runner(), job("succeed", tmp_path), PATIENCE, ignore)
@@ -51,7 +51,7 @@ def test_a_cluster_that_an_earlier_try_began_to_make_is_used(made: Place, tmp_pa
     assert made.alive() == made.given
 
 
-def test_a_made_cluster_has_limits_of_its_own_and_says_whose_it_is(made: Place, tmp_path: Path) -> None:
+def test_a_created_cluster_has_its_own_limits_and_is_tagged_with_its_owner(made: Place, tmp_path: Path) -> None:
     made.runner().submit(job("hang", tmp_path))
     cluster = made.double.clusters[CLUSTER]
     limits = cluster.config.lifecycle_config
@@ -74,7 +74,7 @@ def test_a_batch_has_the_time_limit_and_the_sizes_of_the_settings(batches: Place
     assert batch.labels["lake-job"] == "lake-orders-0123456789-1"
 
 
-def test_a_refusal_says_which_settings_to_check(
+def test_a_refusal_names_the_settings_to_check(
     settings: Settings, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     place = open_place("dataproc-given", machine, settings, monkeypatch.setenv)

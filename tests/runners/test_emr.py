@@ -66,7 +66,7 @@ def test_a_cluster_that_stays_after_its_job_is_ended(emr: Place, tmp_path: Path)
     assert emr.alive() == emr.given
 
 
-def test_a_made_cluster_ends_by_itself_and_says_whose_it_is(emr: Place, tmp_path: Path) -> None:
+def test_a_created_cluster_ends_by_itself_and_is_tagged_with_its_owner(emr: Place, tmp_path: Path) -> None:
     before = time.time()
     emr.runner().submit(job("hang", tmp_path))
     request = made(emr)
@@ -94,7 +94,7 @@ def test_a_start_that_meets_a_busy_service_is_tried_again_and_starts_once(emr: P
     assert len(emr.machine.launched) == 1
 
 
-def test_a_job_whose_cluster_was_ended_by_somebody_is_cancelled(emr: Place, tmp_path: Path) -> None:
+def test_a_job_whose_cluster_was_ended_from_outside_is_cancelled(emr: Place, tmp_path: Path) -> None:
     emr.runner().submit(job("hang", tmp_path))
     wait_until(lambda: (tmp_path / "out" / "started").exists())
     emr.runner().end_cluster("j-1")  # pyright: ignore[reportAttributeAccessIssue]
@@ -102,7 +102,7 @@ def test_a_job_whose_cluster_was_ended_by_somebody_is_cancelled(emr: Place, tmp_
         run_to_end(emr.runner(), job("hang", tmp_path), PATIENCE, ignore)
 
 
-def test_a_refusal_says_which_settings_to_check(emr: Place, tmp_path: Path) -> None:
+def test_a_refusal_names_the_settings_to_check(emr: Place, tmp_path: Path) -> None:
     runner = replace(emr.runner(), cluster="j-OTHER")  # pyright: ignore[reportArgumentType, reportCallIssue]
     with pytest.raises(LakeError, match=r"check LAKE_EMR_CLUSTER .*'j-OTHER' is not valid"):
         runner.submit(job("succeed", tmp_path))

@@ -147,7 +147,7 @@ class Unreachable:
         raise LakeError("the place is gone")
 
 
-def test_a_cancel_that_is_refused_hides_no_reason_and_is_told(tmp_path: Path) -> None:
+def test_a_cancel_that_is_refused_hides_no_reason_and_is_reported(tmp_path: Path) -> None:
     with pytest.raises(JobFailed, match="took longer than") as raised:
         run_to_end(Unreachable("running"), job("hang", tmp_path), -1, ignore)
     assert "may still run, it could not be cancelled: the place is gone" in raised.value.__notes__[0]

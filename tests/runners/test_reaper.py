@@ -40,7 +40,7 @@ def reap(place: Place, now: float | None = None) -> dict[str, Any]:
     return {key: value.value for key, value in reaper.reap(runner, now or time.time(), lambda _: None).items()}
 
 
-def test_a_cluster_whose_job_has_ended_is_ended_and_told(place: Place, tmp_path: Path) -> None:
+def test_a_cluster_whose_job_has_ended_is_ended_and_reported(place: Place, tmp_path: Path) -> None:
     leave_a_cluster_of_a_finished_job(place, tmp_path)
     assert len(place.alive() - place.given) == 1
     told = reap(place)
@@ -65,7 +65,7 @@ def test_a_cluster_that_is_still_being_made_for_its_job_is_left(place: Place) ->
     assert reap(place, float(until) + 1)["removed"] == 1
 
 
-def test_a_cluster_of_somebody_else_is_left(place: Place) -> None:
+def test_a_cluster_of_another_owner_is_left(place: Place) -> None:
     _add(place, {"team": "finance"})
     before = place.alive()
     assert reap(place, time.time() + 10**8)["found"] == 0
@@ -87,14 +87,14 @@ class Stuck:
         self.ended.append(cluster)
 
 
-def test_a_cluster_that_cannot_be_ended_holds_back_no_other_and_is_told() -> None:
+def test_a_cluster_that_cannot_be_ended_is_reported_and_the_others_end() -> None:
     stuck: Any = Stuck()
     with pytest.raises(LakeError, match=r"by hand.*one of job-1 \(it is protected\)"):
         reaper.reap(stuck, 0, lambda _: None)
     assert stuck.ended == ["two"]
 
 
-def test_the_asset_says_what_it_removed(
+def test_the_asset_reports_what_it_removed(
     place: Place, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave_a_cluster_of_a_finished_job(place, tmp_path)
