@@ -98,7 +98,7 @@ def test_workers_hand_requests_on_to_each_other_by_https(own: Own, own_lake: Set
     ],
     ids=["another authority", "no authority", "no user", "a wrong password"],
 )
-def test_a_worker_that_does_not_let_the_lake_in_is_told_in_one_sentence(
+def test_a_worker_that_refuses_the_lake_is_reported_in_one_sentence(
     own: Own, own_lake: Settings, change: Callable[..., object], words: str
 ) -> None:
     settings = replace(own_lake, connect_access=change(own, own_lake.connect_access))

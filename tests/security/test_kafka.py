@@ -152,7 +152,7 @@ def test_a_broker_that_asks_for_tokens_gets_them_from_the_endpoint(own: Own, own
     ],
     ids=["another secret", "no scope", "an authority that did not sign for it", "nobody there"],
 )
-def test_an_endpoint_that_gives_no_token_is_told_in_one_sentence(
+def test_an_endpoint_that_gives_no_token_is_reported_in_one_sentence(
     own: Own, own_kafka: Settings, change: Callable[[Own], dict[str, object]], words: str
 ) -> None:
     settings = with_tokens(own, own_kafka, **change(own))
@@ -188,7 +188,7 @@ def test_a_broker_that_closes_connections_of_a_wrong_protocol_is_reported(
     assert "LAKE_KAFKA_SECURITY" in (check_kafka(settings) or "")
 
 
-def test_a_certificate_that_is_none_is_told_instead_of_raised(own: Own, own_kafka: Settings) -> None:
+def test_an_invalid_certificate_is_reported_instead_of_raised(own: Own, own_kafka: Settings) -> None:
     broken = own.layout.secrets / "broken.pem"
     blocks = (f"-----BEGIN {kind}-----\nbroken\n-----END {kind}-----\n" for kind in ("PRIVATE KEY", "CERTIFICATE"))
     write_private(broken, "".join(blocks))
