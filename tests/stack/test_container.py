@@ -192,7 +192,7 @@ def test_a_worker_with_tokens_may_reach_their_url_and_has_a_certificate(
         assert f"{client}ssl.keystore.location={own}" in told
 
 
-def test_the_worker_speaks_what_the_lake_s_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worker_uses_the_protocol_of_the_lake_s_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given, home = tmp_path / "given", tmp_path / "home"
     (given / "connect").mkdir(parents=True)
     for name, value in {"LAKE_HOME": str(home), "LAKE_SECRETS": str(given), "LAKE_KAFKA": "broker:9092"}.items():
@@ -231,7 +231,7 @@ def test_the_worker_speaks_what_the_lake_s_settings_say(tmp_path: Path, monkeypa
         told()
 
 
-def test_the_web_server_is_told_where_the_code_server_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_web_server_gets_the_address_of_the_code_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_HOME", str(tmp_path))
     monkeypatch.setenv("LAKE_CODE_HOST", "code.example")
     layout = Home(tmp_path)

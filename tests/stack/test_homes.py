@@ -115,7 +115,7 @@ def test_two_lakes_run_side_by_side_and_down_ends_one_of_them(homes: tuple[Path,
         assert postgres().health is None
 
 
-def test_a_lake_whose_supervisor_was_killed_is_mended_by_up(homes: tuple[Path, Path]) -> None:
+def test_a_lake_whose_supervisor_was_killed_is_restored_by_up(homes: tuple[Path, Path]) -> None:
     with at(homes[0]) as layout:
         up(parts=["postgres"])
         orphan = postgres().pid
@@ -162,7 +162,7 @@ def test_a_part_that_does_not_exist_is_named(homes: tuple[Path, Path]) -> None:
         up(parts=["kafak"])
 
 
-def test_a_part_that_cannot_start_says_why_and_where_to_read_more(homes: tuple[Path, Path]) -> None:
+def test_a_part_that_cannot_start_reports_the_cause_and_its_log(homes: tuple[Path, Path]) -> None:
     with at(homes[0]) as layout:
         up(parts=["postgres"])
         down()

@@ -128,7 +128,7 @@ def test_a_folder_of_jars_that_are_not_needed_here_need_not_exist(repository: Pa
     assert not (folder / "doubles").exists()
 
 
-def test_a_full_disk_is_said_before_anything_is_fetched(
+def test_a_full_disk_is_reported_before_anything_is_fetched(
     repository: Path, java: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Usage:

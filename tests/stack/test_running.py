@@ -218,7 +218,7 @@ def test_no_connector_replaces_where_its_clients_connect(stack: Settings, option
 
 
 @pytest.mark.fault("an event from the future", "the broker refuses it")
-def test_the_broker_refuses_events_from_the_future_and_topics_nobody_made(stack: Settings) -> None:
+def test_the_broker_refuses_events_from_the_future_and_unknown_topics(stack: Settings) -> None:
     from confluent_kafka import KafkaError, Producer
     from confluent_kafka.admin import AdminClient, NewTopic
 
