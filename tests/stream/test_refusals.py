@@ -54,7 +54,7 @@ def test_a_topic_with_more_partitions_than_before_is_refused(counted: Callable[.
     assert expected.agrees_with(made.rows())
 
 
-def test_offsets_that_somebody_else_committed_are_refused(counted: Callable[..., Counted]) -> None:
+def test_offsets_that_another_program_committed_are_refused(counted: Callable[..., Counted]) -> None:
     made = counted("moved")
     expected = count_some(made)
     consumer = Consumer({"bootstrap.servers": made.settings.kafka, "group.id": made.metric.topic})
