@@ -104,7 +104,7 @@ def test_a_new_field_is_in_staging_and_a_late_event_changes_one_window(lake: Lak
     assert lake.staging(query) == [{"order_id": "late-1", "voucher": "SPRING"}]
 
 
-def test_events_in_quarantine_come_in_when_their_contract_is_mended(lake: Lake) -> None:
+def test_quarantined_events_enter_staging_when_their_contract_is_fixed(lake: Lake) -> None:
     refused = {row["code"]: row["rows"] for row in lake.ok("quarantine", "leads", "--json").json}
     contract = lake.contract("leads")
     text = contract.read_text("utf-8").replace("version: 1.0.0", "version: 1.1.0")
