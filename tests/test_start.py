@@ -62,7 +62,7 @@ def test_a_look_at_the_backlog_loads_no_dagster() -> None:
     assert "dagster" not in loaded_after("import lake_assets.cli.status, lake_assets.operations.backlog")
 
 
-def test_the_page_of_commands_is_what_the_commands_say() -> None:
+def test_the_page_of_commands_is_the_help_of_the_commands() -> None:
     """The pages are made in a process of their own: click keeps the help option of the first caller in a process."""
     page = (PROJECT / "docs" / "commands.md").read_text("utf-8")
     written = subprocess.run(
