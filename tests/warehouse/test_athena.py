@@ -254,7 +254,7 @@ def test_a_crash_while_a_decimal_grows_is_made_good_by_the_next_try(
     assert staged(aws, asset, "amount") == [(Decimal("1.25"),)]
 
 
-def test_ensure_tells_what_it_made_and_has_nothing_to_do_again(warehouse: Athena, aws: AthenaDouble) -> None:
+def test_ensure_returns_what_it_created_and_nothing_the_second_time(warehouse: Athena, aws: AthenaDouble) -> None:
     asset = replace(ORDERS, dataset=f"orders{next(_numbers)}", description="Orders,\nall of them.")
     made = [f"create table {asset.staging_schema}.{name}" for name in (asset.name, asset.quarantine_table)]
     made.append(f"write the rule set {asset.staging_schema}.{asset.name}")
@@ -270,7 +270,7 @@ def test_ensure_tells_what_it_made_and_has_nothing_to_do_again(warehouse: Athena
     assert warehouse.missing(described) == []
 
 
-def test_what_somebody_else_changed_meanwhile_is_kept(aws: AthenaDouble, warehouse: Athena, asset: Asset) -> None:
+def test_a_change_of_another_program_meanwhile_is_kept(aws: AthenaDouble, warehouse: Athena, asset: Asset) -> None:
     def somebody_else() -> None:
         table = aws.table(asset.staging_schema, asset.name)
         columns = [*table["StorageDescriptor"]["Columns"], {"Name": "theirs", "Type": "string"}]
@@ -366,7 +366,7 @@ def test_a_part_that_is_never_done_ends_the_wait(
     assert warehouse.window_rows(asset) == {}
 
 
-def test_an_expired_token_is_told_and_leaves_the_old_rows(
+def test_an_expired_token_is_reported_and_leaves_the_old_rows(
     aws: AthenaDouble, warehouse: Athena, asset: Asset, conformed: Outputs
 ) -> None:
     warehouse.replace_windows(asset, conformed(asset, {ONE: [order("a"), b"bad"]}))
@@ -413,7 +413,7 @@ def test_a_crash_between_the_two_tables_is_made_good_by_the_next_run(
 
 
 @pytest.mark.parametrize(("retryable", "kind"), [(False, QueryError), (True, Unavailable)])
-def test_a_query_that_fails_is_told_with_athenas_reason(
+def test_a_query_that_fails_is_reported_with_athenas_reason(
     aws: AthenaDouble, warehouse: Athena, asset: Asset, retryable: bool, kind: type[LakeError]
 ) -> None:
     aws.broken = ("EXCEEDED_MEMORY_LIMIT: Query exceeded its memory.", retryable)
@@ -422,7 +422,7 @@ def test_a_query_that_fails_is_told_with_athenas_reason(
     assert type(told.value) is kind
 
 
-def test_a_table_that_is_not_there_is_told_with_the_command_that_makes_it(
+def test_a_missing_table_is_reported_with_the_command_that_creates_it(
     aws: AthenaDouble, warehouse: Athena, conformed: Outputs
 ) -> None:
     asset = replace(ORDERS, dataset=f"orders{next(_numbers)}")

@@ -205,7 +205,7 @@ def test_a_window_takes_one_load_for_each_table_with_rows_and_no_listing(lake: L
     assert sorted(lake.double.calls[4:]) == ["jobs.get"] * 3 + ["jobs.insert"] * 3
 
 
-def test_the_load_job_says_all_that_it_must(lake: Lake) -> None:
+def test_the_load_job_has_all_required_settings(lake: Lake) -> None:
     output = lake.made("2026-01-01", [good("o1")])
     lake.publish(output)
     ((job_id, job),) = lake.double.jobs.items()
@@ -262,7 +262,7 @@ def test_a_load_that_bigquery_refuses_keeps_old_rows_and_is_one_sentence(lake: L
     assert lake.ids() == ["new", "new"]
 
 
-def test_a_crash_between_the_two_tables_is_mended_by_publishing_again(lake: Lake) -> None:
+def test_a_crash_between_the_two_tables_is_repaired_by_the_next_publish(lake: Lake) -> None:
     lake.publish(lake.made("2026-01-01", [good("o1")]))
     output = lake.made("2026-01-01", [good("o2"), b"broken"])
     unpublished = replace(output, good_files=("gs://lake/none.parquet",))
@@ -279,7 +279,7 @@ def test_a_row_that_has_strayed_into_another_window_is_refused(lake: Lake) -> No
         lake.publish(replace(lake.made("2026-01-01", [good("o1")]), window="2026-01-02"))
 
 
-def test_a_table_that_is_not_there_is_said_with_the_command_that_makes_it(lake: Lake) -> None:
+def test_a_missing_table_is_reported_with_the_command_that_creates_it(lake: Lake) -> None:
     with pytest.raises(LakeError, match=r"no table ticks_staging\.ticks: make it with `lake apply`"):
         lake.publish(lake.made("2026-01-01-05:00", [b"broken"], HOURLY), asset=HOURLY)
 
@@ -293,7 +293,7 @@ def test_a_service_that_stays_away_is_unavailable(lake: Lake, monkeypatch: pytes
     assert len(faults) > 15
 
 
-def test_tables_are_made_once_with_all_that_the_contract_says(lake: Lake) -> None:
+def test_tables_are_created_once_with_all_parts_of_the_contract(lake: Lake) -> None:
     described = replace(
         HOURLY, description="Ticks.", fields=(Field("id", FieldType("integer"), description="Its id."),)
     )
@@ -313,7 +313,7 @@ def test_tables_are_made_once_with_all_that_the_contract_says(lake: Lake) -> Non
     assert lake.double.datasets["ticks_staging"]["location"] == LOCATION
 
 
-def test_a_new_dataset_is_closed_to_whoever_has_a_role_in_the_project(lake: Lake) -> None:
+def test_a_new_dataset_is_closed_to_holders_of_roles_in_the_project(lake: Lake) -> None:
     access = lake.double.datasets["orders_staging"]["access"]
     assert [entry["role"] for entry in access] == ["OWNER", "OWNER"]
     access.append({"role": "READER", "specialGroup": "projectReaders"})
@@ -322,7 +322,7 @@ def test_a_new_dataset_is_closed_to_whoever_has_a_role_in_the_project(lake: Lake
     assert len(lake.double.datasets["orders_staging"]["access"]) == 2
 
 
-def test_a_new_field_and_a_wider_decimal_do_not_remake_what_is_there(lake: Lake) -> None:
+def test_a_new_field_and_a_wider_decimal_do_not_recreate_tables(lake: Lake) -> None:
     lake.publish(lake.made("2026-01-01", [good("o1")]))
     fields = tuple(replace(f, type=FieldType("decimal", 38, 2)) if f.name == "amount" else f for f in ORDERS.fields)
     wider = replace(ORDERS, fields=(Field("note", FieldType("string"), required=True, description="New."), *fields))
@@ -371,7 +371,7 @@ def test_descriptions_and_policy_tags_follow_the_contract(lake: Lake) -> None:
     assert job["configuration"]["load"]["schema"]["fields"] == staging["schema"]["fields"]
 
 
-def test_a_change_of_somebody_else_s_is_not_overwritten(lake: Lake) -> None:
+def test_a_change_of_another_program_is_not_overwritten(lake: Lake) -> None:
     """Two releases apply their contracts at once, and the answer to one of them is lost besides."""
     one, other = (replace(ORDERS, fields=(*ORDERS.fields, Field(n, FieldType("string")))) for n in ("one", "other"))
     lake.double.faults = [("tables.patch", "answer lost")]

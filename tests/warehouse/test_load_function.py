@@ -125,7 +125,7 @@ def test_other_objects_are_left_alone(lake: Lake, place: str) -> None:
     assert lake.double.calls == []
 
 
-def test_a_function_with_an_older_catalog_says_so(announcing: Lake) -> None:
+def test_a_function_with_an_older_catalog_reports_it(announcing: Lake) -> None:
     announcing.publish(announcing.made(DAY, [good("a")]))
     place = announcing.settings.bucket.removeprefix("gs://")
     with pytest.raises(LakeError, match=r"catalog has no orders: deploy it again"):

@@ -92,7 +92,7 @@ def test_on_google_cloud_bucket_and_project_are_asked_once_each(double: Cloud, m
 
 
 @pytest.mark.parametrize("target", ["aws", "gcp"])
-def test_credentials_that_may_not_even_ask_are_told_so(
+def test_credentials_that_may_not_even_ask_are_reported(
     double: Cloud, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     double.refuses = True

@@ -128,6 +128,6 @@ def test_an_engineers_query_cannot_change_anything(cloud: CloudLake, query: str)
     assert warehouse.window_rows(ORDERS) == {"2026-01-01": (2, 1), "2026-01-02": (1, 2)}
 
 
-def test_a_query_that_is_refused_is_told_in_the_warehouses_words(cloud: CloudLake) -> None:
+def test_a_query_that_is_refused_is_reported_in_the_warehouses_words(cloud: CloudLake) -> None:
     with pytest.raises(QueryError, match="nothing_like_it"):
         warehouse_for(cloud.settings).query("select nothing_like_it from orders_staging.orders", None)
