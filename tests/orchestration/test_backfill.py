@@ -45,7 +45,7 @@ def test_a_plan_reports_rows_bytes_and_time_and_changes_nothing(visits: Visits) 
     assert found.bytes > 0
     assert found.seconds is not None
     assert 0 < found.seconds < 60
-    assert (found.gone, found.goes_on, found.forgets) == ((), None, 0)
+    assert (found.missing_raw, found.unfinished_since, found.unrestorable) == ((), None, 0)
     assert loaded(visits) == before
     with Ledger(visits.settings) as ledger:
         assert ledger.pending([visits.asset.name]) == []
@@ -117,7 +117,7 @@ def test_killed_in_the_middle_and_started_again_it_makes_what_is_left(visits: Vi
     first = loaded(visits)["2026-02-01"]
     found = plan_backfill(visits.settings, visits.asset, FIRST, LAST)
     assert list(found.rows) == ["2026-02-02", "2026-02-03"]
-    assert found.goes_on is not None
+    assert found.unfinished_since is not None
     done = run(visits, make)
     assert done.made == ("2026-02-02", "2026-02-03")
     assert loaded(visits)["2026-02-01"] == first
@@ -253,13 +253,13 @@ def test_windows_that_were_not_published_before_stay(visits: Visits) -> None:
 def test_windows_without_raw_rows_are_reported_and_left(visits: Visits) -> None:
     before = loaded(visits)
     visits.drop_raw(datetime(2026, 2, 2, tzinfo=UTC))
-    assert plan_backfill(visits.settings, visits.asset, FIRST, LAST).gone == ("2026-02-02",)
+    assert plan_backfill(visits.settings, visits.asset, FIRST, LAST).missing_raw == ("2026-02-02",)
     assert run(visits).made == ("2026-02-01", "2026-02-03")
     assert loaded(visits)["2026-02-02"] == before["2026-02-02"]
 
 
 def test_a_backfill_of_other_windows_takes_the_place_of_the_last_one(visits: Visits) -> None:
     run(visits)
-    assert plan_backfill(visits.settings, visits.asset, LAST, LAST).forgets == 3
+    assert plan_backfill(visits.settings, visits.asset, LAST, LAST).unrestorable == 3
     run(visits, first=LAST)
     assert bring_back(visits).windows == (LAST,)
