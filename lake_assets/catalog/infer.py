@@ -343,8 +343,8 @@ def _with_centuries(
         if shape is None or all(
             whole_year(int(year) % 100) == int(year) for *_, year in map(str.split, dates.values())
         ):
-            told = (part for doubt in one.doubts for part in doubt.split("; "))
-            sure = tuple(part for part in told if "is the year" not in part)
+            doubts = (part for doubt in one.doubts for part in doubt.split("; "))
+            sure = tuple(part for part in doubts if "is the year" not in part)
             found.append(replace(one, doubts=sure))
             continue
         name = _free_name(f"{one.name}_in_full", taken)

@@ -98,7 +98,7 @@ def _backfill(settings: Settings, assets: Mapping[str, Asset], asset: Asset, fir
 
 def _undo(settings: Settings, assets: Mapping[str, Asset], asset: Asset, yes: bool) -> int:
     from lake_assets.operations.backfill import plan_undo, undo
-    from lake_assets.orchestration.in_process import build_stale_marts, tell_published
+    from lake_assets.orchestration.in_process import build_stale_marts, report_published
 
     planned = plan_undo(settings, asset)
     click.echo(f"{asset.name}: {_windows(planned.windows)} can be restored.")
@@ -110,7 +110,7 @@ def _undo(settings: Settings, assets: Mapping[str, Asset], asset: Asset, yes: bo
         click.confirm("Restore them?", abort=True, err=True)
 
     def report(outputs: Sequence[WindowOutput]) -> None:
-        tell_published(settings, asset, outputs)
+        report_published(settings, asset, outputs)
 
     done = undo(settings, asset, report)
     failed = build_stale_marts(settings, assets, print_step)

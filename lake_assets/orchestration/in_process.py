@@ -126,7 +126,7 @@ def make_windows(
     return report
 
 
-def tell_published(settings: Settings, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
+def report_published(settings: Settings, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
     """Report windows that were published without a run to Dagster, so that the marts downstream are due."""
     with open_instance(settings) as instance:
         for output in outputs:
