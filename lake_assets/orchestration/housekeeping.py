@@ -14,7 +14,7 @@ from lake_assets.settings import Settings
 _EVERY_HOUR = "23 * * * *"
 
 
-def leftovers_asset(settings: Settings, assets: Sequence[Asset]) -> dg.AssetsDefinition:
+def housekeeping_asset(settings: Settings, assets: Sequence[Asset]) -> dg.AssetsDefinition:
     """Return the asset that does the housekeeping of all assets of the catalog."""
 
     @dg.asset(
@@ -40,7 +40,7 @@ def leftovers_asset(settings: Settings, assets: Sequence[Asset]) -> dg.AssetsDef
     return leftovers
 
 
-def leftovers_schedule(asset: dg.AssetsDefinition) -> dg.ScheduleDefinition:
+def housekeeping_schedule(asset: dg.AssetsDefinition) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name="leftovers_hourly",
         target=[asset],

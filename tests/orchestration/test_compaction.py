@@ -31,7 +31,7 @@ from lake_assets.operations.erasure.execute import forget
 from lake_assets.operations.erasure.search import plan_erasure, wanted_fields
 from lake_assets.operations.refresh import observe
 from lake_assets.operations.retention import expire, maintain, plan_retention
-from lake_assets.orchestration.housekeeping import leftovers_asset
+from lake_assets.orchestration.housekeeping import housekeeping_asset
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.support.visits import Visits, make_visits, visit
@@ -409,7 +409,7 @@ def test_a_removal_that_was_cut_off_is_settled_first(visits: Visits, monkeypatch
 
 
 def test_compaction_runs_each_night_and_the_event_reports_it(visits: Visits) -> None:
-    hourly = leftovers_asset(visits.settings, [visits.asset])
+    hourly = housekeeping_asset(visits.settings, [visits.asset])
     with dg.DagsterInstance.ephemeral() as instance:
         [event] = dg.materialize([hourly], instance=instance).asset_materializations_for_node("leftovers")
     assert event.metadata["files_compacted"].value == {visits.asset.name: [MIN_FILES, 1]}

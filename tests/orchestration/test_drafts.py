@@ -10,7 +10,7 @@ from lake_assets.landing.files import window_rows
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removals import record_decision
 from lake_assets.operations.drafts import NotRebuilt, rebuild_tables, windows_to_rebuild
-from lake_assets.operations.housekeeping import remove_old_states, remove_superseded
+from lake_assets.operations.housekeeping import remove_old_states, remove_unreferenced_files
 from lake_assets.operations.wanted import contract_change
 from lake_assets.orchestration.dagster_records import DagsterRecords
 from lake_assets.settings import Settings
@@ -65,7 +65,7 @@ def test_only_the_tables_of_a_changed_draft_are_rebuilt(target: Settings, tmp_pa
     later = datetime.now(UTC) + timedelta(days=9)
     before = visits.conformed()
     with Ledger(target) as ledger:
-        remove_superseded(ledger, [visits.asset], later)
+        remove_unreferenced_files(ledger, [visits.asset], later)
         remove_old_states(ledger, visits.warehouse, later)
     assert visits.conformed() < before
     for one in (visits, beside):

@@ -106,7 +106,7 @@ def test_code_that_was_cut_short_in_the_bucket_is_uploaded_again(settings: Setti
     assert main.read_bytes() == whole
 
 
-def test_the_reaper_is_there_for_places_that_can_leave_clusters(
+def test_the_asset_of_orphans_is_there_for_places_that_can_leave_clusters(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "lake"))
