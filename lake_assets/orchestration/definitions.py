@@ -14,7 +14,7 @@ from lake_assets.orchestration.assets import conforming_definition, landing_defi
 from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.orchestration.housekeeping import housekeeping_asset, housekeeping_schedule
 from lake_assets.orchestration.marts import mart_definitions
-from lake_assets.orchestration.metrics import agreement_check, metric_asset, metrics_sensor
+from lake_assets.orchestration.metrics import metric_asset, metrics_sensor, parity_check
 from lake_assets.orchestration.raw_checks import readable_check
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
 from lake_assets.orchestration.spark_orphans import spark_orphans_asset, spark_orphans_schedule
@@ -52,7 +52,7 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
             housekeeping,
         ],
         asset_checks=[
-            *(agreement_check(settings, metric, asset) for metric, asset in counted),
+            *(parity_check(settings, metric, asset) for metric, asset in counted),
             *silence_checks(settings, expected),
             *(readable_check(settings, asset) for asset in newest),
         ],

@@ -158,17 +158,17 @@ def test_a_metric_equals_staging_when_events_repeat_after_windows_closed(lake: L
     lake.ok("apply")
     hurry(lake)
 
-    def agreement() -> dict[str, Any]:
+    def parity() -> dict[str, Any]:
         return lake.audit("sales")["metrics"][0]
 
     command = [sys.executable, "-m", "stream_app", name]
     with subprocess.Popen(command, env=dict(lake.environment), cwd=PROJECT) as counting:
         try:
-            wait_until(lambda: not agreement()["waiting"], every=COMMAND_SECONDS)
+            wait_until(lambda: not parity()["waiting"], every=COMMAND_SECONDS)
             send(lake, "sales", b"\n".join(generate("sales", ROWS["sales"], SEED, END, DAYS)))
             lake.ok("run")
-            wait_until(lambda: not agreement()["waiting"], every=COMMAND_SECONDS)
-            found = agreement()
+            wait_until(lambda: not parity()["waiting"], every=COMMAND_SECONDS)
+            found = parity()
         finally:
             counting.kill()
             ask(lake.settings, "DELETE", f"/connectors/metric-{name}")
