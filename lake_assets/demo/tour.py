@@ -56,7 +56,7 @@ def follow(settings: Settings, assets: Sequence[Asset], on_progress: Callable[[s
     before: tuple[int, int, int] | None = None
     with Ledger(settings) as ledger:
         while True:
-            in_flight = sum(lag.under_way for lag in lags(settings, assets, known_offsets(ledger, assets)))
+            in_flight = sum(lag.in_flight for lag in lags(settings, assets, known_offsets(ledger, assets)))
             # Queue landed windows here too: the sensor may not have run yet.
             observe(settings, ledger, assets, ledger.cursors())
             queued = {(entry.asset, entry.window) for entry in ledger.pending([asset.name for asset in assets])}
