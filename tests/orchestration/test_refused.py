@@ -14,7 +14,7 @@ from lake_assets.operations.unapplied import refuse_left_out
 from lake_assets.operations.wanted import wanted_catalog
 from lake_assets.settings import Settings, load_settings
 from lake_assets.warehouse.metric_tables import ensure_metric_tables
-from tests.orchestration.test_metric_agreement import METRIC
+from tests.orchestration.test_metric_parity import METRIC
 from tests.support.visits import Visits, make_visits, visit
 
 BREAKING = ("guests, logicalType: integer, logicalTypeOptions: {maximum: 10}", "guests, logicalType: boolean")

@@ -18,7 +18,7 @@ from lake_assets.catalog.metric_parse import parse_metric
 from lake_assets.compile.metric_tables import LATE_KEYS, late_table, shard_keys, shards_table
 from lake_assets.operations.metric_parity import MetricParity, reconcile_metric
 from lake_assets.orchestration.keys import metric_key
-from lake_assets.orchestration.metrics import AGREES, agreement_check, metrics_sensor
+from lake_assets.orchestration.metrics import AGREES, metrics_sensor, parity_check
 from lake_assets.settings import Settings
 from lake_assets.warehouse.metric_tables import ensure_metric_tables
 from stream_app.events import events_of
@@ -111,7 +111,7 @@ class Counting:
 
     def check(self) -> dg.AssetCheckResult:
         """The check as somebody runs it by hand."""
-        result = agreement_check(self.settings, self.metric, self.visits.asset)()
+        result = parity_check(self.settings, self.metric, self.visits.asset)()
         assert isinstance(result, dg.AssetCheckResult)
         return result
 
