@@ -36,7 +36,7 @@ def conform_apart(
     *,
     isolation_time: IsolationTime,
 ) -> tuple[tuple[WindowOutput, ...], dict[str, Cause]]:
-    """Conform the windows together, which is fast; a window that fails, for a damaged file say, is left out.
+    """Conform the windows together, which is fast; a window that fails, for example for a damaged file, is left out.
 
     So it does not hold back the others. Returns the outputs, and the cause of each window without one.
     """

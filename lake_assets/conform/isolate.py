@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 class Failed(Exception):
-    """An attempt failed; the cause says why."""
+    """Raised when an attempt failed, with the cause."""
 
     def __init__(self, cause: Cause) -> None:
         super().__init__(cause.sentence)

@@ -78,7 +78,7 @@ def follow(settings: Settings, assets: Sequence[Asset], on_progress: Callable[[s
 def one_more(settings: Settings, sales: Asset, on_progress: Callable[[str], None]) -> float:
     """Send one current sale and wait until an analyst sees it in the mart; return the seconds it took.
 
-    Every earlier sale must be in the mart first: the mart cannot tell one in-flight sale from another.
+    Every earlier sale must be in the mart first: the mart cannot distinguish sales in flight.
     """
     follow(settings, [sales], on_progress)
     now = datetime.now(UTC)

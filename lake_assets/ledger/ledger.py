@@ -184,7 +184,7 @@ class Ledger:
 
     @contextmanager
     def locked_if_free(self, names: Collection[str]) -> Generator[set[str]]:
-        """Hold those locks that nobody else holds, and yield their names; it never waits."""
+        """Hold those of the locks that are free, and yield their names; it never waits."""
         rows = self._connection.execute(
             "select name from unnest(%s::text[]) as wanted (name) "
             "where pg_try_advisory_lock(hashtextextended(name, 0))",
