@@ -40,7 +40,7 @@ SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG
 POSTGRES = "fsync = off\n"
 
 
-# How long one example takes says something of the machine only.
+# The time of one example depends on the machine only.
 hypothesis.settings.register_profile("lake", deadline=None)
 
 
