@@ -1,4 +1,4 @@
-"""The reference says all there is, and its example works."""
+"""The reference is complete, and its example works."""
 
 import re
 from pathlib import PurePath

@@ -489,7 +489,7 @@ def test_the_event_time_is_when_it_happened_and_not_a_later_change() -> None:
     data = "updated_at,birth_date,created_at\n" + "2026-02-01T00:00:00Z,1980-01-01,2026-01-01T00:00:00Z\n" * 3
     assert inferred_asset(data)[0].event_time == "created_at"
     assert inferred_asset(data, "updated_at")[0].event_time == "updated_at"
-    # Where both names say as little of an event, too.
+    # Also where both names hint as little at an event.
     assert inferred_asset(data.replace("created_at", "read_at"))[0].event_time == "read_at"
 
 

@@ -1,4 +1,4 @@
-"""A metric's file: what it says when it is right, and which word is wrong when it is not."""
+"""A metric's file: its parts when it is valid, and the wrong word when it is not."""
 
 import json
 from dataclasses import replace

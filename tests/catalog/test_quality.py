@@ -1,4 +1,4 @@
-"""Quality entries count what they say, and an sql check reads the window's good rows and nothing else."""
+"""Quality entries count what they declare, and an sql check reads the window's good rows and nothing else."""
 
 from decimal import Decimal
 from typing import Any

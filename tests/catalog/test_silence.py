@@ -1,4 +1,4 @@
-"""No events, no data, and a missing producer are told apart."""
+"""No events, no data, and a missing producer are distinguished."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -39,7 +39,7 @@ def test_events_that_come_and_do_not_land_are_no_data() -> None:
 
 
 def test_the_first_event_after_a_long_pause_has_time_to_land() -> None:
-    """The time since anything landed says nothing: until now there was nothing to land."""
+    """The time since the last landing does not count: until now there was nothing to land."""
     slow = replace(ORDERS, frequency=timedelta(hours=6))
     arrival = Arrival(100, NOW, 100).moved(101, 100, after(350))
     assert silence(slow, arrival, SECOND, after(351)) is None
