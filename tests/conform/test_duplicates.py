@@ -13,7 +13,7 @@ def order(order_id: str, **fields: object) -> bytes:
 
 
 def test_of_equal_event_times_the_higher_partition_wins(conform_records: Conform) -> None:
-    """The higher offset is in the lower partition: offsets of two partitions say nothing of each other."""
+    """The higher offset is in the lower partition: offsets of two partitions cannot be compared."""
     result = conform_records([Record(order("a", quantity=1), 0, 9), Record(order("a", quantity=2), 1, 3)])
     assert [(row["quantity"], row["_kafka_partition"]) for row in result.good] == [(2, 1)]
     assert result.outputs[0].duplicates == 1

@@ -1,4 +1,4 @@
-"""A window whose raw rows are gone: quarantined payloads are judged again and join the good rows that are there."""
+"""A window without raw rows: quarantined payloads are judged again and join the good rows that are there."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Row rules: each value is taken exactly as the contract says, or quarantined with a reason."""
+"""Row rules: each value is taken exactly as the contract declares, or quarantined with a reason."""
 
 import json
 from dataclasses import replace
