@@ -1,4 +1,4 @@
-"""Compose, Helm values and manifests say nothing that the code does not know."""
+"""Compose, Helm values and manifests have no setting that the code does not know."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ from tests.support.deploy_documents import DEPLOY, code_variables, compose, helm
 WORDS = ("passwords", "roles")
 # No service of compose's needs them.
 OF_ONES_OWN_KAFKA = {"kafka_password", "kafka_certificate"}
-# Read by the libraries of the clouds, which is where the code says it leaves them.
+# Read by the libraries of the clouds, to which the code leaves them.
 CLOUDS_OWN = ("GOOGLE_CLOUD_PROJECT", "AWS_REGION")
 
 

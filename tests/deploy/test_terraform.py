@@ -1,4 +1,4 @@
-"""The clouds' files parse, give no more than is needed, and tell the lake its own settings."""
+"""The clouds' files parse, give no more than is needed, and give the lake its own settings."""
 
 import re
 from collections.abc import Iterator
