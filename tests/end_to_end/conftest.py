@@ -72,7 +72,7 @@ class Lake:
         return replace(self, warm=False)
 
     def changes(self, command: str = "plan") -> list[dict[str, Any]]:
-        """The steps of `lake plan` or `lake apply`, but for those about contracts that other tests have taken away."""
+        """The steps of `lake plan` or `lake apply`, but for those about contracts that other tests have removed."""
         steps = self.ok(command, "--json").json
         return [step for step in steps if (step["kind"], step["action"]) != ("contract", "keep")]
 
@@ -94,7 +94,7 @@ class Lake:
             return session.execute(query.encode()).fetchall()
 
     def audit(self, asset: str) -> Any:
-        """The asset's audit, whatever it says."""
+        """The asset's audit, with any result."""
         return self("audit", asset, "--json").json[0]
 
 

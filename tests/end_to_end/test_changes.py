@@ -204,7 +204,7 @@ def test_a_version_without_a_file_runs_on_and_is_named(tickets: Lake) -> None:
 
 
 def test_broken_or_unapplied_files_change_nothing_and_stop_no_other_asset(tickets: Lake) -> None:
-    """The contract, a model of the same dbt project and an asset that nobody has applied, all at once."""
+    """The contract, a model of the same dbt project and an asset that is not applied, all at once."""
     path, mart = tickets.contract("tickets"), tickets.folder / "dbt" / "models" / "marts" / "tickets_data_mart"
     text = path.read_text("utf-8")
     mart.mkdir()

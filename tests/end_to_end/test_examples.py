@@ -1,4 +1,4 @@
-"""The example assets from generated events to marts, against what a fold of the same events says."""
+"""The example assets from generated events to marts, against a fold of the same events."""
 
 import json
 from collections import Counter, defaultdict
@@ -105,7 +105,7 @@ def test_a_late_event_makes_only_its_own_window_again(filled: Lake) -> None:
     late = {"order_id": "late-1", "region": "north", "product": "mug", "quantity": 1, "amount": "1.00",
             "ordered_at": f"{oldest}T01:00:00Z"}  # fmt: skip
     filled.ok("produce", "sales", "-", "--format", "jsonl", stdin=json.dumps(late))
-    # What dbt says while marts are made is no part of the answer.
+    # dbt's output while marts are built is no part of the answer.
     assert filled.ok("run", "--json").json["marts"] == ["sales_data_mart.sales"]
     after = made()
     assert [window for window in after if after[window] != before.get(window)] == [oldest]

@@ -48,7 +48,7 @@ def test_records_that_the_sink_skipped_are_named_by_partition_and_offsets(lake: 
     make(lake, "plant", "readings")
     lake.ok("produce", "readings", "-", "--format", "jsonl", stdin=b"\n".join(map(reading, range(10))))
     lake.ok("run")
-    # Somebody moves the connector's offsets past five records, as happens in a hurried repair.
+    # The connector's offsets are moved past five records, as happens in a hurried repair.
     ask(lake.settings, "PUT", "/connectors/raw-plant/stop")
     wait_for_state(lake, "raw-plant", "STOPPED")
     lake.ok("produce", "readings", "-", "--format", "jsonl", stdin=b"\n".join(map(reading, range(10, 15))))

@@ -1,4 +1,4 @@
-"""A mart that somebody brings along: two files in a folder of the dbt project."""
+"""A mart of a user's own: two files in a folder of the dbt project."""
 
 import shutil
 from collections.abc import Generator

@@ -69,7 +69,7 @@ def _visit(visit: int, visitor: str, at: datetime, page: str = "/") -> str:
 def test_what_is_wrong_with_one_window_does_not_hold_back_another(visits: Lake) -> None:
     """One window's entrypoint loses a row, another's raw file is damaged: the third is published.
 
-    With both mended, the entrypoint of the docs fills in its column, and the ledger is in balance.
+    With both repaired, the entrypoint of the docs fills in its column, and the ledger is in balance.
     """
     _change(visits, entrypoint="counted:transform")
     visits.ok("apply")
