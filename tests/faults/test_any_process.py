@@ -57,7 +57,7 @@ def lake(tmp_path: Path) -> Generator[Lake]:
         patch.setenv("LAKE_HOME", str(home))
         patch.setenv("LAKE_CATALOG", str(catalog))
         patch.setenv("LAKE_DBT_PROJECT", str(tmp_path / "dbt"))
-        # Before the definitions are loaded, which hold a mart of what they say.
+        # Before the definitions are loaded, which hold a mart of their contents.
         write_dbt_files(outdated_dbt_files(load_settings(), read_files(load_settings()).assets.values()))
         try:
             up()
@@ -155,7 +155,7 @@ def test_any_process_killed_at_any_moment_loses_and_doubles_nothing(
             log(f"not there yet: {found[0]}")
         return not found
 
-    with suppress(AssertionError):  # what is not there is said below
+    with suppress(AssertionError):  # missing ones are reported below
         wait_until(is_complete, MART_SECONDS, every=COMMAND_SECONDS)
     audit = lake("audit")
     log(audit.out)

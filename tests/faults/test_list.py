@@ -1,4 +1,4 @@
-"""docs/reliability.md says what the tests' markers say, with the results of a run."""
+"""docs/reliability.md has the faults of the tests' markers, with the results of a run."""
 
 import re
 from pathlib import Path

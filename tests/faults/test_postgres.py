@@ -1,4 +1,4 @@
-"""Postgres has no connection left, or goes away amid a change: one sentence says so, and afterwards all goes on."""
+"""Postgres has no connection left, or stops amid a change: one sentence reports it, and afterwards all works."""
 
 import re
 import subprocess
@@ -48,7 +48,7 @@ def test_a_refresh_that_gets_no_connection_changes_nothing(visits: Visits, tmp_p
         with refresh_halted(visits, tmp_path, "files are written") as process:
             others.enter_context(exhausted(visits.settings))
         assert re.search("Postgres at .* has no connection left .* raise its max_connections", refusal(process))
-    # The server frees a connection a moment after its client has gone.
+    # The server frees a connection a moment after its client has disconnected.
     wait_until(lambda: can_connect(visits.settings))
     assert state(visits) == BEFORE
     visits.refresh()
