@@ -1,4 +1,4 @@
-"""Producing: every line arrives as it is, with its key and its time, or the message says what did not."""
+"""Producing: every line arrives as it is, with its key and its time, or the message names those that did not."""
 
 import json
 import os

@@ -120,7 +120,7 @@ def test_a_record_whose_table_is_missing_makes_it() -> None:
 
 
 def test_an_outage_of_the_catalog_fails_no_task_for_ten_minutes() -> None:
-    """The sink's default is one failed commit: then the domain stands still until somebody restarts its connector."""
+    """The sink's default is one failed commit: then the domain stands still until its connector is restarted."""
     config = connector("crm").config
     failures = int(config["iceberg.control.commit.max-consecutive-failures"])
     assert failures * int(config["iceberg.control.commit.interval-ms"]) >= 600_000
