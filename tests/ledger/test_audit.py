@@ -1,4 +1,4 @@
-"""The audit's arithmetic: what is proven by counts alone, and where it says somebody must look."""
+"""The audit's arithmetic: what is proven by counts alone, and where a person must look."""
 
 from datetime import UTC, datetime
 from itertools import pairwise
