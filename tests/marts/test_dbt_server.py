@@ -24,7 +24,7 @@ from lake_assets.stack.supervisor import Supervisor
 from tests.support.conditions import wait_until
 from tests.support.mart_rows import Dbt, call_dbt
 
-# The first runs until it is stopped, as a large query does; the last tells what it was given.
+# The first runs until it is stopped, as a large query does; the last prints its input.
 MACROS = """
 {% macro endless() %}
   {% do run_query("set threads = 1") %}
@@ -50,7 +50,7 @@ def server(lake: Settings) -> psutil.Process:
 
 @contextmanager
 def running(server: psutil.Process) -> Generator[subprocess.Popen[bytes]]:
-    """A call that does not end by itself, once its query is under way."""
+    """A call that does not end by itself, once its query runs."""
     command = [dbt_executable(), "--quiet", "run-operation", "endless"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
         wait_until(lambda: any(works(child) for child in dbt_children(server)))

@@ -34,7 +34,7 @@ def test_the_committed_files_are_the_contracts(catalog: Mapping[str, Asset]) -> 
     )
 )
 def test_a_staging_model_shows_the_latest_state_of_each_key(rows: list[Row]) -> None:
-    """Rows are (key, value, event time, partition, offset); partition and offset tell any two rows apart."""
+    """Rows are (key, value, event time, partition, offset); partition and offset distinguish any two rows."""
     latest: dict[str, Row] = {}
     for row in rows:
         key = row[0]
