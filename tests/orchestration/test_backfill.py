@@ -1,4 +1,4 @@
-"""Windows are made anew from raw, a few at a time, and brought back to what was published before when asked."""
+"""Windows are rebuilt from raw in batches, and restored to what was published before on request."""
 
 import threading
 from collections.abc import Sequence

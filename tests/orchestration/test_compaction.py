@@ -1,4 +1,4 @@
-"""Small raw files of closed windows are written together, and nobody notices but who counts files."""
+"""Small raw files of closed windows are compacted, which only the count of files shows."""
 
 import json
 from collections.abc import Sequence

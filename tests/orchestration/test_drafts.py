@@ -1,4 +1,4 @@
-"""A draft's tables are dropped and made again from raw, on this machine and in each cloud."""
+"""A draft's tables are dropped and rebuilt from raw, on this machine and in each cloud."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePath

@@ -107,7 +107,7 @@ def test_a_token_stands_for_the_value_where_only_staging_has_the_row(
     assert windows(visits)["2026-02-03"] == (0, 1, 0)
     confirm(visits)
     assert windows(visits) == {}
-    # The window of which raw is gone keeps the other visit, as it was before there were tokens.
+    # The window without raw keeps the other visit, as it was before there were tokens.
     assert visits.rows("count(*)") == [(5,)]
 
 

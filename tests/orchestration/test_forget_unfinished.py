@@ -1,4 +1,4 @@
-"""`lake why` and the backlog, which asks the broker, tell of a removal of a person that died."""
+"""`lake why` and the backlog, which asks the broker, report an erasure that died."""
 
 from collections.abc import Sequence
 from pathlib import Path

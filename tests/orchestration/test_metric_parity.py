@@ -110,7 +110,7 @@ class Counting:
         return list(result.asset_events), result.cursor
 
     def check(self) -> dg.AssetCheckResult:
-        """The check as somebody runs it by hand."""
+        """The check as a user runs it by hand."""
         result = parity_check(self.settings, self.metric, self.visits.asset)()
         assert isinstance(result, dg.AssetCheckResult)
         return result

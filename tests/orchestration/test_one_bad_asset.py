@@ -48,7 +48,7 @@ class Pair:
 
 @pytest.fixture
 def pair(lake: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
-    """Two assets, and no others. No broker is asked: it says nothing of either."""
+    """Two assets, and no others. No broker is asked: it has neither."""
     for module in ("operations.audit", "landing.lag"):
         monkeypatch.setattr(f"lake_assets.{module}.offsets", lambda *_: {})
     made: list[Visits] = []
@@ -124,7 +124,7 @@ def test_what_is_too_old_is_found_beside_an_asset_that_cannot_be_read(pair: Pair
     of_good, of_bad = found["kept_back"]
     assert of_good.startswith(f"{pair.good.asset.name} raw: all 2 windows are too old")
     assert of_bad.startswith(f"Nothing of {pair.bad.asset.name} is removed now: ")
-    # What could not be cleaned is told in the end.
+    # What could not be cleaned is reported in the end.
     assert f"not all is clean, the next hour tries again: {pair.bad.asset.name}: " in str(said.exception)
 
 

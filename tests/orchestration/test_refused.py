@@ -32,7 +32,7 @@ def lake_of_three(
     lake: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Settings, list[Visits], Metric, Path]:
     """Three applied contracts with rows, a metric of the first, and the metric's file."""
-    # Who reads a table is not the matter here, and takes dbt a while to say.
+    # Readers of a table do not matter here, and take dbt a while to list.
     nothing = {"sources": {}, "nodes": {}, "child_map": {}}
     monkeypatch.setattr("lake_assets.operations.wanted.load_manifest", lambda _: nothing)
     made: list[Visits] = []

@@ -1,4 +1,4 @@
-"""Quarantined events are judged again once their contract was mended: by the refresh that makes every window."""
+"""Quarantined events are judged again once their contract was fixed: by the refresh that builds every window."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Silence on a real topic: the checks turn red and green by themselves, and say what is the matter."""
+"""Silence on a real topic: the checks turn red and green by themselves, and report the cause."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Conformed files of windows that were made again go where staging is Athena's or BigQuery's, by their doubles."""
+"""Conformed files of rebuilt windows are removed where staging is Athena's or BigQuery's, by their doubles."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
