@@ -40,7 +40,7 @@ class Case:
 
 
 def read_cases(path: Path) -> list[Case]:
-    """The tests of a junit file. A test whose teardown failed stands there twice, and is told once, as failed."""
+    """The tests of a junit file. A test whose teardown failed stands there twice, and is reported once, as failed."""
     found: dict[str, Case] = {}
     for element in ElementTree.parse(path).getroot().iter("testcase"):
         case = _case(element)
