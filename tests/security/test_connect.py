@@ -27,7 +27,7 @@ TOKEN = urlsafe_b64encode(b'{"alg":').decode()[:8]
 
 
 def secrets(own: Own) -> list[str]:
-    """Kafka's by the part that nobody escapes."""
+    """Kafka's by the part that is not escaped."""
     return [
         KAFKA_PASSWORD.split()[-1],
         CLIENT_SECRET.split()[-1],
@@ -49,7 +49,7 @@ def test_events_land_in_raw_and_no_password_is_seen_on_the_way(own: Own, own_lak
     assert connector_status(own_lake, name)
     shown = [requests.get(f"{own_lake.connect}/connectors/{name}/{path}", timeout=60, **rest_access(own_lake)).text
              for path in ("config", "tasks", "status")]  # fmt: skip
-    # One that has ended, and that nobody has waited for yet, shows nothing.
+    # One that has ended, and that no process has waited for yet, shows nothing.
     running = [one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]
     commands = [" ".join(process.cmdline()) for process in running]
     assert any("ConnectDistributed" in command for command in commands)

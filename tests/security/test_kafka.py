@@ -1,5 +1,5 @@
-"""A broker that asks for TLS and a password, a certificate or a token: the lake's own code gets in, and says in one
-sentence when it does not."""
+"""A broker that asks for TLS and a password, a certificate or a token: the lake's own code gets in, or reports in one
+sentence that it does not."""
 
 import time
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def everything(settings: Settings) -> list[Callable[[], object]]:
 
 
 def refused(settings: Settings, kind: type[LakeError], words: str) -> None:
-    """Each way to the broker says so long before librdkafka's own time-outs, and so does `lake status`."""
+    """Each way to the broker reports it long before librdkafka's own time-outs, and so does `lake status`."""
     for attempt in everything(settings):
         began = time.monotonic()
         with pytest.raises(kind, match=words) as told:

@@ -1,4 +1,4 @@
-"""A Postgres that takes nobody without TLS: every way of the lake's to it is safe, and clear when it is not."""
+"""A Postgres that refuses clients without TLS: each of the lake's ways to it is safe, or fails clearly."""
 
 from collections.abc import Callable
 from dataclasses import replace
