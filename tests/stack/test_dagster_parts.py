@@ -1,4 +1,4 @@
-"""Dagster's processes of one lake: they answer, take over changes, and a run whose process is gone is found."""
+"""Dagster's processes of one lake: they answer, take over changes, and a run whose process is missing is found."""
 
 import os
 import shutil

@@ -173,7 +173,7 @@ def test_a_part_that_cannot_start_reports_the_cause_and_its_log(homes: tuple[Pat
 
 @pytest.fixture
 def bare_server(homes: tuple[Path, Path]) -> Generator[str]:
-    """A Postgres of somebody else's: the connection string of its administrator."""
+    """A Postgres of another owner: the connection string of its administrator."""
     layout = Home(homes[0].parent / "server")
     layout.create()
     port = int(choose_ports({}, layout.home, frozenset())["postgres_port"])

@@ -1,4 +1,4 @@
-"""The jars: what the lock says is what lies there, whatever was interrupted, and nothing is fetched twice."""
+"""The jars: the folder has what the lock lists, whatever was interrupted, and nothing is fetched twice."""
 
 import hashlib
 import io
