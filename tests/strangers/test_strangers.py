@@ -1,4 +1,4 @@
-"""A file that its owner did not make for a lake goes through, or is refused in one sentence that says what to do."""
+"""A file that its owner did not make for a lake goes through, or is refused in one sentence with the remedy."""
 
 import pytest
 
