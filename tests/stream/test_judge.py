@@ -1,4 +1,4 @@
-"""The judge of the stream takes what the contract's rules take, and says of everything else which rule it breaks."""
+"""The judge of the stream takes what the contract's rules take, and names the broken rule of everything else."""
 
 import json
 from collections.abc import Sequence

@@ -80,7 +80,7 @@ def test_a_call_without_an_answer_fails_the_transaction_not_the_instance(
     counted: Callable[..., Counted], monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     """librdkafka waited for ever, whatever time it was given, when a broker died amid a transaction, and the instances
-    stood still until somebody ended them."""
+    stood still until they were ended."""
     made, expected = counted(f"silent_{call[:4]}"), Expected()
     produce(made, orders(5_000, expected), 50_000).join()
     never, lost = threading.Event(), list[str]()
@@ -177,7 +177,7 @@ def test_what_was_folded_before_the_partitions_were_lost_is_thrown_away(
 def test_records_repeated_after_a_rebalance_are_skipped_by_their_offsets(
     counted: Callable[..., Counted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys would not tell: what was set aside has none, and a source need not have one."""
+    """Keys would not show it: what was set aside has none, and a source need not have one."""
     made, expected = counted("again"), Expected()
     produce(made, orders(5_000, expected), 50_000).join()
     genuine, before = application.Loop._consume, list[Any]()
