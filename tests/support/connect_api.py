@@ -22,7 +22,7 @@ def ask(settings: Settings, method: str, path: str, body: object = None) -> requ
     def accepted() -> bool:
         url, access = settings.connect + path, rest_access(settings)
         answers.append(requests.request(method, url, json=body, timeout=120, **access))
-        # Some requests are told of a rebalance by 409, others by 500 and these words.
+        # Some requests are refused during a rebalance with 409, others with 500 and these words.
         return answers[-1].status_code != requests.codes.conflict and "a rebalance is expected" not in answers[-1].text
 
     wait_until(accepted)

@@ -45,7 +45,7 @@ def _read(settings: Settings, topic: str) -> Iterable[tuple[int, int, Event]]:
 def of_sender(topics: Topics, sent: Sent, of_files: Iterable[str]) -> list[str]:
     """Return the differences between acknowledged events and the topics.
 
-    An acknowledged event is where the broker said, and once; one of which nobody knows is there once or not at all; of
+    An acknowledged event is where the broker put it, and once; one without an answer is there once or not at all; of
     a command that was killed each event is there at least once, for it was sent again.
     """
     found: list[str] = []

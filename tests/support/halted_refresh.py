@@ -49,7 +49,7 @@ def refresh_apart(visits: Visits, effects: Path, point: str, number: int = signa
 
 @contextmanager
 def refresh_halted(visits: Visits, folder: Path, point: str) -> "Generator[subprocess.Popen[str]]":
-    """A refresh that stands still at a point, and goes on when the block ends; see `refusal` for what it says then."""
+    """A refresh that stands still at a point, and continues when the block ends; see `refusal` for its error then."""
     process = refresh_apart(visits, folder / "effects", point, signal.SIGSTOP)
     wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
     try:

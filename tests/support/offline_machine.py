@@ -49,7 +49,7 @@ class Offline:
         self.attempts = 0
 
     def __call__(self, *command: str, stdin: str = "") -> Answer:
-        """Run a command; afterwards `attempts` says how often the outside was tried so far, by whatever runs here."""
+        """Run a command; afterwards `attempts` counts all attempts to reach the outside so far."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps({"command": command, "stdin": stdin}) + "\n")

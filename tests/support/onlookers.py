@@ -197,7 +197,7 @@ class MartReader(Onlooker):
 
     def seconds_until(self, moment: float, number: int) -> float:
         """Return the seconds from a moment until so many taps were in the mart; infinite when they never were."""
-        # A tap that is broken or late is not the newest of its lane: one a few steps before it tells as much.
+        # A tap that is broken or late is not the newest of its lane: one a few steps before it shows as much.
         step = number // PARTITIONS - 3
         return next(
             (at - moment for at, newest in self.newest if at >= moment and min(newest.values(), default=0) >= step), inf

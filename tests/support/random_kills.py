@@ -36,7 +36,7 @@ AT_WORK = (0.0, 4.0)
 LINES = 4_000
 PIPE_BYTES = 1 << 16
 _POLL_SECONDS = 0.1
-# What a command says before it ends by itself, because a part is away.
+# Errors of a command that ends by itself because a part is down.
 _GIVEN_UP = re.compile("^lake: ", re.MULTILINE)
 
 
@@ -123,7 +123,7 @@ class PartKiller:
         except psutil.NoSuchProcess:
             return False
         seconds: Future[float] | None = None
-        # Postgres ends all its backends and starts anew when one was killed.
+        # Postgres ends all its backends and restarts when one was killed.
         if not started or part == "postgres":
             self._down.add(part)
             seconds = self._pool.submit(self._recover, part, 0 if started else own, at)
@@ -154,7 +154,8 @@ def _started(process: psutil.Process, victim: str) -> list[psutil.Process]:
 class CommandKiller:
     """Long commands that are killed amid their work and repeated to their end.
 
-    `complaints` has what a command said that was not killed and neither did its work nor named a part that is away.
+    `complaints` has the output of commands that were not killed, and neither did their work nor named a part that is
+    down.
     """
 
     def __init__(self, lake: Lake, seed: int, stream_place: Callable[[], int], log: Callable[[str], None]) -> None:
@@ -175,7 +176,7 @@ class CommandKiller:
         self._killing = self._pool.submit(self._kill_all)
 
     def stop(self) -> None:
-        """Say again what was killed and has not come to its end since; raise what ended the killing."""
+        """Repeat the killed commands that have not come to their end since; raise what ended the killing."""
         self._stopping.set()
         assert self._killing is not None
         self._killing.result()

@@ -38,7 +38,7 @@ def of_whole_days(seen: set[State], before: State, after: State) -> bool:
 @contextmanager
 def reader(visits: Visits, look: Callable[[Visits], State] = state) -> Generator[set[State]]:
     """Every state of staging that a reader sees who looks all the while, for the first time before the block begins.
-    Fails when a look fails, as one does that finds a table or a file gone, and after fewer than LOOKS looks."""
+    Fails when a look fails, as one does that finds a table or a file missing, and after fewer than LOOKS looks."""
     seen: set[State] = set()
     failures: list[BaseException] = []
     looks = 0

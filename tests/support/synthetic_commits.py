@@ -19,7 +19,7 @@ class File(NamedTuple):
 
 
 def commit(table: Table, files: Sequence[File], *, merge: bool = False) -> None:
-    """One snapshot that appends the files; `merge` merges manifests as the table's properties say."""
+    """One snapshot that appends the files; `merge` merges manifests as the table's properties require."""
     with table.transaction() as transaction:
         update = transaction.update_snapshot()
         with update.merge_append() if merge else update.fast_append() as append:

@@ -1,6 +1,6 @@
 """TLS before a Postgres that has none: the embedded one is built without it.
 
-Clients see a server with `ssl = on` to which nobody comes without: the door answers the request for TLS as a server
+Clients see a server with `ssl = on` that requires it: the proxy answers the request for TLS as a server
 does, shows its certificate and hands on what it then reads.
 """
 

@@ -118,7 +118,7 @@ def tap(number: int) -> Event:
 
 
 def event_of(payload: bytes) -> Event:
-    """The event that has this payload. Raises ValueError for one that nobody sent, or that was changed on its way."""
+    """The event that has this payload. Raises ValueError for one that was never sent, or was changed in flight."""
     found = _NAME.match(payload)
     if found:
         order, lane, step = found.groups()
@@ -134,8 +134,8 @@ def _iso(at: datetime) -> str:
 
 @dataclass
 class Sent:
-    """`acknowledged` gives by asset and name where the broker said that an event is; of those in `unknown` it said
-    nothing, or that it failed. Each was sent once: the producer is idempotent."""
+    """`acknowledged` gives by asset and name where the broker put an event; for those in `unknown` it answered
+    nothing, or with a failure. Each was sent once: the producer is idempotent."""
 
     acknowledged: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     unknown: set[tuple[str, str]] = field(default_factory=set)

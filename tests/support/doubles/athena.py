@@ -1,11 +1,11 @@
 """Glue and Athena on this machine: moto keeps the catalog and the bucket, DuckDB answers Athena's SQL over both.
 
-Requests for Glue pass through here on their way to moto, which does not look at versions and loses no part of a batch.
+Requests for Glue pass through here before they reach moto, which ignores versions and loses no part of a batch.
 
 It does not prove how Athena plans, prunes, bills or limits a query, its time stamps of milliseconds, Lake Formation, or
 anyone's rights. SQL is read in Athena's dialect by sqlglot, but it means what DuckDB takes it to mean. It does refuse
 what Athena is known to refuse: a partition whose columns have other types than its table's, a file whose columns have
-others than the table says, a column twice.
+other types than the table's, a column twice.
 """
 
 import json

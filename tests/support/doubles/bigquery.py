@@ -334,7 +334,7 @@ class BigQueryDouble:
         return {**done, **told}
 
     def _insert_query(self, body: dict[str, Any]) -> dict[str, Any]:
-        """A query's job as dbt starts one; a dry run tells what kind of statement it is."""
+        """A query's job as dbt starts one; a dry run returns the kind of the statement."""
         query, job_id = body["configuration"]["query"], body["jobReference"]["jobId"]
         [statement, *others] = sqlglot.parse(query["query"], dialect="bigquery")
         assert statement

@@ -1,6 +1,6 @@
 """Answers of AWS and Google Cloud about permissions, for a caller who may do all but what is named.
 
-IAM's simulation is in no double that somebody keeps (moto leaves it out); what AWS and Google say is written here after
+IAM's simulation is in no maintained double (moto leaves it out); the answers of AWS and Google are written here after
 their API references. Policies themselves are not evaluated.
 """
 
@@ -35,7 +35,7 @@ class Cloud:
         if action == "GetCallerIdentity":
             body = f"<Arn>{self.caller}</Arn><UserId>id</UserId><Account>{ACCOUNT}</Account>"
         elif action == "GetRole":
-            # A role may have a path, which the session's ARN does not tell.
+            # A role may have a path, which the session's ARN does not show.
             name = form["RoleName"][0]
             body = (
                 f"<Role><Path>/lake/</Path><RoleName>{name}</RoleName><RoleId>id</RoleId>"
