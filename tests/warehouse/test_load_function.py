@@ -1,4 +1,4 @@
-"""The function that a bucket's notification calls loads what Dagster publishes, once, whoever comes first."""
+"""The function that a bucket's notification calls loads what Dagster publishes, once, in either order."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

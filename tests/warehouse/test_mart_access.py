@@ -1,4 +1,4 @@
-"""Marts are open to the analysts of the settings, staging to nobody else than the lake."""
+"""Marts are open to the analysts of the settings, staging only to the lake."""
 
 from collections.abc import Generator
 from contextlib import ExitStack
