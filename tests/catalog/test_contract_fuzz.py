@@ -36,7 +36,7 @@ def read(text: str) -> Asset | ContractError:
         return error
 
 
-def assert_is_asset_or_tells_problems(read: Asset | ContractError) -> None:
+def assert_is_asset_or_reports_problems(read: Asset | ContractError) -> None:
     if isinstance(read, ContractError):
         assert read.problems
         assert all(problem.file == FILE and problem.line >= 1 and problem.message for problem in read.problems)
@@ -85,18 +85,18 @@ def test_a_mutated_contract_is_an_asset_or_reports_its_problems(
     tree = copy.deepcopy(TREE)
     for place, how, value in changes:
         change(tree, place, how, copy.deepcopy(value))
-    assert_is_asset_or_tells_problems(read(json.dumps(tree)))
+    assert_is_asset_or_reports_problems(read(json.dumps(tree)))
 
 
 @settings(max_examples=200, deadline=None)
 @given(at=st.integers(0, len(CONTRACT)), length=st.integers(0, 20), new=st.text(max_size=10))
 def test_a_damaged_contract_is_an_asset_or_reports_its_problems(at: int, length: int, new: str) -> None:
-    assert_is_asset_or_tells_problems(read(CONTRACT[:at] + new + CONTRACT[at + length :]))
+    assert_is_asset_or_reports_problems(read(CONTRACT[:at] + new + CONTRACT[at + length :]))
 
 
 @settings(max_examples=200, deadline=None)
 @given(text=st.text() | st.text(alphabet="{}[]:,-?&*!|>'\"#% \n\tab1~", max_size=80))
 def test_any_text_is_no_contract_and_the_cause_is_reported(text: str) -> None:
-    told = read(text)
-    assert isinstance(told, ContractError)
-    assert str(told).startswith((f"{FILE}:", f"{len(told.problems)} problems"))
+    error = read(text)
+    assert isinstance(error, ContractError)
+    assert str(error).startswith((f"{FILE}:", f"{len(error.problems)} problems"))

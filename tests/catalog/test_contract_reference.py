@@ -28,8 +28,8 @@ def test_the_example_is_a_sound_contract() -> None:
 
 def test_every_key_and_choice_is_listed() -> None:
     prose = re.sub(r"```.*?```", "", REFERENCE, flags=re.DOTALL)
-    told = set(re.findall(r"v3[.\d]+|\w+", " ".join(re.findall(r"`([^`]+)`", prose))))
-    assert words(contract_schema()) - told == set()
+    documented = set(re.findall(r"v3[.\d]+|\w+", " ".join(re.findall(r"`([^`]+)`", prose))))
+    assert words(contract_schema()) - documented == set()
 
 
 def test_every_letter_of_a_format_is_listed() -> None:

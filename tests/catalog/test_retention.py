@@ -30,7 +30,7 @@ def test_another_retention_changes_no_data_of_the_asset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         (changed(SLA, "slaProperties: [{property: retention, value: 2, unit: d}]"), "'element' is missing"),
         (retention("stagng, value: 2, unit: d"), "Did you mean 'staging'?"),
@@ -40,5 +40,5 @@ def test_another_retention_changes_no_data_of_the_asset() -> None:
         (changed("value: 2, unit: h}", "value: 2, unit: h, element: raw}"), "slaProperties[0].element"),
     ],
 )
-def test_a_retention_that_cannot_be_meant_is_refused(text: str, said: str) -> None:
-    assert said in " ".join(problems(text))
+def test_a_retention_that_cannot_be_meant_is_refused(text: str, sentence: str) -> None:
+    assert sentence in " ".join(problems(text))

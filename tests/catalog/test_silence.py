@@ -21,9 +21,9 @@ def after(minutes: int) -> datetime:
 def test_a_topic_that_gets_nothing_for_longer_than_promised_has_no_events() -> None:
     arrival = Arrival(100, NOW, 100).moved(100, 100, after(10))
     assert silence(ORDERS, arrival, SECOND, after(10)) is None
-    said = silence(ORDERS, arrival, SECOND, after(25))
-    assert said is not None
-    assert said.startswith("no events: the topic shop.orders has received none for 25 min, and one is expected")
+    sentence = silence(ORDERS, arrival, SECOND, after(25))
+    assert sentence is not None
+    assert sentence.startswith("no events: the topic shop.orders has received none for 25 min, and one is expected")
 
 
 def test_events_that_come_and_do_not_land_are_no_data() -> None:
@@ -32,9 +32,9 @@ def test_events_that_come_and_do_not_land_are_no_data() -> None:
         arrival = arrival.moved(100 + minute, 100, after(minute))
     assert silence(ORDERS, arrival, SECOND, after(11)) is None
     arrival = arrival.moved(112, 100, after(12))
-    said = silence(ORDERS, arrival, SECOND, after(12))
-    assert said is not None
-    assert said.startswith("no data: events come into the topic shop.orders and none has landed for 11 min")
+    sentence = silence(ORDERS, arrival, SECOND, after(12))
+    assert sentence is not None
+    assert sentence.startswith("no data: events come into the topic shop.orders and none has landed for 11 min")
     assert silence(ORDERS, arrival.moved(113, 112, after(13)), SECOND, after(13)) is None
 
 
@@ -75,8 +75,8 @@ def test_a_silence_of_all_adds_no_missing_producer(newest: dict[str, int], frequ
 
 
 def test_lengths_of_time_are_shown_in_their_own_unit() -> None:
-    told = [in_words(timedelta(seconds=n)) for n in (90, 119, 120, 7_199, 7_200, 172_800)]
-    assert told == ["90 s", "119 s", "2 min", "119 min", "2 h", "2 days"]
+    texts = [in_words(timedelta(seconds=n)) for n in (90, 119, 120, 7_199, 7_200, 172_800)]
+    assert texts == ["90 s", "119 s", "2 min", "119 min", "2 h", "2 days"]
 
 
 SLA = "slaProperties: [{property: freshness, value: 2, unit: h}]"
