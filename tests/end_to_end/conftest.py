@@ -79,7 +79,7 @@ class Lake:
     def contract(self, asset: str) -> Path:
         return self.folder / "catalog" / "assets" / f"{asset}.yaml"
 
-    def take_away(self, asset: str) -> None:
+    def unapply(self, asset: str) -> None:
         """Remove a contract, its file and what is applied of it, so that no run of another test is of it."""
         self.contract(asset).unlink(missing_ok=True)
         with psycopg.connect(self.settings.postgres.conninfo("lake")) as session:

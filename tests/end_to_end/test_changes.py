@@ -96,16 +96,16 @@ def test_a_breaking_change_is_refused_and_all_else_is_applied(tickets: Lake) -> 
     planned = tickets("plan", "--json")
     answer = tickets("apply", "--json")
     tickets.contract("tickets").write_text(text, "utf-8")
-    for said in (planned, answer):
-        assert said.code == 2
-        assert [step["name"] for step in said.json if step["kind"] == "contract" and step["action"] != "keep"] == [
+    for result in (planned, answer):
+        assert result.code == 2
+        assert [step["name"] for step in result.json if step["kind"] == "contract" and step["action"] != "keep"] == [
             "slips"
         ]
-        refused = said.err.strip().splitlines()[-1]
+        refused = result.err.strip().splitlines()[-1]
         for words in ("tickets.yaml:1: ", "severity", "major version", "What is applied of tickets runs on."):
             assert words in refused
     assert tickets.changes() == []
-    tickets.take_away("slips")
+    tickets.unapply("slips")
 
 
 def test_a_failed_check_keeps_the_published_rows_and_the_audit_reports_it(tickets: Lake) -> None:
@@ -220,9 +220,9 @@ def test_broken_or_unapplied_files_change_nothing_and_stop_no_other_asset(ticket
         ran = tickets.ok("run", "--json")
         assert ran.json["published"]["tickets"] == ["2026-02-06"]
         assert ran.json["marts"] == ["tickets_data_mart.severities"]
-        for said in (ran.err, tickets("status").out, tickets("plan").err):
-            assert "logicalTyp" in said
-            assert "stg_nobody" in said
+        for output in (ran.err, tickets("status").out, tickets("plan").err):
+            assert "logicalTyp" in output
+            assert "stg_nobody" in output
         assert "Not applied, so nothing of it runs: tokens. Apply with `lake apply`." in ran.err
         applied = tickets("apply")
         assert applied.code == 2
@@ -233,5 +233,5 @@ def test_broken_or_unapplied_files_change_nothing_and_stop_no_other_asset(ticket
     finally:
         path.write_text(text, "utf-8")
         shutil.rmtree(mart)
-        tickets.take_away("tokens")
+        tickets.unapply("tokens")
     assert tickets.changes() == []

@@ -59,7 +59,7 @@ def test_run_waits_for_what_was_there_when_it_began(lake: Lake) -> None:
         with flowing(lake):
             report = lake.ok("run", "--json").json
     finally:
-        lake.take_away("pulses")
+        lake.unapply("pulses")
     assert report["published"]["pulses"] == ["2026-03-01"]
     assert report["under_way"] == 0
     assert report["waited_seconds"] < 45

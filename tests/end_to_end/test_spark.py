@@ -51,7 +51,7 @@ def visits(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Generator[La
     lake.contract("visits").write_text(yaml.safe_dump(contract, sort_keys=False), "utf-8")
     with_spark.ok("apply")
     yield with_spark
-    lake.take_away("visits")
+    lake.unapply("visits")
 
 
 def _change(lake: Lake, **conform: str) -> None:
@@ -95,9 +95,9 @@ def test_what_is_wrong_with_one_window_does_not_hold_back_another(visits: Lake) 
     answer = visits("run")
     file.write_bytes(content)
     assert answer.code != 0
-    told = answer.out + answer.err
-    assert "visits: window 2026-02-11 cannot be built: counted:transform was given 4 rows and returned 3" in told
-    assert "visits: window 2026-02-12 cannot be built: " in told
+    output = answer.out + answer.err
+    assert "visits: window 2026-02-11 cannot be built: counted:transform was given 4 rows and returned 3" in output
+    assert "visits: window 2026-02-12 cannot be built: " in output
     why = visits.ok("why", "visits", "2026-02-11").out
     assert "Failed, for this window: counted:transform was given 4 rows" in why
     assert "lake run visits" in why

@@ -128,5 +128,5 @@ def test_a_new_asset_stops_no_metric_of_another(watched: Lake) -> None:
     sample = json.dumps({"reading_id": "r1", "read_at": "2026-02-01T10:00:00Z"})
     watched.ok("new", "meters", "--domain", "shop", "--owner", "shop@example.com", "--from", "-", stdin=sample)
     watched.ok("apply")
-    watched.take_away("meters")
+    watched.unapply("meters")
     assert supervisor.processes()["stream-sales_by_region"]["pid"] == counting
