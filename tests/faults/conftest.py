@@ -20,7 +20,7 @@ def visits(stack: Settings, tmp_path: Path) -> Generator[Visits]:
     made.refresh()
     made.land(visit(1, 1, guests=9, minute=1), visit(3, 1), visit(4, 2), visit(5, 2, "nowhere"))
     yield made
-    made.take_away()
+    made.unapply()
 
 
 @pytest.fixture(scope="session")

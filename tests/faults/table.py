@@ -106,10 +106,10 @@ def _by_function(cases: Iterable[Case]) -> dict[str, list[Case]]:
 
 def _result(cases: Sequence[Case]) -> str:
     passed = "passed" if len(cases) == 1 else f"{len(cases)} cases passed"
-    told: dict[str, float] = {}
+    longest: dict[str, float] = {}
     for name, value in (recorded for case in cases for recorded in case.recorded):
-        told[name] = max(told.get(name, 0.0), float(value))
-    times = [f"; {name} after {rounded(seconds)} s" for name, seconds in told.items()]
+        longest[name] = max(longest.get(name, 0.0), float(value))
+    times = [f"; {name} after {rounded(seconds)} s" for name, seconds in longest.items()]
     return f"{passed} in {rounded(sum(case.seconds for case in cases))} s{''.join(times)}"
 
 

@@ -66,9 +66,9 @@ def test_a_disk_full_of_logs_stops_everything_and_costs_nothing(lake: Lake) -> N
         return any(part.health for part in status())
 
     wait_until(has_stopped)
-    told = lake("status")
-    assert told.code == 3
-    assert "MB left: make room there" in told.out
+    answer = lake("status")
+    assert answer.code == 3
+    assert "MB left: make room there" in answer.out
     log.unlink()
     wait_until(lambda: [part for part in status() if part.health] == [])
     send(lake, (f"after{n}" for n in range(500)))

@@ -17,7 +17,7 @@ from tests.support.staging_readers import AFTER, BEFORE, BY_WINDOW, of_whole_day
 from tests.support.visits import Visits, visit
 
 
-def tidy(visits: Visits) -> None:
+def run_housekeeping(visits: Visits) -> None:
     """Run the housekeeping that is due in an hour."""
     clean(visits.settings, [visits.asset], datetime.now(UTC) + timedelta(hours=1, minutes=1), lambda _: None)
 
@@ -38,14 +38,14 @@ def test_a_refresh_killed_at_a_point_has_only_the_effects_before_it(visits: Visi
         assert done(effects) == list(POINTS[: POINTS.index(point) + 1] if point != "never" else POINTS[:-1])
         assert state(visits) == (AFTER if "tables have changed" in done(effects) else BEFORE)
         before = state(visits)
-        tidy(visits)
+        run_housekeeping(visits)
         assert state(visits) == before, "files that a table shows were taken for files that none shows"
         assert seen <= {BEFORE, AFTER}
         visits.refresh()
     assert seen <= BY_WINDOW
     assert state(visits) == AFTER
     if not point.startswith("tables"):
-        tidy(visits)
+        run_housekeeping(visits)
         with Ledger(visits.settings) as ledger:
             assert visits.conformed() == sum(
                 bool(entry.good) + bool(entry.quarantined) for entry in ledger.windows(visits.asset)

@@ -16,14 +16,14 @@ from tests.end_to_end.conftest import Lake
 from tests.support.conditions import wait_until
 from tests.support.connect_api import restart_connectors
 from tests.support.halted_refresh import refresh_halted, refusal
-from tests.support.part_faults import kill_part, mending
+from tests.support.part_faults import kill_part, restarting_sinks
 from tests.support.sales_events import landed, send
 from tests.support.staging_readers import AFTER, BEFORE, BY_WINDOW, reader, state
 from tests.support.visits import Visits, visit
 
 
 @pytest.fixture(scope="module", autouse=True)
-def mended(stack: Settings) -> Generator[None]:
+def repaired(stack: Settings) -> Generator[None]:
     yield
     restart_connectors(stack)
 
@@ -82,7 +82,7 @@ def test_commands_without_a_connection_report_it_and_work_afterwards(lake: Lake,
         (health,) = (part["health"] for part in status.json["parts"] if part["name"] == "postgres")
         assert "connection slots" in health
     wait_until(lambda: can_connect(stack))
-    with mending(stack):
+    with restarting_sinks(stack):
         lake.ok("run")
     assert landed(lake) == before + 300
 
@@ -95,14 +95,14 @@ def test_run_whose_postgres_dies_reports_it_in_one_sentence(lake: Lake, stack: S
     before, output = landed(lake), tmp_path / "output"
     send(lake, (f"postgres dies {number}" for number in range(300)))
     command = [str(Path(sys.executable).parent / "lake"), "run"]
-    with output.open("wb") as said:
-        run = subprocess.Popen(command, env=dict(lake.environment), stdout=said, stderr=subprocess.STDOUT)
+    with output.open("wb") as log:
+        run = subprocess.Popen(command, env=dict(lake.environment), stdout=log, stderr=subprocess.STDOUT)
     wait_until(lambda: "sales_data_mart.sales" in output.read_text("utf-8"))
     kill_part(stack, "postgres")
     assert run.wait(240) in (1, 3)
     assert "Traceback" not in output.read_text("utf-8")
     assert "does not answer" in output.read_text("utf-8").splitlines()[-1]
-    with mending(stack):
+    with restarting_sinks(stack):
         lake.ok("run")
     assert landed(lake) == before + 300
 

@@ -30,9 +30,9 @@ def test_a_bucket_that_is_full_for_a_while_loses_and_doubles_nothing(stack: Sett
             return status is not None and status.failure is not None
 
         wait_until(has_failed)
-        told = lake("status", "--json")
-        assert told.code == 3
-        (health,) = (part["health"] for part in told.json["parts"] if part["name"] == "connect")
+        answer = lake("status", "--json")
+        assert answer.code == 3
+        (health,) = (part["health"] for part in answer.json["parts"] if part["name"] == "connect")
         assert "raw-shopfull" in health
         assert "No space left on device" in health
         grow(200_000)
