@@ -211,5 +211,5 @@ def test_delete_files_are_refused() -> None:
 def test_metadata_that_was_removed_meanwhile_is_read_at_the_newest_pointer(stack: Settings) -> None:
     asset, table = make(stack, "removed")
     commit(table, [File(DAY, 7)])
-    gone = table.metadata_location.replace("metadata.json", "gone.metadata.json")
-    assert read_table(stack, asset, lambda found: found.metadata_location, gone) == table.metadata_location
+    missing = table.metadata_location.replace("metadata.json", "gone.metadata.json")
+    assert read_table(stack, asset, lambda found: found.metadata_location, missing) == table.metadata_location

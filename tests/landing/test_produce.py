@@ -226,13 +226,13 @@ def test_the_command_reports_the_sent_events(
     with pytest.raises(SystemExit) as stopped:
         main(["produce", "leads_sent", str(leads(tmp_path)), "--json"])
     assert stopped.value.code == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["topic"], said["records"], said["flaws"]["no_event_time"]) == ("produce.leads_sent", 2, 1)
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["topic"], answer["records"], answer["flaws"]["no_event_time"]) == ("produce.leads_sent", 2, 1)
     with pytest.raises(SystemExit):
         main(["produce", "leads_sent", str(leads(tmp_path))])
-    said = capsys.readouterr().out
-    assert "1 line: no valid event time: assigned to today's window." in said
-    assert "Sent 2 events" in said
+    output = capsys.readouterr().out
+    assert "1 line: no valid event time: assigned to today's window." in output
+    assert "Sent 2 events" in output
 
 
 @pytest.mark.parametrize(
@@ -283,8 +283,8 @@ def test_several_files_are_sent_and_a_foreign_one_is_noticed(
     with pytest.raises(SystemExit) as stopped:
         main(["produce", "leads_several", str(tmp_path / "c.jsonl")])
     assert stopped.value.code == 0
-    said = capsys.readouterr().err
-    assert "None of the first 1 events has a field of the contract of leads_several (they have x, y)" in said
+    output = capsys.readouterr().err
+    assert "None of the first 1 events has a field of the contract of leads_several (they have x, y)" in output
 
 
 def test_the_command_ends_with_3_when_the_broker_is_down(
