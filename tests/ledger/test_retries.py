@@ -145,6 +145,6 @@ def test_trouble_of_windows_that_are_not_queued_is_over() -> None:
 
 def test_trouble_of_a_window_is_its_own_or_that_of_all() -> None:
     failures = [failure(ALL, SOON, "all fail"), failure("aside", None, "its own")]
-    told = [trouble_of("leads", window, failures) for window in ("a", "aside")]
-    assert [one.cause for one in told if one] == ["all fail", "its own"]
+    troubles_of_windows = [trouble_of("leads", window, failures) for window in ("a", "aside")]
+    assert [one.cause for one in troubles_of_windows if one] == ["all fail", "its own"]
     assert trouble_of("deals", "a", failures) is None
