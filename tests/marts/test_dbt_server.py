@@ -31,7 +31,7 @@ MACROS = """
   {% do run_query("select count(*) from range(100000000) as a, range(100000000) as b where a.range * b.range = 7") %}
 {% endmacro %}
 {% macro fails() %}{% do run_query("select nothing") %}{% endmacro %}
-{% macro tell() %}{{ print("told " ~ env_var('TELL_THIS', 'nothing')) }}{% endmacro %}
+{% macro show() %}{{ print("printed " ~ env_var('SHOW_THIS', 'nothing')) }}{% endmacro %}
 """
 
 
@@ -86,8 +86,8 @@ def test_dbts_exit_code_is_the_clients(macros: Path, lake: Settings) -> None:
 
 
 def test_a_call_has_its_callers_environment_folder_and_output(macros: Path, lake: Settings, dbt: Dbt) -> None:
-    assert "told something" in dbt("--quiet", "run-operation", "tell", TELL_THIS="something").stdout
-    assert "told nothing" in dbt("--quiet", "run-operation", "tell").stdout, "nothing is left of the call before"
+    assert "printed something" in dbt("--quiet", "run-operation", "show", SHOW_THIS="something").stdout
+    assert "printed nothing" in dbt("--quiet", "run-operation", "show").stdout, "nothing is left of the call before"
     command = [dbt_executable(), "--quiet", "ls", "--select", "sales", "--resource-type", "model"]
     here = {**os.environ, "DBT_PROJECT_DIR": "."}
     done = subprocess.run(command, env=here, cwd=lake.dbt_project, capture_output=True, text=True, check=False)
@@ -97,9 +97,9 @@ def test_a_call_has_its_callers_environment_folder_and_output(macros: Path, lake
 
 
 def test_a_changed_file_of_the_project_is_noticed(macros: Path, dbt: Dbt) -> None:
-    assert "told nothing" in dbt("--quiet", "run-operation", "tell").stdout
-    macros.write_text(MACROS.replace("told ", "whispered "), "utf-8")
-    assert "whispered nothing" in dbt("--quiet", "run-operation", "tell").stdout
+    assert "printed nothing" in dbt("--quiet", "run-operation", "show").stdout
+    macros.write_text(MACROS.replace("printed ", "whispered "), "utf-8")
+    assert "whispered nothing" in dbt("--quiet", "run-operation", "show").stdout
 
 
 def test_calls_run_side_by_side(macros: Path, server: psutil.Process, lake: Settings) -> None:
