@@ -97,7 +97,7 @@ def test_what_is_published_after_a_backfill_has_ended_is_no_part_of_it(visits: V
     visits.apply("    properties:", "    quality: [{metric: rowCount, mustBeLessThan: 2}]\n    properties:")
     assert list(run(visits).held_back) == ["2026-02-01"]
     visits.apply("mustBeLessThan: 2", "mustBeLessThan: 20")
-    assert [output.window for output in visits.remake("2026-02-01").published] == ["2026-02-01"]
+    assert [output.window for output in visits.rebuild("2026-02-01").published] == ["2026-02-01"]
     assert plan_undo(visits.settings, visits.asset) == Undo(("2026-02-02", "2026-02-03"), {})
 
 

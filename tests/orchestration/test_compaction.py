@@ -84,12 +84,12 @@ def load(visits: Visits) -> Table:
 def all_windows(visits: Visits) -> dict[str, tuple[int, ...]]:
     """Return by window its sequence number, rows and bounds, from the statistics of all its files."""
 
-    def told(one: WindowChange) -> tuple[int, ...]:
+    def numbers(one: WindowChange) -> tuple[int, ...]:
         bounds = (one.min_offset, one.max_offset)
         return (one.sequence, one.rows, *(bound for bound in bounds if bound is not None))
 
     found = changes(visits.settings, [visits.asset], {}).windows[visits.asset.name]
-    return {one.window: told(one) for one in found}
+    return {one.window: numbers(one) for one in found}
 
 
 def cursors(visits: Visits) -> dict[str, str]:
@@ -125,8 +125,8 @@ def test_no_reader_takes_it_for_news_and_a_second_time_does_nothing(visits: Visi
     assert compacted(visits) == []
     assert load(visits).metadata.current_snapshot_id == snapshot
     assert changes(visits.settings, [visits.asset], known).windows == {}
-    assert {window: told[:2] for window, told in all_windows(visits).items()} == {
-        window: told[:2] for window, told in whole.items()
+    assert {window: numbers[:2] for window, numbers in all_windows(visits).items()} == {
+        window: numbers[:2] for window, numbers in whole.items()
     }
     assert visits.refresh().published == []
     assert published_at(visits) == made
@@ -423,7 +423,7 @@ def test_the_command_reports_compactions_and_needs_no_checksum_for_them(
     found = CliRunner().invoke(command, [], catch_exceptions=False)
     assert f"{visits.asset.name}: {MIN_FILES} small files of 1 windows are 1 now, of " in found.stderr
     assert "No windows have expired." in found.stdout
-    told = json.loads(CliRunner().invoke(command, ["--json"], catch_exceptions=False).stdout)
-    assert told["cleaned"] == [
+    answer = json.loads(CliRunner().invoke(command, ["--json"], catch_exceptions=False).stdout)
+    assert answer["cleaned"] == [
         {"dataset": visits.asset.name, "files_removed": 0, "superseded_removed": 0, "compactions": []}
     ]

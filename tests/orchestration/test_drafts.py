@@ -82,13 +82,13 @@ def test_what_concerns_raw_itself_does_not_change_in_place(lake: Settings, tmp_p
     visits.land(visit(1, 1))
     visits.refresh()
     name = visits.asset.name
-    for old, new, said in (
+    for old, new, reason in (
         ("window: day", "window: hour", f"lake remove {name} --keep topic"),
         ("domain: ops", "domain: other", "the domain and the topic of"),
         ("partitions: 2", "partitions: 2, topic: elsewhere", f"the topic of {name} cannot change"),
     ):
         edit(visits, old, new)
-        with pytest.raises(NotRebuilt, match=said):
+        with pytest.raises(NotRebuilt, match=reason):
             rebuilt(visits)
         edit(visits, new, old)
     edit(visits, "window: day", "window: month")

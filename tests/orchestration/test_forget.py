@@ -61,11 +61,11 @@ def test_the_audit_counts_what_is_forgotten_and_stays_in_balance(visits: Visits)
     assert {window: one.forgotten for window, one in found.items()} == {
         "2026-02-01": 2, "2026-02-02": 1, "2026-02-03": 0,
     }  # fmt: skip
-    told = found.values()
-    assert sum(one.good + one.quarantined + one.duplicates + one.forgotten for one in told) == visits.landed
+    windows = found.values()
+    assert sum(one.good + one.quarantined + one.duplicates + one.forgotten for one in windows) == visits.landed
     with Ledger(visits.settings) as ledger:
         known = known_offsets(ledger, [visits.asset])
-    assert sum(gone for _, gone in known.values()) == 3
+    assert sum(erased for _, erased in known.values()) == 3
 
 
 def test_the_receipt_has_a_hash_of_the_person_and_never_the_key(
@@ -190,16 +190,16 @@ def test_a_removal_that_dies_at_each_step_is_finished_by_the_same_command(
 
 def test_the_newest_snapshot_has_the_offsets_of_the_sink(visits: Visits) -> None:
     """The sink would land events twice otherwise: the snapshot with its offsets holds erased rows and is deleted."""
-    said = {"kafka.connect.offsets.control.group": '{"0":7}', "kafka.connect.commit-id": "c7"}
+    properties = {"kafka.connect.offsets.control.group": '{"0":7}', "kafka.connect.commit-id": "c7"}
     with raw_catalog(visits.settings) as catalog:
         table = catalog.load_table(("ops", visits.asset.name))
-        with table.transaction() as transaction, transaction.update_snapshot(said).fast_append():
+        with table.transaction() as transaction, transaction.update_snapshot(properties).fast_append():
             pass
     confirm(visits)
     with raw_catalog(visits.settings) as catalog:
         (snapshot,) = catalog.load_table(("ops", visits.asset.name)).metadata.snapshots
     assert snapshot.summary is not None
-    assert said.items() <= snapshot.summary.additional_properties.items()
+    assert properties.items() <= snapshot.summary.additional_properties.items()
 
 
 def test_a_sink_commit_in_between_is_not_followed_by_its_older_offsets(
@@ -285,7 +285,7 @@ def test_a_key_of_several_fields_is_given_field_by_field(visits: Visits) -> None
         "{name: door, logicalType: string,", "{name: door, logicalType: string, required: true, primaryKey: true,"
     )
     visits.apply("validValues: [north]", "validValues: [north, south]")
-    visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
+    visits.rebuild("2026-02-01", "2026-02-02", "2026-02-03")
     with pytest.raises(LakeError, match="has no key of one field: write visit_id=VALUE and door=VALUE"):
         planned(visits, key(visits))
     who = f"visit_id={key(visits)}"
@@ -308,7 +308,7 @@ def older(visits: Visits, table: str = "") -> list[str]:
 
 def test_rows_of_an_older_major_version_go_too(visits: Visits) -> None:
     visits.apply("version: 1.0.0", "version: 2.0.0")
-    visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
+    visits.rebuild("2026-02-01", "2026-02-02", "2026-02-03")
     assert key(visits) in str(older(visits))
     assert key(visits) in str(older(visits, "_quarantine"))
     confirm(visits)
@@ -321,7 +321,7 @@ def test_what_only_an_older_version_can_read_of_an_event_is_found_by_it(visits: 
     """The older version read the same field from another place of the payload, which no later one reads."""
     visits.apply("version: 1.0.0", "version: 2.0.0")
     visits.apply("{name: visit_id, logicalType: string,", "{name: visit_id, physicalName: number, logicalType: string,")
-    visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
+    visits.rebuild("2026-02-01", "2026-02-02", "2026-02-03")
     assert visits.staged() == []
     found = planned(visits)
     assert {window: rows.raw for window, rows in found.windows.items()} == {"2026-02-01": 2, "2026-02-02": 1}
@@ -331,7 +331,7 @@ def test_what_only_an_older_version_can_read_of_an_event_is_found_by_it(visits: 
 
 def test_a_table_of_an_older_version_that_was_dropped_is_no_hindrance(visits: Visits) -> None:
     visits.apply("version: 1.0.0", "version: 2.0.0")
-    visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
+    visits.rebuild("2026-02-01", "2026-02-02", "2026-02-03")
     with connect(visits.settings, serving=False) as session:
         session.execute(f"drop table lake.{visits.asset.dataset}_staging.{visits.asset.dataset}")
     confirm(visits)
@@ -341,13 +341,15 @@ def test_a_table_of_an_older_version_that_was_dropped_is_no_hindrance(visits: Vi
 def test_an_older_version_without_the_field_is_unsearched_without_raw(visits: Visits) -> None:
     visits.apply("version: 1.0.0", "version: 2.0.0")
     visits.apply("      - {name: came_at", "      - {name: note, logicalType: string}\n      - {name: came_at")
-    visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
+    visits.rebuild("2026-02-01", "2026-02-02", "2026-02-03")
     assert planned(visits, "note=x").unsearched == ()
     visits.drop_raw(datetime(2026, 2, 1, tzinfo=UTC))
     found = planned(visits, "note=x")
     assert found.unsearched == (visits.asset.dataset,)
-    told = out_of_reach(visits.settings, visits.asset, found)
-    assert any(sentence.startswith(f"{visits.asset.dataset} of older versions cannot be searched") for sentence in told)
+    sentences = out_of_reach(visits.settings, visits.asset, found)
+    assert any(
+        sentence.startswith(f"{visits.asset.dataset} of older versions cannot be searched") for sentence in sentences
+    )
     assert planned(visits).unsearched == ()
 
 
@@ -359,7 +361,7 @@ def test_an_older_version_may_have_shorter_windows(lake: Settings, tmp_path: Pat
     assert key(visits) in str(older(visits))
     visits.apply("version: 1.0.0", "version: 2.0.0")
     visits.apply("window: hour", "window: day")
-    visits.remake("2026-02-01", "2026-02-02")
+    visits.rebuild("2026-02-01", "2026-02-02")
     confirm(visits)
     assert holding(visits, key(visits)) == []
     assert len(older(visits)) == 2

@@ -60,8 +60,8 @@ def test_confirmed_rows_are_nowhere_in_the_lake_and_others_are_unchanged(visits:
     again = planned(visits)
     assert (dict(again.windows), [one.id for one in again.earlier]) == ({}, [receipt.id])
     assert planned(visits, "v1").earlier == ()
-    told = out_of_reach(visits.settings, visits.asset, again)
-    assert any(_OUT_OF_REACH[visits.settings.target] in sentence for sentence in told)
+    sentences = out_of_reach(visits.settings, visits.asset, again)
+    assert any(_OUT_OF_REACH[visits.settings.target] in sentence for sentence in sentences)
 
 
 @pytest.mark.parametrize(("step", "before"), STEPS_OF_TARGETS)

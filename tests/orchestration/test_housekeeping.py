@@ -38,10 +38,10 @@ def test_old_snapshots_go_and_every_event_stays(visits: Visits) -> None:
     assert snapshots(visits) == 3
     clean(visits.settings, [visits.asset], datetime.now(UTC), print)
     assert snapshots(visits) == 3, "they are not old"
-    told: list[str] = []
-    clean(visits.settings, [visits.asset], datetime.now(UTC) + KEPT, told.append)
+    lines: list[str] = []
+    clean(visits.settings, [visits.asset], datetime.now(UTC) + KEPT, lines.append)
     assert snapshots(visits) == 1
-    assert len([line for line in told if line.startswith(f"{visits.asset.dataset}: ")]) == 1
+    assert len([line for line in lines if line.startswith(f"{visits.asset.dataset}: ")]) == 1
     visits.land(visit(9, 1))
     visits.refresh()
     assert visits.staged() == ["v0", "v1", "v2", "v9"]

@@ -86,7 +86,7 @@ def test_refused_changes_leave_out_their_own_files_only(
     with pytest.raises(LakeError, match="left out, and all else is as above") as caught:
         refuse_left_out(settings)
     assert caught.value.exit_code == 2
-    for said in (
+    for sentence in (
         f"{broken.path}:1: the change would break those who read the tables",
         f"{broken.asset.dataset}_v2.yaml",
         f"{moved.path}:1: {names[0]} cannot become a draft, because it is read by metric {metric.name}",
@@ -94,7 +94,7 @@ def test_refused_changes_leave_out_their_own_files_only(
         f"What is applied of {names[1]} runs on.",
         f"What is applied of {metric.name} runs on.",
     ):
-        assert said in str(caught.value)
+        assert sentence in str(caught.value)
 
 
 def test_file_of_an_asset_whose_removal_is_unfinished_leaves_out_itself(

@@ -33,7 +33,7 @@ def visits(lake: Settings, tmp_path: Path) -> Visits:
     return made
 
 
-def told(replayed: Replayed) -> tuple[int, int, int]:
+def outcome(replayed: Replayed) -> tuple[int, int, int]:
     return replayed.passed, replayed.repeats, replayed.failing
 
 
@@ -52,7 +52,7 @@ def test_looking_at_what_would_be_judged_changes_nothing(visits: Visits) -> None
 def test_events_that_pass_now_enter_their_window_and_others_keep_history(visits: Visits) -> None:
     before = set(visits.kept())
     visits.apply("[north]", "[north, south]")
-    assert told(visits.replay()) == (2, 0, 3)
+    assert outcome(visits.replay()) == (2, 0, 3)
     assert visits.staged() == ["v1", "v2", "v4", "v5", "v7"]
     assert len(visits.kept()) == 3
     assert set(visits.kept()) < before
@@ -63,7 +63,7 @@ def test_a_second_replay_changes_nothing_more(visits: Visits) -> None:
     visits.apply("[north]", "[north, south]")
     visits.replay()
     rows, kept = visits.staged(), visits.kept()
-    assert told(visits.replay()) == (0, 0, 3)
+    assert outcome(visits.replay()) == (0, 0, 3)
     assert (visits.staged(), visits.kept()) == (rows, kept)
 
 
@@ -71,7 +71,7 @@ def test_only_windows_that_match_are_rebuilt(visits: Visits) -> None:
     visits.apply("maximum: 10", "maximum: 60")
     before = dict(visits.rows("visit_id, _loaded_at"))
     replayed = visits.replay(where="field = 'guests' and value = '50'")
-    assert (replayed.windows, told(replayed)) == (("2026-02-03",), (1, 0, 0))
+    assert (replayed.windows, outcome(replayed)) == (("2026-02-03",), (1, 0, 0))
     after = dict(visits.rows("visit_id, _loaded_at"))
     assert {name for name in after if after[name] != before.get(name)} == {"v7", "v8"}
 
@@ -81,7 +81,7 @@ def test_an_event_that_repeats_a_later_one_is_not_counted_as_passed(visits: Visi
     visits.refresh()
     visits.apply("[north]", "[north, south]")
     # v1 came again later and now wins; v2 came again better before it was let in, and stays out.
-    assert told(visits.replay(code="enum", window="2026-02-01")) == (1, 1, 1)
+    assert outcome(visits.replay(code="enum", window="2026-02-01")) == (1, 1, 1)
     assert visits.staged().count("v1") == visits.staged().count("v2") == 1
     assert visits.in_balance()
 
@@ -122,11 +122,11 @@ def test_a_window_without_raw_rows_is_judged_by_its_quarantine(visits: Visits) -
     before = {row[:2]: row[3] for row in visits.kept()}
     visits.apply("[north]", "[north, south]")
     replayed = visits.replay(window="2026-02-02")
-    assert (replayed.failed, told(replayed)) == ({}, (1, 0, 1))
+    assert (replayed.failed, outcome(replayed)) == ({}, (1, 0, 1))
     assert visits.staged() == ["v1", "v4", "v5", "v7"]
     assert all(before[row[:2]] == row[3] for row in visits.kept())
     rows, kept = visits.staged(), visits.kept()
-    assert told(visits.replay(window="2026-02-02")) == (0, 0, 1)
+    assert outcome(visits.replay(window="2026-02-02")) == (0, 0, 1)
     assert (visits.staged(), visits.kept()) == (rows, kept)
     with Ledger(visits.settings) as ledger:
         (entry,) = ledger.windows(visits.asset, "2026-02-02")
@@ -151,7 +151,7 @@ def test_a_held_back_window_is_reported_with_its_check(visits: Visits) -> None:
     visits.apply("[north]", "[north, south]")
     replayed = visits.replay()
     assert replayed.held_back == {"2026-02-01": ("row_count",), "2026-02-02": ("row_count",)}
-    assert told(replayed) == (0, 0, 5)
+    assert outcome(replayed) == (0, 0, 5)
     assert visits.staged() == ["v1", "v4", "v7"]
 
 

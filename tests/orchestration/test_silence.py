@@ -85,7 +85,7 @@ def tick(settings: Settings, asset: Asset, cursor: str | None = None) -> tuple[l
     return found, result.cursor
 
 
-def said(evaluations: Sequence[dg.AssetCheckEvaluation]) -> list[tuple[dg.AssetKey, str, bool, str | None]]:
+def outcomes(evaluations: Sequence[dg.AssetCheckEvaluation]) -> list[tuple[dg.AssetKey, str, bool, str | None]]:
     return [(e.asset_key, e.check_name, e.passed, e.description) for e in evaluations]
 
 
@@ -114,7 +114,7 @@ def test_no_events_and_no_data_differ_and_pass_again_when_events_land(stack: Set
 def test_a_check_is_reported_when_its_result_changes(stack: Settings, beats: Asset) -> None:
     first, cursor = tick(stack, beats)
     topic, staging = topic_key(beats), staging_key(beats)
-    assert said(first) == [(topic, FREQUENCY, True, None), (staging, ROSTER, True, None)]
+    assert outcomes(first) == [(topic, FREQUENCY, True, None), (staging, ROSTER, True, None)]
     let_pass(stack, 15 * MINUTE)
     (red,), cursor = tick(stack, beats, cursor)
     assert (red.asset_key, red.check_name, red.passed) == (topic, FREQUENCY, False)
@@ -124,7 +124,7 @@ def test_a_check_is_reported_when_its_result_changes(stack: Settings, beats: Ass
     assert still == [], "it was red already"
     beat(stack, beats)
     green, _ = tick(stack, beats, cursor)
-    assert said(green) == [(topic, FREQUENCY, True, None)]
+    assert outcomes(green) == [(topic, FREQUENCY, True, None)]
 
 
 def test_a_store_that_falls_silent_while_others_go_on_is_missed(stack: Settings, beats: Asset) -> None:

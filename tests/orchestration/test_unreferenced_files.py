@@ -74,8 +74,8 @@ def test_a_window_that_is_rebuilt_afterwards_has_all_its_rows(visits: Visits) ->
 def test_files_that_a_run_published_twice_stay(visits: Visits) -> None:
     with Ledger(visits.settings) as ledger:
         query = "select output from ledger.window where asset = %s"
-        [(told,)] = ledger.connection.execute(query, (visits.asset.name,)).fetchall()
-    visits.warehouse.replace_windows(visits.asset, [from_json(WindowOutput, told)])
+        [(row,)] = ledger.connection.execute(query, (visits.asset.name,)).fetchall()
+    visits.warehouse.replace_windows(visits.asset, [from_json(WindowOutput, row)])
     cleaned(visits, HOUR)
     assert visits.staged() == [f"v{number}" for number in range(5)]
     assert visits.in_balance()

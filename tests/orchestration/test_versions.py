@@ -160,8 +160,8 @@ def test_both_stand_in_the_graph_behind_one_topic_and_one_raw_table(visits: Visi
     assert staging <= graph.materializable_asset_keys
     assert {key for key in graph.get_all_asset_keys() if key.path[0] == "raw"} == {raw_key(visits.asset)}
     dg.Definitions.validate_loadable(definitions)
-    told = [name for name, _ in evaluations(settings, [visits.asset, newer.asset])]
-    assert told == [f"{newer.asset.name}.frequency"]
+    names = [name for name, _ in evaluations(settings, [visits.asset, newer.asset])]
+    assert names == [f"{newer.asset.name}.frequency"]
 
 
 @pytest.mark.parametrize(

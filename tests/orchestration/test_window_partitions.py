@@ -161,9 +161,9 @@ def test_a_named_window_that_retention_emptied_is_not_shown_as_made(graphed: Gra
     one.apply("customProperties:", f"{retention}\ncustomProperties:")
     now = datetime.fromisoformat(f"{FAR_APART[-1]}T00:00:00Z")
     with Ledger(one.settings) as ledger:
-        told = DuckLake(one.settings)
-        checksum = plan_retention(one.settings, ledger, told, [one.asset], now).checksum
-        maintain(one.settings, ledger, told, [one.asset], now, checksum)
+        warehouse = DuckLake(one.settings)
+        checksum = plan_retention(one.settings, ledger, warehouse, [one.asset], now).checksum
+        maintain(one.settings, ledger, warehouse, [one.asset], now, checksum)
     tags = {"dagster/asset_partition_range_start": FAR_APART[-2], "dagster/asset_partition_range_end": FAR_APART[-1]}
     result = graphed.execute(graphed.keys(one), tags)
     assert not result.success
