@@ -45,9 +45,9 @@ def closing(printed: str) -> str:
 def problems(first: Run) -> list[str]:
     """Return the causes, a sentence each, for which the first run is red whatever the result of a retry."""
     found = [
-        *(f"not collected: {case.file}: {case.says}" for case in first.having("not collected")),
+        *(f"not collected: {case.file}: {case.first_line}" for case in first.having("not collected")),
         *(f"took its process with it: {case.test}" for case in first.having("crashed")),
-        *(f"skipped: {case.test}: {case.says}" for case in first.having("skipped")),
+        *(f"skipped: {case.test}: {case.first_line}" for case in first.having("skipped")),
     ]
     if left_out := re.search(r"\d+ deselected", closing(first.printed)):
         found.append(f"left out: {left_out[0]}")
@@ -55,7 +55,7 @@ def problems(first: Run) -> list[str]:
         found.append("no test passed")
     failed = first.having("failed")
     if len(failed) > TWICE:
-        found += [f"failed: {case.test}: {case.says}" for case in failed]
+        found += [f"failed: {case.test}: {case.first_line}" for case in failed]
         found.append(f"{len(failed)} tests failed, and no more than {TWICE} may be tried again")
     if not first.ended_well and not found and not failed:
         found.append("the run failed, and no test of it says why")
@@ -65,7 +65,9 @@ def problems(first: Run) -> list[str]:
 def problems_again(first: Run, again: Run) -> list[str]:
     """Return the tests that failed in the first run and did not pass in the second."""
     passed = {case.test for case in again.having("passed")}
-    return [f"failed again: {case.test}: {case.says}" for case in first.having("failed") if case.test not in passed]
+    return [
+        f"failed again: {case.test}: {case.first_line}" for case in first.having("failed") if case.test not in passed
+    ]
 
 
 def durations(cases: Iterable[Case]) -> list[str]:
@@ -123,7 +125,7 @@ def main() -> None:
     print("\n".join([*durations(first.cases), *found]))
     if len(runs) > 1 and not found:
         print("Passed at the second try, alone, so look at them:")
-        print("\n".join(f"  {case.test}: {case.says}" for case in failed))
+        print("\n".join(f"  {case.test}: {case.first_line}" for case in failed))
     # Last comes how pytest summed up all the tests.
     print("\n".join(f"ci: {closing(run.printed)}" for run in reversed(runs)))
     sys.exit(1 if found else 0)
