@@ -14,7 +14,7 @@ from lake_assets.settings import Settings
 from tests.support.doubles.machine import Machine
 from tests.support.spark_places import Place, job, open_place
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 CLUSTER = cluster_name("lake-orders-0123456789-1")
 
 
@@ -40,13 +40,13 @@ def ignore(_: JobStatus) -> None:
 def test_a_cluster_that_does_not_start_is_deleted_and_its_reason_reported(made: Place, tmp_path: Path) -> None:
     made.double.broken = True
     with pytest.raises(LakeError, match="did not start, it is error: Insufficient 'CPUS' quota"):
-        run_to_end(made.runner(), job("succeed", tmp_path), PATIENCE, ignore)
+        run_to_end(made.runner(), job("succeed", tmp_path), TIMEOUT, ignore)
     assert made.alive() == made.given
 
 
 def test_a_cluster_that_an_earlier_try_began_to_make_is_used(made: Place, tmp_path: Path) -> None:
     made.double.faults = ["!CreateCluster"]
-    assert run_to_end(made.runner(), job("succeed", tmp_path), PATIENCE, ignore).state == "succeeded"
+    assert run_to_end(made.runner(), job("succeed", tmp_path), TIMEOUT, ignore).state == "succeeded"
     assert made.double.calls.count("CreateCluster") == 2
     assert made.alive() == made.given
 

@@ -15,7 +15,7 @@ from tests.support.conditions import wait_until
 from tests.support.doubles.machine import Machine
 from tests.support.spark_places import TAGS, Place, job, open_place
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 @pytest.fixture
@@ -36,13 +36,13 @@ def made(place: Place) -> dict[str, Any]:
 def test_a_cluster_that_does_not_start_fails_the_job_with_its_reason(emr: Place, tmp_path: Path) -> None:
     emr.double.broken = True
     with pytest.raises(JobFailed, match=r"BOOTSTRAP_FAILURE.*no disk is left"):
-        run_to_end(emr.runner(), job("succeed", tmp_path), PATIENCE, ignore)
+        run_to_end(emr.runner(), job("succeed", tmp_path), TIMEOUT, ignore)
 
 
 def test_a_failed_step_is_a_failure_although_its_cluster_goes_on(emr: Place, tmp_path: Path) -> None:
     emr.double.stuck = True
     with pytest.raises(JobFailed, match="the data is not there"):
-        run_to_end(emr.runner(), job("fail", tmp_path), PATIENCE, ignore)
+        run_to_end(emr.runner(), job("fail", tmp_path), TIMEOUT, ignore)
     assert emr.alive() == emr.given
 
 
@@ -52,7 +52,7 @@ def test_a_failed_step_leaves_a_given_cluster_to_the_others(
     place = open_place("emr-given", machine, settings, monkeypatch.setenv)
     try:
         with pytest.raises(JobFailed):
-            run_to_end(place.runner(), job("fail", tmp_path), PATIENCE, ignore)
+            run_to_end(place.runner(), job("fail", tmp_path), TIMEOUT, ignore)
         assert place.alive() == place.given
         [step] = place.double.clusters["j-GIVEN"].steps
         assert step.request["ActionOnFailure"] == "CONTINUE"
@@ -62,7 +62,7 @@ def test_a_failed_step_leaves_a_given_cluster_to_the_others(
 
 def test_a_cluster_that_stays_after_its_job_is_ended(emr: Place, tmp_path: Path) -> None:
     emr.double.stuck = True
-    assert run_to_end(emr.runner(), job("succeed", tmp_path), PATIENCE, ignore).state == "succeeded"
+    assert run_to_end(emr.runner(), job("succeed", tmp_path), TIMEOUT, ignore).state == "succeeded"
     assert emr.alive() == emr.given
 
 
@@ -99,7 +99,7 @@ def test_a_job_whose_cluster_was_ended_from_outside_is_cancelled(emr: Place, tmp
     wait_until(lambda: (tmp_path / "out" / "started").exists())
     emr.runner().end_cluster("j-1")  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(JobFailed, match="cancelled: Terminated by user request"):
-        run_to_end(emr.runner(), job("hang", tmp_path), PATIENCE, ignore)
+        run_to_end(emr.runner(), job("hang", tmp_path), TIMEOUT, ignore)
 
 
 def test_a_refusal_names_the_settings_to_check(emr: Place, tmp_path: Path) -> None:
