@@ -102,9 +102,9 @@ def test_a_worker_that_refuses_the_lake_is_reported_in_one_sentence(
     own: Own, own_lake: Settings, change: Callable[..., object], words: str
 ) -> None:
     settings = replace(own_lake, connect_access=change(own, own_lake.connect_access))
-    with pytest.raises(SettingsError, match=words) as told:
+    with pytest.raises(SettingsError, match=words) as raised:
         failures(settings)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
     assert check_connect(settings)
     assert check_connect(own_lake) is None
 

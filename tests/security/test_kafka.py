@@ -81,11 +81,11 @@ def refused(settings: Settings, kind: type[LakeError], words: str) -> None:
     """Each way to the broker reports it long before librdkafka's own time-outs, and so does `lake status`."""
     for attempt in everything(settings):
         began = time.monotonic()
-        with pytest.raises(kind, match=words) as told:
+        with pytest.raises(kind, match=words) as raised:
             attempt()
         assert time.monotonic() - began < 15
-        assert "\n" not in str(told.value)
-        assert KAFKA_PASSWORD not in str(told.value)
+        assert "\n" not in str(raised.value)
+        assert KAFKA_PASSWORD not in str(raised.value)
     assert check_kafka(settings)
 
 

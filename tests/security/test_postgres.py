@@ -69,6 +69,6 @@ def test_a_certificate_for_another_host_is_taken_by_verify_ca_only(own_postgres:
 
 
 def test_a_file_of_an_authority_that_is_not_there_is_named(own: Own, own_postgres: Settings) -> None:
-    gone = own.layout.home / "gone.pem"
-    with pytest.raises(LakeError, match=rf"{gone}.*check LAKE_POSTGRES_SSLMODE and LAKE_POSTGRES_CA\.$"):
-        Ledger(replace(own_postgres, postgres=replace(own_postgres.postgres, ca=gone)))
+    missing = own.layout.home / "gone.pem"
+    with pytest.raises(LakeError, match=rf"{missing}.*check LAKE_POSTGRES_SSLMODE and LAKE_POSTGRES_CA\.$"):
+        Ledger(replace(own_postgres, postgres=replace(own_postgres.postgres, ca=missing)))

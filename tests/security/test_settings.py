@@ -46,7 +46,7 @@ def give(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "wrong", "mend"),
+    ("variables", "wrong", "remedy"),
     [
         (
             {"LAKE_KAFKA_SECURITY": "tls"},
@@ -127,12 +127,12 @@ def give(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
     ],
 )
 def test_a_wrong_setting_is_reported_in_one_sentence(
-    home: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], wrong: str, mend: str
+    home: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], wrong: str, remedy: str
 ) -> None:
     give(monkeypatch, variables)
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as raised:
         load_settings()
-    assert str(told.value) == f"{wrong}: {mend}."
+    assert str(raised.value) == f"{wrong}: {remedy}."
 
 
 def test_without_settings_no_client_has_options_of_security(home: Path) -> None:
@@ -174,9 +174,9 @@ def test_tls_alone_asks_for_no_password(home: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"])
 def test_the_sink_gets_the_same_with_a_reference_for_the_password(mechanism: Mechanism) -> None:
     access = KafkaAccess("sasl_ssl", mechanism, 'a"b', Path("/none"), Path("/ca.pem"), None, None)
-    told = java_options(access, REFERENCE)
+    options = java_options(access, REFERENCE)
     module = "plain.PlainLoginModule" if mechanism == "PLAIN" else "scram.ScramLoginModule"
-    assert told == {
+    assert options == {
         "security.protocol": "SASL_SSL",
         "sasl.mechanism": mechanism,
         "sasl.jaas.config": f"org.apache.kafka.common.security.{module} required "
@@ -185,9 +185,16 @@ def test_the_sink_gets_the_same_with_a_reference_for_the_password(mechanism: Mec
         "ssl.truststore.location": "/ca.pem",
     }
     spec = domain_connector(
-        "crm", catalog={}, warehouse="file:///raw", bucket={}, commit_interval_ms=1000, tasks=1, kafka=told, tables={}
+        "crm",
+        catalog={},
+        warehouse="file:///raw",
+        bucket={},
+        commit_interval_ms=1000,
+        tasks=1,
+        kafka=options,
+        tables={},
     )
-    assert {f"iceberg.kafka.{key}": value for key, value in told.items()}.items() <= spec.config.items()
+    assert {f"iceberg.kafka.{key}": value for key, value in options.items()}.items() <= spec.config.items()
     assert librdkafka_options(access, "pw")["security.protocol"] == "sasl_ssl"
 
 
@@ -274,9 +281,9 @@ def test_a_password_that_others_may_read_is_refused(tmp_path: Path, mode: int) -
     file = tmp_path / "password"
     file.write_text("pw", "utf-8")
     file.chmod(mode)
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as raised:
         read_password(file, "LAKE_KAFKA_PASSWORD_FILE")
-    assert str(told.value) == f"{file} has the password and others may read it: run `chmod 600 {file}`."
+    assert str(raised.value) == f"{file} has the password and others may read it: run `chmod 600 {file}`."
 
 
 def test_a_missing_password_is_reported_with_the_file_to_write_it_to(tmp_path: Path) -> None:
@@ -348,6 +355,6 @@ def test_a_server_that_is_down_is_distinguished_from_an_unsafe_one(
     home: Path, reason: str, kind: type[Exception]
 ) -> None:
     error = psycopg.OperationalError(f'connection failed: connection to server at "h", port 5 failed: {reason}')
-    told = load_settings().postgres.not_reached(error)
-    assert type(told) is kind
-    assert f"({reason.splitlines()[0]})" in str(told)
+    problem = load_settings().postgres.not_reached(error)
+    assert type(problem) is kind
+    assert f"({reason.splitlines()[0]})" in str(problem)
