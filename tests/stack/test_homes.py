@@ -91,11 +91,11 @@ def test_running_lake_is_closed_to_others_whatever_the_umask(homes: tuple[Path, 
         orphan = layout.home / "tmp" / "spill-killed"
         orphan.mkdir(parents=True)
         (orphan / ".lock").touch()
-        told: list[str] = []
-        up(told.append, ["postgres"])
-        assert "removed 1 files and folders that killed processes had spilled" in told
+        lines: list[str] = []
+        up(lines.append, ["postgres"])
+        assert "removed 1 files and folders that killed processes had spilled" in lines
         assert not orphan.exists()
-        assert "closed 7 files and folders of this lake to other users" in told
+        assert "closed 7 files and folders of this lake to other users" in lines
         assert open_to_others(layout.home) == []
         if ROOT:
             assert layout.home.group() == SYSTEM_USER
