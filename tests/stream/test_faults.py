@@ -14,7 +14,7 @@ from tests.support.frozen_processes import frozen
 from tests.support.metric_differences import differences
 from tests.support.metric_watch import Watch
 from tests.support.order_events import Expected, orders
-from tests.support.part_faults import PARTS, TIMEOUTS_SECONDS, kill_part, mending, visit
+from tests.support.part_faults import PARTS, TIMEOUTS_SECONDS, kill_part, restarting_sinks, visit
 
 ORDERS = 150_000
 
@@ -24,7 +24,7 @@ def counting(made: Counted, *names: str, rate: float = 7_000) -> Generator[threa
     """Events come, and these instances count them; afterwards all of them are in the database, each once. Gives the
     thread that sends."""
     expected = Expected()
-    with mending(made.settings), Watch(made) as watch:
+    with restarting_sinks(made.settings), Watch(made) as watch:
         made.instances.start(*names)
         sending = produce(made, orders(ORDERS, expected), rate)
         yield sending
