@@ -128,10 +128,10 @@ class Counted:
     def wait_until_settled(self, seconds: float = 240) -> None:
         """Wait until every event is counted in a committed transaction, and every row of those is in the database."""
         wait_until(self.all_counted, seconds)
-        newest, mend = self.newest_revisions(), connectors_sensor(self.settings)
+        newest, restart_sinks = self.newest_revisions(), connectors_sensor(self.settings)
 
         def arrived() -> bool:
-            mend(dg.build_sensor_context())  # as Dagster does all the while
+            restart_sinks(dg.build_sensor_context())  # as Dagster does all the while
             return self._revisions() == newest
 
         wait_until(arrived, seconds)

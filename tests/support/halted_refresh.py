@@ -60,11 +60,11 @@ def refresh_halted(visits: Visits, folder: Path, point: str) -> "Generator[subpr
 
 def refusal(process: "subprocess.Popen[str]") -> str:
     """The one sentence with which a refresh ends that could not do what was due."""
-    said = process.communicate(timeout=120)[1].strip()
-    assert process.returncode == 1, said
-    assert said.endswith(".")
-    assert "\n" not in said
-    return said
+    sentence = process.communicate(timeout=120)[1].strip()
+    assert process.returncode == 1, sentence
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    return sentence
 
 
 def main(contract: Path, effects: Path, point: str, number: int) -> None:

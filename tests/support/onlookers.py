@@ -99,7 +99,7 @@ class Onlooker:
     def unexplained(self, outages: Iterable[tuple[float, float]]) -> list[str]:
         """The errors that came while the server was there."""
         spans = list(outages)
-        return [said for at, said in self.errors if not any(low <= at <= high for low, high in spans)]
+        return [sentence for at, sentence in self.errors if not any(low <= at <= high for low, high in spans)]
 
 
 class StagingReader(Onlooker):

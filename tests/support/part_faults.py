@@ -63,7 +63,7 @@ def visit(settings: Settings, asset: Asset, metric: Metric) -> None:
 
 
 @contextmanager
-def mending(settings: Settings) -> Generator[None]:
+def restarting_sinks(settings: Settings) -> Generator[None]:
     """Restart failed sinks meanwhile, as the sensor `connectors` does, which Dagster runs every 15 seconds."""
     sensor, done = connectors_sensor(settings), threading.Event()
 

@@ -251,10 +251,10 @@ class CommandKiller:
         return self._judge(command, process, output)
 
     def _judge(self, command: str, process: "subprocess.Popen[bytes]", output: Path) -> int:
-        said, code = output.read_text("utf-8"), process.returncode
-        if code not in (0, 1, 3) or "Traceback" in said:
-            self.complaints.append(f"lake {command} ended with {code}: {said}")
-        self._log(f"lake {command} ended with {code}: {said.strip().splitlines()[-1:]}")
+        text, code = output.read_text("utf-8"), process.returncode
+        if code not in (0, 1, 3) or "Traceback" in text:
+            self.complaints.append(f"lake {command} ended with {code}: {text}")
+        self._log(f"lake {command} ended with {code}: {text.strip().splitlines()[-1:]}")
         return code
 
     def _begin(self, command: str) -> "tuple[subprocess.Popen[bytes], Path]":
@@ -264,10 +264,10 @@ class CommandKiller:
         }
         output = self._lake.folder / f"{next(self._numbers)}-{command}.txt"
         line = [str(Path(sys.executable).parent / "lake"), command, *arguments.get(command, [])]
-        with output.open("wb") as said:
+        with output.open("wb") as printed:
             stdin = subprocess.PIPE if command == "produce" else subprocess.DEVNULL
             process = subprocess.Popen(
-                line, bufsize=0, env=dict(self._lake.environment), stdin=stdin, stdout=said, stderr=subprocess.STDOUT
+                line, bufsize=0, env=dict(self._lake.environment), stdin=stdin, stdout=printed, stderr=subprocess.STDOUT
             )
         self._process = process
         return process, output

@@ -119,8 +119,10 @@ def _emr(name: str, machine: Machine, settings: Settings, set_variable: Callable
                 if step.request["Name"] == job and cluster.request.get("Tags"):
                     return {tag["Key"]: tag["Value"] for tag in cluster.request["Tags"]}
                 if step.request["Name"] == job:
-                    told = next(a for a in step.request["HadoopJarStep"]["Args"] if a.startswith("spark.yarn.tags="))
-                    return dict(tag.split(":", 1) for tag in told.partition("=")[2].split(","))
+                    argument = next(
+                        a for a in step.request["HadoopJarStep"]["Args"] if a.startswith("spark.yarn.tags=")
+                    )
+                    return dict(tag.split(":", 1) for tag in argument.partition("=")[2].split(","))
         return {}
 
     start = "AddJobFlowSteps" if name == "emr-given" else "RunJobFlow"

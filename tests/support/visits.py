@@ -97,7 +97,7 @@ class Visits:
         with Ledger(self.settings) as ledger:
             ledger.save_contract(self.asset, self.path.read_text("utf-8"))
 
-    def take_away(self) -> None:
+    def unapply(self) -> None:
         """Remove what is applied of it: commands for all assets are about others from now on."""
         with Ledger(self.settings) as ledger:
             ledger.connection.execute("delete from ledger.contract where asset = %s", (self.asset.name,))
@@ -144,14 +144,14 @@ class Visits:
         """Remove a window from raw, as retention does."""
         with raw_catalog(self.settings) as catalog:
             table = catalog.load_table(raw_table(self.asset).identifier)
-            gone = [
+            expired = [
                 entry.data_file
                 for manifest in cast("Snapshot", table.current_snapshot()).manifests(table.io)
                 for entry in manifest.fetch_manifest_entry(table.io)
                 if entry.data_file.partition[0] == (day - _EPOCH).days
             ]
             with table.transaction() as transaction, transaction.update_snapshot().overwrite() as overwrite:
-                for file in gone:
+                for file in expired:
                     overwrite.delete_data_file(file)
 
     def refresh(self) -> Refresh:
@@ -171,7 +171,7 @@ class Visits:
         ledger.dequeue_windows(self.asset, made.done, made.sequence)
         return made
 
-    def remake(self, *windows: str) -> Refresh:
+    def rebuild(self, *windows: str) -> Refresh:
         """Rebuild these windows, as an applied contract requires, and all queued ones."""
         with Ledger(self.settings) as ledger:
             ledger.queue_windows(self.asset, windows)

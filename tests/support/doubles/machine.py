@@ -54,7 +54,7 @@ class Launched:
             self.process.wait(10)
 
     @property
-    def said(self) -> str:
+    def last_line(self) -> str:
         """The log's last line."""
         lines = self.log.read_text("utf-8").splitlines()
         return lines[-1] if lines else ""

@@ -30,8 +30,8 @@ class Cloud:
         """The answer to one of AWS's query calls."""
         action = form["Action"][0]
         if self.refuses and action == "SimulatePrincipalPolicy":
-            said = "<Code>AccessDenied</Code><Message>not authorized to perform: iam:SimulatePrincipalPolicy</Message>"
-            return 403, f"<ErrorResponse><Error><Type>Sender</Type>{said}</Error></ErrorResponse>"
+            error = "<Code>AccessDenied</Code><Message>not authorized to perform: iam:SimulatePrincipalPolicy</Message>"
+            return 403, f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error></ErrorResponse>"
         if action == "GetCallerIdentity":
             body = f"<Arn>{self.caller}</Arn><UserId>id</UserId><Account>{ACCOUNT}</Account>"
         elif action == "GetRole":
