@@ -111,9 +111,9 @@ def test_quarantined_events_enter_staging_when_their_contract_is_fixed(lake: Lak
     contract.write_text(text.replace("validValues: [web,", "validValues: [atlantis, web,"), "utf-8")
     lake.ok("apply")
     hurry(lake)
-    told = lake.ok("replay", "leads", "--code", "enum").out
+    output = lake.ok("replay", "leads", "--code", "enum").out
     assert refused["enum"] > 0
-    assert f"leads: {refused['enum']} rows passed" in told
+    assert f"leads: {refused['enum']} rows passed" in output
     assert "enum" not in {row["code"] for row in lake.ok("quarantine", "leads", "--json").json}
     assert lake.audit("leads")["in_balance"]
 
