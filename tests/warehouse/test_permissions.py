@@ -110,19 +110,19 @@ def test_plan_names_what_lacks_before_it_needs_anything_else(double: Cloud, monk
     """The lake has no Postgres yet, so the plan itself cannot be made."""
     double.lacks = {"s3:PutObject"}
     on("aws", monkeypatch)
-    told = CliRunner().invoke(plan, [])
-    assert told.stderr == "These credentials lack s3:PutObject on arn:aws:s3:::lake/*.\n"
+    result = CliRunner().invoke(plan, [])
+    assert result.stderr == "These credentials lack s3:PutObject on arn:aws:s3:::lake/*.\n"
     double.refuses = True
-    told = CliRunner().invoke(plan, [])
-    assert told.stderr.startswith(
+    result = CliRunner().invoke(plan, [])
+    assert result.stderr.startswith(
         "The permissions of these credentials could not be checked: AWS refuses, check the AWS credentials"
     )
 
 
 def test_plan_lists_what_each_role_needs(monkeypatch: pytest.MonkeyPatch, double: Cloud) -> None:
     on("gcp", monkeypatch)
-    told = json.loads(CliRunner().invoke(plan, ["--permissions", "--json"]).stdout)
-    assert {"role": "analyst", "action": "bigquery.jobs.create", "on": "project"} in told
+    missing = json.loads(CliRunner().invoke(plan, ["--permissions", "--json"]).stdout)
+    assert {"role": "analyst", "action": "bigquery.jobs.create", "on": "project"} in missing
     assert on("local", monkeypatch) == []
     assert all(needs == [] for needs in role_needs(load_settings()).values())
     assert "needs no cloud permissions" in CliRunner().invoke(plan, ["--permissions"]).stdout
