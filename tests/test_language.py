@@ -4,7 +4,10 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
+from io import StringIO
 from pathlib import Path
+from tokenize import COMMENT, generate_tokens
 
 import click
 import pytest
@@ -21,10 +24,12 @@ NOT_FIRST = re.compile(
 )
 # Words with an honest second meaning ("again", "position", "look") are not here.
 AVOIDED = re.compile(
-    r"\b(tells?|told|says?|said|anew|made again|makes? (?:it |them )?again|gone|taken away|under way|on their way|"
-    r"nobody|somebody|whoever|leftovers?|tid(?:y|ies|ied)|mend(?:s|ed)?|patience)\b|--even-so",
+    r"\b(tells?|told|says?|said|anew|made again|remakes?|makes? (?:it |them )?again|gone|taken? away|under way|"
+    r"on their way|nobody|somebody|whoever|leftovers?|tid(?:y|ies|ied)|mend(?:s|ed|ing)?|patience)\b|--even-so",
     re.IGNORECASE,
 )
+# A key of `--json`, and the name of an asset of Dagster.
+PUBLIC_NAMES = frozenset({"under_way", "leftovers"})
 # Calls whose texts a user reads, besides all that is raised.
 SPEAKING = frozenset({"echo", "confirm", "prompt", "report", "problem", "refuse", "Problem", "__init__"})
 
@@ -47,16 +52,24 @@ PRODUCT = sources("lake_assets", "stream_app", "spark", "bench")
 TESTS = sources("tests")
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+def docstrings(source: str) -> list[str]:
+    nodes = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return [ast.get_docstring(node) or "" for node in ast.walk(parsed(source)) if isinstance(node, nodes)]
+
+
 def wrong_docstrings(source: str) -> list[str]:
     """Return the docstrings that start with a word of NOT_FIRST."""
-    nodes = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    texts = [ast.get_docstring(node) or "" for node in ast.walk(ast.parse(source)) if isinstance(node, nodes)]
-    return [text for text in texts if NOT_FIRST.match(text)]
+    return [text for text in docstrings(source) if NOT_FIRST.match(text)]
 
 
 def messages(source: str) -> Iterator[str]:
     """Yield the texts of raised errors and of calls that print, without names in backticks."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Raise) and node.exc:
             yield from _texts(node.exc)
         elif isinstance(node, ast.Call):
@@ -80,8 +93,28 @@ def wrong_messages(source: str) -> list[str]:
     return [text for text in messages(source) if avoided(text)]
 
 
+def wrong_names(source: str) -> list[str]:
+    """Return the functions, classes, parameters and variables whose names have words to avoid."""
+    names: list[str] = []
+    for node in ast.walk(parsed(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.arg):
+            names.append(node.arg)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.append(node.id)
+    return [name for name in names if name not in PUBLIC_NAMES and avoided(name.replace("_", " "))]
+
+
+def wrong_prose(source: str) -> list[str]:
+    """Return the docstrings and comments with words to avoid."""
+    tokens = generate_tokens(StringIO(source).readline)
+    comments = [token.string for token in tokens if token.type == COMMENT]
+    return [text for text in (*docstrings(source), *comments) if avoided(text)]
+
+
 def long_test_names(source: str) -> list[str]:
-    functions = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef))
+    functions = (node for node in ast.walk(parsed(source)) if isinstance(node, ast.FunctionDef))
     names = (function.name for function in functions if function.name.startswith("test_"))
     return [name for name in names if len(name) > LONGEST_TEST_NAME]
 
@@ -89,6 +122,11 @@ def long_test_names(source: str) -> list[str]:
 @pytest.mark.parametrize("texts", [*PRODUCT.values(), *TESTS.values()], ids=[*PRODUCT, *TESTS])
 def test_docstrings_start_with_a_verb_or_a_noun(texts: list[str]) -> None:
     assert [docstring for text in texts for docstring in wrong_docstrings(text)] == []
+
+
+@pytest.mark.parametrize("texts", [*PRODUCT.values(), *TESTS.values()], ids=[*PRODUCT, *TESTS])
+def test_names_docstrings_and_comments_use_the_words_of_the_glossary(texts: list[str]) -> None:
+    assert [wrong for text in texts for wrong in (*wrong_names(text), *wrong_prose(text))] == []
 
 
 @pytest.mark.parametrize("texts", PRODUCT.values(), ids=PRODUCT)
@@ -119,6 +157,16 @@ def test_help_uses_the_words_of_the_glossary(name: str) -> None:
 )
 def test_a_wrong_first_word_is_found(source: str) -> None:
     assert len(wrong_docstrings(source)) == 1
+
+
+@pytest.mark.parametrize("source", ["def tell_why(): ...", "told = 1", "def a(is_gone): ...", "class Nobody: ..."])
+def test_an_avoided_word_in_a_name_is_found(source: str) -> None:
+    assert len(wrong_names(source)) == 1
+
+
+@pytest.mark.parametrize("source", ["a = 1  # as somebody sees it", 'def a():\n    """Return what it told."""'])
+def test_an_avoided_word_in_a_docstring_or_comment_is_found(source: str) -> None:
+    assert len(wrong_prose(source)) == 1
 
 
 @pytest.mark.parametrize(("length", "found"), [(70, 0), (71, 1)])
