@@ -118,12 +118,12 @@ def _likelihood(letters: str, counted: Counter[str], pairs: Counter[tuple[str, s
     return sum(times * log(chances.get(letter, _RARE)) for letter, times in counted.items()) + odd
 
 
-def _chance(one: str, next_: str, *, is_latin: bool) -> float:
+def _chance(letter: str, next_: str, *, is_latin: bool) -> float:
     """Return how likely two neighbours are: a word has hardly two scripts, or a capital after a small letter."""
-    are_letters, beyond = (one + next_).isalpha(), _is_beyond(one) and _is_beyond(next_)
+    are_letters, beyond = (letter + next_).isalpha(), _is_beyond(letter) and _is_beyond(next_)
     if are_letters and not is_latin and not beyond:
         return _RARE
-    if (one.islower() and next_.isupper()) or (_is_beyond(one) and one.isalpha() and next_.isdigit()):
+    if (letter.islower() and next_.isupper()) or (_is_beyond(letter) and letter.isalpha() and next_.isdigit()):
         return _SIGN
     return _PAIR if are_letters and beyond and is_latin else 1
 

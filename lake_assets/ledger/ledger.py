@@ -190,14 +190,14 @@ class Ledger:
             "where pg_try_advisory_lock(hashtextextended(name, 0))",
             (sorted(names),),
         ).fetchall()
-        held = {name for (name,) in rows}
+        free = {name for (name,) in rows}
         try:
-            yield held
+            yield free
         finally:
             if not self._connection.closed:
                 self._connection.execute(
                     "select pg_advisory_unlock(hashtextextended(name, 0)) from unnest(%s::text[]) as held (name)",
-                    (sorted(held),),
+                    (sorted(free),),
                 )
 
     @contextmanager

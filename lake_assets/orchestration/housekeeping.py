@@ -29,10 +29,10 @@ def housekeeping_asset(settings: Settings, assets: Sequence[Asset]) -> dg.Assets
         cleaned = clean(settings, assets, datetime.now(UTC), context.log.info)
         return dg.MaterializeResult(
             metadata={
-                "files_removed": MetadataValue.json({one.dataset: one.files_removed for one in cleaned}),
-                "superseded_removed": MetadataValue.json({one.dataset: one.superseded_removed for one in cleaned}),
+                "files_removed": MetadataValue.json({each.dataset: each.files_removed for each in cleaned}),
+                "superseded_removed": MetadataValue.json({each.dataset: each.superseded_removed for each in cleaned}),
                 "files_compacted": MetadataValue.json(
-                    {one.dataset: [one.before.count, one.after.count] for one in cleaned if one.compactions}
+                    {each.dataset: [each.before.count, each.after.count] for each in cleaned if each.compactions}
                 ),
             }
         )

@@ -22,7 +22,7 @@ MOST_OTHER_LINES = 20
 
 def text_of(inferred: Inferred) -> str:
     return render_contract(
-        inferred, name="orders", domain="shop", owner="shop@example.com", owner_is_known=True, of="orders.csv"
+        inferred, name="orders", domain="shop", owner="shop@example.com", owner_is_known=True, origin="orders.csv"
     )
 
 

@@ -23,7 +23,7 @@ from lake_assets.landing.lines import event_lines
 
 def contract_of(data: bytes) -> Asset:
     text = render_contract(
-        infer(read_sample(data)), name="orders", domain="shop", owner="a@example.com", owner_is_known=True, of="x"
+        infer(read_sample(data)), name="orders", domain="shop", owner="a@example.com", owner_is_known=True, origin="x"
     )
     return parse_contract(text, PurePath("orders.yaml"))
 

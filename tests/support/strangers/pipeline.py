@@ -61,7 +61,7 @@ def through(shape: Shape) -> Outcome:
 def _through(path: Path) -> Outcome:
     data, _, form = sample_of([str(path)], 8 << 20)
     inferred = infer(read_sample(data, form))
-    text = render_contract(inferred, name="x", domain="shop", owner="a@example.com", owner_is_known=True, of="x")
+    text = render_contract(inferred, name="x", domain="shop", owner="a@example.com", owner_is_known=True, origin="x")
     asset = parse_contract(text, PurePath("x.yaml"))
     with opened(str(path)) as (source, _):
         events = list(event_lines(source.lines, source.name, source.form, asset.encoding))
