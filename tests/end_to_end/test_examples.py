@@ -93,7 +93,7 @@ def test_the_same_events_sent_again_are_duplicates_and_change_no_mart(filled: La
     assert (found["raw"], found["good"]) == (4_000, 0)
 
 
-@pytest.mark.fault("a late event", "its own window is made again, and no other")
+@pytest.mark.fault("a late event", "its own window is rebuilt, and no other")
 def test_a_late_event_makes_only_its_own_window_again(filled: Lake) -> None:
     def made() -> dict[str, str]:
         return {

@@ -22,7 +22,7 @@ _ORDER = ("landing", "buckets", "faults", "conform", "orchestration", "end_to_en
 _HEAD = """\
 # What is broken on purpose
 
-Each line is a test on real processes, unless it says a double. Run one with `.venv/bin/python -m pytest` and its name.
+Each line is a test on real processes, unless it names a double. Run one with `.venv/bin/python -m pytest` and its name.
 Afterwards nothing is missing and nothing is doubled, and readers saw old rows or new ones. A result is that of the run
 for which the page was last made by `python -m tests.faults.table`, on two cores: seconds are rounded up to 1, 2 or 5
 and zeros, and hold the start of the servers that a test was the first to need. Every run in CI has to have all of these

@@ -51,7 +51,7 @@ def fill(log: Path) -> None:
 
 @pytest.mark.fault(
     "the disk with everything on it is full, of logs for example: servers end, and start again in vain",
-    "`lake status` says so; with room all come back by themselves, and every event is there once",
+    "`lake status` reports it; with room all come back by themselves, and every event is there once",
 )
 def test_a_disk_full_of_logs_stops_everything_and_costs_nothing(lake: Lake) -> None:
     home = lake.settings.home

@@ -41,7 +41,7 @@ def exhausted(settings: Settings) -> Generator[None]:
 
 @pytest.mark.fault(
     "Postgres has no connection left amid a refresh",
-    "one sentence says so; with connections, the next one makes it good",
+    "one sentence reports it; with connections, the next one makes it good",
 )
 def test_a_refresh_that_gets_no_connection_changes_nothing(visits: Visits, tmp_path: Path) -> None:
     with ExitStack() as others:
@@ -68,7 +68,7 @@ def can_connect(settings: Settings) -> bool:
 
 @pytest.mark.fault(
     "Postgres has no connection left for `lake run` and `lake status`",
-    "both end with 3 and say so in one sentence; with connections, `lake run` makes all that has landed",
+    "both end with 3 and report it in one sentence; with connections, `lake run` makes all that has landed",
 )
 def test_commands_without_a_connection_report_it_and_work_afterwards(lake: Lake, stack: Settings) -> None:
     before = landed(lake)
@@ -89,7 +89,7 @@ def test_commands_without_a_connection_report_it_and_work_afterwards(lake: Lake,
 
 @pytest.mark.fault(
     "Postgres is killed -9 amid `lake run`",
-    "it says so in one sentence, and the next one makes all that has landed",
+    "it reports it in one sentence, and the next one makes all that has landed",
 )
 def test_run_whose_postgres_dies_reports_it_in_one_sentence(lake: Lake, stack: Settings, tmp_path: Path) -> None:
     before, output = landed(lake), tmp_path / "output"
@@ -143,7 +143,7 @@ def test_run_restarts_a_sink_that_failed_meanwhile(lake: Lake, stack: Settings) 
 
 @pytest.mark.fault(
     "Postgres is killed -9 amid the transaction that changes the tables, or that changes the ledger",
-    "old rows or new ones, whole; one sentence says so, and the next run makes it good",
+    "old rows or new ones, whole; one sentence reports it, and the next run makes it good",
 )
 @pytest.mark.parametrize("point", ["tables are half changed", "ledger is half changed"])
 def test_postgres_killed_during_a_publication_published_all_or_nothing(

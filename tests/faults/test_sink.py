@@ -16,7 +16,7 @@ from tests.support.sales_events import landed, send
 
 @pytest.mark.fault(
     "the bucket (a folder) is full while Kafka Connect writes raw",
-    "`lake status` says so; with room and `lake apply`, every event lands once",
+    "`lake status` reports it; with room and `lake apply`, every event lands once",
 )
 def test_a_bucket_that_is_full_for_a_while_loses_and_doubles_nothing(stack: Settings, tmp_path: Path) -> None:
     # Numbers without order, which no compression makes small.

@@ -170,7 +170,7 @@ def test_a_signal_is_repeated_until_dbt_obeys(monkeypatch: pytest.MonkeyPatch) -
     assert sent == [signal.SIGTERM, signal.SIGINT, signal.SIGINT]
 
 
-@pytest.mark.fault("dbt is killed -9", "its run fails and says so")
+@pytest.mark.fault("dbt is killed -9", "its run fails and reports it")
 def test_a_child_that_is_killed_fails_its_call(macros: Path, server: psutil.Process) -> None:
     with running(server) as client:
         [child] = dbt_children(server)

@@ -90,8 +90,8 @@ def outcomes(evaluations: Sequence[dg.AssetCheckEvaluation]) -> list[tuple[dg.As
 
 
 @pytest.mark.fault(
-    "nobody sends, nothing lands, or one producer is silent",
-    "a check turns red, which says which of the three",
+    "no producer sends, nothing lands, or one producer is silent",
+    "a check turns red and names which of the three",
 )
 def test_no_events_and_no_data_differ_and_pass_again_when_events_land(stack: Settings, beats: Asset) -> None:
     assert silences(stack, [beats]) == {"beats": None}, "the first look starts the clock"

@@ -28,7 +28,7 @@ TRUTH = Path(__file__).parents[2] / "strangers" / "truth.yaml"
 HEAD = """\
 # Strangers' files
 
-Files that nobody made for this lake: excerpts of public data sets, and shapes that such files have, each through
+Files that were not made for this lake: excerpts of public data sets, and shapes that such files have, each through
 `lake new` with nothing edited, and its rows through the contract's rules. `make strangers` takes all of them through a
 running lake as well, where each row must be in staging or quarantine, and each sum must be the one that plain Python
 reads from the file. This page is made by `python -m tests.support.strangers.pipeline > docs/strangers.md`.
@@ -135,7 +135,7 @@ def _measures(accepted: list[tuple[Shape, Outcome]], refused: int) -> Iterator[s
     tables = sum(shape.is_table for shape in CORPUS)
     yield (
         f"Of {total} files {whole} go through whole and unedited, which is {100 * whole / tables:.0f} % of the "
-        f"{tables} that hold a table, and {refused} are refused with a sentence that says what to do.\n"
+        f"{tables} that hold a table, and {refused} are refused with a sentence that has the remedy.\n"
     )
 
 
