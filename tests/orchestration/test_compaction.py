@@ -408,7 +408,7 @@ def test_a_removal_that_was_cut_off_is_settled_first(visits: Visits, monkeypatch
     assert compacted(visits) == [((MANY,), MIN_FILES, 1)]
 
 
-def test_compaction_runs_each_night_and_the_event_reports_it(visits: Visits) -> None:
+def test_compaction_runs_each_hour_and_the_event_reports_it(visits: Visits) -> None:
     hourly = housekeeping_asset(visits.settings, [visits.asset])
     with dg.DagsterInstance.ephemeral() as instance:
         [event] = dg.materialize([hourly], instance=instance).asset_materializations_for_node("leftovers")

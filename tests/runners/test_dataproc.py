@@ -51,7 +51,7 @@ def test_a_cluster_that_an_earlier_try_began_to_make_is_used(made: Place, tmp_pa
     assert made.alive() == made.given
 
 
-def test_a_created_cluster_has_its_own_limits_and_is_tagged_with_its_owner(made: Place, tmp_path: Path) -> None:
+def test_a_created_cluster_has_its_own_limits_and_is_tagged_with_its_job(made: Place, tmp_path: Path) -> None:
     made.runner().submit(job("hang", tmp_path))
     cluster = made.double.clusters[CLUSTER]
     limits = cluster.config.lifecycle_config

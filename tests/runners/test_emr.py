@@ -66,7 +66,7 @@ def test_a_cluster_that_stays_after_its_job_is_ended(emr: Place, tmp_path: Path)
     assert emr.alive() == emr.given
 
 
-def test_a_created_cluster_ends_by_itself_and_is_tagged_with_its_owner(emr: Place, tmp_path: Path) -> None:
+def test_a_created_cluster_ends_by_itself_and_is_tagged_with_its_job(emr: Place, tmp_path: Path) -> None:
     before = time.time()
     emr.runner().submit(job("hang", tmp_path))
     request = made(emr)
