@@ -20,7 +20,15 @@ from lake_assets.stack.lifecycle import up
 from lake_assets.warehouse.marts import outdated_dbt_files, write_dbt_files
 from tests.end_to_end.conftest import Lake
 from tests.support.conditions import COMMAND_SECONDS, wait_until
-from tests.support.exactness import Prefixes, of_marts, of_metric, of_raw, of_sender, of_tables, read_topics
+from tests.support.exactness import (
+    Prefixes,
+    counted_differences,
+    mart_differences,
+    raw_differences,
+    read_topics,
+    sender_differences,
+    table_differences,
+)
 from tests.support.onlookers import MartReader, StagingReader
 from tests.support.random_kills import COMMANDS, PARTS, RUN, CommandKiller, PartKiller
 from tests.support.server_marker import starts_server
@@ -141,10 +149,10 @@ def test_any_process_killed_at_any_moment_loses_and_doubles_nothing(
     def differences() -> list[str]:
         """Return the differences in the last stage that has any: marts first, raw last."""
         return (
-            of_marts(settings, topics)
-            or of_metric(settings, topics, names)
-            or of_tables(settings, topics)
-            or of_raw(settings, topics)
+            mart_differences(settings, topics)
+            or counted_differences(settings, topics, names)
+            or table_differences(settings, topics)
+            or raw_differences(settings, topics)
         )
 
     found = ["nobody has looked"]
@@ -162,7 +170,7 @@ def test_any_process_killed_at_any_moment_loses_and_doubles_nothing(
     for reader in (staging, marts):
         reader.stop()
 
-    assert of_sender(topics, sender.record, names) == []
+    assert sender_differences(topics, sender.record, names) == []
     assert found == []
     assert audit.code == 0, audit.out + audit.err
     assert "final numbers equal staging" in audit.out

@@ -13,7 +13,7 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.housekeeping import clean
 from tests.support.conditions import wait_until
 from tests.support.halted_refresh import POINTS, refresh_apart
-from tests.support.staging_readers import AFTER, BEFORE, BY_WINDOW, of_whole_days, reader, state, state_by_day
+from tests.support.staging_readers import AFTER, BEFORE, BY_WINDOW, have_whole_days, reader, state, state_by_day
 from tests.support.visits import Visits, visit
 
 
@@ -78,7 +78,7 @@ def test_killed_at_random_moments_it_never_shows_half_a_window(visits: Visits, t
             visits.refresh()
         after = state_by_day(visits)
         assert len(after) == len(before) + len(rows)
-        assert of_whole_days(seen, before, after)
+        assert have_whole_days(seen, before, after)
         assert visits.in_balance()
         if kills == 4:
             break

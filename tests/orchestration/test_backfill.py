@@ -18,11 +18,11 @@ from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.support.backfills import (
     FIRST,
     LAST,
-    bring_back,
     judge_strictly,
     loaded,
     run,
     shown,
+    undo_backfill,
     with_three_windows,
 )
 from tests.support.visits import Visits, make_visits, visit
@@ -89,7 +89,7 @@ def test_a_window_that_fails_a_check_is_held_back_and_the_others_go_on(visits: V
     assert (done.held_back, done.left) == ({"2026-02-01": ("row_count",)}, ())
     assert loaded(visits)["2026-02-01"] == before["2026-02-01"]
     assert visits.in_balance()
-    assert bring_back(visits) == Undo(("2026-02-02", "2026-02-03"), {})
+    assert undo_backfill(visits) == Undo(("2026-02-02", "2026-02-03"), {})
     assert loaded(visits) == before
 
 
@@ -124,7 +124,7 @@ def test_killed_in_the_middle_and_started_again_it_makes_what_is_left(visits: Vi
     assert asked == [["2026-02-01"], ["2026-02-02"], ["2026-02-02"], ["2026-02-03"]]
     assert visits.staged() == ["v1", "v5"]
     assert visits.in_balance()
-    assert bring_back(visits).windows == ("2026-02-01", "2026-02-02", "2026-02-03")
+    assert undo_backfill(visits).windows == ("2026-02-01", "2026-02-02", "2026-02-03")
     assert visits.staged() == ["v1", "v2", "v4", "v5"]
 
 
@@ -145,7 +145,7 @@ def test_what_the_stack_makes_of_a_killed_backfill_is_part_of_it(
     assert [output.window for output in visits.refresh().published] == ["2026-02-01"]
     run(visits)
     assert visits.in_balance()
-    assert bring_back(visits) == Undo(("2026-02-01", "2026-02-02", "2026-02-03"), {})
+    assert undo_backfill(visits) == Undo(("2026-02-01", "2026-02-02", "2026-02-03"), {})
     assert visits.rows("*") == rows
 
 
@@ -169,7 +169,7 @@ def test_a_second_backfill_of_an_asset_is_refused_while_one_runs(visits: Visits)
     refused: list[str] = []
 
     def make(pending: Sequence[Pending]) -> dict[str, str]:
-        for attempt in (lambda: run(visits), lambda: bring_back(visits)):
+        for attempt in (lambda: run(visits), lambda: undo_backfill(visits)):
             with pytest.raises(LakeError) as error:
                 attempt()
             refused.append(str(error.value))
@@ -221,7 +221,7 @@ def test_windows_in_which_events_have_landed_since_keep_the_newer_rows(visits: V
     reason = "events have landed in it since"
     assert plan_undo(visits.settings, visits.asset).kept == {"2026-02-01": reason}
     visits.refresh()
-    done = bring_back(visits)
+    done = undo_backfill(visits)
     assert done == Undo(("2026-02-02", "2026-02-03"), {"2026-02-01": "it was rebuilt since"})
     assert visits.staged() == ["v1", "v20", "v4", "v5"]
     assert visits.in_balance()
@@ -236,7 +236,7 @@ def test_windows_that_retention_has_taken_from_stay_taken(visits: Visits) -> Non
             (visits.asset.name,),
         )
     DuckLake(visits.settings).remove_windows(visits.asset, "staging", ["2026-02-02"])
-    assert bring_back(visits).kept == {"2026-02-02": "retention has removed some of it"}
+    assert undo_backfill(visits).kept == {"2026-02-02": "retention has removed some of it"}
     assert visits.staged() == ["v1", "v2", "v5"]
 
 
@@ -246,7 +246,7 @@ def test_windows_that_were_not_published_before_stay(visits: Visits) -> None:
             "delete from ledger.window where asset = %s and \"window\" = '2026-02-03'", (visits.asset.name,)
         )
     run(visits)
-    assert bring_back(visits).kept == {"2026-02-03": "nothing had been published before"}
+    assert undo_backfill(visits).kept == {"2026-02-03": "nothing had been published before"}
     assert visits.in_balance()
 
 
@@ -262,4 +262,4 @@ def test_a_backfill_of_other_windows_takes_the_place_of_the_last_one(visits: Vis
     run(visits)
     assert plan_backfill(visits.settings, visits.asset, LAST, LAST).unrestorable == 3
     run(visits, first=LAST)
-    assert bring_back(visits).windows == (LAST,)
+    assert undo_backfill(visits).windows == (LAST,)

@@ -13,7 +13,7 @@ from lake_assets.operations.retention import maintain, plan_retention
 from lake_assets.settings import Settings
 from lake_assets.spill import spill_root
 from lake_assets.warehouse.local.connection import connect
-from tests.support.backfills import bring_back, loaded, run
+from tests.support.backfills import loaded, run, undo_backfill
 from tests.support.visits import Visits, made_often, visit
 
 DAY = "2026-02-01"
@@ -87,7 +87,7 @@ def test_what_an_undo_brings_back_stays_for_a_week(visits: Visits) -> None:
     assert loaded(visits) != before
     cleaned(visits, timedelta(days=6))
     assert visits.conformed() == 4
-    bring_back(visits)
+    undo_backfill(visits)
     # What the backfill made is superseded now, and what it had replaced is not.
     cleaned(visits, HOUR)
     assert loaded(visits) == before

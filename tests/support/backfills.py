@@ -25,7 +25,7 @@ def run(visits: Visits, make: Build | None = None, first: str = FIRST, last: str
     return backfill(visits.settings, {asset.name: asset}, asset, first, last, make or visits.make, log=lambda _: None)
 
 
-def bring_back(visits: Visits) -> Undo:
+def undo_backfill(visits: Visits) -> Undo:
     return undo(visits.settings, visits.asset, lambda _: None)
 
 

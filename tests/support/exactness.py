@@ -42,7 +42,7 @@ def _read(settings: Settings, topic: str) -> Iterable[tuple[int, int, Event]]:
         yield message.partition() or 0, message.offset() or 0, event_of(message.value() or b"")
 
 
-def of_sender(topics: Topics, sent: Sent, of_files: Iterable[str]) -> list[str]:
+def sender_differences(topics: Topics, sent: Sent, of_files: Iterable[str]) -> list[str]:
     """Return the differences between acknowledged events and the topics.
 
     An acknowledged event is where the broker put it, and once; one without an answer is there once or not at all; of
@@ -105,7 +105,7 @@ class Prefixes:
         return self._hours.get((lane, hour), {}).get(last)
 
 
-def of_raw(settings: Settings, topics: Topics) -> list[str]:
+def raw_differences(settings: Settings, topics: Topics) -> list[str]:
     """Return the records that raw lacks, has twice, or has besides those of the topics."""
     found: list[str] = []
     for name, asset in read_files(settings).assets.items():
@@ -120,7 +120,7 @@ def of_raw(settings: Settings, topics: Topics) -> list[str]:
     return found
 
 
-def of_tables(settings: Settings, topics: Topics) -> list[str]:
+def table_differences(settings: Settings, topics: Topics) -> list[str]:
     """Return the differences in staging and quarantine: the newest offset of equal keys, and every tap."""
     found: list[str] = []
     with connect(settings, read_only=True, serving=False) as session:
@@ -141,7 +141,7 @@ def of_tables(settings: Settings, topics: Topics) -> list[str]:
     return found
 
 
-def of_marts(settings: Settings, topics: Topics) -> list[str]:
+def mart_differences(settings: Settings, topics: Topics) -> list[str]:
     """Return the differences in the marts, as the analyst sees them."""
     sales: dict[tuple[str, date], list[int]] = defaultdict(lambda: [0, 0])
     for event in {r.event.name: r.event for r in topics[SALES] if r.event.is_good}.values():
@@ -161,7 +161,7 @@ def of_marts(settings: Settings, topics: Topics) -> list[str]:
         return found + _compared("mart of taps", Counter(shown), wanted)
 
 
-def of_metric(settings: Settings, topics: Topics, of_files: Iterable[str]) -> list[str]:
+def counted_differences(settings: Settings, topics: Topics, of_files: Iterable[str]) -> list[str]:
     """Return the differences in the metric: each sale is counted once, or late, and only those are late that were sent
     late or come from a file; broken records are set aside, each once."""
     with psycopg.connect(settings.postgres.conninfo("lake")) as session:

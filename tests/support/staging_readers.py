@@ -25,7 +25,7 @@ def state_by_day(visits: Visits) -> State:
     return tuple(visits.rows("came_at::date::text, visit_id, guests"))
 
 
-def of_whole_days(seen: set[State], before: State, after: State) -> bool:
+def have_whole_days(seen: set[State], before: State, after: State) -> bool:
     """Return whether each state has of each day, which is a window, the rows from before or from after."""
     days = {row[0] for row in (*before, *after)}
 
