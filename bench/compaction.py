@@ -46,13 +46,13 @@ WINDOW = f"{DAY:%Y-%m-%d}"
 
 def event(number: int) -> bytes:
     at = DAY + timedelta(milliseconds=number % 86_400_000)
-    told = {
+    record = {
         "tick": number,
         "price": f"{number % 9973}.{number % 100:02}",
         "note": f"tick {number}",
         "ticked_at": at.isoformat(),
     }
-    return json.dumps(told).encode()
+    return json.dumps(record).encode()
 
 
 def fill(settings: "Settings", asset: "Asset", wanted: int, rows: int) -> int:

@@ -41,7 +41,7 @@ def counting(behind: str) -> "Generator[tuple[str, Callable[[], Passed]]]":
         process.join()
 
 
-def _serve(behind: str, told: Connection) -> None:
+def _serve(behind: str, parent: Connection) -> None:
     calls: Counter[str] = Counter()
 
     class Handler(BaseHTTPRequestHandler):
@@ -91,5 +91,5 @@ def _serve(behind: str, told: Connection) -> None:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    told.send(server.server_address[1])
+    parent.send(server.server_address[1])
     server.serve_forever()

@@ -40,7 +40,7 @@ class Cost:
 
 
 def contracts(count: int) -> dict[str, str]:
-    """So many contracts by name, each with the fields and rules of `leads`."""
+    """Return this number of contracts by name, each with the fields and rules of `leads`."""
     text = (PROJECT / "lake_assets" / "catalog" / "assets" / "leads.yaml").read_text("utf-8")
     made: dict[str, str] = {}
     for number in range(count):

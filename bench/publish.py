@@ -65,8 +65,8 @@ def conformed(cloud: Cloud, at: Path, windows: int, rows: int, run: str) -> tupl
 
 
 def order(number: int, at: datetime) -> bytes:
-    told = {"order_id": f"{number:08}", "region": "north", "amount": "12.50", "ordered_at": at.isoformat()}
-    return json.dumps(told).encode()
+    event = {"order_id": f"{number:08}", "region": "north", "amount": "12.50", "ordered_at": at.isoformat()}
+    return json.dumps(event).encode()
 
 
 def measure(cloud: Cloud, at: Path, windows: int, rows: int) -> Figures:

@@ -39,7 +39,7 @@ def _filled(parts: dict[str, str]) -> str:
     return text
 
 
-# Clean rows, for whoever replaces ROWS and FILE.
+# Clean rows, for other values of ROWS and FILE.
 RAW = _filled(CLEAN)
 
 

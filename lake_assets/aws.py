@@ -45,7 +45,7 @@ def client(service: str, attempts: int = ATTEMPTS) -> Any:
 
 @lru_cache(maxsize=32)
 def _client(service: str, attempts: int, region: str, _environment: tuple[tuple[str, str], ...], _process: int) -> Any:
-    """The one that was made for the same settings: boto3 would write all its methods anew, and connect anew."""
+    """Return the client of the same settings. A new one would generate its methods and connect again."""
     import boto3
     from botocore.config import Config
 
@@ -60,7 +60,7 @@ def transient(code: str) -> bool:
 
 @contextmanager
 def refusals(service: str, remedy: str) -> Generator[None]:
-    """Raise Unavailable for temporary errors, LakeError for others; `remedy` says what to check."""
+    """Raise Unavailable for temporary errors, LakeError for others; `remedy` names what to check."""
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
     try:

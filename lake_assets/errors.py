@@ -1,4 +1,4 @@
-"""Errors for users: one sentence that says what is wrong and what to do. The CLI prints them unchanged."""
+"""Errors for users: one sentence with the problem and what to do. The CLI prints them unchanged."""
 
 
 class LakeError(Exception):
@@ -22,4 +22,4 @@ class Unreadable(Unavailable):
 
 
 class SettingsError(LakeError):
-    """A setting is missing or has an invalid value; the message says what to set."""
+    """A setting is missing or has an invalid value; the message has what to set."""

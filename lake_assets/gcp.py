@@ -49,7 +49,7 @@ def is_transient(error: Exception) -> bool:
 
 @contextmanager
 def refusals(service: str, refuses: str, remedy: str) -> Generator[None]:
-    """Raise Unavailable for temporary errors, LakeError for others. `remedy` says what to check."""
+    """Raise Unavailable for temporary errors, LakeError for others. `remedy` names what to check."""
     from google.api_core.exceptions import GoogleAPICallError, RetryError
 
     try:

@@ -24,7 +24,7 @@ _PARTS = {
 
 
 class _OnlyAssets(pickle.Unpickler):  # noqa: S301 - it restricts what is loaded
-    """Load nothing that an asset does not consist of, whoever wrote the file."""
+    """Load nothing that an asset does not consist of, for any writer of the file."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         if (module_name, global_name) not in _PARTS:
@@ -65,7 +65,7 @@ def _parser() -> str:
 
 
 def _read(path: Path) -> dict[str, Asset]:
-    """Return what the file holds; nothing where it cannot be read, since it can be made again."""
+    """Return what the file holds; nothing where it cannot be read, since it can be written again."""
     try:
         with path.open("rb") as file:
             return _OnlyAssets(file).load()

@@ -177,7 +177,10 @@ def settings_page() -> str:
     """Return `docs/settings.md`."""
     parts = [_HEAD]
     for group, variables in GROUPS.items():
-        rows = [f"| `{one.name}` | {one.values} | {one.default} | {one.meaning} |" for one in variables]
+        rows = [
+            f"| `{variable.name}` | {variable.values} | {variable.default} | {variable.meaning} |"
+            for variable in variables
+        ]
         parts.append(
             "\n".join([f"\n## {group}\n", "| variable | values | default | meaning |", "|---|---|---|---|", *rows])
         )

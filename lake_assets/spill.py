@@ -24,7 +24,7 @@ def spill_root(home: Path) -> Path:
 
 
 class SpillFolder:
-    """A new folder below `parent`. A lock, which the kernel releases with the process, tells it from an orphan."""
+    """A new folder below `parent`. A lock that the kernel releases with the process distinguishes it from an orphan."""
 
     def __init__(self, parent: Path) -> None:
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)

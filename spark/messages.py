@@ -10,7 +10,7 @@ _SECONDS = 1.0
 
 
 class BucketMessageWriter(PipesBlobStoreMessageWriter["BucketChannel"]):
-    """Writes to the folder that the reader names in its parameters, a bucket URL."""
+    """Writer to the folder that the reader names in its parameters, a bucket URL."""
 
     def make_channel(self, params: PipesParams) -> "BucketChannel":
         return BucketChannel(str(params["folder"]))

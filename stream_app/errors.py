@@ -1,4 +1,4 @@
-"""Errors that stop the application, each with one sentence that says what to do."""
+"""Errors that stop the application, each with one sentence that has the remedy."""
 
 from lake_assets.errors import LakeError
 

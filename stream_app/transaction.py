@@ -33,7 +33,7 @@ class Record:
 
 
 class TransactionFailed(Exception):
-    """Nothing was committed, or the outcome is unknown: the state in memory must be discarded and restored."""
+    """Raised when nothing was committed or the outcome is unknown: discard the state in memory and restore it."""
 
 
 class Transactions:

@@ -40,7 +40,7 @@ def load_transform(name: str) -> Transform:
 
 
 class Transformed:
-    """Applies one metric's function to validated rows, which have all of the contract's fields."""
+    """Function of one metric, applied to validated rows, which have all of the contract's fields."""
 
     def __init__(self, asset: Asset, metric: Metric, transform: Transform) -> None:
         self._metric, self._transform = metric, transform

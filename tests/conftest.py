@@ -1,4 +1,4 @@
-"""What more than one test folder uses: a running stack of its own, apart from any lake of the user's."""
+"""Fixtures of more than one test folder: a running stack of its own, apart from any lake of the user's."""
 
 import os
 import shutil
@@ -40,7 +40,7 @@ SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG
 POSTGRES = "fsync = off\n"
 
 
-# How long one example takes says something of the machine only.
+# The time of one example depends on the machine only.
 hypothesis.settings.register_profile("lake", deadline=None)
 
 

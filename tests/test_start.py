@@ -1,4 +1,4 @@
-"""What a start may load, and pages that are generated."""
+"""Modules that a start may load, and generated pages."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def loaded_after(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_definitions_of_the_local_target_load_no_cloud_sdk_no_spark_and_no_dbt() -> None:
+def test_definitions_of_the_local_target_load_no_cloud_sdk_spark_or_dbt() -> None:
     assert loaded_after("import lake_assets.definitions").isdisjoint(HEAVY)
 
 
@@ -62,8 +62,8 @@ def test_a_look_at_the_backlog_loads_no_dagster() -> None:
     assert "dagster" not in loaded_after("import lake_assets.cli.status, lake_assets.operations.backlog")
 
 
-def test_the_page_of_commands_is_what_the_commands_say() -> None:
-    """In a process of its own: click keeps a command's help option as the first caller in the process made it."""
+def test_the_page_of_commands_is_the_help_of_the_commands() -> None:
+    """The pages are made in a process of their own: click keeps the help option of the first caller in a process."""
     page = (PROJECT / "docs" / "commands.md").read_text("utf-8")
     written = subprocess.run(
         [sys.executable, "-m", "lake_assets.cli.reference"], capture_output=True, text=True, check=True
@@ -81,7 +81,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "command", [("dagster", "definitions", "validate", "-w", "workspace.yaml"), ("dg", "check", "defs")], ids=" ".join
 )
 def test_dagsters_own_commands_load_the_project(command: tuple[str, ...], home: Path) -> None:
-    """What `dagster dev -w workspace.yaml` and `dg dev` load, without a stack."""
+    """The definitions of `dagster dev -w workspace.yaml` and `dg dev` load without a stack."""
     program = str(Path(sys.executable).parent / command[0])
     environment = {**os.environ, "LAKE_HOME": str(home), "DAGSTER_HOME": str(home)}
     done = subprocess.run(

@@ -62,8 +62,8 @@ def running(command: Sequence[str], log: Path) -> Generator[subprocess.Popen[byt
     try:
         yield process
     except Exception as failure:
-        said = log.read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
-        raise PeerFailed("\n".join([str(failure), f"The last lines of {log.name}:", *said])) from failure
+        lines = log.read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
+        raise PeerFailed("\n".join([str(failure), f"The last lines of {log.name}:", *lines])) from failure
     finally:
         _end(process)
 

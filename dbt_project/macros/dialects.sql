@@ -1,4 +1,4 @@
-{# The few things that DuckDB, BigQuery and Athena say differently. Everything else in a model is plain SQL. #}
+{# The few things that DuckDB, BigQuery and Athena write differently. Everything else in a model is plain SQL. #}
 
 {# First day of the timestamp's month, UTC, as a date. #}
 {% macro month_of(timestamp) -%}

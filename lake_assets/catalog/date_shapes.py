@@ -121,7 +121,7 @@ def short_year(text: str) -> int | None:
 
 
 def whole_year(short: int) -> int:
-    """Return the year that two digits stand for where a contract does not say otherwise."""
+    """Return the year that two digits stand for where a contract does not set it."""
     return int(_whole_year(f"{short:02}"))
 
 

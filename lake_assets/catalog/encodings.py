@@ -1,6 +1,6 @@
 """The encoding of text that is not UTF-8.
 
-Most encodings of one byte a letter read any bytes, so that only the letters tell which is right. Each language here has
+Most encodings of one byte a letter read any bytes, so that only the letters show which is right. Each language here has
 its letters beyond ASCII, the most frequent first, and the encodings that it is written in. The likeliest of all wins.
 Those of several bytes a letter are left to `charset-normalizer`.
 """
@@ -14,7 +14,7 @@ from math import inf, log
 _WESTERN = ("windows-1252", "cp850", "mac_roman")
 _CENTRAL = ("windows-1250", "iso-8859-2", "cp852")
 _ICELANDIC = "íáöðþéóúýæ"
-# Of languages that cannot be told apart, the first is taken: those of more files come first.
+# Of languages that cannot be distinguished, the first is taken: those of more files come first.
 _LANGUAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("üäöß", _WESTERN),
     ("éèàçêôâûîùëïœ", _WESTERN),
@@ -83,7 +83,7 @@ def _of_several_bytes(sample: bytes) -> str | None:
 
 
 def _of_one_byte(sample: bytes) -> str | None:
-    # A word that comes often says no more than once.
+    # A frequent word counts once.
     words = b" ".join(sorted({word for word in _WORD.findall(sample) if not word.isascii()}))
     best, name, known = -inf, "", frozenset[str]()
     for encoding in dict.fromkeys(encoding for _, encodings in _LANGUAGES for encoding in encodings):
@@ -118,12 +118,12 @@ def _likelihood(letters: str, counted: Counter[str], pairs: Counter[tuple[str, s
     return sum(times * log(chances.get(letter, _RARE)) for letter, times in counted.items()) + odd
 
 
-def _chance(one: str, next_: str, *, is_latin: bool) -> float:
+def _chance(letter: str, next_: str, *, is_latin: bool) -> float:
     """Return how likely two neighbours are: a word has hardly two scripts, or a capital after a small letter."""
-    are_letters, beyond = (one + next_).isalpha(), _is_beyond(one) and _is_beyond(next_)
+    are_letters, beyond = (letter + next_).isalpha(), _is_beyond(letter) and _is_beyond(next_)
     if are_letters and not is_latin and not beyond:
         return _RARE
-    if (one.islower() and next_.isupper()) or (_is_beyond(one) and one.isalpha() and next_.isdigit()):
+    if (letter.islower() and next_.isupper()) or (_is_beyond(letter) and letter.isalpha() and next_.isdigit()):
         return _SIGN
     return _PAIR if are_letters and beyond and is_latin else 1
 

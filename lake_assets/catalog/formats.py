@@ -40,7 +40,7 @@ class UnsupportedFormat(ValueError):
 
 
 def number_pattern(decimal_comma: bool, thousands: str, unit: str) -> str | None:
-    """Return the pattern (of RE2 and Python) of a number as a contract says it is written; None when that is plain.
+    """Return the pattern (of RE2 and Python) of a number as the contract declares it; None when that is plain.
 
     A unit must stand before or after each number, with or without a blank between.
     """

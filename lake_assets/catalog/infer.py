@@ -75,7 +75,7 @@ class InferredField:
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """Everything that a contract needs except names and owners. `event_time` can be the time of sending, `sent`.
+    """Parts of a contract, except names and owners. `event_time` can be the time of sending, `sent`.
 
     `notes` list what the contract does not cover of the sample.
     """
@@ -310,16 +310,20 @@ def _joined_times(fields: list[InferredField], sample: Sample) -> list[InferredF
 def _with_words_of_others(fields: list[InferredField], places: Sequence[int], sample: Sample) -> list[InferredField]:
     """The fields, where one that has but one word for true or false is a boolean if another of its name is, as `paid_2`
     beside `paid_1`."""
-    forms = {_DIGITS.sub("", one.name): one.type for one in fields if one.type.logical == "boolean" and one.type.format}
-    found: list[InferredField] = []
-    for at, one in zip(places, fields, strict=True):
-        kind = forms.get(_DIGITS.sub("", one.name))
+    forms = {
+        _DIGITS.sub("", column.name): column.type
+        for column in fields
+        if column.type.logical == "boolean" and column.type.format
+    }
+    columns: list[InferredField] = []
+    for at, column in zip(places, fields, strict=True):
+        kind = forms.get(_DIGITS.sub("", column.name))
         texts = {cell.text.lower() for row in sample.rows if (cell := row[at])}
-        if kind and one.type.logical == "string" and texts and texts <= {*boolean_words(kind.format or "")}:
-            why = f"{kind.why}, as in others of its name; {one.why.rpartition('; ')[2]}"
-            one = replace(one, type=kind, values=(), closed=False, doubts=(), why=why)
-        found.append(one)
-    return found
+        if kind and column.type.logical == "string" and texts and texts <= {*boolean_words(kind.format or "")}:
+            why = f"{kind.why}, as in others of its name; {column.why.rpartition('; ')[2]}"
+            column = replace(column, type=kind, values=(), closed=False, doubts=(), why=why)
+        columns.append(column)
+    return columns
 
 
 def _with_centuries(
@@ -327,11 +331,13 @@ def _with_centuries(
 ) -> list[InferredField]:
     """The fields, where another column has the whole years of dates with two digits. Where that is of another century,
     the date is a text, and one more field takes the year from the other column."""
-    found: list[InferredField] = []
-    for at, one in zip(places, fields, strict=True):
-        other = next((pair for pair in zip(places, fields, strict=True) if _has_years_of(one, at, *pair, sample)), None)
+    columns: list[InferredField] = []
+    for at, column in zip(places, fields, strict=True):
+        other = next(
+            (pair for pair in zip(places, fields, strict=True) if _has_years_of(column, at, *pair, sample)), None
+        )
         if other is None:
-            found.append(_without_far_years(one))
+            columns.append(_without_far_years(column))
             continue
         place, years = other
         dates = {
@@ -339,38 +345,38 @@ def _with_centuries(
             for row in sample.rows
             if (cell := row[at]) and (year := row[place]) and short_year(cell.text) is not None
         }
-        shape = date_shape(dict.fromkeys(dates, 1), one.name)
+        shape = date_shape(dict.fromkeys(dates, 1), column.name)
         if shape is None or all(
             whole_year(int(year) % 100) == int(year) for *_, year in map(str.split, dates.values())
         ):
-            told = (part for doubt in one.doubts for part in doubt.split("; "))
-            sure = tuple(part for part in told if "is the year" not in part)
-            found.append(replace(one, doubts=sure))
+            doubts = (part for doubt in column.doubts for part in doubt.split("; "))
+            sure = tuple(part for part in doubts if "is the year" not in part)
+            columns.append(replace(column, doubts=sure))
             continue
-        name = _free_name(f"{one.name}_in_full", taken)
+        name = _free_name(f"{column.name}_in_full", taken)
         taken.add(name)
         doubt = f"years of two digits and of more than one century: {name} takes them from {years.name}"
-        text = ColumnType("string", f"{one.type.why}, of more than one century", near=doubt)
-        found.append(replace(one, type=text, doubts=(doubt,)))
-        kind = replace(one.type, format=f"{one.type.format} yyyy", instants=shape.instants, doubts=(), nulls=())
+        text = ColumnType("string", f"{column.type.why}, of more than one century", near=doubt)
+        columns.append(replace(column, type=text, doubts=(doubt,)))
+        kind = replace(column.type, format=f"{column.type.format} yyyy", instants=shape.instants, doubts=(), nulls=())
         empty = len(sample.rows) - sum(row[at] is not None and row[place] is not None for row in sample.rows)
-        source = (one.source, years.source)
-        found.append(InferredField(name, " ".join(source), kind, empty == 0, join=source, why=kind.why, empty=empty))
-    return found
+        source = (column.source, years.source)
+        columns.append(InferredField(name, " ".join(source), kind, empty == 0, join=source, why=kind.why, empty=empty))
+    return columns
 
 
-def _without_far_years(one: InferredField) -> InferredField:
+def _without_far_years(column: InferredField) -> InferredField:
     """The field, or a text where years of two digits would be far ahead: they may as well be of the last century."""
-    last = max((instant.year for instant in one.type.instants), default=0)
-    if not _SHORT_YEAR.search(one.type.format or "") or last <= datetime.now(UTC).year + _MOST_YEARS_AHEAD:
-        return one
+    last = max((instant.year for instant in column.type.instants), default=0)
+    if not _SHORT_YEAR.search(column.type.format or "") or last <= datetime.now(UTC).year + _MOST_YEARS_AHEAD:
+        return column
     doubt = f"years of two digits, of 19{last % 100:02} or {last}: a text until it is a date with firstYear"
-    return replace(one, type=ColumnType("string", f"{one.type.why}, some far ahead", near=doubt), doubts=(doubt,))
+    return replace(column, type=ColumnType("string", f"{column.type.why}, some far ahead", near=doubt), doubts=(doubt,))
 
 
-def _has_years_of(one: InferredField, at: int, place: int, other: InferredField, sample: Sample) -> bool:
+def _has_years_of(column: InferredField, at: int, place: int, other: InferredField, sample: Sample) -> bool:
     """Return whether a column has the years of another, whose dates have two digits of them."""
-    if not (form := one.type.format or "").endswith("yy") or not _SHORT_YEAR.search(form):
+    if not (form := column.type.format or "").endswith("yy") or not _SHORT_YEAR.search(form):
         return False
     if other.type.logical != "integer" or not _YEAR_NAME.search(other.name):
         return False

@@ -46,7 +46,7 @@ class Field:
     stands between thousands, and `unit` is the text before or after each. Years of two digits
     are those of the hundred years from `first_year`. A `protection` keeps its values out of
     staging: a token stands there, or nothing. A field `has_twin` when the key of a field before it differs from its own
-    by case only, which engines do not tell apart in a struct."""
+    by case only, which engines do not distinguish in a struct."""
 
     name: str
     type: FieldType

@@ -12,8 +12,10 @@ _NOT_PLAIN = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0"}
 
 
-def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, owner_is_known: bool, of: str) -> str:
-    """Render the contract's text. `of` is the sample's origin, for the initial description."""
+def render_contract(
+    inferred: Inferred, *, name: str, domain: str, owner: str, owner_is_known: bool, origin: str
+) -> str:
+    """Render the contract's text. `origin` names the sample, for the initial description."""
     key = [column for column in inferred.fields if column.key_position]
     encoding = f", encoding: {inferred.encoding}" if inferred.encoding else ""
     window = f"; window: {inferred.window_why}" if inferred.window_why else ""
@@ -26,7 +28,7 @@ def render_contract(inferred: Inferred, *, name: str, domain: str, owner: str, o
         "version: 1.0.0",
         "status: draft  # any change can be applied; active refuses breaking changes",
         f"domain: {domain}",
-        f"description: {{purpose: {scalar(f'Events of {name}, as in {of}.')}}}  # describe what one row is",
+        f"description: {{purpose: {scalar(f'Events of {name}, as in {origin}.')}}}  # describe what one row is",
         f"team: {{name: {domain}, members: [{{username: {scalar(owner)}, role: owner}}]}}"
         + ("" if owner_is_known else "  # the owner of this data?"),
         "customProperties:",

@@ -65,7 +65,7 @@ def missing_producers(
 
 
 def hide_names(producers: Mapping[str, datetime]) -> dict[str, datetime]:
-    """Return the producers by number: for a confidential roster, whose names nobody may read in checks and logs."""
+    """Return the producers by number: for a confidential roster, whose names must not be in checks and logs."""
     return {f"hidden {number}": at for number, at in enumerate(producers.values(), 1)}
 
 

@@ -31,9 +31,9 @@ class Catalog:
     problems: tuple[Problem, ...] = ()
     left_out: Mapping[PurePath, str] = field(default_factory=dict[PurePath, str])
 
-    def text(self, of: Asset | Metric) -> str:
+    def text(self, definition: Asset | Metric) -> str:
         """Return the text that an asset or a metric was read from."""
-        return self.texts[of.path]
+        return self.texts[definition.path]
 
     def without_file(self, applied: "Catalog") -> list[str]:
         """Return the assets that are in this catalog only because they are applied, and have no file, not even an

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lake_assets.ledger.audit import AssetAudit, WindowAudit
     from lake_assets.operations.audit_report import AuditReport
-    from lake_assets.operations.metric_parity import Agreement
+    from lake_assets.operations.metric_parity import MetricParity
 
 _COLUMNS = (
     "asset",
@@ -135,7 +135,7 @@ def _window_row(window: WindowAudit) -> Sequence[str | int]:
     return (window.window, *counts, "; ".join(window.problems))
 
 
-def _print_parity(parity: Agreement) -> None:
+def _print_parity(parity: MetricParity) -> None:
     click.echo(f"metric {parity.metric}: {parity.sentence}")
     for difference in parity.differing:
         click.echo(f"  DIFFERS {printable(str(difference))}")

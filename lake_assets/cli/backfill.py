@@ -98,7 +98,7 @@ def _backfill(settings: Settings, assets: Mapping[str, Asset], asset: Asset, fir
 
 def _undo(settings: Settings, assets: Mapping[str, Asset], asset: Asset, yes: bool) -> int:
     from lake_assets.operations.backfill import plan_undo, undo
-    from lake_assets.orchestration.in_process import build_stale_marts, tell_published
+    from lake_assets.orchestration.in_process import build_stale_marts, report_published
 
     planned = plan_undo(settings, asset)
     click.echo(f"{asset.name}: {_windows(planned.windows)} can be restored.")
@@ -110,7 +110,7 @@ def _undo(settings: Settings, assets: Mapping[str, Asset], asset: Asset, yes: bo
         click.confirm("Restore them?", abort=True, err=True)
 
     def report(outputs: Sequence[WindowOutput]) -> None:
-        tell_published(settings, asset, outputs)
+        report_published(settings, asset, outputs)
 
     done = undo(settings, asset, report)
     failed = build_stale_marts(settings, assets, print_step)
@@ -122,18 +122,18 @@ def _undo(settings: Settings, assets: Mapping[str, Asset], asset: Asset, yes: bo
 
 
 def _print_plan(asset: str, plan: BackfillPlan) -> None:
-    if plan.gone:
-        click.echo(f"{asset}: not rebuilt, because raw has no rows left: {_windows(plan.gone)}.", err=True)
+    if plan.missing_raw:
+        click.echo(f"{asset}: not rebuilt, because raw has no rows left: {_windows(plan.missing_raw)}.", err=True)
     if not plan.rows:
         click.echo(f"{asset}: raw has no windows to rebuild from {plan.first} to {plan.last}.")
         return
-    if plan.goes_on:
+    if plan.unfinished_since:
         click.echo(
-            f"{asset}: resumes the backfill of {plan.goes_on:%Y-%m-%d %H:%M} UTC. "
+            f"{asset}: resumes the backfill of {plan.unfinished_since:%Y-%m-%d %H:%M} UTC. "
             f"To start over instead, run `lake backfill {asset} --undo` first."
         )
-    if plan.forgets:
-        click.echo(f"{asset}: {plan.forgets:,} windows of the previous backfill cannot be restored after this.")
+    if plan.unrestorable:
+        click.echo(f"{asset}: {plan.unrestorable:,} windows of the previous backfill cannot be restored after this.")
     rows = sum(plan.rows.values())
     click.echo(f"{asset}: {_windows(tuple(plan.rows))}, {rows:,} rows, {plan.bytes / 1e6:,.1f} MB of raw files.")
     if plan.seconds is None:

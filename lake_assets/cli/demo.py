@@ -197,7 +197,7 @@ def _stream(settings: Settings, sales: Asset, count: int) -> bool:
 
     from lake_assets.demo.tour import follow
     from lake_assets.ledger.applied import applied_catalog
-    from lake_assets.operations.metric_parity import agreement
+    from lake_assets.operations.metric_parity import reconcile_metric
     from lake_assets.stack.lifecycle import status
 
     click.echo(f"3. {count:,} live sales, {STREAM_RATE} a second. Kill any of these processes: kill -9 PID")
@@ -219,7 +219,7 @@ def _stream(settings: Settings, sales: Asset, count: int) -> bool:
     click.echo("4. The same sales on the batch path")
     follow(settings, [sales], _report)
     metric = applied_catalog(settings).metrics["sales_by_region"]
-    parity = agreement(settings, metric, sales, timedelta(days=1))
+    parity = reconcile_metric(settings, metric, sales, timedelta(days=1))
     click.echo(f"Events sent and the metric: {'equal' if counted.equal else 'DIFFERENT'}")
     click.echo(f"Speed and batch, {parity.metric}: {parity.sentence}")
     return counted.equal and parity.agrees

@@ -120,7 +120,7 @@ def _infer(
         domain=domain,
         owner=owner or f"{domain}@example.com",
         owner_is_known=owner is not None,
-        of="a sample" if files[0] == "-" else Path(files[0]).name,
+        origin="a sample" if files[0] == "-" else Path(files[0]).name,
     )
     parse_contract(text, target)
     return Draft(target, text, inferred, sample, is_whole)

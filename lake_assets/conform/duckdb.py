@@ -12,7 +12,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import WindowInput, WindowOutput
 from lake_assets.compile.conform import NO_RAW, judged_table
 from lake_assets.compile.sql import literal
-from lake_assets.conform.isolate import Failed, Patience, isolate
+from lake_assets.conform.isolate import Failed, IsolationTime, isolate
 from lake_assets.conform.tokens import let_tokenise
 from lake_assets.conform.write_windows import (
     ConformRun,
@@ -34,9 +34,9 @@ def conform_apart(
     run_id: str,
     name: str,
     *,
-    patience: Patience,
+    isolation_time: IsolationTime,
 ) -> tuple[tuple[WindowOutput, ...], dict[str, Cause]]:
-    """Conform the windows together, which is fast; a window that fails, for a damaged file say, is left out.
+    """Conform the windows together, which is fast; a window that fails, for example for a damaged file, is left out.
 
     So it does not hold back the others. Returns the outputs, and the cause of each window without one.
     """
@@ -48,7 +48,7 @@ def conform_apart(
         except (LakeError, duckdb.Error) as error:
             raise Failed(_cause(error)) from error
 
-    isolated = isolate(list(by_name), attempt, patience)
+    isolated = isolate(list(by_name), attempt, isolation_time)
     return tuple(sorted(isolated.results, key=lambda output: output.window)), isolated.failed
 
 

@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 class Failed(Exception):
-    """An attempt failed; the cause says why."""
+    """Raised when an attempt failed, with the cause."""
 
     def __init__(self, cause: Cause) -> None:
         super().__init__(cause.sentence)
@@ -25,7 +25,7 @@ class Failed(Exception):
 
 
 @dataclass
-class Patience:
+class IsolationTime:
     """Seconds that one run may still spend on isolating failures."""
 
     seconds: float = SECONDS
@@ -48,7 +48,7 @@ class Isolated(Generic[Result]):
 
 
 def isolate(
-    windows: Sequence[str], attempt: Callable[[Collection[str]], Sequence[Result]], patience: Patience
+    windows: Sequence[str], attempt: Callable[[Collection[str]], Sequence[Result]], isolation_time: IsolationTime
 ) -> Isolated[Result]:
     """Attempt all windows together; when that fails, find those that can be built without the others.
 
@@ -56,15 +56,15 @@ def isolate(
     """
     isolated = Isolated[Result]()
     if cause := _tried(isolated, windows, attempt):
-        began = patience.clock()
+        began = isolation_time.clock()
         chosen = sample(windows)
         causes = [_tried(isolated, [window], attempt) for window in chosen] if len(windows) > 1 else [cause]
-        patience.spend(began)
+        isolation_time.spend(began)
         rest = [window for window in windows if window not in chosen]
         if shared := common(causes):
             isolated.failed |= waiting(rest, shared)
         else:
-            _halve(isolated, rest, attempt, patience, cause)
+            _halve(isolated, rest, attempt, isolation_time, cause)
     return isolated
 
 
@@ -100,19 +100,19 @@ def _halve(
     isolated: Isolated[Result],
     windows: Sequence[str],
     attempt: Callable[[Collection[str]], Sequence[Result]],
-    patience: Patience,
+    isolation_time: IsolationTime,
     last: Cause,
 ) -> None:
     if not windows:
         return
-    if patience.is_over:
+    if isolation_time.is_over:
         # Other windows fail of it, not necessarily these.
         isolated.failed |= waiting(windows, Cause(f"not tried yet, because of others: {last.sentence}"))
         return
-    began = patience.clock()
+    began = isolation_time.clock()
     cause = _tried(isolated, windows, attempt)
-    patience.spend(began)
+    isolation_time.spend(began)
     if cause and len(windows) > 1:
         middle = len(windows) // 2
         for half in (windows[:middle], windows[middle:]):
-            _halve(isolated, half, attempt, patience, cause)
+            _halve(isolated, half, attempt, isolation_time, cause)

@@ -70,7 +70,7 @@ def make_token_key(path: Path) -> None:
     """Write a new key that only its owner may read. Raises FileExistsError."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(f"{secrets.token_hex(_KEY)}\n")
-    # Tokens of a key that a power cut takes away cannot be made again.
+    # Tokens of a key that is lost in a power cut cannot be created again.
     sync(path)
     sync(path.parent)
 

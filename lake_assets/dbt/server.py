@@ -124,7 +124,7 @@ def _listen(home: Path) -> socket.socket:
 
 
 def _answer(connection: socket.socket) -> int:
-    """In the child: become the caller, run dbt, return the exit code to the client."""
+    """Become the caller in the child, run dbt, return the exit code to the client."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     connection.settimeout(None)
@@ -175,7 +175,7 @@ def _become_caller(connection: socket.socket, head: bytes, files: Sequence[int])
 
 
 def _forward_signal(connection: socket.socket) -> None:
-    """In a thread of the child: forward the client's signal, and stop when the client exits."""
+    """Forward the client's signal in a thread of the child, and stop when the client exits."""
     number = b""
     with contextlib.suppress(ConnectionError):
         number = connection.recv(1)

@@ -78,7 +78,7 @@ def live(
 
 
 class _Sending(threading.Thread):
-    """Sends sales; `last_at` is the time of the last one (monotonic seconds), 0 before."""
+    """Sender of sales; `last_at` is the time of the last one (monotonic seconds), 0 before."""
 
     def __init__(
         self, settings: Settings, sales: Asset, rate: int, count: int, sent: dict[str, tuple[int, int, Decimal]]

@@ -56,7 +56,7 @@ def follow(settings: Settings, assets: Sequence[Asset], on_progress: Callable[[s
     before: tuple[int, int, int] | None = None
     with Ledger(settings) as ledger:
         while True:
-            in_flight = sum(lag.under_way for lag in lags(settings, assets, known_offsets(ledger, assets)))
+            in_flight = sum(lag.in_flight for lag in lags(settings, assets, known_offsets(ledger, assets)))
             # Queue landed windows here too: the sensor may not have run yet.
             observe(settings, ledger, assets, ledger.cursors())
             queued = {(entry.asset, entry.window) for entry in ledger.pending([asset.name for asset in assets])}
@@ -78,7 +78,7 @@ def follow(settings: Settings, assets: Sequence[Asset], on_progress: Callable[[s
 def one_more(settings: Settings, sales: Asset, on_progress: Callable[[str], None]) -> float:
     """Send one current sale and wait until an analyst sees it in the mart; return the seconds it took.
 
-    Every earlier sale must be in the mart first: the mart cannot tell one in-flight sale from another.
+    Every earlier sale must be in the mart first: the mart cannot distinguish sales in flight.
     """
     follow(settings, [sales], on_progress)
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Events on their way into raw: topics, Kafka Connect, raw Iceberg tables, changed windows, producing.
+"""Landing of events in raw: topics, Kafka Connect, raw Iceberg tables, changed windows, producing.
 
 Imports `catalog`, `compile`, `settings`; no other adapter.
 """

@@ -22,7 +22,7 @@ class Lag:
     landed: int | None
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """Return the records in flight, produced and not landed; never negative, and 0 when that is unknown."""
         return 0 if self.landed is None else max(0, self.produced - self.landed)
 

@@ -1,6 +1,6 @@
 """Attempts in the ledger: the windows that a run is making, so that one that dies is found and counted as a failure.
 
-There is one for each asset, and while it is made its run holds the lock of the dataset. When nobody holds the lock, the
+There is one for each asset, and while it is made its run holds the lock of the dataset. When the lock is free, the
 attempt was abandoned.
 """
 

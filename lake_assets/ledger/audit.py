@@ -71,7 +71,7 @@ class PartitionAudit:
 class AssetAudit:
     """The audit of one asset, window by window and Kafka partition by Kafka partition.
 
-    `failed` says why it could not be audited; then nothing is proved of it.
+    `failed` is the reason it could not be audited; then nothing is proved of it.
     """
 
     asset: str

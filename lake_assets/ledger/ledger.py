@@ -107,7 +107,7 @@ NONE_UNREADABLE: Mapping[str, str] = MappingProxyType({})
 
 
 class Ledger:
-    """Reads and writes the ledger. One instance has one connection and serves one thread; close it after use."""
+    """Access to the ledger. One instance has one connection and serves one thread; close it after use."""
 
     def __init__(self, settings: Settings) -> None:
         """Connect to Postgres. Raises Unavailable when it does not answer."""
@@ -184,20 +184,20 @@ class Ledger:
 
     @contextmanager
     def locked_if_free(self, names: Collection[str]) -> Generator[set[str]]:
-        """Hold those locks that nobody else holds, and yield their names; it never waits."""
+        """Hold those of the locks that are free, and yield their names; it never waits."""
         rows = self._connection.execute(
             "select name from unnest(%s::text[]) as wanted (name) "
             "where pg_try_advisory_lock(hashtextextended(name, 0))",
             (sorted(names),),
         ).fetchall()
-        held = {name for (name,) in rows}
+        free = {name for (name,) in rows}
         try:
-            yield held
+            yield free
         finally:
             if not self._connection.closed:
                 self._connection.execute(
                     "select pg_advisory_unlock(hashtextextended(name, 0)) from unnest(%s::text[]) as held (name)",
-                    (sorted(held),),
+                    (sorted(free),),
                 )
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Check that events arrive as often as the contract says: of a topic as a whole, and of each of its producers."""
+"""Check that events arrive as often as the contract expects: of a topic as a whole, and of each of its producers."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

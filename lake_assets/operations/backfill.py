@@ -48,9 +48,9 @@ Build = Callable[[Sequence[Pending]], Mapping[str, str]]
 class BackfillPlan:
     """Windows that a backfill would rebuild, as `rows` by window, and the `bytes` of their raw files.
 
-    `seconds` is estimated from their last builds, None if there was none. `gone` are windows without raw rows, which
-    stay as they are. `goes_on` is the start of the backfill that this one would resume. `forgets` is the number of
-    windows of an older backfill that can be restored until this one begins.
+    `seconds` is estimated from their last builds, None if there was none. `missing_raw` are windows without raw rows,
+    which stay as they are. `unfinished_since` is the start of the backfill that this one would resume. `unrestorable`
+    is the number of windows of an older backfill that can be restored until this one begins.
     """
 
     first: str
@@ -58,9 +58,9 @@ class BackfillPlan:
     rows: Mapping[str, int]
     bytes: int
     seconds: float | None
-    gone: tuple[str, ...]
-    goes_on: datetime | None
-    forgets: int
+    missing_raw: tuple[str, ...]
+    unfinished_since: datetime | None
+    unrestorable: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def backfill(
     """
     with Ledger(settings) as ledger, _alone(ledger, asset):
         plan = _find(settings, ledger, asset, first, last)
-        if plan.goes_on is None:
+        if plan.unfinished_since is None:
             start_backfill(ledger, asset, first, last, tuple(plan.rows))
         failed: dict[str, str] = {}
         for batch in _batches(plan.rows):
@@ -189,12 +189,12 @@ def _find(settings: Settings, ledger: Ledger, asset: Asset, first: str, last: st
     windows = [window for window in raw if window not in lost]
     missing = [w for w, state in states.items() if state.raw_rows and (w in lost or w not in raw)]
     older = last_backfill(ledger, asset)
-    goes_on = (
+    resumes = (
         older is not None
         and older.ended_at is None
         and (older.first, older.last, older.contract_version) == (first, last, asset.version)
     )
-    if goes_on:
+    if resumes:
         unbuilt = set(remaining_windows(ledger, asset))
         windows = [window for window in windows if window in unbuilt]
     raw_files = files(settings, asset, windows).by_window if windows else {}
@@ -209,8 +209,8 @@ def _find(settings: Settings, ledger: Ledger, asset: Asset, first: str, last: st
         sum(file.bytes for window_files in raw_files.values() for file in window_files),
         seconds,
         tuple(missing),
-        older.began_at if older and goes_on else None,
-        0 if goes_on else len(published_windows(ledger, asset)),
+        older.began_at if older and resumes else None,
+        0 if resumes else len(published_windows(ledger, asset)),
     )
 
 

@@ -62,7 +62,7 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
         return [
             Backlog(
                 asset.name,
-                None if lag.landed is None else lag.under_way,
+                None if lag.landed is None else lag.in_flight,
                 waiting[asset.name],
                 held_back.get(asset.name, 0),
                 silent.get(asset.name),

@@ -19,7 +19,7 @@ from lake_assets.warehouse.protocol import Warehouse
 
 
 class NotRebuilt(LakeError):
-    """A change of a draft that its tables cannot follow from raw; the message says what to do instead."""
+    """A change of a draft that its tables cannot follow from raw; the message has what to do instead."""
 
 
 def empty_assets(ledger: Ledger, wanted: Catalog, applied: Catalog) -> set[str]:

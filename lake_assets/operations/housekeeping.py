@@ -74,7 +74,7 @@ def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Calla
             try:
                 with ledger.locked(f"dataset:{dataset}"):
                     files = expire(settings, ledger, versions[0], now - KEPT)
-                    unneeded = remove_superseded(ledger, versions, now)
+                    unneeded = remove_unreferenced_files(ledger, versions, now)
                 cleaned = Cleaned(dataset, files, unneeded, tuple(compact_closed(settings, ledger, versions, now)))
             except (LakeError, OSError) as error:
                 failed.append(f"{dataset}: {error}")
@@ -120,7 +120,7 @@ def remove_old_states(ledger: Ledger, warehouse: Warehouse, now: datetime) -> in
     return warehouse.remove_old_states(now - _READERS, spans)
 
 
-def remove_superseded(ledger: Ledger, versions: Sequence[Asset], now: datetime) -> int:
+def remove_unreferenced_files(ledger: Ledger, versions: Sequence[Asset], now: datetime) -> int:
     """Delete conformed files of the versions that no table references any more; return their number.
 
     The caller holds the dataset's lock. Raises OSError.

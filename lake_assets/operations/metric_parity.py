@@ -49,7 +49,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class MetricParity:
     """Result of a comparison. `cells` are final rows (one per group, window and Kafka partition), from `low` to `high`.
 
     `waiting` is the reason nothing could be compared; a metric with a transform has no batch twin in SQL. `failed` is
@@ -80,19 +80,19 @@ class Agreement:
         return f"{'more than ' if self.more else ''}{len(self.differing)} of {self.cells:,} final numbers DIFFER"
 
 
-def agreement(settings: Settings, metric: Metric, asset: Asset, since: timedelta | None = None) -> Agreement:
+def reconcile_metric(settings: Settings, metric: Metric, asset: Asset, since: timedelta | None = None) -> MetricParity:
     """Compare all final windows whose batch side is complete, or only those of the last `since` before the newest.
 
     A cell that differs from staging is compared with raw as well: an event that was sent again after its window was
     closed has replaced the first one in staging, which is no difference. Raises Unavailable.
     """
     try:
-        return _agreement(settings, metric, asset, since)
+        return _reconcile(settings, metric, asset, since)
     except (duckdb.IOException, RawTableError) as error:
-        return Agreement(metric.table, 0, None, None, (), failed=str(error).splitlines()[0])
+        return MetricParity(metric.table, 0, None, None, (), failed=str(error).splitlines()[0])
 
 
-def _agreement(settings: Settings, metric: Metric, asset: Asset, since: timedelta | None) -> Agreement:
+def _reconcile(settings: Settings, metric: Metric, asset: Asset, since: timedelta | None) -> MetricParity:
     if metric.transform:
         return _nothing(metric, "its transform is Python, which staging cannot be asked in")
     with Ledger(settings) as ledger:
@@ -125,15 +125,15 @@ def _agreement(settings: Settings, metric: Metric, asset: Asset, since: timedelt
         if rows:
             rows = _rows_of_raw(settings, connection, metric, asset, suspects=_differing(metric, rows), bounds=bounds)
         differing = _differing(metric, rows)
-        return Agreement(
+        return MetricParity(
             metric.table, cells, bounds[0], bounds[1], tuple(differing[:_SHOWN]), more=len(differing) > _SHOWN
         )
     finally:
         connection.close()
 
 
-def _nothing(metric: Metric, reason: str) -> Agreement:
-    return Agreement(metric.table, 0, None, None, (), waiting=reason)
+def _nothing(metric: Metric, reason: str) -> MetricParity:
+    return MetricParity(metric.table, 0, None, None, (), waiting=reason)
 
 
 def _bounds(

@@ -42,5 +42,5 @@ def _read(warehouse: Warehouse, assets: Sequence[Asset]) -> QuarantineReport:
     return _joined(_read(warehouse, assets[:half]), _read(warehouse, assets[half:]))
 
 
-def _joined(one: QuarantineReport, other: QuarantineReport) -> QuarantineReport:
-    return QuarantineReport([*one.reasons, *other.reasons], {**one.failed, **other.failed})
+def _joined(report: QuarantineReport, other: QuarantineReport) -> QuarantineReport:
+    return QuarantineReport([*report.reasons, *other.reasons], {**report.failed, **other.failed})

@@ -28,7 +28,7 @@ select nspname, sum(pg_total_relation_size(pg_class.oid))::bigint
 from pg_class join pg_namespace on pg_namespace.oid = relnamespace
 where relkind in ('r', 'm') and nspname !~ '^(pg_|information_schema)' group by nspname order by nspname"""
 # Entries of a folder tree disappear while it is read: servers delete segments, files and logs.
-_GONE = (FileNotFoundError, NotADirectoryError)
+_MISSING = (FileNotFoundError, NotADirectoryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,5 +110,5 @@ def _folder(folder: Path) -> int:
 def _file(path: Path) -> int:
     try:
         return path.stat().st_size if path.is_file() and not path.is_symlink() else 0
-    except _GONE:
+    except _MISSING:
         return 0

@@ -1,4 +1,4 @@
-"""Dagster's checks that events arrive as often as the contract says."""
+"""Dagster's checks that events arrive as often as the contract expects."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

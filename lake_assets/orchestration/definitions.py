@@ -12,12 +12,12 @@ from lake_assets.operations.unapplied import unapplied
 from lake_assets.orchestration.arrival_checks import silence_checks, silence_sensor
 from lake_assets.orchestration.assets import conforming_definition, landing_definitions
 from lake_assets.orchestration.connectors import connectors_sensor
-from lake_assets.orchestration.housekeeping import leftovers_asset, leftovers_schedule
+from lake_assets.orchestration.housekeeping import housekeeping_asset, housekeeping_schedule
 from lake_assets.orchestration.marts import mart_definitions
-from lake_assets.orchestration.metrics import agreement_check, metric_asset, metrics_sensor
+from lake_assets.orchestration.metrics import metric_asset, metrics_sensor, parity_check
 from lake_assets.orchestration.raw_checks import readable_check
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
-from lake_assets.orchestration.spark_orphans import reaper_asset, reaper_schedule
+from lake_assets.orchestration.spark_orphans import spark_orphans_asset, spark_orphans_schedule
 from lake_assets.settings import Settings
 
 _log = logging.getLogger("lake_assets")
@@ -36,8 +36,8 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
     graph = mart_graph(marts.assets)
     counted = [(metric, assets[metric.source]) for metric in metrics.values()]
     expected = [asset for asset in assets.values() if asset.frequency]
-    reapers = [reaper_asset(settings)] if makes_clusters(settings) else []
-    leftovers = leftovers_asset(settings, list(assets.values()))
+    orphan_assets = [spark_orphans_asset(settings)] if makes_clusters(settings) else []
+    housekeeping = housekeeping_asset(settings, list(assets.values()))
     # After the marts, which parse the dbt project when it has changed.
     notes = unapplied(settings, applied).sentences
     for note in notes:
@@ -48,11 +48,11 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
             *conforming,
             *marts.assets,
             *(metric_asset(metric, asset) for metric, asset in counted),
-            *reapers,
-            leftovers,
+            *orphan_assets,
+            housekeeping,
         ],
         asset_checks=[
-            *(agreement_check(settings, metric, asset) for metric, asset in counted),
+            *(parity_check(settings, metric, asset) for metric, asset in counted),
             *silence_checks(settings, expected),
             *(readable_check(settings, asset) for asset in newest),
         ],
@@ -63,7 +63,7 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
             *([metrics_sensor(settings, metrics, assets)] if metrics else []),
             *([silence_sensor(settings, expected)] if expected else []),
         ],
-        schedules=[*(reaper_schedule(reaper) for reaper in reapers), leftovers_schedule(leftovers)],
+        schedules=[*(spark_orphans_schedule(asset) for asset in orphan_assets), housekeeping_schedule(housekeeping)],
         resources=dict(marts.resources),
         metadata={"not applied": dg.MetadataValue.md("\n".join(f"- {note}" for note in notes))} if notes else {},
         executor=dg.in_process_executor,

@@ -14,7 +14,7 @@ from lake_assets.settings import Settings
 _EVERY_HOUR = "23 * * * *"
 
 
-def leftovers_asset(settings: Settings, assets: Sequence[Asset]) -> dg.AssetsDefinition:
+def housekeeping_asset(settings: Settings, assets: Sequence[Asset]) -> dg.AssetsDefinition:
     """Return the asset that does the housekeeping of all assets of the catalog."""
 
     @dg.asset(
@@ -29,10 +29,10 @@ def leftovers_asset(settings: Settings, assets: Sequence[Asset]) -> dg.AssetsDef
         cleaned = clean(settings, assets, datetime.now(UTC), context.log.info)
         return dg.MaterializeResult(
             metadata={
-                "files_removed": MetadataValue.json({one.dataset: one.files_removed for one in cleaned}),
-                "superseded_removed": MetadataValue.json({one.dataset: one.superseded_removed for one in cleaned}),
+                "files_removed": MetadataValue.json({each.dataset: each.files_removed for each in cleaned}),
+                "superseded_removed": MetadataValue.json({each.dataset: each.superseded_removed for each in cleaned}),
                 "files_compacted": MetadataValue.json(
-                    {one.dataset: [one.before.count, one.after.count] for one in cleaned if one.compactions}
+                    {each.dataset: [each.before.count, each.after.count] for each in cleaned if each.compactions}
                 ),
             }
         )
@@ -40,7 +40,7 @@ def leftovers_asset(settings: Settings, assets: Sequence[Asset]) -> dg.AssetsDef
     return leftovers
 
 
-def leftovers_schedule(asset: dg.AssetsDefinition) -> dg.ScheduleDefinition:
+def housekeeping_schedule(asset: dg.AssetsDefinition) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name="leftovers_hourly",
         target=[asset],

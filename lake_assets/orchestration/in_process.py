@@ -126,7 +126,7 @@ def make_windows(
     return report
 
 
-def tell_published(settings: Settings, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
+def report_published(settings: Settings, asset: Asset, outputs: Sequence[WindowOutput]) -> None:
     """Report windows that were published without a run to Dagster, so that the marts downstream are due."""
     with open_instance(settings) as instance:
         for output in outputs:
@@ -287,8 +287,8 @@ def _wait_until_landed(
     restarted: set[str] = set()
     while True:
         known = known_offsets(ledger, list(assets.values()))
-        behind = [lag for lag in lags(settings, listed, known, ends) if lag.under_way]
-        waiting = sum(lag.under_way for lag in behind)
+        behind = [lag for lag in lags(settings, listed, known, ends) if lag.in_flight]
+        waiting = sum(lag.in_flight for lag in behind)
         now = time.monotonic()
         if waiting == 0:
             return 0, now - started

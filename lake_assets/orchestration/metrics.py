@@ -10,7 +10,7 @@ from dagster import MetadataValue
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
-from lake_assets.operations.metric_parity import Agreement, agreement
+from lake_assets.operations.metric_parity import MetricParity, reconcile_metric
 from lake_assets.orchestration.keys import metric_key, staging_key, topic_key
 from lake_assets.settings import Settings
 
@@ -46,7 +46,7 @@ def metric_asset(metric: Metric, asset: Asset) -> dg.AssetSpec:
     )
 
 
-def agreement_check(settings: Settings, metric: Metric, asset: Asset) -> dg.AssetChecksDefinition:
+def parity_check(settings: Settings, metric: Metric, asset: Asset) -> dg.AssetChecksDefinition:
     """Return the check of all final windows against staging; the sensor `metrics` runs it for the last day."""
 
     @dg.asset_check(
@@ -56,7 +56,7 @@ def agreement_check(settings: Settings, metric: Metric, asset: Asset) -> dg.Asse
         description=f"Each final window equals the same aggregate over {asset.staging_schema}.{asset.name}.",
     )
     def agrees() -> dg.AssetCheckResult:
-        parity = agreement(settings, metric, asset)
+        parity = reconcile_metric(settings, metric, asset)
         return dg.AssetCheckResult(passed=parity.agrees, metadata=_metadata(parity))
 
     return agrees
@@ -79,7 +79,7 @@ def metrics_sensor(
         after: dict[str, list[Any]] = {}
         events: list[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation] = []
         for name, metric in metrics.items():
-            parity = agreement(settings, metric, assets[metric.source], SINCE)
+            parity = reconcile_metric(settings, metric, assets[metric.source], SINCE)
             after[name] = [parity.cells, str(parity.high), parity.agrees]
             if not parity.waiting and after[name] != before.get(name):
                 events.extend(_events(metric, parity))
@@ -88,7 +88,7 @@ def metrics_sensor(
     return watch
 
 
-def _events(metric: Metric, parity: Agreement) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+def _events(metric: Metric, parity: MetricParity) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     key = metric_key(metric)
     if not parity.failed:
         yield dg.AssetMaterialization(key, metadata={"final_through": str(parity.high)})
@@ -97,7 +97,7 @@ def _events(metric: Metric, parity: Agreement) -> Iterator[dg.AssetMaterializati
     )
 
 
-def _metadata(parity: Agreement) -> dict[str, MetadataValue]:
+def _metadata(parity: MetricParity) -> dict[str, MetadataValue]:
     differing: Sequence[str] = [str(difference) for difference in parity.differing]
     return {
         "compared": MetadataValue.text(parity.sentence),

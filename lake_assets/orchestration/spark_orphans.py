@@ -14,7 +14,7 @@ from lake_assets.settings import Settings
 _EVERY_HOUR = "7 * * * *"
 
 
-def reaper_asset(settings: Settings) -> dg.AssetsDefinition:
+def spark_orphans_asset(settings: Settings) -> dg.AssetsDefinition:
     """Return the asset, for a runner that creates clusters."""
 
     @dg.asset(
@@ -24,12 +24,12 @@ def reaper_asset(settings: Settings) -> dg.AssetsDefinition:
         description="Terminates clusters that were created for one Spark job and outlived it; finds them by tag.",
     )
     def spark_orphans(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        return dg.MaterializeResult(metadata=reap(cluster_runner_for(settings), time.time(), context.log.info))
+        return dg.MaterializeResult(metadata=end_orphans(cluster_runner_for(settings), time.time(), context.log.info))
 
     return spark_orphans
 
 
-def reaper_schedule(asset: dg.AssetsDefinition) -> dg.ScheduleDefinition:
+def spark_orphans_schedule(asset: dg.AssetsDefinition) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name="spark_orphans_hourly",
         target=[asset],
@@ -38,7 +38,7 @@ def reaper_schedule(asset: dg.AssetsDefinition) -> dg.ScheduleDefinition:
     )
 
 
-def reap(runner: ClusterRunner, now: float, log: Callable[[str], None]) -> Mapping[str, MetadataValue]:
+def end_orphans(runner: ClusterRunner, now: float, log: Callable[[str], None]) -> Mapping[str, MetadataValue]:
     """Terminate each orphan, and return the list. `now` is in seconds since 1970.
 
     Raises LakeError when some cannot be terminated, after all others were.

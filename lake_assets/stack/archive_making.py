@@ -27,7 +27,7 @@ from lake_assets.stack.kafka import kafka_program, prepare_kafka
 from lake_assets.stack.programs import Program
 from lake_assets.waiting import poll_until
 
-PATIENCE_SECONDS = 300.0  # for each step, which takes a few on an idle machine
+STEP_SECONDS = 300.0  # for each step, which takes a few on an idle machine
 POLL_SECONDS = 0.1
 
 
@@ -82,7 +82,7 @@ def _run_servers(java: str, jars: Path, archives: Path) -> None:
             _wait(lambda: "Kafka Connect stopped" in log.read_text("utf-8"), worker)
             broker.terminate()
             for process in (worker, broker):
-                process.wait(PATIENCE_SECONDS)
+                process.wait(STEP_SECONDS)
 
 
 @contextlib.contextmanager
@@ -113,7 +113,7 @@ def _wait(condition: Callable[[], bool], *processes: "subprocess.Popen[bytes]") 
     is_true, _ = poll_until(
         lambda: (condition(), any(process.poll() is not None for process in processes)),
         any,
-        PATIENCE_SECONDS,
+        STEP_SECONDS,
         POLL_SECONDS,
     )
     return is_true

@@ -50,7 +50,7 @@ telemetry: {{enabled: false}}
 
 
 def code_socket(layout: Home) -> Path:
-    """Return the socket of the code server, which starts runs for whoever reaches it: only this user does."""
+    """Return the socket of the code server, which starts runs for any client: only this user reaches it."""
     return socket_path(layout.home, "code.sock")
 
 

@@ -40,7 +40,7 @@ def keep_passwords(layout: Home, host: str, port: int) -> dict[str, str]:
 
 
 def write_common_passfile(layout: Home, host: str, port: int, passwords: Mapping[str, str]) -> None:
-    """Write the passfile with all roles, for containers: it also tells them the address of Postgres."""
+    """Write the passfile with all roles, for containers: it also gives them the address of Postgres."""
     write_private(layout.passfile, "".join(_line(host, port, *pair) for pair in passwords.items()))
 
 

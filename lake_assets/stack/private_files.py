@@ -12,7 +12,7 @@ from lake_assets.stack.postgres import is_group_of_postgres
 def close_files(layout: Home) -> int:
     """Remove all rights of group and others below the home; return the number of changed files and folders.
 
-    A home that is closed is not walked: nobody else gets below it. The home itself is closed last, so that an
+    A home that is closed is not walked: no other user gets below it. The home itself is closed last, so that an
     interrupted repair is repeated. Raises HomeError for files of another owner.
     """
     info = layout.home.stat()

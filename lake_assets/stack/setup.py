@@ -24,7 +24,7 @@ WITHOUT = ("PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")
 
 
 class SetupError(LakeError):
-    """Set-up failed; the message says how to fix it."""
+    """Raised when set-up failed; the message has the remedy."""
 
     exit_code = 3
 

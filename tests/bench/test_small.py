@@ -28,7 +28,7 @@ def servers(stack: Settings) -> Generator[Settings]:
 
 @pytest.fixture(autouse=True)
 def warm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long a command of so few rows takes to start says nothing."""
+    """Run `repair` with a warm `lake`: for so few rows the start of a command would be most of the time."""
     monkeypatch.setattr(repair, "start", run_lake)
 
 

@@ -20,7 +20,7 @@ from tests.support.second_lake import make_beside
 
 @pytest.fixture(scope="module")
 def lake_on(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Generator[Callable[[str], Lake]]:
-    """Makes the applied lake whose bucket has a scheme, once."""
+    """Return the lake on the bucket of a scheme, applied once."""
     made: dict[str, Lake] = {}
     with ExitStack() as running:
 

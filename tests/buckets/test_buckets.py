@@ -55,7 +55,7 @@ def test_a_killed_worker_loses_and_doubles_nothing_in_any_bucket(lake_on: Callab
         (worker,) = (part for part in status() if part.name == "connect")
         assert worker.pid
         os.kill(worker.pid, signal.SIGKILL)
-        # The other two commits are done once they are let go, and nobody is there to be told.
+        # The other two commits are done once they are released, and no client gets an answer.
         for lake in lakes[:2]:
             end_commits(lake.settings)
     for lake in lakes:
@@ -74,7 +74,7 @@ def commits_held(settings: Settings) -> Generator[None]:
 
 
 def commits(settings: Settings) -> int:
-    """How many of them wait."""
+    """Return the number of commits that wait."""
     return _of_commits(settings, "count(*)")
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a bucket is said in one sentence, before anything is started on it."""
+"""A bucket that cannot be used is reported in one sentence, before anything starts on it."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_a_url_that_names_no_bucket_is_refused_with_what_it_must_be(url: str, wo
         store_of(url)
 
 
-def test_s3_without_a_region_says_which_variable_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_without_a_region_names_the_variable_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(variable, raising=False)
     with pytest.raises(SettingsError, match="set one to the region"):
@@ -65,7 +65,7 @@ def test_a_bucket_that_is_not_there_is_named_before_anything_starts(
 def test_a_lake_knows_the_bucket_that_it_was_first_started_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its tables name files in it by their whole URLs."""
+    """Tables of the lake name files in the bucket by their whole URLs."""
     monkeypatch.setenv("LAKE_HOME", str(tmp_path))
     (tmp_path / "stack.json").write_text(json.dumps({"bucket": "s3://lake"}), "utf-8")
     monkeypatch.delenv("LAKE_BUCKET", raising=False)

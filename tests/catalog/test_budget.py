@@ -1,4 +1,4 @@
-"""The budget of bad rows: what a contract may say, and which windows keep to it."""
+"""The budget of bad rows: its form in a contract, and the windows within it."""
 
 from dataclasses import replace
 from decimal import Decimal

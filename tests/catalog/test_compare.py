@@ -1,4 +1,4 @@
-"""What a changed contract means, row by row of the table in `compare`."""
+"""Kinds of contract changes, row by row of the table in `compare`."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -85,13 +85,13 @@ def test_a_change_and_its_way_back_have_the_documented_kinds(path: str, changed:
     assert all(difference.sentence for difference in forward.differences)
 
 
-def test_a_renamed_field_is_a_removed_one_and_says_so() -> None:
+def test_a_renamed_field_is_reported_as_a_removed_one() -> None:
     change = compare(ORDERS, with_field("paid", name="is_paid"))
     assert change.kind == "breaking"
     assert "field paid is removed; a renamed field (to is_paid?)" in change.differences[0].sentence
 
 
-def test_a_breaking_change_is_allowed_with_a_new_major_version_or_no_compatibility() -> None:
+def test_a_breaking_change_needs_a_new_major_version_or_no_compatibility() -> None:
     broken = with_field("paid", required=True)
     assert not compare(ORDERS, broken).allowed
     assert compare(ORDERS, replace(broken, version="2.0.0")).allowed

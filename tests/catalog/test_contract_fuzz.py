@@ -1,4 +1,4 @@
-"""Whatever a file holds, reading it as a contract yields an asset or a ContractError that names the file."""
+"""Any file that is read as a contract yields an asset or a ContractError that names the file."""
 
 import copy
 import json
@@ -36,7 +36,7 @@ def read(text: str) -> Asset | ContractError:
         return error
 
 
-def assert_is_asset_or_tells_problems(read: Asset | ContractError) -> None:
+def assert_is_asset_or_reports_problems(read: Asset | ContractError) -> None:
     if isinstance(read, ContractError):
         assert read.problems
         assert all(problem.file == FILE and problem.line >= 1 and problem.message for problem in read.problems)
@@ -79,22 +79,24 @@ CHANGES = st.tuples(st.sampled_from(PLACES), st.sampled_from(["set", "drop", "ad
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(changes=st.lists(CHANGES, min_size=1, max_size=4))
-def test_a_mutated_contract_is_an_asset_or_tells_its_problems(changes: list[tuple[tuple[Any, ...], str, Any]]) -> None:
+def test_a_mutated_contract_is_an_asset_or_reports_its_problems(
+    changes: list[tuple[tuple[Any, ...], str, Any]],
+) -> None:
     tree = copy.deepcopy(TREE)
     for place, how, value in changes:
         change(tree, place, how, copy.deepcopy(value))
-    assert_is_asset_or_tells_problems(read(json.dumps(tree)))
+    assert_is_asset_or_reports_problems(read(json.dumps(tree)))
 
 
 @settings(max_examples=200, deadline=None)
 @given(at=st.integers(0, len(CONTRACT)), length=st.integers(0, 20), new=st.text(max_size=10))
-def test_a_damaged_contract_is_an_asset_or_tells_its_problems(at: int, length: int, new: str) -> None:
-    assert_is_asset_or_tells_problems(read(CONTRACT[:at] + new + CONTRACT[at + length :]))
+def test_a_damaged_contract_is_an_asset_or_reports_its_problems(at: int, length: int, new: str) -> None:
+    assert_is_asset_or_reports_problems(read(CONTRACT[:at] + new + CONTRACT[at + length :]))
 
 
 @settings(max_examples=200, deadline=None)
 @given(text=st.text() | st.text(alphabet="{}[]:,-?&*!|>'\"#% \n\tab1~", max_size=80))
-def test_any_text_is_no_contract_and_tells_why(text: str) -> None:
-    told = read(text)
-    assert isinstance(told, ContractError)
-    assert str(told).startswith((f"{FILE}:", f"{len(told.problems)} problems"))
+def test_any_text_is_no_contract_and_the_cause_is_reported(text: str) -> None:
+    error = read(text)
+    assert isinstance(error, ContractError)
+    assert str(error).startswith((f"{FILE}:", f"{len(error.problems)} problems"))

@@ -1,4 +1,4 @@
-"""The reference says all there is, and its example works."""
+"""The reference is complete, and its example works."""
 
 import re
 from pathlib import PurePath
@@ -26,13 +26,13 @@ def test_the_example_is_a_sound_contract() -> None:
     assert parse_contract(example, PurePath("deliveries.yaml")).name == "deliveries"
 
 
-def test_every_key_and_choice_is_told() -> None:
+def test_every_key_and_choice_is_listed() -> None:
     prose = re.sub(r"```.*?```", "", REFERENCE, flags=re.DOTALL)
-    told = set(re.findall(r"v3[.\d]+|\w+", " ".join(re.findall(r"`([^`]+)`", prose))))
-    assert words(contract_schema()) - told == set()
+    documented = set(re.findall(r"v3[.\d]+|\w+", " ".join(re.findall(r"`([^`]+)`", prose))))
+    assert words(contract_schema()) - documented == set()
 
 
-def test_every_letter_of_a_format_is_told() -> None:
+def test_every_letter_of_a_format_is_listed() -> None:
     letters = formats.LETTERS
     assert [letter for letter in letters if f"`{letter}`" not in REFERENCE] == []
 

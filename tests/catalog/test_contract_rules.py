@@ -1,4 +1,4 @@
-"""What a contract says when it is sound, and which word it names when it is not."""
+"""Assets read from sound contracts, and the word that is named in an unsound one."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -106,7 +106,7 @@ TYPOS = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "place", "advice"), TYPOS, ids=[wrong for _, wrong, _, _ in TYPOS])
-def test_a_typo_is_told_once_with_its_word_its_place_and_the_right_word(
+def test_a_typo_is_reported_once_with_its_place_and_the_right_word(
     right: str, wrong: str, place: str, advice: str
 ) -> None:
     (problem,) = problems(changed(right, wrong))
@@ -170,8 +170,8 @@ RULES = [
     ("mustBeGreaterThan: 0", "mustBeGreaterThan: 0, query: select", "does not belong to one of this kind"),
     ("from conformed", "from orders", "orders is not known: a check reads 'conformed'"),
     ("name: no_large_order", "name: row_count", "two checks are named 'row_count'"),
-    *(("property: conform, value: {engine: auto, unknownFields: keep}", f"property: protection, value: {value}", said)
-      for value, said in (
+    *(("property: conform, value: {engine: auto, unknownFields: keep}", f"property: protection, value: {value}", error)
+      for value, error in (
           ("{tokenise: [countri]}", "'countri' is not a field. Did you mean 'country'?"),
           ("{tokenise: [pieces]}", "'pieces' is integer; a token is a text"),
           ("{drop: [ordered_at]}", "'ordered_at' is the event time, which must stay readable"),
@@ -190,12 +190,12 @@ RULES = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "sentence"), RULES, ids=[sentence for _, _, sentence in RULES])
-def test_a_broken_rule_is_told_in_one_problem(right: str, wrong: str, sentence: str) -> None:
+def test_a_broken_rule_is_reported_as_one_problem(right: str, wrong: str, sentence: str) -> None:
     (problem,) = problems(changed(right, wrong))
     assert sentence in problem
 
 
-def test_every_problem_is_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
     text = changed("status: active", "status: activ").replace("eventTime: ordered_at", "eventTime: orderd_at")
     text = text.replace("name: rate", "name: select").replace("from conformed", "from orders")
     lines = [int(problem.split(":")[1]) for problem in problems(text)]
@@ -223,18 +223,18 @@ def test_two_assets_of_one_name_or_one_topic_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("topic", "domain", "told"),
+    ("topic", "domain", "sentence"),
     [("Orders", "shop", None), ("a.b-C", "shop", None), ("a.b", "crm", None), ("shop.orders_2", "shop", None),
      ("shop.x", "crm", "is read by the connector of the domain shop too"),
      ("crm.returns", "crm", None)],
 )  # fmt: skip
-def test_a_topic_may_have_any_name_that_no_other_domain_reads(topic: str, domain: str, told: str | None) -> None:
+def test_a_topic_may_have_any_name_that_no_other_domain_reads(topic: str, domain: str, sentence: str | None) -> None:
     first = parse()
     other = replace(first, dataset="returns", topic=topic, domain=domain)
-    if told is None:
+    if sentence is None:
         check_together([first, other])
         return
-    with pytest.raises(ContractError, match=told):
+    with pytest.raises(ContractError, match=sentence):
         check_together([first, other])
 
 
@@ -256,6 +256,6 @@ def test_contracts_that_cannot_be_used_leave_out_themselves_only(
     (folder / "d.yaml").write_text(CONTRACT, "utf-8")
     monkeypatch.setenv("LAKE_CATALOG", str(tmp_path))
     read = read_files(load_settings())
-    told = [(problem.file.name, problem.line, problem.path) for problem in read.problems]
-    assert told == [("a.yaml", 7, "status"), ("b.yaml", 9, ""), ("d.yaml", 1, "name")]
+    places = [(problem.file.name, problem.line, problem.path) for problem in read.problems]
+    assert places == [("a.yaml", 7, "status"), ("b.yaml", 9, ""), ("d.yaml", 1, "name")]
     assert [asset.path.name for asset in read.assets.values()] == ["c.yaml"]

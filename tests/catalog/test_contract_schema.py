@@ -37,13 +37,13 @@ def instances(draw: st.DrawFn, schema: dict[str, Any]) -> Any:
             return draw(st.booleans())
         case "array":
             items, least, most = instances(schema["items"]), schema.get("minItems", 1), min(schema["maxItems"], 3)
-            unique = st.lists(items, min_size=least, max_size=most, unique_by=_told_apart)
+            unique = st.lists(items, min_size=least, max_size=most, unique_by=_distinguished)
             return draw(unique if schema.get("uniqueItems") else st.lists(items, min_size=least, max_size=most))
         case _:
             return draw(_objects(schema))
 
 
-def _told_apart(value: Any) -> str:
+def _distinguished(value: Any) -> str:
     """0, 0.0 and -0.0 are one number in JSON."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return repr(float(value) + 0.0) if is_number else repr(value)

@@ -33,12 +33,12 @@ def test_fields_are_typed_by_their_values_and_never_required() -> None:
     assert "amount" not in found
 
 
-def test_a_key_that_differs_by_case_alone_is_a_field_and_further_cells_are_none() -> None:
+def test_a_key_that_differs_by_case_is_a_field_and_extra_cells_are_not() -> None:
     [found] = new_fields(ASSET, ['{"AMOUNT": 1, "_extra_cells": ["x"]}'])
     assert (found.name, found.source) == ("amount_2", "AMOUNT")
 
 
-def test_the_text_gains_one_line_a_field_and_the_next_minor_version_and_nothing_else() -> None:
+def test_the_text_gains_a_line_for_each_field_and_the_next_minor_version() -> None:
     fields = new_fields(ASSET, extras(Coupon=["A1", "B2"]))
     text = evolved(CONTRACT, ASSET, fields)
     before, after = CONTRACT.splitlines(), text.splitlines()
@@ -75,7 +75,7 @@ def test_a_last_field_with_a_gap_in_it_is_left_to_a_person() -> None:
         evolved(text, asset, new_fields(asset, ['{"coupon": 1}']))
 
 
-def test_a_layout_without_lines_is_told_what_to_add() -> None:
+def test_a_layout_without_lines_is_an_error_with_the_lines_to_add() -> None:
     flow = "schema: [{name: orders, properties: [{name: came, logicalType: timestamp, required: true}]}]\n"
     head = CONTRACT.partition("schema:")[0].replace("eventTime: ordered_at", "eventTime: came")
     asset = parse(head + flow)
@@ -89,7 +89,7 @@ VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=
 
 @settings(deadline=None)
 @given(st.lists(st.dictionaries(KEYS, VALUES, max_size=4), min_size=1, max_size=6))
-def test_whatever_payloads_hold_the_proposal_is_a_sound_contract_and_additive(
+def test_a_proposal_for_any_payloads_is_a_sound_and_additive_contract(
     payloads: list[dict[str, object]],
 ) -> None:
     fields = new_fields(ASSET, [json.dumps(payload) for payload in payloads])

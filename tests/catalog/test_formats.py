@@ -48,7 +48,7 @@ from lake_assets.settings import PROJECT
         ("yyyy'Q'Q", "2026Q3", "2026-07-01 00:00:00"),
     ],
 )
-def test_a_pattern_reads_in_duckdb_what_it_says(pattern: str, text: str, instant: str) -> None:
+def test_a_pattern_has_its_documented_meaning_in_duckdb(pattern: str, text: str, instant: str) -> None:
     (read,) = duckdb.execute(
         f"select epoch_us({typed(Field('x', FieldType('timestamp'), format=pattern), '$1')}) "
         "= epoch_us(cast($2 as timestamp))",
@@ -174,7 +174,7 @@ def test_the_words_of_a_boolean_are_two_that_differ() -> None:
         )
 
 
-def test_a_format_that_a_number_or_a_boolean_cannot_have_is_a_problem_of_the_contract() -> None:
+def test_a_format_that_does_not_fit_a_number_or_a_boolean_is_a_problem() -> None:
     contract = (PROJECT / "tests" / "support" / "orders.yaml").read_text("utf-8")
     added = "    properties:\n      - {{name: extra, logicalType: {}}}\n"
     for text, sentence in (

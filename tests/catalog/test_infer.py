@@ -1,4 +1,4 @@
-"""What `lake new` decides from a sample, and that its contract is sound whatever the sample."""
+"""Decisions of `lake new` from a sample, and soundness of its contract for any sample."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ MOST_OTHER_LINES = 20
 
 def text_of(inferred: Inferred) -> str:
     return render_contract(
-        inferred, name="orders", domain="shop", owner="shop@example.com", owner_is_known=True, of="orders.csv"
+        inferred, name="orders", domain="shop", owner="shop@example.com", owner_is_known=True, origin="orders.csv"
     )
 
 
@@ -143,7 +143,7 @@ def test_a_json_column_has_the_narrowest_type_of_all_its_values(values: list[Any
         ("size", ["1,234,567", "2,345,678"], "integer"),
     ],
 )
-def test_the_name_tells_money_and_codes_from_other_numbers(name: str, values: list[str], expected: str) -> None:
+def test_the_name_distinguishes_money_and_codes_from_other_numbers(name: str, values: list[str], expected: str) -> None:
     assert str(csv_column(values, name)[0].type) == expected
 
 
@@ -188,7 +188,7 @@ def test_a_form_of_numbers_is_taken_where_values_prove_it(values: list[str], typ
     ("values", "sign"),
     [(["1,234", "12,345", "12"], "comma"), (["$1,250", "$1,300"], "comma"), (["1.234 €", "2.345 €"], "point")],
 )
-def test_a_sign_before_thousands_or_a_fraction_makes_a_text_that_says_so(values: list[str], sign: str) -> None:
+def test_a_sign_before_thousands_or_a_fraction_makes_a_text_with_a_note(values: list[str], sign: str) -> None:
     field, line = csv_column(values)
     assert (str(field.type), field.form) == ("string", "")
     assert f"a {sign} that may stand before thousands or a fraction: text until thousandsSeparator" in line
@@ -241,7 +241,7 @@ def test_one_bad_number_among_good_ones_does_not_make_a_text() -> None:
     assert "1 of 20 values, such as 'oops', will go to quarantine" in line
 
 
-def test_many_bad_numbers_make_a_text_that_says_so() -> None:
+def test_many_bad_numbers_make_a_text_with_a_note() -> None:
     field, line = csv_column([*map(str, range(15)), *["none of it"] * 5])
     assert str(field.type) == "string"
     assert "15 of 20 are whole numbers, but not all, such as 'none of it'," in line
@@ -316,11 +316,11 @@ def test_day_or_month_first_is_decided_by_the_whole_sample() -> None:
         ("article", 202604, None),
     ],
 )
-def test_numbers_are_dates_only_where_name_or_range_says_so(name: str, value: int, format_: str | None) -> None:
+def test_numbers_are_dates_only_where_name_or_range_shows_it(name: str, value: int, format_: str | None) -> None:
     assert column([value, value], name)[0].format == format_
 
 
-def test_compact_days_that_may_be_months_are_told() -> None:
+def test_compact_days_that_may_be_months_are_reported() -> None:
     assert "may be day first" in column([10112018, 10122018], "order_date")[1]
     assert "first:" not in column([10112018, 10142018], "order_date")[1]
 
@@ -454,7 +454,7 @@ def test_words_for_missing_are_null_where_the_others_are_no_texts(word: str) -> 
     assert csv_column([word, word])[0].nulls == ()
 
 
-def test_a_column_that_two_different_rows_share_is_no_key_and_says_how_many() -> None:
+def test_a_column_that_different_rows_share_is_no_key_and_counts_them() -> None:
     rows = [{"id": at, "at": "2026-01-01T00:00:00Z", "v": at} for at in range(99)] + [
         {"id": 5, "at": "2026-01-01T00:00:00Z", "v": "x"}
     ]
@@ -489,7 +489,7 @@ def test_the_event_time_is_when_it_happened_and_not_a_later_change() -> None:
     data = "updated_at,birth_date,created_at\n" + "2026-02-01T00:00:00Z,1980-01-01,2026-01-01T00:00:00Z\n" * 3
     assert inferred_asset(data)[0].event_time == "created_at"
     assert inferred_asset(data, "updated_at")[0].event_time == "updated_at"
-    # Where both names say as little of an event, too.
+    # Also where both names hint as little at an event.
     assert inferred_asset(data.replace("created_at", "read_at"))[0].event_time == "read_at"
 
 
@@ -592,7 +592,7 @@ HOSTILE = st.sampled_from(["true", "null", "- x", "{a", "#", "a: b", "*x", "&x",
 @given(
     rows=st.lists(st.dictionaries(HOSTILE | st.text(max_size=10), JSON | HOSTILE, max_size=5), min_size=1, max_size=12)
 )
-def test_any_json_sample_becomes_a_sound_contract_whose_keys_are_the_payloads(rows: list[dict[str, Any]]) -> None:
+def test_any_json_sample_becomes_a_sound_contract_with_the_payload_keys(rows: list[dict[str, Any]]) -> None:
     data = "\n".join(json.dumps({"at": "2026-01-01T00:00:00Z", **row}) for row in rows)
     assume(all(row.get("at", "2026-01-01").startswith("2026") for row in rows if isinstance(row.get("at", ""), str)))
     try:

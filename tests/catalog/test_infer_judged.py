@@ -1,4 +1,4 @@
-"""What `lake new` says of a sample is what conform does with it: a row is good unless a comment told otherwise."""
+"""Contracts of `lake new` hold in conform: a row is good unless a comment reports it."""
 
 import json
 from dataclasses import replace
@@ -23,7 +23,7 @@ from lake_assets.landing.lines import event_lines
 
 def contract_of(data: bytes) -> Asset:
     text = render_contract(
-        infer(read_sample(data)), name="orders", domain="shop", owner="a@example.com", owner_is_known=True, of="x"
+        infer(read_sample(data)), name="orders", domain="shop", owner="a@example.com", owner_is_known=True, origin="x"
     )
     return parse_contract(text, PurePath("orders.yaml"))
 
@@ -49,7 +49,7 @@ def codes(row: dict[str, Any]) -> list[tuple[str, str]]:
     return [(error["code"], error["field"]) for error in row["_errors"] or []]
 
 
-def test_of_a_strangers_csv_only_the_rows_told_go_to_quarantine() -> None:
+def test_only_reported_rows_of_an_unknown_csv_go_to_quarantine() -> None:
     header = b"Order ID;Ordered On;Total Amount;Pieces;Paid;Remark;\n"
     rows = [
         f"A-{at};{1 + at % 28:02}.{1 + at % 12:02}.2026 10:{at % 60:02};{at}.{at % 100:02};{at};true;;\n".encode()
@@ -141,9 +141,7 @@ def test_numbers_of_a_form_are_read_and_others_go_to_quarantine(
         ("id,d\n1,2025-01-01\n2,NA\n3,2025-01-03\n", ["2025-01-01", None, "2025-01-03"]),
     ],
 )  # fmt: skip
-def test_a_time_that_a_person_recognises_is_the_event_time_of_record_and_row(
-    data: str, times: list[str | None]
-) -> None:
+def test_a_recognisable_time_is_the_event_time_of_the_record_and_the_row(data: str, times: list[str | None]) -> None:
     asset = contract_of(data.encode())
     assert asset.event_time is not None
     events = list(event_lines(data.encode().splitlines(keepends=True), "-"))

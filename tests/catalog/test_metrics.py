@@ -1,4 +1,4 @@
-"""A metric's file: what it says when it is right, and which word is wrong when it is not."""
+"""A metric's file: its parts when it is valid, and the wrong word when it is not."""
 
 import json
 from dataclasses import replace
@@ -47,7 +47,7 @@ def test_the_schema_for_editors_is_the_one_that_is_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "to", "says"),
+    ("change", "to", "word"),
     [
         ("source: orders", "source: order", "m.yaml:5: source: 'order' is not an asset of this catalog. Did you mean"),
         ("[region,", "[regoin,", "'regoin' is not a field of orders. Did you mean 'region'?"),
@@ -72,12 +72,12 @@ def test_the_schema_for_editors_is_the_one_that_is_checked() -> None:
         ("lateness: 2m", "lateness: 2m\ntransform: nothing", "a transform is module:function"),
     ],
 )
-def test_what_is_wrong_is_named(change: str, to: str, says: str) -> None:
+def test_what_is_wrong_is_named(change: str, to: str, word: str) -> None:
     assert change in METRIC
-    assert says in problems(METRIC.replace(change, to))
+    assert word in problems(METRIC.replace(change, to))
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     text = METRIC.replace("[region,", "[regoin,").replace("window: 1m", "window: 7m").replace("source:", "sorce:")
     assert problems(text).count("m.yaml:") >= 2
 
@@ -104,12 +104,12 @@ def test_a_second_major_version_shares_nothing_with_the_first() -> None:
 
 
 def test_what_the_state_depends_on_changes_the_definition_and_words_do_not() -> None:
-    said = {GOOD.definition()}
+    definitions = {GOOD.definition()}
     for change in ({"window": timedelta(hours=1)}, {"lateness": timedelta(0)}, {"groups": GOOD.groups[:1]},
                    {"measures": GOOD.measures[:2]}, {"transform": "a:b"}):  # fmt: skip
         changed = replace(GOOD, **change)
-        assert changed.definition() not in said
-        said.add(changed.definition())
+        assert changed.definition() not in definitions
+        definitions.add(changed.definition())
     assert replace(GOOD, description="other", owners=("a@b.c",), version="1.1.0").definition() == GOOD.definition()
 
 

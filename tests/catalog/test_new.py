@@ -73,9 +73,9 @@ def test_a_contract_that_is_there_is_not_overwritten(sample: Path, tmp_path: Pat
 def test_a_sample_comes_from_stdin_and_a_contract_goes_elsewhere(sample: Path, tmp_path: Path) -> None:
     out = tmp_path / "else.yaml"
     result = run("orders", "--from", "-", "--out", str(out), "--json", stdin=SAMPLE)
-    told = json.loads(result.output)
-    assert (told["contract"], told["event_time"]) == (str(out), "ordered_on")
-    assert told["fields"][0] == {
+    answer = json.loads(result.output)
+    assert (answer["contract"], answer["event_time"]) == (str(out), "ordered_on")
+    assert answer["fields"][0] == {
         "field": "order_id", "payload_key": "Order ID", "type": "string", "required": True, "key": True,
         "personal": None, "why": "text; never empty; key",
         "doubts": ["key by its name and because no two rows share it"],
@@ -108,7 +108,7 @@ def test_a_file_that_is_not_there_is_named(sample: Path) -> None:
         run("orders", "--from", "nowhere.csv")
 
 
-def test_a_large_sample_is_read_only_so_far_and_says_so(sample: Path) -> None:
+def test_only_a_part_of_a_large_sample_is_read_and_this_is_reported(sample: Path) -> None:
     with sample.open("w", encoding="utf-8") as file:
         file.write("id,day,note\n")
         file.writelines(f"{at},2026-01-05,{'x' * 2000}\n" for at in range(6000))

@@ -70,7 +70,7 @@ def test_other_parser_parses_again(tmp_path: Path, texts: list[str], monkeypatch
 
 
 @pytest.mark.parametrize("content", [b"", b"no pickle", pickle.dumps({"a": print})[:-4]], ids=["empty", "text", "cut"])
-def test_file_that_cannot_be_read_is_made_again(tmp_path: Path, texts: list[str], content: bytes) -> None:
+def test_file_that_cannot_be_read_is_written_again(tmp_path: Path, texts: list[str], content: bytes) -> None:
     read(tmp_path, LEADS)
     (path,) = (tmp_path / "parsed").iterdir()
     path.write_bytes(content)

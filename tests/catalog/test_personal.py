@@ -1,4 +1,4 @@
-"""Which columns of a sample `lake new` proposes as personal, and which it leaves alone."""
+"""Columns of a sample that `lake new` proposes as personal, and columns that it does not."""
 
 from pathlib import PurePath
 
@@ -58,7 +58,7 @@ def test_what_only_resembles_them_is_left_alone(name: str, values: list[str]) ->
     assert personal_data(name, values) is None
 
 
-def test_the_contract_proposes_the_classification_and_the_line_says_why() -> None:
+def test_the_contract_proposes_the_classification_with_its_reason() -> None:
     field, line = csv_column([*MAILS, ""], "email")
     assert field.classification == "personal"
     assert "# personal: they look like e-mail addresses" in line

@@ -1,4 +1,4 @@
-"""Quality entries count what they say, and an sql check reads the window's good rows and nothing else."""
+"""Quality entries count what they declare, and an sql check reads the window's good rows and nothing else."""
 
 from decimal import Decimal
 from typing import Any
@@ -16,7 +16,7 @@ FIELDS = {"id": "string", "origin": "string"}
 
 
 def value_of(check: Check, rows: list[tuple[str | None, str | None]]) -> float:
-    """What a check's query yields over rows of (id, origin)."""
+    """Return the result of a check's query over rows of (id, origin)."""
     connection = duckdb.connect()
     connection.execute("create table conformed (id varchar, origin varchar)")
     if rows:

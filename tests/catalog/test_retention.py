@@ -1,4 +1,4 @@
-"""How long each element is kept is said in the contract, once, and nothing is guessed."""
+"""Retention of each element is in the contract, once, and nothing is guessed."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ def retention(*kept: str) -> str:
     return changed(SLA, f"slaProperties: [{listed}]")
 
 
-def test_each_element_is_kept_as_long_as_the_contract_says_and_the_others_for_ever() -> None:
+def test_elements_are_kept_as_the_contract_sets_and_by_default_for_ever() -> None:
     text = retention("raw, value: 90, unit: d", "quarantine, value: 36, unit: h")
     assert parse(text).retention == Retention(raw=timedelta(days=90), quarantine=timedelta(hours=36))
     assert parse().retention == Retention()
@@ -30,7 +30,7 @@ def test_another_retention_changes_no_data_of_the_asset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         (changed(SLA, "slaProperties: [{property: retention, value: 2, unit: d}]"), "'element' is missing"),
         (retention("stagng, value: 2, unit: d"), "Did you mean 'staging'?"),
@@ -40,5 +40,5 @@ def test_another_retention_changes_no_data_of_the_asset() -> None:
         (changed("value: 2, unit: h}", "value: 2, unit: h, element: raw}"), "slaProperties[0].element"),
     ],
 )
-def test_a_retention_that_cannot_be_meant_is_refused(text: str, said: str) -> None:
-    assert said in " ".join(problems(text))
+def test_a_retention_that_cannot_be_meant_is_refused(text: str, sentence: str) -> None:
+    assert sentence in " ".join(problems(text))

@@ -1,4 +1,4 @@
-"""No events, no data, and a missing producer are told apart."""
+"""No events, no data, and a missing producer are distinguished."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,9 +21,9 @@ def after(minutes: int) -> datetime:
 def test_a_topic_that_gets_nothing_for_longer_than_promised_has_no_events() -> None:
     arrival = Arrival(100, NOW, 100).moved(100, 100, after(10))
     assert silence(ORDERS, arrival, SECOND, after(10)) is None
-    said = silence(ORDERS, arrival, SECOND, after(25))
-    assert said is not None
-    assert said.startswith("no events: the topic shop.orders has received none for 25 min, and one is expected")
+    sentence = silence(ORDERS, arrival, SECOND, after(25))
+    assert sentence is not None
+    assert sentence.startswith("no events: the topic shop.orders has received none for 25 min, and one is expected")
 
 
 def test_events_that_come_and_do_not_land_are_no_data() -> None:
@@ -32,14 +32,14 @@ def test_events_that_come_and_do_not_land_are_no_data() -> None:
         arrival = arrival.moved(100 + minute, 100, after(minute))
     assert silence(ORDERS, arrival, SECOND, after(11)) is None
     arrival = arrival.moved(112, 100, after(12))
-    said = silence(ORDERS, arrival, SECOND, after(12))
-    assert said is not None
-    assert said.startswith("no data: events come into the topic shop.orders and none has landed for 11 min")
+    sentence = silence(ORDERS, arrival, SECOND, after(12))
+    assert sentence is not None
+    assert sentence.startswith("no data: events come into the topic shop.orders and none has landed for 11 min")
     assert silence(ORDERS, arrival.moved(113, 112, after(13)), SECOND, after(13)) is None
 
 
 def test_the_first_event_after_a_long_pause_has_time_to_land() -> None:
-    """The time since anything landed says nothing: until now there was nothing to land."""
+    """The time since the last landing does not count: until now there was nothing to land."""
     slow = replace(ORDERS, frequency=timedelta(hours=6))
     arrival = Arrival(100, NOW, 100).moved(101, 100, after(350))
     assert silence(slow, arrival, SECOND, after(351)) is None
@@ -66,7 +66,7 @@ def test_a_producer_is_missing_when_the_others_went_on_without_it() -> None:
     st.integers(1, 600),
     st.integers(0, 10_000),
 )
-def test_a_silence_of_all_misses_nobody_more(newest: dict[str, int], frequency: int, later: int) -> None:
+def test_a_silence_of_all_adds_no_missing_producer(newest: dict[str, int], frequency: int, later: int) -> None:
     times = {name: after(minutes) for name, minutes in newest.items()}
     moved = {name: at + later * MINUTE for name, at in times.items()}
     missing = missing_producers(times, frequency * MINUTE, SECOND)
@@ -74,9 +74,9 @@ def test_a_silence_of_all_misses_nobody_more(newest: dict[str, int], frequency: 
     assert not times or max(times.values()) not in missing.values()
 
 
-def test_lengths_of_time_are_told_in_their_own_unit() -> None:
-    told = [in_words(timedelta(seconds=n)) for n in (90, 119, 120, 7_199, 7_200, 172_800)]
-    assert told == ["90 s", "119 s", "2 min", "119 min", "2 h", "2 days"]
+def test_lengths_of_time_are_shown_in_their_own_unit() -> None:
+    texts = [in_words(timedelta(seconds=n)) for n in (90, 119, 120, 7_199, 7_200, 172_800)]
+    assert texts == ["90 s", "119 s", "2 min", "119 min", "2 h", "2 days"]
 
 
 SLA = "slaProperties: [{property: freshness, value: 2, unit: h}]"
@@ -88,7 +88,7 @@ def with_roster(field: str, sla: str = FREQUENCY) -> str:
     return changed(SLA, sla).replace(LANDING, f"  - {{property: roster, value: {{field: {field}}}}}\n{LANDING}")
 
 
-def test_a_contract_says_how_often_and_from_whom_events_are_expected() -> None:
+def test_a_contract_sets_how_often_and_from_whom_events_are_expected() -> None:
     asset = parse(with_roster("country"))
     assert (asset.frequency, asset.roster, asset.freshness) == (timedelta(minutes=10), "country", None)
     assert (parse().frequency, parse().roster) == (None, None)

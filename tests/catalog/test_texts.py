@@ -63,7 +63,7 @@ def test_of_two_contracts_for_one_topic_the_applied_one_stays() -> None:
         assert [problem.file for problem in read.problems] == [ORDERS]
 
 
-def test_an_applied_metric_whose_file_is_broken_goes_on_and_one_without_a_file_ends() -> None:
+def test_an_applied_metric_survives_a_broken_file_but_not_a_missing_one() -> None:
     before = applied({ORDERS: CONTRACT}, {SALES: METRIC})
     broken = METRIC.replace("window: 1m", "window: 7m")
     assert list(read_texts({ORDERS: CONTRACT}, {SALES: broken}, before).metrics) == ["orders_by_region"]

@@ -1,4 +1,4 @@
-"""Conforms records without a broker: raw files in, rows out, on DuckDB, and on Spark as well for some tests."""
+"""Fixtures that conform records without a broker: raw files in, rows out, on DuckDB, and for some tests on Spark."""
 
 import os
 import sys
@@ -81,7 +81,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.fixture(scope="session")
 def conform_records(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Conform:
-    """Conforms records (or bare payloads) given window by window."""
+    """Return a function that conforms records (or bare payloads) window by window."""
 
     def run(
         windows: dict[str, Sequence[Record | bytes | None]] | Sequence[Record | bytes | None], asset: Asset = ORDERS

@@ -12,7 +12,7 @@ with duckdb_session() as session:
 
 
 def test_a_slow_query_draws_no_bar_into_what_a_process_answers() -> None:
-    """It does where Python has no main file, after two seconds: the JSON of a forked `lake` began with it."""
+    """DuckDB draws one where Python has no main file, after two seconds: the JSON of a forked `lake` began with it."""
     answer = subprocess.run([sys.executable, "-c", _DRAWS], capture_output=True, text=True, check=True)
     assert answer.stdout == "[(False,)]\n"
 

@@ -13,7 +13,7 @@ def order(order_id: str, **fields: object) -> bytes:
 
 
 def test_of_equal_event_times_the_higher_partition_wins(conform_records: Conform) -> None:
-    """The higher offset is in the lower partition: offsets of two partitions say nothing of each other."""
+    """The higher offset is in the lower partition: offsets of two partitions cannot be compared."""
     result = conform_records([Record(order("a", quantity=1), 0, 9), Record(order("a", quantity=2), 1, 3)])
     assert [(row["quantity"], row["_kafka_partition"]) for row in result.good] == [(2, 1)]
     assert result.outputs[0].duplicates == 1
@@ -28,7 +28,7 @@ def test_a_bad_record_delivered_twice_is_quarantined_once(conform_records: Confo
 
 
 def test_a_json_number_of_more_digits_than_it_keeps_is_inexact(conform_records: Conform) -> None:
-    """It fits a wide decimal, so nothing but the number of its digits tells that some may be wrong."""
+    """The number fits a wide decimal, so only the count of its digits shows that some may be wrong."""
     wide = Field("total", FieldType("decimal", 20, 2))
     asset = replace(ORDERS, fields=(*ORDERS.fields, wide))
     number = b'{"order_id": "a", "ordered_at": "2026-01-01T12:00:00Z", "total": %s}'
@@ -42,7 +42,7 @@ def test_a_json_number_of_more_digits_than_it_keeps_is_inexact(conform_records: 
 
 @on_both_engines
 def test_a_duplicate_that_differs_from_its_keys_row_is_a_conflict(conform_records: Conform) -> None:
-    """Of `a` the second row is equal to the one that stays, of `b` none is; `c` differs in a field that is unknown."""
+    """The second row of `a` is equal to the one that stays, that of `b` is not; `c` differs in an unknown field."""
     changed = [order("b", quantity=1), order("b"), order("b", quantity=3)]
     unknown = [order("c", note="x"), order("c", note="y")]
     rows = [order("a", quantity=1), order("a", quantity=1), *changed, *unknown]

@@ -1,4 +1,4 @@
-"""Which engine a run takes, and what it says of it."""
+"""Choice of the engine of a run, and its log line."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -71,7 +71,7 @@ def judged(asset: Asset, key: str, values: list[str], folder: Path) -> tuple[lis
 @example(allowed="'; drop table judged; --", key="'], 'x')--", description="{{ env_var('HOME') }}")
 @example(allowed="a', 'b", key='door"}', description="*/ {% raw %}")
 @given(allowed=TEXTS, key=TEXTS, description=TEXTS)
-def test_whatever_a_contract_says_is_compared_and_never_run(
+def test_any_text_of_a_contract_is_compared_and_never_run(
     tmp_path_factory: pytest.TempPathFactory, allowed: str, key: str, description: str
 ) -> None:
     tree = copy.deepcopy(TREE)
@@ -114,7 +114,7 @@ def test_what_is_generated_stays_in_its_folder() -> None:
 
 
 def test_a_pattern_takes_linear_time_whatever_it_is(tmp_path: Path) -> None:
-    """Where patterns can backtrack, this one takes for ever on this value."""
+    """A regular expression engine that backtracks never ends on this value."""
     tree = copy.deepcopy(TREE)
     tree["schema"][0]["properties"][1]["logicalTypeOptions"] = {"pattern": "^(a+)+$"}
     asset = read(tree)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lake_assets.catalog.failure import Cause
-from lake_assets.conform.isolate import SAMPLE, Failed, Patience, isolate
+from lake_assets.conform.isolate import SAMPLE, Failed, IsolationTime, isolate
 
 
 @dataclass
@@ -26,8 +26,8 @@ class Attempts:
                 raise Failed(Cause(self.wrong[window]))
         return list(windows)
 
-    def patience(self, seconds: float = 1e9) -> Patience:
-        return Patience(seconds, lambda: self.now)
+    def isolation_time(self, seconds: float = 1e9) -> IsolationTime:
+        return IsolationTime(seconds, lambda: self.now)
 
 
 def names(count: int) -> list[str]:
@@ -39,7 +39,7 @@ def test_each_window_is_made_or_has_its_own_cause(case: tuple[int, set[int]], sa
     count, wrong = case
     windows = names(count)
     attempts = Attempts({windows[number]: "no 'a'" if same else f"{'no' * number} file" for number in wrong})
-    found = isolate(windows, attempts, attempts.patience())
+    found = isolate(windows, attempts, attempts.isolation_time())
     assert sorted([*found.results, *found.failed]) == windows
     for window, cause in found.failed.items():
         assert window in attempts.wrong or not cause.tried
@@ -52,7 +52,7 @@ def test_each_window_is_made_or_has_its_own_cause(case: tuple[int, set[int]], sa
 def test_cause_common_to_all_windows_is_found_in_four_attempts() -> None:
     windows = names(1_000)
     attempts = Attempts({window: f"no such column in '{window}'" for window in windows})
-    found = isolate(windows, attempts, attempts.patience())
+    found = isolate(windows, attempts, attempts.isolation_time())
     assert len(attempts.tried) == 1 + SAMPLE
     assert found.failed.keys() == set(windows)
     assert sum(cause.tried for cause in found.failed.values()) == SAMPLE
@@ -61,7 +61,7 @@ def test_cause_common_to_all_windows_is_found_in_four_attempts() -> None:
 def test_one_window_of_many_is_found_by_halving() -> None:
     windows = names(1_024)
     attempts = Attempts({"w0700": "damaged"})
-    found = isolate(windows, attempts, attempts.patience())
+    found = isolate(windows, attempts, attempts.isolation_time())
     assert found.failed == {"w0700": Cause("damaged")}
     assert len(found.results) == 1_023
     assert len(attempts.tried) <= 1 + SAMPLE + 2 * 10 + 1
@@ -70,7 +70,7 @@ def test_one_window_of_many_is_found_by_halving() -> None:
 def test_isolating_ends_when_its_time_is_spent() -> None:
     windows = names(500)
     attempts = Attempts({window: f"{'x' * number} is odd" for number, window in enumerate(windows) if number % 2})
-    found = isolate(windows, attempts, attempts.patience(10))
+    found = isolate(windows, attempts, attempts.isolation_time(10))
     assert len(attempts.tried) <= 1 + SAMPLE + 10
     assert sorted([*found.results, *found.failed]) == windows
     assert any("not tried yet, because of others" in cause.sentence for cause in found.failed.values())

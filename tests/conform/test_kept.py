@@ -1,4 +1,4 @@
-"""A window whose raw rows are gone: quarantined payloads are judged again and join the good rows that are there."""
+"""A window without raw rows: quarantined payloads are judged again and join the good rows that are there."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -88,9 +88,7 @@ def test_a_payload_that_passes_now_joins_the_rows_that_were_good(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("minute", "stays"), [(5, 1), (-5, 0)], ids=["later", "earlier"])
-def test_of_equal_keys_the_latest_event_stays_whichever_came_from_quarantine(
-    tmp_path: Path, minute: int, stays: int
-) -> None:
+def test_the_latest_event_of_a_key_stays_even_when_it_was_quarantined(tmp_path: Path, minute: int, stays: int) -> None:
     made = from_raw(tmp_path, STRICT, [Record(order("a")), Record(order("a", minute, region="mars"))])
     output, good, bad = from_kept(tmp_path, wider(STRICT, name="region", enum=("mars",)), made)
     assert ([row["_offset"] for row in good], bad) == ([stays], [])
@@ -106,7 +104,7 @@ def test_duplicates_that_were_dropped_before_stay_counted(tmp_path: Path) -> Non
     assert (before.raw, before.duplicates, before.redelivered) == (4, 2, 1)
 
 
-def test_a_field_that_is_new_since_is_read_from_the_payload_and_null_in_old_rows(tmp_path: Path) -> None:
+def test_a_new_field_is_read_from_quarantine_and_null_in_published_rows(tmp_path: Path) -> None:
     made = from_raw(tmp_path, STRICT, [Record(order("a", note="x")), Record(order("b", region="mars", note="y"))])
     more = wider(STRICT, name="region", enum=())
     more = replace(more, fields=(*more.fields, Field("note", FieldType("string"))))
@@ -121,7 +119,7 @@ def test_rows_that_are_not_those_of_the_ledger_are_refused(tmp_path: Path) -> No
         from_kept(tmp_path, STRICT, (lost, [], []))
 
 
-def test_an_entrypoint_needs_the_whole_window_and_says_so(tmp_path: Path) -> None:
+def test_an_entrypoint_needs_the_whole_window_and_is_refused_without(tmp_path: Path) -> None:
     made = from_raw(tmp_path, STRICT, [Record(b"{bad")])
     with pytest.raises(LakeError, match="the entrypoint mine:transform needs those of the whole window"):
         from_kept(tmp_path, replace(STRICT, entrypoint="mine:transform"), made)
@@ -151,10 +149,10 @@ CONTRACTS: list[Callable[[Asset], Asset]] = [
     repeated=st.integers(0, 3),
     change=st.sampled_from(CONTRACTS),
 )
-def test_what_is_kept_gives_the_same_window_as_raw_would_and_again_the_same(
+def test_kept_rows_give_the_same_window_as_raw_each_time(
     tmp_path: Path, payloads: list[bytes | None], repeated: int, change: Callable[[Asset], Asset]
 ) -> None:
-    """For every contract that only allows more, which is what an additive change of rules is."""
+    """The contracts are all those that only allow more: an additive change of rules."""
     records = [Record(payload, partition=n % 2, offset=n) for n, payload in enumerate(payloads)]
     records += records[:repeated]
     before = from_raw(tmp_path, STRICT, records)
@@ -170,6 +168,6 @@ def test_what_is_kept_gives_the_same_window_as_raw_would_and_again_the_same(
 
 
 def same(row: dict[str, Any]) -> dict[str, Any]:
-    """What two judgements of one row must agree on."""
+    """Return the columns in which two builds of one row must be equal."""
     own = ("_loaded_at", "_contract_version", "contract_version", "run_id", "first_seen")
     return {name: value for name, value in row.items() if name not in own}

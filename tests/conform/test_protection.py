@@ -108,7 +108,7 @@ def test_a_confidential_value_is_hidden_in_reasons_and_kept_in_staging(tmp_path:
 
 
 def test_a_window_without_raw_rows_is_left_as_it_is(tmp_path: Path) -> None:
-    """Its quarantine has no payloads, and its good rows would be tokenised twice."""
+    """The window's quarantine has no payloads, and its good rows would be tokenised twice."""
     kept = Kept("2026-01-01", pa.table({}), pa.table({}), (), 0)
     with pytest.raises(LakeError, match="quarantine keeps no payloads"):
         conform_kept(TOKENISED, kept, f"file://{tmp_path}/out", tmp_path, "run", "file")
@@ -147,7 +147,7 @@ def test_the_key_is_made_once_is_for_its_owner_only_and_is_never_replaced(
     assert token_key() == hashlib.sha256(b"key").digest()
 
 
-def test_an_error_of_the_session_does_not_tell_the_key(tmp_path: Path, key: bytes) -> None:
+def test_an_error_of_the_session_does_not_show_the_key(tmp_path: Path, key: bytes) -> None:
     raw = tmp_path / "raw.parquet"
     raw.write_bytes(b"no Parquet")
     with pytest.raises(duckdb.Error) as caught:

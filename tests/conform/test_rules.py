@@ -1,4 +1,4 @@
-"""Row rules: each value is taken exactly as the contract says, or quarantined with a reason."""
+"""Row rules: each value is taken exactly as the contract declares, or quarantined with a reason."""
 
 import json
 from dataclasses import replace
@@ -113,7 +113,7 @@ def test_a_payload_that_is_no_object_is_quarantined_as_it_came(
     assert [(row["payload"], [e["code"] for e in row["errors"]]) for row in result.quarantined] == [(body, [code])]
 
 
-def test_an_empty_payload_under_a_contract_that_requires_nothing_does_not_fail_the_window(
+def test_an_empty_payload_without_required_fields_does_not_fail_the_window(
     conform_records: Conform,
 ) -> None:
     """DuckDB asked for the type of its JSON before the condition that guards it, and gave up."""
@@ -122,7 +122,7 @@ def test_an_empty_payload_under_a_contract_that_requires_nothing_does_not_fail_t
     assert [[e["code"] for e in row["errors"]] for row in result.quarantined] == [["empty_payload"]]
 
 
-def test_every_broken_rule_of_a_row_is_listed_with_the_value_and_a_sentence(conform_records: Conform) -> None:
+def test_each_broken_rule_of_a_row_is_listed_with_its_value_and_a_sentence(conform_records: Conform) -> None:
     result = conform_records([payload(region="mars", quantity="many")])
     assert result.quarantined[0]["errors"] == [
         {"code": "enum", "field": "region", "value": "mars", "message": "is not an allowed value"},

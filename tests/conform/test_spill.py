@@ -113,7 +113,7 @@ def test_old_files_without_a_lock_are_orphans(home: Path, monkeypatch: pytest.Mo
     assert [path for path in home.rglob("*") if path.is_file()] == []
 
 
-def test_folder_removed_before_it_had_its_lock_is_made_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_removed_before_it_had_its_lock_is_created_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Path] = []
     make = tempfile.mkdtemp
 

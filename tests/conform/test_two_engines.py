@@ -116,7 +116,7 @@ VALUES = st.one_of(st.none(), st.sampled_from(LIMITS), st.integers(-6, 1200), st
 
 @st.composite
 def payloads(draw: st.DrawFn, asset: Asset) -> bytes | None:
-    """Mostly objects with the contract's fields: missing, extra, doubled, of any value; also no JSON at all."""
+    """Draw mostly an object with the contract's fields: missing, extra, doubled, of any value; also no JSON at all."""
     shape = draw(st.integers(0, 19))
     if shape == 0:
         return draw(st.none() | st.binary(max_size=30) | st.sampled_from([b"", b"[]", b'"x"', b"{", b'{"at": 1} {}']))
@@ -154,7 +154,7 @@ def cases(draw: st.DrawFn) -> tuple[Asset, dict[str, list[Record]]]:
 
 
 def outcome(engine: Engine, asset: Asset, windows: dict[str, list[Record]], folder: Path) -> dict[str, Any]:
-    """Everything that an engine made of the windows, in an order that does not depend on the engine."""
+    """Return all that an engine made of the windows, in an order that does not depend on the engine."""
     inputs = []
     for number, (window, records) in enumerate(windows.items()):
         write_raw(folder / f"{number}.parquet", records)

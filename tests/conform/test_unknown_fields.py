@@ -1,4 +1,4 @@
-"""What payloads hold beyond their contract is counted while they are judged."""
+"""Keys of payloads beyond their contract are counted while the payloads are judged."""
 
 import json
 from dataclasses import replace
@@ -12,7 +12,7 @@ def order(order_id: str, **fields: object) -> bytes:
     return json.dumps({"order_id": order_id, "ordered_at": "2026-01-01T12:00:00Z", **fields}).encode()
 
 
-def test_each_key_is_told_with_the_types_of_its_values_and_its_rows(conform_records: Conform) -> None:
+def test_each_key_is_reported_with_the_types_of_its_values_and_its_rows(conform_records: Conform) -> None:
     result = conform_records(
         [order("a", note="x", n=1), order("b", note=2.5, n=2), order("c", note=None), order("d"), order("e", deep={})]
     )

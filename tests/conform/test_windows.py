@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lake_assets.catalog.model import Check
 from lake_assets.catalog.window_results import WindowInput
 from lake_assets.conform.duckdb import conform, conform_apart
-from lake_assets.conform.isolate import Patience
+from lake_assets.conform.isolate import IsolationTime
 from lake_assets.errors import LakeError
 from tests.conform.conftest import Conform, on_both_engines
 from tests.support.conform_records import NOON, ORDERS, Record, write_raw
@@ -146,7 +146,7 @@ def test_a_damaged_file_holds_back_its_own_window_only(tmp_path: Path) -> None:
     damaged = tmp_path / "2.parquet"
     damaged.write_bytes(damaged.read_bytes()[:100])
     outputs, failed = conform_apart(
-        ORDERS, inputs, f"file://{tmp_path}/out", tmp_path, "run-1", "file", patience=Patience()
+        ORDERS, inputs, f"file://{tmp_path}/out", tmp_path, "run-1", "file", isolation_time=IsolationTime()
     )
     assert [(output.window, output.good) for output in outputs] == [("2026-01-01", 1), ("2026-01-03", 1)]
     assert list(failed) == ["2026-01-02"]

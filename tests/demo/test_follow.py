@@ -17,7 +17,7 @@ class Reported(Exception):
 
 
 def test_events_that_landed_and_no_sensor_has_seen_are_followed_on(stack: Settings) -> None:
-    """For seconds nothing is in flight any more and nothing is queued yet: the demo ended there, without a mart."""
+    """Landed events are not in flight, and for seconds not yet queued: the demo ended there, without a mart."""
     asset = example_asset("followed", "demo")
     with Ledger(stack) as ledger:
         ledger.ensure_schema()

@@ -98,7 +98,7 @@ def test_events_come_in_order_but_for_the_late_ones_some_a_month_old(name: str) 
     assert max(behind) >= timedelta(days=29)
 
 
-def test_each_deal_follows_a_lead_of_its_own_and_origins_convert_differently() -> None:
+def test_each_deal_follows_its_own_lead_and_origins_convert_differently() -> None:
     leads = {str(lead["lead_id"]): lead for lead in whole("leads")}
     deals = [
         (json.loads(line), leads[json.loads(line)["lead_id"]])

@@ -60,7 +60,7 @@ def test_packages_with_known_vulnerabilities_are_named() -> None:
         assert vulnerabilities([GOOD, BAD], address) == {BAD.url: ["CVE-1", "CVE-2"]}
 
 
-def test_without_the_database_one_sentence_says_that_nothing_was_checked() -> None:
+def test_without_the_database_one_sentence_reports_that_no_check_ran() -> None:
     with pytest.raises(Unavailable, match="no package was checked") as failure:
         vulnerabilities([GOOD], f"http://127.0.0.1:{free_port()}/")
     assert "\n" not in str(failure.value)

@@ -1,4 +1,4 @@
-"""Compose, Helm values and manifests say nothing that the code does not know."""
+"""Compose, Helm values and manifests have no setting that the code does not know."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ from tests.support.deploy_documents import DEPLOY, code_variables, compose, helm
 WORDS = ("passwords", "roles")
 # No service of compose's needs them.
 OF_ONES_OWN_KAFKA = {"kafka_password", "kafka_certificate"}
-# Read by the libraries of the clouds, which is where the code says it leaves them.
+# Read by the libraries of the clouds, to which the code leaves them.
 CLOUDS_OWN = ("GOOGLE_CLOUD_PROJECT", "AWS_REGION")
 
 
@@ -39,11 +39,11 @@ def settings_map() -> dict[str, str]:
 
 
 def test_every_lake_variable_is_one_that_the_code_reads() -> None:
-    told = [name for found in ours().values() for name in found.get("environment", {})]
-    told += settings_map()
-    told += [entry["name"] for pod in pods() for box in pod["containers"] for entry in box.get("env", [])]
-    told += re.findall(r"LAKE_[A-Z_]+(?==)", " ".join(instructions("ENV")))
-    lake = {name for name in told if name.startswith("LAKE_")}
+    names = [name for found in ours().values() for name in found.get("environment", {})]
+    names += settings_map()
+    names += [entry["name"] for pod in pods() for box in pod["containers"] for entry in box.get("env", [])]
+    names += re.findall(r"LAKE_[A-Z_]+(?==)", " ".join(instructions("ENV")))
+    lake = {name for name in names if name.startswith("LAKE_")}
     assert {"LAKE_KAFKA", "LAKE_SECRETS", "LAKE_POSTGRES_DSN"} <= lake
     assert lake <= code_variables()
     assert {name for name in settings_map() if not name.startswith("LAKE_")} <= set(CLOUDS_OWN)
@@ -109,7 +109,7 @@ def test_ports_are_those_of_the_code_and_open_to_this_machine_only() -> None:
     assert deployment["dagsterApiGrpcArgs"] == ["-m", DEFINITIONS]
 
 
-def test_long_running_services_come_back_and_tell_their_health() -> None:
+def test_long_running_services_restart_and_report_their_health() -> None:
     for name, found in compose()["services"].items():
         if found["restart"] == "no":
             assert found["healthcheck"]["disable"] is True, name
@@ -211,8 +211,8 @@ def test_files_that_settings_name_are_mounted_in_every_pod() -> None:
             mounted = {Path(mount["mountPath"]): volumes[mount["name"]] for mount in box["volumeMounts"]}
             for file in named:
                 assert mounted[file.parent]["configMap"]["name"] == "lake-authority", (file, box)
-    told = (DEPLOY.parent / "docs" / "deploy.md").read_text("utf-8")
-    assert all(f"create configmap lake-authority --from-file=home/{file.name}" in told for file in named)
+    page = (DEPLOY.parent / "docs" / "deploy.md").read_text("utf-8")
+    assert all(f"create configmap lake-authority --from-file=home/{file.name}" in page for file in named)
 
 
 def test_the_workers_certificate_has_the_names_by_which_they_are_asked() -> None:
@@ -221,8 +221,8 @@ def test_the_workers_certificate_has_the_names_by_which_they_are_asked() -> None
         for found in manifests()
         if found["kind"] == "StatefulSet" and found["metadata"]["name"] == "lake-connect"
     ]
-    told = (DEPLOY.parent / "docs" / "deploy.md").read_text("utf-8")
-    listed = re.search(r"subjectAltName=(\S+?)\"", told)
+    page = (DEPLOY.parent / "docs" / "deploy.md").read_text("utf-8")
+    listed = re.search(r"subjectAltName=(\S+?)\"", page)
     assert listed
     names = listed[1].split(",")
     service = urlsplit(settings_map()["LAKE_CONNECT"])
@@ -260,8 +260,8 @@ def test_selectors_find_their_own_pods() -> None:
 
 
 def test_people_read_marts_as_the_analyst() -> None:
-    told = (DEPLOY.parent / "docs" / "deploy.md").read_text("utf-8")
-    assert f"| user name | `{READER}` |" in told
+    page = (DEPLOY.parent / "docs" / "deploy.md").read_text("utf-8")
+    assert f"| user name | `{READER}` |" in page
 
 
 def test_who_asks_marts_reaches_postgres_and_no_other_part() -> None:
@@ -273,7 +273,7 @@ def test_who_asks_marts_reaches_postgres_and_no_other_part() -> None:
         assert found.get("network_mode") == "none" or found["networks"], f"{name} is in the default network"
 
 
-def test_containers_have_limits_and_a_root_that_nobody_writes() -> None:
+def test_containers_have_limits_and_a_read_only_root() -> None:
     for name, found in compose()["services"].items():
         assert found["mem_limit"], name
         assert found["pids_limit"], name
@@ -308,8 +308,8 @@ def test_every_listening_pod_has_a_network_policy() -> None:
     for policy in policies:
         assert policy["policyTypes"] == ["Ingress"]
         assert all(rule["from"] and rule["ports"] for rule in policy["ingress"])
-    told = (DEPLOY.parent / "docs" / "deploy.md").read_text("utf-8")
-    assert "-f deploy/kubernetes/network.yaml" in told
+    page = (DEPLOY.parent / "docs" / "deploy.md").read_text("utf-8")
+    assert "-f deploy/kubernetes/network.yaml" in page
 
 
 def test_the_web_ui_that_people_see_launches_nothing() -> None:

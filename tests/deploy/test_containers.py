@@ -19,7 +19,7 @@ def stages() -> dict[str, str]:
 
 
 def ignored(path: str) -> bool:
-    """Whether the build does not see the path, by the last rule that fits it, as Docker decides."""
+    """Return whether the build does not see the path, by the last rule that fits it, as Docker decides."""
     rules = CONTAINERFILE.with_name("Containerfile.dockerignore").read_text("utf-8").split()
     out = False
     for rule in rules:
@@ -55,7 +55,7 @@ def test_what_is_copied_is_there_and_is_not_ignored() -> None:
     assert ignored("deploy/secrets/pgpass")
 
 
-def test_no_image_runs_as_root_and_each_tells_its_health() -> None:
+def test_no_image_runs_as_root_and_each_reports_its_health() -> None:
     for stage in STAGES:
         text = stages()[stage]
         assert re.search(r"^USER 10001:10001$", text, re.MULTILINE), stage

@@ -1,4 +1,4 @@
-"""The clouds' files parse, give no more than is needed, and tell the lake its own settings."""
+"""The clouds' files parse, give no more than is needed, and give the lake its own settings."""
 
 import re
 from collections.abc import Iterator
@@ -218,8 +218,8 @@ def test_nothing_but_temporary_files_expires() -> None:
     for cloud, kind in (("aws", "aws_s3_bucket_lifecycle_configuration"), ("gcp", "google_storage_bucket")):
         ((_, body),) = [found for found in blocks(cloud) if found[0] == ("resource", kind, "lake")]
         for rule in body.get("rule", []) + body.get("lifecycle_rule", []):
-            told = str(rule)
-            deletes = "expiration" in rule or "'\"Delete\"'" in told
+            text = str(rule)
+            deletes = "expiration" in rule or "'\"Delete\"'" in text
             found = [text for text in texts(rule) if text.endswith("/")]
             assert bool(found) == deletes, rule
             prefixes |= set(found)

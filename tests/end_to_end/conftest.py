@@ -19,7 +19,7 @@ from tests.support.warm_processes import LAKE, SECONDS, run_lake
 
 @dataclass(frozen=True)
 class Answer:
-    """What a `lake` command answered."""
+    """Exit code and output of a `lake` command."""
 
     code: int
     out: str
@@ -72,14 +72,14 @@ class Lake:
         return replace(self, warm=False)
 
     def changes(self, command: str = "plan") -> list[dict[str, Any]]:
-        """The steps of `lake plan` or `lake apply`, but for those about contracts that other tests have taken away."""
+        """The steps of `lake plan` or `lake apply`, but for those about contracts that other tests have removed."""
         steps = self.ok(command, "--json").json
         return [step for step in steps if (step["kind"], step["action"]) != ("contract", "keep")]
 
     def contract(self, asset: str) -> Path:
         return self.folder / "catalog" / "assets" / f"{asset}.yaml"
 
-    def take_away(self, asset: str) -> None:
+    def unapply(self, asset: str) -> None:
         """Remove a contract, its file and what is applied of it, so that no run of another test is of it."""
         self.contract(asset).unlink(missing_ok=True)
         with psycopg.connect(self.settings.postgres.conninfo("lake")) as session:
@@ -94,7 +94,7 @@ class Lake:
             return session.execute(query.encode()).fetchall()
 
     def audit(self, asset: str) -> Any:
-        """The asset's audit, whatever it says."""
+        """The asset's audit, with any result."""
         return self("audit", asset, "--json").json[0]
 
 

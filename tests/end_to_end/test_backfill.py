@@ -61,11 +61,11 @@ def nights(lake: Lake) -> Generator[Lake]:
 
 
 def mart(lake: Lake) -> dict[str, datetime]:
-    """When each night was made, as an analyst sees it."""
+    """Return the time when each night was built, as an analyst sees it."""
     return dict(lake.mart("select night_id, loaded_at from nights_data_mart.nights order by 1"))
 
 
-def test_windows_are_made_anew_after_a_question_and_undone_with_the_marts_behind_them(nights: Lake) -> None:
+def test_windows_are_rebuilt_on_confirmation_and_undone_with_their_marts(nights: Lake) -> None:
     before = mart(nights)
     assert list(before) == ["n1", "n3", "n4"]
     span = ("--from", "2026-02-01", "--to", "2026-02-02")
@@ -99,7 +99,7 @@ def test_windows_are_made_anew_after_a_question_and_undone_with_the_marts_behind
         (("--from", "yesterday", "--to", "2026-02-01"), "'yesterday' is not a window of nights"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_what_to_say_instead(
+def test_arguments_without_a_meaning_are_refused_with_an_alternative(
     nights: Lake, arguments: tuple[str, ...], sentence: str
 ) -> None:
     refused = nights("backfill", "nights", *arguments)

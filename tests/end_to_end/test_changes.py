@@ -96,19 +96,19 @@ def test_a_breaking_change_is_refused_and_all_else_is_applied(tickets: Lake) -> 
     planned = tickets("plan", "--json")
     answer = tickets("apply", "--json")
     tickets.contract("tickets").write_text(text, "utf-8")
-    for said in (planned, answer):
-        assert said.code == 2
-        assert [step["name"] for step in said.json if step["kind"] == "contract" and step["action"] != "keep"] == [
+    for result in (planned, answer):
+        assert result.code == 2
+        assert [step["name"] for step in result.json if step["kind"] == "contract" and step["action"] != "keep"] == [
             "slips"
         ]
-        refused = said.err.strip().splitlines()[-1]
+        refused = result.err.strip().splitlines()[-1]
         for words in ("tickets.yaml:1: ", "severity", "major version", "What is applied of tickets runs on."):
             assert words in refused
     assert tickets.changes() == []
-    tickets.take_away("slips")
+    tickets.unapply("slips")
 
 
-def test_a_failed_check_leaves_what_was_published_in_place_and_the_audit_says_so(tickets: Lake) -> None:
+def test_a_failed_check_keeps_the_published_rows_and_the_audit_reports_it(tickets: Lake) -> None:
     before = rows(tickets, "2026-02-02")
     send(tickets, *(ticket(n, "low", "2026-02-02") for n in range(10, 16)), ticket(20, "low", "2026-02-03"))
     answer = tickets("run", "--json")
@@ -134,14 +134,14 @@ def test_a_failed_check_leaves_what_was_published_in_place_and_the_audit_says_so
 def test_warm_lake_answers_what_a_true_start_does(
     tickets: Lake, args: tuple[str, ...], stdin: str | None, code: int
 ) -> None:
-    """While a check holds a window back."""
+    """The answers are compared while a check holds a window back."""
     warm, cold = (lake(*args, stdin=stdin) for lake in (tickets, tickets.cold))
     assert warm == cold
     assert cold.code == code
     assert cold.err if code else cold.out
 
 
-def test_a_mended_check_lets_the_window_through(tickets: Lake) -> None:
+def test_a_fixed_check_lets_the_window_through(tickets: Lake) -> None:
     text = tickets.contract("tickets").read_text("utf-8")
     tickets.contract("tickets").write_text(
         text.replace("mustBeLessThan: 5", "mustBeLessThan: 50").replace("version: 1.2.0", "version: 1.3.0"), "utf-8"
@@ -151,7 +151,7 @@ def test_a_mended_check_lets_the_window_through(tickets: Lake) -> None:
     assert len(rows(tickets, "2026-02-02")) == 7
 
 
-def test_a_new_major_version_has_all_of_history_and_both_go_on_side_by_side(tickets: Lake) -> None:
+def test_a_new_major_version_has_all_history_and_runs_beside_the_old_one(tickets: Lake) -> None:
     text = tickets.contract("tickets").read_text("utf-8").replace("version: 1.3.0", "version: 2.0.0")
     tickets.contract("tickets_v2").write_text(
         text.replace("name: severity, logicalType: string", "name: severity, required: true, logicalType: string"),
@@ -203,8 +203,8 @@ def test_a_version_without_a_file_runs_on_and_is_named(tickets: Lake) -> None:
     assert rows(tickets, "2026-02-05") == ["t40"]
 
 
-def test_files_that_are_broken_or_not_applied_change_nothing_and_stop_nobody(tickets: Lake) -> None:
-    """The contract, a model of the same dbt project and an asset that nobody has applied, all at once."""
+def test_broken_or_unapplied_files_change_nothing_and_stop_no_other_asset(tickets: Lake) -> None:
+    """The contract, a model of the same dbt project and an asset that is not applied, all at once."""
     path, mart = tickets.contract("tickets"), tickets.folder / "dbt" / "models" / "marts" / "tickets_data_mart"
     text = path.read_text("utf-8")
     mart.mkdir()
@@ -220,9 +220,9 @@ def test_files_that_are_broken_or_not_applied_change_nothing_and_stop_nobody(tic
         ran = tickets.ok("run", "--json")
         assert ran.json["published"]["tickets"] == ["2026-02-06"]
         assert ran.json["marts"] == ["tickets_data_mart.severities"]
-        for said in (ran.err, tickets("status").out, tickets("plan").err):
-            assert "logicalTyp" in said
-            assert "stg_nobody" in said
+        for output in (ran.err, tickets("status").out, tickets("plan").err):
+            assert "logicalTyp" in output
+            assert "stg_nobody" in output
         assert "Not applied, so nothing of it runs: tokens. Apply with `lake apply`." in ran.err
         applied = tickets("apply")
         assert applied.code == 2
@@ -233,5 +233,5 @@ def test_files_that_are_broken_or_not_applied_change_nothing_and_stop_nobody(tic
     finally:
         path.write_text(text, "utf-8")
         shutil.rmtree(mart)
-        tickets.take_away("tokens")
+        tickets.unapply("tokens")
     assert tickets.changes() == []

@@ -73,7 +73,7 @@ def sending(settings: Settings, asset: Asset, numbers: Iterator[int]) -> Generat
 
 
 def merge_manifests_at_each_commit(lake: Lake, asset: Asset) -> None:
-    """As the sink does it after twenty."""
+    """Merge manifests at each commit. The sink does it after twenty."""
     with raw_catalog(lake.settings) as catalog, catalog.load_table(raw_table(asset).identifier).transaction() as change:
         change.set_properties({"commit.manifest.min-count-to-merge": "2"})
 
@@ -105,8 +105,8 @@ def test_the_sink_goes_on_after_its_files_were_written_together(lake: Lake) -> N
     assert [record for record in read_raw(settings, asset) if record in before] == before
     assert WINDOW not in {one.window for one in changes(settings, [asset], known.cursors).windows["pings"]}
     same = next(one for one in changes(settings, [asset], {}).windows["pings"] if one.window == WINDOW)
-    told = ("sequence", "rows", "min_offset", "max_offset")
-    assert [getattr(same, name) for name in told] == [getattr(whole, name) for name in told]
+    names = ("sequence", "rows", "min_offset", "max_offset")
+    assert [getattr(same, name) for name in names] == [getattr(whole, name) for name in names]
 
     # After a crash the sink asks the table's snapshots how far it had come; and it merges the manifest that names the
     # new file into its own, and keeps that the file is no news.

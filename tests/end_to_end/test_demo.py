@@ -29,7 +29,7 @@ class Demo:
     """A lake without a network, and what `lake demo` printed in it."""
 
     offline: Offline
-    said: str
+    output: str
 
     def lake(self, *args: str, stdin: str = "") -> Answer:
         answer = self.offline(LAKE, *args, stdin=stdin)
@@ -52,16 +52,16 @@ def demo() -> Generator[Demo]:
 
 
 def promised(name: str) -> Expected:
-    """What must become of the generated events; its numbers are those of any day."""
+    """Return the expected counts of the generated events; they do not depend on the day."""
     return expected(name, Volume(SALES, DAYS).rows()[name], SEED, datetime(2026, 1, 1, tzinfo=UTC), DAYS)
 
 
-def table(said: str, title: str) -> list[list[str]]:
+def table(output: str, title: str) -> list[list[str]]:
     """The rows of a printed table, cell by cell."""
 
     def rows() -> Iterator[str]:
-        lines = iter(said.splitlines())
-        assert any(line.startswith(title) for line in lines), said
+        lines = iter(output.splitlines())
+        assert any(line.startswith(title) for line in lines), output
         next(lines)
         next(lines)
         for line in lines:
@@ -74,15 +74,15 @@ def table(said: str, title: str) -> list[list[str]]:
 
 def test_demo_prints_a_balanced_audit_of_every_event_it_sent(demo: Demo) -> None:
     audits = {name: [int(n.replace(",", "")) for n in numbers] + words for name, *numbers, words in (
-        (row[0], *row[1:5], row[6:]) for row in table(demo.said, "Audit: lake audit"))}  # fmt: skip
+        (row[0], *row[1:5], row[6:]) for row in table(demo.output, "Audit: lake audit"))}  # fmt: skip
     for name in NAMES:
         of, live = promised(name), LIVE_SALES + 1 if name == "sales" else 0
         assert audits[name] == [of.lines + live, of.good + live, of.quarantined.total(), of.duplicates, "in balance"]
 
 
 def test_demo_prints_the_marts_as_analysts_read_them(demo: Demo) -> None:
-    sales = table(demo.said, "sales_data_mart.sales, by region")
-    funnel = table(demo.said, "funnel_data_mart.funnel, by origin")
+    sales = table(demo.output, "sales_data_mart.sales, by region")
+    funnel = table(demo.output, "funnel_data_mart.funnel, by origin")
     assert [row[0] for row in sales] == ["east", "north", "south", "west"]
     assert sum(int(row[1]) for row in sales) == promised("sales").good + LIVE_SALES + 1
     assert {row[0] for row in funnel} >= {"web", "referral", "partner", "event", "phone"}
@@ -97,18 +97,18 @@ def test_demo_prints_the_marts_as_analysts_read_them(demo: Demo) -> None:
 
 
 def test_demo_prints_why_events_are_in_quarantine(demo: Demo) -> None:
-    rows = table(demo.said, "Quarantine: lake quarantine")
+    rows = table(demo.output, "Quarantine: lake quarantine")
     for name in NAMES:
         found = {row[1]: int(next(cell for cell in row[2:] if cell.isdigit())) for row in rows if row[0] == name}
         assert found == dict(promised(name).quarantined)
 
 
-def test_demo_tells_seconds_addresses_and_that_speed_equals_batch(demo: Demo) -> None:
-    assert re.search(r"^From the last event to the metric \d+\.\d\d s$", demo.said, re.M)
-    assert re.search(r"^From the last event to the mart +\d+\.\d s$", demo.said, re.M)
-    assert re.search(r"^Dagster +http://127\.0\.0\.1:\d+$", demo.said, re.M)
-    assert f"  {LIVE_SALES:,} sales; the last one was in the database after " in demo.said
-    last = demo.said.rstrip().splitlines()[-1]
+def test_demo_reports_seconds_addresses_and_that_speed_equals_batch(demo: Demo) -> None:
+    assert re.search(r"^From the last event to the metric \d+\.\d\d s$", demo.output, re.M)
+    assert re.search(r"^From the last event to the mart +\d+\.\d s$", demo.output, re.M)
+    assert re.search(r"^Dagster +http://127\.0\.0\.1:\d+$", demo.output, re.M)
+    assert f"  {LIVE_SALES:,} sales; the last one was in the database after " in demo.output
+    last = demo.output.rstrip().splitlines()[-1]
     equal = re.fullmatch(r"Speed and batch, sales_by_region: ([\d,]+) final numbers equal staging", last)
     assert equal, last
     # Of each region and minute at least one; most have an event of their own.
@@ -130,7 +130,7 @@ def test_nothing_but_setup_needs_a_network(demo: Demo) -> None:
 
 
 def test_each_call_to_the_outside_fails_and_is_counted() -> None:
-    """By address, by name, and as a datagram; what stays on the machine is not."""
+    """Calls by address, by name, and as a datagram count; calls that stay on the machine do not."""
     calls = (
         "socket.create_connection(('198.51.100.1', 443), 5)",
         "socket.create_connection(('2001:db8::1', 443), 5)",

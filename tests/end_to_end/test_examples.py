@@ -1,4 +1,4 @@
-"""The example assets from generated events to marts, against what a fold of the same events says."""
+"""The example assets from generated events to marts, against a fold of the same events."""
 
 import json
 from collections import Counter, defaultdict
@@ -33,7 +33,7 @@ def filled(lake: Lake) -> Lake:
 
 
 def raw_good_and_duplicates(lake: Lake, asset: str) -> Counter[str]:
-    """Of all windows together. Tests of other files send events of these assets, too."""
+    """Return the totals of all windows. Tests of other files send events of these assets, too."""
     windows = lake.audit(asset)["windows"]
     return Counter({what: sum(window[what] for window in windows) for what in ("raw", "good", "duplicates")})
 
@@ -43,7 +43,7 @@ def quarantined(lake: Lake, asset: str) -> Counter[str]:
 
 
 @pytest.mark.parametrize("asset", ROWS)
-def test_every_generated_line_ends_where_the_generator_says(filled: Lake, asset: str) -> None:
+def test_every_generated_line_ends_where_the_generator_expects(filled: Lake, asset: str) -> None:
     wanted = expected(asset, ROWS[asset], SEED, END, DAYS)
     numbers, codes = BEFORE[asset]
     found = raw_good_and_duplicates(filled, asset)
@@ -93,7 +93,7 @@ def test_the_same_events_sent_again_are_duplicates_and_change_no_mart(filled: La
     assert (found["raw"], found["good"]) == (4_000, 0)
 
 
-@pytest.mark.fault("a late event", "its own window is made again, and no other")
+@pytest.mark.fault("a late event", "its own window is rebuilt, and no other")
 def test_a_late_event_makes_only_its_own_window_again(filled: Lake) -> None:
     def made() -> dict[str, str]:
         return {
@@ -105,7 +105,7 @@ def test_a_late_event_makes_only_its_own_window_again(filled: Lake) -> None:
     late = {"order_id": "late-1", "region": "north", "product": "mug", "quantity": 1, "amount": "1.00",
             "ordered_at": f"{oldest}T01:00:00Z"}  # fmt: skip
     filled.ok("produce", "sales", "-", "--format", "jsonl", stdin=json.dumps(late))
-    # What dbt says while marts are made is no part of the answer.
+    # dbt's output while marts are built is no part of the answer.
     assert filled.ok("run", "--json").json["marts"] == ["sales_data_mart.sales"]
     after = made()
     assert [window for window in after if after[window] != before.get(window)] == [oldest]
@@ -130,7 +130,7 @@ def test_a_contract_without_a_file_is_reported_with_the_marts_behind_it(filled: 
     assert "its applied contract stays in use; it is read by model funnel_data_mart.funnel" in step["detail"]
 
 
-def test_status_says_how_far_each_asset_is_behind(filled: Lake) -> None:
+def test_status_reports_the_backlog_of_each_asset(filled: Lake) -> None:
     event = {"order_id": "behind", "region": "north", "product": "mug", "quantity": 1, "amount": "1.00",
              "ordered_at": "2026-08-30T12:00:00Z"}  # fmt: skip
     filled.ok("produce", "sales", "-", "--format", "jsonl", stdin=json.dumps(event))

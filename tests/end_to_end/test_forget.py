@@ -32,7 +32,7 @@ def send(lake: Lake, *names: str) -> None:
     lake.ok("produce", "lodgers", "-", "--format", "jsonl", stdin="\n".join(lines))
 
 
-def test_after_a_person_was_forgotten_the_sink_lands_nothing_twice_and_the_audit_is_in_balance(lake: Lake) -> None:
+def test_after_an_erasure_the_sink_lands_nothing_twice_and_audits_balance(lake: Lake) -> None:
     lake.contract("lodgers").write_text(CONTRACT, "utf-8")
     lake.ok("apply")
     send(lake, "ann", "bob", "ann", "cy")

@@ -44,11 +44,11 @@ def wait_for_state(lake: Lake, connector: str, state: str) -> None:
 
 
 @pytest.mark.fault("the sink skips records", "the audit names topic, partition and offsets")
-def test_records_that_the_sink_skipped_are_named_by_topic_partition_and_offsets(lake: Lake) -> None:
+def test_records_that_the_sink_skipped_are_named_by_partition_and_offsets(lake: Lake) -> None:
     make(lake, "plant", "readings")
     lake.ok("produce", "readings", "-", "--format", "jsonl", stdin=b"\n".join(map(reading, range(10))))
     lake.ok("run")
-    # Somebody moves the connector's offsets past five records, as happens in a hurried repair.
+    # The connector's offsets are moved past five records, as happens in a hurried repair.
     ask(lake.settings, "PUT", "/connectors/raw-plant/stop")
     wait_for_state(lake, "raw-plant", "STOPPED")
     lake.ok("produce", "readings", "-", "--format", "jsonl", stdin=b"\n".join(map(reading, range(10, 15))))

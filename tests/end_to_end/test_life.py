@@ -213,7 +213,7 @@ def test_a_removal_killed_after_each_step_is_finished_and_leaves_nothing(lake: L
     unfinished = lake("apply")
     assert unfinished.code == 2
     assert f"lake remove parcels --confirm {checksum}" in unfinished.err
-    assert any("unfinished" in told for told in lake("status", "--json").json["removals"])
+    assert any("unfinished" in removal for removal in lake("status", "--json").json["removals"])
     assert "is kept: delete it" in lake.ok("remove", "parcels", "--confirm", checksum).out
     lake.contract("parcels").unlink()
     assert lake.changes() == []

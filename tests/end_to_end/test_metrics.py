@@ -72,7 +72,7 @@ def agreed(lake: Lake, asset: str) -> dict[str, object]:
 
 
 def arrived(lake: Lake) -> bool:
-    """Whether each event that staging knows is in the database, counted or late."""
+    """Return whether each event that staging has is in the database, counted or late."""
     counted = (
         "(select coalesce(sum(orders), 0) from metrics.sales_by_region_shards) "
         "+ (select count(*) from metrics.sales_by_region_late)"
@@ -90,7 +90,7 @@ def test_final_windows_equal_staging_of_late_doubled_and_broken_events(counting:
 
 
 def test_events_sent_again_after_their_windows_closed_are_no_difference(counting: Lake) -> None:
-    """In staging the second sending replaces the first; the metric has counted the first."""
+    """The second sending replaces the first in staging; the metric has counted the first."""
     agreed(counting, "sales")
     send(counting)
     counting.ok("run")
@@ -98,7 +98,7 @@ def test_events_sent_again_after_their_windows_closed_are_no_difference(counting
     assert (found["agrees"], found["differing"]) == (True, [])
 
 
-def test_a_number_that_differs_is_named_with_both_sides_and_the_audit_fails(counting: Lake) -> None:
+def test_a_difference_is_reported_with_both_numbers_and_fails_the_audit(counting: Lake) -> None:
     agreed(counting, "sales")
     table = "metrics.sales_by_region_shards"
     one = f"ctid = (select ctid from {table} where is_final order by window_start desc, region, shard offset 3 limit 1)"
@@ -131,7 +131,7 @@ def test_a_filter_leaves_out_what_is_not_named(counting: Lake) -> None:
     assert origins == {"web", "referral"}
 
 
-def test_a_change_of_what_the_numbers_mean_is_refused_and_a_new_major_version_stands_beside(counting: Lake) -> None:
+def test_a_change_of_meaning_of_a_metric_needs_a_new_major_version(counting: Lake) -> None:
     path = counting.folder / "catalog" / "metrics" / "leads_by_origin.yaml"
     path.write_text(BY_ORIGIN.replace("window: 1h", "window: 1d"), "utf-8")
     refused = counting("plan")
@@ -145,7 +145,7 @@ def test_a_change_of_what_the_numbers_mean_is_refused_and_a_new_major_version_st
 
 
 def test_a_row_with_a_lower_revision_does_not_come_back(counting: Lake) -> None:
-    """As after a sink that was away writes what it had read before."""
+    """A sink that was down writes again rows that it had read before."""
     table = "metrics.sales_by_region_shards"
     with psycopg.connect(counting.settings.postgres.conninfo("connect")) as session:
         old = session.execute(f"update {table} set orders = 999999, revision = revision - 1".encode())
@@ -153,7 +153,7 @@ def test_a_row_with_a_lower_revision_does_not_come_back(counting: Lake) -> None:
         assert (old.rowcount, same.rowcount > 0) == (0, True)
 
 
-def test_a_metric_with_a_typo_says_which_word_is_wrong(counting: Lake) -> None:
+def test_a_typo_in_a_metric_is_reported_with_the_wrong_word(counting: Lake) -> None:
     path = counting.folder / "catalog" / "metrics" / "leads_by_origin.yaml"
     path.write_text(BY_ORIGIN.replace("groupBy: [origin]", "groupBy: [orign]"), "utf-8")
     answer = counting("plan")

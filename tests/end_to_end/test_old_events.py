@@ -1,4 +1,4 @@
-"""Events of before 1970 have windows of their own, whoever sends them and however."""
+"""Events of before 1970 have windows of their own, for any sender and any way."""
 
 import json
 from collections.abc import Mapping

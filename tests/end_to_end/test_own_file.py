@@ -1,4 +1,4 @@
-"""Somebody brings a CSV of their own: every row of it is in staging or in quarantine with a reason."""
+"""A CSV of a user's own: each row of it is in staging or in quarantine with a reason."""
 
 import pytest
 

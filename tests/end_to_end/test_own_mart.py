@@ -1,4 +1,4 @@
-"""A mart that somebody brings along: two files in a folder of the dbt project."""
+"""A mart of a user's own: two files in a folder of the dbt project."""
 
 import shutil
 from collections.abc import Generator
@@ -33,8 +33,8 @@ def mart(lake: Lake) -> Generator[Path]:
     shutil.rmtree(folder)
 
 
-def test_a_new_mart_is_told_what_is_wrong_and_what_is_left_to_do(lake: Lake, mart: Path) -> None:
-    """Its types are not those of its contract; then nobody has opened its schema; then an analyst reads it."""
+def test_problems_of_a_new_mart_are_reported_with_the_next_step(lake: Lake, mart: Path) -> None:
+    """The mart's types differ from its contract; then its schema has no reader; then an analyst reads it."""
     lake.ok("produce", "leads", "-", stdin=LEAD)
     refused = lake("run")
     assert refused.code == 1

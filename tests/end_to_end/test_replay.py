@@ -41,7 +41,7 @@ def visits(lake: Lake) -> Lake:
     return lake
 
 
-def test_a_mended_contract_is_replayed_at_once_and_the_last_line_says_what_came_of_it(visits: Lake) -> None:
+def test_a_replay_after_a_contract_fix_reports_its_result_in_the_last_line(visits: Lake) -> None:
     text = visits.contract("stays").read_text("utf-8")
     visits.contract("stays").write_text(text.replace("maximum: 10", "maximum: 60"), "utf-8")
     visits.ok("apply")

@@ -51,7 +51,7 @@ def staged(lake: Lake) -> list[str]:
 
 
 @pytest.mark.fault("Kafka Connect's worker is killed -9 after old snapshots have expired", "every event lands once")
-def test_what_is_removed_stays_accounted_for_and_the_sink_lands_nothing_twice(calls: Lake) -> None:
+def test_removed_rows_stay_accounted_for_and_the_sink_lands_nothing_twice(calls: Lake) -> None:
     planned = calls.ok("maintain", "--json").json
     [removal] = planned["removals"]
     assert (removal["asset"], removal["element"]) == ("calls", "raw")

@@ -52,14 +52,14 @@ def flowing(lake: Lake) -> Generator[None]:
 
 
 def test_run_waits_for_what_was_there_when_it_began(lake: Lake) -> None:
-    """Of a stream that never pauses there is always something that has not landed: it gave up after a minute."""
+    """A stream that never pauses always has events that have not landed: the run gave up after a minute."""
     lake.contract("pulses").write_text(CONTRACT, "utf-8")
     lake.ok("apply")
     try:
         with flowing(lake):
             report = lake.ok("run", "--json").json
     finally:
-        lake.take_away("pulses")
+        lake.unapply("pulses")
     assert report["published"]["pulses"] == ["2026-03-01"]
     assert report["under_way"] == 0
     assert report["waited_seconds"] < 45

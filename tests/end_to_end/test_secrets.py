@@ -1,4 +1,4 @@
-"""What must not be told is not told: a person's data, and passwords, after an asset went all the way."""
+"""Secrets that must not be shown: a person's data, and passwords, after an asset went all the way."""
 
 import csv
 import io
@@ -58,13 +58,13 @@ def test_staging_has_tokens_that_are_equal_for_equal_values(guests: Lake) -> Non
 def test_a_persons_data_is_in_no_answer_no_log_and_no_database(guests: Lake) -> None:
     for command in (["quarantine", "guests"], ["quarantine", "guests", "--json"], ["why", "guests"], ["status"],
                     ["why", "guests", "2026-02-01"], ["audit", "guests", "--json"]):  # fmt: skip
-        said = guests(*command)
-        assert PERSON not in said.out + said.err, command
+        answer = guests(*command)
+        assert PERSON not in answer.out + answer.err, command
     [quarantined] = guests.staging(
         "select count(*) as rows, count(payload) as payloads, count(key) as keys, "
-        f"count(*) filter (where errors::varchar like '%{PERSON}%') as told from guests_staging.guests_quarantine"
+        f"count(*) filter (where errors::varchar like '%{PERSON}%') as shown from guests_staging.guests_quarantine"
     )
-    assert quarantined == {"rows": 2, "payloads": 0, "keys": 0, "told": 0}
+    assert quarantined == {"rows": 2, "payloads": 0, "keys": 0, "shown": 0}
     files = [path for path in guests.settings.home.rglob("*") if readable(guests, path)]
     assert any(path.name.endswith(".log") for path in files)
     assert [path for path in files if PERSON.encode() in path.read_bytes()] == []
@@ -97,18 +97,18 @@ def tables_with(lake: Lake, text: str) -> list[str]:
 def test_no_password_is_in_a_log_a_table_a_connector_or_a_process_list(guests: Lake) -> None:
     passwords = read_passwords(Home(guests.settings.home))
     assert len(passwords) == 5
-    told = "".join(ask(guests.settings, "GET", f"/connectors/{name}/config").text
+    public = "".join(ask(guests.settings, "GET", f"/connectors/{name}/config").text
                    for name in ask(guests.settings, "GET", "/connectors").json())  # fmt: skip
-    told += "".join(" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
+    public += "".join(" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
     files = [path for path in guests.settings.home.rglob("*") if readable(guests, path) and "secrets" not in path.parts]
     for role, password in passwords.items():
-        assert password not in told, role
+        assert password not in public, role
         assert [path for path in files if password.encode() in path.read_bytes()] == [], role
         assert tables_with(guests, password) == [], role
 
 
 def test_a_field_that_is_protected_later_is_a_token_in_every_window(guests: Lake) -> None:
-    """After a breaking change that the contract allows, only windows with rows in quarantine were made again."""
+    """Regression: after a breaking change that the contract allows, only windows with quarantined rows were rebuilt."""
     contract = guests.contract("guests")
     text = contract.read_text("utf-8").replace("tokenise: [email]", "tokenise: [email, guest_no]")
     allowed = "customProperties:\n  - {property: compatibility, value: none}\n"

@@ -51,11 +51,11 @@ def visits(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Generator[La
     lake.contract("visits").write_text(yaml.safe_dump(contract, sort_keys=False), "utf-8")
     with_spark.ok("apply")
     yield with_spark
-    lake.take_away("visits")
+    lake.unapply("visits")
 
 
 def _change(lake: Lake, **conform: str) -> None:
-    """Writes the contract's conform property anew."""
+    """Replace the contract's conform property."""
     contract = yaml.safe_load(lake.contract("visits").read_text("utf-8"))
     others = [item for item in contract["customProperties"] if item["property"] != "conform"]
     contract["customProperties"] = [*others, {"property": "conform", "value": conform}]
@@ -69,7 +69,7 @@ def _visit(visit: int, visitor: str, at: datetime, page: str = "/") -> str:
 def test_what_is_wrong_with_one_window_does_not_hold_back_another(visits: Lake) -> None:
     """One window's entrypoint loses a row, another's raw file is damaged: the third is published.
 
-    With both mended, the entrypoint of the docs fills in its column, and the ledger is in balance.
+    With both repaired, the entrypoint of the docs fills in its column, and the ledger is in balance.
     """
     _change(visits, entrypoint="counted:transform")
     visits.ok("apply")
@@ -95,9 +95,9 @@ def test_what_is_wrong_with_one_window_does_not_hold_back_another(visits: Lake) 
     answer = visits("run")
     file.write_bytes(content)
     assert answer.code != 0
-    told = answer.out + answer.err
-    assert "visits: window 2026-02-11 cannot be built: counted:transform was given 4 rows and returned 3" in told
-    assert "visits: window 2026-02-12 cannot be built: " in told
+    output = answer.out + answer.err
+    assert "visits: window 2026-02-11 cannot be built: counted:transform was given 4 rows and returned 3" in output
+    assert "visits: window 2026-02-12 cannot be built: " in output
     why = visits.ok("why", "visits", "2026-02-11").out
     assert "Failed, for this window: counted:transform was given 4 rows" in why
     assert "lake run visits" in why
@@ -146,7 +146,7 @@ def test_auto_leaves_to_spark_what_is_larger_than_the_threshold(visits: Lake) ->
     assert "more than the threshold of 0 MB" in large.reason
 
 
-def test_a_person_is_forgotten_by_a_field_that_only_the_entrypoint_fills_in(visits: Lake) -> None:
+def test_a_subject_is_erased_by_a_field_that_only_the_entrypoint_fills_in(visits: Lake) -> None:
     _change(visits, entrypoint="sessions:transform")
     visits.ok("apply")
     at = datetime.fromisoformat("2026-02-21T09:00:00+00:00")

@@ -1,4 +1,4 @@
-"""What the stack does while Dagster runs and nobody asks: events become marts, and a backfill from the UI works."""
+"""The stack runs unattended while Dagster runs: events become marts, and a backfill from the UI works."""
 
 import json
 import time
@@ -78,7 +78,7 @@ def counted(lake: Lake) -> int:
     return int(row[0])
 
 
-def test_an_event_reaches_the_mart_and_nobody_asked(watched: Lake, record_property: Callable[..., None]) -> None:
+def test_an_event_reaches_the_mart_without_a_command(watched: Lake, record_property: Callable[..., None]) -> None:
     lines = [sale(f"by-itself-{day}", f"{day}T10:00:00Z") for day in DAYS]
     watched.ok("produce", "sales", "-", "--format", "jsonl", stdin=b"\n".join(lines))
     for day in DAYS:
@@ -128,5 +128,5 @@ def test_a_new_asset_stops_no_metric_of_another(watched: Lake) -> None:
     sample = json.dumps({"reading_id": "r1", "read_at": "2026-02-01T10:00:00Z"})
     watched.ok("new", "meters", "--domain", "shop", "--owner", "shop@example.com", "--from", "-", stdin=sample)
     watched.ok("apply")
-    watched.take_away("meters")
+    watched.unapply("meters")
     assert supervisor.processes()["stream-sales_by_region"]["pid"] == counting

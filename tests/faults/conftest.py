@@ -14,13 +14,13 @@ from tests.support.visits import Visits, make_visits, visit
 
 @pytest.fixture
 def visits(stack: Settings, tmp_path: Path) -> Generator[Visits]:
-    """What is published and what is due stands in `tests.support.staging_readers`, beside a row for the quarantine."""
+    """Return visits with the published and due rows of `tests.support.staging_readers`, and a quarantined row."""
     made = make_visits(stack, tmp_path)
     made.land(visit(1, 1), visit(2, 1))
     made.refresh()
     made.land(visit(1, 1, guests=9, minute=1), visit(3, 1), visit(4, 2), visit(5, 2, "nowhere"))
     yield made
-    made.take_away()
+    made.unapply()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What the tests break on purpose and what came of it: `python -m tests.faults.table .reports/tests.xml`.
+"""Faults that the tests cause and their results: `python -m tests.faults.table .reports/tests.xml`.
 
 A test that shows a fault is marked `@pytest.mark.fault("what happens", "what follows")`. The markers are read from the
 text of the tests, the results from junit files; a test that is in none of them keeps the result that the page has. That
@@ -22,7 +22,7 @@ _ORDER = ("landing", "buckets", "faults", "conform", "orchestration", "end_to_en
 _HEAD = """\
 # What is broken on purpose
 
-Each line is a test on real processes, unless it says a double. Run one with `.venv/bin/python -m pytest` and its name.
+Each line is a test on real processes, unless it names a double. Run one with `.venv/bin/python -m pytest` and its name.
 Afterwards nothing is missing and nothing is doubled, and readers saw old rows or new ones. A result is that of the run
 for which the page was last made by `python -m tests.faults.table`, on two cores: seconds are rounded up to 1, 2 or 5
 and zeros, and hold the start of the servers that a test was the first to need. Every run in CI has to have all of these
@@ -54,7 +54,7 @@ _ROW = re.compile(r"^\|.*\| ([^|]*) \| `([^|`]+::[^|`]+)` \|$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens and what follows, and the test that shows it, as pytest names it."""
+    """One fault, its consequence, and the test that shows it, as pytest names it."""
 
     what: str
     follows: str
@@ -82,7 +82,7 @@ def _marked(path: Path) -> Iterator[Fault]:
 
 
 def not_shown(wanted: Iterable[Fault], cases: Iterable[Case]) -> list[str]:
-    """Those of the faults whose test was not run, or did not pass in every case, and why."""
+    """Return the faults whose test was not run, or did not pass in each case, with the cause."""
     by_function = _by_function(cases)
     found: list[str] = []
     for fault in wanted:
@@ -93,7 +93,7 @@ def not_shown(wanted: Iterable[Fault], cases: Iterable[Case]) -> list[str]:
 
 
 def results(cases: Iterable[Case]) -> dict[str, str]:
-    """By test, in how many cases it passed, the seconds of all of them, and the longest time of each that it told."""
+    """Return by test the number of passed cases, their seconds, and the longest of each time that they recorded."""
     return {test: _result(own) for test, own in _by_function(cases).items()}
 
 
@@ -106,21 +106,21 @@ def _by_function(cases: Iterable[Case]) -> dict[str, list[Case]]:
 
 def _result(cases: Sequence[Case]) -> str:
     passed = "passed" if len(cases) == 1 else f"{len(cases)} cases passed"
-    told: dict[str, float] = {}
+    longest: dict[str, float] = {}
     for name, value in (recorded for case in cases for recorded in case.recorded):
-        told[name] = max(told.get(name, 0.0), float(value))
-    times = [f"; {name} after {rounded(seconds)} s" for name, seconds in told.items()]
+        longest[name] = max(longest.get(name, 0.0), float(value))
+    times = [f"; {name} after {rounded(seconds)} s" for name, seconds in longest.items()]
     return f"{passed} in {rounded(sum(case.seconds for case in cases))} s{''.join(times)}"
 
 
 def rounded(seconds: float) -> str:
-    """Up to the next of 0.1, 0.2, 0.5, 1, 2, 5, 10 and so on."""
+    """Round up to the next of 0.1, 0.2, 0.5, 1, 2, 5, 10 and so on."""
     steps = (digit * 10**power for power in range(-1, 6) for digit in (1, 2, 5))
     return f"{next(step for step in steps if seconds <= step):g}"
 
 
 def results_in(page: str) -> dict[str, str]:
-    """By test, what the page says of its result."""
+    """Return by test the result that the page has."""
     return {test: result for result, test in _ROW.findall(page)}
 
 

@@ -20,7 +20,15 @@ from lake_assets.stack.lifecycle import up
 from lake_assets.warehouse.marts import outdated_dbt_files, write_dbt_files
 from tests.end_to_end.conftest import Lake
 from tests.support.conditions import COMMAND_SECONDS, wait_until
-from tests.support.exactness import Prefixes, of_marts, of_metric, of_raw, of_sender, of_tables, read_topics
+from tests.support.exactness import (
+    Prefixes,
+    counted_differences,
+    mart_differences,
+    raw_differences,
+    read_topics,
+    sender_differences,
+    table_differences,
+)
 from tests.support.onlookers import MartReader, StagingReader
 from tests.support.random_kills import COMMANDS, PARTS, RUN, CommandKiller, PartKiller
 from tests.support.server_marker import starts_server
@@ -57,7 +65,7 @@ def lake(tmp_path: Path) -> Generator[Lake]:
         patch.setenv("LAKE_HOME", str(home))
         patch.setenv("LAKE_CATALOG", str(catalog))
         patch.setenv("LAKE_DBT_PROJECT", str(tmp_path / "dbt"))
-        # Before the definitions are loaded, which hold a mart of what they say.
+        # Before the definitions are loaded, which hold a mart of their contents.
         write_dbt_files(outdated_dbt_files(load_settings(), read_files(load_settings()).assets.values()))
         try:
             up()
@@ -71,7 +79,7 @@ def lake(tmp_path: Path) -> Generator[Lake]:
 
 @pytest.fixture
 def ending(lake: Lake) -> Generator[ExitStack]:
-    """What is to be ended before the stack is."""
+    """Return the exit stack that is closed before the stack is removed."""
     with ExitStack() as stack:
         yield stack
 
@@ -139,12 +147,12 @@ def test_any_process_killed_at_any_moment_loses_and_doubles_nothing(
     topics, names = read_topics(settings), list(commands.names())
 
     def differences() -> list[str]:
-        """What differs where events come last; once nothing does, what differs where they came before."""
+        """Return the differences in the last stage that has any: marts first, raw last."""
         return (
-            of_marts(settings, topics)
-            or of_metric(settings, topics, names)
-            or of_tables(settings, topics)
-            or of_raw(settings, topics)
+            mart_differences(settings, topics)
+            or counted_differences(settings, topics, names)
+            or table_differences(settings, topics)
+            or raw_differences(settings, topics)
         )
 
     found = ["nobody has looked"]
@@ -155,14 +163,14 @@ def test_any_process_killed_at_any_moment_loses_and_doubles_nothing(
             log(f"not there yet: {found[0]}")
         return not found
 
-    with suppress(AssertionError):  # what is not there is said below
+    with suppress(AssertionError):  # missing ones are reported below
         wait_until(is_complete, MART_SECONDS, every=COMMAND_SECONDS)
     audit = lake("audit")
     log(audit.out)
     for reader in (staging, marts):
         reader.stop()
 
-    assert of_sender(topics, sender.record, names) == []
+    assert sender_differences(topics, sender.record, names) == []
     assert found == []
     assert audit.code == 0, audit.out + audit.err
     assert "final numbers equal staging" in audit.out

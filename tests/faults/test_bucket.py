@@ -16,7 +16,7 @@ from tests.support.visits import Visits, make_visits, visit
 
 
 def folders(visits: Visits) -> Sequence[Path]:
-    """Where a refresh of the asset writes."""
+    """Return the folders that a refresh of the asset writes to."""
     bucket = Path(visits.settings.bucket.removeprefix("file://"))
     return bucket / "conformed" / visits.asset.name, bucket / "staging" / visits.asset.staging_schema
 
@@ -31,7 +31,7 @@ def assert_made_good(visits: Visits) -> None:
 
 @pytest.mark.fault(
     "the bucket (a folder) becomes read-only amid a refresh, before its files or before its tables",
-    "one sentence says so and nothing has changed; once it may be written, the next refresh makes it good",
+    "one sentence reports it and nothing has changed; once it may be written, the next refresh makes it good",
 )
 @pytest.mark.parametrize("point", ["files are to be written", "tables are to change"])
 def test_a_bucket_that_becomes_read_only_changes_nothing(visits: Visits, tmp_path: Path, point: str) -> None:
@@ -48,7 +48,7 @@ def test_a_bucket_that_becomes_read_only_changes_nothing(visits: Visits, tmp_pat
 
 @pytest.mark.fault(
     "the bucket (a folder) is full after the first of two windows",
-    "one sentence says so, what fits is published whole, and no half file takes room; the next refresh makes the rest",
+    "one sentence reports it, what fits is published whole, and no half file stays; the next refresh makes the rest",
 )
 def test_a_full_bucket_publishes_what_fits_and_the_rest_once_there_is_room(stack: Settings, tmp_path: Path) -> None:
     visits = make_visits(stack, tmp_path)

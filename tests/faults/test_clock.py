@@ -27,7 +27,7 @@ class Behind(datetime):
 
 @pytest.fixture(autouse=True)
 def set_back(visits: Visits, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the first refresh."""
+    """Set the clock back after the first refresh."""
     for place in (duckdb, kept, retention):
         monkeypatch.setattr(place, "datetime", Behind)
 

@@ -43,7 +43,7 @@ def lake(tmp_path: Path) -> Generator[Lake]:
 
 
 def fill(log: Path) -> None:
-    """Leaves no room."""
+    """Leave no room on the disk."""
     with log.open("ab", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(1 << 16))
@@ -51,7 +51,7 @@ def fill(log: Path) -> None:
 
 @pytest.mark.fault(
     "the disk with everything on it is full, of logs for example: servers end, and start again in vain",
-    "`lake status` says so; with room all come back by themselves, and every event is there once",
+    "`lake status` reports it; with room all come back by themselves, and every event is there once",
 )
 def test_a_disk_full_of_logs_stops_everything_and_costs_nothing(lake: Lake) -> None:
     home = lake.settings.home
@@ -66,9 +66,9 @@ def test_a_disk_full_of_logs_stops_everything_and_costs_nothing(lake: Lake) -> N
         return any(part.health for part in status())
 
     wait_until(has_stopped)
-    told = lake("status")
-    assert told.code == 3
-    assert "MB left: make room there" in told.out
+    answer = lake("status")
+    assert answer.code == 3
+    assert "MB left: make room there" in answer.out
     log.unlink()
     wait_until(lambda: [part for part in status() if part.health] == [])
     send(lake, (f"after{n}" for n in range(500)))

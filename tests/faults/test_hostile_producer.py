@@ -1,4 +1,4 @@
-"""A producer that sends what Kafka takes and nobody expects, beside good events: each of these arrives everywhere.
+"""A producer that sends unexpected records that Kafka accepts, beside good events: each of these arrives everywhere.
 
 HOSTILE_SECONDS makes it longer: good events come at 2,000 a second for so long.
 """
@@ -99,7 +99,7 @@ HEADERS: list[tuple[str, str | bytes | None]] = [
     ("_key", b"abc"), ("_key", b"7"), ("payload", b"\xff"), ("_topic", b"shop.other"), ("", b""), ("x", b"y" * 99_999),
     ("lake-event-time", b"\xff"),
 ]  # fmt: skip
-# So many records of one burst say of themselves that they belong to windows of their own, from the year 1 on.
+# So many records of one burst claim windows of their own, from the year 1 on.
 WINDOWS = min(int(100 * SECONDS), 1_000)
 YEAR_ONE, A_DAY = -62_135_596_800_000, 86_400_000
 Headers = list[tuple[str, str | bytes | None]]

@@ -1,4 +1,4 @@
-"""What `test_any_process` judges by sees a single event that is lost, doubled or shown too soon."""
+"""The judges of `test_any_process` find a single event that is lost, doubled or shown too soon."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lake_assets.settings import Settings, load_settings
-from tests.support.exactness import Prefixes, Record, Topics, of_sender
+from tests.support.exactness import Prefixes, Record, Topics, sender_differences
 from tests.support.onlookers import MartReader, StagingReader
 from tests.support.traffic import SALES, TAPS, Sent, event_of, sale, tap
 
@@ -46,27 +46,27 @@ def test_every_event_names_itself_in_its_payload() -> None:
 
 
 def test_what_was_acknowledged_is_what_the_topics_hold(sent: Sent, topics: Topics) -> None:
-    assert of_sender(topics, sent, ["10x7"]) == []
+    assert sender_differences(topics, sent, ["10x7"]) == []
 
 
 @pytest.mark.parametrize("asset", [SALES, TAPS])
 def test_an_event_the_sender_does_not_know_of_is_found(sent: Sent, topics: Topics, asset: str) -> None:
     place = sent.acknowledged.pop((asset, "7"))
-    assert of_sender(topics, sent, ["10x7"]) == [f"{(asset, '7')} is at {[place]}, and nobody knows of it"]
+    assert sender_differences(topics, sent, ["10x7"]) == [f"{(asset, '7')} is at {[place]}, and nobody knows of it"]
     sent.unknown.add((asset, "7"))
-    assert of_sender(topics, sent, ["10x7"]) == []
+    assert sender_differences(topics, sent, ["10x7"]) == []
 
 
 def test_an_acknowledged_event_the_topic_lost_or_doubled_is_found(sent: Sent, topics: Topics) -> None:
     lost = {**topics, TAPS: [record for record in topics[TAPS] if record.event.name != "7"]}
-    assert len(of_sender(lost, sent, ["10x7"])) == 1
+    assert len(sender_differences(lost, sent, ["10x7"])) == 1
     doubled = {**topics, TAPS: [*topics[TAPS], Record(3, EVENTS, tap(7))]}
-    assert len(of_sender(doubled, sent, ["10x7"])) == 1
-    assert len(of_sender(topics, sent, ["10x7", "10x8"])) == 1
+    assert len(sender_differences(doubled, sent, ["10x7"])) == 1
+    assert len(sender_differences(topics, sent, ["10x7", "10x8"])) == 1
 
 
 def rows(topics: Topics, asset: str, end: int) -> list[tuple[Any, ...]]:
-    """What a reader sees of staging and quarantine once all records below an offset are published."""
+    """Return the rows of staging and quarantine once all records below an offset are published."""
     found: dict[tuple[Any, ...], list[int]] = {}
     names: set[str] = set()
     for partition, offset, event in topics[asset]:

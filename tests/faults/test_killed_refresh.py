@@ -13,12 +13,12 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.housekeeping import clean
 from tests.support.conditions import wait_until
 from tests.support.halted_refresh import POINTS, refresh_apart
-from tests.support.staging_readers import AFTER, BEFORE, BY_WINDOW, of_whole_days, reader, state, state_by_day
+from tests.support.staging_readers import AFTER, BEFORE, BY_WINDOW, have_whole_days, reader, state, state_by_day
 from tests.support.visits import Visits, visit
 
 
-def tidy(visits: Visits) -> None:
-    """What is due in an hour's time."""
+def run_housekeeping(visits: Visits) -> None:
+    """Run the housekeeping that is due in an hour."""
     clean(visits.settings, [visits.asset], datetime.now(UTC) + timedelta(hours=1, minutes=1), lambda _: None)
 
 
@@ -30,9 +30,7 @@ def tidy(visits: Visits) -> None:
 @pytest.mark.parametrize(
     "point", ["files are written", "tables are half changed", "tables have changed", "ledger has changed", "never"]
 )
-def test_killed_at_a_named_point_it_has_done_what_it_said_and_no_more(
-    visits: Visits, tmp_path: Path, point: str
-) -> None:
+def test_a_refresh_killed_at_a_point_has_only_the_effects_before_it(visits: Visits, tmp_path: Path, point: str) -> None:
     effects = tmp_path / "effects"
     with reader(visits) as seen:
         with refresh_apart(visits, effects, point) as process:
@@ -40,14 +38,14 @@ def test_killed_at_a_named_point_it_has_done_what_it_said_and_no_more(
         assert done(effects) == list(POINTS[: POINTS.index(point) + 1] if point != "never" else POINTS[:-1])
         assert state(visits) == (AFTER if "tables have changed" in done(effects) else BEFORE)
         before = state(visits)
-        tidy(visits)
+        run_housekeeping(visits)
         assert state(visits) == before, "files that a table shows were taken for files that none shows"
         assert seen <= {BEFORE, AFTER}
         visits.refresh()
     assert seen <= BY_WINDOW
     assert state(visits) == AFTER
     if not point.startswith("tables"):
-        tidy(visits)
+        run_housekeeping(visits)
         with Ledger(visits.settings) as ledger:
             assert visits.conformed() == sum(
                 bool(entry.good) + bool(entry.quarantined) for entry in ledger.windows(visits.asset)
@@ -80,7 +78,7 @@ def test_killed_at_random_moments_it_never_shows_half_a_window(visits: Visits, t
             visits.refresh()
         after = state_by_day(visits)
         assert len(after) == len(before) + len(rows)
-        assert of_whole_days(seen, before, after)
+        assert have_whole_days(seen, before, after)
         assert visits.in_balance()
         if kills == 4:
             break
@@ -92,7 +90,7 @@ def done(effects: Path) -> list[str]:
 
 
 def length_of_effects(visits: Visits, effects: Path) -> float:
-    """How many seconds a refresh that nobody kills takes from its first effect to its last."""
+    """Return the seconds from the first effect to the last of a refresh that is not killed."""
     with refresh_apart(visits, effects, "never") as process:
         wait_until(lambda: done(effects), every=0.005)
         length = wait_until(lambda: done(effects) == list(POINTS[:-1]), every=0.005)

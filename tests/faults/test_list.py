@@ -1,4 +1,4 @@
-"""docs/reliability.md says what the tests' markers say, with the results of a run."""
+"""docs/reliability.md has the faults of the tests' markers, with the results of a run."""
 
 import re
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_a_fault_whose_test_was_left_out_or_did_not_pass_is_not_shown() -> None:
     assert len(not_shown([ONE, *REST], [case()])) == len(REST)
 
 
-def test_a_result_tells_its_cases_and_the_longest_of_what_they_recorded() -> None:
+def test_a_result_has_its_cases_and_the_longest_time_that_they_recorded() -> None:
     assert results([case()]) == {ONE.test: "passed in 20 s"}
     both = [case("[a]", landed="3.9"), case("[b]", landed="21")]
     assert results(both) == {ONE.test: "2 cases passed in 50 s; landed after 50 s"}

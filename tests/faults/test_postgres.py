@@ -1,4 +1,4 @@
-"""Postgres has no connection left, or goes away amid a change: one sentence says so, and afterwards all goes on."""
+"""Postgres has no connection left, or stops amid a change: one sentence reports it, and afterwards all works."""
 
 import re
 import subprocess
@@ -16,21 +16,21 @@ from tests.end_to_end.conftest import Lake
 from tests.support.conditions import wait_until
 from tests.support.connect_api import restart_connectors
 from tests.support.halted_refresh import refresh_halted, refusal
-from tests.support.part_faults import kill_part, mending
+from tests.support.part_faults import kill_part, restarting_sinks
 from tests.support.sales_events import landed, send
 from tests.support.staging_readers import AFTER, BEFORE, BY_WINDOW, reader, state
 from tests.support.visits import Visits, visit
 
 
 @pytest.fixture(scope="module", autouse=True)
-def mended(stack: Settings) -> Generator[None]:
+def repaired(stack: Settings) -> Generator[None]:
     yield
     restart_connectors(stack)
 
 
 @contextmanager
 def exhausted(settings: Settings) -> Generator[None]:
-    """Role lake, which has no limit of its own, has all connections but those that are kept for superusers."""
+    """Take all connections but those that are reserved for superusers, as role lake, which has no limit of its own."""
     with ExitStack() as held:
         try:
             while True:
@@ -41,14 +41,14 @@ def exhausted(settings: Settings) -> Generator[None]:
 
 @pytest.mark.fault(
     "Postgres has no connection left amid a refresh",
-    "one sentence says so; with connections, the next one makes it good",
+    "one sentence reports it; with connections, the next one makes it good",
 )
 def test_a_refresh_that_gets_no_connection_changes_nothing(visits: Visits, tmp_path: Path) -> None:
     with ExitStack() as others:
         with refresh_halted(visits, tmp_path, "files are written") as process:
             others.enter_context(exhausted(visits.settings))
         assert re.search("Postgres at .* has no connection left .* raise its max_connections", refusal(process))
-    # The server frees a connection a moment after its client has gone.
+    # The server frees a connection a moment after its client has disconnected.
     wait_until(lambda: can_connect(visits.settings))
     assert state(visits) == BEFORE
     visits.refresh()
@@ -68,9 +68,9 @@ def can_connect(settings: Settings) -> bool:
 
 @pytest.mark.fault(
     "Postgres has no connection left for `lake run` and `lake status`",
-    "both end with 3 and say so in one sentence; with connections, `lake run` makes all that has landed",
+    "both end with 3 and report it in one sentence; with connections, `lake run` makes all that has landed",
 )
-def test_commands_that_get_no_connection_say_so_and_go_on_afterwards(lake: Lake, stack: Settings) -> None:
+def test_commands_without_a_connection_report_it_and_work_afterwards(lake: Lake, stack: Settings) -> None:
     before = landed(lake)
     send(lake, (f"no connection {number}" for number in range(300)))
     with exhausted(stack):
@@ -82,27 +82,27 @@ def test_commands_that_get_no_connection_say_so_and_go_on_afterwards(lake: Lake,
         (health,) = (part["health"] for part in status.json["parts"] if part["name"] == "postgres")
         assert "connection slots" in health
     wait_until(lambda: can_connect(stack))
-    with mending(stack):
+    with restarting_sinks(stack):
         lake.ok("run")
     assert landed(lake) == before + 300
 
 
 @pytest.mark.fault(
     "Postgres is killed -9 amid `lake run`",
-    "it says so in one sentence, and the next one makes all that has landed",
+    "it reports it in one sentence, and the next one makes all that has landed",
 )
-def test_run_whose_postgres_dies_says_so_in_one_sentence(lake: Lake, stack: Settings, tmp_path: Path) -> None:
+def test_run_whose_postgres_dies_reports_it_in_one_sentence(lake: Lake, stack: Settings, tmp_path: Path) -> None:
     before, output = landed(lake), tmp_path / "output"
     send(lake, (f"postgres dies {number}" for number in range(300)))
     command = [str(Path(sys.executable).parent / "lake"), "run"]
-    with output.open("wb") as said:
-        run = subprocess.Popen(command, env=dict(lake.environment), stdout=said, stderr=subprocess.STDOUT)
+    with output.open("wb") as log:
+        run = subprocess.Popen(command, env=dict(lake.environment), stdout=log, stderr=subprocess.STDOUT)
     wait_until(lambda: "sales_data_mart.sales" in output.read_text("utf-8"))
     kill_part(stack, "postgres")
     assert run.wait(240) in (1, 3)
     assert "Traceback" not in output.read_text("utf-8")
     assert "does not answer" in output.read_text("utf-8").splitlines()[-1]
-    with mending(stack):
+    with restarting_sinks(stack):
         lake.ok("run")
     assert landed(lake) == before + 300
 
@@ -143,10 +143,10 @@ def test_run_restarts_a_sink_that_failed_meanwhile(lake: Lake, stack: Settings) 
 
 @pytest.mark.fault(
     "Postgres is killed -9 amid the transaction that changes the tables, or that changes the ledger",
-    "old rows or new ones, whole; one sentence says so, and the next run makes it good",
+    "old rows or new ones, whole; one sentence reports it, and the next run makes it good",
 )
 @pytest.mark.parametrize("point", ["tables are half changed", "ledger is half changed"])
-def test_a_postgres_that_dies_amid_a_publication_has_published_all_or_nothing(
+def test_postgres_killed_during_a_publication_published_all_or_nothing(
     visits: Visits, tmp_path: Path, point: str
 ) -> None:
     with refresh_halted(visits, tmp_path, point) as process:

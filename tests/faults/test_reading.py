@@ -11,7 +11,7 @@ from tests.support.visits import Visits
 
 
 class Table:
-    """Can be read once; the next look waits for `go_on`, and fails."""
+    """Table that can be read once; the next read waits for `go_on`, and fails."""
 
     def __init__(self) -> None:
         self.looks = 0

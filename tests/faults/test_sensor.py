@@ -22,7 +22,7 @@ def tick(lake: Lake, how: str) -> int:
 
 
 @pytest.mark.fault(
-    "Dagster's daemon is killed -9 amid a tick, after it told of new windows and before it asked for their run",
+    "Dagster's daemon is killed -9 amid a tick, after it reported new windows and before it asked for their run",
     "the next tick asks for the run at once, and each row is there once",
 )
 def test_a_tick_that_dies_half_way_is_made_good_by_the_next_one(lake: Lake) -> None:

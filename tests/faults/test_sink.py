@@ -1,4 +1,4 @@
-"""What happens to the bucket while Kafka Connect writes raw into it."""
+"""Faults of the bucket while Kafka Connect writes raw into it."""
 
 from pathlib import Path
 from random import Random
@@ -16,7 +16,7 @@ from tests.support.sales_events import landed, send
 
 @pytest.mark.fault(
     "the bucket (a folder) is full while Kafka Connect writes raw",
-    "`lake status` says so; with room and `lake apply`, every event lands once",
+    "`lake status` reports it; with room and `lake apply`, every event lands once",
 )
 def test_a_bucket_that_is_full_for_a_while_loses_and_doubles_nothing(stack: Settings, tmp_path: Path) -> None:
     # Numbers without order, which no compression makes small.
@@ -30,9 +30,9 @@ def test_a_bucket_that_is_full_for_a_while_loses_and_doubles_nothing(stack: Sett
             return status is not None and status.failure is not None
 
         wait_until(has_failed)
-        told = lake("status", "--json")
-        assert told.code == 3
-        (health,) = (part["health"] for part in told.json["parts"] if part["name"] == "connect")
+        answer = lake("status", "--json")
+        assert answer.code == 3
+        (health,) = (part["health"] for part in answer.json["parts"] if part["name"] == "connect")
         assert "raw-shopfull" in health
         assert "No space left on device" in health
         grow(200_000)

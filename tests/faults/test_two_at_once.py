@@ -23,7 +23,7 @@ and database = (select oid from pg_database where datname = current_database())"
 
 
 def waiting(settings: Settings) -> int:
-    """How many wait for an asset's lock."""
+    """Return the number of sessions that wait for an asset's lock."""
     with psycopg.connect(settings.postgres.conninfo("lake")) as session:
         row = session.execute(WAITING).fetchone()
     assert row

@@ -13,7 +13,7 @@ import org.apache.kafka.connect.header.ConnectHeaders;
 import org.apache.kafka.connect.json.JsonConverter;
 import org.apache.kafka.connect.sink.SinkRecord;
 
-/** Prints the time that the sink is told and the row of raw of each record that comes in, a JSON a line. The argument is the transform's setting. */
+/** Prints the time that the sink gets and the row of raw of each incoming record, a JSON a line. The argument is the transform's setting. */
 public final class Rows {
     public static void main(String[] arguments) throws Exception {
         ObjectMapper json = new ObjectMapper();
@@ -23,15 +23,15 @@ public final class Rows {
         envelope.configure(Map.of("tables", arguments[0]));
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line; (line = lines.readLine()) != null; ) {
-            JsonNode told = json.readTree(line);
+            JsonNode record = json.readTree(line);
             ConnectHeaders headers = new ConnectHeaders();
-            for (JsonNode header : told.get("headers")) {
+            for (JsonNode header : record.get("headers")) {
                 headers.add(header.get(0).textValue(), bytes(header.get(1)), Schema.OPTIONAL_BYTES_SCHEMA);
             }
-            JsonNode at = told.get("timestamp");
-            SinkRecord row = envelope.apply(new SinkRecord(told.get("topic").textValue(), 3,
-                    Schema.OPTIONAL_BYTES_SCHEMA, bytes(told.get("key")), Schema.OPTIONAL_BYTES_SCHEMA,
-                    bytes(told.get("value")), 7, at.isNull() ? null : at.longValue(),
+            JsonNode at = record.get("timestamp");
+            SinkRecord row = envelope.apply(new SinkRecord(record.get("topic").textValue(), 3,
+                    Schema.OPTIONAL_BYTES_SCHEMA, bytes(record.get("key")), Schema.OPTIONAL_BYTES_SCHEMA,
+                    bytes(record.get("value")), 7, at.isNull() ? null : at.longValue(),
                     at.isNull() ? TimestampType.NO_TIMESTAMP_TYPE : TimestampType.CREATE_TIME, headers));
             byte[] made = converter.fromConnectData(row.topic(), row.valueSchema(), row.value());
             System.out.println(row.timestamp() + " " + new String(made, StandardCharsets.UTF_8));

@@ -81,7 +81,7 @@ def test_no_request_makes_more_records_than_a_controller_takes() -> None:
     assert [len(piece) for piece in pieces] == [2, 2, 1, 1, 1]
 
 
-def test_a_topic_s_config_is_mended_and_its_partitions_are_only_reported(stack: Settings) -> None:
+def test_a_topic_s_config_is_restored_and_its_partitions_are_only_reported(stack: Settings) -> None:
     spec = topic_spec(example_asset("changing", "topics"))
     ensure_topics(stack, [TopicSpec(spec.name, spec.partitions, {"retention.ms": "1000"})])
     (report,) = ensure_topics(stack, [spec])
@@ -94,7 +94,7 @@ def test_a_topic_s_config_is_mended_and_its_partitions_are_only_reported(stack: 
     assert len(offsets(stack, [spec.name])[spec.name]) == 4
 
 
-def test_raw_tables_are_made_once_and_their_properties_mended(stack: Settings) -> None:
+def test_raw_tables_are_created_once_and_their_properties_restored(stack: Settings) -> None:
     spec = raw_table(example_asset("made", "tables"))
     assert compare_raw_tables(stack, [spec])[0].outcome == "created"
     assert compare_raw_tables(stack, [spec])[0].outcome == "created"
@@ -140,7 +140,7 @@ def test_a_connector_is_updated_only_when_its_config_differs(lake: Settings) -> 
     assert config_differences(lake, replace(spec, name="nothing")) is None
 
 
-def test_nobody_can_read_a_password_from_the_connector(lake: Settings) -> None:
+def test_no_password_can_be_read_from_the_connector(lake: Settings) -> None:
     password = (lake.home / "secrets/connect/postgres.properties").read_text("utf-8").split("password=")[1].strip()
     name = connector_for(lake, "crm").name
     for path in ("config", "tasks", "status", ""):
@@ -149,7 +149,7 @@ def test_nobody_can_read_a_password_from_the_connector(lake: Settings) -> None:
         assert password not in shown
 
 
-def test_a_failed_task_is_named_with_its_root_cause_and_runs_again_after_the_config_is_mended(stack: Settings) -> None:
+def test_a_failed_task_is_named_with_its_cause_and_runs_once_it_is_fixed(stack: Settings) -> None:
     good = connector_for(stack, "broken")
     ensure_topics(stack, [TopicSpec("control-broken", 1, {}), topic_spec(example_asset("one", "broken"))])
     bad = ConnectorSpec(good.name, {**good.config, "iceberg.catalog.catalog-impl": "no.such.Catalog"})
@@ -235,7 +235,7 @@ def test_a_broker_that_has_just_started_is_asked_again_and_does_not_refuse(code:
     assert "try again in a moment" in str(error)
 
 
-def test_how_often_a_sink_commits_is_a_setting_with_a_default_for_each_target(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commit_interval_of_a_sink_is_a_setting_with_target_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = {"local": 1, "aws": 60, "gcp": 300}
     monkeypatch.setenv("LAKE_GCP_PROJECT", "project")
     monkeypatch.setenv("LAKE_GCP_LOCATION", "EU")

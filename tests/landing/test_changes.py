@@ -45,7 +45,7 @@ def read_paths(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return opened
 
 
-def test_changes_are_the_windows_that_new_snapshots_added_and_nothing_the_second_time(stack: Settings) -> None:
+def test_changes_are_windows_of_new_snapshots_and_reported_once(stack: Settings) -> None:
     asset, table = make(stack, "twice")
     assert changes(stack, [asset], {}).windows == {}
     commit(table, [File(DAY, 10, 100), File(DAY, 5, 40), File(DAY - 1, 1, 7)])
@@ -119,7 +119,7 @@ def test_expired_snapshots_do_not_matter(stack: Settings) -> None:
     ]  # fmt: skip
 
 
-def test_a_table_that_was_made_anew_yields_all_its_windows(stack: Settings) -> None:
+def test_a_recreated_table_yields_all_its_windows(stack: Settings) -> None:
     asset, table = make(stack, "anew")
     for _ in range(3):
         commit(table, [File(DAY, 1)])
@@ -211,5 +211,5 @@ def test_delete_files_are_refused() -> None:
 def test_metadata_that_was_removed_meanwhile_is_read_at_the_newest_pointer(stack: Settings) -> None:
     asset, table = make(stack, "removed")
     commit(table, [File(DAY, 7)])
-    gone = table.metadata_location.replace("metadata.json", "gone.metadata.json")
-    assert read_table(stack, asset, lambda found: found.metadata_location, gone) == table.metadata_location
+    missing = table.metadata_location.replace("metadata.json", "gone.metadata.json")
+    assert read_table(stack, asset, lambda found: found.metadata_location, missing) == table.metadata_location

@@ -1,4 +1,4 @@
-"""Which files are written together, where windows are longer than what the table is cut by."""
+"""Choice of files for compaction where windows are longer than the partitions of the table."""
 
 import uuid
 from collections import Counter
@@ -89,6 +89,6 @@ def test_large_files_are_left_alone(stack: Settings, monkeypatch: pytest.MonkeyP
         land(stack, asset, [HOUR])
     known, window = cursors(stack, asset), f"{DAY}-00:00"
     assert small_files(stack, asset, [window], known) == {window: Files(MIN_FILES, MIN_FILES * 10)}
-    # What the manifest says of each file is ten bytes.
+    # The manifest's entry of each file claims ten bytes.
     monkeypatch.setattr("lake_assets.landing.compaction.SMALL_BYTES", 10)
     assert small_files(stack, asset, [window], known) == {}

@@ -28,7 +28,7 @@ def test_a_blank_after_each_delimiter_belongs_to_no_cell() -> None:
     assert json.loads(next(json_lines([b"id,name\n", b"1, a\n", b"2,b\n"])))["name"] == " a"
 
 
-def test_row_numbers_without_a_name_in_the_header_are_a_column_of_their_own() -> None:
+def test_row_numbers_without_a_header_are_a_column_of_their_own() -> None:
     lines = [b'"a" "b"\n'.replace(b" ", b","), b'"1",x,5\n', b'"2",y,6\n']
     assert [json.loads(line) for line in json_lines(lines)] == [
         {"column_1": "1", "a": "x", "b": "5"}, {"column_1": "2", "a": "y", "b": "6"},

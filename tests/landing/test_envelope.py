@@ -32,13 +32,13 @@ def test_a_key_of_one_field_is_its_text(value: str, key: bytes | None) -> None:
     assert read(f'{{"id": {value}, "at": "{AT}"}}'.encode()) == (key, AT_MS, None)
 
 
-def test_a_key_of_several_fields_is_a_json_array_and_null_when_one_is_missing() -> None:
+def test_a_key_of_several_fields_is_a_json_array_or_null_if_one_is_missing() -> None:
     read_two = envelope_reader(example_asset("leads", key=("id", "part")))
     assert read_two(f'{{"part": 2, "id": "a", "at": "{AT}"}}'.encode()) == (b'["a",2]', AT_MS, None)
     assert read_two(f'{{"id": "a", "at": "{AT}"}}'.encode()) == (None, AT_MS, None)
 
 
-def test_the_event_time_may_be_part_of_the_key_and_have_another_name_in_the_payload() -> None:
+def test_the_event_time_may_be_a_key_field_and_have_another_payload_name() -> None:
     read_both = envelope_reader(example_asset("leads", key=("id", "at"), time_source="Wann?"))
     assert read_both(f'{{"id": "a", "Wann?": "{AT}"}}'.encode()) == (f'["a","{AT}"]'.encode(), AT_MS, None)
     read_time = envelope_reader(example_asset("leads", key=("at",), time_source="Wann?"))

@@ -23,11 +23,11 @@ def test_the_byte_order_mark_of_a_file_is_no_part_of_its_first_event() -> None:
 
 
 @pytest.mark.parametrize("data", [b'{"a":1}\nbroken\n{"a":2}\n', b'\n\n{"a":1}\n'])
-def test_without_a_suffix_the_first_lines_tell_json(data: bytes) -> None:
+def test_without_a_suffix_the_first_lines_show_json(data: bytes) -> None:
     assert b'{"a":1}' in lines(data)
 
 
-def test_without_a_suffix_the_first_lines_tell_csv() -> None:
+def test_without_a_suffix_the_first_lines_show_csv() -> None:
     assert json.loads(lines(b"id;name\n1;a\n")[0]) == {"id": "1", "name": "a"}
 
 

@@ -1,4 +1,4 @@
-"""Which snapshots of a raw table stay."""
+"""Choice of snapshots of a raw table that stay."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""What one commit brings may be many times the heap of the worker that lands it."""
+"""A commit may bring many times the heap of the worker that lands it."""
 
 import json
 from pathlib import Path

@@ -112,7 +112,7 @@ def test_a_lone_event_with_a_list_stays_one(tmp_path: Path) -> None:
         assert events_of(tmp_path / name) == [event]
     (tmp_path / "x.jsonl").write_bytes(b'{"data": [{"a": 1}, {"a": 2}]}\n')
     assert len(events_of(tmp_path / "x.jsonl")) == 1
-    # Which of two lists has the events, nobody can say.
+    # It is ambiguous which of two lists has the events.
     (tmp_path / "x.json").write_bytes(b'{"data": [{"a": 1}], "rows": [{"b": 1}]}')
     assert values_of(tmp_path / "x.json") == [{"data": [{"a": 1}], "rows": [{"b": 1}]}]
 

@@ -1,4 +1,4 @@
-"""How many records of a partition have not landed, by its offsets alone."""
+"""Lag of a partition: records that have not landed, by its offsets alone."""
 
 from lake_assets.landing.lag import Lag, produced
 
@@ -17,4 +17,4 @@ def test_offsets_without_a_record_are_not_waited_for() -> None:
 
 def test_records_delivered_twice_do_not_hide_what_another_asset_waits_for() -> None:
     """Lags of assets are added up: one that has more rows than offsets would cancel another's."""
-    assert (Lag("orders", 10, 12).under_way, Lag("leads", 10, 8).under_way) == (0, 2)
+    assert (Lag("orders", 10, 12).in_flight, Lag("leads", 10, 8).in_flight) == (0, 2)

@@ -84,7 +84,7 @@ def test_fifty_thousand_events_land_exactly_once_while_others_read(lake: Setting
     assert Counter(record.payload for record in records) == Counter(lines)
 
 
-def test_a_topic_made_after_the_connector_started_lands_and_changes_no_connector(lake: Settings) -> None:
+def test_a_topic_created_after_the_connector_lands_without_a_config_change(lake: Settings) -> None:
     asset = example_asset("newcomer", topic="crm.newcomer", window="hour")
     apply(lake, asset)
     produce_lines(lake, asset, [b'{"id": "a", "at": "2026-03-01T10:30:00Z"}'])

@@ -1,4 +1,4 @@
-"""Producing: every line arrives as it is, with its key and its time, or the message says what did not."""
+"""Producing: every line arrives as it is, with its key and its time, or the message names those that did not."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def topic_of(settings: Settings, name: str, partitions: int = 1) -> Asset:
 
 
 def arrived(settings: Settings, asset: Asset) -> list[Sent]:
-    """Everything in the asset's topic, partition by partition."""
+    """Return all records in the asset's topic, partition by partition."""
     ends = {partition: end for partition, (_, end) in offsets(settings, [asset.topic])[asset.topic].items()}
     consumer = Consumer({**client_config(settings), "group.id": "tests", "enable.auto.commit": False})
     consumer.assign([TopicPartition(asset.topic, partition, 0) for partition in ends])
@@ -159,7 +159,7 @@ def test_a_broker_that_is_not_there_is_named_in_time(stack: Settings) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_events_that_are_not_confirmed_in_time_are_counted_and_may_be_sent_again(
+def test_events_that_are_not_confirmed_in_time_are_counted_for_a_retry(
     stack: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asset = topic_of(stack, "gone")
@@ -200,7 +200,7 @@ def test_a_broker_that_restarts_in_the_middle_loses_and_doubles_nothing(stack: S
 
 @pytest.fixture
 def applied(stack: Settings) -> Iterator[Callable[[str], Asset]]:
-    """Makes an asset like `leads`, of the domain `produce`, with its topic and its applied contract, for the test."""
+    """Yield a function that makes an applied asset like `leads`, of the domain `produce`, with its topic."""
     made: list[Asset] = []
 
     def make(name: str) -> Asset:
@@ -222,20 +222,20 @@ def leads(folder: Path) -> Path:
     return path
 
 
-def test_the_command_says_what_was_sent(
+def test_the_command_reports_the_sent_events(
     applied: Callable[[str], Asset], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     applied("leads_sent")
     with pytest.raises(SystemExit) as stopped:
         main(["produce", "leads_sent", str(leads(tmp_path)), "--json"])
     assert stopped.value.code == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["topic"], said["records"], said["flaws"]["no_event_time"]) == ("produce.leads_sent", 2, 1)
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["topic"], answer["records"], answer["flaws"]["no_event_time"]) == ("produce.leads_sent", 2, 1)
     with pytest.raises(SystemExit):
         main(["produce", "leads_sent", str(leads(tmp_path))])
-    said = capsys.readouterr().out
-    assert "1 line: no valid event time: assigned to today's window." in said
-    assert "Sent 2 events" in said
+    output = capsys.readouterr().out
+    assert "1 line: no valid event time: assigned to today's window." in output
+    assert "Sent 2 events" in output
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_the_command_says_what_was_sent(
         (["produce", "leads_named", "x.csv", "--rate", "0"], 2, "rate"),
     ],
 )
-def test_the_command_says_what_is_wrong(
+def test_the_command_reports_the_problem(
     applied: Callable[[str], Asset],
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
@@ -286,8 +286,8 @@ def test_several_files_are_sent_and_a_foreign_one_is_noticed(
     with pytest.raises(SystemExit) as stopped:
         main(["produce", "leads_several", str(tmp_path / "c.jsonl")])
     assert stopped.value.code == 0
-    said = capsys.readouterr().err
-    assert "None of the first 1 events has a field of the contract of leads_several (they have x, y)" in said
+    output = capsys.readouterr().err
+    assert "None of the first 1 events has a field of the contract of leads_several (they have x, y)" in output
 
 
 def test_the_command_ends_with_3_when_the_broker_is_down(

@@ -1,4 +1,4 @@
-"""From partition values to windows."""
+"""Windows of partition values."""
 
 import struct
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ def test_a_manifest_of_months_is_opened_for_those_it_holds(first: int, length: i
 
 
 @given(st.sampled_from([DAY, HOUR, HOURS_OF_DAY]), st.integers(-700_000, 500_000), st.integers(0, 500), st.data())
-def test_a_manifest_is_opened_if_and_only_if_its_range_holds_a_wanted_window(
+def test_a_manifest_is_opened_only_if_its_range_holds_a_wanted_window(
     cut: WindowCut, lower: int, length: int, data: st.DataObject
 ) -> None:
     hours = st.integers(lower * cut.hours - 100, (lower + length) * cut.hours + 100)

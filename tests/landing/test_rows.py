@@ -51,9 +51,9 @@ def record(
     at: int | None = AT,
     headers: Headers = (),
 ) -> str:
-    told = [(name, _encoded(value)) for name, value in headers]
+    encoded = [(name, _encoded(value)) for name, value in headers]
     return json.dumps(
-        {"topic": topic, "key": _encoded(key), "value": _encoded(value), "timestamp": at, "headers": told}
+        {"topic": topic, "key": _encoded(key), "value": _encoded(value), "timestamp": at, "headers": encoded}
     )
 
 
@@ -73,8 +73,8 @@ def rows(*records: str) -> list[dict[str, Any]]:
     command = [find_java(), "-Duser.language=tr", "-cp", path, str(source), TABLES]
     done = subprocess.run(command, input="\n".join(records), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    told = [line.partition(" ") for line in done.stdout.splitlines()]
-    found = [{**json.loads(row), "told": json.loads(time)} for time, _, row in told]
+    lines = [line.partition(" ") for line in done.stdout.splitlines()]
+    found = [{**json.loads(row), "stamped": json.loads(time)} for time, _, row in lines]
     for row in found:
         row["payload"], row["_key"] = _decoded(row["payload"]), _decoded(row["_key"])
         if row["_headers"] is not None:
@@ -90,13 +90,13 @@ def test_a_row_has_the_record_s_bytes_and_place_and_no_others() -> None:
         record(key=None, value=None, at=None),
     )
     place = {"_topic": "crm.x", "_partition": 3, "_offset": 7, "_table": "crm.x"}
-    sent = {**place, "_timestamp": AT, "told": AT}
+    sent = {**place, "_timestamp": AT, "stamped": AT}
     assert whole == {"payload": b"\x80{", "_key": b"\xff\xfe\0", "_headers": odd, **sent}
     assert empty == {"payload": b"", "_key": b"", "_headers": None, **sent}
-    assert nothing == {"payload": None, "_key": None, "_headers": None, **place, "_timestamp": None, "told": None}
+    assert nothing == {"payload": None, "_key": None, "_headers": None, **place, "_timestamp": None, "stamped": None}
 
 
-def test_a_header_says_an_earlier_event_time_and_no_later_one() -> None:
+def test_a_header_may_set_an_earlier_event_time_and_no_later_one() -> None:
     found = rows(*(record(headers=headers) for headers, _ in TIMES), record(at=None, headers=[(TIME, b"5")]))
     assert [row["_timestamp"] for row in found] == [*(at for _, at in TIMES), 5]
 

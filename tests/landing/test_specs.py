@@ -1,4 +1,4 @@
-"""What an asset's landing is compiled to."""
+"""Topics and connectors that an asset's landing is compiled to."""
 
 import re
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ def test_a_topic_keeps_events_until_they_are_read_however_old_they_are() -> None
     assert control_topic("crm").partitions == 1
 
 
-def test_a_commit_of_thousands_of_windows_fits_into_one_record_of_the_control_topic() -> None:
+def test_a_commit_of_thousands_of_windows_fits_into_one_control_record() -> None:
     taken, sent = control_topic("crm").config["max.message.bytes"], connector("crm").config
     assert 20_000 * 600 < int(taken) == int(sent["iceberg.kafka.max.request.size"]) < 32 << 20
 
@@ -113,14 +113,14 @@ def test_connectors_of_two_domains_share_neither_name_nor_control_topic() -> Non
 
 
 def test_a_record_whose_table_is_missing_makes_it() -> None:
-    """Without auto-create the sink drops such records in silence."""
+    """The sink silently drops such records without auto-create."""
     config = connector("crm").config
     assert config["iceberg.tables.auto-create-enabled"] == "true"
     assert config["iceberg.tables.default-partition-by"] == "days(_timestamp)"
 
 
 def test_an_outage_of_the_catalog_fails_no_task_for_ten_minutes() -> None:
-    """The sink's default is one failed commit: then the domain stands still until somebody restarts its connector."""
+    """The sink's default is one failed commit: then the domain stands still until its connector is restarted."""
     config = connector("crm").config
     failures = int(config["iceberg.control.commit.max-consecutive-failures"])
     assert failures * int(config["iceberg.control.commit.interval-ms"]) >= 600_000

@@ -1,4 +1,4 @@
-"""The audit's arithmetic: what is proven by counts alone, and where it says somebody must look."""
+"""The audit's arithmetic: what is proven by counts alone, and where a person must look."""
 
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -59,12 +59,12 @@ def test_each_count_that_disagrees_is_named() -> None:
     )
 
 
-def test_a_raw_window_that_nobody_published_or_queued_is_a_problem() -> None:
+def test_a_raw_window_that_is_neither_published_nor_queued_is_a_problem() -> None:
     (window,) = audit_windows({}, {"d1": 5}, {})
     assert window.problems == ("raw holds 5 rows but the ledger accounts for 0",)
 
 
-def test_a_queued_or_held_back_window_may_differ_from_raw_but_not_from_its_tables() -> None:
+def test_a_queued_or_held_back_window_may_differ_from_raw_not_from_tables() -> None:
     entry = published(10, 10)
     for state in (WindowState(entry, queued_rows=5), WindowState(entry, held_back=HELD_BACK)):
         window = audited(state, 15, 9, 0)

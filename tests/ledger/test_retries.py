@@ -1,4 +1,4 @@
-"""When a window that failed is tried again, and what a person is told."""
+"""Times of the retries of a failed window, and the report to the user."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -125,7 +125,7 @@ def test_many_windows_of_one_cause_stand_for_all_unless_one_was_made() -> None:
     assert stands_for_all({"w0": causes["w0"]}, made=False, known=known) == causes["w0"]
 
 
-def test_trouble_is_told_once_for_each_cause_with_what_to_do() -> None:
+def test_a_failure_is_reported_once_for_each_cause_with_the_remedy() -> None:
     failures = [failure("a", SOON, "no 'x'"), failure("b", None, "no 'y'"), failure("c", SOON, "other")]
     whole, other = troubles(failures, {("leads", "a"), ("leads", "b"), ("leads", "c")})
     assert whole.windows == ("a", "b")
@@ -145,6 +145,6 @@ def test_trouble_of_windows_that_are_not_queued_is_over() -> None:
 
 def test_trouble_of_a_window_is_its_own_or_that_of_all() -> None:
     failures = [failure(ALL, SOON, "all fail"), failure("aside", None, "its own")]
-    told = [trouble_of("leads", window, failures) for window in ("a", "aside")]
-    assert [one.cause for one in told if one] == ["all fail", "its own"]
+    troubles_of_windows = [trouble_of("leads", window, failures) for window in ("a", "aside")]
+    assert [one.cause for one in troubles_of_windows if one] == ["all fail", "its own"]
     assert trouble_of("deals", "a", failures) is None

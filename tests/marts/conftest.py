@@ -64,7 +64,7 @@ def lake(session_lake: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 @pytest.fixture
 def dbt(lake: Settings) -> Dbt:
-    """Calls `lake-dbt`, which must succeed."""
+    """Return a function that calls `lake-dbt`, which must succeed."""
 
     def call(*args: str, **variables: str) -> subprocess.CompletedProcess[str]:
         done = call_dbt(lake, *args, **variables)

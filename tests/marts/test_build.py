@@ -59,7 +59,7 @@ def test_a_mart_keeps_its_contracts_types_in_postgres(analyst: psycopg.Connectio
     ]
 
 
-def test_a_reader_never_finds_a_mart_missing_or_empty_while_it_is_made_again(dbt: Dbt, built: Settings) -> None:
+def test_a_reader_never_finds_a_mart_missing_or_empty_during_its_rebuild(dbt: Dbt, built: Settings) -> None:
     """A table that is dropped or emptied before it is filled would be seen by one of thousands of reads."""
     stop, seen, wrong = threading.Event(), [0], []
 
@@ -88,7 +88,7 @@ def test_a_reader_never_finds_a_mart_missing_or_empty_while_it_is_made_again(dbt
 
 
 @pytest.mark.parametrize(
-    ("find", "put", "said"),
+    ("find", "put", "error"),
     [
         ("coalesce(region, 'unknown') as region", "nullif(region, 'north') as region", "null value in column"),
         (
@@ -101,7 +101,7 @@ def test_a_reader_never_finds_a_mart_missing_or_empty_while_it_is_made_again(dbt
     ids=["a null where none may be", "another type", "a missing column"],
 )
 def test_a_mart_that_breaks_its_contract_is_not_published(
-    analyst: psycopg.Connection, lake: Settings, sales_sql: Path, find: str, put: str, said: str
+    analyst: psycopg.Connection, lake: Settings, sales_sql: Path, find: str, put: str, error: str
 ) -> None:
     before = analyst.execute("select * from sales_data_mart.sales order by 1, 2").fetchall()
     text = sales_sql.read_text("utf-8")
@@ -109,5 +109,5 @@ def test_a_mart_that_breaks_its_contract_is_not_published(
     sales_sql.write_text(text.replace(find, put), "utf-8")
     done = call_dbt(lake, "run", "--select", "sales")
     assert done.returncode == 1
-    assert said in done.stdout
+    assert error in done.stdout
     assert analyst.execute("select * from sales_data_mart.sales order by 1, 2").fetchall() == before

@@ -73,5 +73,5 @@ def test_after_a_purge_nothing_is_left_of_the_marts_that_were_shown_before(
 
 
 def texts(rows: Sequence[Sequence[object]]) -> list[list[str]]:
-    """Athena tells days as texts."""
+    """Athena returns days as texts."""
     return [[str(value) for value in row] for row in rows]

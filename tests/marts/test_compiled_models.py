@@ -1,4 +1,4 @@
-"""What the compiled SQL of a mart may read."""
+"""Tables that the compiled SQL of a mart may read."""
 
 import re
 from types import SimpleNamespace

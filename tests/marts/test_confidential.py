@@ -56,14 +56,14 @@ def test_mart_is_judged_by_its_compiled_sql_before_it_runs(built: Settings, mode
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "sentence_part"),
     [
         (BY_SOURCE, r"people reads the staging table of leads, .* \(email\): write ref\('stg_leads'\)"),
         (BY_HAND, "people names leads_staging.leads directly"),
     ],
 )
 def test_a_model_around_stg_is_left_out_with_what_is_behind_it(
-    lake: Settings, catalog: Mapping[str, Asset], model: Path, query: str, said: str
+    lake: Settings, catalog: Mapping[str, Asset], model: Path, query: str, sentence_part: str
 ) -> None:
     write(model, query)
     behind = model.with_name("behind.sql")
@@ -74,7 +74,7 @@ def test_a_model_around_stg_is_left_out_with_what_is_behind_it(
     finally:
         behind.unlink()
     assert keys == {"funnel_data_mart/funnel", "sales_data_mart/sales"}
-    assert re.search(said, sentence)
+    assert re.search(sentence_part, sentence)
 
 
 def test_the_staging_table_of_an_asset_without_secrets_may_be_read(

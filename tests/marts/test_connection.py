@@ -76,6 +76,6 @@ def test_a_postgres_that_does_not_answer_is_named_with_what_to_do(lake: Settings
         connect(replace(lake, postgres=replace(lake.postgres, port=1)))
 
 
-def test_before_the_first_start_one_is_told_to_start(lake: Settings) -> None:
+def test_before_the_first_start_the_error_names_the_start_command(lake: Settings) -> None:
     with pytest.raises(Unavailable, match="start it with `lake up`"):
         connect(replace(lake, postgres=replace(lake.postgres, port=0)))

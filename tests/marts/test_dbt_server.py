@@ -24,14 +24,14 @@ from lake_assets.stack.supervisor import Supervisor
 from tests.support.conditions import wait_until
 from tests.support.mart_rows import Dbt, call_dbt
 
-# The first runs until it is stopped, as a large query does; the last tells what it was given.
+# The first runs until it is stopped, as a large query does; the last prints its input.
 MACROS = """
 {% macro endless() %}
   {% do run_query("set threads = 1") %}
   {% do run_query("select count(*) from range(100000000) as a, range(100000000) as b where a.range * b.range = 7") %}
 {% endmacro %}
 {% macro fails() %}{% do run_query("select nothing") %}{% endmacro %}
-{% macro tell() %}{{ print("told " ~ env_var('TELL_THIS', 'nothing')) }}{% endmacro %}
+{% macro show() %}{{ print("printed " ~ env_var('SHOW_THIS', 'nothing')) }}{% endmacro %}
 """
 
 
@@ -50,7 +50,7 @@ def server(lake: Settings) -> psutil.Process:
 
 @contextmanager
 def running(server: psutil.Process) -> Generator[subprocess.Popen[bytes]]:
-    """A call that does not end by itself, once its query is under way."""
+    """A call that does not end by itself, once its query runs."""
     command = [dbt_executable(), "--quiet", "run-operation", "endless"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
         wait_until(lambda: any(works(child) for child in dbt_children(server)))
@@ -86,8 +86,8 @@ def test_dbts_exit_code_is_the_clients(macros: Path, lake: Settings) -> None:
 
 
 def test_a_call_has_its_callers_environment_folder_and_output(macros: Path, lake: Settings, dbt: Dbt) -> None:
-    assert "told something" in dbt("--quiet", "run-operation", "tell", TELL_THIS="something").stdout
-    assert "told nothing" in dbt("--quiet", "run-operation", "tell").stdout, "nothing is left of the call before"
+    assert "printed something" in dbt("--quiet", "run-operation", "show", SHOW_THIS="something").stdout
+    assert "printed nothing" in dbt("--quiet", "run-operation", "show").stdout, "nothing is left of the call before"
     command = [dbt_executable(), "--quiet", "ls", "--select", "sales", "--resource-type", "model"]
     here = {**os.environ, "DBT_PROJECT_DIR": "."}
     done = subprocess.run(command, env=here, cwd=lake.dbt_project, capture_output=True, text=True, check=False)
@@ -97,9 +97,9 @@ def test_a_call_has_its_callers_environment_folder_and_output(macros: Path, lake
 
 
 def test_a_changed_file_of_the_project_is_noticed(macros: Path, dbt: Dbt) -> None:
-    assert "told nothing" in dbt("--quiet", "run-operation", "tell").stdout
-    macros.write_text(MACROS.replace("told ", "whispered "), "utf-8")
-    assert "whispered nothing" in dbt("--quiet", "run-operation", "tell").stdout
+    assert "printed nothing" in dbt("--quiet", "run-operation", "show").stdout
+    macros.write_text(MACROS.replace("printed ", "whispered "), "utf-8")
+    assert "whispered nothing" in dbt("--quiet", "run-operation", "show").stdout
 
 
 def test_calls_run_side_by_side(macros: Path, server: psutil.Process, lake: Settings) -> None:
@@ -135,7 +135,7 @@ def test_a_build_waits_for_one_whose_run_was_killed(lake: Settings, server: psut
 
 
 def waits_for(lock: Path) -> bool:
-    """Whether a process wants the file's lock, as the kernel shows it."""
+    """Return whether a process waits for the file's lock, as the kernel reports it."""
     inode = lock.stat().st_ino if lock.exists() else 0
     return any("->" in line and f":{inode} " in line for line in Path("/proc/locks").read_text("utf-8").splitlines())
 
@@ -170,7 +170,7 @@ def test_a_signal_is_repeated_until_dbt_obeys(monkeypatch: pytest.MonkeyPatch) -
     assert sent == [signal.SIGTERM, signal.SIGINT, signal.SIGINT]
 
 
-@pytest.mark.fault("dbt is killed -9", "its run fails and says so")
+@pytest.mark.fault("dbt is killed -9", "its run fails and reports it")
 def test_a_child_that_is_killed_fails_its_call(macros: Path, server: psutil.Process) -> None:
     with running(server) as client:
         [child] = dbt_children(server)

@@ -34,7 +34,7 @@ def test_the_committed_files_are_the_contracts(catalog: Mapping[str, Asset]) -> 
     )
 )
 def test_a_staging_model_shows_the_latest_state_of_each_key(rows: list[Row]) -> None:
-    """Rows are (key, value, event time, partition, offset); partition and offset tell any two rows apart."""
+    """Rows are (key, value, event time, partition, offset); partition and offset distinguish any two rows."""
     latest: dict[str, Row] = {}
     for row in rows:
         key = row[0]
@@ -108,7 +108,7 @@ def keyed_by(*key: str) -> Asset:
 
 
 def select(asset: Asset, rows: list[Row]) -> list[tuple[str, int]]:
-    """What the generated model selects from these rows, sorted."""
+    """Return the rows that the generated model selects from these rows, sorted."""
     query = staging_sql(asset).replace("{{ source('thing_staging', 'thing') }}", "thing")
     with duckdb.connect() as connection:
         connection.execute(

@@ -62,7 +62,7 @@ def test_a_mart_hangs_on_the_staging_tables_whose_models_it_reads(marts: Marts) 
     }
 
 
-def test_a_mart_says_what_it_is_whose_it_is_and_what_is_in_it(marts: Marts) -> None:
+def test_a_mart_has_a_description_an_owner_and_its_columns(marts: Marts) -> None:
     spec = marts.assets[0].get_asset_spec(SALES)
     assert (spec.group_name, spec.owners, spec.kinds) == ("sales_data_mart", ["team:sales"], {"dbt", "postgres"})
     assert (spec.description or "").startswith("Sales of each region and day")
@@ -105,7 +105,7 @@ def test_only_the_marts_that_are_asked_for_are_made(marts: Marts) -> None:
 def test_a_mart_without_its_staging_table_in_the_catalog_is_left_out(
     built: Settings, catalog: Mapping[str, Asset]
 ) -> None:
-    """Somebody's own catalog has no leads, but the project still has the funnel."""
+    """A user's own catalog has no leads, but the project still has the funnel."""
     only_sales = mart_definitions(built, {"sales": catalog["sales"]})
     assert {key for definition in only_sales.assets for key in definition.keys} == {SALES}
     result = build(only_sales)
@@ -131,7 +131,7 @@ def test_a_mart_that_fails_a_test_is_made_and_has_a_failed_check(
 @pytest.mark.parametrize(
     ("broken", "column"), [(SALES, "sum(quantity)"), (FUNNEL, "count(closings.closed_at)")], ids=["sales", "funnel"]
 )
-def test_a_mart_that_cannot_be_made_fails_the_run_with_dbts_words_and_the_others_are_made(
+def test_a_failed_mart_fails_the_run_with_dbts_error_and_others_are_built(
     built: Settings, catalog: Mapping[str, Asset], broken: dg.AssetKey, column: str
 ) -> None:
     """Regression: two models were written at once, and what failed the one took the other's connection with it."""
@@ -150,7 +150,7 @@ def test_a_mart_that_cannot_be_made_fails_the_run_with_dbts_words_and_the_others
 
 
 class Meddling(ResidentDbt):
-    """As soon as dbt has read, somebody publishes a window with one sale, as often as `times` says."""
+    """dbt during whose build a window with one sale is published after each read, `times` times."""
 
     times: int
 
@@ -198,7 +198,7 @@ def orders(settings: Settings) -> int:
 def test_a_window_that_is_published_while_a_mart_is_made_is_in_the_mart(
     marts: Marts, built: Settings, times: int, rounds: int
 ) -> None:
-    """But for what is published amid the last round, which `mart_condition` makes it again for."""
+    """A window published during the last round is the exception: `mart_condition` rebuilds the mart for it."""
     calls.clear()
     given = marts.resources["dbt"]
     assert isinstance(given, ResidentDbt)
@@ -267,7 +267,7 @@ def test_dagster_dbt_still_takes_a_dbt_that_was_imported_before(built: Settings)
     assert "module 'dbt'" in done.stdout
 
 
-def test_the_manifest_is_made_again_when_the_project_changed_and_only_then(built: Settings) -> None:
+def test_the_manifest_is_rebuilt_only_when_the_project_changed(built: Settings) -> None:
     load_manifest(built)
     made_at = manifest_path(built).stat().st_mtime_ns
     assert "model.lake.extra" not in load_manifest(built)["nodes"]
@@ -308,7 +308,7 @@ def test_a_model_that_cannot_be_parsed_leaves_the_last_state_running(
     assert manifest_path(built).with_suffix(".failed").stat().st_mtime_ns == looked_at, "dbt was asked again"
 
 
-def test_a_mended_project_is_the_one_that_runs(built: Settings) -> None:
+def test_a_fixed_project_is_the_one_that_runs(built: Settings) -> None:
     load_manifest(built)
     assert problem(built) == ""
 

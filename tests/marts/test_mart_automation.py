@@ -1,4 +1,4 @@
-"""When marts are made without being asked: scenarios, tick by tick."""
+"""Automatic builds of marts: scenarios, tick by tick."""
 
 import threading
 from collections.abc import Generator
@@ -27,7 +27,7 @@ class Lake:
         assert self.tick() == 0
 
     def define(self, sql: str, with_mart: bool = True) -> None:
-        """Loads the code location anew, as after a change of the mart's SQL."""
+        """Reload the code location, as after a change of the mart's SQL."""
 
         @dg.asset(key=MART, deps=[STAGING, OTHER], automation_condition=mart_condition(), code_version=sql)
         def mart() -> None:
@@ -39,7 +39,7 @@ class Lake:
         self.defs = dg.Definitions([*tables, mart] if with_mart else tables)
 
     def tick(self) -> int:
-        """How many runs of the mart were asked for."""
+        """Return the number of requested runs of the mart."""
         result = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=self._cursor)
         self._cursor = result.cursor
         return result.get_num_requested(MART)
@@ -98,7 +98,7 @@ def test_a_run_that_makes_staging_and_mart_needs_no_second_one(lake: Lake) -> No
     assert [lake.tick(), lake.tick()] == [0, 0]
 
 
-def test_a_run_that_makes_staging_and_mart_across_a_tick_needs_no_second_one(lake: Lake) -> None:
+def test_a_run_of_staging_and_mart_across_a_tick_needs_no_second_run(lake: Lake) -> None:
     lake.make_mart()
     lake.tick()
     lake.go_on.clear()
@@ -110,7 +110,7 @@ def test_a_run_that_makes_staging_and_mart_across_a_tick_needs_no_second_one(lak
     assert [lake.tick(), lake.tick()] == [0, 0]
 
 
-def test_a_window_that_is_published_right_after_the_mart_in_the_same_tick_is_not_lost(lake: Lake) -> None:
+def test_a_window_published_right_after_the_mart_in_one_tick_is_not_lost(lake: Lake) -> None:
     lake.make_mart()
     lake.publish()
     assert lake.tick() == 1
@@ -172,7 +172,7 @@ def test_a_mart_whose_sql_changed_is_made_once_without_an_event(lake: Lake) -> N
     assert [lake.tick(), lake.tick()] == [0, 0]
 
 
-def test_a_mart_that_is_made_with_the_first_data_of_a_lake_is_not_made_again(lake: Lake) -> None:
+def test_a_mart_built_with_the_first_data_of_a_lake_is_not_rebuilt(lake: Lake) -> None:
     lake.publish()
     lake.make_mart()
     assert [lake.tick(), lake.tick()] == [0, 0]

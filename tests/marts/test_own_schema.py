@@ -29,9 +29,7 @@ def personal(lake: Settings, schema: str) -> Path:
     return dbt_state(lake) / "own" / schema / "personal.duckdb"
 
 
-def test_a_draft_reads_the_shared_marts_and_is_built_in_the_analysts_own_schema(
-    built: Settings, dbt: Dbt, draft: None
-) -> None:
+def test_a_draft_reads_shared_marts_and_is_built_in_its_analysts_schema(built: Settings, dbt: Dbt, draft: None) -> None:
     dbt("--quiet", "run", "--select", "regions", LAKE_DBT_SCHEMA="dev_ann")
     with duckdb.connect(personal(built, "dev_ann"), read_only=True) as own:
         assert own.execute("select region, orders from dev_ann.regions order by 1").fetchall() == [
@@ -65,7 +63,7 @@ def test_analysts_dbt_has_no_credentials_but_the_analysts(lake: Settings) -> Non
     assert "LAKE_BUCKET" not in environment
 
 
-def test_the_logic_of_a_mart_is_tested_without_access_to_its_staging_tables(built: Settings, dbt: Dbt) -> None:
+def test_the_logic_of_a_mart_is_tested_without_access_to_staging_tables(built: Settings, dbt: Dbt) -> None:
     done = dbt("test", "--select", "funnel,test_type:unit", LAKE_DBT_SCHEMA="dev_ann")
     assert "PASS=3" in done.stdout
 

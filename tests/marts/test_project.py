@@ -1,4 +1,4 @@
-"""What the dbt project promises about every mart, now and when somebody adds one."""
+"""Promises of the dbt project about every mart, present and future."""
 
 import re
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ def test_a_mart_has_an_owner_that_dagster_accepts(mart: Node) -> None:
     assert all(re.fullmatch(r"team:\w+|[^@\s]+@[^@\s]+", owner) for owner in owners)
 
 
-def test_a_mart_is_used_by_somebody_who_can_be_asked(mart: Node, manifest: Mapping[str, Any]) -> None:
+def test_a_mart_is_used_by_an_exposure_with_an_owner(mart: Node, manifest: Mapping[str, Any]) -> None:
     exposures = [e for e in manifest["exposures"].values() if mart["unique_id"] in e["depends_on"]["nodes"]]
     assert exposures
     assert all(e["owner"]["email"] and e["description"] for e in exposures)
@@ -68,7 +68,7 @@ def test_a_mart_has_unit_tests(mart: Node, manifest: Mapping[str, Any]) -> None:
     assert [u for u in manifest["unit_tests"].values() if mart["unique_id"] in u["depends_on"]["nodes"]]
 
 
-def test_every_mart_has_one_yaml_beside_its_sql_and_schemas_are_the_folders(session_lake: Settings) -> None:
+def test_each_mart_has_a_yaml_beside_its_sql_and_schemas_are_the_folders(session_lake: Settings) -> None:
     folder = PROJECT / "dbt_project" / "models" / "marts"
     assert {path.with_suffix(".yml") for path in folder.glob("*/*.sql")} == set(folder.glob("*/*.yml"))
     assert mart_schemas(session_lake) == sorted(path.name for path in folder.iterdir())

@@ -14,7 +14,7 @@ from lake_assets.warehouse.local.ducklake import DuckLake
 from lake_assets.warehouse.results import QueryError
 
 
-def test_the_engineer_sees_staging_and_marts_with_and_without_their_databases_name(built: Settings) -> None:
+def test_the_engineer_reads_staging_and_marts_with_or_without_the_database(built: Settings) -> None:
     for query in (
         "select count(*) from lake.leads_staging.leads",
         "select count(*) from leads_staging.leads",
@@ -100,7 +100,7 @@ def test_engineer_may_explain_and_describe(built: Settings) -> None:
         assert DuckLake(built).query(query, None).rows
 
 
-def test_a_long_table_is_cut_and_says_so(built: Settings) -> None:
+def test_a_long_table_is_cut_and_the_cut_is_reported(built: Settings) -> None:
     shown = CliRunner().invoke(command, ["select range from range(500)", "--limit", "3"])
     assert "There are more than 3 rows" in shown.stderr
     assert len(shown.stdout.strip().splitlines()) == 2 + 3

@@ -29,7 +29,7 @@ def order(waiting: BatchQueue) -> list[list[str]]:
     return taken
 
 
-def test_probes_are_built_first_and_suspects_and_windows_without_raw_last_alone() -> None:
+def test_probes_come_first_and_suspects_and_windows_without_raw_last_alone() -> None:
     waiting = queue(probes=(NAMES[4],), suspects=(NAMES[0], NAMES[3]), without_raw=(NAMES[1], NAMES[2]))
     assert order(waiting) == [[NAMES[4]], NAMES[5:], [NAMES[0]], [NAMES[3]], [NAMES[1]], [NAMES[2]]]
 

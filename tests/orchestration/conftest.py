@@ -57,7 +57,7 @@ def cloud(
 def target(
     request: pytest.FixtureRequest, lake: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Settings]:
-    """On this machine and in each cloud, for what must be the same everywhere."""
+    """Return a lake on this machine or in a cloud, for behaviour that must be the same everywhere."""
     if request.param == "local":
         yield lake
         return

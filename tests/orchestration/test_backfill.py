@@ -1,4 +1,4 @@
-"""Windows are made anew from raw, a few at a time, and brought back to what was published before when asked."""
+"""Windows are rebuilt from raw in batches, and restored to what was published before on request."""
 
 import threading
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.support.backfills import (
     FIRST,
     LAST,
-    bring_back,
     judge_strictly,
     loaded,
     run,
     shown,
+    undo_backfill,
     with_three_windows,
 )
 from tests.support.visits import Visits, make_visits, visit
@@ -38,26 +38,26 @@ def _one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfilling, "BATCH_WINDOWS", 1)
 
 
-def test_what_would_be_made_is_told_with_rows_bytes_and_time_and_nothing_changes(visits: Visits) -> None:
+def test_a_plan_reports_rows_bytes_and_time_and_changes_nothing(visits: Visits) -> None:
     before = loaded(visits)
     found = plan_backfill(visits.settings, visits.asset, FIRST, "2026-02-02")
     assert found.rows == {"2026-02-01": 3, "2026-02-02": 1}
     assert found.bytes > 0
     assert found.seconds is not None
     assert 0 < found.seconds < 60
-    assert (found.gone, found.goes_on, found.forgets) == ((), None, 0)
+    assert (found.missing_raw, found.unfinished_since, found.unrestorable) == ((), None, 0)
     assert loaded(visits) == before
     with Ledger(visits.settings) as ledger:
         assert ledger.pending([visits.asset.name]) == []
 
 
-def test_of_windows_that_were_never_made_nobody_knows_the_time(lake: Settings, tmp_path: Path) -> None:
+def test_the_time_of_windows_that_were_never_built_is_unknown(lake: Settings, tmp_path: Path) -> None:
     fresh = make_visits(lake, tmp_path)
     fresh.land(visit(1, 1))
     assert plan_backfill(lake, fresh.asset, FIRST, LAST).seconds is None
 
 
-def test_when_nothing_changed_every_window_is_made_anew_with_the_same_rows(visits: Visits) -> None:
+def test_without_a_change_every_window_is_rebuilt_with_the_same_rows(visits: Visits) -> None:
     rows, before = shown(visits), loaded(visits)
     done = run(visits)
     assert done == Backfilled(("2026-02-01", "2026-02-02", "2026-02-03"), {}, {}, ())
@@ -73,7 +73,7 @@ def test_only_windows_of_the_range_are_made(visits: Visits) -> None:
     assert {window for window in after if after[window] != before[window]} == {"2026-02-02"}
 
 
-def test_rows_are_judged_anew_by_the_contract_as_it_is(visits: Visits) -> None:
+def test_rows_are_judged_again_by_the_applied_contract(visits: Visits) -> None:
     judge_strictly(visits)
     run(visits)
     assert visits.staged() == ["v1", "v5"]
@@ -89,7 +89,7 @@ def test_a_window_that_fails_a_check_is_held_back_and_the_others_go_on(visits: V
     assert (done.held_back, done.left) == ({"2026-02-01": ("row_count",)}, ())
     assert loaded(visits)["2026-02-01"] == before["2026-02-01"]
     assert visits.in_balance()
-    assert bring_back(visits) == Undo(("2026-02-02", "2026-02-03"), {})
+    assert undo_backfill(visits) == Undo(("2026-02-02", "2026-02-03"), {})
     assert loaded(visits) == before
 
 
@@ -97,7 +97,7 @@ def test_what_is_published_after_a_backfill_has_ended_is_no_part_of_it(visits: V
     visits.apply("    properties:", "    quality: [{metric: rowCount, mustBeLessThan: 2}]\n    properties:")
     assert list(run(visits).held_back) == ["2026-02-01"]
     visits.apply("mustBeLessThan: 2", "mustBeLessThan: 20")
-    assert [output.window for output in visits.remake("2026-02-01").published] == ["2026-02-01"]
+    assert [output.window for output in visits.rebuild("2026-02-01").published] == ["2026-02-01"]
     assert plan_undo(visits.settings, visits.asset) == Undo(("2026-02-02", "2026-02-03"), {})
 
 
@@ -117,14 +117,14 @@ def test_killed_in_the_middle_and_started_again_it_makes_what_is_left(visits: Vi
     first = loaded(visits)["2026-02-01"]
     found = plan_backfill(visits.settings, visits.asset, FIRST, LAST)
     assert list(found.rows) == ["2026-02-02", "2026-02-03"]
-    assert found.goes_on is not None
+    assert found.unfinished_since is not None
     done = run(visits, make)
     assert done.made == ("2026-02-02", "2026-02-03")
     assert loaded(visits)["2026-02-01"] == first
     assert asked == [["2026-02-01"], ["2026-02-02"], ["2026-02-02"], ["2026-02-03"]]
     assert visits.staged() == ["v1", "v5"]
     assert visits.in_balance()
-    assert bring_back(visits).windows == ("2026-02-01", "2026-02-02", "2026-02-03")
+    assert undo_backfill(visits).windows == ("2026-02-01", "2026-02-02", "2026-02-03")
     assert visits.staged() == ["v1", "v2", "v4", "v5"]
 
 
@@ -145,7 +145,7 @@ def test_what_the_stack_makes_of_a_killed_backfill_is_part_of_it(
     assert [output.window for output in visits.refresh().published] == ["2026-02-01"]
     run(visits)
     assert visits.in_balance()
-    assert bring_back(visits) == Undo(("2026-02-01", "2026-02-02", "2026-02-03"), {})
+    assert undo_backfill(visits) == Undo(("2026-02-01", "2026-02-02", "2026-02-03"), {})
     assert visits.rows("*") == rows
 
 
@@ -169,7 +169,7 @@ def test_a_second_backfill_of_an_asset_is_refused_while_one_runs(visits: Visits)
     refused: list[str] = []
 
     def make(pending: Sequence[Pending]) -> dict[str, str]:
-        for attempt in (lambda: run(visits), lambda: bring_back(visits)):
+        for attempt in (lambda: run(visits), lambda: undo_backfill(visits)):
             with pytest.raises(LakeError) as error:
                 attempt()
             refused.append(str(error.value))
@@ -181,7 +181,7 @@ def test_a_second_backfill_of_an_asset_is_refused_while_one_runs(visits: Visits)
     }
 
 
-def test_while_events_land_and_windows_are_refreshed_no_row_is_lost_or_doubled(visits: Visits) -> None:
+def test_no_row_is_lost_or_doubled_while_events_land_and_windows_refresh(visits: Visits) -> None:
     failed: list[BaseException] = []
     over = threading.Event()
 
@@ -221,7 +221,7 @@ def test_windows_in_which_events_have_landed_since_keep_the_newer_rows(visits: V
     reason = "events have landed in it since"
     assert plan_undo(visits.settings, visits.asset).kept == {"2026-02-01": reason}
     visits.refresh()
-    done = bring_back(visits)
+    done = undo_backfill(visits)
     assert done == Undo(("2026-02-02", "2026-02-03"), {"2026-02-01": "it was rebuilt since"})
     assert visits.staged() == ["v1", "v20", "v4", "v5"]
     assert visits.in_balance()
@@ -236,7 +236,7 @@ def test_windows_that_retention_has_taken_from_stay_taken(visits: Visits) -> Non
             (visits.asset.name,),
         )
     DuckLake(visits.settings).remove_windows(visits.asset, "staging", ["2026-02-02"])
-    assert bring_back(visits).kept == {"2026-02-02": "retention has removed some of it"}
+    assert undo_backfill(visits).kept == {"2026-02-02": "retention has removed some of it"}
     assert visits.staged() == ["v1", "v2", "v5"]
 
 
@@ -246,20 +246,20 @@ def test_windows_that_were_not_published_before_stay(visits: Visits) -> None:
             "delete from ledger.window where asset = %s and \"window\" = '2026-02-03'", (visits.asset.name,)
         )
     run(visits)
-    assert bring_back(visits).kept == {"2026-02-03": "nothing had been published before"}
+    assert undo_backfill(visits).kept == {"2026-02-03": "nothing had been published before"}
     assert visits.in_balance()
 
 
-def test_windows_of_which_raw_has_nothing_any_more_are_told_and_left(visits: Visits) -> None:
+def test_windows_without_raw_rows_are_reported_and_left(visits: Visits) -> None:
     before = loaded(visits)
     visits.drop_raw(datetime(2026, 2, 2, tzinfo=UTC))
-    assert plan_backfill(visits.settings, visits.asset, FIRST, LAST).gone == ("2026-02-02",)
+    assert plan_backfill(visits.settings, visits.asset, FIRST, LAST).missing_raw == ("2026-02-02",)
     assert run(visits).made == ("2026-02-01", "2026-02-03")
     assert loaded(visits)["2026-02-02"] == before["2026-02-02"]
 
 
 def test_a_backfill_of_other_windows_takes_the_place_of_the_last_one(visits: Visits) -> None:
     run(visits)
-    assert plan_backfill(visits.settings, visits.asset, LAST, LAST).forgets == 3
+    assert plan_backfill(visits.settings, visits.asset, LAST, LAST).unrestorable == 3
     run(visits, first=LAST)
-    assert bring_back(visits).windows == (LAST,)
+    assert undo_backfill(visits).windows == (LAST,)

@@ -1,4 +1,4 @@
-"""Small raw files of closed windows are written together, and nobody notices but who counts files."""
+"""Small raw files of closed windows are compacted, which only the count of files shows."""
 
 import json
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from lake_assets.operations.erasure.execute import forget
 from lake_assets.operations.erasure.search import plan_erasure, wanted_fields
 from lake_assets.operations.refresh import observe
 from lake_assets.operations.retention import expire, maintain, plan_retention
-from lake_assets.orchestration.housekeeping import leftovers_asset
+from lake_assets.orchestration.housekeeping import housekeeping_asset
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.support.visits import Visits, make_visits, visit
@@ -52,7 +52,7 @@ def visits(lake: Settings, tmp_path: Path) -> Visits:
 
 
 def compacted(visits: Visits, *newer: Visits, now: datetime = NOW) -> list[tuple[tuple[str, ...], int, int]]:
-    """By commit its windows, and their small files before and after."""
+    """Return for each commit its windows, and the counts of their files before and after."""
     with Ledger(visits.settings) as ledger:
         done = compact_closed(visits.settings, ledger, [visits.asset, *(one.asset for one in newer)], now)
     return [(one.windows, one.before.count, one.after.count) for one in done]
@@ -66,7 +66,7 @@ def raw_rows(visits: Visits) -> list[dict[str, Any]]:
 
 
 def file_count(visits: Visits) -> dict[str, int]:
-    """By window the files that the table names."""
+    """Return by window the number of files that the table names."""
     held = files(visits.settings, visits.asset, window_rows(visits.settings, visits.asset)).by_window
     return {window: len(listed) for window, listed in held.items()}
 
@@ -82,14 +82,14 @@ def load(visits: Visits) -> Table:
 
 
 def all_windows(visits: Visits) -> dict[str, tuple[int, ...]]:
-    """By window its sequence number, rows and bounds, from the statistics of all its files."""
+    """Return by window its sequence number, rows and bounds, from the statistics of all its files."""
 
-    def told(one: WindowChange) -> tuple[int, ...]:
+    def numbers(one: WindowChange) -> tuple[int, ...]:
         bounds = (one.min_offset, one.max_offset)
         return (one.sequence, one.rows, *(bound for bound in bounds if bound is not None))
 
     found = changes(visits.settings, [visits.asset], {}).windows[visits.asset.name]
-    return {one.window: told(one) for one in found}
+    return {one.window: numbers(one) for one in found}
 
 
 def cursors(visits: Visits) -> dict[str, str]:
@@ -125,15 +125,15 @@ def test_no_reader_takes_it_for_news_and_a_second_time_does_nothing(visits: Visi
     assert compacted(visits) == []
     assert load(visits).metadata.current_snapshot_id == snapshot
     assert changes(visits.settings, [visits.asset], known).windows == {}
-    assert {window: told[:2] for window, told in all_windows(visits).items()} == {
-        window: told[:2] for window, told in whole.items()
+    assert {window: numbers[:2] for window, numbers in all_windows(visits).items()} == {
+        window: numbers[:2] for window, numbers in whole.items()
     }
     assert visits.refresh().published == []
     assert published_at(visits) == made
     assert visits.in_balance()
 
 
-def test_a_window_that_has_a_late_event_afterwards_is_made_again_whole(visits: Visits) -> None:
+def test_a_window_with_a_late_event_afterwards_is_rebuilt_whole(visits: Visits) -> None:
     compacted(visits)
     known, staged = cursors(visits), visits.staged()
     visits.land(visit(77, 1))
@@ -149,7 +149,7 @@ def test_a_window_that_has_not_ended_is_left_alone(visits: Visits) -> None:
     assert compacted(visits, now=datetime(2026, 2, 2, tzinfo=UTC)) == [((MANY,), MIN_FILES, 1)]
 
 
-def test_a_file_that_nobody_has_looked_at_yet_stays_news(visits: Visits) -> None:
+def test_a_file_that_no_refresh_has_seen_yet_stays_new(visits: Visits) -> None:
     visits.land(visit(77, 1))
     assert compacted(visits) == [((MANY,), MIN_FILES, 1)]
     assert file_count(visits)[MANY] == 2
@@ -159,7 +159,7 @@ def test_a_file_that_nobody_has_looked_at_yet_stays_news(visits: Visits) -> None
     assert visits.in_balance()
 
 
-def test_a_table_that_was_made_anew_is_left_alone_until_somebody_has_looked(visits: Visits) -> None:
+def test_a_recreated_table_is_not_compacted_until_the_next_refresh(visits: Visits) -> None:
     with Ledger(visits.settings) as ledger:
         ledger.record_landed({visits.asset.name: "1000.00000000.00000000"}, {})
     assert compacted(visits) == []
@@ -229,13 +229,13 @@ def test_windows_are_done_in_goes_that_do_not_take_long(visits: Visits, monkeypa
 
 
 def commit(visits: Visits, offsets: str) -> None:
-    """As the sink says how far it has come."""
+    """Commit offsets as the sink does."""
     with load(visits).transaction() as transaction, transaction.update_snapshot({OFFSETS: offsets}).fast_append():
         pass
 
 
 @pytest.mark.fault("The sink commits while small files are written together", "no offset goes back, no event is lost")
-def test_a_commit_of_the_sink_that_comes_between_is_not_followed_by_its_older_offsets(
+def test_a_sink_commit_in_between_is_not_followed_by_its_older_offsets(
     visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit(visits, "older")
@@ -308,7 +308,7 @@ def test_old_files_stay_until_the_snapshots_that_name_them_expire(visits: Visits
     assert len(raw_rows(visits)) == visits.landed
 
 
-def test_a_file_unlike_what_its_table_says_changes_nothing(visits: Visits) -> None:
+def test_a_file_that_differs_from_its_table_entry_changes_nothing(visits: Visits) -> None:
     file = files(visits.settings, visits.asset, [MANY]).by_window[MANY][0]
     rows = pq.ParquetFile(file.path).read()
     snapshot = load(visits).metadata.current_snapshot_id
@@ -361,7 +361,7 @@ def test_a_person_who_is_being_forgotten_is_in_no_new_file(visits: Visits, monke
     assert visits.refresh().published == []
 
 
-def test_files_with_a_persons_rows_can_not_change_before_the_decision_names_them(
+def test_files_with_rows_of_a_subject_are_locked_until_the_decision(
     visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, asset, free = visits.settings, visits.asset, list[bool]()
@@ -381,7 +381,7 @@ def test_files_with_a_persons_rows_can_not_change_before_the_decision_names_them
 
 
 def test_a_removal_that_was_cut_off_is_settled_first(visits: Visits, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is judged by sequence numbers of files: of those before it, and of those that came later."""
+    """The removal is judged by sequence numbers of files: of earlier ones, and of those that came later."""
     settings, kept = visits.settings, datetime(2026, 2, 13, 1, tzinfo=UTC)
     visits.apply(
         "customProperties:",
@@ -408,22 +408,22 @@ def test_a_removal_that_was_cut_off_is_settled_first(visits: Visits, monkeypatch
     assert compacted(visits) == [((MANY,), MIN_FILES, 1)]
 
 
-def test_it_is_done_each_night_and_the_event_says_what(visits: Visits) -> None:
-    hourly = leftovers_asset(visits.settings, [visits.asset])
+def test_compaction_runs_each_hour_and_the_event_reports_it(visits: Visits) -> None:
+    hourly = housekeeping_asset(visits.settings, [visits.asset])
     with dg.DagsterInstance.ephemeral() as instance:
         [event] = dg.materialize([hourly], instance=instance).asset_materializations_for_node("leftovers")
     assert event.metadata["files_compacted"].value == {visits.asset.name: [MIN_FILES, 1]}
     assert visits.in_balance()
 
 
-def test_the_command_says_what_it_wrote_together_and_asks_no_checksum_for_it(
+def test_the_command_reports_compactions_and_needs_no_checksum_for_them(
     visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     visits.alone()
     found = CliRunner().invoke(command, [], catch_exceptions=False)
     assert f"{visits.asset.name}: {MIN_FILES} small files of 1 windows are 1 now, of " in found.stderr
     assert "No windows have expired." in found.stdout
-    told = json.loads(CliRunner().invoke(command, ["--json"], catch_exceptions=False).stdout)
-    assert told["cleaned"] == [
+    answer = json.loads(CliRunner().invoke(command, ["--json"], catch_exceptions=False).stdout)
+    assert answer["cleaned"] == [
         {"dataset": visits.asset.name, "files_removed": 0, "superseded_removed": 0, "compactions": []}
     ]

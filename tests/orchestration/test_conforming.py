@@ -42,7 +42,7 @@ def queued(visits: Visits) -> set[str]:
 
 
 def run(visits: Visits, instance: dg.DagsterInstance, day: str | None = None) -> bool:
-    """One run of the asset's step, of the queue or of a day that somebody names; whether it succeeded."""
+    """One run of the asset's step, of the queue or of a named day; returns whether it succeeded."""
     tags = {} if day else {QUEUED_ONLY: "true"}
     definition = conforming_definition(visits.settings, visits.asset)
     done = dg.materialize([definition], instance=instance, partition_key=day, tags=tags, raise_on_error=False)
@@ -119,7 +119,7 @@ def loaded(visits: Visits) -> list[Any]:
 
 
 def failing(visits: Visits, change: Callable[[WindowOutput], WindowOutput]) -> Sequence[WindowOutput]:
-    """What a refresh of both windows would publish, of which the last is changed."""
+    """Return the output that a refresh of both windows would publish, the last one changed."""
     found: list[WindowOutput] = []
 
     class Stopped(Exception):

@@ -1,4 +1,4 @@
-"""When a connector that failed is started again."""
+"""Restart times of a failed connector."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +21,7 @@ def tries(ticks: int, failed: frozenset[int] | None = None) -> list[float]:
     return found
 
 
-def test_a_connector_is_tried_at_once_and_then_after_pauses_that_double_up_to_ten_minutes() -> None:
+def test_a_connector_is_retried_at_once_then_backs_off_up_to_ten_minutes() -> None:
     assert tries(200)[:8] == [0, 15, 45, 105, 225, 465, 945, 1545]
 
 
@@ -31,7 +31,7 @@ def test_it_is_not_tried_for_ever() -> None:
     assert len(tries(3 * 24 * 240)) < 160
 
 
-def test_one_that_ran_in_between_begins_anew() -> None:
+def test_a_connector_that_ran_in_between_backs_off_from_the_start() -> None:
     assert tries(20, frozenset([0, 1, 2, 3, 10, 11])) == [0, 15, 45, 150, 165]
 
 

@@ -1,4 +1,4 @@
-"""A draft's tables are dropped and made again from raw, on this machine and in each cloud."""
+"""A draft's tables are dropped and rebuilt from raw, on this machine and in each cloud."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePath
@@ -10,7 +10,7 @@ from lake_assets.landing.files import window_rows
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removals import record_decision
 from lake_assets.operations.drafts import NotRebuilt, rebuild_tables, windows_to_rebuild
-from lake_assets.operations.housekeeping import remove_old_states, remove_superseded
+from lake_assets.operations.housekeeping import remove_old_states, remove_unreferenced_files
 from lake_assets.operations.wanted import contract_change
 from lake_assets.orchestration.dagster_records import DagsterRecords
 from lake_assets.settings import Settings
@@ -31,7 +31,7 @@ def wanted(visits: Visits) -> Catalog:
 
 
 def rebuilt(visits: Visits) -> dict[str, list[str]]:
-    """What `lake apply` would make again from raw, when this were the only contract."""
+    """Return the windows that `lake apply` would rebuild from raw if this were the only contract."""
     name = visits.asset.name
     with Ledger(visits.settings) as ledger:
         applied = read_texts({PurePath(f"{name}.yaml"): ledger.contracts()[name]}, {})
@@ -40,7 +40,7 @@ def rebuilt(visits: Visits) -> dict[str, list[str]]:
     return {} if windows is None else {name: windows}
 
 
-def test_only_the_tables_of_a_changed_draft_are_made_again(target: Settings, tmp_path: Path) -> None:
+def test_only_the_tables_of_a_changed_draft_are_rebuilt(target: Settings, tmp_path: Path) -> None:
     visits = make_visits(target, tmp_path)
     visits.apply("status: active", "status: draft")
     visits.land(visit(1, 1), visit(2, 2), visit(3, 2, "south"))
@@ -65,7 +65,7 @@ def test_only_the_tables_of_a_changed_draft_are_made_again(target: Settings, tmp
     later = datetime.now(UTC) + timedelta(days=9)
     before = visits.conformed()
     with Ledger(target) as ledger:
-        remove_superseded(ledger, [visits.asset], later)
+        remove_unreferenced_files(ledger, [visits.asset], later)
         remove_old_states(ledger, visits.warehouse, later)
     assert visits.conformed() < before
     for one in (visits, beside):
@@ -82,13 +82,13 @@ def test_what_concerns_raw_itself_does_not_change_in_place(lake: Settings, tmp_p
     visits.land(visit(1, 1))
     visits.refresh()
     name = visits.asset.name
-    for old, new, said in (
+    for old, new, reason in (
         ("window: day", "window: hour", f"lake remove {name} --keep topic"),
         ("domain: ops", "domain: other", "the domain and the topic of"),
         ("partitions: 2", "partitions: 2, topic: elsewhere", f"the topic of {name} cannot change"),
     ):
         edit(visits, old, new)
-        with pytest.raises(NotRebuilt, match=said):
+        with pytest.raises(NotRebuilt, match=reason):
             rebuilt(visits)
         edit(visits, new, old)
     edit(visits, "window: day", "window: month")

@@ -196,7 +196,7 @@ def test_failing_asset_is_tried_beside_the_runs_of_others(visits: Visits, tmp_pa
             "true": {"conformed", good.asset.staging_schema},
             "retry": {"conformed", visits.asset.staging_schema},
         }
-        # Both are under way.
+        # Both run.
         assert tick(instance) == {}
         end(instance, "true")
         assert tick(instance) == {"true": {"conformed", good.asset.staging_schema}}
@@ -206,7 +206,7 @@ def test_failing_asset_is_tried_beside_the_runs_of_others(visits: Visits, tmp_pa
         ask_again(visits)
         retry = {"retry": {"conformed", visits.asset.staging_schema}}
         assert tick(instance) == retry
-        # Due again while a run of that lane is under way.
+        # Due again during a run of that lane.
         ask_again(visits)
         assert tick(instance) == {}
         end(instance, "retry")
@@ -219,7 +219,7 @@ def test_failing_asset_is_tried_beside_the_runs_of_others(visits: Visits, tmp_pa
 
 
 def test_run_that_makes_no_window_materializes_nothing(visits: Visits) -> None:
-    """It succeeds, for a run that failed would be retried at once; the check is red."""
+    """The run succeeds, because a failed run would be retried at once; the check is red."""
     visits.apply("properties:", WRONG)
     with Ledger(visits.settings) as ledger:
         observe(visits.settings, ledger, [visits.asset], ledger.cursors())

@@ -61,11 +61,11 @@ def test_the_audit_counts_what_is_forgotten_and_stays_in_balance(visits: Visits)
     assert {window: one.forgotten for window, one in found.items()} == {
         "2026-02-01": 2, "2026-02-02": 1, "2026-02-03": 0,
     }  # fmt: skip
-    told = found.values()
-    assert sum(one.good + one.quarantined + one.duplicates + one.forgotten for one in told) == visits.landed
+    windows = found.values()
+    assert sum(one.good + one.quarantined + one.duplicates + one.forgotten for one in windows) == visits.landed
     with Ledger(visits.settings) as ledger:
         known = known_offsets(ledger, [visits.asset])
-    assert sum(gone for _, gone in known.values()) == 3
+    assert sum(erased for _, erased in known.values()) == 3
 
 
 def test_the_receipt_has_a_hash_of_the_person_and_never_the_key(
@@ -103,7 +103,7 @@ def test_events_of_others_that_land_meanwhile_change_no_checksum(visits: Visits)
     assert problems(visits) == []
 
 
-def test_another_field_finds_its_rows_and_an_earlier_event_of_the_same_key_comes_back(visits: Visits) -> None:
+def test_rows_are_found_by_another_field_and_an_earlier_event_comes_back(visits: Visits) -> None:
     visits.land(visit(7, 3, guests=2), visit(7, 3, guests=9, minute=9))
     visits.refresh()
     assert planned(visits, "guests=9", "visit_id=v7").rows == 1
@@ -112,7 +112,7 @@ def test_another_field_finds_its_rows_and_an_earlier_event_of_the_same_key_comes
     assert problems(visits) == []
 
 
-def test_a_window_of_which_everything_is_forgotten_is_empty_and_stays_in_balance(visits: Visits) -> None:
+def test_a_window_whose_rows_are_all_erased_is_empty_and_stays_in_balance(visits: Visits) -> None:
     visits.land(visit(8, 5))
     visits.refresh()
     confirm(visits, "v8")
@@ -125,7 +125,7 @@ def test_a_window_of_which_everything_is_forgotten_is_empty_and_stays_in_balance
     assert problems(visits) == []
 
 
-def test_where_raw_is_gone_and_an_entrypoint_needs_it_the_rows_go_and_the_window_stays_as_it_is(visits: Visits) -> None:
+def test_rows_are_erased_without_a_rebuild_where_an_entrypoint_lacks_raw(visits: Visits) -> None:
     visits.apply(
         "{property: landing, value: {",
         '{property: conform, value: {entrypoint: "visits:transform"}}\n  - {property: landing, value: {',
@@ -139,7 +139,7 @@ def test_where_raw_is_gone_and_an_entrypoint_needs_it_the_rows_go_and_the_window
         assert ledger.pending([visits.asset.name]) == []
 
 
-def test_a_row_is_found_by_what_only_its_table_says_as_an_entrypoint_may_have_written_it(visits: Visits) -> None:
+def test_a_row_is_found_by_a_value_that_only_its_staging_table_holds(visits: Visits) -> None:
     asset = visits.asset
     with connect(visits.settings, serving=False) as session:
         session.execute(f"update lake.{asset.staging_schema}.{asset.name} set door = 'made-1' where visit_id = 'v4'")
@@ -152,7 +152,7 @@ def test_a_row_is_found_by_what_only_its_table_says_as_an_entrypoint_may_have_wr
     assert problems(visits) == []
 
 
-def test_a_dropped_field_finds_nobody_where_raw_is_gone_and_says_so(visits: Visits) -> None:
+def test_a_dropped_field_finds_no_rows_without_raw_and_this_is_reported(visits: Visits) -> None:
     visits.apply(
         "{property: landing, value: {",
         "{property: protection, value: {drop: [door]}}\n  - {property: landing, value: {",
@@ -188,21 +188,21 @@ def test_a_removal_that_dies_at_each_step_is_finished_by_the_same_command(
     }  # fmt: skip
 
 
-def test_the_newest_snapshot_says_how_far_the_sink_had_come(visits: Visits) -> None:
-    """Without that the sink would land events twice: the snapshot that said it has the person's files, and goes."""
-    said = {"kafka.connect.offsets.control.group": '{"0":7}', "kafka.connect.commit-id": "c7"}
+def test_the_newest_snapshot_has_the_offsets_of_the_sink(visits: Visits) -> None:
+    """The sink would land events twice otherwise: the snapshot with its offsets holds erased rows and is deleted."""
+    properties = {"kafka.connect.offsets.control.group": '{"0":7}', "kafka.connect.commit-id": "c7"}
     with raw_catalog(visits.settings) as catalog:
         table = catalog.load_table(("ops", visits.asset.name))
-        with table.transaction() as transaction, transaction.update_snapshot(said).fast_append():
+        with table.transaction() as transaction, transaction.update_snapshot(properties).fast_append():
             pass
     confirm(visits)
     with raw_catalog(visits.settings) as catalog:
         (snapshot,) = catalog.load_table(("ops", visits.asset.name)).metadata.snapshots
     assert snapshot.summary is not None
-    assert said.items() <= snapshot.summary.additional_properties.items()
+    assert properties.items() <= snapshot.summary.additional_properties.items()
 
 
-def test_a_commit_of_the_sink_that_comes_between_is_not_followed_by_its_older_offsets(
+def test_a_sink_commit_in_between_is_not_followed_by_its_older_offsets(
     visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identifier, name = ("ops", visits.asset.name), "kafka.connect.offsets.control.group"
@@ -232,9 +232,7 @@ def test_a_commit_of_the_sink_that_comes_between_is_not_followed_by_its_older_of
     assert holding(visits, key(visits)) == []
 
 
-def test_more_than_one_person_is_likely_to_have_needs_to_be_said_twice(
-    visits: Visits, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_rows_than_one_person_usually_has_need_force(visits: Visits, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FEW_ROWS", 2)
     with pytest.raises(LakeError, match=r"3 of 8 rows are more than one person is likely to have: .* add --force"):
         confirm(visits)
@@ -287,7 +285,7 @@ def test_a_key_of_several_fields_is_given_field_by_field(visits: Visits) -> None
         "{name: door, logicalType: string,", "{name: door, logicalType: string, required: true, primaryKey: true,"
     )
     visits.apply("validValues: [north]", "validValues: [north, south]")
-    visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
+    visits.rebuild("2026-02-01", "2026-02-02", "2026-02-03")
     with pytest.raises(LakeError, match="has no key of one field: write visit_id=VALUE and door=VALUE"):
         planned(visits, key(visits))
     who = f"visit_id={key(visits)}"
@@ -301,7 +299,7 @@ def test_a_key_of_several_fields_is_given_field_by_field(visits: Visits) -> None
 
 
 def older(visits: Visits, table: str = "") -> list[str]:
-    """What the tables of the version before have in a column."""
+    """Return the rows in the tables of the earlier version."""
     name = visits.asset.dataset
     with connect(visits.settings, read_only=True, serving=False) as session:
         found = session.execute(f"from lake.{name}_staging.{name}{table}").fetchall()
@@ -310,7 +308,7 @@ def older(visits: Visits, table: str = "") -> list[str]:
 
 def test_rows_of_an_older_major_version_go_too(visits: Visits) -> None:
     visits.apply("version: 1.0.0", "version: 2.0.0")
-    visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
+    visits.rebuild("2026-02-01", "2026-02-02", "2026-02-03")
     assert key(visits) in str(older(visits))
     assert key(visits) in str(older(visits, "_quarantine"))
     confirm(visits)
@@ -320,10 +318,10 @@ def test_rows_of_an_older_major_version_go_too(visits: Visits) -> None:
 
 
 def test_what_only_an_older_version_can_read_of_an_event_is_found_by_it(visits: Visits) -> None:
-    """It read the same field from another place of the payload, which no later one looks at."""
+    """The older version read the same field from another place of the payload, which no later one reads."""
     visits.apply("version: 1.0.0", "version: 2.0.0")
     visits.apply("{name: visit_id, logicalType: string,", "{name: visit_id, physicalName: number, logicalType: string,")
-    visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
+    visits.rebuild("2026-02-01", "2026-02-02", "2026-02-03")
     assert visits.staged() == []
     found = planned(visits)
     assert {window: rows.raw for window, rows in found.windows.items()} == {"2026-02-01": 2, "2026-02-02": 1}
@@ -333,23 +331,25 @@ def test_what_only_an_older_version_can_read_of_an_event_is_found_by_it(visits: 
 
 def test_a_table_of_an_older_version_that_was_dropped_is_no_hindrance(visits: Visits) -> None:
     visits.apply("version: 1.0.0", "version: 2.0.0")
-    visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
+    visits.rebuild("2026-02-01", "2026-02-02", "2026-02-03")
     with connect(visits.settings, serving=False) as session:
         session.execute(f"drop table lake.{visits.asset.dataset}_staging.{visits.asset.dataset}")
     confirm(visits)
     assert holding(visits, key(visits)) == []
 
 
-def test_an_older_version_that_lacks_the_field_is_told_where_raw_cannot_help(visits: Visits) -> None:
+def test_an_older_version_without_the_field_is_unsearched_without_raw(visits: Visits) -> None:
     visits.apply("version: 1.0.0", "version: 2.0.0")
     visits.apply("      - {name: came_at", "      - {name: note, logicalType: string}\n      - {name: came_at")
-    visits.remake("2026-02-01", "2026-02-02", "2026-02-03")
+    visits.rebuild("2026-02-01", "2026-02-02", "2026-02-03")
     assert planned(visits, "note=x").unsearched == ()
     visits.drop_raw(datetime(2026, 2, 1, tzinfo=UTC))
     found = planned(visits, "note=x")
     assert found.unsearched == (visits.asset.dataset,)
-    told = out_of_reach(visits.settings, visits.asset, found)
-    assert any(sentence.startswith(f"{visits.asset.dataset} of older versions cannot be searched") for sentence in told)
+    sentences = out_of_reach(visits.settings, visits.asset, found)
+    assert any(
+        sentence.startswith(f"{visits.asset.dataset} of older versions cannot be searched") for sentence in sentences
+    )
     assert planned(visits).unsearched == ()
 
 
@@ -361,7 +361,7 @@ def test_an_older_version_may_have_shorter_windows(lake: Settings, tmp_path: Pat
     assert key(visits) in str(older(visits))
     visits.apply("version: 1.0.0", "version: 2.0.0")
     visits.apply("window: hour", "window: day")
-    visits.remake("2026-02-01", "2026-02-02")
+    visits.rebuild("2026-02-01", "2026-02-02")
     confirm(visits)
     assert holding(visits, key(visits)) == []
     assert len(older(visits)) == 2
@@ -372,7 +372,7 @@ def test_an_older_version_may_have_shorter_windows(lake: Settings, tmp_path: Pat
 
 
 def test_after_a_person_was_forgotten_a_later_backfill_can_be_undone(visits: Visits) -> None:
-    """What the windows were made of again stays in the bucket, also the rows in quarantine."""
+    """Files that the windows were rebuilt from stay in the bucket, also those of quarantine."""
     confirm(visits)
     rows, asset = visits.rows("*"), visits.asset
     first, last = "2026-02-01", "2026-02-03"

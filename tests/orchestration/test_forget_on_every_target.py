@@ -41,7 +41,7 @@ def windows(visits: Visits, *keys: str) -> dict[str, tuple[int, int, int]]:
     return {window: (rows.raw, rows.staging, rows.quarantine) for window, rows in found.items()}
 
 
-def test_what_was_confirmed_is_nowhere_in_the_lake_and_the_others_are_as_they_were(visits: Visits) -> None:
+def test_confirmed_rows_are_nowhere_in_the_lake_and_others_are_unchanged(visits: Visits) -> None:
     assert windows(visits) == {"2026-02-01": (2, 1, 0), "2026-02-02": (1, 0, 1)}
     assert windows(visits, "v999999") == {}
     before = raw_rows(visits)
@@ -60,12 +60,12 @@ def test_what_was_confirmed_is_nowhere_in_the_lake_and_the_others_are_as_they_we
     again = planned(visits)
     assert (dict(again.windows), [one.id for one in again.earlier]) == ({}, [receipt.id])
     assert planned(visits, "v1").earlier == ()
-    told = out_of_reach(visits.settings, visits.asset, again)
-    assert any(_OUT_OF_REACH[visits.settings.target] in sentence for sentence in told)
+    sentences = out_of_reach(visits.settings, visits.asset, again)
+    assert any(_OUT_OF_REACH[visits.settings.target] in sentence for sentence in sentences)
 
 
 @pytest.mark.parametrize(("step", "before"), STEPS_OF_TARGETS)
-def test_a_process_that_dies_between_two_steps_is_finished_by_the_same_command(
+def test_an_erasure_that_dies_between_steps_is_finished_by_its_command(
     visits: Visits, monkeypatch: pytest.MonkeyPatch, step: str, before: bool
 ) -> None:
     checksum = planned(visits).checksum
@@ -81,7 +81,7 @@ def test_a_process_that_dies_between_two_steps_is_finished_by_the_same_command(
     assert problems(visits) == []
 
 
-def test_rows_whose_raw_is_gone_are_found_by_what_the_tables_keep(visits: Visits) -> None:
+def test_rows_without_raw_are_found_by_what_the_tables_keep(visits: Visits) -> None:
     visits.land(visit(9, 1, guests=7))
     visits.refresh()
     for day in (1, 2):
@@ -107,11 +107,11 @@ def test_a_token_stands_for_the_value_where_only_staging_has_the_row(
     assert windows(visits)["2026-02-03"] == (0, 1, 0)
     confirm(visits)
     assert windows(visits) == {}
-    # The window of which raw is gone keeps the other visit, as it was before there were tokens.
+    # The window without raw keeps the other visit, as it was before there were tokens.
     assert visits.rows("count(*)") == [(5,)]
 
 
-def test_a_window_that_a_check_holds_back_shows_nothing_of_the_person_all_the_same(visits: Visits) -> None:
+def test_a_window_that_a_check_holds_back_shows_no_row_of_the_subject(visits: Visits) -> None:
     visits.apply(_LANDING, "{property: quarantine, value: {maxRows: 0}}\n  - " + _LANDING)
     visits.land(visit(10, 1))
     assert [one.window for one in visits.refresh().held_back] == ["2026-02-01"]

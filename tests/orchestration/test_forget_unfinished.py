@@ -1,4 +1,4 @@
-"""`lake why` and the backlog, which asks the broker, tell of a removal of a person that died."""
+"""`lake why` and the backlog, which asks the broker, report an erasure that died."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,9 +27,9 @@ def test_an_unfinished_removal_is_shown_with_what_finishes_it(visits: Visits, mo
     die_at(visits, monkeypatch, "remove_rows", True)
     finishing = f"lake forget {visits.asset.name} --confirm {checksum}"
     monkeypatch.setenv("LAKE_CATALOG", "none")  # what is applied judges
-    told = CliRunner().invoke(why, [visits.asset.name, "2026-02-01"], catch_exceptions=False).output
-    assert "The erasure of a subject that was started on" in told
-    assert f"Unless a process is running it: `{finishing}`\n" in told
+    output = CliRunner().invoke(why, [visits.asset.name, "2026-02-01"], catch_exceptions=False).output
+    assert "The erasure of a subject that was started on" in output
+    assert f"Unless a process is running it: `{finishing}`\n" in output
     assert "of a subject" not in CliRunner().invoke(why, [visits.asset.name, "2026-02-03"]).output
     (asset,) = backlog(visits.settings, [visits.asset])
     assert asset.forgetting is not None

@@ -1,4 +1,4 @@
-"""How long raw is kept that several versions of a dataset share."""
+"""Retention of raw that several versions of a dataset share."""
 
 from dataclasses import replace
 from datetime import timedelta

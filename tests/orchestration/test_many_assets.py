@@ -66,7 +66,7 @@ class Counted:
     counts: Counter[str] = field(default_factory=Counter[str])
 
     def write(self, count: int, version: str = "1.0.0") -> None:
-        """So many contracts, of which the first one has this version."""
+        """Write this number of contracts, of which the first one has this version."""
         for number in range(count):
             text = LEADS.replace("crm", DOMAIN).replace("name: leads\n", f"name: crowd_{number}\n")
             text = text.replace("version: 1.0.0", f"version: {version}") if number == 0 else text

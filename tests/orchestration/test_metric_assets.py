@@ -9,7 +9,7 @@ from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 
 
-def test_a_metric_stands_behind_its_topic_beside_its_batch_twin_with_columns_and_the_check() -> None:
+def test_a_metric_is_an_asset_after_its_topic_with_columns_and_its_check() -> None:
     settings = load_settings()
     catalog = read_files(settings)
     assets, metric = catalog.assets, catalog.metrics["sales_by_region"]

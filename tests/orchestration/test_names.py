@@ -24,8 +24,7 @@ from lake_assets.catalog.metric_parse import SERVING_COLUMNS
 from lake_assets.catalog.model import Asset, Field, FieldType
 from lake_assets.catalog.names import RESERVED, SYSTEM_COLUMNS, field_name, name_problem
 from lake_assets.catalog.window_results import WindowInput, WindowOutput
-from lake_assets.compile import bigquery, conform, ddl, forget, glue, judge, metric_tables, reasons
-from lake_assets.compile import metric_parity as agreement
+from lake_assets.compile import bigquery, conform, ddl, forget, glue, judge, metric_parity, metric_tables, reasons
 from lake_assets.compile import rebuild_without_raw as kept
 from lake_assets.compile.dbt_sources import staging_sql
 from lake_assets.compile.spark import good_schema, judged_schema, spread_sql
@@ -123,10 +122,10 @@ def statements(asset: Asset) -> Iterator[str]:
     yield from (kept.kept_payloads("q"), kept.kept_good(asset, "g"), kept.kept_select(asset, "x", "g"))
     yield ddl.create_table("staging", ddl.staging_columns(asset))
     yield ddl.create_table("quarantine", ddl.QUARANTINE)
-    yield from agreement.final_tables(metric, "x", "x", "false", {0: 1})
-    yield agreement.late_complete(metric)
-    yield agreement.differences(metric, agreement.staging_rows(metric, asset, "staging", "x", "x"))
-    yield agreement.differences(metric, agreement.judged_rows(metric, asset, "x", "x"))
+    yield from metric_parity.final_tables(metric, "x", "x", "false", {0: 1})
+    yield metric_parity.late_complete(metric)
+    yield metric_parity.differences(metric, metric_parity.staging_rows(metric, asset, "staging", "x", "x"))
+    yield metric_parity.differences(metric, metric_parity.judged_rows(metric, asset, "x", "x"))
     yield from metric_tables.metric_statements(metric)
     yield stream_query(asset, metric)
     yield from (good_schema(asset), judged_schema(asset), spread_sql(asset, raw, {WINDOW: 2}))
@@ -264,7 +263,7 @@ def test_speed_and_batch_count_the_same_whatever_fields_are_named() -> None:
         with duckdb.connect() as session:
             session.execute("set timezone = 'UTC'")
             assert differing(session, asset, metric) == []
-            session.execute(f"delete from {agreement.FINAL} where m_amount = 225")
+            session.execute(f"delete from {metric_parity.FINAL} where m_amount = 225")
             assert len(differing(session, asset, metric, final=False)) == 1
 
 
@@ -298,9 +297,11 @@ def differing(session: duckdb.DuckDBPyConnection, asset: Asset, metric: Metric, 
                 f"insert into serving.metrics.counted_shards values ({', '.join('?' * (len(cell) + 8))})",
                 [*cell, DAY.replace(hour=10), 0, 1, (number + 1) * 100 + 25, 5, 0, 1, True],
             )
-        for statement in agreement.final_tables(metric, low, high, "false", {0: 5}):
+        for statement in metric_parity.final_tables(metric, low, high, "false", {0: 5}):
             session.execute(statement)
-    return session.execute(agreement.differences(metric, agreement.judged_rows(metric, asset, low, high))).fetchall()
+    return session.execute(
+        metric_parity.differences(metric, metric_parity.judged_rows(metric, asset, low, high))
+    ).fetchall()
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=80).filter(

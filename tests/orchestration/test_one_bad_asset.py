@@ -1,4 +1,4 @@
-"""What is wrong with one asset is reported of it, and keeps nothing from the others."""
+"""A failure of one asset is reported for it, and keeps nothing from the others."""
 
 import json
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ class Pair:
 
 @pytest.fixture
 def pair(lake: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
-    """Two assets, and no others. No broker is asked: it says nothing of either."""
+    """Two assets, and no others. No broker is asked: it has neither."""
     for module in ("operations.audit", "landing.lag"):
         monkeypatch.setattr(f"lake_assets.{module}.offsets", lambda *_: {})
     made: list[Visits] = []
@@ -75,10 +75,10 @@ def test_asset_whose_staging_file_is_missing_is_a_finding_of_the_audit(pair: Pai
         ).fetchall()[0]
     for url in json.loads(output)["good_files"]:
         Path(local_path(url)).unlink()
-    said = audited()
-    assert said.exit_code == 1
-    assert f"{pair.bad.asset.name} could not be audited: " in said.stdout
-    assert "NOT AUDITED" in said.stdout
+    result = audited()
+    assert result.exit_code == 1
+    assert f"{pair.bad.asset.name} could not be audited: " in result.stdout
+    assert "NOT AUDITED" in result.stdout
     found = audited("--json")
     assert found.exit_code == 1
     by_name = {one["asset"]: one for one in json.loads(found.stdout)}
@@ -89,17 +89,17 @@ def test_asset_whose_staging_file_is_missing_is_a_finding_of_the_audit(pair: Pai
     assert audited(pair.bad.asset.name).exit_code == 1
 
 
-def test_quarantine_shows_the_reasons_of_assets_beside_one_that_cannot_be_read(pair: Pair) -> None:
+def test_quarantine_shows_reasons_of_other_assets_beside_an_unreadable_one(pair: Pair) -> None:
     for one in (pair.good, pair.bad):
         one.land(visit(1, 1), visit(2, 1, guests=99))
         one.refresh()
     folder = Path(local_path(pair.bad.settings.staging_data)) / pair.bad.asset.staging_schema
     for path in (folder / pair.bad.asset.quarantine_table).rglob("*.parquet"):
         path.unlink()
-    said = CliRunner().invoke(quarantine_command, ["--json"])
-    assert [(reason["asset"], reason["rows"]) for reason in json.loads(said.stdout)] == [(pair.good.asset.name, 1)]
-    assert isinstance(said.exception, Unreadable)
-    assert f"the quarantine of {pair.bad.asset.name} is not shown: " in str(said.exception)
+    result = CliRunner().invoke(quarantine_command, ["--json"])
+    assert [(reason["asset"], reason["rows"]) for reason in json.loads(result.stdout)] == [(pair.good.asset.name, 1)]
+    assert isinstance(result.exception, Unreadable)
+    assert f"the quarantine of {pair.bad.asset.name} is not shown: " in str(result.exception)
 
 
 def test_asset_whose_raw_metadata_is_damaged_is_a_finding_of_the_audit(pair: Pair) -> None:
@@ -119,16 +119,16 @@ def test_what_is_too_old_is_found_beside_an_asset_that_cannot_be_read(pair: Pair
         one.land(visit(1, 1), visit(2, 20))
         one.refresh()
     pair.metadata.write_text("{")
-    said = CliRunner().invoke(maintain_command, ["--json"])
-    found = json.loads(said.stdout)
+    result = CliRunner().invoke(maintain_command, ["--json"])
+    found = json.loads(result.stdout)
     of_good, of_bad = found["kept_back"]
     assert of_good.startswith(f"{pair.good.asset.name} raw: all 2 windows are too old")
     assert of_bad.startswith(f"Nothing of {pair.bad.asset.name} is removed now: ")
-    # What could not be cleaned is told in the end.
-    assert f"not all is clean, the next hour tries again: {pair.bad.asset.name}: " in str(said.exception)
+    # What could not be cleaned is reported in the end.
+    assert f"not all is clean, the next hour tries again: {pair.bad.asset.name}: " in str(result.exception)
 
 
-def test_files_and_postgres_are_told_apart(lake: Settings) -> None:
+def test_files_and_postgres_are_distinguished(lake: Settings) -> None:
     """A part that is away is no asset's finding."""
     away = replace(lake, postgres=replace(lake.postgres, port=1))
     for settings, kind in ((lake, Unreadable), (away, Unavailable)):
@@ -178,8 +178,8 @@ def test_raw_table_that_cannot_be_read_is_named_and_the_others_go_on(pair: Pair,
     with Ledger(settings) as ledger:
         assert [entry.asset for entry in ledger.pending(list(assets))] == [good]
     for window in ([], ["2026-02-01"]):
-        said = CliRunner().invoke(why_command, [bad, *window], catch_exceptions=False).stdout
-        assert f"raw table ops.{bad} cannot be read" in said
+        output = CliRunner().invoke(why_command, [bad, *window], catch_exceptions=False).stdout
+        assert f"raw table ops.{bad} cannot be read" in output
     specs = [raw_table(asset) for asset in assets.values()]
     assert [report.outcome for report in ensure_raw_tables(settings, specs)] == ["unchanged", "differs"]
     of_good, of_bad = backlog(settings, list(assets.values()))

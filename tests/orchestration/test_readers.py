@@ -1,4 +1,4 @@
-"""Who would notice a breaking change: models behind the table, however far, and metrics, by the fields they name."""
+"""Readers that a breaking change affects: models behind the table, at any depth, and metrics, by their fields."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -50,7 +50,7 @@ METRICS = [
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "found"),
     [
         ({"amount"}, ["model sales_data_mart.sales (amount)", "metric by_region (amount)"]),
         ({"region", "amount"}, ["model sales_data_mart.sales (amount, region)", "metric by_region (amount, region)"]),
@@ -60,8 +60,8 @@ METRICS = [
         (set(), ["model sales_data_mart.sales", "model sales_data_mart.totals", "metric by_region"]),
     ],
 )
-def test_readers_are_told_with_the_fields_that_they_name(fields: set[str], told: list[str]) -> None:
-    assert readers(ORDERS, fields, MANIFEST, METRICS) == told
+def test_readers_are_reported_with_the_fields_that_they_name(fields: set[str], found: list[str]) -> None:
+    assert readers(ORDERS, fields, MANIFEST, METRICS) == found
 
 
 def test_a_refused_change_names_who_reads_the_field_in_this_project(

@@ -14,7 +14,7 @@ from lake_assets.operations.unapplied import refuse_left_out
 from lake_assets.operations.wanted import wanted_catalog
 from lake_assets.settings import Settings, load_settings
 from lake_assets.warehouse.metric_tables import ensure_metric_tables
-from tests.orchestration.test_metric_agreement import METRIC
+from tests.orchestration.test_metric_parity import METRIC
 from tests.support.visits import Visits, make_visits, visit
 
 BREAKING = ("guests, logicalType: integer, logicalTypeOptions: {maximum: 10}", "guests, logicalType: boolean")
@@ -32,7 +32,7 @@ def lake_of_three(
     lake: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Settings, list[Visits], Metric, Path]:
     """Three applied contracts with rows, a metric of the first, and the metric's file."""
-    # Who reads a table is not the matter here, and takes dbt a while to say.
+    # Readers of a table do not matter here, and take dbt a while to list.
     nothing = {"sources": {}, "nodes": {}, "child_map": {}}
     monkeypatch.setattr("lake_assets.operations.wanted.load_manifest", lambda _: nothing)
     made: list[Visits] = []
@@ -86,7 +86,7 @@ def test_refused_changes_leave_out_their_own_files_only(
     with pytest.raises(LakeError, match="left out, and all else is as above") as caught:
         refuse_left_out(settings)
     assert caught.value.exit_code == 2
-    for said in (
+    for sentence in (
         f"{broken.path}:1: the change would break those who read the tables",
         f"{broken.asset.dataset}_v2.yaml",
         f"{moved.path}:1: {names[0]} cannot become a draft, because it is read by metric {metric.name}",
@@ -94,7 +94,7 @@ def test_refused_changes_leave_out_their_own_files_only(
         f"What is applied of {names[1]} runs on.",
         f"What is applied of {metric.name} runs on.",
     ):
-        assert said in str(caught.value)
+        assert sentence in str(caught.value)
 
 
 def test_file_of_an_asset_whose_removal_is_unfinished_leaves_out_itself(

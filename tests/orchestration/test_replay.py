@@ -1,4 +1,4 @@
-"""Quarantined events are judged again once their contract was mended: by the refresh that makes every window."""
+"""Quarantined events are judged again once their contract was fixed: by the refresh that builds every window."""
 
 import json
 import threading
@@ -33,7 +33,7 @@ def visits(lake: Settings, tmp_path: Path) -> Visits:
     return made
 
 
-def told(replayed: Replayed) -> tuple[int, int, int]:
+def outcome(replayed: Replayed) -> tuple[int, int, int]:
     return replayed.passed, replayed.repeats, replayed.failing
 
 
@@ -49,10 +49,10 @@ def test_looking_at_what_would_be_judged_changes_nothing(visits: Visits) -> None
         assert ledger.pending([visits.asset.name]) == []
 
 
-def test_events_that_pass_now_enter_their_window_and_the_others_keep_their_history(visits: Visits) -> None:
+def test_events_that_pass_now_enter_their_window_and_others_keep_history(visits: Visits) -> None:
     before = set(visits.kept())
     visits.apply("[north]", "[north, south]")
-    assert told(visits.replay()) == (2, 0, 3)
+    assert outcome(visits.replay()) == (2, 0, 3)
     assert visits.staged() == ["v1", "v2", "v4", "v5", "v7"]
     assert len(visits.kept()) == 3
     assert set(visits.kept()) < before
@@ -63,25 +63,25 @@ def test_a_second_replay_changes_nothing_more(visits: Visits) -> None:
     visits.apply("[north]", "[north, south]")
     visits.replay()
     rows, kept = visits.staged(), visits.kept()
-    assert told(visits.replay()) == (0, 0, 3)
+    assert outcome(visits.replay()) == (0, 0, 3)
     assert (visits.staged(), visits.kept()) == (rows, kept)
 
 
-def test_only_windows_that_match_are_made_again(visits: Visits) -> None:
+def test_only_windows_that_match_are_rebuilt(visits: Visits) -> None:
     visits.apply("maximum: 10", "maximum: 60")
     before = dict(visits.rows("visit_id, _loaded_at"))
     replayed = visits.replay(where="field = 'guests' and value = '50'")
-    assert (replayed.windows, told(replayed)) == (("2026-02-03",), (1, 0, 0))
+    assert (replayed.windows, outcome(replayed)) == (("2026-02-03",), (1, 0, 0))
     after = dict(visits.rows("visit_id, _loaded_at"))
     assert {name for name in after if after[name] != before.get(name)} == {"v7", "v8"}
 
 
-def test_an_event_that_repeats_a_later_one_is_told_apart_from_one_that_passed(visits: Visits) -> None:
+def test_an_event_that_repeats_a_later_one_is_not_counted_as_passed(visits: Visits) -> None:
     visits.land(visit(1, 1, "south"), visit(2, 1, "north", minute=5))
     visits.refresh()
     visits.apply("[north]", "[north, south]")
     # v1 came again later and now wins; v2 came again better before it was let in, and stays out.
-    assert told(visits.replay(code="enum", window="2026-02-01")) == (1, 1, 1)
+    assert outcome(visits.replay(code="enum", window="2026-02-01")) == (1, 1, 1)
     assert visits.staged().count("v1") == visits.staged().count("v2") == 1
     assert visits.in_balance()
 
@@ -117,16 +117,16 @@ def test_what_lands_during_two_replays_at_once_is_neither_lost_nor_doubled(visit
     assert visits.in_balance()
 
 
-def test_a_window_whose_raw_rows_are_gone_is_judged_by_what_quarantine_kept(visits: Visits) -> None:
+def test_a_window_without_raw_rows_is_judged_by_its_quarantine(visits: Visits) -> None:
     visits.drop_raw(datetime(2026, 2, 2, tzinfo=UTC))
     before = {row[:2]: row[3] for row in visits.kept()}
     visits.apply("[north]", "[north, south]")
     replayed = visits.replay(window="2026-02-02")
-    assert (replayed.failed, told(replayed)) == ({}, (1, 0, 1))
+    assert (replayed.failed, outcome(replayed)) == ({}, (1, 0, 1))
     assert visits.staged() == ["v1", "v4", "v5", "v7"]
     assert all(before[row[:2]] == row[3] for row in visits.kept())
     rows, kept = visits.staged(), visits.kept()
-    assert told(visits.replay(window="2026-02-02")) == (0, 0, 1)
+    assert outcome(visits.replay(window="2026-02-02")) == (0, 0, 1)
     assert (visits.staged(), visits.kept()) == (rows, kept)
     with Ledger(visits.settings) as ledger:
         (entry,) = ledger.windows(visits.asset, "2026-02-02")
@@ -146,16 +146,16 @@ def test_a_replay_that_dies_leaves_its_windows_to_the_next_run(visits: Visits) -
     assert visits.staged() == ["v1", "v2", "v4", "v5", "v7"]
 
 
-def test_a_held_back_window_is_told_with_its_check(visits: Visits) -> None:
+def test_a_held_back_window_is_reported_with_its_check(visits: Visits) -> None:
     visits.apply("    properties:", "    quality: [{metric: rowCount, mustBeLessThan: 2}]\n    properties:")
     visits.apply("[north]", "[north, south]")
     replayed = visits.replay()
     assert replayed.held_back == {"2026-02-01": ("row_count",), "2026-02-02": ("row_count",)}
-    assert told(replayed) == (0, 0, 5)
+    assert outcome(replayed) == (0, 0, 5)
     assert visits.staged() == ["v1", "v4", "v7"]
 
 
-def test_fields_that_the_contract_lacks_are_reported_and_proposed_and_appear_without_history(visits: Visits) -> None:
+def test_unknown_fields_are_proposed_and_appear_without_rebuilding_history(visits: Visits) -> None:
     more = json.loads(visit(20, 4)) | {"Shoe Size": 42, "note": "hi"}
     visits.land(json.dumps(more).encode(), visit(21, 4), json.dumps(json.loads(visit(22, 5)) | {"note": "x"}).encode())
     visits.refresh()
@@ -178,7 +178,7 @@ def test_fields_that_the_contract_lacks_are_reported_and_proposed_and_appear_wit
     assert propose(visits.settings, visits.asset).unknown == ()
 
 
-def test_a_window_over_its_budget_is_held_back_and_says_why_while_others_flow(visits: Visits) -> None:
+def test_only_a_window_over_its_budget_is_held_back_and_with_the_cause(visits: Visits) -> None:
     landing = "  - {property: landing,"
     visits.apply(landing, f"  - {{property: quarantine, value: {{maxRows: 2, maxPercent: 60}}}}\n{landing}")
     visits.land(visit(31, 10, "west"), visit(32, 10, "west"), visit(33, 10), visit(34, 11, "west"), visit(35, 11))

@@ -1,4 +1,4 @@
-"""Which windows a replay takes: those with rows that broke the named rule, in the way that the condition says."""
+"""Choice of windows for a replay: those with rows that broke the named rule, in the way of the condition."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -54,7 +54,7 @@ ROWS = quarantine(
         ("range", None, set()),
     ],
 )
-def test_a_window_is_taken_when_one_of_its_rows_broke_that_rule_in_that_way(
+def test_a_window_is_chosen_when_one_of_its_rows_broke_that_rule_that_way(
     code: str | None, where: str | None, windows: set[str]
 ) -> None:
     assert matching(ORDERS, ROWS, code, where) == windows

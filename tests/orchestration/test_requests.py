@@ -80,7 +80,7 @@ def test_dagster_loads_a_lake_of_hours_and_days() -> None:
 
 
 def test_a_window_is_requested_again_when_its_run_did_not_make_it() -> None:
-    """Its run failed, or the tick that requested it ended before there was a run."""
+    """The run failed, or the tick that requested it ended before there was a run."""
     now = datetime.now(UTC)
     new, waiting, failed, lost = (
         replace(entry, requested_at=asked)
@@ -97,7 +97,7 @@ def test_a_window_is_requested_again_when_its_run_did_not_make_it() -> None:
 
 
 def test_raw_windows_are_reported_by_a_version_that_knew_the_table() -> None:
-    """To the other version all of raw is new, and Dagster would take old windows for ones that were added to."""
+    """All of raw is new to the other version, and Dagster would take old windows for changed ones."""
     newer = replace(LEADS, version="2.0.0")
     assets = {LEADS.name: LEADS, newer.name: newer}
     old, new = (Landed(window, sequence, 1, 1, 1, 0, 0) for sequence, window in enumerate(("2026-01-01", "2026-01-02")))

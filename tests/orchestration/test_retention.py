@@ -39,7 +39,7 @@ def visits(stack: Settings, tmp_path: Path) -> Visits:
 
 
 def keep(visits: Visits, *elements: str, days: int = 10) -> None:
-    """Applies a contract that keeps these elements for so many days."""
+    """Apply a contract that keeps these elements for this number of days."""
     listed = ", ".join(f"{{property: retention, element: {one}, value: {days}, unit: d}}" for one in elements)
     visits.apply("customProperties:", f"slaProperties: [{listed}]\ncustomProperties:")
 
@@ -98,7 +98,7 @@ def test_a_contract_without_retention_keeps_everything(visits: Visits) -> None:
     assert planned(visits) == RetentionPlan((), ())
 
 
-def test_what_was_confirmed_is_removed_with_its_files_and_the_audit_stays_in_balance(visits: Visits) -> None:
+def test_confirmed_windows_are_removed_with_their_files_and_audits_balance(visits: Visits) -> None:
     keep(visits, "raw", "staging", "quarantine")
     before = raw_files(visits)
     confirm(visits)
@@ -169,7 +169,7 @@ def test_a_late_event_of_a_removed_window_is_counted_and_wipes_nothing(visits: V
     assert problems(visits) == []
 
 
-def test_a_late_event_leaves_a_window_as_it_is_when_it_can_not_be_judged_again(visits: Visits) -> None:
+def test_a_late_event_changes_no_window_that_cannot_be_judged_again(visits: Visits) -> None:
     keep(visits, "raw", "quarantine")
     confirm(visits)
     visits.land(visit(99, 1))
@@ -178,7 +178,7 @@ def test_a_late_event_leaves_a_window_as_it_is_when_it_can_not_be_judged_again(v
     assert problems(visits) == []
 
 
-def test_where_raw_is_kept_a_late_event_makes_its_window_again_until_the_next_removal(visits: Visits) -> None:
+def test_where_raw_is_kept_a_late_event_rebuilds_its_window_until_removed(visits: Visits) -> None:
     keep(visits, "staging")
     confirm(visits)
     assert visits.staged() == ["v150"]
@@ -306,7 +306,7 @@ def test_the_command_removes_only_with_the_checksum_that_it_has_shown(
     assert "No windows have expired." in CliRunner().invoke(command, [], catch_exceptions=False).output
 
 
-def test_why_says_what_retention_took(visits: Visits) -> None:
+def test_why_reports_what_retention_removed(visits: Visits) -> None:
     keep(visits, "raw")
     confirm(visits)
     with Ledger(visits.settings) as ledger:

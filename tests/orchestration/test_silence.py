@@ -1,4 +1,4 @@
-"""Silence on a real topic: the checks turn red and green by themselves, and say what is the matter."""
+"""Silence on a real topic: the checks turn red and green by themselves, and report the cause."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -68,7 +68,7 @@ def beat(settings: Settings, asset: Asset) -> None:
 
 
 def let_pass(settings: Settings, time: timedelta) -> None:
-    """As if all that was seen of arrivals had been seen that much earlier."""
+    """Move all observed arrivals back by this time."""
     with Ledger(settings) as ledger:
         ledger.save_arrivals({
             name: replace(arrival, end_at=arrival.end_at - time,
@@ -85,15 +85,15 @@ def tick(settings: Settings, asset: Asset, cursor: str | None = None) -> tuple[l
     return found, result.cursor
 
 
-def said(evaluations: Sequence[dg.AssetCheckEvaluation]) -> list[tuple[dg.AssetKey, str, bool, str | None]]:
+def outcomes(evaluations: Sequence[dg.AssetCheckEvaluation]) -> list[tuple[dg.AssetKey, str, bool, str | None]]:
     return [(e.asset_key, e.check_name, e.passed, e.description) for e in evaluations]
 
 
 @pytest.mark.fault(
-    "nobody sends, nothing lands, or one producer is silent",
-    "a check turns red, which says which of the three",
+    "no producer sends, nothing lands, or one producer is silent",
+    "a check turns red and names which of the three",
 )
-def test_no_events_and_no_data_are_told_apart_and_pass_again_when_events_land(stack: Settings, beats: Asset) -> None:
+def test_no_events_and_no_data_differ_and_pass_again_when_events_land(stack: Settings, beats: Asset) -> None:
     assert silences(stack, [beats]) == {"beats": None}, "the first look starts the clock"
     let_pass(stack, 11 * MINUTE)
     assert str(silences(stack, [beats])["beats"]).startswith(
@@ -111,10 +111,10 @@ def test_no_events_and_no_data_are_told_apart_and_pass_again_when_events_land(st
     assert silences(stack, [beats]) == {"beats": None}
 
 
-def test_a_check_is_told_of_when_it_turns(stack: Settings, beats: Asset) -> None:
+def test_a_check_is_reported_when_its_result_changes(stack: Settings, beats: Asset) -> None:
     first, cursor = tick(stack, beats)
     topic, staging = topic_key(beats), staging_key(beats)
-    assert said(first) == [(topic, FREQUENCY, True, None), (staging, ROSTER, True, None)]
+    assert outcomes(first) == [(topic, FREQUENCY, True, None), (staging, ROSTER, True, None)]
     let_pass(stack, 15 * MINUTE)
     (red,), cursor = tick(stack, beats, cursor)
     assert (red.asset_key, red.check_name, red.passed) == (topic, FREQUENCY, False)
@@ -124,7 +124,7 @@ def test_a_check_is_told_of_when_it_turns(stack: Settings, beats: Asset) -> None
     assert still == [], "it was red already"
     beat(stack, beats)
     green, _ = tick(stack, beats, cursor)
-    assert said(green) == [(topic, FREQUENCY, True, None)]
+    assert outcomes(green) == [(topic, FREQUENCY, True, None)]
 
 
 def test_a_store_that_falls_silent_while_others_go_on_is_missed(stack: Settings, beats: Asset) -> None:

@@ -26,7 +26,7 @@ def graph_on(target: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return {str(key) for key in graph.get_all_asset_keys()} | {str(key) for key in graph.asset_check_keys}
 
 
-def test_assets_and_checks_are_the_same_on_every_target_without_any_network(
+def test_assets_and_checks_are_the_same_on_each_target_without_a_network(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def refuse(*args: Any) -> NoReturn:
@@ -42,7 +42,7 @@ def test_assets_and_checks_are_the_same_on_every_target_without_any_network(
     assert graphs["gcp"] == graphs["aws"] == graphs["local"]
 
 
-def test_a_lake_knows_its_target_when_the_environment_does_not_say(
+def test_a_lake_knows_its_target_when_the_environment_does_not_set_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("LAKE_HOME", str(tmp_path))

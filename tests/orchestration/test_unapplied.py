@@ -1,4 +1,4 @@
-"""What is in files only is in no run, and is reported."""
+"""Files that are not applied are in no run, and are reported."""
 
 import ast
 import shutil
@@ -29,7 +29,7 @@ READERS = {
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Of a lake without servers whose catalog and dbt project are copies of the examples."""
+    """Return settings of a lake without servers whose catalog and dbt project are copies of the examples."""
     shutil.copytree(PROJECT / "lake_assets" / "catalog", tmp_path / "catalog", ignore=shutil.ignore_patterns("*.py"))
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "lake"))
     monkeypatch.setenv("LAKE_CATALOG", str(tmp_path / "catalog"))
@@ -53,7 +53,7 @@ def applied(settings: Settings) -> Catalog:
 
 
 def spoil(settings: Settings) -> None:
-    """Break, change, take away and add a file each."""
+    """Break, change, remove and add a file each."""
     assets = settings.catalog / "assets"
     leads = (assets / "leads.yaml").read_text("utf-8")
     (assets / "leads.yaml").write_text(leads.replace("logicalType: string", "logicalTyp: string", 1), "utf-8")
@@ -78,9 +78,9 @@ def test_each_file_that_is_not_in_force_is_reported_with_its_reason(settings: Se
     assert "logicalTyp" in broken
     assert "What is applied of leads runs on." in broken
     assert "What is applied of sales_by_region runs on." in broken
-    said = "\n".join(found.sentences)
-    assert "Not applied, so nothing of it runs: clients. Apply with `lake apply`." in said
-    assert "The file is missing, what is applied runs on: contracts." in said
+    text = "\n".join(found.sentences)
+    assert "Not applied, so nothing of it runs: clients. Apply with `lake apply`." in text
+    assert "The file is missing, what is applied runs on: contracts." in text
     (settings.catalog / "metrics" / "sales_by_region.yaml").unlink()
     assert unapplied(settings, applied).missing == ("contracts", "sales_by_region")
     assert edited(settings, applied, "sales") is not None

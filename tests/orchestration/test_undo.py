@@ -11,7 +11,7 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations import backfill as backfilling
 from lake_assets.operations.backfill import Undo, plan_undo
 from lake_assets.settings import Settings
-from tests.support.backfills import bring_back, judge_strictly, run, shown, with_three_windows
+from tests.support.backfills import judge_strictly, run, shown, undo_backfill, with_three_windows
 from tests.support.visits import Visits, visit
 
 ALL = ("2026-02-01", "2026-02-02", "2026-02-03")
@@ -28,7 +28,7 @@ def accounts(visits: Visits) -> list[tuple[str, int, int, str]]:
         return [(w.window, w.good, w.quarantined, w.contract_version) for w in ledger.windows(visits.asset)]
 
 
-def test_undone_it_shows_exactly_what_was_published_before_and_can_be_made_and_undone_again(visits: Visits) -> None:
+def test_an_undo_restores_the_published_rows_exactly_and_can_be_repeated(visits: Visits) -> None:
     before, rows, known = shown(visits), visits.rows("*"), accounts(visits)
     judge_strictly(visits)
     for _ in range(2):
@@ -36,22 +36,22 @@ def test_undone_it_shows_exactly_what_was_published_before_and_can_be_made_and_u
         assert visits.staged() == ["v1", "v5"]
         assert len(visits.kept()) == 3
         assert plan_undo(visits.settings, visits.asset) == Undo(ALL, {})
-        assert bring_back(visits) == Undo(ALL, {})
+        assert undo_backfill(visits) == Undo(ALL, {})
         assert (shown(visits), visits.rows("*"), accounts(visits)) == (before, rows, known)
         assert visits.in_balance()
     with pytest.raises(LakeError, match=r"there is no backfill of .* to undo"):
-        bring_back(visits)
+        undo_backfill(visits)
     visits.land(visit(20, 1))
     assert [output.window for output in visits.refresh().published] == ["2026-02-01"]
     assert visits.staged() == ["v1", "v20", "v4", "v5"]
     assert visits.in_balance()
 
 
-def test_what_an_older_contract_made_is_brought_back_beside_the_columns_of_a_newer_one(visits: Visits) -> None:
+def test_rows_of_an_older_contract_are_restored_beside_newer_columns(visits: Visits) -> None:
     visits.apply("version: 1.0.0", "version: 1.1.0")
     visits.apply("      - {name: came_at", "      - {name: note, logicalType: string}\n      - {name: came_at")
     run(visits)
-    bring_back(visits)
+    undo_backfill(visits)
     assert visits.rows("visit_id, note") == [("v1", None), ("v2", None), ("v4", None), ("v5", None)]
     with Ledger(visits.settings) as ledger:
         assert {entry.contract_version for entry in ledger.windows(visits.asset)} == {"1.0.0"}
@@ -60,7 +60,7 @@ def test_what_an_older_contract_made_is_brought_back_beside_the_columns_of_a_new
 
 @pytest.mark.fault("the undo of a backfill dies at any step", "the next run or the next undo makes it good")
 @pytest.mark.parametrize("point", ["replace_windows", "publish_windows", "dequeue_windows"])
-def test_an_undo_that_dies_is_made_good_by_the_next_run_or_by_the_next_undo(
+def test_an_undo_that_dies_is_finished_by_the_next_run_or_the_next_undo(
     visits: Visits, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     monkeypatch.setattr(backfilling, "BATCH_WINDOWS", 1)
@@ -77,19 +77,19 @@ def test_an_undo_that_dies_is_made_good_by_the_next_run_or_by_the_next_undo(
         with monkeypatch.context() as patch:
             patch.setattr(places[point], point, die)
             with pytest.raises(KeyboardInterrupt):
-                bring_back(visits)
+                undo_backfill(visits)
 
     undo_and_die()
     assert [output.window for output in visits.refresh().published] == ["2026-02-01"]
     assert visits.staged() == ["v1", "v5"]
     assert visits.in_balance()
     undo_and_die()
-    assert bring_back(visits).windows == ALL
+    assert undo_backfill(visits).windows == ALL
     assert visits.rows("*") == rows
     assert visits.in_balance()
 
 
-def test_when_files_are_gone_it_says_so_and_changes_nothing(visits: Visits, tmp_path: Path) -> None:
+def test_an_undo_without_its_files_reports_it_and_changes_nothing(visits: Visits, tmp_path: Path) -> None:
     run(visits)
     rows = visits.rows("*")
     with Ledger(visits.settings) as ledger:
@@ -99,7 +99,7 @@ def test_when_files_are_gone_it_says_so_and_changes_nothing(visits: Visits, tmp_
     copy(file, aside)
     remove(file)
     with pytest.raises(LakeError, match=r"2026-02-02 that were published before are missing or unknown, so nothing is"):
-        bring_back(visits)
+        undo_backfill(visits)
     # DuckLake opens the file too, to leave out all of it.
     copy(aside, file)
     assert visits.rows("*") == rows

@@ -118,7 +118,7 @@ def test_what_retention_took_of_raw_is_accounted_for_in_every_version(visits: Vi
     assert problems(third) == []
 
 
-def test_a_person_is_forgotten_in_every_version_and_both_are_made_again(visits: Visits, newer: Visits) -> None:
+def test_a_subject_is_erased_in_every_version_and_both_are_rebuilt(visits: Visits, newer: Visits) -> None:
     newer.refresh()
     made: list[tuple[str, str]] = []
 
@@ -160,8 +160,8 @@ def test_both_stand_in_the_graph_behind_one_topic_and_one_raw_table(visits: Visi
     assert staging <= graph.materializable_asset_keys
     assert {key for key in graph.get_all_asset_keys() if key.path[0] == "raw"} == {raw_key(visits.asset)}
     dg.Definitions.validate_loadable(definitions)
-    told = [name for name, _ in evaluations(settings, [visits.asset, newer.asset])]
-    assert told == [f"{newer.asset.name}.frequency"]
+    names = [name for name, _ in evaluations(settings, [visits.asset, newer.asset])]
+    assert names == [f"{newer.asset.name}.frequency"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Runs plan, make and show the windows that hold events, and no other."""
+"""Runs that plan, build and show the windows that hold events, and no other."""
 
 import json
 from collections.abc import Generator, Sequence
@@ -53,7 +53,7 @@ class Graphed:
         return [key(one.asset) for key in (conformed_key, staging_key, quarantine_key)]
 
     def make(self) -> dg.ExecuteInProcessResult:
-        """Everything queued, as sensor and `lake run` do it."""
+        """Conform all queued windows, as sensor and `lake run` do."""
         with Ledger(self.settings) as ledger:
             since = ledger.cursors()
             landed = observe(self.settings, ledger, list(self.assets.values()), since).landed
@@ -112,7 +112,7 @@ def test_windows_years_apart_are_all_that_a_run_plans_and_shows(graphed: Graphed
         assert ledger.pending(list(graphed.assets)) == []
 
 
-def test_a_window_that_is_made_again_is_the_only_one_told_of(graphed: Graphed) -> None:
+def test_a_rebuilt_window_is_the_only_one_reported(graphed: Graphed) -> None:
     first, second, _ = graphed.all
     first.land(*map(visit_on, FAR_APART))
     second.land(visit_on(FAR_APART[0]))
@@ -161,9 +161,9 @@ def test_a_named_window_that_retention_emptied_is_not_shown_as_made(graphed: Gra
     one.apply("customProperties:", f"{retention}\ncustomProperties:")
     now = datetime.fromisoformat(f"{FAR_APART[-1]}T00:00:00Z")
     with Ledger(one.settings) as ledger:
-        told = DuckLake(one.settings)
-        checksum = plan_retention(one.settings, ledger, told, [one.asset], now).checksum
-        maintain(one.settings, ledger, told, [one.asset], now, checksum)
+        warehouse = DuckLake(one.settings)
+        checksum = plan_retention(one.settings, ledger, warehouse, [one.asset], now).checksum
+        maintain(one.settings, ledger, warehouse, [one.asset], now, checksum)
     tags = {"dagster/asset_partition_range_start": FAR_APART[-2], "dagster/asset_partition_range_end": FAR_APART[-1]}
     result = graphed.execute(graphed.keys(one), tags)
     assert not result.success

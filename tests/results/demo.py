@@ -1,4 +1,4 @@
-"""Whether `make demo` does what the README says of it: `python -m tests.results.demo`, in a lake of its own."""
+"""Check of `make demo` against the README: `python -m tests.results.demo`, in a lake of its own."""
 
 import os
 import re
@@ -18,28 +18,28 @@ AT_MOST = {"metric": 10, "mart": 60}
 LOG_LINES = 40
 
 
-def lacking(said: str) -> list[str]:
-    """What should stand in the demo's output and does not."""
+def lacking(output: str) -> list[str]:
+    """Return the texts that are missing in the demo's output."""
     # Tables are padded to their width.
-    said = "\n".join(line.rstrip() for line in said.splitlines())
+    output = "\n".join(line.rstrip() for line in output.splitlines())
     found: list[str] = []
     for table in TABLES:
         # Title, names of the columns, a line, rows.
-        if not re.search(rf"^{re.escape(table)}\n.+\n.+\n \w", said, re.MULTILINE):
+        if not re.search(rf"^{re.escape(table)}\n.+\n.+\n \w", output, re.MULTILINE):
             found.append(f"the table '{table}'")
     for asset in ASSETS:
-        if not re.search(rf"^ {asset} .*[1-9].* in balance$", said, re.MULTILINE):
+        if not re.search(rf"^ {asset} .*[1-9].* in balance$", output, re.MULTILINE):
             found.append(f"an audit of {asset} that is in balance")
     if not re.search(
-        r"^Speed and batch, sales_by_region: [1-9][\d,]* final numbers equal staging$", said, re.MULTILINE
+        r"^Speed and batch, sales_by_region: [1-9][\d,]* final numbers equal staging$", output, re.MULTILINE
     ):
         found.append("a metric that equals staging")
     for what, seconds in AT_MOST.items():
-        told = re.search(rf"^From the last event to the {what} +([\d.]+) s$", said, re.MULTILINE)
-        if not told or float(told[1]) > seconds:
+        match = re.search(rf"^From the last event to the {what} +([\d.]+) s$", output, re.MULTILINE)
+        if not match or float(match[1]) > seconds:
             found.append(f"an event in the {what} within {seconds} s")
-    told = re.search(r"^ *its password +in (.+)$", said, re.MULTILINE)
-    if not told or not re.search(r":analyst:.+", _read(PROJECT / told[1])):
+    match = re.search(r"^ *its password +in (.+)$", output, re.MULTILINE)
+    if not match or not re.search(r":analyst:.+", _read(PROJECT / match[1])):
         found.append("a file with the analyst's password")
     return found
 
@@ -73,12 +73,12 @@ def main() -> None:
             text=True,
         ) as process:
             assert process.stdout
-            said = ""
+            output = ""
             for line in process.stdout:
                 print(line, end="", flush=True)
-                said += line
+                output += line
         problems = [f"make demo ended with {process.returncode}"] if process.returncode else []
-        problems += [f"make demo shows not: {what}" for what in lacking(said)]
+        problems += [f"make demo shows not: {what}" for what in lacking(output)]
         if problems:
             print(log_tails(home))
     finally:

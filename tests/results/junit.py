@@ -1,4 +1,4 @@
-"""What a run of the tests left in its junit file."""
+"""Results of a run of the tests in its junit file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Outcome = Literal["passed", "failed", "skipped", "crashed", "not collected"]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One test: `file` is relative to the project, `name` has the parameters, `says` is the first line of its failure.
+    """One test: `file` is relative to the project, `name` has the parameters, `first_line` is that of its failure.
 
     `crashed` is a test that took its worker with it, `not collected` a file or folder that could not be imported. An
     expected failure counts as skipped. `recorded` is what the test recorded with `record_property`.
@@ -25,22 +25,22 @@ class Case:
     name: str
     outcome: Outcome
     seconds: float
-    says: str
+    first_line: str
     recorded: tuple[tuple[str, str], ...] = ()
 
     @property
     def test(self) -> str:
-        """As pytest names it."""
+        """Return the name that pytest gives the test."""
         return f"{self.file}::{self.name}" if self.name else self.file
 
     @property
     def function(self) -> str:
-        """Without parameters."""
+        """Return the name without parameters."""
         return self.test.partition("[")[0]
 
 
 def read_cases(path: Path) -> list[Case]:
-    """The tests of a junit file. A test whose teardown failed stands there twice, and is told once, as failed."""
+    """The tests of a junit file. A test whose teardown failed stands there twice, and is reported once, as failed."""
     found: dict[str, Case] = {}
     for element in ElementTree.parse(path).getroot().iter("testcase"):
         case = _case(element)
@@ -50,7 +50,7 @@ def read_cases(path: Path) -> list[Case]:
 
 
 def merged(runs: Iterable[list[Case]]) -> dict[str, Case]:
-    """By test, as the last of the runs has it."""
+    """Return by test the case of the last of the runs."""
     return {case.test: case for run in runs for case in run}
 
 
@@ -60,21 +60,21 @@ def _case(element: ElementTree.Element) -> Case:
         # A file that was not collected.
         place, name = name, ""
     file = f"{place.replace('.', '/')}.py"
-    outcome, says = _outcome(element)
+    outcome, first_line = _outcome(element)
     properties = tuple((one.get("name", ""), one.get("value", "")) for one in element.iter("property"))
-    return Case(file, name, outcome, float(element.get("time", "0")), says, properties)
+    return Case(file, name, outcome, float(element.get("time", "0")), first_line, properties)
 
 
 def _outcome(element: ElementTree.Element) -> tuple[Outcome, str]:
     for tag in ("error", "failure", "skipped"):
         problem = element.find(tag)
         if problem is not None:
-            said = problem.get("message", "")
-            says = said.strip().partition("\n")[0]
+            message = problem.get("message", "")
+            first_line = message.strip().partition("\n")[0]
             if tag == "skipped":
-                return "skipped", says
-            if "collection failure" in said:
-                return "not collected", says
+                return "skipped", first_line
+            if "collection failure" in message:
+                return "not collected", first_line
             # pytest-xdist's words: a report of it has no type of its own.
-            return ("crashed" if "crashed while running" in said else "failed"), says
+            return ("crashed" if "crashed while running" in message else "failed"), first_line
     return "passed", ""

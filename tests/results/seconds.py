@@ -1,4 +1,4 @@
-"""How long each test file took, so that the longest are started first and no worker ends alone.
+"""Seconds of each test file, so that the longest are started first and no worker ends alone.
 
 `make test` keeps the durations of its run. A fresh clone goes by `seconds.json`, made of such a run by
 `python -m tests.results.seconds`.

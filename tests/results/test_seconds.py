@@ -26,7 +26,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ordered() -> list[str]:
-    """Of two tests in each file."""
+    """Return the order of files of two tests each."""
     files = ("faults/test_disk", "landing/test_produce", "orchestration/test_new", "stream/test_state")
     items: list[Any] = [SimpleNamespace(path=PROJECT / "tests" / f"{file}.py", name=n) for file in files for n in "ba"]
     seconds.longest_first(items)

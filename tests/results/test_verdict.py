@@ -1,4 +1,4 @@
-"""Which runs of the tests count."""
+"""Runs of the tests that count."""
 
 import subprocess
 import sys
@@ -129,6 +129,6 @@ def test_the_closing_line_is_the_last_in_which_pytest_sums_up() -> None:
 
 
 def test_durations_are_of_folders_and_of_the_longest_files(tmp_path: Path) -> None:
-    told = durations(run(tmp_path, ("test_a", ""), ("test_b", FAILED)).cases)
-    assert told[1:2] == ["      3  tests/some"]
-    assert told[-1] == "      3  tests/some/test_it.py"
+    lines = durations(run(tmp_path, ("test_a", ""), ("test_b", FAILED)).cases)
+    assert lines[1:2] == ["      3  tests/some"]
+    assert lines[-1] == "      3  tests/some/test_it.py"

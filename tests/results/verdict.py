@@ -1,4 +1,4 @@
-"""Whether a run of the tests counts: `python -m tests.results.verdict` runs them and says so in its last lines.
+"""Verdict on a run of the tests: `python -m tests.results.verdict` runs them and prints it in its last lines.
 
 Green is a run in which every test passed and none was skipped or left out. A test that fails while servers of many
 processes share two cores is tried once more, alone, in one process; for more than TWICE of them nothing is tried again.
@@ -43,11 +43,11 @@ def closing(printed: str) -> str:
 
 
 def problems(first: Run) -> list[str]:
-    """Why the first run is red whatever a second try says; a sentence each."""
+    """Return the causes, a sentence each, for which the first run is red whatever the result of a retry."""
     found = [
-        *(f"not collected: {case.file}: {case.says}" for case in first.having("not collected")),
+        *(f"not collected: {case.file}: {case.first_line}" for case in first.having("not collected")),
         *(f"took its process with it: {case.test}" for case in first.having("crashed")),
-        *(f"skipped: {case.test}: {case.says}" for case in first.having("skipped")),
+        *(f"skipped: {case.test}: {case.first_line}" for case in first.having("skipped")),
     ]
     if left_out := re.search(r"\d+ deselected", closing(first.printed)):
         found.append(f"left out: {left_out[0]}")
@@ -55,7 +55,7 @@ def problems(first: Run) -> list[str]:
         found.append("no test passed")
     failed = first.having("failed")
     if len(failed) > TWICE:
-        found += [f"failed: {case.test}: {case.says}" for case in failed]
+        found += [f"failed: {case.test}: {case.first_line}" for case in failed]
         found.append(f"{len(failed)} tests failed, and no more than {TWICE} may be tried again")
     if not first.ended_well and not found and not failed:
         found.append("the run failed, and no test of it says why")
@@ -63,9 +63,11 @@ def problems(first: Run) -> list[str]:
 
 
 def problems_again(first: Run, again: Run) -> list[str]:
-    """Which of the tests that failed in the first run did not pass in the second."""
+    """Return the tests that failed in the first run and did not pass in the second."""
     passed = {case.test for case in again.having("passed")}
-    return [f"failed again: {case.test}: {case.says}" for case in first.having("failed") if case.test not in passed]
+    return [
+        f"failed again: {case.test}: {case.first_line}" for case in first.having("failed") if case.test not in passed
+    ]
 
 
 def durations(cases: Iterable[Case]) -> list[str]:
@@ -92,7 +94,7 @@ def run_again(cases: Sequence[Case]) -> Run:
 
 
 def _run(command: Sequence[str], name: str) -> Run:
-    """Shows what it prints, and keeps it beside the junit file that it writes."""
+    """Print the output of the command, and keep it beside the junit file."""
     results, printed = REPORTS / f"{name}.xml", REPORTS / f"{name}.txt"
     results.unlink(missing_ok=True)
     with (
@@ -123,7 +125,7 @@ def main() -> None:
     print("\n".join([*durations(first.cases), *found]))
     if len(runs) > 1 and not found:
         print("Passed at the second try, alone, so look at them:")
-        print("\n".join(f"  {case.test}: {case.says}" for case in failed))
+        print("\n".join(f"  {case.test}: {case.first_line}" for case in failed))
     # Last comes how pytest summed up all the tests.
     print("\n".join(f"ci: {closing(run.printed)}" for run in reversed(runs)))
     sys.exit(1 if found else 0)

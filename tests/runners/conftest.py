@@ -12,7 +12,7 @@ from tests.support.spark_places import NAMES, Place, environment_archive, open_p
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Of a lake of its own, whose bucket is a folder."""
+    """Return settings of a lake of its own, whose bucket is a folder."""
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "lake"))
     monkeypatch.setenv("LAKE_SPARK_ENVIRONMENT", str(environment_archive(tmp_path / "environment.tar.gz")))
     for variable in ("LAKE_BUCKET", "LAKE_SPARK_CONF", "LAKE_SPARK_RUNNER", "LAKE_SPARK_PROJECT"):

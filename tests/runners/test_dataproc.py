@@ -1,4 +1,4 @@
-"""What is Dataproc's own: clusters that are made first, their limits, labels, a batch's limits."""
+"""Dataproc's own behaviour: clusters that are created first, their limits, labels, a batch's limits."""
 
 import time
 from collections.abc import Generator
@@ -14,7 +14,7 @@ from lake_assets.settings import Settings
 from tests.support.doubles.machine import Machine
 from tests.support.spark_places import Place, job, open_place
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 CLUSTER = cluster_name("lake-orders-0123456789-1")
 
 
@@ -34,24 +34,24 @@ def batches(settings: Settings, machine: Machine, monkeypatch: pytest.MonkeyPatc
 
 
 def ignore(_: JobStatus) -> None:
-    """For tests that look at the end only."""
+    """Discard progress."""
 
 
-def test_a_cluster_that_does_not_start_is_deleted_and_its_reason_told(made: Place, tmp_path: Path) -> None:
+def test_a_cluster_that_does_not_start_is_deleted_and_its_reason_reported(made: Place, tmp_path: Path) -> None:
     made.double.broken = True
     with pytest.raises(LakeError, match="did not start, it is error: Insufficient 'CPUS' quota"):
-        run_to_end(made.runner(), job("succeed", tmp_path), PATIENCE, ignore)
+        run_to_end(made.runner(), job("succeed", tmp_path), TIMEOUT, ignore)
     assert made.alive() == made.given
 
 
 def test_a_cluster_that_an_earlier_try_began_to_make_is_used(made: Place, tmp_path: Path) -> None:
     made.double.faults = ["!CreateCluster"]
-    assert run_to_end(made.runner(), job("succeed", tmp_path), PATIENCE, ignore).state == "succeeded"
+    assert run_to_end(made.runner(), job("succeed", tmp_path), TIMEOUT, ignore).state == "succeeded"
     assert made.double.calls.count("CreateCluster") == 2
     assert made.alive() == made.given
 
 
-def test_a_made_cluster_has_limits_of_its_own_and_says_whose_it_is(made: Place, tmp_path: Path) -> None:
+def test_a_created_cluster_has_its_own_limits_and_is_tagged_with_its_job(made: Place, tmp_path: Path) -> None:
     made.runner().submit(job("hang", tmp_path))
     cluster = made.double.clusters[CLUSTER]
     limits = cluster.config.lifecycle_config
@@ -66,7 +66,7 @@ def test_a_cancel_while_the_cluster_is_being_made_deletes_it(made: Place) -> Non
     assert made.alive() == made.given
 
 
-def test_a_batch_is_limited_by_the_time_out_and_carries_the_sizes_that_were_set(batches: Place, tmp_path: Path) -> None:
+def test_a_batch_has_the_time_limit_and_the_sizes_of_the_settings(batches: Place, tmp_path: Path) -> None:
     batches.runner().submit(job("hang", tmp_path))
     [batch] = [ran.asked for ran in batches.double.batches.values()]
     assert batch.environment_config.execution_config.ttl.seconds == 4 * 3600
@@ -74,7 +74,7 @@ def test_a_batch_is_limited_by_the_time_out_and_carries_the_sizes_that_were_set(
     assert batch.labels["lake-job"] == "lake-orders-0123456789-1"
 
 
-def test_a_refusal_says_which_settings_to_check(
+def test_a_refusal_names_the_settings_to_check(
     settings: Settings, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     place = open_place("dataproc-given", machine, settings, monkeypatch.setenv)

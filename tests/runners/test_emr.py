@@ -1,4 +1,4 @@
-"""What is EMR's own: clusters that fail, clusters that stay, calls without an idempotency token."""
+"""EMR's own behaviour: clusters that fail, clusters that stay, calls without an idempotency token."""
 
 import time
 from collections.abc import Generator
@@ -15,7 +15,7 @@ from tests.support.conditions import wait_until
 from tests.support.doubles.machine import Machine
 from tests.support.spark_places import TAGS, Place, job, open_place
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 @pytest.fixture
@@ -26,23 +26,23 @@ def emr(settings: Settings, machine: Machine, monkeypatch: pytest.MonkeyPatch) -
 
 
 def ignore(_: JobStatus) -> None:
-    """For tests that look at the end only."""
+    """Discard progress."""
 
 
 def made(place: Place) -> dict[str, Any]:
     return place.double.clusters["j-1"].request
 
 
-def test_a_cluster_that_does_not_start_is_a_failure_with_the_clusters_reason(emr: Place, tmp_path: Path) -> None:
+def test_a_cluster_that_does_not_start_fails_the_job_with_its_reason(emr: Place, tmp_path: Path) -> None:
     emr.double.broken = True
     with pytest.raises(JobFailed, match=r"BOOTSTRAP_FAILURE.*no disk is left"):
-        run_to_end(emr.runner(), job("succeed", tmp_path), PATIENCE, ignore)
+        run_to_end(emr.runner(), job("succeed", tmp_path), TIMEOUT, ignore)
 
 
 def test_a_failed_step_is_a_failure_although_its_cluster_goes_on(emr: Place, tmp_path: Path) -> None:
     emr.double.stuck = True
     with pytest.raises(JobFailed, match="the data is not there"):
-        run_to_end(emr.runner(), job("fail", tmp_path), PATIENCE, ignore)
+        run_to_end(emr.runner(), job("fail", tmp_path), TIMEOUT, ignore)
     assert emr.alive() == emr.given
 
 
@@ -52,7 +52,7 @@ def test_a_failed_step_leaves_a_given_cluster_to_the_others(
     place = open_place("emr-given", machine, settings, monkeypatch.setenv)
     try:
         with pytest.raises(JobFailed):
-            run_to_end(place.runner(), job("fail", tmp_path), PATIENCE, ignore)
+            run_to_end(place.runner(), job("fail", tmp_path), TIMEOUT, ignore)
         assert place.alive() == place.given
         [step] = place.double.clusters["j-GIVEN"].steps
         assert step.request["ActionOnFailure"] == "CONTINUE"
@@ -62,11 +62,11 @@ def test_a_failed_step_leaves_a_given_cluster_to_the_others(
 
 def test_a_cluster_that_stays_after_its_job_is_ended(emr: Place, tmp_path: Path) -> None:
     emr.double.stuck = True
-    assert run_to_end(emr.runner(), job("succeed", tmp_path), PATIENCE, ignore).state == "succeeded"
+    assert run_to_end(emr.runner(), job("succeed", tmp_path), TIMEOUT, ignore).state == "succeeded"
     assert emr.alive() == emr.given
 
 
-def test_a_made_cluster_ends_by_itself_and_says_whose_it_is(emr: Place, tmp_path: Path) -> None:
+def test_a_created_cluster_ends_by_itself_and_is_tagged_with_its_job(emr: Place, tmp_path: Path) -> None:
     before = time.time()
     emr.runner().submit(job("hang", tmp_path))
     request = made(emr)
@@ -94,15 +94,15 @@ def test_a_start_that_meets_a_busy_service_is_tried_again_and_starts_once(emr: P
     assert len(emr.machine.launched) == 1
 
 
-def test_a_job_whose_cluster_was_ended_by_somebody_is_cancelled(emr: Place, tmp_path: Path) -> None:
+def test_a_job_whose_cluster_was_ended_from_outside_is_cancelled(emr: Place, tmp_path: Path) -> None:
     emr.runner().submit(job("hang", tmp_path))
     wait_until(lambda: (tmp_path / "out" / "started").exists())
     emr.runner().end_cluster("j-1")  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(JobFailed, match="cancelled: Terminated by user request"):
-        run_to_end(emr.runner(), job("hang", tmp_path), PATIENCE, ignore)
+        run_to_end(emr.runner(), job("hang", tmp_path), TIMEOUT, ignore)
 
 
-def test_a_refusal_says_which_settings_to_check(emr: Place, tmp_path: Path) -> None:
+def test_a_refusal_names_the_settings_to_check(emr: Place, tmp_path: Path) -> None:
     runner = replace(emr.runner(), cluster="j-OTHER")  # pyright: ignore[reportArgumentType, reportCallIssue]
     with pytest.raises(LakeError, match=r"check LAKE_EMR_CLUSTER .*'j-OTHER' is not valid"):
         runner.submit(job("succeed", tmp_path))

@@ -1,4 +1,4 @@
-"""What is EMR Serverless's own: the client token, the time limit, what is billed."""
+"""EMR Serverless's own behaviour: the client token, the time limit, the billed resources."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -19,10 +19,10 @@ def place(settings: Settings, machine: Machine, monkeypatch: pytest.MonkeyPatch)
 
 
 def ignore(_: JobStatus) -> None:
-    """For tests that look at the end only."""
+    """Discard progress."""
 
 
-def test_a_second_submit_starts_nothing_even_before_the_first_job_is_listed(place: Place, tmp_path: Path) -> None:
+def test_a_second_submit_starts_no_job_even_before_the_first_is_listed(place: Place, tmp_path: Path) -> None:
     place.runner().submit(job("hang", tmp_path))
     place.double.stale = True
     place.runner().submit(job("hang", tmp_path))
@@ -30,12 +30,12 @@ def test_a_second_submit_starts_nothing_even_before_the_first_job_is_listed(plac
     assert len(place.machine.launched) == 1
 
 
-def test_a_job_ends_by_itself_when_nobody_watches_its_time_out(place: Place, tmp_path: Path) -> None:
+def test_a_job_ends_by_itself_when_no_process_watches_its_time_out(place: Place, tmp_path: Path) -> None:
     place.runner().submit(job("hang", tmp_path))
     [run] = place.double.runs.values()
     assert run.request["executionTimeoutMinutes"] == 240
 
 
-def test_what_is_used_and_what_is_billed_are_told_apart(place: Place, tmp_path: Path) -> None:
+def test_used_and_billed_resources_are_distinguished(place: Place, tmp_path: Path) -> None:
     figures = run_to_end(place.runner(), job("succeed", tmp_path), 60, ignore).figures
     assert (figures["vcpu_hours"], figures["billed_vcpu_hours"], figures["seconds"]) == (0.25, 0.5, 61)

@@ -84,7 +84,7 @@ def test_a_spark_setting_that_is_none_is_refused(
         Code.of(settings)
 
 
-def test_an_archive_that_is_not_there_is_told_with_the_command_that_builds_it(
+def test_a_missing_archive_is_reported_with_the_command_that_builds_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("LAKE_SPARK_ENVIRONMENT", str(tmp_path / "none.tar.gz"))
@@ -106,7 +106,7 @@ def test_code_that_was_cut_short_in_the_bucket_is_uploaded_again(settings: Setti
     assert main.read_bytes() == whole
 
 
-def test_the_reaper_is_there_for_places_that_can_leave_clusters(
+def test_the_asset_of_orphans_is_there_for_places_that_can_leave_clusters(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "lake"))

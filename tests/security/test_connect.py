@@ -27,7 +27,7 @@ TOKEN = urlsafe_b64encode(b'{"alg":').decode()[:8]
 
 
 def secrets(own: Own) -> list[str]:
-    """Kafka's by the part that nobody escapes."""
+    """Kafka's by the part that is not escaped."""
     return [
         KAFKA_PASSWORD.split()[-1],
         CLIENT_SECRET.split()[-1],
@@ -49,7 +49,7 @@ def test_events_land_in_raw_and_no_password_is_seen_on_the_way(own: Own, own_lak
     assert connector_status(own_lake, name)
     shown = [requests.get(f"{own_lake.connect}/connectors/{name}/{path}", timeout=60, **rest_access(own_lake)).text
              for path in ("config", "tasks", "status")]  # fmt: skip
-    # One that has ended, and that nobody has waited for yet, shows nothing.
+    # One that has ended, and that no process has waited for yet, shows nothing.
     running = [one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]
     commands = [" ".join(process.cmdline()) for process in running]
     assert any("ConnectDistributed" in command for command in commands)
@@ -98,13 +98,13 @@ def test_workers_hand_requests_on_to_each_other_by_https(own: Own, own_lake: Set
     ],
     ids=["another authority", "no authority", "no user", "a wrong password"],
 )
-def test_a_worker_that_does_not_let_the_lake_in_is_told_in_one_sentence(
+def test_a_worker_that_refuses_the_lake_is_reported_in_one_sentence(
     own: Own, own_lake: Settings, change: Callable[..., object], words: str
 ) -> None:
     settings = replace(own_lake, connect_access=change(own, own_lake.connect_access))
-    with pytest.raises(SettingsError, match=words) as told:
+    with pytest.raises(SettingsError, match=words) as raised:
         failures(settings)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
     assert check_connect(settings)
     assert check_connect(own_lake) is None
 

@@ -1,5 +1,5 @@
-"""A broker that asks for TLS and a password, a certificate or a token: the lake's own code gets in, and says in one
-sentence when it does not."""
+"""A broker that asks for TLS and a password, a certificate or a token: the lake's own code gets in, or reports in one
+sentence that it does not."""
 
 import time
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def with_access(settings: Settings, **changes: object) -> Settings:
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"])
-def test_a_topic_is_made_and_events_are_sent_and_read_back_through_sasl_and_tls(
+def test_a_topic_is_created_and_events_are_sent_and_read_by_sasl_and_tls(
     own_kafka: Settings, mechanism: Mechanism
 ) -> None:
     gets_in(with_access(own_kafka, mechanism=mechanism), f"leads_{mechanism[-3:].lower()}")
@@ -78,14 +78,14 @@ def everything(settings: Settings) -> list[Callable[[], object]]:
 
 
 def refused(settings: Settings, kind: type[LakeError], words: str) -> None:
-    """Each way to the broker says so long before librdkafka's own time-outs, and so does `lake status`."""
+    """Each way to the broker reports it long before librdkafka's own time-outs, and so does `lake status`."""
     for attempt in everything(settings):
         began = time.monotonic()
-        with pytest.raises(kind, match=words) as told:
+        with pytest.raises(kind, match=words) as raised:
             attempt()
         assert time.monotonic() - began < 15
-        assert "\n" not in str(told.value)
-        assert KAFKA_PASSWORD not in str(told.value)
+        assert "\n" not in str(raised.value)
+        assert KAFKA_PASSWORD not in str(raised.value)
     assert check_kafka(settings)
 
 
@@ -101,7 +101,7 @@ def test_a_broker_of_another_authority_is_refused_in_one_sentence(own: Own, own_
     refused(settings, SettingsError, r"cannot be reached safely .*certificate.*: check that LAKE_KAFKA_CA")
 
 
-def test_without_the_authority_of_its_own_the_broker_is_refused_in_one_sentence(own_kafka: Settings) -> None:
+def test_a_broker_with_an_unknown_authority_is_refused_in_one_sentence(own_kafka: Settings) -> None:
     refused(with_access(own_kafka, ca=None), SettingsError, r"cannot be reached safely .*check that LAKE_KAFKA_CA")
 
 
@@ -111,7 +111,7 @@ def test_a_certificate_for_another_host_is_refused(own_kafka: Settings) -> None:
 
 
 def with_certificate(own: Own, settings: Settings, certificate: Path | None) -> Settings:
-    """At the door that asks for one, and for no password."""
+    """Return settings for the listener that requires a certificate, and no password."""
     access = KafkaAccess("ssl", "PLAIN", "", Path("/none"), own.authority.ca, certificate, None)
     return replace(settings, kafka=own.address("mutual"), kafka_access=access)
 
@@ -120,9 +120,7 @@ def test_a_broker_that_asks_for_a_certificate_is_shown_the_lake_s_own(own: Own, 
     gets_in(with_certificate(own, own_kafka, own.certificate), "leads_mutual")
 
 
-def test_without_a_certificate_that_the_broker_trusts_it_is_refused_in_one_sentence(
-    own: Own, own_kafka: Settings
-) -> None:
+def test_a_missing_or_untrusted_client_certificate_is_one_sentence(own: Own, own_kafka: Settings) -> None:
     strange = own.layout.secrets / "strange.pem"
     write_private(strange, own.stranger.issue("127.0.0.1").decode())
     for certificate, is_now in ((None, "none yet"), (strange, strange)):
@@ -131,7 +129,7 @@ def test_without_a_certificate_that_the_broker_trusts_it_is_refused_in_one_sente
 
 
 def with_tokens(own: Own, settings: Settings, **changes: object) -> Settings:
-    """At the door that asks for one, for the client that the endpoint knows."""
+    """Return settings for the listener that requires a token, for the client that the endpoint knows."""
     endpoint = TokenEndpoint(own.tokens.url, SCOPE, own.authority.ca)
     secret = own.layout.secrets / "client_secret"
     access = KafkaAccess("sasl_ssl", "OAUTHBEARER", CLIENT, secret, own.authority.ca, None, endpoint)
@@ -154,14 +152,14 @@ def test_a_broker_that_asks_for_tokens_gets_them_from_the_endpoint(own: Own, own
     ],
     ids=["another secret", "no scope", "an authority that did not sign for it", "nobody there"],
 )
-def test_an_endpoint_that_gives_no_token_is_told_in_one_sentence(
+def test_an_endpoint_that_gives_no_token_is_reported_in_one_sentence(
     own: Own, own_kafka: Settings, change: Callable[[Own], dict[str, object]], words: str
 ) -> None:
     settings = with_tokens(own, own_kafka, **change(own))
     refused(settings, SettingsError, rf"gives no token for user '{CLIENT}' \(.*{words}.*check .* LAKE_KAFKA_TOKEN")
 
 
-def test_a_token_that_the_broker_does_not_believe_is_refused_in_one_sentence(own: Own, own_kafka: Settings) -> None:
+def test_a_token_that_the_broker_does_not_trust_is_refused_in_one_sentence(own: Own, own_kafka: Settings) -> None:
     own.tokens.audience = "another"
     try:
         refused(with_tokens(own, own_kafka), SettingsError, rf"does not let in user '{CLIENT}' .*invalid_token")
@@ -179,7 +177,7 @@ def test_a_token_that_the_broker_does_not_believe_is_refused_in_one_sentence(own
     ],
     ids=["TLS", "TLS with passwords", "neither", "passwords"],
 )
-def test_a_broker_that_hangs_up_on_what_its_listener_does_not_speak_is_told_soon(
+def test_a_broker_that_closes_connections_of_a_wrong_protocol_is_reported(
     own: Own, own_kafka: Settings, door: str, protocol: str
 ) -> None:
     settings = replace(with_access(own_kafka, protocol=protocol), kafka=own.address(door))
@@ -190,7 +188,7 @@ def test_a_broker_that_hangs_up_on_what_its_listener_does_not_speak_is_told_soon
     assert "LAKE_KAFKA_SECURITY" in (check_kafka(settings) or "")
 
 
-def test_a_certificate_that_is_none_is_told_instead_of_raised(own: Own, own_kafka: Settings) -> None:
+def test_an_invalid_certificate_is_reported_instead_of_raised(own: Own, own_kafka: Settings) -> None:
     broken = own.layout.secrets / "broken.pem"
     blocks = (f"-----BEGIN {kind}-----\nbroken\n-----END {kind}-----\n" for kind in ("PRIVATE KEY", "CERTIFICATE"))
     write_private(broken, "".join(blocks))

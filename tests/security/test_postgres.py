@@ -1,4 +1,4 @@
-"""A Postgres that takes nobody without TLS: every way of the lake's to it is safe, and clear when it is not."""
+"""A Postgres that refuses clients without TLS: each of the lake's ways to it is safe, or fails clearly."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -69,6 +69,6 @@ def test_a_certificate_for_another_host_is_taken_by_verify_ca_only(own_postgres:
 
 
 def test_a_file_of_an_authority_that_is_not_there_is_named(own: Own, own_postgres: Settings) -> None:
-    gone = own.layout.home / "gone.pem"
-    with pytest.raises(LakeError, match=rf"{gone}.*check LAKE_POSTGRES_SSLMODE and LAKE_POSTGRES_CA\.$"):
-        Ledger(replace(own_postgres, postgres=replace(own_postgres.postgres, ca=gone)))
+    missing = own.layout.home / "gone.pem"
+    with pytest.raises(LakeError, match=rf"{missing}.*check LAKE_POSTGRES_SSLMODE and LAKE_POSTGRES_CA\.$"):
+        Ledger(replace(own_postgres, postgres=replace(own_postgres.postgres, ca=missing)))

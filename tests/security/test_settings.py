@@ -1,4 +1,4 @@
-"""What the settings of security are turned into, and the sentence for each that is wrong."""
+"""Options that the security settings are turned into, and the sentence for each wrong setting."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def give(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "wrong", "mend"),
+    ("variables", "wrong", "remedy"),
     [
         (
             {"LAKE_KAFKA_SECURITY": "tls"},
@@ -126,16 +126,16 @@ def give(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
         ),
     ],
 )
-def test_a_wrong_setting_is_told_in_one_sentence(
-    home: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], wrong: str, mend: str
+def test_a_wrong_setting_is_reported_in_one_sentence(
+    home: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], wrong: str, remedy: str
 ) -> None:
     give(monkeypatch, variables)
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as raised:
         load_settings()
-    assert str(told.value) == f"{wrong}: {mend}."
+    assert str(raised.value) == f"{wrong}: {remedy}."
 
 
-def test_without_settings_nothing_is_said_of_security(home: Path) -> None:
+def test_without_settings_no_client_has_options_of_security(home: Path) -> None:
     settings = load_settings()
     assert broker_options(settings) == {"bootstrap.servers": settings.kafka}
     assert rest_access(settings) == {"auth": None, "verify": True}
@@ -146,7 +146,7 @@ def test_without_settings_nothing_is_said_of_security(home: Path) -> None:
     )
 
 
-def test_clients_of_kafka_are_told_who_the_lake_is_and_whom_to_trust(
+def test_clients_of_kafka_get_the_lake_s_login_and_the_trusted_authority(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give(monkeypatch, {**SASL, **CA, "LAKE_KAFKA_CA": str(home / "ca.pem")})
@@ -172,11 +172,11 @@ def test_tls_alone_asks_for_no_password(home: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"])
-def test_the_sink_is_told_the_same_with_a_reference_for_the_password(mechanism: Mechanism) -> None:
+def test_the_sink_gets_the_same_with_a_reference_for_the_password(mechanism: Mechanism) -> None:
     access = KafkaAccess("sasl_ssl", mechanism, 'a"b', Path("/none"), Path("/ca.pem"), None, None)
-    told = java_options(access, REFERENCE)
+    options = java_options(access, REFERENCE)
     module = "plain.PlainLoginModule" if mechanism == "PLAIN" else "scram.ScramLoginModule"
-    assert told == {
+    assert options == {
         "security.protocol": "SASL_SSL",
         "sasl.mechanism": mechanism,
         "sasl.jaas.config": f"org.apache.kafka.common.security.{module} required "
@@ -185,9 +185,16 @@ def test_the_sink_is_told_the_same_with_a_reference_for_the_password(mechanism: 
         "ssl.truststore.location": "/ca.pem",
     }
     spec = domain_connector(
-        "crm", catalog={}, warehouse="file:///raw", bucket={}, commit_interval_ms=1000, tasks=1, kafka=told, tables={}
+        "crm",
+        catalog={},
+        warehouse="file:///raw",
+        bucket={},
+        commit_interval_ms=1000,
+        tasks=1,
+        kafka=options,
+        tables={},
     )
-    assert {f"iceberg.kafka.{key}": value for key, value in told.items()}.items() <= spec.config.items()
+    assert {f"iceberg.kafka.{key}": value for key, value in options.items()}.items() <= spec.config.items()
     assert librdkafka_options(access, "pw")["security.protocol"] == "sasl_ssl"
 
 
@@ -222,7 +229,7 @@ def test_a_certificate_of_the_lake_s_own_is_one_file_for_all_clients(
     ],
     ids=["others may read it", "no key", "an old form", "behind a password", "no certificate"],
 )
-def test_a_file_that_not_all_clients_can_use_as_a_certificate_is_told(
+def test_a_certificate_file_that_not_all_clients_can_use_is_reported(
     tmp_path: Path, text: str, mode: int, words: str
 ) -> None:
     file = tmp_path / "own.pem"
@@ -232,7 +239,7 @@ def test_a_file_that_not_all_clients_can_use_as_a_certificate_is_told(
         read_certificate(file, "LAKE_KAFKA_CERTIFICATE")
 
 
-def test_clients_that_get_tokens_are_told_where_and_the_secret_only_by_reference(
+def test_clients_get_the_token_endpoint_and_the_secret_only_by_reference(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     more = {"LAKE_KAFKA_TOKEN_SCOPE": "lake", "LAKE_KAFKA_TOKEN_CA": str(home / "ca.pem")}
@@ -274,12 +281,12 @@ def test_a_password_that_others_may_read_is_refused(tmp_path: Path, mode: int) -
     file = tmp_path / "password"
     file.write_text("pw", "utf-8")
     file.chmod(mode)
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as raised:
         read_password(file, "LAKE_KAFKA_PASSWORD_FILE")
-    assert str(told.value) == f"{file} has the password and others may read it: run `chmod 600 {file}`."
+    assert str(raised.value) == f"{file} has the password and others may read it: run `chmod 600 {file}`."
 
 
-def test_a_password_that_is_not_there_is_told_with_where_to_write_it(tmp_path: Path) -> None:
+def test_a_missing_password_is_reported_with_the_file_to_write_it_to(tmp_path: Path) -> None:
     file = tmp_path / "password"
     with pytest.raises(SettingsError, match=rf"^there is no file {file}: write .* LAKE_KAFKA_PASSWORD_FILE\.$"):
         read_password(file, "LAKE_KAFKA_PASSWORD_FILE")
@@ -305,7 +312,7 @@ def test_a_file_of_an_authority_that_is_not_there_is_named(
         (broker_options if variable == "LAKE_KAFKA_CA" else rest_access)(settings)
 
 
-def test_libpq_and_jdbc_are_told_the_same_of_postgres(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libpq_and_jdbc_get_the_same_settings_of_postgres(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     give(monkeypatch, {"LAKE_POSTGRES_SSLMODE": "verify-full", "LAKE_POSTGRES_CA": "/of a/ca.pem"})
     settings = load_settings()
     assert settings.postgres.conninfo("lake").endswith(" sslmode='verify-full' sslrootcert='/of a/ca.pem'")
@@ -327,7 +334,7 @@ def test_connection_to_a_host_that_vanished_ends(home: Path) -> None:
     assert "&connectTimeout=10&tcpKeepAlive=true" in postgres.jdbc_url("raw")
 
 
-def test_a_link_to_a_file_of_an_authority_is_told_as_it_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_to_a_file_of_an_authority_is_passed_on_unresolved(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connectors' configuration names it, and it is read when the folder behind it has changed."""
     (home / "ca.pem").symlink_to(home / "..data" / "ca.pem")
     give(monkeypatch, {**SASL, "LAKE_KAFKA_CA": str(home / "ca.pem")})
@@ -344,10 +351,10 @@ def test_a_link_to_a_file_of_an_authority_is_told_as_it_is(home: Path, monkeypat
         ("SSL connection has been closed unexpectedly", Unavailable),
     ],
 )
-def test_a_server_that_is_away_is_told_apart_from_one_that_is_not_safe(
+def test_a_server_that_is_down_is_distinguished_from_an_unsafe_one(
     home: Path, reason: str, kind: type[Exception]
 ) -> None:
     error = psycopg.OperationalError(f'connection failed: connection to server at "h", port 5 failed: {reason}')
-    told = load_settings().postgres.not_reached(error)
-    assert type(told) is kind
-    assert f"({reason.splitlines()[0]})" in str(told)
+    problem = load_settings().postgres.not_reached(error)
+    assert type(problem) is kind
+    assert f"({reason.splitlines()[0]})" in str(problem)

@@ -1,4 +1,4 @@
-"""What `make spark-dist` makes is all that a cluster needs: nothing of this project is installed where it runs."""
+"""Archives of `make spark-dist` are all that a cluster needs: nothing of this project is installed there."""
 
 import json
 import os
@@ -107,7 +107,7 @@ def _answer(messages: Path) -> Answer:
     raise AssertionError("the job did not answer")
 
 
-def test_a_cluster_without_the_archives_python_is_told_so(dist: Path, tmp_path: Path) -> None:
+def test_a_cluster_without_the_archives_python_is_reported(dist: Path, tmp_path: Path) -> None:
     (archive,) = dist.glob("*.tar.gz")
     with tarfile.open(archive) as packed:
         packed.extract("bin/python", tmp_path, filter="data")
@@ -121,7 +121,7 @@ def test_a_cluster_without_the_archives_python_is_told_so(dist: Path, tmp_path: 
     assert f"made for Python {PYTHON}, which this machine lacks" in done.stderr
 
 
-def test_an_archive_that_is_there_is_not_made_again(dist: Path) -> None:
+def test_an_existing_archive_is_not_built_again(dist: Path) -> None:
     (archive,) = dist.glob("*.tar.gz")
     made = archive.stat().st_mtime_ns
     assert environment(dist, PLATFORM, PYTHON) == archive

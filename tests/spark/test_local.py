@@ -33,7 +33,7 @@ ROWS = 150_000
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Iterator[Local]:
-    """Whatever it started is gone afterwards. Its main file waits until it is ended."""
+    """Return a runner whose main file waits until it is ended; end all that it started."""
     main = tmp_path / "waits.py"
     main.write_text("import time, pathlib; pathlib.Path('here').touch(); time.sleep(600)", "utf-8")
     runner = Local(tmp_path / "jobs", PROJECT / "spark", main=main)
@@ -96,7 +96,7 @@ def work(tmp_path: Path) -> tuple[Settings, Asset, WindowInput]:
 
 
 def conform(settings: Settings, asset: Asset, *windows: WindowInput) -> SparkAnswer:
-    """Runs the job from a real Dagster step. Raises what the step raises."""
+    """Run the job from a real Dagster step. Raise what the step raises."""
     answers: list[SparkAnswer] = []
 
     @dg.asset
@@ -148,7 +148,7 @@ def test_a_job_killed_half_way_leaves_nothing_and_the_next_one_is_right(
     written = tmp_path / "bucket" / "conformed"
 
     def caught(found: list[psutil.Process]) -> bool:
-        """Keeps a Python process that is amid a file from going on."""
+        """Suspend a Python process during its write of a file."""
         if not any(written.rglob(".*.part")):
             return False
         for process in psutil.Process().children(recursive=True):

@@ -42,7 +42,7 @@ def another_java(monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
     [("kafka", "kafka.Kafka"), ("connect", "org.apache.kafka.connect.cli.ConnectDistributed")],
 )
 def test_a_server_takes_its_classes_from_its_archive(archives: Path, tmp_path: Path, server: str, main: str) -> None:
-    """It ends soon, because its configuration is missing."""
+    """The server ends soon, because its configuration is missing."""
     layout, log = Home(tmp_path), tmp_path / "classes"
     program = {"kafka": kafka_program, "connect": connect_program}[server](layout, find_java(), jars_folder())
     assert f"-XX:SharedArchiveFile={archives / server}.jsa" in program.command

@@ -20,7 +20,7 @@ def jars(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_they_are_compiled_once_and_anew_when_a_source_changes(jars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plugins_are_compiled_once_and_again_when_a_source_changes(jars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = compile_plugin(find_java(), jars)
     with zipfile.ZipFile(folder / "lake" / "lake.jar") as archive:
         assert {f"{name.replace('.', '/')}.class" for name in (ENVELOPE, SINK)} <= set(archive.namelist())

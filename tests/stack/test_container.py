@@ -1,4 +1,4 @@
-"""What the images' entrypoint does, as processes of this machine."""
+"""Entrypoint of the images, as processes of this machine."""
 
 import json
 import os
@@ -50,12 +50,12 @@ def pid_of(folder: Path, name: str) -> int:
     return int((folder / name).read_text("utf-8"))
 
 
-def test_when_one_program_ends_the_others_are_ended_and_the_container_fails(tmp_path: Path) -> None:
+def test_when_one_program_ends_the_others_end_and_the_container_fails(tmp_path: Path) -> None:
     long = MARK.format(name="long") + STAY
     container = served(tmp_path, "long", long, "short", MARK.format(name="short"))
-    told, _ = container.communicate()
+    output, _ = container.communicate()
     assert container.returncode == 1
-    assert "short exited" in told
+    assert "short exited" in output
     assert not psutil.pid_exists(pid_of(tmp_path, "long"))
 
 
@@ -146,7 +146,7 @@ def test_an_unknown_part_and_an_unknown_word_are_refused(tmp_path: Path, monkeyp
         main(["no-such-program"])
 
 
-def test_the_worker_is_told_how_to_get_in_with_a_reference_for_the_password(
+def test_the_worker_gets_its_login_with_a_reference_for_the_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "connect").mkdir()
@@ -158,18 +158,18 @@ def test_the_worker_is_told_how_to_get_in_with_a_reference_for_the_password(
     layout = Home(tmp_path / "home")
     make_home(layout)
     programs_of(["connect"], load_settings(), layout)
-    told = (layout.run / "worker.properties").read_text("utf-8").splitlines()
+    lines = (layout.run / "worker.properties").read_text("utf-8").splitlines()
     file = layout.connect_secrets / "kafka.properties"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     for client in ("", "producer.", "consumer.", "admin."):
-        assert f"{client}security.protocol=SASL_SSL" in told
-        assert f"{client}ssl.truststore.location=/ca.pem" in told
-        (login,) = [line for line in told if line.startswith(f"{client}sasl.jaas.config=")]
+        assert f"{client}security.protocol=SASL_SSL" in lines
+        assert f"{client}ssl.truststore.location=/ca.pem" in lines
+        (login,) = [line for line in lines if line.startswith(f"{client}sasl.jaas.config=")]
         assert login.endswith(f'password="${{file:{file}:password}}";')
-    assert not [line for line in told if "secret" in line.replace(str(layout.secrets), "")]
+    assert not [line for line in lines if "secret" in line.replace(str(layout.secrets), "")]
 
 
-def test_a_worker_that_gets_tokens_may_ask_that_address_and_shows_its_certificate(
+def test_a_worker_with_tokens_may_reach_their_url_and_has_a_certificate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = tmp_path / "given"
@@ -187,33 +187,33 @@ def test_a_worker_that_gets_tokens_may_ask_that_address_and_shows_its_certificat
     (program,) = programs_of(["connect"], load_settings(), layout)
     assert f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={url}" in program.command
     assert stat.S_IMODE(Path(own).stat().st_mode) == 0o600
-    told = (layout.run / "worker.properties").read_text("utf-8").splitlines()
+    lines = (layout.run / "worker.properties").read_text("utf-8").splitlines()
     for client in ("", "producer.", "consumer.", "admin."):
-        assert f"{client}ssl.keystore.location={own}" in told
+        assert f"{client}ssl.keystore.location={own}" in lines
 
 
-def test_the_worker_speaks_what_the_lake_s_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worker_uses_the_protocol_of_the_lake_s_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given, home = tmp_path / "given", tmp_path / "home"
     (given / "connect").mkdir(parents=True)
     for name, value in {"LAKE_HOME": str(home), "LAKE_SECRETS": str(given), "LAKE_KAFKA": "broker:9092"}.items():
         monkeypatch.setenv(name, value)
     layout = Home(home)
 
-    def told() -> list[str]:
+    def worker_lines() -> list[str]:
         make_home(layout)
         programs_of(["connect"], load_settings(), layout)
         return (layout.run / "worker.properties").read_text("utf-8").splitlines()
 
     monkeypatch.setenv("LAKE_CONNECT", "http://lake-connect:8083")
-    assert "listeners=http://0.0.0.0:8083" in told()
+    assert "listeners=http://0.0.0.0:8083" in worker_lines()
     monkeypatch.setenv("LAKE_CONNECT", "https://lake-connect:8083")
     with pytest.raises(
         SettingsError, match=r"there is no file .*/connect/rest_certificate: write the private key and the"
     ):
-        told()
+        worker_lines()
     authority = Authority.make(tmp_path / "ca.pem")
     (given / "connect" / "rest_certificate").write_bytes(authority.issue("127.0.0.1"))
-    lines = told()
+    lines = worker_lines()
     assert "listeners=https://0.0.0.0:8083" in lines
     assert f"rest.advertised.host.name={socket.getfqdn()}" in lines
     (password,) = [
@@ -228,10 +228,10 @@ def test_the_worker_speaks_what_the_lake_s_settings_say(tmp_path: Path, monkeypa
     other = Authority.make(tmp_path / "other.pem").issue("127.0.0.1").partition(b"-----BEGIN CERT")[0]
     (given / "connect" / "rest_certificate").write_bytes(other + authority.ca.read_bytes())
     with pytest.raises(SettingsError, match=r"cannot be used for https: its first certificate is not that of its priv"):
-        told()
+        worker_lines()
 
 
-def test_the_web_server_is_told_where_the_code_server_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_web_server_gets_the_address_of_the_code_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_HOME", str(tmp_path))
     monkeypatch.setenv("LAKE_CODE_HOST", "code.example")
     layout = Home(tmp_path)

@@ -1,4 +1,4 @@
-"""What `roles` makes in a real Postgres."""
+"""Roles that `roles` creates in a real Postgres."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from lake_assets.stack.container import make_home, make_passwords, make_roles
 from lake_assets.stack.passwords import read_passwords, write_common_passfile
 
 
-def test_roles_can_be_made_again_and_metabase_opens_its_own_database_only(
+def test_roles_can_be_created_twice_and_metabase_opens_only_its_database(
     stack: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     postgres, layout = stack.postgres, Home(tmp_path / "home")

@@ -1,4 +1,4 @@
-"""Dagster's processes of one lake: they answer, take over changes, and a run whose process is gone is found."""
+"""Dagster's processes of one lake: they answer, take over changes, and a run whose process is missing is found."""
 
 import os
 import shutil
@@ -58,7 +58,7 @@ def shown_assets() -> list[list[str]]:
     return [node["assetKey"]["path"] for node in answer.json()["data"]["assetNodes"]]
 
 
-def test_files_that_are_not_applied_are_no_assets_and_the_storage_is_postgres(dagster_lake: Path) -> None:
+def test_files_that_are_not_applied_are_no_assets_and_storage_is_postgres(dagster_lake: Path) -> None:
     for part in ("postgres", "code", "daemon", "webserver"):
         assert (part, parts()[part].health) == (part, None)
     assert shown_assets() == [["leftovers"]]
@@ -85,7 +85,7 @@ def test_the_code_server_is_reached_by_this_user_only(dagster_lake: Path) -> Non
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_reloaded_definitions_come_from_a_new_code_server_and_nothing_else_is_restarted(dagster_lake: Path) -> None:
+def test_a_reload_of_definitions_restarts_only_the_code_server(dagster_lake: Path) -> None:
     before, files = parts(), read_files(load_settings())
     with Ledger(load_settings()) as ledger:
         ledger.ensure_schema()

@@ -91,11 +91,11 @@ def test_running_lake_is_closed_to_others_whatever_the_umask(homes: tuple[Path, 
         orphan = layout.home / "tmp" / "spill-killed"
         orphan.mkdir(parents=True)
         (orphan / ".lock").touch()
-        told: list[str] = []
-        up(told.append, ["postgres"])
-        assert "removed 1 files and folders that killed processes had spilled" in told
+        lines: list[str] = []
+        up(lines.append, ["postgres"])
+        assert "removed 1 files and folders that killed processes had spilled" in lines
         assert not orphan.exists()
-        assert "closed 7 files and folders of this lake to other users" in told
+        assert "closed 7 files and folders of this lake to other users" in lines
         assert open_to_others(layout.home) == []
         if ROOT:
             assert layout.home.group() == SYSTEM_USER
@@ -115,7 +115,7 @@ def test_two_lakes_run_side_by_side_and_down_ends_one_of_them(homes: tuple[Path,
         assert postgres().health is None
 
 
-def test_a_lake_whose_supervisor_was_killed_is_mended_by_up(homes: tuple[Path, Path]) -> None:
+def test_a_lake_whose_supervisor_was_killed_is_restored_by_up(homes: tuple[Path, Path]) -> None:
     with at(homes[0]) as layout:
         up(parts=["postgres"])
         orphan = postgres().pid
@@ -162,7 +162,7 @@ def test_a_part_that_does_not_exist_is_named(homes: tuple[Path, Path]) -> None:
         up(parts=["kafak"])
 
 
-def test_a_part_that_cannot_start_says_why_and_where_to_read_more(homes: tuple[Path, Path]) -> None:
+def test_a_part_that_cannot_start_reports_the_cause_and_its_log(homes: tuple[Path, Path]) -> None:
     with at(homes[0]) as layout:
         up(parts=["postgres"])
         down()
@@ -173,7 +173,7 @@ def test_a_part_that_cannot_start_says_why_and_where_to_read_more(homes: tuple[P
 
 @pytest.fixture
 def bare_server(homes: tuple[Path, Path]) -> Generator[str]:
-    """A Postgres of somebody else's: the connection string of its administrator."""
+    """A Postgres of another owner: the connection string of its administrator."""
     layout = Home(homes[0].parent / "server")
     layout.create()
     port = int(choose_ports({}, layout.home, frozenset())["postgres_port"])

@@ -1,4 +1,4 @@
-"""The jars: what the lock says is what lies there, whatever was interrupted, and nothing is fetched twice."""
+"""The jars: the folder has what the lock lists, whatever was interrupted, and nothing is fetched twice."""
 
 import hashlib
 import io
@@ -128,7 +128,7 @@ def test_a_folder_of_jars_that_are_not_needed_here_need_not_exist(repository: Pa
     assert not (folder / "doubles").exists()
 
 
-def test_a_full_disk_is_said_before_anything_is_fetched(
+def test_a_full_disk_is_reported_before_anything_is_fetched(
     repository: Path, java: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Usage:

@@ -16,14 +16,14 @@ from lake_assets.stack.logs import RESOLVED_AFTER, last_error, last_error_now
 from lake_assets.stack.passwords import ROLES, keep_passwords, passfile_of, read_passwords, write_common_passfile
 from lake_assets.stack.programs import Program, render_config
 
-NOBODY: frozenset[str] = frozenset()
+NO_PORTS: frozenset[str] = frozenset()
 
 
 def test_a_short_home_has_its_sockets_inside(tmp_path: Path) -> None:
     assert socket_path(Path("/tmp/l"), "dbt.sock") == Path("/tmp/l/run/dbt.sock")
 
 
-def test_a_home_too_long_for_a_socket_has_them_in_a_private_folder_of_its_own(tmp_path: Path) -> None:
+def test_a_home_too_long_for_a_socket_has_its_sockets_in_a_private_folder(tmp_path: Path) -> None:
     home, other = (tmp_path / name / ("long" * 30) for name in ("one", "two"))
     path = socket_path(home, "supervisor.sock")
     assert len(str(path)) <= SOCKET_PATH_LIMIT
@@ -53,26 +53,26 @@ def test_a_home_that_a_configuration_file_would_misread_is_refused(tmp_path: Pat
 
 
 def test_ports_are_free_different_and_kept(tmp_path: Path) -> None:
-    chosen = choose_ports({}, tmp_path, NOBODY)
+    chosen = choose_ports({}, tmp_path, NO_PORTS)
     assert set(chosen) == {*PUBLISHED, *INTERNAL}
     assert len(set(chosen.values())) == len(chosen)
-    assert choose_ports(chosen, tmp_path, NOBODY) == chosen
+    assert choose_ports(chosen, tmp_path, NO_PORTS) == chosen
 
 
-def test_a_published_port_taken_by_another_process_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_a_published_port_of_another_process_is_an_error_that_names_it(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
             PortTaken, match=rf"^Port {port}, this lake's kafka, is used by .*: end that process, or take"
         ):
-            choose_ports({"kafka_port": port}, tmp_path, NOBODY)
+            choose_ports({"kafka_port": port}, tmp_path, NO_PORTS)
         assert choose_ports({"kafka_port": port}, tmp_path, frozenset({"kafka_port"}))["kafka_port"] == port
 
 
 def test_an_internal_port_taken_by_another_process_is_replaced(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert choose_ports({"controller_port": port}, tmp_path, NOBODY)["controller_port"] != port
+        assert choose_ports({"controller_port": port}, tmp_path, NO_PORTS)["controller_port"] != port
 
 
 def test_passwords_are_kept_private_and_follow_the_address(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def all_answer() -> bool:
 
 
 def refused(settings: Settings, role: Role, statement: str, database: str | None = None) -> str:
-    """What the server says when `role` tries the statement, which must fail for want of rights."""
+    """Return the server's error when `role` tries the statement, which must fail for missing rights."""
     refusal = (psycopg.errors.InsufficientPrivilege, psycopg.OperationalError)
     conninfo = settings.postgres.conninfo(role, database)
     with pytest.raises(refusal) as failure, psycopg.connect(conninfo) as connection:
@@ -218,7 +218,7 @@ def test_no_connector_replaces_where_its_clients_connect(stack: Settings, option
 
 
 @pytest.mark.fault("an event from the future", "the broker refuses it")
-def test_the_broker_refuses_events_from_the_future_and_topics_nobody_made(stack: Settings) -> None:
+def test_the_broker_refuses_events_from_the_future_and_unknown_topics(stack: Settings) -> None:
     from confluent_kafka import KafkaError, Producer
     from confluent_kafka.admin import AdminClient, NewTopic
 

@@ -1,4 +1,4 @@
-"""Which tests are left out by `make test-quick`, and that none of the others can start a stack."""
+"""Tests that `make test-quick` leaves out, and proof that no other can start a stack."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a machine is said in one sentence, without a traceback, before anything is started."""
+"""Problems of a machine are one sentence, without a traceback, before anything is started."""
 
 import os
 import shutil
@@ -50,7 +50,7 @@ def test_another_java_is_refused_with_its_version(bare_path: Path, line: str, fo
         find_java()
 
 
-def test_no_java_says_what_to_install(bare_path: Path) -> None:
+def test_a_missing_java_is_reported_with_what_to_install(bare_path: Path) -> None:
     with pytest.raises(NoJava, match=r"^There is no Java at the PATH: install a JDK 17 or set JAVA_HOME to one\.$"):
         find_java()
 
@@ -123,7 +123,7 @@ def test_an_old_uv_is_not_used(clone: Path, bare_path: Path, monkeypatch: pytest
     assert commands[2][0] == str(clone / ".tools" / "uv" / "bin" / "uv")
 
 
-def test_a_full_disk_is_said_before_packages_are_fetched(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before_packages_are_fetched(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Usage:
         free = 1_000_000
 

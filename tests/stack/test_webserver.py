@@ -1,4 +1,4 @@
-"""Which requests Dagster's web UI answers."""
+"""Requests that Dagster's web UI answers."""
 
 from collections.abc import Mapping
 

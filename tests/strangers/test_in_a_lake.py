@@ -43,7 +43,7 @@ CHOSEN = [shape for shape in CORPUS if not shape.refused and (TAKES_ALL or shape
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a lake made of the files: contracts, audits and the sums of numeric columns, by asset."""
+    """Results of a lake for the files: contracts, audits and the sums of numeric columns, by asset."""
 
     lake: Lake
     assets: dict[str, Asset]
@@ -98,8 +98,8 @@ def go_through(lake: Lake) -> Outcome:
     audits = {audit["asset"]: audit for audit in timed("audit", "--json").json}
     sums = sums_in_staging(lake, assets.values())
     slowest = sorted(seconds.items(), key=lambda command: -command[1])[:6]
-    told = ", ".join(f"{command} {taken:.1f}" for command, taken in slowest)
-    print(f"\n{len(CHOSEN)} files in {sum(seconds.values()):.0f} s, of which {told}")
+    slow = ", ".join(f"{command} {taken:.1f}" for command, taken in slowest)
+    print(f"\n{len(CHOSEN)} files in {sum(seconds.values()):.0f} s, of which {slow}")
     return Outcome(lake, assets, audits, sums)
 
 

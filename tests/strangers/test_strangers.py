@@ -1,4 +1,4 @@
-"""A file that its owner did not make for a lake goes through, or is refused in one sentence that says what to do."""
+"""A file that its owner did not make for a lake goes through, or is refused in one sentence with the remedy."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_each_row_is_good_or_rightly_in_quarantine_and_sums_agree(shape: Shape) 
 
 
 @pytest.mark.parametrize("shape", REFUSED, ids=[shape.name for shape in REFUSED])
-def test_a_refusal_says_what_to_do(shape: Shape) -> None:
+def test_a_refusal_has_the_remedy(shape: Shape) -> None:
     with pytest.raises(LakeError) as caught:
         through(shape)
     assert str(caught.value).endswith(shape.refused)

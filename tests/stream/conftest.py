@@ -15,7 +15,7 @@ from tests.support.counted_metrics import Counted, make_counted
 
 @pytest.fixture
 def counted(stack: Settings, request: pytest.FixtureRequest) -> Generator[Callable[..., Counted]]:
-    """Makes metrics; `counted(name)` is one over a new topic with four partitions."""
+    """Return a function that makes metrics; `counted(name)` is one over a new topic with four partitions."""
     folder = Path(tempfile.mkdtemp(prefix="lake-stream-"))
     made: list[Counted] = []
 

@@ -1,4 +1,4 @@
-"""What an instance restores from the part of the changelog that still counts, compacted or not."""
+"""State that an instance restores from the part of the changelog that still counts, compacted or not."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

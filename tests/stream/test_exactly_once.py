@@ -1,4 +1,4 @@
-"""Whatever is killed, the database says what a fold of the events says, to the cent."""
+"""The database agrees with a fold of the events, to the cent, when instances are killed at random."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ NAMES = ("one", "two", "three")
     "instances of a metric are killed -9 at random moments",
     "the view equals a fold of the events, and no number goes backwards",
 )
-def test_instances_that_are_killed_at_random_moments_lose_and_double_nothing(counted: Callable[..., Counted]) -> None:
+def test_instances_killed_at_random_moments_lose_and_double_nothing(counted: Callable[..., Counted]) -> None:
     made, expected, draw = counted("killed"), Expected(), Random(5)
     with Watch(made) as watch:
         made.instances.start(*NAMES)

@@ -1,4 +1,4 @@
-"""Whatever is killed, frozen or moved while events come, the database says what a fold of the events says."""
+"""The database agrees with a fold of the events when processes are killed, frozen or moved."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from tests.support.frozen_processes import frozen
 from tests.support.metric_differences import differences
 from tests.support.metric_watch import Watch
 from tests.support.order_events import Expected, orders
-from tests.support.part_faults import PARTS, TIMEOUTS_SECONDS, kill_part, mending, visit
+from tests.support.part_faults import PARTS, TIMEOUTS_SECONDS, kill_part, restarting_sinks, visit
 
 ORDERS = 150_000
 
@@ -24,7 +24,7 @@ def counting(made: Counted, *names: str, rate: float = 7_000) -> Generator[threa
     """Events come, and these instances count them; afterwards all of them are in the database, each once. Gives the
     thread that sends."""
     expected = Expected()
-    with mending(made.settings), Watch(made) as watch:
+    with restarting_sinks(made.settings), Watch(made) as watch:
         made.instances.start(*names)
         sending = produce(made, orders(ORDERS, expected), rate)
         yield sending
@@ -67,7 +67,7 @@ def test_partitions_that_move_amid_large_transactions_move_whole(counted: Callab
     "the view equals a fold of the events",
 )
 def test_zombies_that_wake_up_change_nothing_and_go_on_counting(counted: Callable[..., Counted]) -> None:
-    """They stand still for longer than their sessions and transactions last, each from another moment on."""
+    """Zombies stand still for longer than their sessions and transactions last, each from another moment on."""
     made = counted("asleep", lateness="30m")
     with counting(made, "one", "two"):
         zombies = [made.instances.processes[name].pid for name in ("one", "two")]

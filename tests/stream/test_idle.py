@@ -1,11 +1,11 @@
-"""How far time goes on for a partition without new events."""
+"""Progress of event time for a partition without new events."""
 
 from stream_app.loop import idle_watermark
 from stream_app.state import BEFORE_ALL
 
 
 def test_idle_partitions_wait_for_the_slowest_busy_one() -> None:
-    """With a faster one's time their next events would be late while those beside them are not."""
+    """Events after the idle time would be late with a faster partition's time, and those beside them would not."""
     assert idle_watermark([(100, True), (300, False), (200, False), (900, True)]) == 200
 
 

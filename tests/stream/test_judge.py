@@ -1,4 +1,4 @@
-"""The judge of the stream takes what the contract's rules take, and says of everything else which rule it breaks."""
+"""The judge of the stream takes what the contract's rules take, and names the broken rule of everything else."""
 
 import json
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def payload(**changes: Any) -> bytes:
 
 
 def rows(judged: Judged) -> dict[int, dict[str, Any]]:
-    """What was read of each good record, by its position."""
+    """Return the values of each good record, by its position."""
     return {row.pop("_position"): row for row in judged.good.to_pylist()}
 
 
@@ -72,7 +72,7 @@ def test_windows_before_1970_start_before_their_events() -> None:
 
 
 def test_broken_records_are_refused_each_by_itself_with_their_codes() -> None:
-    """Also those that would be valid JSON together."""
+    """The records include those that would be valid JSON together."""
     whole = payload(customer=[1, 2]).decode()
     first, second = whole.split("[1, 2]")
     batch = [payload(), (first + "[{}").encode(), b"{}]" + second.encode(), payload() + b"," + payload(), None, b"",
@@ -91,7 +91,7 @@ def test_filters_leave_out_events_but_time_passes_with_them() -> None:
     assert (counted(judged), set(rows(judged)), judged.refused) == ({1}, {0, 1, 2}, [])
 
 
-def test_a_transform_may_change_or_leave_out_events_and_one_that_fails_refuses_only_its_own() -> None:
+def test_a_transform_may_change_or_drop_events_and_fails_only_its_own() -> None:
     chosen = metric(ASSET, METRIC + "transform: tests.support.metric_transforms:only_large\n")
     judged = Judge(ASSET, chosen).judge([payload(quantity=n) for n in (1, 7, 13, 14, 15, 16, 17)])
     assert {at: row["_v0"] for at, row in rows(judged).items() if row["_counted"]} == {1: 70, 6: 170}
@@ -125,7 +125,7 @@ JSONS = st.recursive(
 
 @st.composite
 def hostile(draw: st.DrawFn) -> bytes | None:
-    """Mostly a good event with a few fields of another mind; at times not even that."""
+    """Draw mostly a good event with a few changed fields; sometimes not even that."""
     if draw(st.integers(0, 9)) == 0:
         return draw(st.none() | st.binary(max_size=20) | JSONS.map(lambda value: json.dumps(value).encode()))
     event: dict[str, Any] = dict(GOOD)
@@ -181,7 +181,7 @@ def test_refused_events_of_a_protected_asset_are_kept_without_their_parts() -> N
 
 @pytest.mark.parametrize("kind", ["order_id", "shop"])
 def test_a_confidential_key_is_known_by_its_hash(kind: str) -> None:
-    """Also in the changelog, whose records of earlier versions have it in plain text."""
+    """The changelog is included, whose records of earlier versions have the key in plain text."""
     contract = CONTRACT.replace("primaryKey: true, ", "")
     contract = contract.replace(f"{{name: {kind}, ", f"{{name: {kind}, primaryKey: true, classification: personal, ")
     asset = orders(contract)

@@ -1,4 +1,4 @@
-"""What an exactly-once loop can get wrong without anybody noticing."""
+"""Silent pitfalls of an exactly-once loop."""
 
 import threading
 import time
@@ -42,7 +42,7 @@ def running(loop: application.Loop) -> Generator[None]:
         ended.result(60)
 
 
-def test_a_transaction_that_fails_leaves_nothing_in_memory_and_costs_the_producer(
+def test_a_failed_transaction_leaves_no_state_and_replaces_the_producer(
     counted: Callable[..., Counted],
 ) -> None:
     """Another producer of the same name fences the instance's, which fails its transaction for good. The records that
@@ -76,11 +76,11 @@ def test_a_transaction_that_fails_leaves_nothing_in_memory_and_costs_the_produce
 
 
 @pytest.mark.parametrize("call", ["send_offsets_to_transaction", "commit_transaction"])
-def test_a_call_whose_answer_is_lost_costs_the_transaction_and_not_the_instance(
+def test_a_call_without_an_answer_fails_the_transaction_not_the_instance(
     counted: Callable[..., Counted], monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     """librdkafka waited for ever, whatever time it was given, when a broker died amid a transaction, and the instances
-    stood still until somebody ended them."""
+    stood still until they were ended."""
     made, expected = counted(f"silent_{call[:4]}"), Expected()
     produce(made, orders(5_000, expected), 50_000).join()
     never, lost = threading.Event(), list[str]()
@@ -122,7 +122,7 @@ def test_a_consumer_that_is_in_no_group_commits_nothing(counted: Callable[..., C
     assert place.offset < 0
 
 
-def test_what_was_half_written_when_an_error_ended_an_instance_is_not_committed(
+def test_half_written_rows_of_an_instance_that_failed_are_not_committed(
     counted: Callable[..., Counted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The consumer's closing gives the partitions back, and giving back commits."""
@@ -149,7 +149,7 @@ def test_what_was_half_written_when_an_error_ended_an_instance_is_not_committed(
 def test_what_was_folded_before_the_partitions_were_lost_is_thrown_away(
     counted: Callable[..., Counted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They may be somebody else's by now, and come again otherwise: nothing of it is written twice."""
+    """Other instances may own the partitions by now and count the events again: nothing of it is written twice."""
     made, expected = counted("lost"), Expected()
     produce(made, orders(5_000, expected), 50_000).join()
     monkeypatch.setattr(application.Loop, "_commit", lambda _: None)
@@ -174,10 +174,10 @@ def test_what_was_folded_before_the_partitions_were_lost_is_thrown_away(
     assert len(made.undecodable()) == expected.broken
 
 
-def test_records_that_come_again_after_a_rebalance_are_left_out_by_their_offsets(
+def test_records_repeated_after_a_rebalance_are_skipped_by_their_offsets(
     counted: Callable[..., Counted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys would not tell: what was set aside has none, and a source need not have one."""
+    """Keys would not show it: what was set aside has none, and a source need not have one."""
     made, expected = counted("again"), Expected()
     produce(made, orders(5_000, expected), 50_000).join()
     genuine, before = application.Loop._consume, list[Any]()
@@ -209,10 +209,10 @@ def test_an_event_from_the_future_makes_no_other_late(counted: Callable[..., Cou
     wait_until(lambda: made.late_rows() == 1)
 
 
-def test_a_partition_without_new_events_does_not_hold_the_windows_of_the_others_open(
+def test_a_partition_without_new_events_keeps_no_windows_of_others_open(
     counted: Callable[..., Counted],
 ) -> None:
-    """Also when another instance has the others."""
+    """The other partitions may be another instance's."""
     made, then = counted("idle", partitions=2), datetime(2026, 3, 1, tzinfo=UTC)
     made.instances.start("one", "two")
     wait_until(lambda: all(made.instances.numbers(name).get("partitions") for name in ("one", "two")))

@@ -1,4 +1,4 @@
-"""What is committed with an input offset, and from which of it a metric goes on."""
+"""Position that is committed with an input offset, and the start of a metric after it."""
 
 from dataclasses import replace
 from datetime import timedelta

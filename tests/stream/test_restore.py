@@ -1,4 +1,4 @@
-"""What is restored is exactly what was committed with the input's offset, whatever else is in the changelog."""
+"""Restored state is exactly what was committed with the input's offset, for any content of the changelog."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ NOW = time.time_ns() // 1_000_000
 
 
 class Instance:
-    """Writes a metric's changelog as an instance does, transaction by transaction, for partition 0."""
+    """Writer of a metric's changelog as an instance writes it, transaction by transaction, for partition 0."""
 
     def __init__(self, made: Counted) -> None:
         self._made = made
@@ -28,7 +28,7 @@ class Instance:
         self._producer.init_transactions(30)
 
     def write(self, offset: int, watermark: int) -> Checkpoint:
-        """Opens a transaction and writes into it; the position that is to be committed with it."""
+        """Begin a transaction and write into it; return the position that is to be committed with it."""
         self._producer.begin_transaction()
         self._state.watermark = watermark
         for key, value in self._state.take_delta(offset, NOW).changelog:
@@ -49,7 +49,7 @@ def restored(made: Counted, position: Checkpoint) -> PartitionState:
 
 
 def readable(made: Counted) -> int:
-    """Where those who read only what is committed come to the changelog's end."""
+    """Return the end of the changelog for readers of committed records."""
     consumer = Consumer({"bootstrap.servers": made.settings.kafka, "group.id": "looks"})
     _, end = consumer.get_watermark_offsets(TopicPartition(made.metric.changelog, 0), 30)
     consumer.close()
@@ -83,8 +83,8 @@ def test_a_transaction_that_has_not_ended_yet_is_waited_for(counted: Callable[..
 def test_a_transaction_that_ends_while_its_begin_is_looked_for_is_restored(
     counted: Callable[..., Counted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a broker's restart an instance refused to go on: it had begun to read behind the records it looked for,
-    because they became readable between its two questions."""
+    """Regression: after a broker's restart an instance refused to go on: it had begun to read behind the records it
+    looked for, because they became readable between its two questions."""
     made = counted("revealed")
     instance = Instance(made)
     wanted = instance.write(10, 1_000)
@@ -112,8 +112,8 @@ def test_what_others_committed_since_is_left_out(counted: Callable[..., Counted]
     assert (state.position, state.watermark) == (10, 1_000)
 
 
-def test_an_aborted_transaction_at_the_end_is_neither_restored_nor_waited_for(counted: Callable[..., Counted]) -> None:
-    """Its records and both markers are before the changelog's high watermark, and no reader ever gets there."""
+def test_an_aborted_transaction_at_the_end_is_not_restored_nor_awaited(counted: Callable[..., Counted]) -> None:
+    """The records and both markers are before the changelog's high watermark, which no reader ever reaches."""
     made = counted("undone")
     instance = Instance(made)
     wanted = instance.write(10, 1_000)

@@ -62,7 +62,7 @@ def test_events_of_a_group_and_window_become_one_row_with_every_measure() -> Non
     assert rows == {0: (2, 2, 8, 3, 5), MINUTE: (1, 1, 9, 9, 9)}
 
 
-def test_a_row_that_grows_has_a_higher_revision_and_one_that_did_not_change_is_not_written() -> None:
+def test_a_changed_row_has_a_higher_revision_and_others_are_not_written() -> None:
     s = state()
     fold(s, (0, "a", 5), (60_000, "b", 5))
     s.take_delta(2, 0)
@@ -81,7 +81,7 @@ def test_an_event_sent_again_is_counted_once_also_after_a_restart() -> None:
     assert row.values[0] == 2
 
 
-def test_a_window_closes_when_an_event_is_later_than_its_lateness_and_its_last_row_is_final() -> None:
+def test_a_window_closes_after_its_lateness_and_its_last_row_is_final() -> None:
     s = state()
     fold(s, (0, "a", 5))
     s.take_delta(1, 0)
@@ -92,7 +92,7 @@ def test_a_window_closes_when_an_event_is_later_than_its_lateness_and_its_last_r
     assert [(row.window, row.revision, row.values[0]) for row in finals] == [(0, 2, 1)]
 
 
-def test_an_event_of_a_closed_window_is_late_and_gets_a_row_of_its_own_with_its_offset() -> None:
+def test_an_event_of_a_closed_window_is_late_and_has_its_own_row() -> None:
     s = state()
     fold(s, (180_000, "a", 5))
     s.fold(events((1, "b", 7), (180_001, "c", 1)), [41, 42], FAR)
@@ -114,7 +114,7 @@ def test_events_of_the_future_open_no_windows_beyond_the_next_hour() -> None:
     assert (s.open_rows, s.late_events) == (61, 10_000 - 61)
 
 
-def test_a_burst_of_long_keys_is_written_in_records_that_a_message_can_hold() -> None:
+def test_a_burst_of_long_keys_is_written_in_records_that_fit_a_message() -> None:
     s = state()
     keys = [f"{number:0200}" for number in range(20_000)]
     fold(s, *((0, key, 1) for key in keys))
@@ -137,7 +137,7 @@ def test_a_long_key_of_an_older_changelog_is_the_one_that_events_have_now() -> N
     assert s.take_delta(1, 0).rows == []
 
 
-def test_after_all_windows_are_closed_a_restart_has_nothing_to_read_but_the_position() -> None:
+def test_with_all_windows_closed_a_restart_reads_nothing_but_the_position() -> None:
     s = state()
     fold(s, (0, "a", 5))
     first = s.take_delta(1, now=10)
@@ -149,7 +149,7 @@ def test_after_all_windows_are_closed_a_restart_has_nothing_to_read_but_the_posi
     assert (copy.windows, copy.position, copy.watermark, copy.open_rows) == ({}, 1, FAR, 0)
 
 
-def test_a_window_that_opens_and_closes_between_two_commits_is_written_once() -> None:
+def test_a_window_that_opens_and_closes_between_commits_is_written_once() -> None:
     s = state()
     fold(s, (0, "a", 5), (180_000, "b", 5))
     delta = s.take_delta(2, 0)
@@ -167,7 +167,7 @@ def test_a_record_that_this_metric_did_not_write_is_refused(key: bytes, value: b
         state().apply(key, value, 0)
 
 
-def test_keys_of_rows_are_the_same_for_the_same_cell_and_late_events_have_their_offset_as_key() -> None:
+def test_the_key_of_a_row_is_its_cell_and_of_a_late_event_its_offset() -> None:
     rows = [Row(0, GROUP, (1, 1, 1, 1, 1), 1, False), Row(0, GROUP, (2, 2, 2, 1, 1), 2, True),
             Row(MINUTE, GROUP, (1, 1, 1, 1, 1), 1, True)]  # fmt: skip
     s = state()
@@ -187,7 +187,7 @@ EVENTS = st.lists(st.tuples(st.integers(0, 900_000), st.sampled_from("abcdefgh")
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(EVENTS, max_size=6), st.integers(0, 63))
-def test_whatever_is_restored_in_between_every_event_is_in_a_row_a_repeat_or_late(
+def test_each_event_is_in_a_row_a_repeat_or_late_despite_any_restores(
     batches: list[list[tuple[int, str, int]]], restarts: int
 ) -> None:
     """The newest row of each cell, with the late ones, holds each event but repeats once, and its sum."""

@@ -1,4 +1,4 @@
-"""Print arguments, environment and input, then exit as told: `python -m tests.support.argument_mirror exit 3`."""
+"""Print arguments, environment and input, then exit as ordered: `python -m tests.support.argument_mirror exit 3`."""
 
 import json
 import os

@@ -25,7 +25,7 @@ def run(visits: Visits, make: Build | None = None, first: str = FIRST, last: str
     return backfill(visits.settings, {asset.name: asset}, asset, first, last, make or visits.make, log=lambda _: None)
 
 
-def bring_back(visits: Visits) -> Undo:
+def undo_backfill(visits: Visits) -> Undo:
     return undo(visits.settings, visits.asset, lambda _: None)
 
 
@@ -35,10 +35,10 @@ def shown(visits: Visits) -> list[list[tuple[Any, ...]]]:
 
 
 def loaded(visits: Visits) -> dict[str, Any]:
-    """By window, when its rows were loaded."""
+    """Return by window the times when its rows were loaded."""
     return {start.astimezone(UTC).date().isoformat(): at for start, at in visits.rows("distinct _window, _loaded_at")}
 
 
 def judge_strictly(visits: Visits) -> None:
-    """From now on what has 7 guests goes to quarantine; nothing is made again by itself."""
+    """Send rows with 7 guests to quarantine from now on; nothing is rebuilt by itself."""
     visits.apply("maximum: 10", "maximum: 5")

@@ -1,7 +1,7 @@
 """A real cloud account in place of the doubles, for `make smoke`.
 
-`LAKE_TARGET` and `LAKE_BUCKET` say where; credentials are the environment's. What the tests make there is removed
-again, and an account that has something of these names already is refused, because it may be somebody's lake.
+`LAKE_TARGET` and `LAKE_BUCKET` name it; credentials are the environment's. What the tests make there is removed
+again, and an account that has something of these names already is refused, because it may be another lake's.
 """
 
 import os

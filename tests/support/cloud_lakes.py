@@ -37,7 +37,7 @@ class CloudLake:
 
 @contextmanager
 def variables(environment: Mapping[str, str]) -> Generator[None]:
-    """Sets environment variables meanwhile."""
+    """Set environment variables for the duration of the context."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)

@@ -55,7 +55,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Conformed:
-    """What one conform made: its outputs, the good rows and the quarantined ones, each in offset order."""
+    """Result of one conform: its outputs, the good rows and the quarantined ones, each in offset order."""
 
     outputs: tuple[WindowOutput, ...]
     good: list[dict[str, Any]]

@@ -22,7 +22,7 @@ def ask(settings: Settings, method: str, path: str, body: object = None) -> requ
     def accepted() -> bool:
         url, access = settings.connect + path, rest_access(settings)
         answers.append(requests.request(method, url, json=body, timeout=120, **access))
-        # Some requests are told of a rebalance by 409, others by 500 and these words.
+        # Some requests are refused during a rebalance with 409, others with 500 and these words.
         return answers[-1].status_code != requests.codes.conflict and "a rebalance is expected" not in answers[-1].text
 
     wait_until(accepted)
@@ -31,14 +31,14 @@ def ask(settings: Settings, method: str, path: str, body: object = None) -> requ
 
 
 def restart_connectors(settings: Settings) -> None:
-    """Of all tests, after a server was away: without Dagster nobody mends those that failed, or that will when they
-    next ask for what they had."""
+    """Restart the connectors of all tests after a server was down. Without Dagster nothing restarts those that failed,
+    or that will at their next request."""
     for connector in ask(settings, "GET", "/connectors").json():
         ask(settings, "POST", f"/connectors/{connector}/restart?includeTasks=true")
 
 
 def remove_connectors(settings: Settings, *beginnings: str) -> None:
-    """Ends the connectors whose names begin so, as one that nobody needs any more still commits every second.
+    """Delete the connectors with this prefix: an unused one still commits every second.
 
     A worker that a test has killed is let be.
     """

@@ -75,11 +75,11 @@ class Instances:
         return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
     def ended(self) -> list[str]:
-        """Those that were not asked to end, and did."""
+        """Return the instances that ended without being asked to."""
         return [name for name, process in self.processes.items() if process.poll() is not None]
 
     def restart_ended(self) -> None:
-        """As a supervisor does."""
+        """Restart instances that ended, as a supervisor does."""
         self.start(*self.ended())
 
 
@@ -126,19 +126,21 @@ class Counted:
         wait_until(lambda: self.orders() >= orders)
 
     def wait_until_settled(self, seconds: float = 240) -> None:
-        """Until every event is counted in a committed transaction, and every row of those is in the database."""
+        """Wait until every event is counted in a committed transaction, and every row of those is in the database."""
         wait_until(self.all_counted, seconds)
-        newest, mend = self.newest_revisions(), connectors_sensor(self.settings)
+        newest, restart_sinks = self.newest_revisions(), connectors_sensor(self.settings)
 
         def arrived() -> bool:
-            mend(dg.build_sensor_context())  # as Dagster does all the while
+            restart_sinks(dg.build_sensor_context())  # as Dagster does all the while
             return self._revisions() == newest
 
         wait_until(arrived, seconds)
 
     def all_counted(self) -> bool:
-        """Whether the application has committed the input up to its end; not while the broker cannot tell. Events are
-        written without transactions, so the offset of the last is the one before the end."""
+        """Return whether the application has committed the input up to its end; false while the broker cannot be read.
+
+        Events are written without transactions, so the offset of the last is the one before the end.
+        """
         consumer = Consumer({"bootstrap.servers": self.settings.kafka, "group.id": self.metric.topic})
         try:
             ends = {at: end for at, (_, end) in offsets(self.settings, [self.asset.topic])[self.asset.topic].items()}
@@ -150,7 +152,7 @@ class Counted:
         return all(place.offset == ends[place.partition] for place in places if ends[place.partition])
 
     def partitions(self) -> dict[str, int]:
-        """How many partitions each instance said last that it has."""
+        """Return the number of partitions that each instance last reported."""
         return {name: self.instances.numbers(name).get("partitions", 0) for name in self.instances.processes}
 
     def newest_revisions(self) -> dict[bytes, int]:
@@ -188,7 +190,7 @@ def make_counted(
     lateness: str = "2m",
     groups: Sequence[str] = ("region",),
 ) -> Counted:
-    """Makes and applies the metric NAME_by_region over the new topic of the asset NAME, with a catalog in `folder`."""
+    """Make and apply the metric NAME_by_region over the new topic of the asset NAME, with a catalog in `folder`."""
     catalog = folder / name
     (catalog / "assets").mkdir(parents=True)
     (catalog / "metrics").mkdir()

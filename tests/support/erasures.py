@@ -138,7 +138,7 @@ def raw_rows(visits: Visits) -> dict[tuple[int, int], bytes]:
 
 
 def die_at(visits: Visits, monkeypatch: pytest.MonkeyPatch, step: str, before: bool) -> None:
-    """Confirms, in a process that ends there."""
+    """Confirm in a process that ends there."""
     owner = type(erasure_for(visits.settings)) if step in ("remove_rows", "purge") else module
     real = getattr(owner, step)
 

@@ -10,7 +10,7 @@ from tests.support.counted_metrics import Counted
 
 
 def produce(counted: Counted, events: Iterator[tuple[str, bytes]], rate: float) -> threading.Thread:
-    """Sends events at so many a second, in a thread; a broker that is away meanwhile is waited for."""
+    """Send events at this rate, in a thread; wait for a broker that is down meanwhile."""
 
     def send() -> None:
         producer = Producer({"bootstrap.servers": counted.settings.kafka, "enable.idempotence": True, "linger.ms": 5})

@@ -42,10 +42,10 @@ def _read(settings: Settings, topic: str) -> Iterable[tuple[int, int, Event]]:
         yield message.partition() or 0, message.offset() or 0, event_of(message.value() or b"")
 
 
-def of_sender(topics: Topics, sent: Sent, of_files: Iterable[str]) -> list[str]:
-    """What differs between what was acknowledged and the topics.
+def sender_differences(topics: Topics, sent: Sent, of_files: Iterable[str]) -> list[str]:
+    """Return the differences between acknowledged events and the topics.
 
-    An acknowledged event is where the broker said, and once; one of which nobody knows is there once or not at all; of
+    An acknowledged event is where the broker put it, and once; one without an answer is there once or not at all; of
     a command that was killed each event is there at least once, for it was sent again.
     """
     found: list[str] = []
@@ -68,7 +68,7 @@ def of_sender(topics: Topics, sent: Sent, of_files: Iterable[str]) -> list[str]:
 
 @dataclass
 class Prefixes:
-    """What each window holds of each partition up to each offset, and each of the taps' hours up to each step."""
+    """Rows of each window up to each offset of each partition, and of each hour of taps up to each step."""
 
     _windows: dict[tuple[str, datetime, int], dict[int, tuple[int, int, int]]] = field(default_factory=dict)
     _hours: dict[tuple[str, datetime], dict[int, tuple[int, int]]] = field(default_factory=dict)
@@ -105,8 +105,8 @@ class Prefixes:
         return self._hours.get((lane, hour), {}).get(last)
 
 
-def of_raw(settings: Settings, topics: Topics) -> list[str]:
-    """What raw lacks of the topics, has twice or has besides."""
+def raw_differences(settings: Settings, topics: Topics) -> list[str]:
+    """Return the records that raw lacks, has twice, or has besides those of the topics."""
     found: list[str] = []
     for name, asset in read_files(settings).assets.items():
         paths = [
@@ -120,8 +120,8 @@ def of_raw(settings: Settings, topics: Topics) -> list[str]:
     return found
 
 
-def of_tables(settings: Settings, topics: Topics) -> list[str]:
-    """What differs in staging and quarantine: of equal keys the newest offset, of taps every one."""
+def table_differences(settings: Settings, topics: Topics) -> list[str]:
+    """Return the differences in staging and quarantine: the newest offset of equal keys, and every tap."""
     found: list[str] = []
     with connect(settings, read_only=True, serving=False) as session:
         for asset, records in topics.items():
@@ -141,8 +141,8 @@ def of_tables(settings: Settings, topics: Topics) -> list[str]:
     return found
 
 
-def of_marts(settings: Settings, topics: Topics) -> list[str]:
-    """What differs in the marts, as the analyst sees them."""
+def mart_differences(settings: Settings, topics: Topics) -> list[str]:
+    """Return the differences in the marts, as the analyst sees them."""
     sales: dict[tuple[str, date], list[int]] = defaultdict(lambda: [0, 0])
     for event in {r.event.name: r.event for r in topics[SALES] if r.event.is_good}.values():
         numbers = sales[event.group, event.at.date()]
@@ -161,9 +161,9 @@ def of_marts(settings: Settings, topics: Topics) -> list[str]:
         return found + _compared("mart of taps", Counter(shown), wanted)
 
 
-def of_metric(settings: Settings, topics: Topics, of_files: Iterable[str]) -> list[str]:
-    """What differs in the metric: each sale is counted once, or late, and late are only those that were sent late or
-    come from a file; broken records are set aside, each once."""
+def counted_differences(settings: Settings, topics: Topics, of_files: Iterable[str]) -> list[str]:
+    """Return the differences in the metric: each sale is counted once, or late, and only those are late that were sent
+    late or come from a file; broken records are set aside, each once."""
     with psycopg.connect(settings.postgres.conninfo("lake")) as session:
         columns = "region, window_start, shard, orders, quantity, amount"
         shown = session.execute(f"select {columns} from metrics.{METRIC}_shards".encode()).fetchall()

@@ -42,14 +42,14 @@ POINTS = (
 
 
 def refresh_apart(visits: Visits, effects: Path, point: str, number: int = signal.SIGKILL) -> "subprocess.Popen[str]":
-    """Starts the process, which says on stderr why it could not do all that was due, and then ends with 1."""
+    """Start the process, which reports on stderr why it could not do all that was due, and then ends with 1."""
     command = [sys.executable, "-m", "tests.support.halted_refresh", str(visits.path), str(effects), point, str(number)]
     return subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True)
 
 
 @contextmanager
 def refresh_halted(visits: Visits, folder: Path, point: str) -> "Generator[subprocess.Popen[str]]":
-    """A refresh that stands still at a point, and goes on when the block ends; see `refusal` for what it says then."""
+    """A refresh that stands still at a point, and continues when the block ends; see `refusal` for its error then."""
     process = refresh_apart(visits, folder / "effects", point, signal.SIGSTOP)
     wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
     try:
@@ -60,11 +60,11 @@ def refresh_halted(visits: Visits, folder: Path, point: str) -> "Generator[subpr
 
 def refusal(process: "subprocess.Popen[str]") -> str:
     """The one sentence with which a refresh ends that could not do what was due."""
-    said = process.communicate(timeout=120)[1].strip()
-    assert process.returncode == 1, said
-    assert said.endswith(".")
-    assert "\n" not in said
-    return said
+    sentence = process.communicate(timeout=120)[1].strip()
+    assert process.returncode == 1, sentence
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    return sentence
 
 
 def main(contract: Path, effects: Path, point: str, number: int) -> None:
@@ -91,7 +91,7 @@ def main(contract: Path, effects: Path, point: str, number: int) -> None:
         setattr(place, name, marked)
 
     def within(place: Any, name: str, before: str, amid: str) -> None:
-        """Of a transaction that begins when the point before it has just been reached."""
+        """Mark a point in the transaction that begins when the point before it has just been reached."""
         genuine: Callable[..., AbstractContextManager[Any]] = getattr(place, name)
 
         @contextmanager

@@ -1,4 +1,4 @@
-"""Applies assets by hand, waits for what lands, and reads it back."""
+"""Helpers that apply assets, wait for landed records, and read them back."""
 
 from dataclasses import dataclass
 from datetime import datetime

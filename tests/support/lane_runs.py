@@ -20,7 +20,7 @@ from tests.support.visits import Visits
 
 
 def run(visits: Visits, lane: Lane) -> Refresh:
-    """What the step of a run in that lane does."""
+    """Do what the step of a run in that lane does."""
     with Ledger(visits.settings) as ledger:
         observe(visits.settings, ledger, [visits.asset], ledger.cursors())
         context = RefreshContext(
@@ -33,7 +33,7 @@ def run(visits: Visits, lane: Lane) -> Refresh:
 
 
 def run_and_die(visits: Visits, lane: Lane, window: str) -> bool:
-    """Whether the process of such a run was killed while it made the window."""
+    """Return whether the process of such a run was killed while it built the window."""
     command = [sys.executable, "-m", "tests.support.lane_runs", str(visits.path), lane, window]
     ended = subprocess.run(command, check=False)
     assert ended.returncode in (0, -signal.SIGKILL)

@@ -35,7 +35,7 @@ Dbt = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def call_dbt(lake: Settings, *args: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Calls `lake-dbt` for this lake; what it said on stdout and stderr is in stdout."""
+    """Call `lake-dbt` for this lake; its stdout and stderr are both in stdout."""
     here = {"LAKE_HOME": str(lake.home), "LAKE_DBT_PROJECT": str(lake.dbt_project)}
     return subprocess.run(
         [dbt_executable(), "--no-use-colors", *args],
@@ -49,7 +49,7 @@ def call_dbt(lake: Settings, *args: str, **variables: str) -> subprocess.Complet
 
 
 def fill_staging(settings: Settings, assets: Iterable[Asset]) -> None:
-    """Makes the staging tables with the same rows each time."""
+    """Create the staging tables with the same rows each time."""
     with connect(settings) as connection:
         for asset in assets:
             table = f"lake.{asset.staging_schema}.{asset.name}"

@@ -8,7 +8,7 @@ from tests.support.order_events import Expected
 
 
 def differences(made: Counted, expected: Expected, watch: Watch) -> list[str]:
-    """Everything that is not as it should be once all events have settled, one sentence each; empty when all is."""
+    """Return the differences once all events have settled, one sentence each; empty when there is none."""
     found: list[str] = []
     rows = {cell: row[:3] for cell, row in made.rows().items()}
     for cell in sorted(rows.keys() | expected.totals.keys()):

@@ -31,7 +31,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Answer(NamedTuple):
-    """What a command answered."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -49,7 +49,7 @@ class Offline:
         self.attempts = 0
 
     def __call__(self, *command: str, stdin: str = "") -> Answer:
-        """Run a command; afterwards `attempts` says how often the outside was tried so far, by whatever runs here."""
+        """Run a command; afterwards `attempts` counts all attempts to reach the outside so far."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps({"command": command, "stdin": stdin}) + "\n")
@@ -74,7 +74,7 @@ def _call(name: str, *arguments: Any) -> None:
 
 
 def _leave_network(folder: Path) -> None:
-    """Raises OSError where the machine does not allow it."""
+    """Leave the network. Raise OSError where the machine does not allow it."""
     user, group = os.getuid(), os.getgid()
     _call("unshare", _NEW_NETWORK | _NEW_MOUNTS | _NEW_NAMES | (_NEW_USER if user else 0))
     if user:
@@ -93,7 +93,7 @@ def _leave_network(folder: Path) -> None:
 
 
 def _refuse(folder: Path) -> None:
-    """What can be had without namespaces."""
+    """Refuse connections as far as possible without namespaces."""
     (folder / "hosts").write_text("127.0.0.1 localhost\n", "utf-8")
     os.environ[ATTEMPTS] = str(folder / "attempts")
     os.environ["PYTHONPATH"] = f"{PROJECT / 'tests' / 'support' / 'refusing'}:{os.environ.get('PYTHONPATH', '')}"

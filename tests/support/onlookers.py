@@ -53,7 +53,7 @@ class Part(NamedTuple):
 
 
 class Onlooker:
-    """Looks from `start` to `stop` in a thread. `errors` has what could not be read and when, of `time.monotonic`."""
+    """Reader in a thread from `start` to `stop`. `errors` has failed reads with their time, of `time.monotonic`."""
 
     def __init__(self) -> None:
         self.looks = 0
@@ -99,11 +99,11 @@ class Onlooker:
     def unexplained(self, outages: Iterable[tuple[float, float]]) -> list[str]:
         """The errors that came while the server was there."""
         spans = list(outages)
-        return [said for at, said in self.errors if not any(low <= at <= high for low, high in spans)]
+        return [sentence for at, sentence in self.errors if not any(low <= at <= high for low, high in spans)]
 
 
 class StagingReader(Onlooker):
-    """Reads staging and quarantine of both assets, each in one statement: whatever window it sees must be whole."""
+    """Reader of staging and quarantine of both assets, each in one statement. It must see whole windows."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ def _joined(one: Part, other: Part) -> Part:
 
 
 class MartReader(Onlooker):
-    """Reads both marts as the analyst. `newest` has by lane and time the newest tap that was seen."""
+    """Reader of both marts as the analyst. `newest` has by lane and time the newest tap that was seen."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -190,14 +190,14 @@ class MartReader(Onlooker):
         self.newest.append((time.monotonic(), newest))
 
     def are_there(self) -> bool:
-        """Whether both marts have been made, for readers that look before are told of an error."""
+        """Return whether both marts have been built; earlier reads fail."""
         names = "to_regclass('sales_data_mart.sales'), to_regclass('taps_data_mart.taps')"
         with psycopg.connect(self._conninfo) as session:
             return None not in session.execute(f"select {names}".encode()).fetchall()[0]
 
     def seconds_until(self, moment: float, number: int) -> float:
-        """How long after a moment the first so many taps were in the mart; infinite when they never were."""
-        # A tap that is broken or late is not the newest of its lane: one a few steps before it tells as much.
+        """Return the seconds from a moment until so many taps were in the mart; infinite when they never were."""
+        # A tap that is broken or late is not the newest of its lane: one a few steps before it shows as much.
         step = number // PARTITIONS - 3
         return next(
             (at - moment for at, newest in self.newest if at >= moment and min(newest.values(), default=0) >= step), inf

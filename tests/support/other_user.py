@@ -1,4 +1,4 @@
-"""What another user of the machine can read."""
+"""Files that another user of the machine can read."""
 
 import os
 import stat

@@ -207,7 +207,7 @@ def kafka(own: Own) -> Generator[None]:
 
 @contextmanager
 def postgres(own: Own) -> Generator[None]:
-    """A server that takes nobody without TLS, with the lake's roles."""
+    """A server that refuses clients without TLS, with the lake's roles."""
     layout, port, settings = own.layout, int(own.ports["postgres_port"]), load_settings()
     inside = _free_port()
     passwords = keep_passwords(layout, HERE, port)

@@ -25,7 +25,7 @@ PARTS = {"kafka": check_kafka, "connect": check_connect, "postgres": check_postg
 
 
 def kill_part(settings: Settings, part: str) -> None:
-    """Kills a server as a crash would; returns when its supervisor has started it again and it answers."""
+    """Kill a server as a crash would; return when its supervisor has restarted it and it answers."""
     before = pid_of(settings, part)
     os.kill(before, signal.SIGKILL)
 
@@ -41,7 +41,7 @@ def pid_of(settings: Settings, part: str) -> int:
 
 
 def visit(settings: Settings, asset: Asset, metric: Metric) -> None:
-    """Joins a metric's group as a member that counts nothing, and leaves it when it has been given partitions."""
+    """Join a metric's group as a member that counts nothing, and leave it when it has been given partitions."""
     visitor = Consumer(
         {
             "bootstrap.servers": settings.kafka,
@@ -63,9 +63,8 @@ def visit(settings: Settings, asset: Asset, metric: Metric) -> None:
 
 
 @contextmanager
-def mending(settings: Settings) -> Generator[None]:
-    """What the sensor `connectors` does meanwhile, which Dagster asks every 15 seconds: sinks that failed are started
-    again."""
+def restarting_sinks(settings: Settings) -> Generator[None]:
+    """Restart failed sinks meanwhile, as the sensor `connectors` does, which Dagster runs every 15 seconds."""
     sensor, done = connectors_sensor(settings), threading.Event()
 
     def ask() -> None:

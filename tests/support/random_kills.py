@@ -38,7 +38,7 @@ LINES = 4_000
 SECOND_DAY = f"{START + timedelta(days=1):%Y-%m-%d}"
 PIPE_BYTES = 1 << 16
 _POLL_SECONDS = 0.1
-# What a command says before it ends by itself, because a part is away.
+# Errors of a command that ends by itself because a part is down.
 _GIVEN_UP = re.compile("^lake: ", re.MULTILINE)
 
 
@@ -59,7 +59,7 @@ def victims(draw: Random, names: tuple[str, ...]) -> Iterator[str]:
 
 
 class PartKiller:
-    """Kills parts of the lake's own supervisor, from `start` to `stop`.
+    """Kills of parts of the lake's own supervisor, from `start` to `stop`.
 
     At first each part's own process; later, at random, a process that it started: a backend of Postgres, a call of dbt.
     """
@@ -98,7 +98,7 @@ class PartKiller:
         return Counter(kill.victim for kill in self.kills)
 
     def outages(self, part: str) -> list[tuple[float, float]]:
-        """From when until when the part did not answer, after it was stopped."""
+        """Return the times from when until when the part did not answer, after it was stopped."""
         return [(k.at, k.at + k.seconds.result()) for k in self.kills if k.victim == part and k.seconds is not None]
 
     def _kill_all(self) -> None:
@@ -110,7 +110,7 @@ class PartKiller:
             wait_until(lambda kill=kill: self._stopping.is_set() or kill(), every=_POLL_SECONDS)
 
     def _kill(self, victim: str, wants_child: bool, place: float) -> bool:
-        """Whether it was there to be killed, as a part is not that was killed a moment ago."""
+        """Return whether the process was there to be killed; a part that was killed a moment ago is not."""
         part = "code" if victim == RUN else victim
         own = self._supervisor.processes()[part]["pid"]
         if part in self._down or not own:
@@ -125,7 +125,7 @@ class PartKiller:
         except psutil.NoSuchProcess:
             return False
         seconds: Future[float] | None = None
-        # Postgres ends all its backends and starts anew when one was killed.
+        # Postgres ends all its backends and restarts when one was killed.
         if not started or part == "postgres":
             self._down.add(part)
             seconds = self._pool.submit(self._recover, part, 0 if started else own, at)
@@ -146,7 +146,7 @@ class PartKiller:
 
 
 def _started(process: psutil.Process, victim: str) -> list[psutil.Process]:
-    """What a part has started, in order; of the code server the processes of Dagster's runs."""
+    """Return the processes that a part has started, in order; of the code server those of Dagster's runs."""
     children = sorted(process.children(), key=lambda child: child.pid)
     if victim == RUN:
         return [child for child in children if "multiprocessing.spawn" in " ".join(child.cmdline())]
@@ -154,9 +154,10 @@ def _started(process: psutil.Process, victim: str) -> list[psutil.Process]:
 
 
 class CommandKiller:
-    """Starts long commands as processes, kills each amid its work, and says the same again to its end.
+    """Long commands that are killed amid their work and repeated to their end.
 
-    `complaints` has what a command said that was not killed and neither did its work nor named a part that is away.
+    `complaints` has the output of commands that were not killed, and neither did their work nor named a part that is
+    down.
     """
 
     def __init__(self, lake: Lake, seed: int, stream_place: Callable[[], int], log: Callable[[str], None]) -> None:
@@ -177,7 +178,7 @@ class CommandKiller:
         self._killing = self._pool.submit(self._kill_all)
 
     def stop(self) -> None:
-        """Say again what was killed and has not come to its end since; raise what ended the killing."""
+        """Repeat the killed commands that have not come to their end since; raise what ended the killing."""
         self._stopping.set()
         assert self._killing is not None
         self._killing.result()
@@ -224,7 +225,7 @@ class CommandKiller:
                 return
 
     def _kill(self, command: str, names: list[str], draw: Random) -> bool:
-        """Whether it was killed at its work; else it has ended by itself: a part was away, or it was done."""
+        """Return whether the command was killed at work. Else it ended by itself, also when a part was down."""
         delay, share = draw.uniform(*AT_WORK), draw.random()
         if command == "apply":  # something to apply
             self._lake.contract("taps").write_text(taps_contract(next(self._versions)), "utf-8")
@@ -252,10 +253,10 @@ class CommandKiller:
         return self._judge(command, process, output)
 
     def _judge(self, command: str, process: "subprocess.Popen[bytes]", output: Path) -> int:
-        said, code = output.read_text("utf-8"), process.returncode
-        if code not in (0, 1, 3) or "Traceback" in said:
-            self.complaints.append(f"lake {command} ended with {code}: {said}")
-        self._log(f"lake {command} ended with {code}: {said.strip().splitlines()[-1:]}")
+        text, code = output.read_text("utf-8"), process.returncode
+        if code not in (0, 1, 3) or "Traceback" in text:
+            self.complaints.append(f"lake {command} ended with {code}: {text}")
+        self._log(f"lake {command} ended with {code}: {text.strip().splitlines()[-1:]}")
         return code
 
     def _begin(self, command: str) -> "tuple[subprocess.Popen[bytes], Path]":
@@ -265,10 +266,10 @@ class CommandKiller:
         }
         output = self._lake.folder / f"{next(self._numbers)}-{command}.txt"
         line = [str(Path(sys.executable).parent / "lake"), command, *arguments.get(command, [])]
-        with output.open("wb") as said:
+        with output.open("wb") as printed:
             stdin = subprocess.PIPE if command == "produce" else subprocess.DEVNULL
             process = subprocess.Popen(
-                line, bufsize=0, env=dict(self._lake.environment), stdin=stdin, stdout=said, stderr=subprocess.STDOUT
+                line, bufsize=0, env=dict(self._lake.environment), stdin=stdin, stdout=printed, stderr=subprocess.STDOUT
             )
         self._process = process
         return process, output

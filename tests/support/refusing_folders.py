@@ -34,7 +34,7 @@ def read_only(folder: Path) -> Generator[None]:
 
 @contextmanager
 def small(folder: Path, kilobytes: int) -> Generator[Callable[[int], None]]:
-    """An empty folder with so much room; yields what gives it more. What is written there is gone afterwards."""
+    """An empty folder with so much room; yields what gives it more. Files written there are deleted afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     _mount("-t", "tmpfs", "-o", f"size={kilobytes}k,mode=777", "tmpfs", str(folder))
 

@@ -1,7 +1,7 @@
 """Dagster's sensor loop in a process of its own, for one lake: `-m tests.support.sensor_tick killed|whole`.
 
 `killed` ends it as soon as the first event of a tick is stored, which is before the tick's run and its cursor are.
-`whole` goes on until nothing is queued and no run is under way.
+`whole` goes on until nothing is queued and no run is in progress.
 """
 
 import logging

@@ -19,7 +19,7 @@ def starts_server(fixture: F) -> F:
 
 
 def needs_server(item: pytest.Item) -> bool:
-    """Whether a fixture of the test starts a server, or its engine is Spark."""
+    """Return whether a fixture of the test starts a server, or its engine is Spark."""
     if not isinstance(item, pytest.Function):
         return False
     fixtures = item._fixtureinfo.name2fixturedefs

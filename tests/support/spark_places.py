@@ -46,7 +46,7 @@ class Place:
         return self.double.faults
 
     def runner(self, *, real: bool = False) -> SparkRunner:
-        """With the stand-in for the job's main file unless `real`."""
+        """Return a runner, with the stand-in for the job's main file unless `real`."""
         made = self.fresh()
         code = made.code if real else replace(made.code, main=STAND_IN)
         return replace(made, code=code, interval=INTERVAL)
@@ -65,7 +65,7 @@ NAMES = ("emr-serverless", "emr-given", "emr-made", "dataproc-given", "dataproc-
 
 
 def environment(name: str) -> dict[str, str]:
-    """What has to be set for the place, besides the endpoint's address."""
+    """Return the variables of the place, besides the endpoint's address."""
     match name:
         case "emr-serverless":
             return AWS
@@ -119,8 +119,10 @@ def _emr(name: str, machine: Machine, settings: Settings, set_variable: Callable
                 if step.request["Name"] == job and cluster.request.get("Tags"):
                     return {tag["Key"]: tag["Value"] for tag in cluster.request["Tags"]}
                 if step.request["Name"] == job:
-                    told = next(a for a in step.request["HadoopJarStep"]["Args"] if a.startswith("spark.yarn.tags="))
-                    return dict(tag.split(":", 1) for tag in told.partition("=")[2].split(","))
+                    argument = next(
+                        a for a in step.request["HadoopJarStep"]["Args"] if a.startswith("spark.yarn.tags=")
+                    )
+                    return dict(tag.split(":", 1) for tag in argument.partition("=")[2].split(","))
         return {}
 
     start = "AddJobFlowSteps" if name == "emr-given" else "RunJobFlow"
@@ -163,7 +165,7 @@ def _dataproc(name: str, machine: Machine, settings: Settings) -> Place:
 
 
 def job(what: str, folder: Path, name: str = "lake-orders-0123456789-1") -> SparkJob:
-    """For the stand-in: `succeed`, `fail` or `hang`."""
+    """Return a job for the stand-in: `succeed`, `fail` or `hang`."""
     return SparkJob(name, (what, f"file://{folder}/out"), TAGS)
 
 

@@ -27,7 +27,7 @@ def end_stack(home: Path) -> None:
 
 
 def _end(process: psutil.Process) -> None:
-    """Postgres is told to end at once, which its own children hear from it: killed, it leaves shared memory behind."""
+    """Postgres gets the signal to end at once, and ends its children: killed, it leaves shared memory behind."""
     if process.name() != "postgres":
         process.kill()
     elif (parent := process.parent()) is None or parent.name() != "postgres":

@@ -25,8 +25,8 @@ def state_by_day(visits: Visits) -> State:
     return tuple(visits.rows("came_at::date::text, visit_id, guests"))
 
 
-def of_whole_days(seen: set[State], before: State, after: State) -> bool:
-    """Whether each of the states has of each day, which is a window, the rows that it had before or has after."""
+def have_whole_days(seen: set[State], before: State, after: State) -> bool:
+    """Return whether each state has of each day, which is a window, the rows from before or from after."""
     days = {row[0] for row in (*before, *after)}
 
     def of(rows: State, day: object) -> State:
@@ -38,7 +38,7 @@ def of_whole_days(seen: set[State], before: State, after: State) -> bool:
 @contextmanager
 def reader(visits: Visits, look: Callable[[Visits], State] = state) -> Generator[set[State]]:
     """Every state of staging that a reader sees who looks all the while, for the first time before the block begins.
-    Fails when a look fails, as one does that finds a table or a file gone, and after fewer than LOOKS looks."""
+    Fails when a look fails, as one does that finds a table or a file missing, and after fewer than LOOKS looks."""
     seen: set[State] = set()
     failures: list[BaseException] = []
     looks = 0

@@ -19,7 +19,7 @@ class File(NamedTuple):
 
 
 def commit(table: Table, files: Sequence[File], *, merge: bool = False) -> None:
-    """One snapshot that appends the files; `merge` merges manifests as the table's properties say."""
+    """One snapshot that appends the files; `merge` merges manifests as the table's properties require."""
     with table.transaction() as transaction:
         update = transaction.update_snapshot()
         with update.merge_append() if merge else update.fast_append() as append:
@@ -28,7 +28,7 @@ def commit(table: Table, files: Sequence[File], *, merge: bool = False) -> None:
 
 
 def data_file(table: Table, file: File, path: str) -> DataFile:
-    """What a manifest says of the file, which need not be there."""
+    """Return a manifest entry of the file, which need not exist."""
     offset = file.first_offset
     return DataFile.from_args(
         content=DataFileContent.DATA,

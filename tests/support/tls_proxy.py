@@ -1,6 +1,6 @@
 """TLS before a Postgres that has none: the embedded one is built without it.
 
-Clients see a server with `ssl = on` to which nobody comes without: the door answers the request for TLS as a server
+Clients see a server with `ssl = on` that requires it: the proxy answers the request for TLS as a server
 does, shows its certificate and hands on what it then reads.
 """
 
@@ -37,7 +37,7 @@ def _let_in(door: socket.socket, inside: int, context: ssl.SSLContext) -> None:
 
 
 def _serve(client: socket.socket, inside: int, context: ssl.SSLContext) -> None:
-    """Until one of the two hangs up; a client that does not trust the certificate does so at once."""
+    """Serve until one side closes; a client that does not trust the certificate does so at once."""
     with client, suppress(OSError):
         if client.recv(len(WANTS_TLS), socket.MSG_WAITALL) != WANTS_TLS:
             return

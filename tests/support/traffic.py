@@ -120,7 +120,7 @@ def tap(number: int) -> Event:
 
 
 def event_of(payload: bytes) -> Event:
-    """The event that has this payload. Raises ValueError for one that nobody sent, or that was changed on its way."""
+    """The event that has this payload. Raises ValueError for one that was never sent, or was changed in flight."""
     found = _NAME.match(payload)
     if found:
         order, lane, step = found.groups()
@@ -136,15 +136,15 @@ def _iso(at: datetime) -> str:
 
 @dataclass
 class Sent:
-    """`acknowledged` gives by asset and name where the broker said that an event is; of those in `unknown` it said
-    nothing, or that it failed. Each was sent once: the producer is idempotent."""
+    """`acknowledged` gives by asset and name where the broker put an event; for those in `unknown` it answered
+    nothing, or with a failure. Each was sent once: the producer is idempotent."""
 
     acknowledged: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     unknown: set[tuple[str, str]] = field(default_factory=set)
 
 
 class Sender:
-    """Sends both assets' events at their rates, from `start` to `stop`; `record` is what became of them."""
+    """Sender of both assets' events at their rates, from `start` to `stop`; `record` has their results."""
 
     def __init__(self, settings: Settings) -> None:
         self.record = Sent()
@@ -176,7 +176,7 @@ class Sender:
         self._pool.shutdown()
 
     def taps_sent_at(self, moment: float) -> int:
-        """How many taps had been sent by then (of `time.monotonic`), about."""
+        """Return about how many taps had been sent by then (of `time.monotonic`)."""
         return next((number for at, number in self._moments if at >= moment), self.sent[TAPS])
 
     def _send(self) -> None:

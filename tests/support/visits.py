@@ -97,7 +97,7 @@ class Visits:
         with Ledger(self.settings) as ledger:
             ledger.save_contract(self.asset, self.path.read_text("utf-8"))
 
-    def take_away(self) -> None:
+    def unapply(self) -> None:
         """Remove what is applied of it: commands for all assets are about others from now on."""
         with Ledger(self.settings) as ledger:
             ledger.connection.execute("delete from ledger.contract where asset = %s", (self.asset.name,))
@@ -141,17 +141,17 @@ class Visits:
                     append.append_data_file(file)
 
     def drop_raw(self, day: datetime) -> None:
-        """What retention does to a window."""
+        """Remove a window from raw, as retention does."""
         with raw_catalog(self.settings) as catalog:
             table = catalog.load_table(raw_table(self.asset).identifier)
-            gone = [
+            expired = [
                 entry.data_file
                 for manifest in cast("Snapshot", table.current_snapshot()).manifests(table.io)
                 for entry in manifest.fetch_manifest_entry(table.io)
                 if entry.data_file.partition[0] == (day - _EPOCH).days
             ]
             with table.transaction() as transaction, transaction.update_snapshot().overwrite() as overwrite:
-                for file in gone:
+                for file in expired:
                     overwrite.delete_data_file(file)
 
     def refresh(self) -> Refresh:
@@ -171,8 +171,8 @@ class Visits:
         ledger.dequeue_windows(self.asset, made.done, made.sequence)
         return made
 
-    def remake(self, *windows: str) -> Refresh:
-        """These windows, as an applied contract asks for them, and all that is queued."""
+    def rebuild(self, *windows: str) -> Refresh:
+        """Rebuild these windows, as an applied contract requires, and all queued ones."""
         with Ledger(self.settings) as ledger:
             ledger.queue_windows(self.asset, windows)
         return self.refresh()
@@ -181,12 +181,12 @@ class Visits:
         return replay(self.settings, self.asset, select(self.settings, self.asset, code, window, where), self.make)
 
     def make(self, pending: Sequence[Pending]) -> dict[str, str]:
-        """These entries of the queue."""
+        """Build these entries of the queue."""
         with Ledger(self.settings) as ledger:
             return self._made(ledger, lambda: {entry.window for entry in pending}).failed
 
     def rows(self, columns: str, quarantine: bool = False) -> list[tuple[Any, ...]]:
-        """In one statement where there is one to ask, as somebody sees them who reads while they change."""
+        """Return rows in one statement where there is one, as a concurrent reader sees them."""
         asset, table = self.asset, cast("TableName", "quarantine" if quarantine else "staging")
         if isinstance(self.warehouse, DuckLake):
             with connect(self.settings, read_only=True, serving=False) as session:
@@ -203,7 +203,7 @@ class Visits:
         return f"select {columns} from lake.{self.asset.staging_schema}.{name} order by all"
 
     def both(self, good: str, bad: str) -> list[list[tuple[Any, ...]]]:
-        """These columns of staging and of quarantine, in one session where there is one: it takes long to open."""
+        """Return these columns of staging and of quarantine, in one session where there is one: opening takes long."""
         if isinstance(self.warehouse, DuckLake):
             with connect(self.settings, read_only=True, serving=False) as session:
                 queries = self._query(good, quarantine=False), self._query(bad, quarantine=True)
@@ -217,13 +217,15 @@ class Visits:
         return self.rows('partition, "offset", payload, first_seen', quarantine=True)
 
     def conformed(self) -> int:
-        """How many files there are that were written for it."""
+        """Return the number of conformed files that were written for it."""
         system, path = opened(f"{self.settings.conformed}/{self.asset.dataset}")
         return sum(found.is_file for found in system.get_file_info(FileSelector(path, recursive=True)))
 
     def in_balance(self) -> bool:
-        """Whether the tables hold what the ledger says and no more, and the ledger accounts for every raw row; where
-        the tables are DuckLake's, also whether each row is its own raw record's."""
+        """Return whether the tables hold the ledger's counts and no more, and the ledger accounts for every raw row.
+
+        DuckLake's rows must also be those of their own raw records.
+        """
         with Ledger(self.settings) as ledger:
             known = {entry.window: entry for entry in ledger.windows(self.asset)}
         tables = self.warehouse.window_rows(self.asset)

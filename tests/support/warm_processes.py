@@ -25,11 +25,11 @@ from unittest import mock
 from lake_assets.settings import PROJECT
 
 LAKE = str(Path(sys.executable).parent / "lake")
-# No thread survives a fork: numpy's and pyarrow's libraries start theirs when they are imported, unless told not to.
+# No thread survives a fork: numpy's and pyarrow's libraries start theirs when they are imported, unless disabled.
 NO_THREADS = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 SERVER = {**NO_THREADS, "PYTHONPATH": str(PROJECT)}
 SECONDS = 300
-# `Process.start` also reads how earlier processes ended, from pipes that tell it once.
+# `Process.start` also reads how earlier processes ended, from pipes that can be read once.
 _lock = threading.Lock()
 
 
@@ -113,7 +113,7 @@ class _Call(ForkServerProcess):
         return {**self.__dict__, "files": [DupFd(file.fileno()) for file in self.files]}
 
     def run(self) -> None:
-        """In the process: become what the command asks for."""
+        """Become the command, in the process."""
         self._become()
         try:
             if self.command[0] == "-m":

@@ -86,7 +86,7 @@ def test_what_is_applied_is_not_planned_again(lake: Lake) -> None:
     assert [step for step in planned if step["kind"] != "connector"] == []
 
 
-def test_a_field_that_is_new_in_the_contract_is_in_staging_and_a_late_event_changes_its_own_window(lake: Lake) -> None:
+def test_a_new_field_is_in_staging_and_a_late_event_changes_one_window(lake: Lake) -> None:
     before = {window["window"]: window["good"] for window in lake.audit("sales")["windows"]}
     contract = lake.contract("sales")
     text = re.sub(r"^version: 1.0.0", "version: 1.1.0", contract.read_text("utf-8"), flags=re.MULTILINE)
@@ -104,16 +104,16 @@ def test_a_field_that_is_new_in_the_contract_is_in_staging_and_a_late_event_chan
     assert lake.staging(query) == [{"order_id": "late-1", "voucher": "SPRING"}]
 
 
-def test_events_in_quarantine_come_in_when_their_contract_is_mended(lake: Lake) -> None:
+def test_quarantined_events_enter_staging_when_their_contract_is_fixed(lake: Lake) -> None:
     refused = {row["code"]: row["rows"] for row in lake.ok("quarantine", "leads", "--json").json}
     contract = lake.contract("leads")
     text = contract.read_text("utf-8").replace("version: 1.0.0", "version: 1.1.0")
     contract.write_text(text.replace("validValues: [web,", "validValues: [atlantis, web,"), "utf-8")
     lake.ok("apply")
     hurry(lake)
-    told = lake.ok("replay", "leads", "--code", "enum").out
+    output = lake.ok("replay", "leads", "--code", "enum").out
     assert refused["enum"] > 0
-    assert f"leads: {refused['enum']} rows passed" in told
+    assert f"leads: {refused['enum']} rows passed" in output
     assert "enum" not in {row["code"] for row in lake.ok("quarantine", "leads", "--json").json}
     assert lake.audit("leads")["in_balance"]
 
@@ -149,7 +149,7 @@ def test_a_person_is_forgotten_in_staging_marts_and_every_file(lake: Lake) -> No
     assert [file for file in files_holding(lake.settings.bucket, who) if "contracts" not in file] == []
 
 
-def test_a_metric_equals_staging_also_of_events_that_were_sent_again_after_their_windows_closed(lake: Lake) -> None:
+def test_a_metric_equals_staging_when_events_repeat_after_windows_closed(lake: Lake) -> None:
     name = f"sales_on_{lake.settings.postgres.dbname}"
     example = PROJECT / "lake_assets" / "catalog" / "metrics" / "sales_by_region.yaml"
     metric = lake.folder / "catalog" / "metrics" / f"{name}.yaml"
@@ -158,17 +158,17 @@ def test_a_metric_equals_staging_also_of_events_that_were_sent_again_after_their
     lake.ok("apply")
     hurry(lake)
 
-    def agreement() -> dict[str, Any]:
+    def parity() -> dict[str, Any]:
         return lake.audit("sales")["metrics"][0]
 
     command = [sys.executable, "-m", "stream_app", name]
     with subprocess.Popen(command, env=dict(lake.environment), cwd=PROJECT) as counting:
         try:
-            wait_until(lambda: not agreement()["waiting"], every=COMMAND_SECONDS)
+            wait_until(lambda: not parity()["waiting"], every=COMMAND_SECONDS)
             send(lake, "sales", b"\n".join(generate("sales", ROWS["sales"], SEED, END, DAYS)))
             lake.ok("run")
-            wait_until(lambda: not agreement()["waiting"], every=COMMAND_SECONDS)
-            found = agreement()
+            wait_until(lambda: not parity()["waiting"], every=COMMAND_SECONDS)
+            found = parity()
         finally:
             counting.kill()
             ask(lake.settings, "DELETE", f"/connectors/metric-{name}")

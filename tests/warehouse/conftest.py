@@ -54,7 +54,7 @@ def warehouse(aws: AthenaDouble, settings: Settings) -> Athena:
 
 @pytest.fixture
 def conformed(aws: AthenaDouble, settings: Settings, tmp_path: Path) -> Outputs:
-    """Conforms payloads by window into the bucket."""
+    """Conform payloads by window into the bucket."""
     made: list[Path] = []
 
     def conformed(asset: Asset, windows: Mapping[str, Sequence[bytes]]) -> tuple[WindowOutput, ...]:

@@ -221,8 +221,8 @@ def test_an_optional_field_that_is_new_is_null_in_old_rows(
     assert warehouse.ensure(grown) == [f"add column {asset.staging_schema}.{asset.name}.tip decimal(9,2)"]
     warehouse.replace_windows(grown, conformed(grown, {TWO: [order("b", tip="0.50")]}))
     assert staged(aws, asset, "order_id, tip") == [("a", None), ("b", Decimal("0.50"))]
-    told = aws.table(asset.staging_schema, asset.name)["StorageDescriptor"]["Columns"]
-    assert told[-1] == {"Name": "tip", "Type": "decimal(9,2)", "Comment": "What was given."}
+    columns = aws.table(asset.staging_schema, asset.name)["StorageDescriptor"]["Columns"]
+    assert columns[-1] == {"Name": "tip", "Type": "decimal(9,2)", "Comment": "What was given."}
 
 
 def with_larger_amounts(asset: Asset) -> Asset:
@@ -254,7 +254,7 @@ def test_a_crash_while_a_decimal_grows_is_made_good_by_the_next_try(
     assert staged(aws, asset, "amount") == [(Decimal("1.25"),)]
 
 
-def test_ensure_tells_what_it_made_and_has_nothing_to_do_again(warehouse: Athena, aws: AthenaDouble) -> None:
+def test_ensure_returns_what_it_created_and_nothing_the_second_time(warehouse: Athena, aws: AthenaDouble) -> None:
     asset = replace(ORDERS, dataset=f"orders{next(_numbers)}", description="Orders,\nall of them.")
     made = [f"create table {asset.staging_schema}.{name}" for name in (asset.name, asset.quarantine_table)]
     made.append(f"write the rule set {asset.staging_schema}.{asset.name}")
@@ -270,8 +270,8 @@ def test_ensure_tells_what_it_made_and_has_nothing_to_do_again(warehouse: Athena
     assert warehouse.missing(described) == []
 
 
-def test_what_somebody_else_changed_meanwhile_is_kept(aws: AthenaDouble, warehouse: Athena, asset: Asset) -> None:
-    def somebody_else() -> None:
+def test_a_change_of_another_program_meanwhile_is_kept(aws: AthenaDouble, warehouse: Athena, asset: Asset) -> None:
+    def change_table() -> None:
         table = aws.table(asset.staging_schema, asset.name)
         columns = [*table["StorageDescriptor"]["Columns"], {"Name": "theirs", "Type": "string"}]
         changed = {
@@ -281,7 +281,7 @@ def test_what_somebody_else_changed_meanwhile_is_kept(aws: AthenaDouble, warehou
         }
         aws.ask_moto("UpdateTable", {"DatabaseName": asset.staging_schema, "TableInput": changed})
 
-    aws.before["UpdateTable"] = somebody_else
+    aws.before["UpdateTable"] = change_table
     grown = replace(asset, fields=(*asset.fields, Field("tip", FieldType("integer"))))
     warehouse.ensure(grown)
     table = aws.table(asset.staging_schema, asset.name)
@@ -309,9 +309,7 @@ def test_bad_moments_are_waited_out(
     assert ids(aws, asset) == ["c", "b"]
 
 
-def test_an_answer_that_is_lost_while_tables_are_made_or_changed_does_no_harm(
-    aws: AthenaDouble, warehouse: Athena
-) -> None:
+def test_a_lost_answer_while_tables_are_created_or_changed_does_no_harm(aws: AthenaDouble, warehouse: Athena) -> None:
     asset = replace(ORDERS, dataset=f"orders{next(_numbers)}")
     aws.faults = [("CreateDatabase", "answer lost"), ("CreateTable", "answer lost")]
     warehouse.ensure(asset)
@@ -347,9 +345,11 @@ def test_a_window_that_is_refused_leaves_all_of_them_as_they_were(
     before = (staged(aws, asset), quarantined(aws, asset))
     outputs = conformed(asset, {ONE: [order("c")], TWO: [order("d"), b"bad"], THREE: [order("e"), b"bad"]})
     aws.refuse = {(asset.name, f"{TWO} 00:00:00"): ["AccessDeniedException"]}
-    with pytest.raises(LakeError, match=rf"{asset.name} \(3 windows from {ONE} to {THREE}\) was not published") as told:
+    with pytest.raises(
+        LakeError, match=rf"{asset.name} \(3 windows from {ONE} to {THREE}\) was not published"
+    ) as raised:
         warehouse.replace_windows(asset, outputs)
-    assert f"{TWO} 00:00:00 (AccessDeniedException: not this one)" in str(told.value)
+    assert f"{TWO} 00:00:00 (AccessDeniedException: not this one)" in str(raised.value)
     assert (staged(aws, asset), quarantined(aws, asset)) == before
     warehouse.replace_windows(asset, outputs)
     assert warehouse.window_rows(asset) == {ONE: (1, 0), TWO: (1, 1), THREE: (1, 1)}
@@ -368,7 +368,7 @@ def test_a_part_that_is_never_done_ends_the_wait(
     assert warehouse.window_rows(asset) == {}
 
 
-def test_an_expired_token_is_told_and_leaves_the_old_rows(
+def test_an_expired_token_is_reported_and_leaves_the_old_rows(
     aws: AthenaDouble, warehouse: Athena, asset: Asset, conformed: Outputs
 ) -> None:
     warehouse.replace_windows(asset, conformed(asset, {ONE: [order("a"), b"bad"]}))
@@ -415,16 +415,16 @@ def test_a_crash_between_the_two_tables_is_made_good_by_the_next_run(
 
 
 @pytest.mark.parametrize(("retryable", "kind"), [(False, QueryError), (True, Unavailable)])
-def test_a_query_that_fails_is_told_with_athenas_reason(
+def test_a_query_that_fails_is_reported_with_athenas_reason(
     aws: AthenaDouble, warehouse: Athena, asset: Asset, retryable: bool, kind: type[LakeError]
 ) -> None:
     aws.broken = ("EXCEEDED_MEMORY_LIMIT: Query exceeded its memory.", retryable)
-    with pytest.raises(LakeError, match="is failed: EXCEEDED_MEMORY_LIMIT") as told:
+    with pytest.raises(LakeError, match="is failed: EXCEEDED_MEMORY_LIMIT") as raised:
         warehouse.window_rows(asset)
-    assert type(told.value) is kind
+    assert type(raised.value) is kind
 
 
-def test_a_table_that_is_not_there_is_told_with_the_command_that_makes_it(
+def test_a_missing_table_is_reported_with_the_command_that_creates_it(
     aws: AthenaDouble, warehouse: Athena, conformed: Outputs
 ) -> None:
     asset = replace(ORDERS, dataset=f"orders{next(_numbers)}")
@@ -460,8 +460,8 @@ def test_query_of_an_analyst_is_answered_where_the_marts_are(
     """`lake sql --as analyst` asked the lake's Postgres on every target, where a cloud's marts are not."""
     monkeypatch.setenv("LAKE_TARGET", "aws")
     monkeypatch.setenv("LAKE_BUCKET", settings.bucket)
-    told = CliRunner().invoke(sql, ["select 7 as answer", "--as", "analyst", "--json"], catch_exceptions=False)
-    assert json.loads(told.stdout) == [{"answer": 7}]
+    result = CliRunner().invoke(sql, ["select 7 as answer", "--as", "analyst", "--json"], catch_exceptions=False)
+    assert json.loads(result.stdout) == [{"answer": 7}]
 
 
 def test_a_window_is_removed_from_the_one_table_that_is_named(

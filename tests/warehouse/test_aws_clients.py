@@ -1,4 +1,4 @@
-"""Clients of AWS are kept as long as nothing says that they must be others."""
+"""Clients of AWS are kept until settings or the process change."""
 
 import os
 

@@ -167,7 +167,7 @@ def test_a_window_without_good_rows_is_empty(lake: Lake) -> None:
     assert lake.warehouse.window_rows(ORDERS) == {"2026-01-01": (1, 0), "2026-01-02": (1, 0)}
 
 
-def test_a_row_that_stays_in_quarantine_keeps_the_time_when_it_was_first_seen(lake: Lake) -> None:
+def test_a_row_that_stays_in_quarantine_keeps_its_first_seen_time(lake: Lake) -> None:
     seen: list[list[Any]] = []
     for payloads in ([b"broken"], [b"broken", b"new"], [b"broken", b"new", b"newer"]):
         lake.publish(lake.made("2026-01-01", payloads))
@@ -198,14 +198,14 @@ def test_windows_are_loaded_at_the_same_time(lake: Lake) -> None:
     assert lake.ids() == [day[-2:] for day in days]
 
 
-def test_a_window_takes_one_load_for_each_table_with_rows_and_nothing_is_listed(lake: Lake) -> None:
+def test_a_window_takes_one_load_for_each_table_with_rows_and_no_listing(lake: Lake) -> None:
     lake.publish(lake.made("2026-01-01", [good("o1")]), lake.made("2026-01-02", [good("o2", "2026-01-02"), b"broken"]))
     # Both tables are looked at; then known quarantined rows, and the quarantine of the window that has none.
     assert lake.double.calls[:4] == ["tables.get", "tables.get", "jobs.query", "jobs.query"]
     assert sorted(lake.double.calls[4:]) == ["jobs.get"] * 3 + ["jobs.insert"] * 3
 
 
-def test_the_load_job_says_all_that_it_must(lake: Lake) -> None:
+def test_the_load_job_has_all_required_settings(lake: Lake) -> None:
     output = lake.made("2026-01-01", [good("o1")])
     lake.publish(output)
     ((job_id, job),) = lake.double.jobs.items()
@@ -248,7 +248,7 @@ def test_a_job_that_failed_by_a_bad_moment_is_followed_by_another(lake: Lake, re
     assert [job_id[-2:] for job_id in lake.double.jobs] == ["-1", "-2"]
 
 
-def test_what_bigquery_refuses_leaves_the_old_rows_and_is_said_in_one_sentence(lake: Lake) -> None:
+def test_a_load_that_bigquery_refuses_keeps_old_rows_and_is_one_sentence(lake: Lake) -> None:
     both = "2026-01-01", "2026-01-02"
     lake.publish(*(lake.made(day, [good("old", day)]) for day in both))
     again = [lake.made(day, [good("new", day)]) for day in both]
@@ -262,7 +262,7 @@ def test_what_bigquery_refuses_leaves_the_old_rows_and_is_said_in_one_sentence(l
     assert lake.ids() == ["new", "new"]
 
 
-def test_a_crash_between_the_two_tables_is_mended_by_publishing_again(lake: Lake) -> None:
+def test_a_crash_between_the_two_tables_is_repaired_by_the_next_publish(lake: Lake) -> None:
     lake.publish(lake.made("2026-01-01", [good("o1")]))
     output = lake.made("2026-01-01", [good("o2"), b"broken"])
     unpublished = replace(output, good_files=("gs://lake/none.parquet",))
@@ -279,7 +279,7 @@ def test_a_row_that_has_strayed_into_another_window_is_refused(lake: Lake) -> No
         lake.publish(replace(lake.made("2026-01-01", [good("o1")]), window="2026-01-02"))
 
 
-def test_a_table_that_is_not_there_is_said_with_the_command_that_makes_it(lake: Lake) -> None:
+def test_a_missing_table_is_reported_with_the_command_that_creates_it(lake: Lake) -> None:
     with pytest.raises(LakeError, match=r"no table ticks_staging\.ticks: make it with `lake apply`"):
         lake.publish(lake.made("2026-01-01-05:00", [b"broken"], HOURLY), asset=HOURLY)
 
@@ -293,7 +293,7 @@ def test_a_service_that_stays_away_is_unavailable(lake: Lake, monkeypatch: pytes
     assert len(faults) > 15
 
 
-def test_tables_are_made_once_with_all_that_the_contract_says(lake: Lake) -> None:
+def test_tables_are_created_once_with_all_parts_of_the_contract(lake: Lake) -> None:
     described = replace(
         HOURLY, description="Ticks.", fields=(Field("id", FieldType("integer"), description="Its id."),)
     )
@@ -313,7 +313,7 @@ def test_tables_are_made_once_with_all_that_the_contract_says(lake: Lake) -> Non
     assert lake.double.datasets["ticks_staging"]["location"] == LOCATION
 
 
-def test_a_new_dataset_is_closed_to_whoever_has_a_role_in_the_project(lake: Lake) -> None:
+def test_a_new_dataset_is_closed_to_holders_of_roles_in_the_project(lake: Lake) -> None:
     access = lake.double.datasets["orders_staging"]["access"]
     assert [entry["role"] for entry in access] == ["OWNER", "OWNER"]
     access.append({"role": "READER", "specialGroup": "projectReaders"})
@@ -322,7 +322,7 @@ def test_a_new_dataset_is_closed_to_whoever_has_a_role_in_the_project(lake: Lake
     assert len(lake.double.datasets["orders_staging"]["access"]) == 2
 
 
-def test_a_new_field_and_a_wider_decimal_do_not_remake_what_is_there(lake: Lake) -> None:
+def test_a_new_field_and_a_wider_decimal_do_not_recreate_tables(lake: Lake) -> None:
     lake.publish(lake.made("2026-01-01", [good("o1")]))
     fields = tuple(replace(f, type=FieldType("decimal", 38, 2)) if f.name == "amount" else f for f in ORDERS.fields)
     wider = replace(ORDERS, fields=(Field("note", FieldType("string"), required=True, description="New."), *fields))
@@ -371,7 +371,7 @@ def test_descriptions_and_policy_tags_follow_the_contract(lake: Lake) -> None:
     assert job["configuration"]["load"]["schema"]["fields"] == staging["schema"]["fields"]
 
 
-def test_a_change_of_somebody_else_s_is_not_overwritten(lake: Lake) -> None:
+def test_a_change_of_another_program_is_not_overwritten(lake: Lake) -> None:
     """Two releases apply their contracts at once, and the answer to one of them is lost besides."""
     one, other = (replace(ORDERS, fields=(*ORDERS.fields, Field(n, FieldType("string")))) for n in ("one", "other"))
     lake.double.faults = [("tables.patch", "answer lost")]

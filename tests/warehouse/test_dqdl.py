@@ -25,7 +25,7 @@ def of(*fields: Field, checks: tuple[Check, ...] = ()) -> list[str]:
     return found[1:]
 
 
-def test_a_field_that_must_be_there_is_held_to_its_rules_and_to_being_there() -> None:
+def test_a_required_field_is_checked_for_presence_and_for_its_rules() -> None:
     amount = Field(
         "amount", FieldType("decimal", 9, 2), required=True, minimum=Decimal("0.50"), maximum=Decimal("1E+3")
     )

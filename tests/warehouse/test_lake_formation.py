@@ -1,4 +1,4 @@
-"""What Lake Formation is asked for, put to moto's, which takes it and enforces nothing."""
+"""Requests to Lake Formation, sent to moto's, which accepts them and enforces nothing."""
 
 from dataclasses import replace
 from typing import Any
@@ -48,8 +48,8 @@ def test_a_classified_field_is_a_tagged_column_and_staging_is_no_mart(formation:
     table = {"DatabaseName": "customers_staging", "Name": "customers"}
 
     def tags(resource: dict[str, Any]) -> list[Any]:
-        told = formation.get_resource_lf_tags(Resource=resource)
-        found = [told.get("LFTagOnDatabase", []), *(column["LFTags"] for column in told.get("LFTagsOnColumns", []))]
+        answer = formation.get_resource_lf_tags(Resource=resource)
+        found = [answer.get("LFTagOnDatabase", []), *(column["LFTags"] for column in answer.get("LFTagsOnColumns", []))]
         return [(tag["TagKey"], tag["TagValues"]) for tags in found for tag in tags]
 
     columns = {"TableWithColumns": {**table, "ColumnNames": ["name", "email"]}}

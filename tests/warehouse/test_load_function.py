@@ -1,4 +1,4 @@
-"""The function that a bucket's notification calls loads what Dagster publishes, once, whoever comes first."""
+"""The function that a bucket's notification calls loads what Dagster publishes, once, in either order."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -54,7 +54,7 @@ def test_what_dagster_has_loaded_is_not_loaded_again(announcing: Lake) -> None:
 
 
 @pytest.mark.fault("Dagster dies after it announced a publication (doubles)", "the load function loads it once")
-def test_what_dagster_announced_and_died_of_is_loaded_and_the_next_run_finds_it(announcing: Lake) -> None:
+def test_an_announced_output_is_loaded_and_found_by_the_run_after_a_crash(announcing: Lake) -> None:
     output = announcing.made(DAY, [good("a"), b"bad"])
     dies_after_announcing(announcing, output)
     called(announcing)
@@ -90,7 +90,7 @@ def test_a_notification_that_comes_late_loads_the_newest(announcing: Lake) -> No
 def test_older_files_that_were_loaded_over_newer_ones_are_loaded_over(
     announcing: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the function's look and its load Dagster publishes something newer, without bad rows."""
+    """Dagster publishes something newer between the function's read and its load, without bad rows."""
     dies_after_announcing(announcing, announcing.made(DAY, [good("old"), b"bad"]))
     newer = announcing.made(DAY, [good("new")])
     genuine = load_function.announced
@@ -125,7 +125,7 @@ def test_other_objects_are_left_alone(lake: Lake, place: str) -> None:
     assert lake.double.calls == []
 
 
-def test_a_function_with_an_older_catalog_says_so(announcing: Lake) -> None:
+def test_a_function_with_an_older_catalog_reports_it(announcing: Lake) -> None:
     announcing.publish(announcing.made(DAY, [good("a")]))
     place = announcing.settings.bucket.removeprefix("gs://")
     with pytest.raises(LakeError, match=r"catalog has no orders: deploy it again"):

@@ -1,4 +1,4 @@
-"""Marts are open to the analysts of the settings, staging to nobody else than the lake."""
+"""Marts are open to the analysts of the settings, staging only to the lake."""
 
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -50,9 +50,9 @@ def test_marts_that_are_not_there_are_missing_until_they_are_made(cloud: CloudLa
 
 
 def test_marts_that_were_made_without_analysts_are_opened_to_them_later(cloud: CloudLake) -> None:
-    nobody = mart_access_for(replace(cloud.settings, analysts=()))
-    nobody.ensure(MARTS)
-    assert nobody.missing(MARTS) == []
+    closed = mart_access_for(replace(cloud.settings, analysts=()))
+    closed.ensure(MARTS)
+    assert closed.missing(MARTS) == []
     access = mart_access_for(cloud.settings)
     assert access.missing(MARTS) == list(MARTS)
     access.ensure(MARTS)
@@ -91,11 +91,11 @@ def test_analysts_may_read_marts_and_no_staging(cloud: CloudLake) -> None:
             assert expression == [{"TagKey": "lake_layer", "TagValues": ["mart"]}]
 
 
-def test_other_readers_of_a_marts_dataset_stay_and_all_members_of_the_project_do_not(on_bigquery: CloudLake) -> None:
+def test_a_mart_dataset_keeps_its_readers_but_not_all_project_members(on_bigquery: CloudLake) -> None:
     bigquery = bigquery_client(on_bigquery.settings.gcp.project, on_bigquery.settings.gcp.location)
     dataset = bigquery.create_dataset("sales_data_mart")
-    told = dataset.to_api_repr()["access"]
-    assert "projectReaders" in str(told)
+    before = dataset.to_api_repr()["access"]
+    assert "projectReaders" in str(before)
     access = mart_access_for(on_bigquery.settings)
     assert access.missing(["sales_data_mart"]) == ["sales_data_mart"]
     access.ensure(["sales_data_mart"])

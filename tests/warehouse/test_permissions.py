@@ -34,7 +34,7 @@ def double(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[Cloud]:
 
 
 def on(target: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What lacks on the target."""
+    """Return the missing permissions on the target."""
     monkeypatch.setenv("LAKE_TARGET", target)
     monkeypatch.setenv("LAKE_BUCKET", {"aws": "s3://lake", "gcp": "gs://lake", "local": "file:///lake"}[target])
     settings = load_settings()
@@ -68,7 +68,7 @@ def test_what_the_lake_does_not_use_is_not_asked_for(double: Cloud, monkeypatch:
     )
 
 
-def test_a_user_is_asked_for_as_itself_and_the_owner_of_the_account_not_at_all(
+def test_permissions_are_checked_for_a_user_but_not_for_the_account_owner(
     double: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     double.lacks = {"s3:ListBucket"}
@@ -92,7 +92,7 @@ def test_on_google_cloud_bucket_and_project_are_asked_once_each(double: Cloud, m
 
 
 @pytest.mark.parametrize("target", ["aws", "gcp"])
-def test_credentials_that_may_not_even_ask_are_told_so(
+def test_credentials_that_may_not_even_ask_are_reported(
     double: Cloud, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     double.refuses = True
@@ -110,19 +110,19 @@ def test_plan_names_what_lacks_before_it_needs_anything_else(double: Cloud, monk
     """The lake has no Postgres yet, so the plan itself cannot be made."""
     double.lacks = {"s3:PutObject"}
     on("aws", monkeypatch)
-    told = CliRunner().invoke(plan, [])
-    assert told.stderr == "These credentials lack s3:PutObject on arn:aws:s3:::lake/*.\n"
+    result = CliRunner().invoke(plan, [])
+    assert result.stderr == "These credentials lack s3:PutObject on arn:aws:s3:::lake/*.\n"
     double.refuses = True
-    told = CliRunner().invoke(plan, [])
-    assert told.stderr.startswith(
+    result = CliRunner().invoke(plan, [])
+    assert result.stderr.startswith(
         "The permissions of these credentials could not be checked: AWS refuses, check the AWS credentials"
     )
 
 
 def test_plan_lists_what_each_role_needs(monkeypatch: pytest.MonkeyPatch, double: Cloud) -> None:
     on("gcp", monkeypatch)
-    told = json.loads(CliRunner().invoke(plan, ["--permissions", "--json"]).stdout)
-    assert {"role": "analyst", "action": "bigquery.jobs.create", "on": "project"} in told
+    missing = json.loads(CliRunner().invoke(plan, ["--permissions", "--json"]).stdout)
+    assert {"role": "analyst", "action": "bigquery.jobs.create", "on": "project"} in missing
     assert on("local", monkeypatch) == []
     assert all(needs == [] for needs in role_needs(load_settings()).values())
     assert "needs no cloud permissions" in CliRunner().invoke(plan, ["--permissions"]).stdout

@@ -1,4 +1,4 @@
-"""What is asked of a warehouse is answered alike in every cloud: why rows are in quarantine, staging rows, queries."""
+"""Queries of a warehouse have the same results in every cloud: quarantine reasons, staging rows, own queries."""
 
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -29,7 +29,7 @@ WINDOWS = {
 
 @pytest.fixture(scope="module", params=CLOUDS)
 def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[CloudLake]:
-    """With two windows of orders: three good rows, two that break two rules each, and one that cannot be read."""
+    """Return a lake with two windows of orders: three good rows, two that break two rules each, and one unreadable."""
     at = tmp_path_factory.mktemp(request.param)
     with ExitStack() as stack:
         stack.enter_context(variables({"LAKE_HOME": str(at / "home")}))
@@ -128,6 +128,6 @@ def test_an_engineers_query_cannot_change_anything(cloud: CloudLake, query: str)
     assert warehouse.window_rows(ORDERS) == {"2026-01-01": (2, 1), "2026-01-02": (1, 2)}
 
 
-def test_a_query_that_is_refused_is_told_in_the_warehouses_words(cloud: CloudLake) -> None:
+def test_a_query_that_is_refused_is_reported_in_the_warehouses_words(cloud: CloudLake) -> None:
     with pytest.raises(QueryError, match="nothing_like_it"):
         warehouse_for(cloud.settings).query("select nothing_like_it from orders_staging.orders", None)

@@ -62,7 +62,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "lake" {
   }
 }
 
-# Only what can be made again may expire: nothing below raw/, conformed/ and marts/.
+# Only what can be rebuilt may expire: nothing below raw/, conformed/ and marts/.
 resource "aws_s3_bucket_lifecycle_configuration" "lake" {
   bucket = aws_s3_bucket.lake.id
 

@@ -165,7 +165,7 @@ data "aws_iam_policy_document" "connect" {
 }
 
 data "aws_iam_policy_document" "spark" {
-  # spark/conform.py reads the raw files it is told, and writes conformed ones and its own log. It asks no catalog.
+  # spark/conform.py reads the raw files that it is given, and writes conformed ones and its own log. It asks no catalog.
   statement {
     sid       = "Read"
     actions   = ["s3:GetObject"]

@@ -35,7 +35,7 @@ variable "analyst_scan_limit" {
 }
 
 variable "lake_formation" {
-  description = "Whether Lake Formation says who reads marts, by tags that the lake sets; IAM alone does otherwise."
+  description = "Whether Lake Formation grants reading of marts, by tags that the lake sets; IAM alone does otherwise."
   type        = bool
   default     = false
 }

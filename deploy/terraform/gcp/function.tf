@@ -35,7 +35,7 @@ resource "google_bigquery_dataset_iam_member" "function_staging" {
   member     = google_service_account.function.member
 }
 
-# From outside nobody calls it: only Eventarc, as the same account.
+# No caller from outside: only Eventarc, as the same account.
 resource "google_cloud_run_v2_service" "load" {
   count    = var.function_image == "" ? 0 : 1
   name     = "lake-load"

@@ -24,7 +24,7 @@ resource "google_storage_bucket" "lake" {
     enabled = false
   }
 
-  # Only what can be made again may expire: nothing below raw/ and conformed/.
+  # Only what can be rebuilt may expire: nothing below raw/ and conformed/.
   lifecycle_rule {
     condition {
       age            = 30

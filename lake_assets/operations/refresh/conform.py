@@ -9,7 +9,7 @@ from lake_assets.bucket import local_path
 from lake_assets.catalog.failure import Cause
 from lake_assets.catalog.window_results import WindowInput
 from lake_assets.conform.duckdb import conform_apart
-from lake_assets.conform.isolate import Patience
+from lake_assets.conform.isolate import IsolationTime
 from lake_assets.conform.rebuild_without_raw import QUARANTINE_COLUMNS, Kept, conform_kept, good_columns
 from lake_assets.conform.write_windows import window_files
 from lake_assets.errors import LakeError
@@ -34,7 +34,7 @@ class ConformedBatch:
 
 
 def conform_batch(
-    context: RefreshContext, work: Work, batch: Sequence[WindowInput], patience: Patience
+    context: RefreshContext, work: Work, batch: Sequence[WindowInput], isolation_time: IsolationTime
 ) -> ConformedBatch:
     """Write the files of a batch aside. A window without raw rows is a batch of its own."""
     ledger, asset = context.ledger, context.asset
@@ -49,7 +49,7 @@ def conform_batch(
         result = _conform_without_raw(context, batch[0].window, name)
     elif work.engine.engine == "duckdb":
         outputs, failed = conform_apart(
-            asset, batch, conformed, context.scratch, context.run_id, name, patience=patience
+            asset, batch, conformed, context.scratch, context.run_id, name, isolation_time=isolation_time
         )
         result = ConformResult(outputs, failed, {})
     else:

@@ -25,7 +25,7 @@ class ConformResult:
 
 @dataclass(frozen=True, slots=True)
 class RefreshContext:
-    """Everything a refresh of one asset needs. `on_spark` conforms windows on Spark.
+    """Inputs of a refresh of one asset. `on_spark` conforms windows on Spark.
 
     Spark is used when the contract or the size of the windows requires it.
     """

@@ -9,7 +9,7 @@ import duckdb
 from lake_assets.catalog.budget import BUDGET, budget_outcome, over_budget
 from lake_assets.catalog.failure import Cause
 from lake_assets.catalog.window_results import WindowOutput
-from lake_assets.conform.isolate import Failed, Isolated, Patience, isolate
+from lake_assets.conform.isolate import Failed, Isolated, IsolationTime, isolate
 from lake_assets.conform.reasons import broken_rules
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.ledger.publish import publish_windows
@@ -30,7 +30,9 @@ class PublishedBatch:
     sentences: Mapping[str, str]
 
 
-def publish_batch(context: RefreshContext, work: Work, batch: ConformedBatch, patience: Patience) -> PublishedBatch:
+def publish_batch(
+    context: RefreshContext, work: Work, batch: ConformedBatch, isolation_time: IsolationTime
+) -> PublishedBatch:
     """Publish the windows of a batch that pass their checks and their budget, and hold back the others."""
     asset = context.asset
     outputs = [replace(o, checks=(*o.checks, *budget_outcome(asset, o))) for o in batch.result.outputs]
@@ -42,7 +44,7 @@ def publish_batch(context: RefreshContext, work: Work, batch: ConformedBatch, pa
 
     total = Isolated[WindowOutput]()
     for first in range(0, len(passed), BATCH_WINDOWS):
-        isolated = isolate([*passed][first : first + BATCH_WINDOWS], publish, patience)
+        isolated = isolate([*passed][first : first + BATCH_WINDOWS], publish, isolation_time)
         total.results += isolated.results
         total.failed |= isolated.failed
     sentences = _hold_back(context, blocked) if blocked else {}

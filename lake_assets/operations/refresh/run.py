@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import psycopg
 
 from lake_assets.catalog.window_results import WindowInput
-from lake_assets.conform.isolate import Patience, waiting
+from lake_assets.conform.isolate import IsolationTime, waiting
 from lake_assets.errors import LakeError
 from lake_assets.ledger.attempts import end_attempt, record_abandoned
 from lake_assets.ledger.failures import known_failures, record_failed_run, record_failures
@@ -64,12 +64,12 @@ def _build(context: RefreshContext, windows: Sequence[str], probe: str | None, r
     result.sequence, result.engine, result.unchanged = work.sequence, work.engine, work.unchanged
     context.log(f"{context.asset.name}: {work.engine.engine}, because {work.engine.reason}")
     queue = _queue(context, work, probe)
-    patience = Patience()
+    isolation_time = IsolationTime()
     number = 0
     while batch := queue.take():
         number += 1
-        conformed = conform_batch(context, work, batch, patience)
-        published = publish_batch(context, work, conformed, patience)
+        conformed = conform_batch(context, work, batch, isolation_time)
+        published = publish_batch(context, work, conformed, isolation_time)
         _add(result, conformed, published)
         context.log(f"{context.asset.name}: batch {number}, {_progress(batch, conformed, published)}")
         if cause := queue.shared_cause(batch, conformed.result.failed, result.causes):

@@ -1,11 +1,11 @@
 """Glue and Athena on this machine: moto keeps the catalog and the bucket, DuckDB answers Athena's SQL over both.
 
-Requests for Glue pass through here on their way to moto, which does not look at versions and loses no part of a batch.
+Requests for Glue pass through here before they reach moto, which ignores versions and loses no part of a batch.
 
 It does not prove how Athena plans, prunes, bills or limits a query, its time stamps of milliseconds, Lake Formation, or
 anyone's rights. SQL is read in Athena's dialect by sqlglot, but it means what DuckDB takes it to mean. It does refuse
 what Athena is known to refuse: a partition whose columns have other types than its table's, a file whose columns have
-others than the table says, a column twice.
+other types than the table's, a column twice.
 """
 
 import json
@@ -40,7 +40,7 @@ _TYPES = {
 # Types that Athena has not, and what it makes of the same expression.
 _WRITTEN = {"HUGEINT": "BIGINT", "TIMESTAMP": "TIMESTAMP WITH TIME ZONE"}
 _GLUE = {"VARCHAR": "string", "INTEGER": "int", "TIMESTAMP WITH TIME ZONE": "timestamp", "BLOB": "binary"}
-_TOLD = {"HUGEINT": "bigint", "TIMESTAMP WITH TIME ZONE": "timestamp", "BLOB": "varbinary"}
+_TYPE_NAMES = {"HUGEINT": "bigint", "TIMESTAMP WITH TIME ZONE": "timestamp", "BLOB": "varbinary"}
 _CREATE_TABLE = re.compile(
     r'create table "awsdatacatalog"\."(?P<database>\w+)"\."(?P<name>\w+)"\s+'
     r"with \((?P<options>.*?)\)\s+as\s(?P<query>.*)",
@@ -52,7 +52,7 @@ _PAGE = 1_000
 
 
 class Failed(Exception):
-    """Why a query failed, in Athena's way."""
+    """Failure of a query, in Athena's form."""
 
 
 class AthenaDouble(Endpoint):
@@ -88,7 +88,7 @@ class AthenaDouble(Endpoint):
         return operation, lambda: answers[operation](asked)
 
     def _lake_formation(self, path: str, headers: dict[str, str], body: bytes) -> Any:
-        """What moto answers, except of what it does not know: grants by tags, a database without tags."""
+        """Return moto's answer, except for what moto lacks: grants by tags, a database without tags."""
         asked = json.loads(body)
         by_tags = asked.pop("ResourceType", "") == "LF_TAG_POLICY"
         kept = {name: headers[name] for name in ("Authorization", "Content-Type") if name in headers}
@@ -96,11 +96,11 @@ class AthenaDouble(Endpoint):
         if path == "/GetResourceLFTags" and answer.status_code == 500:
             return {}
         assert answer.ok, answer.text
-        told = answer.json()
+        tags = answer.json()
         if by_tags:
-            entries = told["PrincipalResourcePermissions"]
-            told["PrincipalResourcePermissions"] = [e for e in entries if "LFTagPolicy" in e["Resource"]]
-        return told
+            entries = tags["PrincipalResourcePermissions"]
+            tags["PrincipalResourcePermissions"] = [e for e in entries if "LFTagPolicy" in e["Resource"]]
+        return tags
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         """A query's rows as Python's own values."""
@@ -116,8 +116,8 @@ class AthenaDouble(Endpoint):
             if there["VersionId"] != asked["VersionId"]:
                 raise Refused("ConcurrentModificationException", "The table was changed by somebody else.")
         errors = self._refused_parts(operation, asked)
-        told = self.ask_moto(operation, asked)
-        return {**told, "Errors": [*told.get("Errors", []), *errors]} if errors else told
+        result = self.ask_moto(operation, asked)
+        return {**result, "Errors": [*result.get("Errors", []), *errors]} if errors else result
 
     def _rule_set(self, operation: str, asked: dict[str, Any]) -> Any:
         """moto has no rule sets; here they are kept, and not judged."""
@@ -140,13 +140,13 @@ class AthenaDouble(Endpoint):
             "Authorization": "AWS4-HMAC-SHA256 Credential=double/20260101/us-east-1/glue/aws4_request",
         }
         answer = requests.post(self._moto, data=json.dumps(asked), headers=headers, timeout=60)
-        told = answer.json()
+        content = answer.json()
         if not answer.ok:
-            raise Refused(told["__type"].rpartition("#")[2], told.get("message") or told.get("Message") or "")
-        return told
+            raise Refused(content["__type"].rpartition("#")[2], content.get("message") or content.get("Message") or "")
+        return content
 
     def _refused_parts(self, operation: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
-        """Takes what shall be refused out of a batch."""
+        """Remove the parts of a batch that shall be refused."""
         parts = {
             "BatchCreatePartition": ("PartitionInputList", "Values", "PartitionValues"),
             "BatchUpdatePartition": ("Entries", "PartitionValueList", "PartitionValueList"),
@@ -154,7 +154,7 @@ class AthenaDouble(Endpoint):
         }
         if operation not in parts:
             return []
-        given, key, told = parts[operation]
+        given, key, key_name = parts[operation]
         most = 25 if operation == "BatchDeletePartition" else 100
         if len(asked[given]) > most:
             raise Refused("InvalidInputException", f"{operation} takes {most} at most.")
@@ -163,7 +163,7 @@ class AthenaDouble(Endpoint):
         for part in asked[given]:
             if codes := self.refuse.get((asked["TableName"], part[key][0])):
                 detail = {"ErrorCode": codes.pop(0), "ErrorMessage": "not this one"}
-                errors.append({told: part[key], "ErrorDetail": detail})
+                errors.append({key_name: part[key], "ErrorDetail": detail})
             else:
                 left.append(part)
         asked[given] = left
@@ -208,12 +208,12 @@ class AthenaDouble(Endpoint):
         """A page of 1,000 rows, as many as Athena gives at once."""
         query = self.queries[asked["QueryExecutionId"]]
         first = int(asked.get("NextToken", "0"))
-        told = {"ResultSetMetadata": {"ColumnInfo": query["columns"]}, "Rows": query["rows"][first : first + _PAGE]}
+        results = {"ResultSetMetadata": {"ColumnInfo": query["columns"]}, "Rows": query["rows"][first : first + _PAGE]}
         more = {"NextToken": str(first + _PAGE)} if len(query["rows"]) > first + _PAGE else {}
-        return {"ResultSet": told, **more}
+        return {"ResultSet": results, **more}
 
     def _change(self, query: str) -> None:
-        """What dbt does besides asking: it makes a table of a query, and tells Glue what its files are."""
+        """Do what dbt does besides queries: create a table of a query, and give Glue its files."""
         if made := _CREATE_TABLE.fullmatch(query):
             location = re.search(r"external_location='([^']+)'", made["options"])
             assert location
@@ -355,5 +355,12 @@ def _cell(value: object) -> dict[str, str]:
 def _column(name: str, kind: str) -> dict[str, Any]:
     decimal = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind)
     precision, scale = (int(decimal[1]), int(decimal[2])) if decimal else (0, 0)
-    told = "decimal" if decimal else _TOLD.get(kind, kind.lower())
-    return {"Name": name, "Label": name, "Type": told, "Precision": precision, "Scale": scale, "Nullable": "UNKNOWN"}
+    name_of_type = "decimal" if decimal else _TYPE_NAMES.get(kind, kind.lower())
+    return {
+        "Name": name,
+        "Label": name,
+        "Type": name_of_type,
+        "Precision": precision,
+        "Scale": scale,
+        "Nullable": "UNKNOWN",
+    }

@@ -45,13 +45,13 @@ class Endpoint:
                         status, code, message = _ANSWERS[fault]
                         return self._send(status, {"__type": code, "message": message}, code)
                     try:
-                        told = answer()
+                        content = answer()
                     except Refused as error:
                         return self._send(400, {"__type": error.code, "message": str(error)}, error.code)
                 if fault == "answer lost":
                     self.close_connection = True
                     return None
-                return self._send(200, told, None)
+                return self._send(200, content, None)
 
             do_GET = do_POST = do_DELETE = _answer
 

@@ -86,19 +86,19 @@ class BigQueryDouble:
                     status, reason = _STATUS[fault]
                     return self._send(status, _error(status, reason, "come back later"))
                 try:
-                    told = double.answer(operation, path, json.loads(body or b"{}"), self.headers.get("If-Match"))
+                    answer = double.answer(operation, path, json.loads(body or b"{}"), self.headers.get("If-Match"))
                     status = 200
                 except Refused as error:
-                    status, told = error.status, _error(error.status, error.reason, str(error))
-                return self._hang_up() if fault == "answer lost" else self._send(status, told)
+                    status, answer = error.status, _error(error.status, error.reason, str(error))
+                return self._hang_up() if fault == "answer lost" else self._send(status, answer)
 
             do_GET = do_POST = do_PATCH = do_DELETE = _answer
 
             def _hang_up(self) -> None:
                 self.close_connection = True
 
-            def _send(self, status: int, told: object) -> None:
-                content = json.dumps(told).encode()
+            def _send(self, status: int, answer: object) -> None:
+                content = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(content)))
@@ -266,8 +266,8 @@ class BigQueryDouble:
                 raise Refused(200, self.failing.pop(0), "the job was given up")
             self._load(body["configuration"]["load"])
         except Refused as error:
-            told = {"reason": error.reason, "message": str(error)}
-            status |= {"errorResult": told, "errors": [told]}
+            error_result = {"reason": error.reason, "message": str(error)}
+            status |= {"errorResult": error_result, "errors": [error_result]}
         self.jobs[job_id] = {**body, "status": status, "statistics": {}}
         return {**self.jobs[job_id], "status": {"state": "RUNNING"}}
 
@@ -321,20 +321,22 @@ class BigQueryDouble:
         if altered := _ALTER.fullmatch(body["query"]):
             self._widen(*altered.groups())
             return {**done, "schema": {"fields": []}, "totalRows": "0"}
-        told = self._run(_given(sqlglot.parse_one(body["query"], dialect="bigquery"), body.get("queryParameters", ())))
-        rows, most = told["rows"], int(body.get("maxResults", len(told["rows"])))
+        result = self._run(
+            _given(sqlglot.parse_one(body["query"], dialect="bigquery"), body.get("queryParameters", ()))
+        )
+        rows, most = result["rows"], int(body.get("maxResults", len(result["rows"])))
         if most < len(rows):
             # The client goes on with the job, and asks for as many rows again.
             place = {"projectId": PROJECT, "datasetId": "_answers", "tableId": job_id}
             query = {"query": body["query"], "destinationTable": place}
             reference = {"jobReference": done["jobReference"], "configuration": {"query": query}}
             self.jobs[job_id] = {**reference, "status": {"state": "DONE"}, "statistics": {}}
-            told |= {"rows": rows[:most], "pageToken": "more"}
-            self._answered[job_id] = {**done, **told}
-        return {**done, **told}
+            result |= {"rows": rows[:most], "pageToken": "more"}
+            self._answered[job_id] = {**done, **result}
+        return {**done, **result}
 
     def _insert_query(self, body: dict[str, Any]) -> dict[str, Any]:
-        """A query's job as dbt starts one; a dry run tells what kind of statement it is."""
+        """A query's job as dbt starts one; a dry run returns the kind of the statement."""
         query, job_id = body["configuration"]["query"], body["jobReference"]["jobId"]
         [statement, *others] = sqlglot.parse(query["query"], dialect="bigquery")
         assert statement
@@ -344,17 +346,21 @@ class BigQueryDouble:
         if not body["configuration"].get("dryRun"):
             if kind == "CREATE_TABLE_AS_SELECT":
                 place = self._create(statement)
-                told: dict[str, Any] = {"schema": {"fields": []}, "totalRows": "0"}
+                result: dict[str, Any] = {"schema": {"fields": []}, "totalRows": "0"}
             else:
-                told = self._run(statement)
-                self.answers[job_id] = {"tableReference": place, "schema": told["schema"], "numRows": told["totalRows"]}
-            self._answered[job_id] = {"jobComplete": True, "jobReference": body["jobReference"], **told}
+                result = self._run(statement)
+                self.answers[job_id] = {
+                    "tableReference": place,
+                    "schema": result["schema"],
+                    "numRows": result["totalRows"],
+                }
+            self._answered[job_id] = {"jobComplete": True, "jobReference": body["jobReference"], **result}
         job["configuration"]["query"]["destinationTable"] = place
         self.jobs[job_id] = job
         return job
 
     def _create(self, statement: exp.Expr) -> dict[str, str]:
-        """Makes or replaces a table of a query; the statement names its columns and types."""
+        """Create or replace a table of a query; the statement names its columns and types."""
         table = statement.this.this
         name, dataset = table.name, table.db
         self._dataset(dataset)
@@ -366,7 +372,7 @@ class BigQueryDouble:
         self._session.execute(f"create or replace table {dataset}.{name} ({', '.join(columns)})")
         self._session.execute(f"insert into {dataset}.{name} {self._sql(statement.expression)}")
         described = self._session.execute(f"describe {dataset}.{name}").fetchall()
-        fields = [_told_field(column, kind) for column, kind, *_ in described]
+        fields = [_schema_field(column, kind) for column, kind, *_ in described]
         place = {"projectId": PROJECT, "datasetId": dataset, "tableId": name}
         self.tables[dataset, name] = {
             "tableReference": place,
@@ -396,7 +402,7 @@ class BigQueryDouble:
             return {"schema": {"fields": []}, "rows": [], "totalRows": "0"}
         found = relation.to_arrow_table()
         kinds = [str(kind) for _, kind, *_ in relation.description or ()]
-        fields = [_told_field(name, kind) for name, kind in zip(found.column_names, kinds, strict=True)]
+        fields = [_schema_field(name, kind) for name, kind in zip(found.column_names, kinds, strict=True)]
         rows = [_shown(row)["v"] for row in found.to_pylist()]
         return {"schema": {"fields": fields}, "rows": rows, "totalRows": str(len(rows))}
 
@@ -472,7 +478,7 @@ def _duckdb_type(field: Mapping[str, Any]) -> str:
 
 
 def _read_type(kind: str, load: Mapping[str, Any]) -> str:
-    """What BigQuery takes a column of a Parquet file for; the kind is DuckDB's."""
+    """Return the type that BigQuery reads a column of a Parquet file as; the kind is DuckDB's."""
     if decimal := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind):
         precision, scale = int(decimal[1]), int(decimal[2])
         fits = scale <= 9 and precision - scale <= 29
@@ -482,16 +488,16 @@ def _read_type(kind: str, load: Mapping[str, Any]) -> str:
     return _READ.get(kind, kind)
 
 
-def _told_field(name: str, kind: str) -> dict[str, Any]:
+def _schema_field(name: str, kind: str) -> dict[str, Any]:
     """A column of an answer; the only ones that repeat are lists of texts together."""
     if kind.endswith("[]"):
-        parts = [_told_field(part, "VARCHAR") for part in re.findall(r'(\w+)"? VARCHAR', kind)]
+        parts = [_schema_field(part, "VARCHAR") for part in re.findall(r'(\w+)"? VARCHAR', kind)]
         return {"name": name, "type": "RECORD", "mode": "REPEATED", "fields": parts}
     return {"name": name, "type": "NUMERIC" if kind.startswith("DECIMAL") else _READ[kind.upper()], "mode": "NULLABLE"}
 
 
 def _shown(value: Any) -> dict[str, Any]:
-    """As the API writes a value; time stamps are in microseconds, as its client asks for them."""
+    """Return a row as the API writes it; time stamps are in microseconds, as its client requests."""
     match value:
         case None:
             return {"v": None}

@@ -34,11 +34,11 @@ class Ran:
 
 
 class _NoSuch(Exception):
-    """Answered as NOT_FOUND."""
+    """Error with the code NOT_FOUND."""
 
 
 class _There(Exception):
-    """Answered as ALREADY_EXISTS."""
+    """Error with the code ALREADY_EXISTS."""
 
 
 class DataprocDouble:
@@ -81,7 +81,7 @@ class DataprocDouble:
         return set(self.clusters)
 
     def add_cluster(self, name: str, labels: dict[str, str]) -> None:
-        """As a submit that died half-way leaves it."""
+        """Add a cluster as a submit that died half-way leaves it."""
         self.clusters[name] = _cluster(name, labels)
 
     def close(self) -> None:
@@ -132,7 +132,7 @@ class DataprocDouble:
         ran = self.jobs[job_id]
         state = ran.state("DONE", "ERROR")
         job = dataproc.Job(ran.asked)
-        job.status = dataproc.JobStatus(state=state, details=ran.launched.said if state == "ERROR" else "")
+        job.status = dataproc.JobStatus(state=state, details=ran.launched.last_line if state == "ERROR" else "")
         job.driver_output_resource_uri = f"gs://staging/{job_id}/driveroutput"
         if state == "DONE":
             job.yarn_applications = [
@@ -159,11 +159,11 @@ class DataprocDouble:
         if asked.cluster_name not in self.clusters:
             raise _NoSuch(asked.cluster_name)
         cluster = self.clusters[asked.cluster_name]
-        told = dataproc.Cluster(cluster)
+        described = dataproc.Cluster(cluster)
         if cluster.status.state.name == "CREATING":
             broken = dataproc.ClusterStatus(state="ERROR", detail="Insufficient 'CPUS' quota.")
             cluster.status = broken if self.broken else dataproc.ClusterStatus(state="RUNNING")
-        return told
+        return described
 
     def _list_clusters(self, asked: dataproc.ListClustersRequest) -> dataproc.ListClustersResponse:
         assert asked.filter == "labels.lake-job = *"
@@ -196,7 +196,7 @@ class DataprocDouble:
         batch.name = name
         batch.operation = f"operations/{name.split('/')[-1]}"
         batch.state = ran.state("SUCCEEDED", "FAILED")
-        batch.state_message = ran.launched.said if batch.state.name == "FAILED" else ""
+        batch.state_message = ran.launched.last_line if batch.state.name == "FAILED" else ""
         usage = dataproc.UsageMetrics(milli_dcu_seconds=3_600_000) if batch.state.name == "SUCCEEDED" else None
         batch.runtime_info = dataproc.RuntimeInfo(output_uri=f"gs://staging/{name}/output", approximate_usage=usage)
         return batch

@@ -38,7 +38,7 @@ class Step:
         if state in ("COMPLETED", "FAILED"):
             status["Timeline"] |= {"StartDateTime": self.created, "EndDateTime": self.created + 61}
         if state == "FAILED" and self.launched:
-            status["FailureDetails"] = {"Reason": "Application failed.", "Message": self.launched.said}
+            status["FailureDetails"] = {"Reason": "Application failed.", "Message": self.launched.last_line}
         return {"Id": self.step_id, "Name": self.request["Name"], "Status": status}
 
 
@@ -52,14 +52,14 @@ class Cluster:
 
     def described(self) -> dict[str, Any]:
         state, code, message = self.ended or ("RUNNING" if self.steps else "WAITING", "", "")
-        told: dict[str, Any] = {
+        described: dict[str, Any] = {
             "Id": self.cluster_id,
             "Name": self.request["Name"],
             "Status": {"State": state, "StateChangeReason": {"Code": code, "Message": message} if code else {}},
             "Tags": self.request.get("Tags", []),
             "LogUri": self.request.get("LogUri", "s3n://logs/"),
         }
-        return {**told, "NormalizedInstanceHours": 24} if self.ended else told
+        return {**described, "NormalizedInstanceHours": 24} if self.ended else described
 
 
 class EmrDouble(Endpoint):
@@ -126,7 +126,7 @@ class EmrDouble(Endpoint):
         return steps
 
     def _settled(self) -> list[Cluster]:
-        """After clusters ended by themselves whose steps have ended."""
+        """Return the clusters; end those first whose steps have ended."""
         for cluster in self.clusters.values():
             keeps = cluster.request.get("Instances", {}).get("KeepJobFlowAliveWhenNoSteps", True)
             done = cluster.steps and all(step.state not in ("PENDING", "RUNNING") for step in cluster.steps)
@@ -135,9 +135,9 @@ class EmrDouble(Endpoint):
         return list(self.clusters.values())
 
     def _list_clusters(self, request: dict[str, Any]) -> dict[str, Any]:
-        told = [cluster.described() for cluster in reversed(self._settled())]
+        clusters = [cluster.described() for cluster in reversed(self._settled())]
         states = request.get("ClusterStates")
-        return {"Clusters": [one for one in told if not states or one["Status"]["State"] in states]}
+        return {"Clusters": [one for one in clusters if not states or one["Status"]["State"] in states]}
 
     def _list_steps(self, request: dict[str, Any]) -> dict[str, Any]:
         cluster = self._cluster(request["ClusterId"])

@@ -30,7 +30,7 @@ class JobRun:
         state = "RUNNING" if code is None else "SUCCESS" if code == 0 else "FAILED"
         if self.cancelled:
             state = "CANCELLED"
-        failed = f"Job failed, please check logs: {self.launched.said}"
+        failed = f"Job failed, please check logs: {self.launched.last_line}"
         return {
             "applicationId": APPLICATION,
             "name": self.request["name"],
@@ -45,16 +45,16 @@ class JobRun:
         }
 
     def described(self) -> dict[str, Any]:
-        told = {**self.summary(), "jobRunId": self.job_id, "jobDriver": self.request["jobDriver"]}
+        described = {**self.summary(), "jobRunId": self.job_id, "jobDriver": self.request["jobDriver"]}
         if self.launched.code is not None:
-            told["totalResourceUtilization"] = {"vCPUHour": 0.25, "memoryGBHour": 1.0, "storageGBHour": 2.0}
-            told["billedResourceUtilization"] = {"vCPUHour": 0.5, "memoryGBHour": 1.0, "storageGBHour": 0.0}
-            told["totalExecutionDurationSeconds"] = 61
-        return told
+            described["totalResourceUtilization"] = {"vCPUHour": 0.25, "memoryGBHour": 1.0, "storageGBHour": 2.0}
+            described["billedResourceUtilization"] = {"vCPUHour": 0.5, "memoryGBHour": 1.0, "storageGBHour": 0.0}
+            described["totalExecutionDurationSeconds"] = 61
+        return described
 
 
 class EmrServerlessDouble(Endpoint):
-    """While it is `stale` its lists know no job run yet."""
+    """EMR Serverless as a local service. While it is `stale` its lists lack all job runs."""
 
     def __init__(self, machine: Machine) -> None:
         self.stale = False

@@ -1,4 +1,4 @@
-"""Launches what a cluster was asked to run, as processes of this machine.
+"""Processes of this machine that run what a cluster was asked to run.
 
 It does not prove that YARN or a serverless service reads the settings as they are meant, nor anything of sizes.
 """
@@ -27,7 +27,7 @@ _LOCAL = {
 
 @dataclass(frozen=True)
 class Submission:
-    """What every service is told in its own words."""
+    """Contents of a submission, which each service receives in its own form."""
 
     main: str
     arguments: Sequence[str]
@@ -54,7 +54,7 @@ class Launched:
             self.process.wait(10)
 
     @property
-    def said(self) -> str:
+    def last_line(self) -> str:
         """The log's last line."""
         lines = self.log.read_text("utf-8").splitlines()
         return lines[-1] if lines else ""

@@ -1,6 +1,6 @@
 """Answers of AWS and Google Cloud about permissions, for a caller who may do all but what is named.
 
-IAM's simulation is in no double that somebody keeps (moto leaves it out); what AWS and Google say is written here after
+IAM's simulation is in no maintained double (moto leaves it out); the answers of AWS and Google are written here after
 their API references. Policies themselves are not evaluated.
 """
 
@@ -18,7 +18,7 @@ ACCOUNT = "123456789012"
 
 @dataclass
 class Cloud:
-    """What the caller lacks, who it is, and what was asked of whom."""
+    """Missing permissions of the caller, its identity, and the requests that were made."""
 
     address: str = ""
     caller: str = f"arn:aws:sts::{ACCOUNT}:assumed-role/lake-orchestrator/session"
@@ -30,12 +30,12 @@ class Cloud:
         """The answer to one of AWS's query calls."""
         action = form["Action"][0]
         if self.refuses and action == "SimulatePrincipalPolicy":
-            said = "<Code>AccessDenied</Code><Message>not authorized to perform: iam:SimulatePrincipalPolicy</Message>"
-            return 403, f"<ErrorResponse><Error><Type>Sender</Type>{said}</Error></ErrorResponse>"
+            error = "<Code>AccessDenied</Code><Message>not authorized to perform: iam:SimulatePrincipalPolicy</Message>"
+            return 403, f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error></ErrorResponse>"
         if action == "GetCallerIdentity":
             body = f"<Arn>{self.caller}</Arn><UserId>id</UserId><Account>{ACCOUNT}</Account>"
         elif action == "GetRole":
-            # A role may have a path, which the session's ARN does not tell.
+            # A role may have a path, which the session's ARN does not show.
             name = form["RoleName"][0]
             body = (
                 f"<Role><Path>/lake/</Path><RoleName>{name}</RoleName><RoleId>id</RoleId>"

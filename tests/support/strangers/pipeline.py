@@ -28,7 +28,7 @@ TRUTH = Path(__file__).parents[2] / "strangers" / "truth.yaml"
 HEAD = """\
 # Strangers' files
 
-Files that nobody made for this lake: excerpts of public data sets, and shapes that such files have, each through
+Files that were not made for this lake: excerpts of public data sets, and shapes that such files have, each through
 `lake new` with nothing edited, and its rows through the contract's rules. `make strangers` takes all of them through a
 running lake as well, where each row must be in staging or quarantine, and each sum must be the one that plain Python
 reads from the file. This page is made by `python -m tests.support.strangers.pipeline > docs/strangers.md`.
@@ -38,7 +38,7 @@ reads from the file. This page is made by `python -m tests.support.strangers.pip
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a file."""
+    """Result of a file."""
 
     inferred: Inferred
     asset: Asset
@@ -51,7 +51,7 @@ class Outcome:
 
 @cache
 def through(shape: Shape) -> Outcome:
-    """Raises LakeError where the file is refused."""
+    """Send the file through. Raise LakeError where it is refused."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / shape.file
         path.write_bytes(shape.data)
@@ -61,7 +61,7 @@ def through(shape: Shape) -> Outcome:
 def _through(path: Path) -> Outcome:
     data, _, form = sample_of([str(path)], 8 << 20)
     inferred = infer(read_sample(data, form))
-    text = render_contract(inferred, name="x", domain="shop", owner="a@example.com", owner_is_known=True, of="x")
+    text = render_contract(inferred, name="x", domain="shop", owner="a@example.com", owner_is_known=True, origin="x")
     asset = parse_contract(text, PurePath("x.yaml"))
     with opened(str(path)) as (source, _):
         events = list(event_lines(source.lines, source.name, source.form, asset.encoding))
@@ -84,7 +84,7 @@ def _judged(asset: Asset, events: list[bytes]) -> list[dict[str, Any]]:
 
 
 def guesses(inferred: Inferred) -> dict[str, str]:
-    """What was decided of each column, in the words of `truth.yaml`."""
+    """Return the decision about each column, in the words of `truth.yaml`."""
     return {one.name: _guess(one, one.name == inferred.event_time) for one in inferred.fields}
 
 
@@ -97,7 +97,7 @@ def _guess(one: InferredField, is_event_time: bool) -> str:
 
 @cache
 def truth() -> dict[str, dict[str, str]]:
-    """What each column is, as a person who knows the data says; of many that are alike, one."""
+    """Return the meaning of each column, by a person who knows the data; one of many that are alike."""
     return yaml.safe_load(TRUTH.read_text("utf-8"))
 
 
@@ -135,7 +135,7 @@ def _measures(accepted: list[tuple[Shape, Outcome]], refused: int) -> Iterator[s
     tables = sum(shape.is_table for shape in CORPUS)
     yield (
         f"Of {total} files {whole} go through whole and unedited, which is {100 * whole / tables:.0f} % of the "
-        f"{tables} that hold a table, and {refused} are refused with a sentence that says what to do.\n"
+        f"{tables} that hold a table, and {refused} are refused with a sentence that has the remedy.\n"
     )
 
 

@@ -8,7 +8,7 @@ class Shape:
     """A file, and what becomes of it.
 
     `bad` are the rows that belong into quarantine, `refused` is the sentence that refuses the file. `source` and
-    `licence` are those of an excerpt of real data. The rest tells the plain reader what a person sees at once: the
+    `licence` are those of an excerpt of real data. The rest gives the plain reader what a person sees at once: the
     encoding, the separator, the decimal sign, the texts that mean no value, the member that holds the rows, the lines
     above the header, and the signs around and within numbers. What `is_table` has rows that a person could read.
     """

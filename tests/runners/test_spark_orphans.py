@@ -1,4 +1,4 @@
-"""Clusters that outlived their job are found by their tags, told and ended; all others are left alone."""
+"""Clusters that outlived their job are found by their tags, reported and ended; all others are left alone."""
 
 import time
 from collections.abc import Generator
@@ -10,7 +10,7 @@ import pytest
 
 from lake_assets.conform.runner import Orphan
 from lake_assets.errors import LakeError
-from lake_assets.orchestration import spark_orphans as reaper
+from lake_assets.orchestration import spark_orphans
 from lake_assets.settings import Settings
 from tests.support.conditions import wait_until
 from tests.support.doubles.machine import Machine
@@ -29,30 +29,32 @@ def place(
 
 
 def leave_a_cluster_of_a_finished_job(place: Place, tmp_path: Path) -> None:
-    """As a Dagster process leaves it that was killed while it waited."""
+    """Leave a cluster as a Dagster process does that was killed while it waited."""
     place.double.stuck = True
     place.runner().submit(job("succeed", tmp_path, FINISHED))
     wait_until(lambda: all(launched.code is not None for launched in place.machine.launched.values()))
 
 
-def reap(place: Place, now: float | None = None) -> dict[str, Any]:
+def end_orphans(place: Place, now: float | None = None) -> dict[str, Any]:
     runner: Any = place.runner()
-    return {key: value.value for key, value in reaper.reap(runner, now or time.time(), lambda _: None).items()}
+    return {
+        key: value.value for key, value in spark_orphans.end_orphans(runner, now or time.time(), lambda _: None).items()
+    }
 
 
-def test_a_cluster_whose_job_has_ended_is_ended_and_told(place: Place, tmp_path: Path) -> None:
+def test_a_cluster_whose_job_has_ended_is_ended_and_reported(place: Place, tmp_path: Path) -> None:
     leave_a_cluster_of_a_finished_job(place, tmp_path)
     assert len(place.alive() - place.given) == 1
-    told = reap(place)
-    assert (told["found"], told["removed"]) == (1, 1)
-    assert [(one["job"], one["reason"]) for one in told["clusters"]] == [(FINISHED, "its job has ended")]
+    result = end_orphans(place)
+    assert (result["found"], result["removed"]) == (1, 1)
+    assert [(one["job"], one["reason"]) for one in result["clusters"]] == [(FINISHED, "its job has ended")]
     assert place.alive() == place.given
 
 
 def test_a_cluster_whose_job_runs_is_left_until_its_time_is_over(place: Place, tmp_path: Path) -> None:
     place.runner().submit(job("hang", tmp_path, HANGING))
-    assert reap(place)["found"] == 0
-    assert [one["reason"] for one in reap(place, time.time() + 5 * 3600)["clusters"]] == ["its time is over"]
+    assert end_orphans(place)["found"] == 0
+    assert [one["reason"] for one in end_orphans(place, time.time() + 5 * 3600)["clusters"]] == ["its time is over"]
     assert place.alive() == place.given
     [launched] = place.machine.launched.values()
     assert launched.killed
@@ -61,14 +63,14 @@ def test_a_cluster_whose_job_runs_is_left_until_its_time_is_over(place: Place, t
 def test_a_cluster_that_is_still_being_made_for_its_job_is_left(place: Place) -> None:
     until = str(int(time.time()) + 60)
     _add(place, {"lake-job": HANGING, "lake-until": until})
-    assert reap(place)["found"] == 0
-    assert reap(place, float(until) + 1)["removed"] == 1
+    assert end_orphans(place)["found"] == 0
+    assert end_orphans(place, float(until) + 1)["removed"] == 1
 
 
-def test_a_cluster_of_somebody_else_is_left(place: Place) -> None:
+def test_a_cluster_of_another_owner_is_left(place: Place) -> None:
     _add(place, {"team": "finance"})
     before = place.alive()
-    assert reap(place, time.time() + 10**8)["found"] == 0
+    assert end_orphans(place, time.time() + 10**8)["found"] == 0
     assert place.alive() == before
 
 
@@ -87,19 +89,19 @@ class Stuck:
         self.ended.append(cluster)
 
 
-def test_a_cluster_that_cannot_be_ended_holds_back_no_other_and_is_told() -> None:
+def test_a_cluster_that_cannot_be_ended_is_reported_and_the_others_end() -> None:
     stuck: Any = Stuck()
     with pytest.raises(LakeError, match=r"by hand.*one of job-1 \(it is protected\)"):
-        reaper.reap(stuck, 0, lambda _: None)
+        spark_orphans.end_orphans(stuck, 0, lambda _: None)
     assert stuck.ended == ["two"]
 
 
-def test_the_asset_says_what_it_removed(
+def test_the_asset_reports_what_it_removed(
     place: Place, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave_a_cluster_of_a_finished_job(place, tmp_path)
-    monkeypatch.setattr(reaper, "cluster_runner_for", lambda _: place.runner())
-    result = dg.materialize([reaper.reaper_asset(settings)])
+    monkeypatch.setattr(spark_orphans, "cluster_runner_for", lambda _: place.runner())
+    result = dg.materialize([spark_orphans.spark_orphans_asset(settings)])
     [event] = result.asset_materializations_for_node("spark_orphans")
     assert event.metadata["removed"].value == 1
 

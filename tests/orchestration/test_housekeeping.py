@@ -1,4 +1,4 @@
-"""What is cleaned each hour loses no data."""
+"""Hourly housekeeping loses no data."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,10 +38,10 @@ def test_old_snapshots_go_and_every_event_stays(visits: Visits) -> None:
     assert snapshots(visits) == 3
     clean(visits.settings, [visits.asset], datetime.now(UTC), print)
     assert snapshots(visits) == 3, "they are not old"
-    told: list[str] = []
-    clean(visits.settings, [visits.asset], datetime.now(UTC) + KEPT, told.append)
+    lines: list[str] = []
+    clean(visits.settings, [visits.asset], datetime.now(UTC) + KEPT, lines.append)
     assert snapshots(visits) == 1
-    assert len([line for line in told if line.startswith(f"{visits.asset.dataset}: ")]) == 1
+    assert len([line for line in lines if line.startswith(f"{visits.asset.dataset}: ")]) == 1
     visits.land(visit(9, 1))
     visits.refresh()
     assert visits.staged() == ["v0", "v1", "v2", "v9"]
@@ -63,7 +63,7 @@ def test_a_refresh_keeps_the_newest_of_too_many_snapshots(visits: Visits, monkey
     assert visits.in_balance()
 
 
-def test_what_fails_for_one_asset_is_told_after_the_others_were_done(
+def test_a_failure_of_one_asset_is_reported_after_the_others_are_done(
     visits: Visits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "other").mkdir()

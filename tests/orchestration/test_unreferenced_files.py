@@ -1,4 +1,4 @@
-"""What is left of a window as it was before it was made again is removed, and nothing that anybody needs."""
+"""Rows of earlier builds of a window are removed, and nothing that a reader needs."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from lake_assets.operations.retention import maintain, plan_retention
 from lake_assets.settings import Settings
 from lake_assets.spill import spill_root
 from lake_assets.warehouse.local.connection import connect
-from tests.support.backfills import bring_back, loaded, run
+from tests.support.backfills import loaded, run, undo_backfill
 from tests.support.visits import Visits, made_often, visit
 
 DAY = "2026-02-01"
@@ -63,7 +63,7 @@ def test_a_reader_opens_no_file_of_an_earlier_state(visits: Visits) -> None:
             assert len(listed) == 1, "DuckLake went on reading files whose few rows were all deleted"
 
 
-def test_a_window_that_is_made_again_afterwards_has_all_its_rows(visits: Visits) -> None:
+def test_a_window_that_is_rebuilt_afterwards_has_all_its_rows(visits: Visits) -> None:
     cleaned(visits, HOUR)
     visits.land(visit(9, 1))
     visits.refresh()
@@ -74,8 +74,8 @@ def test_a_window_that_is_made_again_afterwards_has_all_its_rows(visits: Visits)
 def test_files_that_a_run_published_twice_stay(visits: Visits) -> None:
     with Ledger(visits.settings) as ledger:
         query = "select output from ledger.window where asset = %s"
-        [(told,)] = ledger.connection.execute(query, (visits.asset.name,)).fetchall()
-    visits.warehouse.replace_windows(visits.asset, [from_json(WindowOutput, told)])
+        [(row,)] = ledger.connection.execute(query, (visits.asset.name,)).fetchall()
+    visits.warehouse.replace_windows(visits.asset, [from_json(WindowOutput, row)])
     cleaned(visits, HOUR)
     assert visits.staged() == [f"v{number}" for number in range(5)]
     assert visits.in_balance()
@@ -87,7 +87,7 @@ def test_what_an_undo_brings_back_stays_for_a_week(visits: Visits) -> None:
     assert loaded(visits) != before
     cleaned(visits, timedelta(days=6))
     assert visits.conformed() == 4
-    bring_back(visits)
+    undo_backfill(visits)
     # What the backfill made is superseded now, and what it had replaced is not.
     cleaned(visits, HOUR)
     assert loaded(visits) == before

@@ -1,4 +1,4 @@
-"""Conformed files of windows that were made again go where staging is Athena's or BigQuery's, by their doubles."""
+"""Conformed files of rebuilt windows are removed where staging is Athena's or BigQuery's, by their doubles."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,9 +8,7 @@ from lake_assets.settings import Settings
 from tests.support.visits import made_often, visit
 
 
-def test_files_of_earlier_states_go_after_an_hour_and_readers_see_what_they_saw(
-    cloud: Settings, tmp_path: Path
-) -> None:
+def test_files_of_earlier_states_expire_after_an_hour_unseen_by_readers(cloud: Settings, tmp_path: Path) -> None:
     visits = made_often(cloud, tmp_path)
     rows, kept = visits.rows("*"), visits.kept()
     for later, left in ((timedelta(), 10), (timedelta(hours=1, minutes=1), 2)):

@@ -16,9 +16,9 @@ from psycopg import sql
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.metric_parse import parse_metric
 from lake_assets.compile.metric_tables import LATE_KEYS, late_table, shard_keys, shards_table
-from lake_assets.operations.metric_parity import Agreement, agreement
+from lake_assets.operations.metric_parity import MetricParity, reconcile_metric
 from lake_assets.orchestration.keys import metric_key
-from lake_assets.orchestration.metrics import AGREES, agreement_check, metrics_sensor
+from lake_assets.orchestration.metrics import AGREES, metrics_sensor, parity_check
 from lake_assets.settings import Settings
 from lake_assets.warehouse.metric_tables import ensure_metric_tables
 from stream_app.events import events_of
@@ -97,11 +97,11 @@ class Counting:
             text = f"update metrics.{shards_table(self.metric)} set visits = visits + {visits} where is_final and "
             assert session.execute((text + where).encode()).rowcount == 1
 
-    def agreement(self) -> Agreement:
-        return agreement(self.settings, self.metric, self.visits.asset)
+    def parity(self) -> MetricParity:
+        return reconcile_metric(self.settings, self.metric, self.visits.asset)
 
     def tick(self, cursor: str | None) -> tuple[list[Any], str]:
-        """What the sensor reports, and its cursor."""
+        """Return the report of the sensor, and its cursor."""
         asset = self.visits.asset
         sensor = metrics_sensor(self.settings, {self.metric.table: self.metric}, {asset.name: asset})
         result = sensor(dg.build_sensor_context(cursor=cursor))
@@ -110,15 +110,15 @@ class Counting:
         return list(result.asset_events), result.cursor
 
     def check(self) -> dg.AssetCheckResult:
-        """The check as somebody runs it by hand."""
-        result = agreement_check(self.settings, self.metric, self.visits.asset)()
+        """The check as a user runs it by hand."""
+        result = parity_check(self.settings, self.metric, self.visits.asset)()
         assert isinstance(result, dg.AssetCheckResult)
         return result
 
 
 @pytest.fixture
 def counting(lake: Settings, tmp_path: Path) -> Counting:
-    """In each of two partitions one final number, of the first day, and the batch side is due."""
+    """Return a metric with one final number, of the first day, in each of two partitions, whose batch side is due."""
     visits = make_visits(lake, tmp_path)
     for name, kind in (("door", "string"), ("guests", "integer")):
         visits.apply(f"name: {name}, logicalType: {kind}", f"name: {name}, logicalType: {kind}, required: true")
@@ -131,7 +131,7 @@ def counting(lake: Settings, tmp_path: Path) -> Counting:
 
 
 def results(events: Sequence[Any]) -> list[tuple[bool, str, Any]]:
-    """Of each check: whether it passed, what it compared, and what differs."""
+    """Return of each check its result, what it compared, and the differences."""
     checks = [event for event in events if isinstance(event, dg.AssetCheckEvaluation)]
     return [(one.passed, one.metadata["compared"].value, one.metadata["differing"].value) for one in checks]
 
@@ -189,17 +189,17 @@ def test_number_without_a_batch_row_or_a_metric_row_differs(counting: Counting) 
     with psycopg.connect(counting.settings.postgres.conninfo("lake")) as session:
         table = f"metrics.{shards_table(counting.metric)}"
         session.execute(f"update {table} set door = 'attic' where is_final and shard = 0".encode())
-    assert sorted(str(one) for one in counting.agreement().differing) == [
+    assert sorted(str(one) for one in counting.parity().differing) == [
         "attic at 2026-02-01 10:00:00, partition 0: the metric has 2 2, staging nothing",
         "north at 2026-02-01 10:00:00, partition 0: the metric has nothing, staging 2 2",
     ]
 
 
-def test_late_event_on_its_way_to_the_database_is_no_difference(counting: Counting) -> None:
-    """Its offset is the very one at which its window was closed."""
+def test_late_event_in_flight_to_the_database_is_no_difference(counting: Counting) -> None:
+    """The offset of the event is the very one at which its window was closed."""
     counting.send(visit(7, 1), late_arrive=False)
     counting.visits.refresh()
-    found = counting.agreement()
+    found = counting.parity()
     assert (found.cells, found.differing) == (2, ())
 
 
@@ -210,12 +210,12 @@ def test_partition_is_compared_once_its_late_events_have_arrived(counting: Count
     counting.send(visit(11, 1))
     counting.visits.refresh()
     assert {state.late_events for state in counting.states.values()} == {0, 2}
-    found = counting.agreement()
+    found = counting.parity()
     assert (found.cells, found.differing) == (2, ()), "only partition 1"
     late = f"metrics.{late_table(counting.metric)}"
     with psycopg.connect(counting.settings.postgres.conninfo("connect")) as session:
         session.execute(f"insert into {late} select door, window_start, 0, 1, 1, 3 from {late}".encode())
-    found = counting.agreement()
+    found = counting.parity()
     assert (found.cells, found.differing) == (4, ())
 
 
