@@ -80,7 +80,7 @@ def test_a_time_of_long_ago_goes_into_a_header(instant: str, millis: int) -> Non
     assert stamper()(millis) == (0, [("lake-event-time", str(millis))])
 
 
-def test_a_time_for_which_the_broker_would_forget_its_producer_is_no_timestamp() -> None:
+def test_a_time_at_which_a_broker_forgets_its_producer_is_no_timestamp() -> None:
     now, hour = int(time.time() * 1000), 3_600_000
     assert stamper()(now - 11 * hour) == (now - 11 * hour, None)
     assert stamper()(now - 13 * hour) == (0, [("lake-event-time", str(now - 13 * hour))])
