@@ -18,7 +18,10 @@ FROM_ORDERS, FROM_CUSTOMERS = "orders_staging.orders.", "customers_staging.custo
     ("query", "expected"),
     [
         ("select amount as a from lake.orders_staging.orders", {"a": {f"{FROM_ORDERS}amount"}}),
-        ("with o as (select * from lake.orders_staging.orders) select amount from o", {"amount": {f"{FROM_ORDERS}amount"}}),
+        (
+            "with o as (select * from lake.orders_staging.orders) select amount from o",
+            {"amount": {f"{FROM_ORDERS}amount"}},
+        ),
         (
             "with o as (select *, row_number() over (partition by order_id order by at) as n from "
             "lake.orders_staging.orders), p as (select * from o where n = 1) select status, n from p",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.lineage import Node, lineage
+from sqlglot.lineage import Node, lineage  # pyright: ignore[reportUnknownVariableType]
 from sqlglot.schema import MappingSchema
 
 STAR = "*"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
@@ -222,12 +222,12 @@ def _sentence(text: str | None) -> str | None:
 
 
 def _column(lineage: _Lineage, unique_id: str, column: Mapping[str, Any]) -> MartColumn:
-    constraints = [constraint["type"] for constraint in column.get("constraints") or []]
+    constraints: list[Node] = column.get("constraints") or []
     return MartColumn(
         name=column["name"],
         type=column.get("data_type") or "",
         description=column.get("description") or "",
-        rules=tuple(str(constraint).replace("_", " ") for constraint in constraints),
+        rules=tuple(str(constraint["type"]).replace("_", " ") for constraint in constraints),
         sources=lineage.sources(unique_id, column["name"]),
     )
 
@@ -246,7 +246,8 @@ def _test_name(test: Node) -> str:
 
 
 def _arguments(test: Node) -> str:
-    arguments = (test.get("test_metadata") or {}).get("kwargs", {})
+    metadata: Node = test.get("test_metadata") or {}
+    arguments: Node = metadata.get("kwargs") or {}
     given = {name: value for name, value in arguments.items() if name not in ("model", "column_name")}
     return "; ".join(f"{name} {', '.join(_texts(value)) or value}" for name, value in given.items())
 
@@ -263,7 +264,7 @@ def _data_test(test: Node, node: Node, figures: Figures) -> DataTest:
 
 
 def _board(exposure: Mapping[str, Any]) -> Board:
-    owner = exposure.get("owner") or {}
+    owner: Node = exposure.get("owner") or {}
     return Board(
         name=exposure.get("label") or exposure["name"],
         type=exposure.get("type") or "",
@@ -275,4 +276,5 @@ def _board(exposure: Mapping[str, Any]) -> Board:
 
 def _texts(values: Any) -> list[str]:
     """Return the texts of what a YAML file may have as one text or as a list."""
-    return [str(value) for value in (values if isinstance(values, list) else [values]) if value is not None]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    listed = cast(list[Any], values) if isinstance(values, list) else [values]
+    return [str(value) for value in listed if value is not None]

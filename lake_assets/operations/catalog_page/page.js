@@ -54,7 +54,6 @@
   });
   addEventListener("hashchange", () => {
     mark();
-    scrollTo(0, 0);
     document.querySelector("article:target h2")?.focus({ preventScroll: true });
   });
   mark();
