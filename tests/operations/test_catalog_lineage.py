@@ -1,12 +1,15 @@
 """Lineage of mart columns, from compiled SQL down to fields of contracts and keys of their payloads."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from lake_assets.operations.catalog_page.document import ColumnSource, JsonSource
+from lake_assets.operations.catalog_page.figures import Figures
 from lake_assets.operations.catalog_page.lineage import KnownTable, Tables, UnknownLineage
-from tests.support.catalog_documents import marts_of, model, orders
+from lake_assets.operations.catalog_page.marts import read_marts
+from tests.support.catalog_documents import manifest, marts_of, model, orders
 
 ORDERS = KnownTable("lake", "orders_staging", "orders", ("order_id", "status", "amount", "at"))
 CUSTOMERS = KnownTable("lake", "customers_staging", "customers", ("customer", "status", "country"))
@@ -123,3 +126,33 @@ def test_model_that_dbt_could_not_compile_stays_on_the_page() -> None:
     [entry] = marts_of([model("broken", None, ["source.lake.orders"], ["a"])], asset).entries
     assert (entry.assets, entry.columns[0].sources) == (("orders",), None)
     assert entry.lineage_problem == "dbt could not compile the model."
+
+
+def test_mart_that_the_lake_does_not_build_is_named_and_left_out() -> None:
+    known, unknown = orders(), orders(dataset="parcels")
+    models = [
+        model("kept", "select 1 as a", ["source.lake.orders"]),
+        model("foreign", "select 1 as a", ["source.lake.parcels"]),
+        model("behind", "select 1 as a", ["model.lake.foreign"]),
+        model("direct", "select 1 as a", [], raw_code="select * from orders_staging.orders"),
+        model("after", "select 1 as a", ["model.lake.direct"]),
+    ]
+    marts = read_marts(manifest(models, [known, unknown]), {"orders": known}, {}, Figures(), "duckdb")
+    assert [entry.name for entry in marts.entries] == ["a_data_mart.kept"]
+    named = [re.findall("model ([a-z]+)", note)[0] for note in marts.notes]
+    assert sorted(named) == ["after", "behind", "direct", "foreign"]
+
+
+def test_readers_of_assets_marts_and_metrics_are_listed() -> None:
+    asset = orders()
+    view = model("view", "select * from serving.metrics.orders_by_hour", [], ["n"])
+    staged = model("stg_orders", "select * from lake.orders_staging.orders", ["source.lake.orders"])
+    staged |= {"config": {"materialized": "ephemeral"}, "path": "staging/orders/stg_orders.sql"}
+    first = model("first", "select amount from lake.orders_staging.orders", ["model.lake.stg_orders"])
+    second = model("second", "select amount from serving.a_data_mart.first", ["model.lake.first"])
+    marts = marts_of([view, staged, first, second], asset)
+    assert marts.readers_of_asset("orders") == ["a_data_mart.first"]
+    assert marts.readers_of_metric("orders_by_hour") == ["a_data_mart.view"]
+    read = {entry.name: (entry.marts, entry.read_by) for entry in marts.entries}
+    assert read["a_data_mart.first"] == ((), ("a_data_mart.second",))
+    assert read["a_data_mart.second"] == (("a_data_mart.first",), ())

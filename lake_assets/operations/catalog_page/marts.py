@@ -1,7 +1,7 @@
 """Entries of marts, from dbt's manifest; its models are compiled as far as they could be."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from lake_assets.catalog.metric import Metric
@@ -51,7 +51,7 @@ def read_marts(
     for unique_id, node in manifest["nodes"].items():
         if node["resource_type"] != "model" or node["config"]["materialized"] == "ephemeral":
             continue
-        if graph.reads_one_of(unique_id, refused.keys()):
+        if not graph.upstream(unique_id).isdisjoint(refused):
             notes.append(
                 _sentence(refused.get(unique_id)) or f"The model {node['name']} is left out: it reads one that is."
             )
@@ -66,35 +66,41 @@ def read_marts(
 
 
 class _Graph:
-    """Dependencies of models, through ephemeral ones."""
+    """Dependencies of models, each computed once: a project may have many paths between two models."""
 
     def __init__(self, manifest: Manifest, assets: Mapping[tuple[str, str], Asset]) -> None:
         self.manifest = manifest
         self.assets = assets
+        self._reads: dict[str, frozenset[str]] = {}
+        self._upstream: dict[str, frozenset[str]] = {}
 
-    def parents(self, unique_id: str) -> list[str]:
+    def _parents(self, unique_id: str) -> list[str]:
         node = self.manifest["nodes"].get(unique_id)
         return node["depends_on"]["nodes"] if node else []
 
-    def reads(self, unique_id: str) -> Iterator[str]:
-        """Yield the sources and the models with tables that a model reads."""
-        for parent in self.parents(unique_id):
-            node = self.manifest["nodes"].get(parent)
-            if node and node["config"]["materialized"] == "ephemeral":
-                yield from self.reads(parent)
-            else:
-                yield parent
+    def reads(self, unique_id: str) -> frozenset[str]:
+        """Return the sources and the models with tables that a model reads, also through ephemeral models."""
+        if unique_id not in self._reads:
+            read: set[str] = set()
+            for parent in self._parents(unique_id):
+                node = self.manifest["nodes"].get(parent)
+                is_ephemeral = node is not None and node["config"]["materialized"] == "ephemeral"
+                read |= self.reads(parent) if is_ephemeral else {parent}
+            self._reads[unique_id] = frozenset(read)
+        return self._reads[unique_id]
 
-    def reads_one_of(self, unique_id: str, models: Any) -> bool:
-        return unique_id in models or any(self.reads_one_of(parent, models) for parent in self.parents(unique_id))
+    def upstream(self, unique_id: str) -> frozenset[str]:
+        """Return everything that a model reads, directly or through other models, and the model itself."""
+        if unique_id not in self._upstream:
+            parents = (self.upstream(parent) for parent in self._parents(unique_id))
+            self._upstream[unique_id] = frozenset({unique_id}.union(*parents))
+        return self._upstream[unique_id]
 
     def unknown_tables(self, unique_id: str) -> set[str]:
-        """Return staging tables without a contract that a model reads, also through other models."""
-        source = self.manifest["sources"].get(unique_id)
-        if source:
-            table = source["schema"], source["name"]
-            return set() if table in self.assets or source["schema"] == SCHEMA else {".".join(table)}
-        return {table for parent in self.parents(unique_id) for table in self.unknown_tables(parent)}
+        """Return the staging tables without a contract that a model reads, directly or through other models."""
+        sources = (self.manifest["sources"].get(name) for name in self.upstream(unique_id))
+        tables = {(source["schema"], source["name"]) for source in sources if source}
+        return {".".join(table) for table in tables if table not in self.assets and table[0] != SCHEMA}
 
 
 class _Lineage:
@@ -107,6 +113,7 @@ class _Lineage:
         }
         self.problems: dict[str, str] = {}
         self.tables_read: dict[str, set[tuple[str, str]]] = {}
+        self._resolved: dict[tuple[str, str], set[ColumnSource] | None] = {}
         self._sources: dict[str, Mapping[str, tuple[TableColumn, ...] | None]] = {}
         tables = Tables(_known_tables(graph, models, metrics), dialect)
         for unique_id, node in models.items():
@@ -123,31 +130,36 @@ class _Lineage:
 
     def sources(self, unique_id: str, column: str) -> tuple[ColumnSource, ...] | None:
         """Return the fields and other columns that a mart's column is computed from; None if that is unknown."""
-        found = self._resolve(unique_id, column.lower(), ())
-        return None if found is None else tuple(sorted(set(found), key=repr))
+        sources = self._resolve(unique_id, column.lower())
+        return None if sources is None else tuple(sorted(sources, key=repr))
 
-    def _resolve(self, unique_id: str, column: str, through: tuple[str, ...]) -> list[ColumnSource] | None:
+    def _resolve(self, unique_id: str, column: str) -> set[ColumnSource] | None:
+        if (unique_id, column) not in self._resolved:
+            self._resolved[unique_id, column] = self._resolve_once(unique_id, column)
+        return self._resolved[unique_id, column]
+
+    def _resolve_once(self, unique_id: str, column: str) -> set[ColumnSource] | None:
         columns = self._sources.get(unique_id, {})
         leaves = columns.get(column, columns.get(STAR))
         if leaves is None:
             return None
-        result: list[ColumnSource] = []
+        result: set[ColumnSource] = set()
         for leaf in leaves:
             table = leaf.schema.lower(), leaf.table.lower()
             name = ".".join(table)
             mart = self._models.get(table)
             if mart is not None and leaf.column != STAR and mart != unique_id:
-                inner = self._resolve(mart, leaf.column.lower(), (*through, name))
+                inner = self._resolve(mart, leaf.column.lower())
                 if inner is None:
                     return None
-                result += inner
+                result |= {replace(source, through=(name, *source.through)) for source in inner}
                 continue
             asset = self._assets.get(table)
             field = next((f for f in asset.fields if f.name.lower() == leaf.column.lower()), None) if asset else None
             if asset and field:
-                result.append(ColumnSource("field", asset.name, field.name, json_source(field), through))
+                result.add(ColumnSource("field", asset.name, field.name, json_source(field), ()))
             else:
-                result.append(ColumnSource("column", asset.name if asset else name, leaf.column, None, through))
+                result.add(ColumnSource("column", asset.name if asset else name, leaf.column, None, ()))
         return result
 
 
@@ -178,7 +190,7 @@ def _entry(
     figures: Figures,
 ) -> MartEntry:
     node = models[unique_id]
-    read = set(graph.reads(unique_id))
+    read = graph.reads(unique_id)
     sources = [manifest["sources"][name] for name in read if name in manifest["sources"]]
     tables = lineage.tables_read.get(unique_id, set()) | {
         (source["schema"], source["identifier"]) for source in sources
