@@ -22,3 +22,44 @@
   {%- endset -%}
   {{ return(run_query(query)) }}
 {%- endmacro %}
+
+
+{#
+  Descriptions of a mart and its columns as comments in Postgres, where BI tools and catalogs read them. DuckDB cannot
+  comment on an attached Postgres, so one statement goes to Postgres itself. It comments on columns that are there: a
+  description never fails a mart.
+#}
+{% macro duckdb__persist_docs(relation, model, for_relation, for_columns) -%}
+  {%- if relation.database | replace('"', '') != 'serving' -%}
+    {{ return(dbt.default__persist_docs(relation, model, for_relation, for_columns)) }}
+  {%- endif -%}
+  {%- if not (for_relation and config.persist_relation_docs()) -%}
+    {{ return('') }}
+  {%- endif -%}
+  {%- set table = quoted_text(relation.schema) ~ ', ' ~ quoted_text(relation.identifier) -%}
+  {%- set described = [] -%}
+  {%- for column in model.columns.values() if column.description -%}
+    {%- do described.append('(' ~ quoted_text(column.name) ~ ', ' ~ quoted_text(column.description) ~ ')') -%}
+  {%- endfor -%}
+  {%- set body -%}
+    declare described record;
+    begin
+      execute format('comment on table %I.%I is %L', {{ table }}, {{ quoted_text(model.description) }});
+      {% if described -%}
+      for described in
+        select attname, description
+        from pg_attribute
+        inner join (values {{ described | join(', ') }}) as texts (name, description) on name = attname
+        where attrelid = format('%I.%I', {{ table }})::regclass and attnum > 0 and not attisdropped
+      loop
+        execute format('comment on column %I.%I.%I is %L', {{ table }}, described.attname, described.description);
+      end loop;
+      {%- endif %}
+    end
+  {%- endset -%}
+  {%- do run_query("call postgres_execute('serving', " ~ quoted_text('do ' ~ quoted_text(body)) ~ ')') -%}
+{%- endmacro %}
+
+{% macro quoted_text(text) -%}
+  {{ return("'" ~ text | trim | replace("'", "''") ~ "'") }}
+{%- endmacro %}

@@ -21,9 +21,17 @@ def commands_page() -> str:
         command = lake.get_command(group, name)
         assert command is not None
         with click.Context(command, parent=group, info_name=name) as context:
-            lines = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
-        parts.append(f"\n## lake {name}\n\n```\n{lines}\n```\n")
+            parts.append(_section("##", command, context))
+            if isinstance(command, click.Group):
+                for inner_name, inner in command.commands.items():
+                    with click.Context(inner, parent=context, info_name=inner_name) as inner_context:
+                        parts.append(_section("###", inner, inner_context))
     return "".join(parts)
+
+
+def _section(level: str, command: click.Command, context: click.Context) -> str:
+    lines = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    return f"\n{level} {context.command_path}\n\n```\n{lines}\n```\n"
 
 
 if __name__ == "__main__":

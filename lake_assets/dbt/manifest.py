@@ -73,6 +73,21 @@ def dbt_executable() -> str:
     return str(Path(sys.executable).parent / "lake-dbt")
 
 
+def project_environment(settings: Settings, project: Path, work: Path) -> dict[str, str]:
+    """Return the environment of a `lake-dbt` call on a copy of the shared project, with dbt's output in `work`."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DBT_")}
+    environment.pop(OWN_SCHEMA, None)
+    return environment | {
+        "LAKE_HOME": str(settings.home),
+        "LAKE_TARGET": settings.target,
+        "LAKE_DBT_PROJECT": str(settings.dbt_project),
+        "DBT_PROJECT_DIR": str(project),
+        "DBT_PROFILES_DIR": str(project),
+        "DBT_TARGET_PATH": str(work),
+        "DBT_LOG_PATH": str(work),
+    }
+
+
 def _failure(manifest: Path) -> Path:
     """Return the file with the parse error of a state of the project; its mtime is the time of that attempt."""
     return manifest.with_suffix(".failed")
@@ -105,17 +120,7 @@ def _parse(settings: Settings, path: Path) -> None:
     except OSError as error:
         _publish(_failure_text(settings, path, f"cannot be read: {error}"), _failure(path), stamp)
         return
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("DBT_")}
-    environment.pop(OWN_SCHEMA, None)
-    environment |= {
-        "LAKE_HOME": str(settings.home),
-        "LAKE_TARGET": settings.target,
-        "LAKE_DBT_PROJECT": str(settings.dbt_project),
-        "DBT_PROJECT_DIR": str(copy),
-        "DBT_PROFILES_DIR": str(copy),
-        "DBT_TARGET_PATH": str(work),
-        "DBT_LOG_PATH": str(work),
-    }
+    environment = project_environment(settings, copy, work)
     result = subprocess.run(
         [dbt_executable(), "--quiet", "--no-use-colors", "parse"],
         env=environment,

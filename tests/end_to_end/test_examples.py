@@ -4,10 +4,17 @@ import json
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from unittest import mock
 
+import psycopg
 import pytest
 
 from lake_assets.demo.generator import BROKEN, expected, generate, kinds
+from lake_assets.ledger.applied import read_applied
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.operations.catalog_page.figures import read_figures
 from tests.end_to_end.conftest import Lake
 
 END = datetime(2026, 9, 1, tzinfo=UTC)
@@ -79,6 +86,74 @@ def test_the_funnel_counts_every_good_lead_and_every_good_contract(filled: Lake)
     ((contracts,),) = filled.mart("select sum(contracts) from funnel_data_mart.funnel")
     assert leads == expected("leads", ROWS["leads"], SEED, END, DAYS).good
     assert contracts == expected("contracts", ROWS["contracts"], SEED, END, DAYS).good
+
+
+@pytest.fixture(scope="module")
+def catalog_page(filled: Lake, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the catalog page and its data."""
+    folder = tmp_path_factory.mktemp("docs") / "published"
+    filled.ok("docs", "build", "--to", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_catalog_page_has_the_figures_of_audit_and_quarantine(filled: Lake, catalog_page: Path, name: str) -> None:
+    data = json.loads((catalog_page / "catalog.json").read_bytes())
+    [asset] = [asset for asset in data["assets"] if asset["name"] == name]
+    figures, windows = asset["figures"], filled.audit(name)["windows"]
+    by_day = {window["window"]: (window["good"], window["quarantined"]) for window in windows}
+    newest = sorted(by_day)[-30:]
+    assert [(day["day"], day["rows"], day["quarantined"]) for day in figures["days"]] == [
+        (day, *by_day[day]) for day in newest
+    ]
+    versions = figures["versions"]
+    assert sum(version["rows"] for version in versions) == sum(window["good"] for window in windows)
+    assert sum(version["windows"] for version in versions) == len(windows)
+    assert (figures["is_late"], figures["held_back"]) == (False if asset["freshness_seconds"] else None, [])
+    reasons = filled.ok("quarantine", name, "--json").json
+    assert Counter({(r["rule"], r["field"]): r["rows"] for r in figures["quarantine"]}) == Counter(
+        {(r["code"], r["field"]): r["rows"] for r in reasons}
+    )
+    results = {check["name"]: check["result"] and check["result"]["passed"] for check in asset["checks"]}
+    assert results["rows_match_ledger"] is True
+    page = (catalog_page / "index.html").read_text("utf-8")
+    assert not [r["sample"] for r in reasons if r["sample"] and len(r["sample"]) > 5 and r["sample"] in page]
+
+
+def test_catalog_page_has_results_of_mart_tests_and_readers(catalog_page: Path) -> None:
+    data = json.loads((catalog_page / "catalog.json").read_bytes())
+    marts = {mart["name"]: mart for mart in data["marts"]}
+    sales = marts["sales_data_mart.sales"]
+    assert {test["test"]: test["result"]["passed"] for test in sales["data_tests"]} == {
+        "accepted_range": True,
+        "grain": True,
+    }
+    [asset] = [asset for asset in data["assets"] if asset["name"] == "sales"]
+    assert asset["marts"] == ["sales_data_mart.sales"]
+    assert asset["metrics"] == [metric["name"] for metric in data["metrics"]] == ["sales_by_region"]
+
+
+def test_catalog_page_of_a_folder_is_readable_by_others(catalog_page: Path) -> None:
+    paths = (catalog_page, catalog_page / "index.html", catalog_page / "catalog.json")
+    assert [path.stat().st_mode & 0o777 for path in paths] == [0o755, 0o644, 0o644]
+    assert {path.name for path in catalog_page.iterdir()} == {"index.html", "catalog.json"}
+
+
+def test_figures_of_the_catalog_page_take_a_fixed_number_of_queries(filled: Lake) -> None:
+    def statements(names: list[str]) -> int:
+        execute = psycopg.Connection.execute
+        calls: list[Any] = []
+
+        def count(connection: Any, query: Any, *args: Any, **options: Any) -> Any:
+            calls.append(query)
+            return execute(connection, query, *args, **options)
+
+        with Ledger(filled.settings) as ledger, mock.patch.object(psycopg.Connection, "execute", count):
+            assets = {name: asset for name, asset in read_applied(ledger).assets.items() if name in names}
+            assert read_figures(filled.settings, ledger, assets, datetime.now(UTC)).assets.keys() == set(names)
+        return len(calls)
+
+    assert statements(["leads"]) == statements(list(ROWS))
 
 
 @pytest.mark.fault("a whole topic is sent twice", "duplicates are counted, no mart changes")

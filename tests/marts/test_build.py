@@ -1,5 +1,6 @@
 """Marts as dbt makes them in Postgres."""
 
+import json
 import threading
 from collections.abc import Generator
 from pathlib import Path
@@ -32,6 +33,15 @@ def sales_sql(lake: Settings) -> Generator[Path]:
     path.write_text(text, "utf-8")
 
 
+@pytest.fixture
+def sales_yaml(lake: Settings) -> Generator[Path]:
+    """The sales mart's properties, which a test may change; they are as they were afterwards."""
+    path = lake.dbt_project / "models" / "marts" / "sales_data_mart" / "sales.yml"
+    text = path.read_text("utf-8")
+    yield path
+    path.write_text(text, "utf-8")
+
+
 def test_the_unit_tests_of_the_marts_hold_and_need_no_staging_rows(dbt: Dbt, built: Settings) -> None:
     done = dbt("test", "--select", "test_type:unit")
     assert "PASS=4 WARN=0 ERROR=0" in done.stdout
@@ -57,6 +67,30 @@ def test_a_mart_keeps_its_contracts_types_in_postgres(analyst: psycopg.Connectio
         ("quantity", "bigint", True),
         ("amount", "numeric(18,2)", True),
     ]
+
+
+def test_descriptions_of_a_mart_are_comments_in_postgres(
+    dbt: Dbt, sales_yaml: Path, analyst: psycopg.Connection
+) -> None:
+    hostile = "It's $comments$ \\' \"x\"; drop table sales_data_mart.sales; -- %s %I größe"
+    text = sales_yaml.read_text("utf-8")
+    assert "description: Units sold." in text
+    text = text.replace("description: Units sold.", f"description: {json.dumps(hostile)}")
+    sales_yaml.write_text(text, "utf-8")
+    dbt("run", "--select", "sales")
+    rows = analyst.execute(
+        "select attname, col_description(attrelid, attnum) from pg_attribute "
+        "where attrelid = 'sales_data_mart.sales'::regclass and attnum > 0"
+    ).fetchall()
+    assert dict(rows) == {
+        "region": "Sales region; 'unknown' when the order names none.",
+        "day": "Day of the order, UTC.",
+        "orders": "Number of orders.",
+        "quantity": hostile,
+        "amount": "Sum of the orders' amounts.",
+    }
+    [(comment,)] = analyst.execute("select obj_description('sales_data_mart.sales'::regclass)").fetchall()
+    assert comment == "Sales of each region and day (UTC), by the time of the order."
 
 
 def test_a_reader_never_finds_a_mart_missing_or_empty_during_its_rebuild(dbt: Dbt, built: Settings) -> None:
