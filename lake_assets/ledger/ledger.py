@@ -255,10 +255,12 @@ class Ledger:
         cursors: Mapping[str, str],
         landed: Mapping[str, Sequence[Landed]],
         unreadable: Mapping[str, str] = NONE_UNREADABLE,
+        readable: Collection[str] = (),
     ) -> None:
-        """Add windows to the queue and move the cursors, in one transaction; idempotent.
+        """Add windows to the queue and move these cursors, in one transaction; idempotent.
 
         `unreadable` has the cause by asset whose raw table could not be read; it replaces what was recorded before.
+        Nothing stays recorded of the `readable` ones.
         """
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.executemany(
@@ -270,15 +272,12 @@ class Ledger:
                 'and w."window" = %(window)s and w.sequence >= %(sequence)s) on conflict do nothing',
                 [{"asset": asset, **asdict(w)} for asset, windows in landed.items() for w in windows],
             )
-            cursor.executemany(
-                "insert into ledger.raw_cursor (asset, cursor) values (%s, %s) "
-                "on conflict (asset) do update set cursor = excluded.cursor, observed_at = now()",
-                list(cursors.items()),
-            )
             cursor.execute(
-                "delete from ledger.unreadable_raw where asset = any(%s)",
-                ([asset for asset in cursors if asset not in unreadable],),
+                "insert into ledger.raw_cursor (asset, cursor) select * from unnest(%s::text[], %s::text[]) "
+                "on conflict (asset) do update set cursor = excluded.cursor, observed_at = now()",
+                ([*cursors], [*cursors.values()]),
             )
+            cursor.execute("delete from ledger.unreadable_raw where asset = any(%s)", ([*readable],))
             cursor.executemany(
                 "insert into ledger.unreadable_raw (asset, cause) values (%s, %s) on conflict (asset) do update "
                 "set cause = excluded.cause where unreadable_raw.cause <> excluded.cause",

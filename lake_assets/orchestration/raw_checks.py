@@ -31,10 +31,17 @@ def readable_check(settings: Settings, asset: Asset) -> dg.AssetChecksDefinition
 
 
 def readable_events(
-    assets: Mapping[str, Asset], unreadable: Mapping[str, str], before: Collection[str]
+    assets: Mapping[str, Asset], unreadable: Mapping[str, str], before: Collection[str], postponed: Collection[str] = ()
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yield the changed results; `before` are the assets whose tables could not be read until now."""
+    """Yield the changed results; `before` are the assets whose tables could not be read until now.
+
+    `postponed` tables were not tried.
+    """
+    if not unreadable and not before:
+        return
     for versions in by_dataset(assets.values()).values():
+        if any(version.name in postponed for version in versions):
+            continue
         cause = next((unreadable[version.name] for version in versions if version.name in unreadable), None)
         if (cause is not None) != any(version.name in before for version in versions):
             yield _evaluation(versions, cause)

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.versions import by_dataset
+from lake_assets.landing.changes import Limit
 from lake_assets.ledger.attempts import find_abandoned
 from lake_assets.ledger.failures import known_failures, mark_tries_requested
 from lake_assets.ledger.ledger import Landed, Ledger, Pending
@@ -21,6 +22,10 @@ from lake_assets.orchestration.partitions import add_windows
 from lake_assets.orchestration.raw_checks import readable_events
 from lake_assets.settings import Settings
 
+# Of one tick. Dagster ends a call after 60 s and then keeps nothing of it.
+BUDGET_SECONDS = 20.0
+# Windows of one tick, each of which is an event to store.
+BUDGET_WINDOWS = 2000
 # Dagster's floor for sensors.
 INTERVAL_SECONDS = 5
 # A window that is still queued this long after its run was requested (because the run failed) is requested again.
@@ -57,13 +62,14 @@ def raw_windows_sensor(
         description="Watches the raw Iceberg tables; each window with new rows becomes an event and is rebuilt.",
     )
     def raw_windows(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        since, unreadable = read_cursor(context.cursor)
+        cursor = read_cursor(context.cursor)
         request: Request | None = None
         retry: Request | None = None
         with Ledger(settings) as ledger:
             if not ledger.exists():
                 return dg.SkipReason("Nothing is applied yet: run `lake apply`.")
-            observed = observe(settings, ledger, list(assets.values()), since)
+            limit = Limit(BUDGET_SECONDS, BUDGET_WINDOWS, cursor.postponed)
+            observed = observe(settings, ledger, list(assets.values()), cursor.cursors, limit)
             find_abandoned(ledger, assets)
             pending, failures, now = ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC)
             # One run at a time: the next one takes everything that lands in the meantime.
@@ -80,24 +86,34 @@ def raw_windows_sensor(
                 mark_tries_requested(ledger, {entry.asset for entry in retry.entries})
             for name, windows in observed.landed.items():
                 add_windows(context.instance, ledger, assets[name], [window.window for window in windows])
+        # A postponed table was not tried.
+        unreadable = {*observed.unreadable, *(name for name in cursor.unreadable if name in observed.postponed)}
+        following = SensorCursor(observed.cursors, sorted(unreadable), observed.postponed)
         return dg.SensorResult(
             asset_events=[
-                *raw_events(assets, observed.landed, since),
-                *readable_events(assets, observed.unreadable, unreadable),
+                *raw_events(assets, observed.landed, cursor.cursors),
+                *readable_events(assets, observed.unreadable, cursor.unreadable, observed.postponed),
             ],
             run_requests=[each.run for each in (request, retry) if each],
-            cursor=json.dumps({"cursors": observed.cursors, "unreadable": sorted(observed.unreadable)}),
+            cursor=json.dumps(asdict(following)),
         )
 
     return raw_windows
 
 
-def read_cursor(text: str | None) -> tuple[dict[str, str], list[str]]:
-    """Return the cursors by asset, and the assets whose raw table could not be read; older lakes lack the list."""
+@dataclass(frozen=True, slots=True)
+class SensorCursor:
+    """Progress of the sensor: cursors by asset, assets whose raw table cannot be read, and those to read first."""
+
+    cursors: Mapping[str, str]
+    unreadable: Sequence[str] = ()
+    postponed: Sequence[str] = ()
+
+
+def read_cursor(text: str | None) -> SensorCursor:
+    """Return the progress from its text; older lakes have only the cursors, or not the postponed assets."""
     cursor = json.loads(text) if text else {}
-    if isinstance(cursor.get("cursors"), dict):
-        return cursor["cursors"], cursor["unreadable"]
-    return cursor, []
+    return SensorCursor(**cursor) if isinstance(cursor.get("cursors"), dict) else SensorCursor(cursor)
 
 
 def due(pending: Sequence[Pending], now: datetime, newest_run: datetime | None) -> list[Pending]:
