@@ -1,5 +1,6 @@
 """The applied catalog: contracts and metrics stored by `lake apply`, which all runs use."""
 
+from dataclasses import replace
 from pathlib import PurePath
 
 from lake_assets.catalog.texts import NOTHING, Catalog, read_texts
@@ -12,6 +13,22 @@ def applied_catalog(settings: Settings) -> Catalog:
     """Return the applied catalog; an empty one on a lake without any. Raises Unavailable."""
     with Ledger(settings) as ledger:
         return read_applied(ledger)
+
+
+def applied_alone(ledger: Ledger, name: str) -> Catalog:
+    """Return only the applied asset of exactly this name, with its metrics; an empty catalog if there is none.
+
+    The cost does not depend on the number of assets.
+    """
+    contracts = ledger.contracts(name) if ledger.exists() else {}
+    if not contracts:
+        return NOTHING
+    catalog = read_texts(
+        {PurePath(f"applied/{name}.yaml"): contracts[name]},
+        {PurePath(f"applied/metrics/{metric}.yaml"): text for metric, text in sorted(ledger.metrics().items())},
+    )
+    # Metrics of other assets cannot be computed here, which is no problem of theirs.
+    return replace(catalog, problems=(), left_out={})
 
 
 def read_applied(ledger: Ledger) -> Catalog:

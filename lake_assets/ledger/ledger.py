@@ -211,9 +211,10 @@ class Ledger:
             if acquired and not self._connection.closed:
                 self._connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
 
-    def contracts(self) -> dict[str, str]:
-        """Return the applied contract texts by asset."""
-        return dict(self._connection.execute("select asset, text from ledger.contract").fetchall())
+    def contracts(self, asset: str | None = None) -> dict[str, str]:
+        """Return the applied contract texts by asset; with `asset`, only that one's."""
+        query = "select asset, text from ledger.contract where %(asset)s::text is null or asset = %(asset)s"
+        return dict(self._connection.execute(query, {"asset": asset}).fetchall())
 
     def metrics(self) -> dict[str, str]:
         """Return the applied metric texts by name."""
