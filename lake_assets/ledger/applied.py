@@ -31,6 +31,18 @@ def applied_alone(ledger: Ledger, name: str) -> Catalog:
     return replace(catalog, problems=(), left_out={})
 
 
+def applied_digest(ledger: Ledger) -> str:
+    """Return a digest of the applied texts, computed by Postgres; the same for the same texts."""
+    if not ledger.exists():
+        return ""
+    row = ledger.connection.execute(
+        "select md5(string_agg(md5(kind || ' ' || name || ' ' || text), '' order by kind, name)) from ("
+        "select 'contract' as kind, asset as name, text from ledger.contract "
+        "union all select 'metric', metric, text from ledger.metric) as applied"
+    ).fetchone()
+    return str(row[0]) if row else ""
+
+
 def read_applied(ledger: Ledger) -> Catalog:
     """Return the applied catalog, read in two statements. Texts that are no longer valid are left out."""
     if not ledger.exists():

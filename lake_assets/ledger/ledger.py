@@ -235,11 +235,12 @@ class Ledger:
         self.save_contracts([(asset, text)])
 
     def save_contracts(self, contracts: Sequence[tuple[Asset, str]]) -> None:
-        """Record contracts, each with its text, as applied, in one statement."""
+        """Record contracts, each with its text, as applied, in one statement. Unchanged ones are not written."""
         self._connection.execute(
             "insert into ledger.contract (asset, version, text) "
             "select * from unnest(%s::text[], %s::text[], %s::text[]) on conflict (asset) do update "
-            "set version = excluded.version, text = excluded.text, applied_at = now()",
+            "set version = excluded.version, text = excluded.text, applied_at = now() "
+            "where contract.text <> excluded.text",
             (
                 [asset.name for asset, _ in contracts],
                 [asset.version for asset, _ in contracts],

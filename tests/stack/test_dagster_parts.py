@@ -26,6 +26,7 @@ from lake_assets.stack import run_launcher
 from lake_assets.stack.dagster import code_socket, prepare_dagster
 from lake_assets.stack.lifecycle import PartStatus, down, reload_definitions, status, up
 from lake_assets.stack.run_launcher import WatchedRunLauncher
+from lake_assets.stack.run_process import run_context
 from lake_assets.stack.supervisor import owned_processes
 from tests.support.conditions import wait_until
 from tests.support.server_marker import starts_server
@@ -97,6 +98,26 @@ def test_reloaded_definitions_come_from_a_new_code_server_and_nothing_else_is_re
     for part in ("postgres", "daemon", "webserver"):
         assert after[part].pid == before[part].pid
     wait_until(lambda: len(shown_assets()) > 3)
+
+
+def test_runs_fork_from_one_thread_with_the_applied_definitions(dagster_lake: Path) -> None:
+    code = psutil.Process(parts()["code"].pid)
+    (server,) = [child for child in code.children() if "multiprocessing.forkserver" in " ".join(child.cmdline())]
+    with Ledger(load_settings()) as ledger:
+        applied = len(ledger.contracts())
+    process = run_context(dagster_lake).Process(target=_report_loaded, args=[dagster_lake / "loaded"])
+    process.start()
+    process.join(60)
+    assert (dagster_lake / "loaded").read_text().split() == ["1", str(applied)]
+    # It imports first, with threads of its own.
+    wait_until(lambda: server.num_threads() == 1)
+
+
+def _report_loaded(file: Path) -> None:
+    """Write the number of this process's threads, and of conformed assets in the definitions that it has."""
+    definitions = sys.modules["lake_assets.definitions"]
+    keys = definitions.defs.get_repository_def().asset_graph.get_all_asset_keys()
+    file.write_text(f"{psutil.Process().num_threads()} {sum(key.path[0] == 'conformed' for key in keys)}")
 
 
 def test_a_changed_setting_reaches_the_parts_that_read_it_and_no_other(
