@@ -21,12 +21,11 @@ from dagster._core.launcher.base import WorkerStatus
 from lake_assets.home import Home
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.project import read_files
-from lake_assets.settings import load_settings
+from lake_assets.settings import PROJECT, load_settings
 from lake_assets.stack import run_launcher
 from lake_assets.stack.dagster import code_socket, prepare_dagster
 from lake_assets.stack.lifecycle import PartStatus, down, reload_definitions, status, up
 from lake_assets.stack.run_launcher import WatchedRunLauncher
-from lake_assets.stack.run_process import run_context
 from lake_assets.stack.supervisor import owned_processes
 from tests.support.conditions import wait_until
 from tests.support.server_marker import starts_server
@@ -105,19 +104,10 @@ def test_runs_fork_from_one_thread_with_the_applied_definitions(dagster_lake: Pa
     (server,) = [child for child in code.children() if "multiprocessing.forkserver" in " ".join(child.cmdline())]
     with Ledger(load_settings()) as ledger:
         applied = len(ledger.contracts())
-    process = run_context(dagster_lake).Process(target=_report_loaded, args=[dagster_lake / "loaded"])
-    process.start()
-    process.join(60)
-    assert (dagster_lake / "loaded").read_text().split() == ["1", str(applied)]
+    probe = [sys.executable, "-m", "tests.support.forked_run"]
+    assert subprocess.check_output(probe, text=True, cwd=PROJECT).split() == ["1", str(applied)]
     # It imports first, with threads of its own.
     wait_until(lambda: server.num_threads() == 1)
-
-
-def _report_loaded(file: Path) -> None:
-    """Write the number of this process's threads, and of conformed assets in the definitions that it has."""
-    definitions = sys.modules["lake_assets.definitions"]
-    keys = definitions.defs.get_repository_def().asset_graph.get_all_asset_keys()
-    file.write_text(f"{psutil.Process().num_threads()} {sum(key.path[0] == 'conformed' for key in keys)}")
 
 
 def test_a_changed_setting_reaches_the_parts_that_read_it_and_no_other(
