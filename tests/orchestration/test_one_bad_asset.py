@@ -22,7 +22,7 @@ from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.backlog import backlog
 from lake_assets.orchestration.assets import conforming_definition
-from lake_assets.orchestration.raw_checks import READABLE, readable_check
+from lake_assets.orchestration.raw_checks import READABLE, readable_checks
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor, read_cursor
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
@@ -142,7 +142,7 @@ def test_raw_table_that_cannot_be_read_is_named_and_the_others_go_on(pair: Pair,
     settings = pair.bad.settings
     assets = {one.asset.name: one.asset for one in (pair.good, pair.bad)}
     steps = [conforming_definition(settings, asset) for asset in assets.values()]
-    checks = [readable_check(settings, asset) for asset in assets.values()]
+    checks = [readable_checks(settings, list(assets.values()))]
     sensor = raw_windows_sensor(settings, assets, Graph({}, {}), steps)
     definitions = dg.Definitions(assets=steps, asset_checks=checks, sensors=[sensor])
     good, bad = pair.good.asset.name, pair.bad.asset.name
