@@ -39,19 +39,20 @@ def parsed_contracts(home: Path) -> Iterator[Parse]:
     The file is kept beside the lake's state, and can be deleted at any time.
     """
     path = home / "parsed" / f"{_parser()}.pickle"
-    known = _read(path)
+    # Not before it is needed: with all texts known from elsewhere, it is not.
+    known = lru_cache(lambda: _read(path))
     used: dict[str, Asset] = {}
 
     def parse(text: str, file: PurePath) -> Asset:
         digest = hashlib.sha256(text.encode()).hexdigest()
-        asset = used.get(digest) or known.get(digest)
+        asset = used.get(digest) or known().get(digest)
         used[digest] = asset or replace(parse_contract(text, file), path=PurePath())
         return replace(used[digest], path=file)
 
     yield parse
-    if not used.keys() <= known.keys() and home.is_dir():
+    if used and not used.keys() <= known().keys() and home.is_dir():
         # Twice as many as are used now: a command reads the files, too, and what runs reads what is applied.
-        kept = dict(list(known.items())[-len(used) :])
+        kept = dict(list(known().items())[-len(used) :])
         with suppress(OSError):
             _write(path, kept | used)
 
