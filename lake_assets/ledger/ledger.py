@@ -399,6 +399,17 @@ class Ledger:
         ).fetchall()
         return [(window_key, PartitionCount(*numbers)) for window_key, *numbers in rows]
 
+    def partitions_by_asset(self, assets: Sequence[Asset]) -> dict[str, list[tuple[str, PartitionCount]]]:
+        """Return the `partitions` of each of the assets, read in one statement."""
+        counts: dict[str, list[tuple[str, PartitionCount]]] = {asset.name: [] for asset in assets}
+        for asset, window, *numbers in self._connection.execute(
+            'select asset, "window", topic, partition, raw, good, quarantined, duplicates, redelivered, min_offset, '
+            'max_offset from ledger.window_partition where asset = any(%s) order by "window", topic, partition',
+            ([*counts],),
+        ).fetchall():
+            counts[asset].append((window, PartitionCount(*numbers)))
+        return counts
+
     def unknown_fields(self, asset: Asset) -> list[UnknownKey]:
         """Return the undeclared keys in published windows, most rows first."""
         with self._connection.cursor(row_factory=class_row(UnknownKey)) as cursor:
@@ -411,12 +422,16 @@ class Ledger:
                 {"asset": asset.name},
             ).fetchall()
 
-    def no_records(self, topic: str, partition: int) -> list[tuple[int, int]]:
-        """Return offset ranges (inclusive) that an earlier audit has shown to hold no record, in order."""
-        return self._connection.execute(
-            "select first, last from ledger.no_record where topic = %s and partition = %s order by first",
-            (topic, partition),
-        ).fetchall()
+    def no_records(self, topics: Sequence[str]) -> dict[tuple[str, int], list[tuple[int, int]]]:
+        """Return by topic and partition the offset ranges (inclusive) that hold no record, as an earlier audit has
+        shown, in order."""
+        ranges: dict[tuple[str, int], list[tuple[int, int]]] = {}
+        for topic, partition, first, last in self._connection.execute(
+            "select topic, partition, first, last from ledger.no_record where topic = any(%s) order by first",
+            (list(topics),),
+        ).fetchall():
+            ranges.setdefault((topic, partition), []).append((first, last))
+        return ranges
 
     def save_no_records(self, topic: str, partition: int, ranges: Sequence[tuple[int, int]]) -> None:
         """Store offset ranges (inclusive) that hold no record, so that they are not read again."""
