@@ -92,6 +92,16 @@ class Cursor:
         return self.sequence if self.table == _digest(str(table.metadata.table_uuid)) else 0
 
 
+def has_changes(settings: Settings, assets: Iterable[Asset], since: Mapping[str, str]) -> bool:
+    """Return True if there are snapshots newer than these cursors; one query. Raises Unavailable."""
+    tables = {raw_table(asset).identifier: since.get(asset.name) for asset in assets}
+    current = pointers(settings, tables)
+    return any(
+        (text := tables[table]) is None or Cursor.parse(text).pointer != _digest(pointer)
+        for table, pointer in current.items()
+    )
+
+
 def changes(
     settings: Settings, assets: Iterable[Asset], since: Mapping[str, str], limit: Limit | None = None
 ) -> RawChanges:

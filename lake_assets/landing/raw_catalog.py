@@ -1,6 +1,7 @@
 """The catalog of the raw tables: in the lake's Postgres, on AWS in Glue."""
 
-from collections.abc import Collection, Generator, Mapping
+import time
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,33 @@ def pointers(settings: Settings, tables: Collection[Identifier]) -> dict[Identif
             return _pointers_in_glue(tables)
     with _postgres(settings):
         return _pointers_in_postgres(settings, tables)
+
+
+@contextmanager
+def raw_commits(settings: Settings) -> Generator[Callable[[float], bool]]:
+    """Provide a function that waits for a commit to a raw table, at most so many seconds, and returns if there was one.
+
+    A commit since the last call, or since the beginning, ends it at once. AWS's catalog does not notify. Raises
+    Unavailable.
+    """
+    if settings.target == "aws":
+        yield _sleep
+        return
+    import psycopg
+
+    with _postgres(settings), psycopg.connect(settings.postgres.conninfo("lake"), autocommit=True) as connection:
+        # See `stack/roles.py`, which creates the trigger.
+        connection.execute("listen raw_commits")
+
+        def wait(seconds: float) -> bool:
+            return any(True for _ in connection.notifies(timeout=seconds, stop_after=1))
+
+        yield wait
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
 
 
 def sink_catalog(settings: Settings) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from lake_assets.orchestration.housekeeping import leftovers_asset, leftovers_sc
 from lake_assets.orchestration.marts import mart_definitions
 from lake_assets.orchestration.metrics import agreement_check, metric_asset, metrics_sensor
 from lake_assets.orchestration.raw_checks import readable_checks
-from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
+from lake_assets.orchestration.sensors import WAIT_SECONDS, Graph, raw_windows_sensor
 from lake_assets.orchestration.spark_orphans import reaper_asset, reaper_schedule
 from lake_assets.settings import Settings
 
@@ -58,7 +58,11 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
             *([readable_checks(settings, newest)] if newest else []),
         ],
         sensors=[
-            *([raw_windows_sensor(settings, assets, graph, [*conforming, *marts.assets])] if assets else []),
+            *(
+                [raw_windows_sensor(settings, assets, graph, [*conforming, *marts.assets], WAIT_SECONDS)]
+                if assets
+                else []
+            ),
             connectors_sensor(settings),
             *marts.sensors,
             *([metrics_sensor(settings, metrics, assets)] if metrics else []),
