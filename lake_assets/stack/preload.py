@@ -11,8 +11,13 @@ import duckdb
 
 from lake_assets.stack.loaded_definitions import LoadedDefinitions, load_definitions, read_state
 
-# Imported by each run, and without a thread.
-_FOR_RUNS = ("dagster_postgres", "lake_assets.stack.dagster_storage", "lake_assets.stack.run_launcher")
+# Imported by each run, and without a thread; pyarrow has two.
+_FOR_RUNS = (
+    "dagster._grpc.impl",
+    "lake_assets.stack.dagster_storage",
+    "lake_assets.stack.run_launcher",
+    "pyiceberg.table",
+)
 
 loaded = LoadedDefinitions(read_state, load_definitions)
 for _name in _FOR_RUNS:
