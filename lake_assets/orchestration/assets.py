@@ -153,7 +153,7 @@ class WindowSteps:
             ins={"landed": dg.In(dg.Nothing)},
             out={
                 **{output: dg.Out(dg.Nothing, is_required=False) for output in TABLE_KEYS},
-                **{output: dg.Out(dg.Any, is_required=False) for output in outputs},
+                **{output: dg.Out(is_required=False) for output in outputs},
             },
         )
         def build_windows(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:

@@ -35,7 +35,7 @@ def test_run_loads_nothing_while_the_lake_is_unchanged() -> None:
 def test_run_loads_definitions_again_after_an_apply() -> None:
     lake = Lake(OLD)
     lake.definitions.load()
-    lake.states = [NEW]
+    lake.states[:] = [NEW]
     lake.definitions.refresh()
     assert lake.loads == 2
 
