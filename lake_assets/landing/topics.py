@@ -67,7 +67,7 @@ def ensure_topics(settings: Settings, specs: Sequence[TopicSpec], *, wait: bool 
     try:
         _create(client, create)
         if wait:
-            _wait_until_listed(client, [spec.name for spec in create])
+            _wait_until_listed(client, {spec.name for spec in create})
         _set_configs(client, update)
     except KafkaException as exception:
         raise broker_error(settings, error_of(exception), "create topics") from exception
@@ -88,7 +88,8 @@ def _wait_until_listed(client: KafkaAdmin, topics: Collection[str]) -> None:
     A broker makes the files of a hundred partitions in a second.
     """
     seconds = DEADLINE_SECONDS + _LISTING_SECONDS * len(topics)
-    poll_until(lambda: not topics or _partitions(client).keys() >= {*topics}, bool, seconds, _POLL_SECONDS)
+    wanted = {*topics}
+    poll_until(lambda: not wanted or _partitions(client).keys() >= wanted, bool, seconds, _POLL_SECONDS)
 
 
 def partition_counts(settings: Settings, topics: Collection[str]) -> dict[str, int]:

@@ -65,7 +65,8 @@ def apply(settings: Settings, orchestrator: Orchestrator, on_progress: Callable[
         write_dbt_files(targets(plan.asset_steps, DbtFile))
         if schemas := [schema.name for schema in targets(plan.asset_steps, MartSchema)]:
             mart_access_for(settings).ensure(schemas)
-        wait_until_listed(settings, [topic.name for topic in targets(plan.asset_steps, TopicSpec)])
+        if topics := [topic.name for topic in targets(plan.asset_steps, TopicSpec)]:
+            wait_until_listed(settings, topics)
         with _connector_failures(causes):
             ensure_connectors(settings, targets(plan.asset_steps, ConnectorSpec), on_progress)
         with _connector_failures(causes):
