@@ -48,7 +48,7 @@ def read_applied(ledger: Ledger) -> Catalog:
     if not ledger.exists():
         return NOTHING
     contracts, metrics = ledger.contracts(), ledger.metrics()
-    with parsed_contracts(ledger.home) as parse:
+    with parsed_contracts(ledger.home, are_all=True) as parse:
         return read_texts(
             {PurePath(f"applied/{name}.yaml"): contracts[name] for name in sorted(contracts)},
             {PurePath(f"applied/metrics/{name}.yaml"): metrics[name] for name in sorted(metrics)},
