@@ -28,8 +28,9 @@ def raw_catalog(settings: Settings) -> Generator["MetastoreCatalog"]:
     Raises Unavailable when it does not answer, RawTableError when the metadata of a table is damaged.
     """
     from pyiceberg.exceptions import ValidationError
+    from sqlalchemy.exc import OperationalError
 
-    with _glue() if settings.target == "aws" else _postgres(settings):
+    with _glue() if settings.target == "aws" else _postgres(settings, OperationalError):
         catalog = _glue_catalog(settings) if settings.target == "aws" else _sql_catalog(settings)
         try:
             yield catalog
@@ -130,15 +131,15 @@ def _pointers_in_glue(tables: Collection[Identifier]) -> dict[Identifier, str]:
 
 
 @contextmanager
-def _postgres(settings: Settings) -> Generator[None]:
+def _postgres(settings: Settings, *further: type[Exception]) -> Generator[None]:
+    """Raise Unavailable for psycopg's error that Postgres does not answer, and for `further` ones."""
     import psycopg
-    from sqlalchemy.exc import OperationalError
 
     if settings.postgres.port == 0:
         raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
     try:
         yield
-    except (OperationalError, psycopg.OperationalError) as error:
+    except (psycopg.OperationalError, *further) as error:
         raise settings.postgres.not_reached(error) from error
 
 
