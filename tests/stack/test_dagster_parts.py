@@ -100,14 +100,18 @@ def test_reloaded_definitions_come_from_a_new_code_server_and_nothing_else_is_re
 
 
 def test_runs_fork_from_one_thread_with_the_applied_definitions(dagster_lake: Path) -> None:
-    code = psutil.Process(parts()["code"].pid)
-    (server,) = [child for child in code.children() if "multiprocessing.forkserver" in " ".join(child.cmdline())]
     with Ledger(load_settings()) as ledger:
         applied = len(ledger.contracts())
     probe = [sys.executable, "-m", "tests.support.forked_run"]
     assert subprocess.check_output(probe, text=True, cwd=PROJECT).split() == ["1", str(applied)]
-    # It imports first, with threads of its own.
-    wait_until(lambda: server.num_threads() == 1)
+    code = psutil.Process(parts()["code"].pid)
+
+    def is_ready() -> bool:
+        """Return True if the code server's own has finished its imports, some of which begin threads."""
+        servers = [child for child in code.children() if "multiprocessing.forkserver" in " ".join(child.cmdline())]
+        return [server.num_threads() for server in servers] == [1]
+
+    wait_until(is_ready)
 
 
 def test_a_changed_setting_reaches_the_parts_that_read_it_and_no_other(
