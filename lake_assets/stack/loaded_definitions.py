@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from lake_assets.dbt.environment import manifest_path
 from lake_assets.dbt.manifest import newest_change
+from lake_assets.errors import LakeError
 from lake_assets.ledger.applied import applied_digest
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.settings import Settings, load_settings
@@ -39,8 +40,15 @@ class LoadedDefinitions:
             _log.exception("the definitions could not be loaded ahead of the runs")
 
     def refresh(self) -> None:
-        """Load the definitions again if something was applied since, or the dbt project has changed."""
-        if self._state is None or self._read_state() != self._state:
+        """Load the definitions again if something was applied since, or the dbt project has changed.
+
+        Errors are left to the run, which reports them as its own.
+        """
+        try:
+            is_current = self._state is not None and self._read_state() == self._state
+        except LakeError:
+            is_current = False
+        if not is_current:
             self.load()
 
 

@@ -1,5 +1,6 @@
 """Runs use definitions that were loaded ahead of them, unless the lake has changed since."""
 
+from lake_assets.errors import Unavailable
 from lake_assets.stack.loaded_definitions import LoadedDefinitions, State
 
 OLD: State = ("old", 1.0, 1.0)
@@ -13,9 +14,12 @@ class Lake:
         self.states = list(states)
         self.loads = 0
         self.error: Exception | None = None
+        self.is_down = False
         self.definitions = LoadedDefinitions(self.read_state, self.load)
 
     def read_state(self) -> State | None:
+        if self.is_down:
+            raise Unavailable("Postgres does not answer")
         return self.states.pop(0) if len(self.states) > 1 else self.states[0]
 
     def load(self) -> None:
@@ -56,3 +60,13 @@ def test_failed_load_ahead_is_left_to_the_run() -> None:
     lake.definitions.refresh()
     lake.definitions.refresh()
     assert lake.loads == 2
+
+
+def test_lake_that_does_not_answer_is_left_to_the_run() -> None:
+    lake = Lake(OLD)
+    lake.definitions.load()
+    lake.is_down = True
+    lake.definitions.refresh()
+    lake.is_down = False
+    lake.definitions.refresh()
+    assert lake.loads == 1

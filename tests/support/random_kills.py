@@ -144,10 +144,11 @@ class PartKiller:
 
 
 def _started(process: psutil.Process, victim: str) -> list[psutil.Process]:
-    """What a part has started, in order; of the code server the processes of Dagster's runs."""
+    """What a part has started, in order; of the code server the processes of Dagster's runs, which are forked."""
     children = sorted(process.children(), key=lambda child: child.pid)
     if victim == RUN:
-        return [child for child in children if "multiprocessing.spawn" in " ".join(child.cmdline())]
+        servers = [child for child in children if "multiprocessing.forkserver" in " ".join(child.cmdline())]
+        return [run for server in servers for run in server.children()]
     return children
 
 
