@@ -40,7 +40,7 @@ FULL: dict[str, list[str]] = {
     "dbt": [],
     "changes": [],
     "growth": [],
-    "many_assets": [],
+    "many_assets": ["--events", "5"],
     "publish": [],
 }
 # Sizes at which a bench is only started, so that it does not rot.

@@ -23,7 +23,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.landing.produce import produce_lines
 from lake_assets.landing.snapshots import read_table
 from lake_assets.operations.apply import apply
-from lake_assets.orchestration.assets import QUEUED_ONLY
+from lake_assets.orchestration.assets import QUEUED_ONLY, STEP
 from lake_assets.orchestration.dagster_records import DagsterRecords
 from lake_assets.project import read_files
 from lake_assets.settings import Settings
@@ -51,7 +51,7 @@ def follow(settings: Settings, sales: Asset, instance: dg.DagsterInstance) -> di
     record = instance.get_run_records(dg.RunsFilter(tags={QUEUED_ONLY: "true"}), limit=1)[0]
     steps = {step.step_key: step for step in instance.get_run_step_stats(record.dagster_run.run_id)}
     created, started = record.create_timestamp.timestamp(), record.start_time or seen
-    conformed = _seconds(steps.get("conform_sales"), seen)
+    conformed = _seconds(steps.get(f"conform_sales.{STEP}"), seen)
     built = _seconds(steps.get("marts"), seen)
     return {
         "commit": committed - sent,

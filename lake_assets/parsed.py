@@ -17,6 +17,8 @@ from lake_assets.catalog.parse import parse_contract
 from lake_assets.local_files import write_atomically
 
 Parse = Callable[[str, PurePath], Asset]
+# Texts that the file may hold for each that is used.
+_KEPT_TIMES = 3
 _PARTS = {
     (kind.__module__, kind.__qualname__)
     for kind in (Asset, Check, Field, FieldType, QuarantineBudget, Retention, timedelta, Decimal, type(PurePath()))
@@ -33,27 +35,33 @@ class _OnlyAssets(pickle.Unpickler):  # noqa: S301 - it restricts what is loaded
 
 
 @contextmanager
-def parsed_contracts(home: Path) -> Iterator[Parse]:
+def parsed_contracts(home: Path, *, are_all: bool) -> Iterator[Parse]:
     """Yield `parse_contract`, which parses a text only once for this lake and this version of the parser.
 
-    The file is kept beside the lake's state, and can be deleted at any time.
+    The file is kept beside the lake's state, and can be deleted at any time. `are_all` is True if all texts of a
+    catalog are parsed here: older ones are then dropped when they become many. It is False if only some of them are,
+    because the others are known.
     """
     path = home / "parsed" / f"{_parser()}.pickle"
-    known = _read(path)
+    # Not before it is needed: with all texts known from elsewhere, it is not.
+    known = lru_cache(lambda: _read(path))
     used: dict[str, Asset] = {}
 
     def parse(text: str, file: PurePath) -> Asset:
         digest = hashlib.sha256(text.encode()).hexdigest()
-        asset = used.get(digest) or known.get(digest)
+        asset = used.get(digest) or known().get(digest)
         used[digest] = asset or replace(parse_contract(text, file), path=PurePath())
         return replace(used[digest], path=file)
 
     yield parse
-    if not used.keys() <= known.keys() and home.is_dir():
-        # Twice as many as are used now: a command reads the files, too, and what runs reads what is applied.
-        kept = dict(list(known.items())[-len(used) :])
+    if not used or not home.is_dir():
+        return
+    # Twice as many as are used now: a command reads the files, too, and what runs reads what is applied.
+    too_many = are_all and len(known()) > _KEPT_TIMES * len(used) + _KEPT_TIMES
+    if too_many or not used.keys() <= known().keys():
+        others = [item for item in known().items() if item[0] not in used]
         with suppress(OSError):
-            _write(path, kept | used)
+            _write(path, dict(others[-len(used) :] if are_all else others) | used)
 
 
 @lru_cache

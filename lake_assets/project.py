@@ -14,7 +14,7 @@ def read_files(settings: Settings, applied: Catalog = NOTHING, refused: Mapping[
     unreadable: list[Problem] = []
     contracts = _read_folder(settings.catalog / "assets", unreadable)
     metrics = _read_folder(settings.catalog / "metrics", unreadable)
-    with parsed_contracts(settings.home) as parse:
+    with parsed_contracts(settings.home, are_all=applied is NOTHING) as parse:
         return read_texts(contracts, metrics, applied, unreadable, refused, parse)
 
 

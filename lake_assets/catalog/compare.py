@@ -33,6 +33,9 @@ class Change:
     allowed: bool
 
 
+UNCHANGED = Change("none", (), allowed=True)
+
+
 def compare(old: Asset, new: Asset) -> Change:
     """Compare `new` with the applied `old`.
 

@@ -48,6 +48,7 @@ class StatusReport:
 
 
 @click.command()
+@click.argument("asset", required=False)
 @click.option(
     "--json",
     "as_json",
@@ -55,8 +56,10 @@ class StatusReport:
     help="Print one JSON object: parts, assets, metrics, unapplied files, removals, cause of an unknown lag, disk.",
 )
 @click.option("--sizes", is_flag=True, help="Print the size and the bound of everything that grows, instead.")
-def command(as_json: bool, sizes: bool) -> None:
+def command(asset: str | None, as_json: bool, sizes: bool) -> None:
     """Show each part's health and last error, and the backlog of each asset and metric.
+
+    With an asset, only its backlog and that of its metrics are shown: with many assets this is faster.
 
     Sends a real request to each part, which takes 3 s at most. The last error of a healthy part is one of the last
     five minutes; requests that users were denied do not count.
@@ -78,13 +81,16 @@ def command(as_json: bool, sizes: bool) -> None:
     \b
     Examples:
       lake status
+      lake status leads
       lake status --json
       lake status --sizes
     """
     if sizes:
+        if asset:
+            raise click.UsageError("--sizes is about the whole lake: leave out the asset.")
         _print_sizes(_collect_sizes(), as_json=as_json)
         return
-    report = _collect()
+    report = _collect(asset)
     if as_json:
         show_json(_as_json(report))
     else:
@@ -92,13 +98,36 @@ def command(as_json: bool, sizes: bool) -> None:
     sys.exit(0 if report.is_healthy else 3)
 
 
-def _collect() -> StatusReport:
+def _collect(asset: str | None) -> StatusReport:
     from lake_assets.settings import lake_home
     from lake_assets.stack.health import check_disk
     from lake_assets.stack.lifecycle import status
 
     parts = status()
-    return StatusReport(parts, check_disk(lake_home()), _lag())
+    return StatusReport(parts, check_disk(lake_home()), _lag_of(asset) if asset else _lag())
+
+
+def _lag_of(name: str) -> Lag:
+    """Read the lag of one asset and its metrics. When a part does not answer, return its error."""
+    from lake_assets.cli.asset_lookup import find
+    from lake_assets.errors import Unavailable
+    from lake_assets.ledger.applied import applied_alone, read_applied
+    from lake_assets.ledger.ledger import Ledger
+    from lake_assets.operations.backlog import backlog, metric_backlog
+    from lake_assets.operations.unapplied import Unapplied
+    from lake_assets.settings import load_settings
+
+    lag = Lag(Unapplied())
+    try:
+        settings = load_settings()
+        with Ledger(settings) as ledger:
+            catalog = applied_alone(ledger, name)
+            if not catalog.assets:
+                catalog = applied_alone(ledger, find(read_applied(ledger).assets, name, settings.catalog).name)
+        lag = dataclasses.replace(lag, assets=backlog(settings, list(catalog.assets.values())))
+        return dataclasses.replace(lag, metrics=metric_backlog(settings, catalog.metrics, catalog.assets))
+    except Unavailable as error:
+        return dataclasses.replace(lag, unknown=str(error))
 
 
 def _lag() -> Lag:

@@ -3,8 +3,10 @@
 import struct
 import time
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lake_assets.catalog.model import Asset
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 # Tables that cannot be read may take so many seconds together; a bucket that does not answer takes longer for each.
 _FAILING_SECONDS = 10.0
+# Reading a table in a cloud is 6 to 40 requests, each of which waits for the network.
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +48,27 @@ class WindowChange:
 class RawChanges:
     """Changed windows by asset, in window order, and the cursor of each asset that has a table: the next `since`.
 
-    `unreadable` has the cause by asset whose table could not be read; it keeps the cursor that it had.
+    `unreadable` has the cause by asset whose table could not be read; it keeps the cursor that it had. `postponed` are
+    changed assets that the limit left for the next call, in order; they keep theirs, too.
     """
 
     windows: dict[str, tuple[WindowChange, ...]] = field(default_factory=dict[str, tuple[WindowChange, ...]])
     cursors: dict[str, str] = field(default_factory=dict[str, str])
     unreadable: dict[str, str] = field(default_factory=dict[str, str])
+    postponed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Limit of one call: it begins no more tables after `seconds`, and reports none after `windows` of them.
+
+    The first tables are always read. Changed assets in `first` come before the others: with the `postponed` ones of the
+    call before, each asset has its turn however busy the others are.
+    """
+
+    seconds: float
+    windows: int
+    first: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +92,19 @@ class Cursor:
         return self.sequence if self.table == _digest(str(table.metadata.table_uuid)) else 0
 
 
-def changes(settings: Settings, assets: Iterable[Asset], since: Mapping[str, str]) -> RawChanges:
+def has_changes(settings: Settings, assets: Iterable[Asset], since: Mapping[str, str]) -> bool:
+    """Return True if there are snapshots newer than these cursors; one query. Raises Unavailable."""
+    tables = {raw_table(asset).identifier: since.get(asset.name) for asset in assets}
+    current = pointers(settings, tables)
+    return any(
+        (text := tables[table]) is None or Cursor.parse(text).pointer != _digest(pointer)
+        for table, pointer in current.items()
+    )
+
+
+def changes(
+    settings: Settings, assets: Iterable[Asset], since: Mapping[str, str], limit: Limit | None = None
+) -> RawChanges:
     """Return the windows to which snapshots newer than the cursors in `since` (by asset name) added files.
 
     An asset without a cursor, or whose table was created again, yields all its windows; one without a table yields
@@ -81,33 +112,70 @@ def changes(settings: Settings, assets: Iterable[Asset], since: Mapping[str, str
     cost depends on the changes. Expired snapshots do not matter, since each file keeps its sequence number.
     Raises Unavailable, and RawTableError when so many tables take so long to fail that it is no table's own fault.
     """
-    result = RawChanges()
-    lost_seconds = 0.0
+    began = time.monotonic()
+    cursors = dict[str, str]()
+    changed: list[_ChangedTable] = []
     assets = list(assets)
     current = pointers(settings, [raw_table(asset).identifier for asset in assets])
     for asset in assets:
         pointer, since_text = current.get(raw_table(asset).identifier), since.get(asset.name)
         if pointer is None:
             continue
+        if since_text:
+            cursors[asset.name] = since_text
         seen = Cursor.parse(since_text) if since_text else None
-        if seen and seen.pointer == _digest(pointer):
-            result.cursors[asset.name] = str(seen)
-            continue
-        began = time.monotonic()
-        try:
-            changed, cursor = read_table(settings, asset, lambda table, a=asset, c=seen: _changed(table, a, c), pointer)
-        except RawTableError as error:
-            result.unreadable[asset.name] = str(error)
-            if since_text:
-                result.cursors[asset.name] = since_text
-            lost_seconds += time.monotonic() - began
-            if lost_seconds > _FAILING_SECONDS:
-                raise
-            continue
-        result.cursors[asset.name] = str(cursor)
-        if changed:
-            result.windows[asset.name] = changed
-    return result
+        if seen is None or seen.pointer != _digest(pointer):
+            changed.append(_ChangedTable(asset, pointer, seen))
+    postponed: list[str] = []
+    result = RawChanges(cursors=cursors)
+    first = {name: number for number, name in enumerate(limit.first)} if limit else {}
+    changed.sort(key=lambda table: first.get(table.asset.name, len(first)))
+    lost_seconds, windows = 0.0, 0
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for start in range(0, len(changed), _AT_ONCE):
+            piece = changed[start : start + _AT_ONCE]
+            if limit and start and time.monotonic() - began > limit.seconds:
+                postponed += [table.asset.name for table in changed[start:]]
+                break
+            for table, reading in zip(piece, pool.map(partial(_read, settings), piece), strict=True):
+                name = table.asset.name
+                if limit and windows >= limit.windows:
+                    postponed.append(name)
+                elif isinstance(reading.outcome, RawTableError):
+                    result.unreadable[name] = str(reading.outcome)
+                    lost_seconds += reading.seconds
+                    if lost_seconds > _FAILING_SECONDS:
+                        raise reading.outcome
+                else:
+                    added, cursor = reading.outcome
+                    result.cursors[name] = str(cursor)
+                    windows += len(added)
+                    if added:
+                        result.windows[name] = added
+    return replace(result, postponed=tuple(postponed))
+
+
+@dataclass(frozen=True, slots=True)
+class _ChangedTable:
+    asset: Asset
+    pointer: str
+    seen: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    outcome: "tuple[tuple[WindowChange, ...], Cursor] | RawTableError"
+    seconds: float
+
+
+def _read(settings: Settings, table: _ChangedTable) -> _Reading:
+    began = time.monotonic()
+    outcome: tuple[tuple[WindowChange, ...], Cursor] | RawTableError
+    try:
+        outcome = read_table(settings, table.asset, lambda t: _changed(t, table.asset, table.seen), table.pointer)
+    except RawTableError as error:
+        outcome = error
+    return _Reading(outcome, time.monotonic() - began)
 
 
 def _changed(table: "StaticTable", asset: Asset, seen: Cursor | None) -> tuple[tuple[WindowChange, ...], Cursor]:

@@ -1,6 +1,7 @@
 """The catalog of the raw tables: in the lake's Postgres, on AWS in Glue."""
 
-from collections.abc import Collection, Generator, Mapping
+import time
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,9 @@ def raw_catalog(settings: Settings) -> Generator["MetastoreCatalog"]:
     Raises Unavailable when it does not answer, RawTableError when the metadata of a table is damaged.
     """
     from pyiceberg.exceptions import ValidationError
+    from sqlalchemy.exc import OperationalError
 
-    with _glue() if settings.target == "aws" else _postgres(settings):
+    with _glue() if settings.target == "aws" else _postgres(settings, OperationalError):
         catalog = _glue_catalog(settings) if settings.target == "aws" else _sql_catalog(settings)
         try:
             yield catalog
@@ -48,6 +50,33 @@ def pointers(settings: Settings, tables: Collection[Identifier]) -> dict[Identif
             return _pointers_in_glue(tables)
     with _postgres(settings):
         return _pointers_in_postgres(settings, tables)
+
+
+@contextmanager
+def raw_commits(settings: Settings) -> Generator[Callable[[float], bool]]:
+    """Provide a function that waits for a commit to a raw table, at most so many seconds, and returns if there was one.
+
+    A commit since the last call, or since the beginning, ends it at once. AWS's catalog does not notify. Raises
+    Unavailable.
+    """
+    if settings.target == "aws":
+        yield _sleep
+        return
+    import psycopg
+
+    with _postgres(settings), psycopg.connect(settings.postgres.conninfo("lake"), autocommit=True) as connection:
+        # See `stack/roles.py`, which creates the trigger.
+        connection.execute("listen raw_commits")
+
+        def wait(seconds: float) -> bool:
+            return any(True for _ in connection.notifies(timeout=seconds, stop_after=1))
+
+        yield wait
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
 
 
 def sink_catalog(settings: Settings) -> Mapping[str, str]:
@@ -102,15 +131,15 @@ def _pointers_in_glue(tables: Collection[Identifier]) -> dict[Identifier, str]:
 
 
 @contextmanager
-def _postgres(settings: Settings) -> Generator[None]:
+def _postgres(settings: Settings, *further: type[Exception]) -> Generator[None]:
+    """Raise Unavailable for psycopg's error that Postgres does not answer, and for `further` ones."""
     import psycopg
-    from sqlalchemy.exc import OperationalError
 
     if settings.postgres.port == 0:
         raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
     try:
         yield
-    except (OperationalError, psycopg.OperationalError) as error:
+    except (psycopg.OperationalError, *further) as error:
         raise settings.postgres.not_reached(error) from error
 
 

@@ -25,6 +25,7 @@ from lake_assets.waiting import poll_until
 
 Outcome = Literal["created", "updated", "unchanged", "differs"]
 _POLL_SECONDS = 0.1
+_LISTING_SECONDS = 0.1
 # Topics that one request names.
 PIECE = 200
 # The controller refuses a request that creates more than 10,000 records: one for each topic, partition and config. Also
@@ -52,10 +53,11 @@ def compare_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[Topic
     return [_compare(spec, partitions.get(spec.name), configs.get(spec.name, {})) for spec in specs]
 
 
-def ensure_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[TopicReport]:
+def ensure_topics(settings: Settings, specs: Sequence[TopicSpec], *, wait: bool = True) -> list[TopicReport]:
     """Create missing topics and set configs that differ. Raises Unavailable, or LakeError with the broker's reason.
 
     A partition count that differs is only reported, because more partitions send a key to another one than before.
+    Without `wait` the broker may not list new topics yet: see `wait_until_listed`.
     """
     reports = compare_topics(settings, specs)
     client = admin(settings)
@@ -64,17 +66,30 @@ def ensure_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[TopicR
     update = [by_name[report.name] for report in reports if report.outcome == "updated"]
     try:
         _create(client, create)
-        # Kafka answers before each broker lists the topic: a producer that starts now would not find it.
-        poll_until(
-            lambda: not create or _partitions(client).keys() >= {spec.name for spec in create},
-            bool,
-            DEADLINE_SECONDS,
-            _POLL_SECONDS,
-        )
+        if wait:
+            _wait_until_listed(client, {spec.name for spec in create})
         _set_configs(client, update)
     except KafkaException as exception:
         raise broker_error(settings, error_of(exception), "create topics") from exception
     return reports
+
+
+def wait_until_listed(settings: Settings, topics: Collection[str]) -> None:
+    """Wait until the broker lists these topics, which exist. Raises Unavailable."""
+    try:
+        _wait_until_listed(admin(settings), topics)
+    except KafkaException as exception:
+        raise broker_error(settings, error_of(exception), "describe topics") from exception
+
+
+def _wait_until_listed(client: KafkaAdmin, topics: Collection[str]) -> None:
+    """Wait, since Kafka answers before each broker lists a topic: a producer that starts now would not find it.
+
+    A broker makes the files of a hundred partitions in a second.
+    """
+    seconds = DEADLINE_SECONDS + _LISTING_SECONDS * len(topics)
+    wanted = {*topics}
+    poll_until(lambda: not wanted or _partitions(client).keys() >= wanted, bool, seconds, _POLL_SECONDS)
 
 
 def partition_counts(settings: Settings, topics: Collection[str]) -> dict[str, int]:

@@ -226,14 +226,14 @@ def files_made_since(ledger: Ledger, receipt: int, asset: str, windows: Sequence
     return {path for output in outputs for path in (*output.good_files, *output.quarantine_files)}
 
 
-def erased_offsets(ledger: Ledger, dataset: str) -> dict[str, list[PartitionCount]]:
-    """Return the offsets of erased raw rows, by window, as dense counts."""
-    offsets: dict[str, list[PartitionCount]] = {}
-    for window, topic, partition, first, last in ledger.connection.execute(
-        'select "window", topic, partition, first, last from ledger.forgotten_offsets '
+def erased_offsets(ledger: Ledger, datasets: Sequence[str]) -> dict[str, dict[str, list[PartitionCount]]]:
+    """Return the offsets of erased raw rows of each dataset, by window, as dense counts, read in one statement."""
+    offsets: dict[str, dict[str, list[PartitionCount]]] = {dataset: {} for dataset in datasets}
+    for dataset, window, topic, partition, first, last in ledger.connection.execute(
+        'select dataset, "window", topic, partition, first, last from ledger.forgotten_offsets '
         "join ledger.receipt as r on r.id = receipt "
-        "where dataset = %s and in_raw and rewritten_at is not null order by topic, partition, first",
-        (dataset,),
+        "where dataset = any(%s) and in_raw and rewritten_at is not null order by topic, partition, first",
+        (list(datasets),),
     ).fetchall():
-        offsets.setdefault(window, []).append(PartitionCount.dense(topic, partition, first, last))
+        offsets[dataset].setdefault(window, []).append(PartitionCount.dense(topic, partition, first, last))
     return offsets

@@ -211,9 +211,10 @@ class Ledger:
             if acquired and not self._connection.closed:
                 self._connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
 
-    def contracts(self) -> dict[str, str]:
-        """Return the applied contract texts by asset."""
-        return dict(self._connection.execute("select asset, text from ledger.contract").fetchall())
+    def contracts(self, asset: str | None = None) -> dict[str, str]:
+        """Return the applied contract texts by asset; with `asset`, only that one's."""
+        query = "select asset, text from ledger.contract where %(asset)s::text is null or asset = %(asset)s"
+        return dict(self._connection.execute(query, {"asset": asset}).fetchall())
 
     def metrics(self) -> dict[str, str]:
         """Return the applied metric texts by name."""
@@ -234,11 +235,12 @@ class Ledger:
         self.save_contracts([(asset, text)])
 
     def save_contracts(self, contracts: Sequence[tuple[Asset, str]]) -> None:
-        """Record contracts, each with its text, as applied, in one statement."""
+        """Record contracts, each with its text, as applied, in one statement. Unchanged ones are not written."""
         self._connection.execute(
             "insert into ledger.contract (asset, version, text) "
             "select * from unnest(%s::text[], %s::text[], %s::text[]) on conflict (asset) do update "
-            "set version = excluded.version, text = excluded.text, applied_at = now()",
+            "set version = excluded.version, text = excluded.text, applied_at = now() "
+            "where contract.text <> excluded.text",
             (
                 [asset.name for asset, _ in contracts],
                 [asset.version for asset, _ in contracts],
@@ -255,10 +257,12 @@ class Ledger:
         cursors: Mapping[str, str],
         landed: Mapping[str, Sequence[Landed]],
         unreadable: Mapping[str, str] = NONE_UNREADABLE,
+        readable: Collection[str] = (),
     ) -> None:
-        """Add windows to the queue and move the cursors, in one transaction; idempotent.
+        """Add windows to the queue and move these cursors, in one transaction; idempotent.
 
         `unreadable` has the cause by asset whose raw table could not be read; it replaces what was recorded before.
+        Nothing stays recorded of the `readable` ones.
         """
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.executemany(
@@ -270,15 +274,12 @@ class Ledger:
                 'and w."window" = %(window)s and w.sequence >= %(sequence)s) on conflict do nothing',
                 [{"asset": asset, **asdict(w)} for asset, windows in landed.items() for w in windows],
             )
-            cursor.executemany(
-                "insert into ledger.raw_cursor (asset, cursor) values (%s, %s) "
-                "on conflict (asset) do update set cursor = excluded.cursor, observed_at = now()",
-                list(cursors.items()),
-            )
             cursor.execute(
-                "delete from ledger.unreadable_raw where asset = any(%s)",
-                ([asset for asset in cursors if asset not in unreadable],),
+                "insert into ledger.raw_cursor (asset, cursor) select * from unnest(%s::text[], %s::text[]) "
+                "on conflict (asset) do update set cursor = excluded.cursor, observed_at = now()",
+                ([*cursors], [*cursors.values()]),
             )
+            cursor.execute("delete from ledger.unreadable_raw where asset = any(%s)", ([*readable],))
             cursor.executemany(
                 "insert into ledger.unreadable_raw (asset, cause) values (%s, %s) on conflict (asset) do update "
                 "set cause = excluded.cause where unreadable_raw.cause <> excluded.cause",
@@ -398,6 +399,17 @@ class Ledger:
         ).fetchall()
         return [(window_key, PartitionCount(*numbers)) for window_key, *numbers in rows]
 
+    def partitions_by_asset(self, assets: Sequence[Asset]) -> dict[str, list[tuple[str, PartitionCount]]]:
+        """Return the `partitions` of each of the assets, read in one statement."""
+        counts: dict[str, list[tuple[str, PartitionCount]]] = {asset.name: [] for asset in assets}
+        for asset, window, *numbers in self._connection.execute(
+            'select asset, "window", topic, partition, raw, good, quarantined, duplicates, redelivered, min_offset, '
+            'max_offset from ledger.window_partition where asset = any(%s) order by "window", topic, partition',
+            ([*counts],),
+        ).fetchall():
+            counts[asset].append((window, PartitionCount(*numbers)))
+        return counts
+
     def unknown_fields(self, asset: Asset) -> list[UnknownKey]:
         """Return the undeclared keys in published windows, most rows first."""
         with self._connection.cursor(row_factory=class_row(UnknownKey)) as cursor:
@@ -410,12 +422,16 @@ class Ledger:
                 {"asset": asset.name},
             ).fetchall()
 
-    def no_records(self, topic: str, partition: int) -> list[tuple[int, int]]:
-        """Return offset ranges (inclusive) that an earlier audit has shown to hold no record, in order."""
-        return self._connection.execute(
-            "select first, last from ledger.no_record where topic = %s and partition = %s order by first",
-            (topic, partition),
-        ).fetchall()
+    def no_records(self, topics: Sequence[str]) -> dict[tuple[str, int], list[tuple[int, int]]]:
+        """Return by topic and partition the offset ranges (inclusive) that hold no record, as an earlier audit has
+        shown, in order."""
+        ranges: dict[tuple[str, int], list[tuple[int, int]]] = {}
+        for topic, partition, first, last in self._connection.execute(
+            "select topic, partition, first, last from ledger.no_record where topic = any(%s) order by first",
+            (list(topics),),
+        ).fetchall():
+            ranges.setdefault((topic, partition), []).append((first, last))
+        return ranges
 
     def save_no_records(self, topic: str, partition: int, ranges: Sequence[tuple[int, int]]) -> None:
         """Store offset ranges (inclusive) that hold no record, so that they are not read again."""

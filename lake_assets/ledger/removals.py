@@ -52,6 +52,18 @@ def record_decision(
             )
 
 
+def unsettled(ledger: Ledger, assets: Sequence[Asset]) -> list[Asset]:
+    """Return those of the assets with a decision, by retention or erasure, that is not recorded as done."""
+    rows = ledger.connection.execute(
+        "select name from unnest(%(names)s::text[], %(datasets)s::text[]) as n (name, dataset) where exists ("
+        "select from ledger.removal as r where (r.asset = n.name or r.dataset = n.dataset) and removed_at is null) "
+        "or exists (select from ledger.receipt as r where r.dataset = n.dataset and rewritten_at is null)",
+        {"names": [asset.name for asset in assets], "datasets": [asset.dataset for asset in assets]},
+    ).fetchall()
+    names = {name for (name,) in rows}
+    return [asset for asset in assets if asset.name in names]
+
+
 def open_decisions(ledger: Ledger, asset: Asset) -> list[Decision]:
     """Return removals that are not recorded as done, oldest first."""
     rows = ledger.connection.execute(
@@ -70,14 +82,21 @@ def close_decisions(ledger: Ledger, done: Sequence[int], not_done: Sequence[int]
 
 def removed_offsets(ledger: Ledger, asset: Asset) -> dict[str, list[PartitionCount]]:
     """Return the offsets of raw rows that were removed, by window, as dense counts."""
-    offsets: dict[str, list[PartitionCount]] = {}
-    for window, topic, partition, first, last in ledger.connection.execute(
-        'select r."window", o.topic, o.partition, o.first, o.last from ledger.removal as r '
+    return removed_offsets_by_asset(ledger, [asset])[asset.name]
+
+
+def removed_offsets_by_asset(ledger: Ledger, assets: Sequence[Asset]) -> dict[str, dict[str, list[PartitionCount]]]:
+    """Return the `removed_offsets` of each of the assets, read in one statement."""
+    offsets: dict[str, dict[str, list[PartitionCount]]] = {asset.name: {} for asset in assets}
+    for name, window, topic, partition, first, last in ledger.connection.execute(
+        'select n.name, r."window", o.topic, o.partition, o.first, o.last '
+        "from unnest(%(names)s::text[], %(datasets)s::text[]) as n (name, dataset) "
+        "join ledger.removal as r on r.asset = n.name or r.dataset = n.dataset "
         "join ledger.removal_offsets as o on o.removal = r.id "
-        f"where {_OWN} and removed_at is not null order by topic, partition, first",
-        _names(asset),
+        "where removed_at is not null order by topic, partition, first",
+        {"names": [asset.name for asset in assets], "datasets": [asset.dataset for asset in assets]},
     ).fetchall():
-        offsets.setdefault(window, []).append(PartitionCount.dense(topic, partition, first, last))
+        offsets[name].setdefault(window, []).append(PartitionCount.dense(topic, partition, first, last))
     return offsets
 
 

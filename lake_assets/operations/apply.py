@@ -11,7 +11,7 @@ from lake_assets.compile.topic import TopicSpec
 from lake_assets.conform.tokens import ensure_token_key
 from lake_assets.landing.connect import ConnectorFailed, ensure_connectors
 from lake_assets.landing.raw_tables import ensure_raw_tables
-from lake_assets.landing.topics import ensure_topics
+from lake_assets.landing.topics import ensure_topics, wait_until_listed
 from lake_assets.ledger.failures import try_now
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.removed_assets import forget_removed
@@ -58,13 +58,17 @@ def apply(settings: Settings, orchestrator: Orchestrator, on_progress: Callable[
             return Applied([])
         ensure_token_key(plan.wanted.assets.values(), plan.applied.assets.values())
         causes: list[str] = []
-        with _connector_failures(causes):
-            _apply_landing(settings, plan, on_progress)
+        _apply_landing(settings, plan, on_progress)
+        # The broker makes the files of new topics meanwhile.
         _apply_tables(settings, ledger, orchestrator, plan, on_progress)
         on_progress("dbt sources and grants")
         write_dbt_files(targets(plan.asset_steps, DbtFile))
         if schemas := [schema.name for schema in targets(plan.asset_steps, MartSchema)]:
             mart_access_for(settings).ensure(schemas)
+        if topics := [topic.name for topic in targets(plan.asset_steps, TopicSpec)]:
+            wait_until_listed(settings, topics)
+        with _connector_failures(causes):
+            ensure_connectors(settings, targets(plan.asset_steps, ConnectorSpec), on_progress)
         with _connector_failures(causes):
             apply_metrics(settings, plan.metric_steps, on_progress)
         _record(settings, ledger, orchestrator, plan)
@@ -81,7 +85,7 @@ def _connector_failures(causes: list[str]) -> Generator[None]:
 
 
 def _apply_landing(settings: Settings, plan: ApplyPlan, on_progress: Callable[[str], None]) -> None:
-    """Create or change raw tables, then topics, then connectors. Raises ConnectorFailed after the last connector."""
+    """Create or change raw tables, then topics."""
     on_progress("raw tables")
     empty = [table.asset for table in targets(plan.asset_steps, EmptyRawTable)]
     for asset in empty:
@@ -90,8 +94,7 @@ def _apply_landing(settings: Settings, plan: ApplyPlan, on_progress: Callable[[s
         ensure_raw_tables(settings, raw_tables)
     on_progress("topics")
     if topics := targets(plan.asset_steps, TopicSpec):
-        ensure_topics(settings, topics)
-    ensure_connectors(settings, targets(plan.asset_steps, ConnectorSpec), on_progress)
+        ensure_topics(settings, topics, wait=False)
 
 
 def _apply_tables(

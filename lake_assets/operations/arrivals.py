@@ -10,7 +10,6 @@ from lake_assets.landing.lag import positions
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.settings import Settings
-from lake_assets.warehouse.local.connection import connect
 
 
 def silences(settings: Settings, assets: Sequence[Asset]) -> dict[str, str | None]:
@@ -41,6 +40,9 @@ def missed(settings: Settings, asset: Asset) -> dict[str, datetime]:
     """
     if asset.roster is None or asset.frequency is None:
         return {}
+    # Imports DuckDB, which `lake status` does not need.
+    from lake_assets.warehouse.local.connection import connect
+
     high = datetime.now(UTC)
     low = high - REMEMBERED
     session = connect(settings, lake=False)

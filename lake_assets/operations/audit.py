@@ -29,7 +29,7 @@ from lake_assets.ledger.audit import (
 )
 from lake_assets.ledger.forgotten import erased_offsets
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.ledger.removals import removed_offsets
+from lake_assets.ledger.removals import removed_offsets_by_asset, unsettled
 from lake_assets.ledger.window_states import WindowState, window_states_by_asset
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.operations.refresh import observe
@@ -108,6 +108,7 @@ class _Counts:
     removed: Counts
     erased: Counts
     partitions: Sequence[tuple[str, PartitionCount]]
+    no_records: Mapping[tuple[str, int], Sequence[tuple[int, int]]]
 
 
 def _lock(asset: Asset) -> str:
@@ -122,19 +123,24 @@ def _read(settings: Settings, ledger: Ledger, assets: Sequence[Asset]) -> list[_
     raw = window_rows_by_asset(settings, assets)
     observe(settings, ledger, assets, ledger.cursors())
     warehouse = warehouse_for(settings)
-    for asset in assets:
+    for asset in unsettled(ledger, assets):
         settle_removals(settings, ledger, warehouse, asset)
     tables = warehouse.window_rows_by_asset(assets)
     states = window_states_by_asset(ledger, assets)
+    removed = removed_offsets_by_asset(ledger, assets)
+    erased = erased_offsets(ledger, [asset.dataset for asset in assets])
+    partitions = ledger.partitions_by_asset(assets)
+    no_records = ledger.no_records([asset.topic for asset in assets])
     return [
         _Counts(
             asset,
             raw[asset.name],
             tables[asset.name],
             states[asset.name],
-            removed_offsets(ledger, asset),
-            erased_offsets(ledger, asset.dataset),
-            ledger.partitions(asset),
+            removed[asset.name],
+            erased[asset.dataset],
+            partitions[asset.name],
+            no_records,
         )
         for asset in assets
     ]
@@ -156,20 +162,20 @@ def _audit(settings: Settings, ledger: Ledger, own: _Counts, ends: Mapping[int, 
     return AssetAudit(
         asset.name,
         audit_windows(own.states, raw, own.tables),
-        tuple(_audit_partition(settings, ledger, asset, p, bounds, counts) for p, bounds in sorted(ends.items())),
+        tuple(_audit_partition(settings, ledger, own, p, bounds, counts) for p, bounds in sorted(ends.items())),
     )
 
 
 def _audit_partition(
-    settings: Settings, ledger: Ledger, asset: Asset, partition: int, bounds: tuple[int, int], counts: Counts
+    settings: Settings, ledger: Ledger, read: _Counts, partition: int, bounds: tuple[int, int], counts: Counts
 ) -> PartitionAudit:
-    topic, (begin, end) = asset.topic, bounds
+    asset, topic, (begin, end) = read.asset, read.asset.topic, bounds
     own = [count for window in counts.values() for count in window if count.partition == partition]
     landed = sum(count.raw - count.redelivered for count in own)
     newest = max((count.max_offset for count in own), default=begin - 1)
     if newest >= end:
         end = newest + 1
-    no_records = ledger.no_records(topic, partition)
+    no_records = read.no_records.get((topic, partition), ())
     suspects = [
         rest
         for suspect in unexplained_ranges(topic, partition, (begin, end), own)

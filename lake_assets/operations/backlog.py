@@ -53,11 +53,12 @@ def backlog(settings: Settings, assets: Sequence[Asset]) -> list[Backlog]:
         find_abandoned(ledger, {asset.name: asset for asset in assets})
         silent = silences(settings, assets)
         begun = {e.dataset: f"{e}; unless a process is running it: `{e.command}`" for e in unfinished(ledger)}
-        queued = {(entry.asset, entry.window) for entry in ledger.pending()}
+        names = [asset.name for asset in assets]
+        queued = {(entry.asset, entry.window) for entry in ledger.pending(names)}
         waiting = Counter(name for name, _ in queued)
         held_back = ledger.held_back_counts()
         failing: dict[str, list[Trouble]] = {}
-        for trouble in troubles(known_failures(ledger), queued):
+        for trouble in troubles(known_failures(ledger, names), queued):
             failing.setdefault(trouble.asset, []).append(trouble)
         return [
             Backlog(

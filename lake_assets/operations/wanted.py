@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from lake_assets.catalog.compare import Change, compare
+from lake_assets.catalog.compare import UNCHANGED, Change, compare
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.texts import Catalog
@@ -53,7 +53,9 @@ def wanted_catalog(settings: Settings, ledger: Ledger, applied: Catalog) -> Want
         for name, asset in catalog.assets.items():
             try:
                 check_removal(asset, removals)
-                if name in applied.assets:
+                if name in applied.assets and applied.text(applied.assets[name]) == catalog.text(asset):
+                    changes[name] = UNCHANGED
+                elif name in applied.assets:
                     changes[name] = contract_change(settings, catalog, applied, name, empty)
                     windows = windows_to_rebuild(settings, ledger, applied.assets[name], asset, changes[name])
                     if windows is not None:

@@ -83,11 +83,11 @@ def silence_sensor(settings: Settings, assets: Sequence[Asset]) -> dg.SensorDefi
 def evaluations(settings: Settings, assets: Sequence[Asset]) -> Iterator[tuple[str, dg.AssetCheckEvaluation]]:
     """Yield the current result of each check, under a stable name. Raises Unavailable."""
     problems = silences(settings, assets)
-    newest = _newest(assets)
+    newest = {asset.name for asset in _newest(assets)}
     for asset in assets:
         if asset.name not in problems:
             continue
-        if asset in newest:
+        if asset.name in newest:
             yield f"{asset.name}.{FREQUENCY}", _evaluation(topic_key(asset), FREQUENCY, problems[asset.name], {})
         if asset.roster:
             try:

@@ -1,7 +1,6 @@
 """Contracts as Dagster assets: topic, raw, conformed, staging and quarantine."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import dagster as dg
 from dagster import MetadataValue
@@ -34,6 +33,7 @@ from lake_assets.warehouse.protocol import Warehouse
 # Tag of a run that the queue requested, not a user; its value is the lane, see `Lane`.
 QUEUED_ONLY = "lake/queued_only"
 EVERY_WINDOW_MADE = "every_window_made"
+STEP = "build_windows"
 ROWS_MATCH = "rows_match_ledger"
 
 
@@ -66,7 +66,7 @@ def landing_definitions(settings: Settings, asset: Asset) -> list[dg.AssetSpec]:
     return [topic, raw]
 
 
-def _conformed(settings: Settings, asset: Asset) -> dg.AssetSpec:
+def _conformed(settings: Settings, asset: Asset, partitions: dg.PartitionsDefinition) -> dg.AssetSpec:
     return dg.AssetSpec(
         conformed_key(asset),
         deps=[raw_key(asset)],
@@ -74,6 +74,7 @@ def _conformed(settings: Settings, asset: Asset) -> dg.AssetSpec:
         group_name=asset.domain,
         kinds={"duckdb", "parquet"},
         owners=list(asset.owners),
+        partitions_def=partitions,
         code_version=asset.version,
         metadata={
             **_contract(asset),
@@ -83,7 +84,7 @@ def _conformed(settings: Settings, asset: Asset) -> dg.AssetSpec:
     )
 
 
-def _staging(_settings: Settings, asset: Asset) -> dg.AssetSpec:
+def _staging(_settings: Settings, asset: Asset, partitions: dg.PartitionsDefinition) -> dg.AssetSpec:
     return dg.AssetSpec(
         staging_key(asset),
         deps=[conformed_key(asset)],
@@ -91,6 +92,7 @@ def _staging(_settings: Settings, asset: Asset) -> dg.AssetSpec:
         group_name=asset.domain,
         kinds={"ducklake", "table"},
         owners=list(asset.owners),
+        partitions_def=partitions,
         code_version=asset.version,
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=asset.freshness) if asset.freshness else None,
         metadata={
@@ -101,7 +103,7 @@ def _staging(_settings: Settings, asset: Asset) -> dg.AssetSpec:
     )
 
 
-def _quarantine(_settings: Settings, asset: Asset) -> dg.AssetSpec:
+def _quarantine(_settings: Settings, asset: Asset, partitions: dg.PartitionsDefinition) -> dg.AssetSpec:
     return dg.AssetSpec(
         quarantine_key(asset),
         deps=[conformed_key(asset)],
@@ -109,6 +111,7 @@ def _quarantine(_settings: Settings, asset: Asset) -> dg.AssetSpec:
         group_name=asset.domain,
         kinds={"ducklake", "table"},
         owners=list(asset.owners),
+        partitions_def=partitions,
         code_version=asset.version,
         metadata={
             **_contract(asset),
@@ -126,7 +129,53 @@ def _required(asset: Asset) -> tuple[str, ...]:
     return tuple(field.name for field in asset.fields if field.required)
 
 
-def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefinition:
+class WindowSteps:
+    """Steps that build windows; assets with the same outputs share one, since a step takes Dagster milliseconds.
+
+    A step that runs finds its asset by the tables of the definition that it belongs to.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._assets: dict[dg.AssetKey, Asset] = {}
+        self._by_outputs: dict[tuple[str, ...], dg.OpDefinition] = {}
+
+    def step(self, asset: Asset, outputs: tuple[str, ...]) -> dg.OpDefinition:
+        """Return the step of an asset, with these outputs besides those of its tables."""
+        self._assets[staging_key(asset)] = asset
+        if outputs not in self._by_outputs:
+            self._by_outputs[outputs] = self._make(outputs)
+        return self._by_outputs[outputs]
+
+    def _make(self, outputs: tuple[str, ...]) -> dg.OpDefinition:
+        @dg.op(
+            name=f"{STEP}_{len(self._by_outputs)}",
+            ins={"landed": dg.In(dg.Nothing)},
+            out={
+                **{output: dg.Out(dg.Nothing, is_required=False) for output in TABLE_KEYS},
+                **{output: dg.Out(is_required=False) for output in outputs},
+            },
+        )
+        def build_windows(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
+            (asset,) = [self._assets[key] for key in context.assets_def.keys if key in self._assets]
+            yield from _build_windows(context, self._settings, asset, _table_keys(asset))
+
+        return build_windows
+
+
+# Keys of the tables of an asset by output of its step.
+TABLE_KEYS: Mapping[str, Callable[[Asset], dg.AssetKey]] = {
+    "conformed": conformed_key,
+    "staging": staging_key,
+    "quarantine": quarantine_key,
+}
+
+
+def _table_keys(asset: Asset) -> dict[str, dg.AssetKey]:
+    return {output: key(asset) for output, key in TABLE_KEYS.items()}
+
+
+def conforming_definition(settings: Settings, asset: Asset, steps: WindowSteps | None = None) -> dg.AssetsDefinition:
     """Return conformed, staging and quarantine of the asset in the lineage graph, which one step materializes.
 
     A run that names partitions (the Materialize button, a backfill) builds those. A run without partitions builds the
@@ -135,41 +184,34 @@ def conforming_definition(settings: Settings, asset: Asset) -> dg.AssetsDefiniti
     unless that input is a graph's; so the step is in a graph of its own.
     """
     partitions = window_partitions(asset)
-    specs = {"conformed": _conformed, "staging": _staging, "quarantine": _quarantine}
-    by_output = {output: spec(settings, asset) for output, spec in specs.items()}
-    keys = {output: spec.key for output, spec in by_output.items()}
-    checks = list(_check_specs(asset))
-    outputs = [*keys, *(check.get_python_identifier() for check in checks)]
+    specs = [spec(settings, asset, partitions) for spec in (_conformed, _staging, _quarantine)]
+    keys = _table_keys(asset)
+    checks = {check.get_python_identifier(): check for check in _check_specs(asset)}
+    # By their outputs in the graph, whose names are unique in a run: the step's outputs.
+    step_outputs = {**{output: output for output in keys}, **{name: f"check_{c.name}" for name, c in checks.items()}}
+    step = (steps or WindowSteps(settings)).step(asset, tuple(step_outputs[name] for name in checks))
 
-    @dg.op(
-        name=f"{asset.name}_windows",
-        ins={"landed": dg.In(dg.Nothing)},
-        out={output: dg.Out(dg.Nothing if output in keys else dg.Any, is_required=False) for output in outputs},
-        tags={"lake/asset": asset.name},
-    )
-    def build_windows(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
-        yield from _build_windows(context, settings, asset, keys)
-
-    @dg.graph(
+    # As `@dg.graph` makes it, without the signature and the calls of a function that it examines for a millisecond.
+    conform_asset = dg.GraphDefinition(
         name=f"conform_{asset.name}",
-        ins={"raw": dg.GraphIn()},
-        out={output: dg.GraphOut() for output in outputs},
+        node_defs=[step],
+        dependencies={dg.NodeInvocation(step.name, alias=STEP): {}},
+        input_mappings=[
+            dg.InputMapping(graph_input_name="raw", mapped_node_name=STEP, mapped_node_input_name="landed")
+        ],
+        output_mappings=[
+            dg.OutputMapping(graph_output_name=output, mapped_node_name=STEP, mapped_node_output_name=step_output)
+            for output, step_output in step_outputs.items()
+        ],
     )
-    def conform_asset(raw: Any) -> dict[str, Any]:
-        step = build_windows(raw)
-        return {output: getattr(step, output) for output in outputs}
-
-    definition = dg.AssetsDefinition.from_graph(
-        conform_asset,
+    return dg.AssetsDefinition(
         keys_by_input_name={"raw": raw_key(asset)},
         keys_by_output_name=keys,
-        internal_asset_deps={output: {dep.asset_key for dep in spec.deps} for output, spec in by_output.items()},
-        partitions_def=partitions,
+        node_def=conform_asset,
+        specs=specs,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        check_specs=checks,
+        check_specs_by_output_name=checks,
     )
-    by_key = {spec.key: spec for spec in by_output.values()}
-    return definition.map_asset_specs(lambda spec: by_key[spec.key].replace_attributes(partitions_def=partitions))
 
 
 def _check_specs(asset: Asset) -> Iterator[dg.AssetCheckSpec]:

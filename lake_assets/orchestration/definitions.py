@@ -10,13 +10,13 @@ from lake_assets.catalog.versions import by_dataset
 from lake_assets.operations.adapters import makes_clusters
 from lake_assets.operations.unapplied import unapplied
 from lake_assets.orchestration.arrival_checks import silence_checks, silence_sensor
-from lake_assets.orchestration.assets import conforming_definition, landing_definitions
+from lake_assets.orchestration.assets import WindowSteps, conforming_definition, landing_definitions
 from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.orchestration.housekeeping import housekeeping_asset, housekeeping_schedule
 from lake_assets.orchestration.marts import mart_definitions
 from lake_assets.orchestration.metrics import metric_asset, metrics_sensor, parity_check
-from lake_assets.orchestration.raw_checks import readable_check
-from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
+from lake_assets.orchestration.raw_checks import readable_checks
+from lake_assets.orchestration.sensors import WAIT_SECONDS, Graph, raw_windows_sensor
 from lake_assets.orchestration.spark_orphans import spark_orphans_asset, spark_orphans_schedule
 from lake_assets.settings import Settings
 
@@ -31,7 +31,8 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
     assets, metrics = applied.assets, applied.metrics
     newest = [versions[-1] for versions in by_dataset(assets.values()).values()]
     landing = [node for asset in newest for node in landing_definitions(settings, asset)]
-    conforming = [conforming_definition(settings, asset) for asset in assets.values()]
+    steps = WindowSteps(settings)
+    conforming = [conforming_definition(settings, asset, steps) for asset in assets.values()]
     marts = mart_definitions(settings, assets)
     graph = mart_graph(marts.assets)
     counted = [(metric, assets[metric.source]) for metric in metrics.values()]
@@ -54,10 +55,14 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
         asset_checks=[
             *(parity_check(settings, metric, asset) for metric, asset in counted),
             *silence_checks(settings, expected),
-            *(readable_check(settings, asset) for asset in newest),
+            *([readable_checks(settings, newest)] if newest else []),
         ],
         sensors=[
-            *([raw_windows_sensor(settings, assets, graph, [*conforming, *marts.assets])] if assets else []),
+            *(
+                [raw_windows_sensor(settings, assets, graph, [*conforming, *marts.assets], WAIT_SECONDS)]
+                if assets
+                else []
+            ),
             connectors_sensor(settings),
             *marts.sensors,
             *([metrics_sensor(settings, metrics, assets)] if metrics else []),

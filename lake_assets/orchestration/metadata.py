@@ -1,6 +1,7 @@
 """Metadata of assets and materializations, for operators."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import dagster as dg
 from dagster import MetadataValue
@@ -41,6 +42,7 @@ def landed_metadata(landed: Landed) -> dict[str, MetadataValue]:
     }
 
 
+@lru_cache(maxsize=1024)
 def column_schema(columns: tuple[Column, ...], required: tuple[str, ...] = ()) -> MetadataValue:
     """Return a table schema as Dagster shows it."""
     return MetadataValue.table_schema(

@@ -1,4 +1,4 @@
-"""Dagster's check that the metadata of a raw table can be read."""
+"""Dagster's checks that the metadata of raw tables can be read."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -14,27 +14,45 @@ from lake_assets.settings import Settings
 READABLE = "readable"
 
 
-def readable_check(settings: Settings, asset: Asset) -> dg.AssetChecksDefinition:
-    """Return the check `readable` of a raw table; the sensor `raw_windows` reports its result too."""
+def readable_checks(settings: Settings, assets: Sequence[Asset]) -> dg.AssetChecksDefinition:
+    """Return the check `readable` of each raw table; the sensor `raw_windows` reports their results too.
 
-    @dg.asset_check(
-        asset=raw_key(asset),
-        name=READABLE,
-        description="The metadata of the raw table can be read, so that landed rows are found.",
-    )
-    def readable() -> dg.AssetCheckResult:
+    They are one definition: with a thousand tables, one each takes a tenth of the time in which all definitions load.
+    """
+    by_key = {raw_key(asset): asset for asset in assets}
+    specs = [
+        dg.AssetCheckSpec(
+            READABLE,
+            asset=key,
+            description="The metadata of the raw table can be read, so that landed rows are found.",
+        )
+        for key in by_key
+    ]
+
+    @dg.multi_asset_check(name="readable_raw_tables", specs=specs, can_subset=True)
+    def readable(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        chosen = [key.asset_key for key in context.selected_asset_check_keys]
         with Ledger(settings) as ledger:
-            cause = observe(settings, ledger, [asset], ledger.cursors()).unreadable.get(asset.name)
-        return dg.AssetCheckResult(passed=cause is None, description=cause)
+            unreadable = observe(settings, ledger, [by_key[key] for key in chosen], ledger.cursors()).unreadable
+        for key in chosen:
+            cause = unreadable.get(by_key[key].name)
+            yield dg.AssetCheckResult(check_name=READABLE, asset_key=key, passed=cause is None, description=cause)
 
     return readable
 
 
 def readable_events(
-    assets: Mapping[str, Asset], unreadable: Mapping[str, str], before: Collection[str]
+    assets: Mapping[str, Asset], unreadable: Mapping[str, str], before: Collection[str], postponed: Collection[str] = ()
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yield the changed results; `before` are the assets whose tables could not be read until now."""
+    """Yield the changed results; `before` are the assets whose tables could not be read until now.
+
+    `postponed` tables were not tried.
+    """
+    if not unreadable and not before:
+        return
     for versions in by_dataset(assets.values()).values():
+        if any(version.name in postponed for version in versions):
+            continue
         cause = next((unreadable[version.name] for version in versions if version.name in unreadable), None)
         if (cause is not None) != any(version.name in before for version in versions):
             yield _evaluation(versions, cause)

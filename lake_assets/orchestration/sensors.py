@@ -1,14 +1,18 @@
 """The sensor `raw_windows`: new raw snapshots become materialization events and one run for everything downstream."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.versions import by_dataset
+from lake_assets.landing.changes import Limit, has_changes
+from lake_assets.landing.raw_catalog import raw_commits
 from lake_assets.ledger.attempts import find_abandoned
 from lake_assets.ledger.failures import known_failures, mark_tries_requested
 from lake_assets.ledger.ledger import Landed, Ledger, Pending
@@ -21,6 +25,18 @@ from lake_assets.orchestration.partitions import add_windows
 from lake_assets.orchestration.raw_checks import readable_events
 from lake_assets.settings import Settings
 
+# Of one tick. Dagster ends a call after 60 s and then keeps nothing of it.
+BUDGET_SECONDS = 20.0
+# Windows of one tick, each of which is an event to store.
+BUDGET_WINDOWS = 2000
+# A tick waits so long for something to do: an event that lands must not wait for the next tick, which Dagster begins up
+# to 5 s after this one.
+WAIT_SECONDS = 25.0
+# The longest wait without a look, for windows that commands queue and for catalogs that do not notify.
+POLL_SECONDS = 5.0
+# The shortest: commits of several tables come together.
+_PAUSE_SECONDS = 0.1
+_BUSY_SECONDS = 0.5
 # Dagster's floor for sensors.
 INTERVAL_SECONDS = 5
 # A window that is still queued this long after its run was requested (because the run failed) is requested again.
@@ -45,8 +61,12 @@ def raw_windows_sensor(
     assets: Mapping[str, Asset],
     graph: Graph,
     targets: Sequence[dg.AssetsDefinition],
+    wait_seconds: float = 0.0,
 ) -> dg.SensorDefinition:
-    """Return the sensor `raw_windows`: an event for each raw window with new rows, and the runs that follow."""
+    """Return the sensor `raw_windows`: an event for each raw window with new rows, and the runs that follow.
+
+    A tick with nothing to do waits for a commit to a raw table, for `wait_seconds` at most.
+    """
 
     @dg.sensor(
         name="raw_windows",
@@ -57,47 +77,104 @@ def raw_windows_sensor(
         description="Watches the raw Iceberg tables; each window with new rows becomes an event and is rebuilt.",
     )
     def raw_windows(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        since, unreadable = read_cursor(context.cursor)
-        request: Request | None = None
-        retry: Request | None = None
+        cursor = read_cursor(context.cursor)
         with Ledger(settings) as ledger:
             if not ledger.exists():
                 return dg.SkipReason("Nothing is applied yet: run `lake apply`.")
-            observed = observe(settings, ledger, list(assets.values()), since)
+            if wait_seconds:
+                _wait_for_work(
+                    settings,
+                    list(assets.values()),
+                    cursor.cursors,
+                    lambda: any(_requests(context.instance, ledger, assets, graph)),
+                    lambda: _running(context.instance, "fresh"),
+                    wait_seconds,
+                )
+            limit = Limit(BUDGET_SECONDS, BUDGET_WINDOWS, cursor.postponed)
+            observed = observe(settings, ledger, list(assets.values()), cursor.cursors, limit)
             find_abandoned(ledger, assets)
-            pending, failures, now = ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC)
-            # One run at a time: the next one takes everything that lands in the meantime.
-            if not _running(context.instance, "fresh"):
-                entries, _ = select_entries("fresh", pending, failures, now)
-                request = request_for(due(entries, now, _newest_run(context.instance)), assets, graph)
-            # Failed windows are retried in a second run, so that no other window waits for them.
-            if not _running(context.instance, "retry"):
-                entries, _ = select_entries("retry", pending, requestable(failures, now), now)
-                retry = request_for(entries, assets, graph, "retry")
+            request, retry = _requests(context.instance, ledger, assets, graph)
             if request is not None:
                 ledger.mark_requested(request.entries)
             if retry is not None:
                 mark_tries_requested(ledger, {entry.asset for entry in retry.entries})
             for name, windows in observed.landed.items():
                 add_windows(context.instance, ledger, assets[name], [window.window for window in windows])
+        # A postponed table was not tried.
+        unreadable = {*observed.unreadable, *(name for name in cursor.unreadable if name in observed.postponed)}
+        following = SensorCursor(observed.cursors, sorted(unreadable), observed.postponed)
         return dg.SensorResult(
             asset_events=[
-                *raw_events(assets, observed.landed, since),
-                *readable_events(assets, observed.unreadable, unreadable),
+                *raw_events(assets, observed.landed, cursor.cursors),
+                *readable_events(assets, observed.unreadable, cursor.unreadable, observed.postponed),
             ],
             run_requests=[each.run for each in (request, retry) if each],
-            cursor=json.dumps({"cursors": observed.cursors, "unreadable": sorted(observed.unreadable)}),
+            cursor=json.dumps(asdict(following)),
         )
 
     return raw_windows
 
 
-def read_cursor(text: str | None) -> tuple[dict[str, str], list[str]]:
-    """Return the cursors by asset, and the assets whose raw table could not be read; older lakes lack the list."""
+def _wait_for_work(
+    settings: Settings,
+    assets: Sequence[Asset],
+    since: Mapping[str, str],
+    has_requests: Callable[[], bool],
+    is_running: Callable[[], bool],
+    seconds: float,
+) -> None:
+    """Wait until there is something to do: a commit to a raw table, a window to request, or the end of a run.
+
+    What lands during a run is requested when the run has ended.
+    """
+    deadline = time.monotonic() + seconds
+    was_running = False
+    with raw_commits(settings) as wait:
+        # The code server ends when its threads have: one of them must not wait on.
+        while time.monotonic() < deadline and threading.main_thread().is_alive():
+            if is_running():
+                was_running = True
+                time.sleep(_BUSY_SECONDS)
+            elif was_running or has_requests() or has_changes(settings, assets, since):
+                return
+            else:
+                poll = min(deadline, time.monotonic() + POLL_SECONDS)
+                while time.monotonic() < poll and threading.main_thread().is_alive() and not wait(_BUSY_SECONDS):
+                    pass
+                time.sleep(_PAUSE_SECONDS)
+
+
+def _requests(
+    instance: dg.DagsterInstance, ledger: Ledger, assets: Mapping[str, Asset], graph: Graph
+) -> "tuple[Request | None, Request | None]":
+    """Return the run for queued windows that is due now, and the one for windows that failed before."""
+    request: Request | None = None
+    retry: Request | None = None
+    pending, failures, now = ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC)
+    # One run at a time: the next one takes everything that lands in the meantime.
+    if not _running(instance, "fresh"):
+        entries, _ = select_entries("fresh", pending, failures, now)
+        request = request_for(due(entries, now, _newest_run(instance)), assets, graph)
+    # Failed windows are retried in a second run, so that no other window waits for them.
+    if not _running(instance, "retry"):
+        entries, _ = select_entries("retry", pending, requestable(failures, now), now)
+        retry = request_for(entries, assets, graph, "retry")
+    return request, retry
+
+
+@dataclass(frozen=True, slots=True)
+class SensorCursor:
+    """Progress of the sensor: cursors by asset, assets whose raw table cannot be read, and those to read first."""
+
+    cursors: Mapping[str, str]
+    unreadable: Sequence[str] = ()
+    postponed: Sequence[str] = ()
+
+
+def read_cursor(text: str | None) -> SensorCursor:
+    """Return the progress from its text; older lakes have only the cursors, or not the postponed assets."""
     cursor = json.loads(text) if text else {}
-    if isinstance(cursor.get("cursors"), dict):
-        return cursor["cursors"], cursor["unreadable"]
-    return cursor, []
+    return SensorCursor(**cursor) if isinstance(cursor.get("cursors"), dict) else SensorCursor(cursor)
 
 
 def due(pending: Sequence[Pending], now: datetime, newest_run: datetime | None) -> list[Pending]:

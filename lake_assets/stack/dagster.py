@@ -11,6 +11,7 @@ from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.programs import Program
 
 DEFINITIONS = "lake_assets.definitions"
+CODE_SERVER = "lake_assets.stack.code_server"
 WEB_SERVER = "lake_assets.stack.webserver"
 DBT_SERVER = "lake_assets.dbt.server"
 CONFIG = """# Written at each start.
@@ -84,12 +85,12 @@ def dagster_programs(
     scripts = Path(sys.executable).parent
     workspace = str(layout.dagster / "workspace.yaml")
     address = ("-h", listen, "-p", str(code_port)) if code_port else ("--socket", str(code_socket(layout)))
-    code = ("api", "grpc", "-m", DEFINITIONS, *address, "--location-name", "lake")
+    code = ("-m", CODE_SERVER, "-m", DEFINITIONS, *address, "--location-name", "lake")
     read_only = ("--read-only",) if settings.dagster_read_only else ()
     web = ("-m", WEB_SERVER, "-h", listen, "-p", str(web_port), "-w", workspace, *read_only)
     return [
         _program("dbt", (sys.executable, "-m", DBT_SERVER), ("postgres",), environment),
-        _program("code", (str(scripts / "dagster"), *code), ("postgres",), environment),
+        _program("code", (sys.executable, *code), ("postgres",), environment),
         _program("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace), ("code",), environment),
         _program("webserver", (sys.executable, *web), ("code",), environment),
     ]

@@ -34,6 +34,18 @@ alter table raw.iceberg_namespace_properties owner to lake;
 grant usage on schema raw to connect;
 grant select, insert, update, delete on raw.iceberg_tables, raw.iceberg_namespace_properties to connect;
 """
+# Each commit to a raw table moves its pointer here. The sensor waits for the notification: see `raw_commits`.
+NOTIFY_COMMITS: LiteralString = """
+create or replace function raw.notify_commit() returns trigger language plpgsql as $$
+begin
+  notify raw_commits;
+  return null;
+end
+$$;
+alter function raw.notify_commit() owner to lake;
+create or replace trigger notify_commit after update of metadata_location on raw.iceberg_tables
+  for each statement execute function raw.notify_commit();
+"""
 
 
 # Limits of the roles of people and sinks, by role: a query of theirs must not take the lake's sessions, disk or locks.
@@ -109,6 +121,7 @@ def bootstrap(postgres: Postgres, admin: str, passwords: Mapping[str, str], embe
             lake.execute("revoke execute on function lo_creat, lo_create, lo_from_bytea from public")
             lake.execute(LOCKS)
         lake.execute(RAW_CATALOG)
+        lake.execute(NOTIFY_COMMITS)
     with psycopg.connect(admin, dbname="dagster", autocommit=True) as dagster:
         dagster.execute("alter schema public owner to dagster")
         dagster.execute("revoke all on schema public from public")

@@ -31,8 +31,8 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return texts
 
 
-def read(home: Path, *contracts: str, file: PurePath = FILE) -> list[Asset]:
-    with parsed_contracts(home) as parse:
+def read(home: Path, *contracts: str, file: PurePath = FILE, are_all: bool = True) -> list[Asset]:
+    with parsed_contracts(home, are_all=are_all) as parse:
         return [parse(text, file) for text in contracts]
 
 
@@ -92,12 +92,33 @@ def test_file_runs_no_code(tmp_path: Path, texts: list[str]) -> None:
     assert texts == [LEADS, LEADS]
 
 
+def versions(count: int) -> list[str]:
+    return [LEADS.replace("version: 1.0.0", f"version: 1.{number}.0") for number in range(1, count + 1)]
+
+
+def kept(home: Path) -> int:
+    (path,) = (home / "parsed").iterdir()
+    return len(pickle.loads(path.read_bytes()))
+
+
+def test_one_new_text_keeps_all_others_parsed(tmp_path: Path, texts: list[str]) -> None:
+    old = versions(9)
+    read(tmp_path, *old)
+    read(tmp_path, SALES, are_all=False)
+    texts.clear()
+    read(tmp_path, *old, SALES)
+    assert texts == []
+
+
 def test_texts_that_are_used_no_more_are_forgotten(tmp_path: Path) -> None:
-    versions = [LEADS.replace("version: 1.0.0", f"version: 1.{number}.0") for number in range(6)]
-    for text in versions:
+    for text in versions(6):
         read(tmp_path, text)
-    (path,) = (tmp_path / "parsed").iterdir()
-    assert len(pickle.loads(path.read_bytes())) == 2
+    assert kept(tmp_path) == 2
+    for text in versions(9):
+        read(tmp_path, text, are_all=False)
+    assert kept(tmp_path) == 9
+    read(tmp_path, LEADS)
+    assert kept(tmp_path) == 2
 
 
 def test_folder_that_is_no_lake_stays_without_a_file(tmp_path: Path) -> None:

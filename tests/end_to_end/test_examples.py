@@ -216,5 +216,7 @@ def test_status_reports_the_backlog_of_each_asset(filled: Lake) -> None:
         return sales["under_way"] + sales["queued"]
 
     assert behind() in (1, 2), "what lands this moment may be told as under way and as queued"
+    (alone,) = filled("status", "sales", "--json").json["assets"]
+    assert alone["asset"] == "sales"
     filled.ok("run")
     assert behind() == 0

@@ -166,6 +166,21 @@ def test_cost_follows_what_changed_and_not_the_number_of_assets(lake: Counted) -
     assert few == many
 
 
+def test_observing_unchanged_tables_writes_nothing(lake: Counted) -> None:
+    def versions() -> list[tuple[str, int]]:
+        with Ledger(lake.settings) as ledger:
+            return ledger.connection.execute("select asset, xmin::text from ledger.raw_cursor order by 1").fetchall()
+
+    lake.write(FEW)
+    lake.apply()
+    applied = list(applied_catalog(lake.settings).assets.values())
+    backlog(lake.settings, applied)
+    before = versions()
+    assert {asset.name for asset in applied} <= {name for name, _ in before}
+    backlog(lake.settings, applied)
+    assert versions() == before
+
+
 def test_audit_opens_no_table_that_holds_nothing(lake: Counted) -> None:
     lake.write(MANY)
     lake.apply()

@@ -131,7 +131,7 @@ def statements(asset: Asset) -> Iterator[str]:
     yield from (good_schema(asset), judged_schema(asset), spread_sql(asset, raw, {WINDOW: 2}))
     yield forget.payload_matches([wanted], raw, "_offset")
     yield forget.values_match(forget.staging_values(wanted, [None]))
-    yield reasons.reasons([(asset, glue.quarantine_errors(asset)), (asset, bigquery.quarantine_errors(tables[1]))])
+    yield from reasons.reasons([(asset, glue.quarantine_errors(asset)), (asset, bigquery.quarantine_errors(tables[1]))])
     yield glue.rows_by_window(asset, ["2026-02-01 00:00:00"])
     yield from (bigquery.rows_by_window(tables, [WINDOW]), bigquery.rows_by_partition(tables, [WINDOW]))
     yield from (bigquery.rows_of(tables[0], [WINDOW], ["_offset"]), bigquery.emptied(tables[0], [WINDOW]))

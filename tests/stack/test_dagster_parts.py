@@ -21,7 +21,7 @@ from dagster._core.launcher.base import WorkerStatus
 from lake_assets.home import Home
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.project import read_files
-from lake_assets.settings import load_settings
+from lake_assets.settings import PROJECT, load_settings
 from lake_assets.stack import run_launcher
 from lake_assets.stack.dagster import code_socket, prepare_dagster
 from lake_assets.stack.lifecycle import PartStatus, down, reload_definitions, status, up
@@ -97,6 +97,21 @@ def test_a_reload_of_definitions_restarts_only_the_code_server(dagster_lake: Pat
     for part in ("postgres", "daemon", "webserver"):
         assert after[part].pid == before[part].pid
     wait_until(lambda: len(shown_assets()) > 3)
+
+
+def test_runs_fork_from_one_thread_with_the_applied_definitions(dagster_lake: Path) -> None:
+    with Ledger(load_settings()) as ledger:
+        applied = len(ledger.contracts())
+    probe = [sys.executable, "-m", "tests.support.forked_run"]
+    assert subprocess.check_output(probe, text=True, cwd=PROJECT).split() == ["1", str(applied)]
+    code = psutil.Process(parts()["code"].pid)
+
+    def is_ready() -> bool:
+        """Return True if the code server's own has finished its imports, some of which begin threads."""
+        servers = [child for child in code.children() if "multiprocessing.forkserver" in " ".join(child.cmdline())]
+        return [server.num_threads() for server in servers] == [1]
+
+    wait_until(is_ready)
 
 
 def test_a_changed_setting_reaches_the_parts_that_read_it_and_no_other(

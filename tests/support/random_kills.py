@@ -146,10 +146,11 @@ class PartKiller:
 
 
 def _started(process: psutil.Process, victim: str) -> list[psutil.Process]:
-    """Return the processes that a part has started, in order; of the code server those of Dagster's runs."""
+    """Return the processes that a part has started, in order; of the code server those of Dagster's runs, its forks."""
     children = sorted(process.children(), key=lambda child: child.pid)
     if victim == RUN:
-        return [child for child in children if "multiprocessing.spawn" in " ".join(child.cmdline())]
+        servers = [child for child in children if "multiprocessing.forkserver" in " ".join(child.cmdline())]
+        return [run for server in servers for run in server.children()]
     return children
 
 

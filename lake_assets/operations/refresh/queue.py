@@ -1,12 +1,12 @@
 """Queue of windows: fill it with what raw tables received, and choose a run's windows from it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lake_assets.catalog.model import Asset
 from lake_assets.conform.isolate import sample
-from lake_assets.landing.changes import changes
+from lake_assets.landing.changes import Limit, changes
 from lake_assets.ledger.failures import known_failures
 from lake_assets.ledger.ledger import Landed, Ledger
 from lake_assets.ledger.retries import Lane, select_entries
@@ -15,11 +15,15 @@ from lake_assets.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Windows that raw tables received, and new cursors, by asset; `unreadable` has the causes of unreadable tables."""
+    """Windows that raw tables received, and new cursors, by asset; `unreadable` has the causes of unreadable tables.
+
+    `postponed` are the assets with changes that a limit left for the next call.
+    """
 
     landed: dict[str, list[Landed]]
     cursors: dict[str, str]
     unreadable: dict[str, str]
+    postponed: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +34,27 @@ class RequestedWindows:
     probe: str | None = None
 
 
-def observe(settings: Settings, ledger: Ledger, assets: Sequence[Asset], since: dict[str, str]) -> Observed:
-    """Queue the windows that raw tables received since the cursors.
+def observe(
+    settings: Settings,
+    ledger: Ledger,
+    assets: Sequence[Asset],
+    since: Mapping[str, str],
+    limit: Limit | None = None,
+) -> Observed:
+    """Queue the windows that raw tables received since the cursors; with a limit, the rest is left for the next call.
 
     The cost depends on the changes only. Queueing is idempotent, so reading twice from the same cursors is harmless. An
     unreadable table is recorded and does not affect the others.
     """
-    raw = changes(settings, assets, since)
+    raw = changes(settings, assets, since, limit)
     landed = {
         name: [Landed(w.window, w.sequence, w.rows, w.bytes, w.files, w.min_offset, w.max_offset) for w in windows]
         for name, windows in raw.windows.items()
     }
-    ledger.record_landed(raw.cursors, landed, raw.unreadable)
-    return Observed(landed, raw.cursors, raw.unreadable)
+    moved = {name: cursor for name, cursor in raw.cursors.items() if since.get(name) != cursor}
+    readable = raw.cursors.keys() - raw.unreadable.keys() - {*raw.postponed}
+    ledger.record_landed(moved, landed, raw.unreadable, readable)
+    return Observed(landed, raw.cursors, raw.unreadable, raw.postponed)
 
 
 def queued_windows(ledger: Ledger, asset: Asset) -> list[str]:

@@ -146,10 +146,8 @@ class Athena(Warehouse):
         )
 
     def reasons(self, assets: Sequence[Asset]) -> list[Reason]:
-        if not assets:
-            return []
-        query = reasons((asset, quarantine_errors(asset)) for asset in assets)
-        return [Reason(*row) for row in run_query(self._settings, query).rows]
+        queries = reasons((asset, quarantine_errors(asset)) for asset in assets)
+        return [Reason(*row) for query in queries for row in run_query(self._settings, query).rows]
 
     def staging(
         self, session: "DuckDBPyConnection", asset: Asset, columns: Sequence[str], low: datetime, high: datetime

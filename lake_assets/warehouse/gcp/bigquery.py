@@ -178,11 +178,9 @@ class BigQuery(Warehouse):
             )
 
     def reasons(self, assets: Sequence[Asset]) -> list[Reason]:
-        if not assets:
-            return []
-        query = reasons((asset, quarantine_errors(self._tables(asset)[1])) for asset in assets)
+        queries = reasons((asset, quarantine_errors(self._tables(asset)[1])) for asset in assets)
         with bigquery_refusals("refuses to read the quarantine"):
-            return [Reason(*row.values()) for row in self._run(query)]
+            return [Reason(*row.values()) for query in queries for row in self._run(query)]
 
     def staging(
         self, session: "DuckDBPyConnection", asset: Asset, columns: Sequence[str], low: datetime, high: datetime

@@ -145,9 +145,7 @@ left join known using (topic, partition, "offset")""")
 
     def window_rows_by_asset(self, assets: Sequence[Asset]) -> dict[str, dict[str, TableCounts]]:
         with self._session() as session:
-            # Opening a table without files, to find that it has none, would take milliseconds.
-            rows = session.execute("select table_name from ducklake_table_info('lake') where file_count > 0").fetchall()
-            filled = {name for (name,) in rows}
+            filled = _filled_tables(session)
             return {
                 asset.name: _window_rows(session, asset, filled & {asset.name, asset.quarantine_table}, "")
                 for asset in assets
@@ -156,9 +154,14 @@ left join known using (topic, partition, "offset")""")
     def reasons(self, assets: Sequence[Asset]) -> list[Reason]:
         if not assets:
             return []
-        sources = [(asset, _errors(_qualified(asset, asset.quarantine_table))) for asset in assets]
         with self._session() as session:
-            return [Reason(*row) for row in session.execute(reasons(sources)).fetchall()]
+            filled = _filled_tables(session) if len(assets) > 1 else {asset.quarantine_table for asset in assets}
+            queries = reasons(
+                (asset, _errors(_qualified(asset, asset.quarantine_table)))
+                for asset in assets
+                if asset.quarantine_table in filled
+            )
+            return [Reason(*row) for query in queries for row in session.execute(query).fetchall()]
 
     def staging(
         self, session: duckdb.DuckDBPyConnection, asset: Asset, columns: Sequence[str], low: datetime, high: datetime
@@ -287,6 +290,12 @@ def _window_rows(
             for start, rows in session.execute(query).fetchall():
                 counts.append((window_key(start, asset.window), table, rows))
     return add_up(counts)
+
+
+def _filled_tables(session: duckdb.DuckDBPyConnection) -> set[str]:
+    """Return the names of tables with files: opening one without, to find that it has none, takes milliseconds."""
+    rows = session.execute("select table_name from ducklake_table_info('lake') where file_count > 0").fetchall()
+    return {name for (name,) in rows}
 
 
 def _columns(session: duckdb.DuckDBPyConnection, assets: Sequence[Asset]) -> _Columns:

@@ -1,0 +1,85 @@
+"""A tick of the sensor that has nothing to do waits for a commit to a raw table."""
+
+import threading
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+
+from lake_assets.landing.changes import has_changes
+from lake_assets.orchestration import sensors
+from lake_assets.orchestration.assets import conforming_definition
+from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
+from lake_assets.settings import Settings
+from tests.support.conditions import wait_until
+from tests.support.visits import Visits, make_visits, visit
+
+LONG = 3600.0
+
+
+class Watched:
+    """The sensor of one asset, whose ticks wait for an hour."""
+
+    def __init__(self, visits: Visits) -> None:
+        self.visits = visits
+        self.cursor: str | None = None
+        self.landed: list[str] = []
+        asset = visits.asset
+        step = conforming_definition(visits.settings, asset)
+        self._sensor = raw_windows_sensor(visits.settings, {asset.name: asset}, Graph({}, {}), [step], LONG)
+        self._definitions = dg.Definitions(assets=[step], sensors=[self._sensor])
+
+    def tick(self) -> None:
+        with (
+            dg.DagsterInstance.ephemeral() as instance,
+            dg.build_sensor_context(instance, cursor=self.cursor, definitions=self._definitions) as context,
+        ):
+            result = self._sensor.evaluate_tick(context)
+        self.cursor = result.cursor
+        self.landed = [e.partition or "" for e in result.asset_events if isinstance(e, dg.AssetMaterialization)]
+
+
+@pytest.fixture
+def watched(lake: Settings, tmp_path: Path) -> Watched:
+    visits = make_visits(lake, tmp_path)
+    visits.land(visit(1, 1))
+    visits.refresh()
+    return Watched(visits)
+
+
+def test_waiting_tick_ends_at_the_commit(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It looks once, and then relies on the notification.
+    monkeypatch.setattr(sensors, "POLL_SECONDS", LONG)
+    looks: list[bool] = []
+
+    def look(*arguments: object) -> bool:
+        looks.append(has_changes(*arguments))  # type: ignore[arg-type]
+        return looks[-1]
+
+    watched.tick()
+    assert watched.landed == ["2026-02-01"]
+    monkeypatch.setattr(sensors, "has_changes", look)
+    ticking = threading.Thread(target=watched.tick, daemon=True)
+    ticking.start()
+    wait_until(lambda: looks == [False] and is_listening(watched.visits.settings))
+    watched.visits.land(visit(2, 2))
+    wait_until(lambda: not ticking.is_alive())
+    assert looks == [False, True]
+    assert watched.landed == ["2026-02-02"]
+
+
+def is_listening(settings: Settings) -> bool:
+    with psycopg.connect(settings.postgres.conninfo("lake")) as connection:
+        query = "select from pg_stat_activity where query = 'listen raw_commits' and state = 'idle'"
+        return connection.execute(query).fetchone() is not None
+
+
+def test_tick_with_a_queued_window_does_not_wait(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched.tick()
+    watched.visits.land(visit(2, 2))
+    watched.tick()
+    assert watched.landed == ["2026-02-02"]
+    # Its run was requested, and there is none: it is requested again.
+    watched.tick()
+    assert watched.landed == []
