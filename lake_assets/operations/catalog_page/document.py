@@ -237,7 +237,7 @@ class MetricEntry:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Everything on the page. `notes` are sentences about what is left out, `format` is that of catalog.json."""
+    """All that is on the page. `notes` are sentences about what is left out, `format` is that of catalog.json."""
 
     format: int
     built_at: datetime
