@@ -25,6 +25,7 @@ from bench.peers.progress import Committed, second_half
 from bench.peers.verify import check
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
+from lake_assets.landing.broker import broker_options
 from lake_assets.settings import Settings
 from stream_app.loop import Loop
 from stream_app.status import Status
@@ -79,10 +80,10 @@ def events(count: int) -> Iterator[bytes]:
         ).encode()  # fmt: skip
 
 
-def consume_only(kafka: str, topic: str, count: int) -> float:
+def consume_only(settings: Settings, topic: str, count: int) -> float:
     """Measure events per second of the second half, consumed and discarded."""
     consumer = Consumer(
-        {"bootstrap.servers": kafka, "group.id": f"bench-{time.time_ns()}", "isolation.level": "read_committed",
+        {**broker_options(settings), "group.id": f"bench-{time.time_ns()}", "isolation.level": "read_committed",
          "enable.auto.commit": False, "fetch.queue.backoff.ms": 5, "fetch.wait.max.ms": 200}
     )  # fmt: skip
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
@@ -148,7 +149,7 @@ def measure(count: int, rounds: int, peers: bool, running: bool) -> Iterator[Fig
             {
                 "plain": lambda: counted("bench_plain"),
                 "keyed": lambda: counted("bench_keyed"),
-                "only": lambda: consume_only(settings.kafka, plain.topic, count),
+                "only": lambda: consume_only(settings, plain.topic, count),
             },
             rounds,
         )
@@ -183,22 +184,22 @@ def measure_peers(settings: Settings, plain: Asset, metric: Metric, count: int, 
         mine = replace(metric, version=f"{1000 + runs}.0.0")
         source = replace(plain, topic=topic)
         ensure_topics(settings, metric_topics(mine, source))
-        committed = Committed(settings.kafka, mine.topic, topic)
+        committed = Committed(settings, mine.topic, topic)
         loop = Loop(settings, source, mine, "bench", PARTITIONS, Status(mine.table, "bench"))
         rate = count_once(loop, count, committed.events)
-        check(settings.kafka, topic, committed.offsets(), mine.topic)
+        check(settings, topic, committed.offsets(), mine.topic)
         return rate
 
     figures = Figures("bench.stream --peers", f"{count:,} events keyed by region, counted exactly once, after warm-up")
     rates = in_turns(
         {
             "metric without a key": ours,
-            "Kafka Streams, one thread": lambda: kafka_streams.rate(settings.kafka, topic, count, work, 1),
-            "Kafka Streams, two threads": lambda: kafka_streams.rate(settings.kafka, topic, count, work, 2),
+            "Kafka Streams, one thread": lambda: kafka_streams.rate(settings, topic, count, work, 1),
+            "Kafka Streams, two threads": lambda: kafka_streams.rate(settings, topic, count, work, 2),
             f"Quix Streams, the first {min(count, quix.MOST):,} events": lambda: quix.rate(
-                settings.kafka, topic, count, work
+                settings, topic, count, work
             ),
-            "only consuming": lambda: consume_only(settings.kafka, topic, count),
+            "only consuming": lambda: consume_only(settings, topic, count),
         },
         rounds,
     )

@@ -15,12 +15,13 @@ from bench.figures import Figures, in_turns, options
 from bench.lake import add_running
 from bench.stream import METRIC, contract, events
 from bench.stream_lake import StreamLake, stop, stream_lake
+from lake_assets.landing.broker import broker_options
 from lake_assets.landing.produce import produce_lines
 
 
 def committed(lake: StreamLake, partitions: int) -> int:
     """Return the number of events whose count is committed."""
-    reader = Consumer({"bootstrap.servers": lake.settings.kafka, "group.id": lake.metric.topic})
+    reader = Consumer({**broker_options(lake.settings), "group.id": lake.metric.topic})
     places = reader.committed([TopicPartition(lake.asset.topic, at) for at in range(partitions)], timeout=30)
     reader.close()
     return sum(max(place.offset, 0) for place in places)

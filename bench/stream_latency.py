@@ -21,6 +21,7 @@ from bench.figures import Figures, in_turns, options
 from bench.lake import add_running
 from bench.stream import METRIC, REGIONS, contract
 from bench.stream_lake import StreamLake, stop, stream_lake
+from lake_assets.landing.broker import broker_options
 
 EACH = 10
 
@@ -46,7 +47,7 @@ class Sent:
 
 
 def send(lake: StreamLake, rate: int, seconds: float, sent: Sent) -> None:
-    producer = Producer({"bootstrap.servers": lake.settings.kafka, "enable.idempotence": True, "linger.ms": 5})
+    producer = Producer({**broker_options(lake.settings), "enable.idempotence": True, "linger.ms": 5})
     began, number = time.monotonic(), 0
     while (now := time.monotonic()) - began < seconds:
         while number < (now - began) * rate:

@@ -16,6 +16,7 @@ from bench.figures import Figures, options
 from bench.lake import add_running
 from bench.stream import METRIC, PARTITIONS, contract
 from bench.stream_lake import StreamLake, stop, stream_lake
+from lake_assets.landing.broker import broker_options
 from lake_assets.landing.produce import produce_lines
 
 
@@ -31,7 +32,7 @@ def wait_for_rows(lake: StreamLake, deadline: float) -> Iterator[None]:
     """Yield immediately, and a second time at the first committed row after that."""
     reader = Consumer(
         {
-            "bootstrap.servers": lake.settings.kafka,
+            **broker_options(lake.settings),
             "group.id": f"bench-{time.time_ns()}",
             "isolation.level": "read_committed",
         }

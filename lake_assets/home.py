@@ -57,6 +57,20 @@ class Home:
         return self.secrets / "connect_password"
 
     @property
+    def kafka_password(self) -> Path:
+        """The password with which the lake logs in to its broker."""
+        return self.secrets / "kafka_password"
+
+    @property
+    def kafka_users(self) -> Path:
+        """The embedded broker's users with their passwords, which only the broker reads."""
+        return self.secrets / "kafka_users.properties"
+
+    def kafka_clients(self, user: str) -> Path:
+        """Return the folder of files with which other programs log in to the embedded broker as this user."""
+        return self.secrets / user
+
+    @property
     def postgres(self) -> Path:
         return self.home / "postgres"
 

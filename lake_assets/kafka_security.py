@@ -1,4 +1,4 @@
-"""Security settings for an external Kafka and Kafka Connect. Passwords are given by their files, and never stored."""
+"""Security settings for Kafka and Kafka Connect. Passwords are given by their files, and never stored."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,8 @@ Protocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER"]
 MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
+# Users of the embedded broker: all parts of the lake, and programs that send events.
+LAKE_USER, PRODUCER = "lake", "producer"
 # Prefix of Kafka's Java classes.
 _SECURITY = "org.apache.kafka.common.security"
 _LOGIN_MODULES: dict[Mechanism, str] = {
@@ -57,6 +59,11 @@ class KafkaAccess:
     @property
     def tls(self) -> bool:
         return self.protocol.endswith("ssl")
+
+
+def embedded_access(user: str, password_file: Path) -> KafkaAccess:
+    """Return the access of a user of the embedded broker."""
+    return KafkaAccess("sasl_plaintext", "PLAIN", user, password_file, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from lake_assets.catalog.model import CLASSIFICATIONS
 from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.kafka_security import (
     MECHANISMS,
+    PRODUCER,
     PROTOCOLS,
     ConnectAccess,
     KafkaAccess,
@@ -176,6 +177,8 @@ class Settings:
     analysts: tuple[str, ...]
     commit_seconds: int
     run_seconds: int
+    # The Kafka user that `lake apply` lets write to the topics of assets; empty where the broker's owner decides.
+    kafka_producer: str = ""
 
     @property
     def profile(self) -> TargetProfile:
@@ -226,7 +229,7 @@ def load_settings() -> Settings:
         catalog=Path(os.environ.get("LAKE_CATALOG", PROJECT / "lake_assets" / "catalog")).expanduser().resolve(),
         bucket=os.environ.get("LAKE_BUCKET", str(stack.get("bucket", f"file://{home}/bucket"))).rstrip("/"),
         kafka=os.environ.get("LAKE_KAFKA", f"127.0.0.1:{stack.get('kafka_port', 0)}"),
-        kafka_access=_kafka_access(home),
+        kafka_access=_kafka_access(home, own_user := _embedded_user(stack)),
         connect=(connect := os.environ.get("LAKE_CONNECT", f"http://127.0.0.1:{stack.get('connect_port', 0)}")),
         connect_access=_connect_access(home, connect, str(stack.get("connect_user", ""))),
         postgres=Postgres(
@@ -253,15 +256,22 @@ def load_settings() -> Settings:
         analysts=tuple(os.environ.get("LAKE_ANALYSTS", "").split()),
         commit_seconds=_number("LAKE_COMMIT_SECONDS", PROFILES[target].commit_seconds, least=1),
         run_seconds=_number("LAKE_RUN_SECONDS", RUN_SECONDS, least=60),
+        kafka_producer=os.environ.get("LAKE_KAFKA_PRODUCER", PRODUCER if own_user else ""),
     )
 
 
-def _kafka_access(home: Path) -> KafkaAccess:
-    mechanism: Mechanism = _one_of("LAKE_KAFKA_SASL_MECHANISM", MECHANISMS)
+def _embedded_user(stack: Mapping[str, int | str]) -> str:
+    """Return the lake's user at its embedded broker; empty for another broker, and until a `lake up` with passwords."""
+    return "" if "LAKE_KAFKA" in os.environ else str(stack.get("kafka_user", ""))
+
+
+def _kafka_access(home: Path, own_user: str) -> KafkaAccess:
+    """Return the access to the broker; `own_user` is the user of the broker that `lake up` starts."""
+    mechanism: Mechanism = _one_of("LAKE_KAFKA_SASL_MECHANISM", MECHANISMS, "PLAIN" if own_user else "")
     access = KafkaAccess(
-        protocol=_one_of("LAKE_KAFKA_SECURITY", PROTOCOLS),
+        protocol=_one_of("LAKE_KAFKA_SECURITY", PROTOCOLS, "sasl_plaintext" if own_user else ""),
         mechanism=mechanism,
-        user=os.environ.get("LAKE_KAFKA_USER", ""),
+        user=os.environ.get("LAKE_KAFKA_USER", own_user),
         password_file=_file("LAKE_KAFKA_PASSWORD_FILE") or home / "secrets" / "kafka_password",
         ca=_file("LAKE_KAFKA_CA"),
         certificate=_file("LAKE_KAFKA_CERTIFICATE"),

@@ -8,6 +8,8 @@ import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.LocalDate;
 import java.util.Properties;
@@ -55,7 +57,7 @@ public final class KafkaStreamsPeer {
     record Row(String region, long window_start, long orders, long quantity, long amount) {}
 
     /**
-     * Arguments: bootstrap servers, input topic, threads, state folder. Each line of the standard input is the
+     * Arguments: file with the broker's address and login, input topic, threads, state folder. Each line of the standard input is the
      * application id and the output topic of one run from the start, which ends with the next line or the input's end.
      */
     public static void main(String[] arguments) throws IOException {
@@ -81,9 +83,11 @@ public final class KafkaStreamsPeer {
         }
     }
 
-    private static Properties configuration(String[] arguments, String application) {
+    private static Properties configuration(String[] arguments, String application) throws IOException {
         Properties properties = new Properties();
-        properties.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, arguments[0]);
+        try (BufferedReader client = Files.newBufferedReader(Path.of(arguments[0]))) {
+            properties.load(client);
+        }
         properties.put(StreamsConfig.APPLICATION_ID_CONFIG, application);
         properties.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, arguments[2]);
         properties.put(StreamsConfig.STATE_DIR_CONFIG, arguments[3]);

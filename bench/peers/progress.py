@@ -5,6 +5,9 @@ from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from lake_assets.landing.broker import broker_options
+from lake_assets.settings import Settings
+
 POLL_SECONDS = 0.05
 STALLED_SECONDS = 120.0
 
@@ -20,10 +23,10 @@ class Committed:
     coordinator is not known yet (confluent-kafka-javascript #374).
     """
 
-    def __init__(self, kafka: str, group: str, topic: str) -> None:
+    def __init__(self, settings: Settings, group: str, topic: str) -> None:
         # read_committed would wait for the transaction that is open.
         self._consumer = Consumer(
-            {"bootstrap.servers": kafka, "group.id": group, "isolation.level": "read_uncommitted"}
+            {**broker_options(settings), "group.id": group, "isolation.level": "read_uncommitted"}
         )
         partitions = self._consumer.list_topics(topic, timeout=30).topics[topic].partitions
         self._asked = [TopicPartition(topic, partition) for partition in partitions]

@@ -4,25 +4,29 @@
 # ///
 """Orders of each region and minute, counted exactly once by Quix Streams: the work of the metric in bench/stream.py.
 
-    uv run --script bench/peers/quix_app.py KAFKA INPUT OUTPUT GROUP COUNT FOLDER
+    uv run --script bench/peers/quix_app.py CLIENT INPUT OUTPUT GROUP COUNT FOLDER
 
-Runs in its own environment, which uv creates from the lines above, so that the project does not depend on it. Rows are
-emitted as they change, like the lake's; emitting them only when a window is closed (`final`) would cost a fifth less.
+CLIENT is a file with librdkafka's options as JSON. Runs in its own environment, which uv creates from the lines above,
+so that the project does not depend on it. Rows are emitted as they change, like the lake's; emitting them only when a
+window is closed (`final`) would cost a fifth less.
 """
 
+import json
 import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from quixstreams import Application
 from quixstreams.dataframe.windows import Count, Sum
+from quixstreams.kafka.configuration import ConnectionConfig
 
 MINUTE_MS = 60_000
 
 
-def main(kafka: str, topic: str, output: str, group: str, count: str, folder: str) -> None:
+def main(client: str, topic: str, output: str, group: str, count: str, folder: str) -> None:
     app = Application(
-        kafka,
+        ConnectionConfig.from_librdkafka_dict(json.loads(Path(client).read_text("utf-8"))),
         consumer_group=group,
         auto_offset_reset="earliest",
         commit_interval=0.1,

@@ -11,6 +11,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from bench.peers.progress import Committed, second_half
 from bench.peers.verify import check
+from lake_assets.landing.broker import broker_options
+from lake_assets.settings import Settings
 
 STOP_SECONDS = 20.0
 LOG_LINES = 15
@@ -24,7 +26,7 @@ class PeerFailed(Exception):
 class Run:
     """The first `count` events of `topic`, counted by the consumer group `group` into a topic of its own."""
 
-    kafka: str
+    settings: Settings
     topic: str
     group: str
     count: int
@@ -38,16 +40,16 @@ class Run:
 
         Retention goes by the records' timestamps, which are event times: rows of last month would be deleted at once.
         """
-        client = AdminClient({"bootstrap.servers": self.kafka, "log_level": 4})
+        client = AdminClient({**broker_options(self.settings), "log_level": 4})
         partitions = len(client.list_topics(self.topic, timeout=30).topics[self.topic].partitions)
         topic = NewTopic(self.output, num_partitions=partitions, config={"retention.ms": "-1"})
         client.create_topics([topic])[self.output].result()
 
     def measure(self, process: subprocess.Popen[bytes]) -> float:
         """Measure events per second of the second half, and check the rows. Raises Wrong, Stalled."""
-        committed = Committed(self.kafka, self.group, self.topic)
+        committed = Committed(self.settings, self.group, self.topic)
         rate = second_half(committed.events, self.count, lambda: process.poll() is None)
-        check(self.kafka, self.topic, committed.offsets(), self.output)
+        check(self.settings, self.topic, committed.offsets(), self.output)
         return rate
 
 

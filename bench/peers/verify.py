@@ -11,6 +11,9 @@ from functools import lru_cache
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from lake_assets.landing.broker import broker_options
+from lake_assets.settings import Settings
+
 WINDOW_MS = 60_000
 # Region, and the window's start in milliseconds since 1970 UTC.
 Cell = tuple[str, int]
@@ -41,23 +44,23 @@ class Row(msgspec.Struct, gc=False):
     amount: int
 
 
-def check(kafka: str, topic: str, ends: Mapping[int, int], output: str) -> None:
+def check(settings: Settings, topic: str, ends: Mapping[int, int], output: str) -> None:
     """Raise Wrong unless the last row of each cell of `output` equals the fold of `topic` before the offsets `ends`.
 
     A region has one partition only, so a cell's last row is the last that is read.
     """
-    expected, found = fold(kafka, topic, tuple(sorted(ends.items()))), dict(_rows(kafka, output))
+    expected, found = fold(settings, topic, tuple(sorted(ends.items()))), dict(_rows(settings, output))
     for cell in expected.keys() | found.keys():
         if found.get(cell) != expected.get(cell):
             raise Wrong(f"{output}: {cell} is {found.get(cell)} and should be {expected.get(cell)}")
 
 
 @lru_cache(maxsize=4)
-def fold(kafka: str, topic: str, ends: tuple[tuple[int, int], ...]) -> dict[Cell, Sums]:
+def fold(settings: Settings, topic: str, ends: tuple[tuple[int, int], ...]) -> dict[Cell, Sums]:
     """Return the sums of every cell of the events before the offsets `ends`, pairs of partition and next offset."""
     decode, until = msgspec.json.Decoder(Order).decode, dict(ends)
     cells: dict[Cell, Sums] = {}
-    for message in _records(kafka, topic):
+    for message in _records(settings, topic):
         if (message.offset() or 0) < until.get(message.partition() or 0, 0):
             order = decode(message.value() or b"")
             moment = int(order.ordered_at.timestamp()) * 1000
@@ -67,17 +70,17 @@ def fold(kafka: str, topic: str, ends: tuple[tuple[int, int], ...]) -> dict[Cell
     return cells
 
 
-def _rows(kafka: str, output: str) -> Iterator[tuple[Cell, Sums]]:
+def _rows(settings: Settings, output: str) -> Iterator[tuple[Cell, Sums]]:
     decode = msgspec.json.Decoder(Row).decode
-    for message in _records(kafka, output):
+    for message in _records(settings, output):
         row = decode(message.value() or b"")
         yield (row.region, row.window_start), (row.orders, row.quantity, row.amount)
 
 
-def _records(kafka: str, topic: str) -> Iterator[Message]:
+def _records(settings: Settings, topic: str) -> Iterator[Message]:
     """Iterate over all committed records, in the order of each partition."""
     consumer = Consumer(
-        {"bootstrap.servers": kafka, "group.id": "bench-verify", "isolation.level": "read_committed",
+        {**broker_options(settings), "group.id": "bench-verify", "isolation.level": "read_committed",
          "enable.auto.commit": False, "enable.partition.eof": True, "fetch.queue.backoff.ms": 5}
     )  # fmt: skip
     try:

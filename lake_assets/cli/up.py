@@ -20,6 +20,8 @@ def command(parts: str | None) -> None:
     """
     import time
 
+    from lake_assets.home import Home
+    from lake_assets.kafka_security import PRODUCER
     from lake_assets.settings import load_settings
     from lake_assets.stack.lifecycle import up
 
@@ -33,5 +35,6 @@ def command(parts: str | None) -> None:
         f"  Postgres BI  {postgres.host}:{postgres.port}/{postgres.dbname} as analyst "
         f"(password: {postgres.passfile_of('analyst')})"
     )
-    click.echo(f"  Kafka        {settings.kafka}")
+    producer = Home(settings.home).kafka_clients(PRODUCER)
+    click.echo(f"  Kafka        {settings.kafka} as producer (settings of a client: {producer}/*.properties)")
     click.echo("Check it with `lake status`, stop it with `lake down`.")

@@ -26,11 +26,15 @@ YEAR_ONE_MS = -62_135_596_800_000
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """The desired state of a topic; `config` has only differences from the broker's defaults."""
+    """The desired state of a topic; `config` has only differences from the broker's defaults.
+
+    Producers may write to a topic `for_producers`; all others are the lake's own.
+    """
 
     name: str
     partitions: int
     config: Mapping[str, str]
+    for_producers: bool = False
 
 
 def topic_name(asset: Asset) -> str:
@@ -54,6 +58,7 @@ def topic_spec(asset: Asset) -> TopicSpec:
             "message.timestamp.after.max.ms": str(MAX_AHEAD_MS),
             "message.timestamp.before.max.ms": str(MAX_AGE_MS),
         },
+        for_producers=True,
     )
 
 

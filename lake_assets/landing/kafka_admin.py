@@ -9,6 +9,8 @@ from typing import Protocol
 
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
     ClusterMetadata,
     ConfigEntry,
     ConfigResource,
@@ -30,6 +32,13 @@ class KafkaAdmin(Protocol):
     def incremental_alter_configs(
         self, resources: list[ConfigResource], *, request_timeout: float
     ) -> Mapping[ConfigResource, Future[None]]: ...
+    def create_acls(self, acls: list[AclBinding], *, request_timeout: float) -> Mapping[AclBinding, Future[None]]: ...
+    def describe_acls(
+        self, acl_binding_filter: AclBindingFilter, *, request_timeout: float
+    ) -> Future[list[AclBinding]]: ...
+    def delete_acls(
+        self, acl_binding_filters: list[AclBindingFilter], *, request_timeout: float
+    ) -> Mapping[AclBindingFilter, Future[list[AclBinding]]]: ...
     def list_offsets(
         self, topic_partition_offsets: dict[TopicPartition, OffsetSpec], *, request_timeout: float
     ) -> Mapping[TopicPartition, Future[ListOffsetsResultInfo]]: ...

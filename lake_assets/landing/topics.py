@@ -4,7 +4,7 @@
 # pyright: reportPrivateImportUsage=false
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -18,6 +18,7 @@ from confluent_kafka.admin import (
 
 from lake_assets.compile.topic import TopicSpec
 from lake_assets.errors import Unavailable
+from lake_assets.landing.acls import allow_writing, end_writing, writable_topics
 from lake_assets.landing.broker import DEADLINE_SECONDS, admin, broker_error, client_config, error_of, quiet
 from lake_assets.landing.kafka_admin import KafkaAdmin
 from lake_assets.settings import Settings
@@ -35,11 +36,15 @@ PIECE_RECORDS = 4000
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
-    """Outcome for one topic. `differs` is never changed automatically; `differences` are for users."""
+    """Outcome for one topic. `differs` is never changed automatically; `differences` are for users.
+
+    `is_closed` if producers may not write to it yet, but should.
+    """
 
     name: str
     outcome: Outcome
     differences: tuple[str, ...] = ()
+    is_closed: bool = False
 
 
 def compare_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[TopicReport]:
@@ -48,13 +53,19 @@ def compare_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[Topic
     try:
         partitions = _partitions(client)
         configs = _configs(client, [spec.name for spec in specs if spec.name in partitions])
+        closed = _closed_topics(settings, client, specs)
     except KafkaException as exception:
         raise broker_error(settings, error_of(exception), "describe topics") from exception
-    return [_compare(spec, partitions.get(spec.name), configs.get(spec.name, {})) for spec in specs]
+    return [
+        replace(_compare(spec, partitions.get(spec.name), configs.get(spec.name, {})), is_closed=spec.name in closed)
+        for spec in specs
+    ]
 
 
 def ensure_topics(settings: Settings, specs: Sequence[TopicSpec], *, wait: bool = True) -> list[TopicReport]:
-    """Create missing topics and set configs that differ. Raises Unavailable, or LakeError with the broker's reason.
+    """Create missing topics, set configs that differ, and open topics to producers.
+
+    Raises Unavailable, or LakeError with the broker's reason.
 
     A partition count that differs is only reported, because more partitions send a key to another one than before.
     Without `wait` the broker may not list new topics yet: see `wait_until_listed`.
@@ -65,6 +76,8 @@ def ensure_topics(settings: Settings, specs: Sequence[TopicSpec], *, wait: bool 
     create = [by_name[report.name] for report in reports if report.outcome == "created"]
     update = [by_name[report.name] for report in reports if report.outcome == "updated"]
     try:
+        # First, so that a topic that is listed can be written to.
+        allow_writing(client, settings.kafka_producer, [report.name for report in reports if report.is_closed])
         _create(client, create)
         if wait:
             _wait_until_listed(client, {spec.name for spec in create})
@@ -122,12 +135,14 @@ def offsets(settings: Settings, topics: Collection[str]) -> dict[str, dict[int, 
 
 
 def delete_topics(settings: Settings, names: Sequence[str]) -> None:
-    """Delete those of the topics that exist, and wait until the broker does not list them any more.
+    """Delete those of the topics that exist with their ACLs, and wait until the broker does not list them any more.
 
     The broker deletes consumer groups' offsets of them, too. Raises Unavailable, or LakeError with its reason.
     """
     client = admin(settings)
     try:
+        if settings.kafka_producer:
+            end_writing(client, settings.kafka_producer, names)
         partitions = _partitions(client)
         existing = [name for name in names if name in partitions]
         for start in range(0, len(existing), PIECE):
@@ -179,6 +194,12 @@ def read_from_beginning(settings: Settings, group: str, topic: str) -> None:
 def _partitions(client: KafkaAdmin) -> dict[str, int]:
     """Return the number of partitions of every topic."""
     return {name: len(topic.partitions) for name, topic in client.list_topics(timeout=DEADLINE_SECONDS).topics.items()}
+
+
+def _closed_topics(settings: Settings, client: KafkaAdmin, specs: Sequence[TopicSpec]) -> set[str]:
+    """Return the topics that producers may not write to yet; none where the broker's owner decides."""
+    names = {spec.name for spec in specs if spec.for_producers} if settings.kafka_producer else set[str]()
+    return names - writable_topics(client, settings.kafka_producer) if names else names
 
 
 def _configs(client: KafkaAdmin, names: Sequence[str]) -> dict[str, dict[str, str | None]]:

@@ -177,6 +177,8 @@ def _topic_steps(settings: Settings, assets: Mapping[str, Asset]) -> Iterator[Pl
     specs = [*own.values(), *(control_topic(domain) for domain in _domains(assets))]
     for report, spec in zip(compare_topics(settings, specs), specs, strict=True):
         yield from steps_of_report("topic", report.name, report.outcome, report.differences, spec)
+        if report.is_closed and report.outcome in ("unchanged", "differs"):
+            yield PlannedStep(Step("topic", report.name, "grant", f"{settings.kafka_producer} may write to it"), spec)
 
 
 def _domains(assets: Mapping[str, Asset]) -> list[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lake_assets.errors import LakeError
 from lake_assets.home import Home
+from lake_assets.kafka_security import LAKE_USER, embedded_access, java_options
 from lake_assets.local_files import file_lock
 from lake_assets.stack.addresses import THIS_MACHINE, choose_ports
 from lake_assets.stack.class_archives import SERVERS, archive_folder
@@ -24,6 +25,7 @@ from lake_assets.stack.connect import connect_program, prepare_connect
 from lake_assets.stack.jars import jars_folder
 from lake_assets.stack.java import find_java
 from lake_assets.stack.kafka import kafka_program, prepare_kafka
+from lake_assets.stack.passwords import keep_kafka_passwords
 from lake_assets.stack.programs import Program
 from lake_assets.waiting import poll_until
 
@@ -66,8 +68,12 @@ def _run_servers(java: str, jars: Path, archives: Path) -> None:
         layout = Home(Path(home))
         layout.create()
         ports = choose_ports({}, layout.home, frozenset())
+        kafka = f"{THIS_MACHINE}:{ports['kafka_port']}"
+        keep_kafka_passwords(layout, kafka)
         prepare_kafka(layout, java, jars, ports)
-        prepare_connect(layout, jars, f"{THIS_MACHINE}:{ports['kafka_port']}", int(ports["connect_port"]))
+        password = f"${{file:{layout.connect_secrets / 'kafka.properties'}:password}}"
+        security = java_options(embedded_access(LAKE_USER, layout.kafka_password), password)
+        prepare_connect(layout, jars, kafka, int(ports["connect_port"]), security=security)
         with (
             _running(kafka_program(layout, java, jars), layout, archives) as broker,
             _running(connect_program(layout, java, jars), layout, archives) as worker,

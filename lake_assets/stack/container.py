@@ -9,7 +9,8 @@
     PROGRAM ...          any other program, with the lake's settings: `lake apply`, `dagster api grpc`
 
 A container has its own home, created at each start. `LAKE_SECRETS` names the folder of the secrets that this
-container may read, named as in `LAKE_HOME/secrets`. The address of Postgres is in the passfile there.
+container may read, named as in `LAKE_HOME/secrets`. The address of Postgres is in the passfile there, that of Kafka in
+`LAKE_KAFKA`; `passwords` makes users of Kafka only with this address.
 `LAKE_CODE_HOST` is the name under which the web server finds the code server.
 """
 
@@ -40,7 +41,13 @@ from lake_assets.stack.health import checks
 from lake_assets.stack.jars import jars_folder
 from lake_assets.stack.java import find_java
 from lake_assets.stack.kafka import kafka_program, prepare_kafka
-from lake_assets.stack.passwords import keep_passwords, read_passwords, write_common_passfile, write_private
+from lake_assets.stack.passwords import (
+    keep_kafka_passwords,
+    keep_passwords,
+    read_passwords,
+    write_common_passfile,
+    write_private,
+)
 from lake_assets.stack.programs import Program
 from lake_assets.stack.roles import bootstrap, own_database
 from lake_assets.stack.stream import PREFIX, stream_programs
@@ -57,6 +64,7 @@ METABASE = "metabase"
 REST_CERTIFICATE = Path("connect") / "rest_certificate"
 SECRETS = (
     Path("pgpass"),
+    Path("kafka_users.properties"),
     Path("kafka_password"),
     Path("kafka_certificate"),
     Path("connect_password"),
@@ -117,6 +125,10 @@ def make_passwords(layout: Home, host: str, port: int) -> None:
     write_private(layout.secrets / "postgres_admin", passwords["lake_admin"])
     write_private(layout.secrets / "analyst", passwords["analyst"])
     keep_rest_password(layout)
+    # Without users, a password is that of a broker outside these containers.
+    is_own = layout.kafka_users.exists() or not layout.kafka_password.exists()
+    if is_own and (kafka := os.environ.get("LAKE_KAFKA")):
+        keep_kafka_passwords(layout, kafka)
     if not (layout.secrets / METABASE).exists():
         write_private(layout.secrets / METABASE, token_urlsafe(24))
     if not (layout.secrets / NAME).exists():
@@ -147,6 +159,8 @@ def programs_of(parts: Sequence[str], settings: Settings, layout: Home) -> list[
         *stream_programs(settings, layout),
     ]
     if "kafka" in parts:
+        if not layout.kafka_users.exists():
+            raise SettingsError(f"there is no file {layout.kafka_users}: run `passwords`, and mount it.")
         host = settings.kafka.partition(",")[0].rpartition(":")[0]
         prepare_kafka(layout, find_java(), jars, PORTS, EVERYWHERE, host)
         available.append(kafka_program(layout, find_java(), jars))

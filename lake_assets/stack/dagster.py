@@ -81,7 +81,7 @@ def dagster_programs(
 
     The code server listens on its socket, or with a `code_port` on that port of `listen`.
     """
-    environment = lake_environment(layout)
+    environment = lake_environment(settings, layout)
     scripts = Path(sys.executable).parent
     workspace = str(layout.dagster / "workspace.yaml")
     address = ("-h", listen, "-p", str(code_port)) if code_port else ("--socket", str(code_socket(layout)))
@@ -100,8 +100,10 @@ def _program(name: str, command: tuple[str, ...], needs: tuple[str, ...], enviro
     return Program(name, command, needs, environment, directory=PROJECT, stop_seconds=15)
 
 
-def lake_environment(layout: Home) -> dict[str, str]:
+def lake_environment(settings: Settings, layout: Home) -> dict[str, str]:
     """Return the lake's current settings; a changed one restarts these programs at the next `lake up`."""
-    settings = {name: value for name, value in os.environ.items() if name.startswith("LAKE_")}
-    settings.pop("LAKE_POSTGRES_DSN", None)
-    return {**settings, "LAKE_HOME": str(layout.home), "DAGSTER_HOME": str(layout.dagster)}
+    variables = {name: value for name, value in os.environ.items() if name.startswith("LAKE_")}
+    variables.pop("LAKE_POSTGRES_DSN", None)
+    if settings.kafka_access.sasl:
+        variables["LAKE_KAFKA_PASSWORD_FILE"] = str(settings.kafka_access.password_file)
+    return {**variables, "LAKE_HOME": str(layout.home), "DAGSTER_HOME": str(layout.dagster)}

@@ -8,6 +8,7 @@ from string import Template
 
 from lake_assets.errors import LakeError
 from lake_assets.home import Home
+from lake_assets.kafka_security import LAKE_USER, PRODUCER
 from lake_assets.settings import PROJECT
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.class_archives import archive_options
@@ -38,8 +39,10 @@ def prepare_kafka(
 ) -> None:
     """Write the broker's configuration and format its storage once. Raises KafkaSetupError.
 
-    `listen` is the address to bind, `host` the name by which clients reach it.
+    `listen` is the address to bind, `host` the name by which clients reach it. The users' passwords are those of
+    `keep_kafka_passwords`.
     """
+    own, producer = (f"${{file:{layout.kafka_users}:{user}}}" for user in (LAKE_USER, PRODUCER))
     config = fill_template(
         "broker.properties",
         layout.run / "broker.properties",
@@ -48,6 +51,11 @@ def prepare_kafka(
         data=layout.kafka,
         listen=listen,
         host=host,
+        login="org.apache.kafka.common.security.plain.PlainLoginModule required",
+        own=f'username="{LAKE_USER}" password="{own}" user_{LAKE_USER}="{own}"',
+        producer=f'user_{PRODUCER}="{producer}"',
+        lake=LAKE_USER,
+        users=layout.kafka_users,
     )
     if (layout.kafka / "meta.properties").exists():
         return

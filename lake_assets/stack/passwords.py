@@ -1,4 +1,4 @@
-"""Generated passwords of the lake's Postgres roles: each in a passfile of its own, of mode 0600."""
+"""Generated passwords of the lake's Postgres roles and Kafka users: each in files of its own, of mode 0600."""
 
 import secrets
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from lake_assets.home import Home
+from lake_assets.kafka_security import LAKE_USER, PRODUCER, embedded_access, java_options, librdkafka_options
 from lake_assets.local_files import write_atomically
 from lake_assets.settings import Role
 
@@ -46,6 +47,39 @@ def write_common_passfile(layout: Home, host: str, port: int, passwords: Mapping
 
 def _line(host: str, port: int, role: str, password: str) -> str:
     return f"{host}:{port}:*:{role}:{password}\n"
+
+
+def read_kafka_passwords(layout: Home) -> dict[str, str]:
+    """Return the password of each user of the embedded broker; empty before the first start."""
+    if not layout.kafka_users.exists():
+        return {}
+    lines = layout.kafka_users.read_text("utf-8").splitlines()
+    return {user: password for user, _, password in (line.partition("=") for line in lines)}
+
+
+def keep_kafka_passwords(layout: Home, kafka: str) -> None:
+    """Write the password of each user of the embedded broker: existing ones, new ones where missing.
+
+    The broker, the lake's clients and Kafka Connect have files of their own. For other programs there are complete
+    configurations of a client of each user, for the broker at the address `kafka`.
+    """
+    existing = read_kafka_passwords(layout)
+    passwords = {user: existing.get(user) or secrets.token_urlsafe(24) for user in (LAKE_USER, PRODUCER)}
+    write_private(layout.kafka_users, _properties(passwords))
+    write_private(layout.kafka_password, passwords[LAKE_USER])
+    write_private(layout.connect_secrets / "kafka.properties", _properties({"password": passwords[LAKE_USER]}))
+    for user, password in passwords.items():
+        access, folder = embedded_access(user, layout.kafka_users), layout.kafka_clients(user)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for file, options in (
+            ("librdkafka.properties", librdkafka_options(access, password)),
+            ("java.properties", java_options(access, password)),
+        ):
+            write_private(folder / file, _properties({"bootstrap.servers": kafka, **options}))
+
+
+def _properties(values: Mapping[str, str]) -> str:
+    return "".join(f"{key}={value}\n" for key, value in values.items())
 
 
 def write_private(path: Path, text: str | bytes) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from lake_assets.applied_files import applied_folder, write_applied
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.home import Home
+from lake_assets.kafka_security import LAKE_USER
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.addresses import THIS_MACHINE, choose_ports, read_addresses, write_addresses
@@ -18,7 +19,7 @@ from lake_assets.stack.dagster import dagster_programs, prepare_dagster
 from lake_assets.stack.health import checks
 from lake_assets.stack.kafka import kafka_program, prepare_kafka
 from lake_assets.stack.logs import last_error, last_line, last_start
-from lake_assets.stack.passwords import keep_passwords
+from lake_assets.stack.passwords import keep_kafka_passwords, keep_passwords
 from lake_assets.stack.postgres import postgres_program, prepare_postgres
 from lake_assets.stack.programs import Program, render_config
 from lake_assets.stack.roles import bootstrap, external_address
@@ -99,6 +100,7 @@ class Start:
             recorded.setdefault("gcp_project", settings.gcp.project)
             recorded.setdefault("gcp_location", settings.gcp.location)
         recorded["connect_user"] = USER
+        recorded["kafka_user"] = LAKE_USER
         running = self._running()
         own_ports = frozenset(port for port, part in PORT_OF.items() if part in running)
         if self._admin_dsn:
@@ -119,6 +121,8 @@ class Start:
 
         Stop a server whose configuration changed, for example by an upgrade: it reads the file at its start.
         """
+        kafka = f"{THIS_MACHINE}:{addresses['kafka_port']}"
+        keep_kafka_passwords(self._layout, kafka)
         before = {part: _text(self._layout.run / file) for part, file in CONFIGURATIONS.items()}
         with ThreadPoolExecutor(2) as pool:
             steps: list[Future[None]] = []
@@ -129,9 +133,9 @@ class Start:
                 steps.append(pool.submit(prepare_postgres, self._layout, port, admin_password))
             for step in steps:
                 step.result()
-        kafka = f"{THIS_MACHINE}:{addresses['kafka_port']}"
-        login = keep_rest_password(self._layout)
-        prepare_connect(self._layout, self._jars, kafka, int(addresses["connect_port"]), login=login)
+        login, security = keep_rest_password(self._layout), settings.kafka_for_java
+        port = int(addresses["connect_port"])
+        prepare_connect(self._layout, self._jars, kafka, port, login=login, security=security)
         prepare_dagster(settings, self._layout)
         for part in self._running() & CONFIGURATIONS.keys():
             if _text(self._layout.run / CONFIGURATIONS[part]) != before[part]:

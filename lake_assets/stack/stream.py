@@ -25,7 +25,7 @@ def stream_parts(settings: Settings) -> dict[str, str]:
 
 def stream_programs(settings: Settings, layout: Home) -> list[Program]:
     """Return one program for each metric; each waits until its metric is applied."""
-    environment = {**lake_environment(layout), "LAKE_CATALOG": str(applied_folder(settings))}
+    environment = {**lake_environment(settings, layout), "LAKE_CATALOG": str(applied_folder(settings))}
     return [
         Program(
             part,

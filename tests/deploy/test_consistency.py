@@ -20,7 +20,7 @@ from tests.support.deploy_documents import DEPLOY, code_variables, compose, helm
 
 WORDS = ("passwords", "roles")
 # No service of compose's needs them.
-OF_ONES_OWN_KAFKA = {"kafka_password", "kafka_certificate"}
+OF_ONES_OWN_KAFKA = {"kafka_certificate"}
 # Read by the libraries of the clouds, to which the code leaves them.
 CLOUDS_OWN = ("GOOGLE_CLOUD_PROJECT", "AWS_REGION")
 
@@ -139,17 +139,21 @@ def test_a_container_is_given_the_secrets_of_its_job_only() -> None:
     }
     assert given.pop("passwords") == {"./secrets"}
     assert {name: secrets for name, secrets in given.items() if secrets} == {
+        "kafka": {"kafka_users.properties", "kafka_password"},
         "connect": {"connect", "connect_password"},
+        "stream": {"kafka_password"},
         "postgres": {"postgres_admin"},
         "metabase": {"metabase"},
         "roles": {"pgpass", "metabase"},
         "webserver": {"pgpass"},
-        **{name: {"pgpass", "token_key", "connect_password"} for name in ("dagster", "lake")},
+        **{name: {"pgpass", "token_key", "connect_password", "kafka_password"} for name in ("dagster", "lake")},
     }
     assert {str(path.parts[0]) for path in SECRETS} - OF_ONES_OWN_KAFKA == {
         "pgpass",
         "connect",
         "connect_password",
+        "kafka_password",
+        "kafka_users.properties",
         "metabase",
         "token_key",
     }

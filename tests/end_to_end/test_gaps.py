@@ -5,6 +5,7 @@ import json
 import pytest
 from confluent_kafka import Producer
 
+from lake_assets.landing.broker import broker_options
 from tests.end_to_end.conftest import Lake
 from tests.support.conditions import wait_until
 from tests.support.connect_api import ask
@@ -66,7 +67,7 @@ def test_transaction_markers_and_aborted_records_are_no_gaps(lake: Lake) -> None
     make(lake, "plant", "signals")
     producer = Producer(
         {
-            "bootstrap.servers": lake.settings.kafka,
+            **broker_options(lake.settings),
             "transactional.id": "test-signals",
             "transaction.timeout.ms": 300_000,
         }

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from confluent_kafka import Producer
 
+from lake_assets.landing.broker import broker_options
 from tests.end_to_end.conftest import Lake
 
 AT = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -33,7 +34,7 @@ schema:
 @contextmanager
 def flowing(lake: Lake) -> Generator[None]:
     """Some events every few milliseconds."""
-    producer, over = Producer({"bootstrap.servers": lake.settings.kafka}), threading.Event()
+    producer, over = Producer(broker_options(lake.settings)), threading.Event()
 
     def send() -> None:
         while not over.wait(0.02):

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from lake_assets.home import Home
-from lake_assets.stack.passwords import read_passwords
+from lake_assets.stack.passwords import read_kafka_passwords, read_passwords
 from tests.end_to_end.conftest import Lake
 from tests.support.connect_api import ask
 
@@ -95,8 +95,9 @@ def tables_with(lake: Lake, text: str) -> list[str]:
 
 
 def test_no_password_is_in_a_log_a_table_a_connector_or_a_process_list(guests: Lake) -> None:
-    passwords = read_passwords(Home(guests.settings.home))
-    assert len(passwords) == 5
+    layout = Home(guests.settings.home)
+    passwords = read_passwords(layout) | {f"{u} of Kafka": p for u, p in read_kafka_passwords(layout).items()}
+    assert len(passwords) == 7
     public = "".join(ask(guests.settings, "GET", f"/connectors/{name}/config").text
                    for name in ask(guests.settings, "GET", "/connectors").json())  # fmt: skip
     public += "".join(" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))

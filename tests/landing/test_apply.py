@@ -11,9 +11,9 @@ from confluent_kafka.admin import AdminClient
 
 from lake_assets.compile.connector import ConnectorSpec
 from lake_assets.compile.raw_table import raw_table
-from lake_assets.compile.topic import TopicSpec, topic_spec
+from lake_assets.compile.topic import TopicSpec, control_topic, topic_spec
 from lake_assets.errors import LakeError, SettingsError, Unavailable
-from lake_assets.landing import topics
+from lake_assets.landing import acls, topics
 from lake_assets.landing.broker import broker_error, client_config, quiet
 from lake_assets.landing.changes import changes
 from lake_assets.landing.connect import (
@@ -33,6 +33,8 @@ from tests.support.conditions import wait_until
 from tests.support.connect_api import ask
 from tests.support.raw_assets import example_asset
 
+REQUESTS = ("create_topics", "incremental_alter_configs", "delete_topics", "create_acls", "delete_acls")
+
 
 def test_topics_are_made_once_and_comparing_makes_nothing(stack: Settings) -> None:
     specs = [topic_spec(example_asset("first", "topics")), topic_spec(example_asset("second", "topics", partitions=2))]
@@ -49,7 +51,7 @@ def test_no_request_names_more_topics_than_a_piece(stack: Settings, monkeypatch:
     class Admin(AdminClient):
         def __getattribute__(self, name: str) -> Any:
             call = super().__getattribute__(name)
-            if name not in ("create_topics", "describe_configs", "incremental_alter_configs", "delete_topics"):
+            if name not in (*REQUESTS, "describe_configs"):
                 return call
 
             def counting(named: Sequence[Any], **options: Any) -> Any:
@@ -59,8 +61,9 @@ def test_no_request_names_more_topics_than_a_piece(stack: Settings, monkeypatch:
             return counting
 
     monkeypatch.setattr(topics, "PIECE", 5)
+    monkeypatch.setattr(acls, "PIECE", 5)
     monkeypatch.setattr(topics, "admin", lambda settings: Admin(client_config(settings), logger=quiet()))
-    specs = [TopicSpec(f"pieces.{number:02}", 1, {"retention.ms": "1000"}) for number in range(12)]
+    specs = [TopicSpec(f"pieces.{number:02}", 1, {"retention.ms": "1000"}, for_producers=True) for number in range(12)]
     longer = [replace(spec, config={"retention.ms": "2000"}) for spec in specs]
     assert {report.outcome for report in ensure_topics(stack, specs)} == {"created"}
     assert {report.outcome for report in ensure_topics(stack, longer)} == {"updated"}
@@ -68,8 +71,25 @@ def test_no_request_names_more_topics_than_a_piece(stack: Settings, monkeypatch:
     delete_topics(stack, [spec.name for spec in specs])
     assert offsets(stack, [spec.name for spec in specs]) == {}
     described = sizes.pop("describe_configs")
-    assert sizes == {key: [5, 5, 2] for key in ("create_topics", "incremental_alter_configs", "delete_topics")}
+    assert sizes == {key: [5, 5, 2] for key in REQUESTS}
     assert described == [5, 5, 2] * 2
+
+
+def test_topic_of_an_asset_is_opened_to_producers_and_closed_with_it(stack: Settings) -> None:
+    spec, own = topic_spec(example_asset("opened", "topics")), control_topic("topics")
+    delete_topics(stack, [spec.name, own.name])
+    assert [report.is_closed for report in compare_topics(stack, [spec, own])] == [True, False]
+    closed = replace(stack, kafka_producer="")
+    assert [report.is_closed for report in ensure_topics(closed, [spec, own])] == [False, False]
+    assert [report.is_closed for report in ensure_topics(stack, [spec, own])] == [True, False]
+    assert writable(stack) >= {spec.name}
+    assert [report.is_closed for report in compare_topics(stack, [spec, own])] == [False, False]
+    delete_topics(stack, [spec.name, own.name])
+    assert spec.name not in writable(stack)
+
+
+def writable(settings: Settings) -> set[str]:
+    return acls.writable_topics(topics.admin(settings), settings.kafka_producer)
 
 
 def test_no_request_makes_more_records_than_a_controller_takes() -> None:

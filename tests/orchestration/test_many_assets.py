@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from lake_assets.applied_files import applied_folder
 from lake_assets.compile.connector import ConnectorSpec
-from lake_assets.landing import topics
+from lake_assets.landing import acls, topics
 from lake_assets.landing.broker import client_config, quiet
 from lake_assets.landing.connect import connector_for
 from lake_assets.ledger.applied import applied_catalog
@@ -35,7 +35,10 @@ from tests.support.connect_api import remove_connectors
 DOMAIN = "crowd"
 LEADS = (PROJECT / "lake_assets" / "catalog" / "assets" / "leads.yaml").read_text("utf-8")
 FEW, MANY = 2, 9
-KAFKA = ("list_topics", "describe_configs", "create_topics", "incremental_alter_configs", "list_offsets")
+KAFKA = (
+    *("list_topics", "describe_configs", "create_topics", "incremental_alter_configs", "list_offsets"),
+    *("describe_acls", "create_acls"),
+)
 
 
 class CountedSession:
@@ -91,13 +94,7 @@ def lake(stack: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ge
 
     class Admin(AdminClient):
         def __getattribute__(self, name: str) -> Any:
-            if name in (
-                "list_topics",
-                "describe_configs",
-                "create_topics",
-                "incremental_alter_configs",
-                "list_offsets",
-            ):
+            if name in KAFKA:
                 counts[f"Kafka {name}"] += 1
             return super().__getattribute__(name)
 
@@ -187,6 +184,18 @@ def test_audit_opens_no_table_that_holds_nothing(lake: Counted) -> None:
     applied = list(applied_catalog(lake.settings).assets.values())
     opened = [lake.during(lambda listed=applied[:count]: audit(lake.settings, listed))["DuckDB"] for count in (1, MANY)]
     assert opened[0] == opened[1]
+
+
+def test_topic_that_is_closed_to_producers_is_opened_by_apply(lake: Counted) -> None:
+    lake.write(2)
+    lake.apply()
+    settings, topic = lake.settings, f"{DOMAIN}.crowd_0"
+    acls.end_writing(topics.admin(settings), settings.kafka_producer, [topic])
+    [step] = plan_apply(settings).steps
+    assert (step.kind, step.name, step.action) == ("topic", topic, "grant")
+    lake.apply()
+    assert topic in acls.writable_topics(topics.admin(settings), settings.kafka_producer)
+    assert plan_apply(settings).steps == []
 
 
 def test_a_connector_that_fails_stops_nothing_else_of_an_apply(lake: Counted, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from confluent_kafka import Producer
 
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.parse import parse_contract
+from lake_assets.landing.broker import broker_options
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.arrivals import missed, silences
 from lake_assets.operations.backlog import backlog
@@ -62,7 +63,7 @@ def beats(stack: Settings) -> Generator[Asset]:
 
 
 def beat(settings: Settings, asset: Asset) -> None:
-    producer = Producer({"bootstrap.servers": settings.kafka})
+    producer = Producer(broker_options(settings))
     producer.produce(asset.topic, b'{"store": "1", "beat_at": "2026-11-01T00:00:00Z"}')
     assert producer.flush(30) == 0
 

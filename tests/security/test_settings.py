@@ -9,6 +9,7 @@ from sqlalchemy import make_url
 
 from lake_assets.compile.connector import domain_connector
 from lake_assets.errors import SettingsError, Unavailable
+from lake_assets.home import Home
 from lake_assets.kafka_security import (
     KafkaAccess,
     Mechanism,
@@ -22,6 +23,8 @@ from lake_assets.landing.broker import broker_options
 from lake_assets.landing.connect import rest_access
 from lake_assets.landing.raw_catalog import sink_catalog
 from lake_assets.settings import load_settings
+from lake_assets.stack.addresses import write_addresses
+from lake_assets.stack.dagster import lake_environment
 from lake_assets.stack.passwords import write_private
 from lake_assets.warehouse.metric_tables import sink_database
 
@@ -144,6 +147,30 @@ def test_without_settings_no_client_has_options_of_security(home: Path) -> None:
     assert sink_database(settings).url.endswith(
         "?currentSchema=metrics&reWriteBatchedInserts=true&connectTimeout=10&tcpKeepAlive=true"
     )
+
+
+def test_embedded_broker_is_reached_with_its_password_only(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_addresses(Home(home), {"kafka_port": 9, "kafka_user": "lake"})
+    write_private(home / "secrets" / "kafka_password", "pw")
+    settings = load_settings()
+    assert settings.kafka_producer == "producer"
+    assert broker_options(settings) == {
+        "bootstrap.servers": "127.0.0.1:9",
+        "security.protocol": "sasl_plaintext",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "lake",
+        "sasl.password": "pw",
+    }
+    assert settings.kafka_for_java["security.protocol"] == "SASL_PLAINTEXT"
+    environment = lake_environment(settings, Home(home))
+    assert environment["LAKE_KAFKA_PASSWORD_FILE"] == str(home / "secrets" / "kafka_password")
+    assert "pw" not in environment.values()
+    # The owner of another broker decides about its users and their rights.
+    give(monkeypatch, {"LAKE_KAFKA": "broker:9092"})
+    settings = load_settings()
+    assert broker_options(settings) == {"bootstrap.servers": "broker:9092"}
+    assert settings.kafka_producer == ""
+    assert "LAKE_KAFKA_PASSWORD_FILE" not in lake_environment(settings, Home(home))
 
 
 def test_clients_of_kafka_get_the_lake_s_login_and_the_trusted_authority(

@@ -17,7 +17,7 @@ from lake_assets.errors import LakeError, SettingsError
 from lake_assets.home import Home
 from lake_assets.settings import load_settings
 from lake_assets.stack.container import PORTS, main, make_home, make_passwords, programs_of
-from lake_assets.stack.passwords import read_passwords
+from lake_assets.stack.passwords import read_kafka_passwords, read_passwords, write_private
 from tests.support.certificates import Authority
 from tests.support.conditions import wait_until
 
@@ -109,20 +109,43 @@ def test_a_passfile_for_any_host_is_refused(tmp_path: Path, monkeypatch: pytest.
         make_home(Home(tmp_path / "home"))
 
 
-def test_passwords_are_made_once_and_are_private(tmp_path: Path) -> None:
+def test_passwords_are_made_once_and_are_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_KAFKA", "kafka:9092")
     layout = Home(tmp_path / "home")
     make_passwords(layout, "postgres", 5432)
     made, metabase = read_passwords(layout), (layout.secrets / "metabase").read_text("utf-8")
     key = (layout.secrets / "token_key").read_text("utf-8")
     assert len(bytes.fromhex(key)) == 32
+    users = read_kafka_passwords(layout)
     make_passwords(layout, "postgres", 5432)
     assert read_passwords(layout) == made
+    assert read_kafka_passwords(layout) == users
+    assert set(users) == {"lake", "producer"}
     assert (layout.secrets / "metabase").read_text("utf-8") == metabase
     assert (layout.secrets / "token_key").read_text("utf-8") == key
     assert (layout.secrets / "postgres_admin").read_text("utf-8") == made["lake_admin"]
     assert (layout.secrets / "analyst").read_text("utf-8") == made["analyst"]
     for path in layout.secrets.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_password_of_a_broker_outside_the_containers_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = Home(tmp_path / "home")
+    make_passwords(layout, "postgres", 5432)
+    assert not layout.kafka_users.exists()
+    write_private(layout.kafka_password, "theirs")
+    monkeypatch.setenv("LAKE_KAFKA", "broker:9092")
+    make_passwords(layout, "postgres", 5432)
+    assert layout.kafka_password.read_text("utf-8") == "theirs"
+    assert not layout.kafka_users.exists()
+
+
+def test_broker_of_a_container_has_no_passwords_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path))
+    monkeypatch.setenv("LAKE_KAFKA", "kafka:9092")
+    Home(tmp_path).create()
+    with pytest.raises(SettingsError, match=r"there is no file .*/kafka_users.properties: run `passwords`, and mount"):
+        programs_of(["kafka"], load_settings(), Home(tmp_path))
 
 
 def test_any_other_program_runs_with_the_lakes_home(tmp_path: Path) -> None:

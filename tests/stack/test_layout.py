@@ -13,7 +13,15 @@ from lake_assets.home import SOCKET_PATH_LIMIT, Home, HomeError, socket_path
 from lake_assets.settings import load_settings
 from lake_assets.stack.addresses import INTERNAL, PUBLISHED, PortTaken, choose_ports, read_addresses, write_addresses
 from lake_assets.stack.logs import RESOLVED_AFTER, last_error, last_error_now
-from lake_assets.stack.passwords import ROLES, keep_passwords, passfile_of, read_passwords, write_common_passfile
+from lake_assets.stack.passwords import (
+    ROLES,
+    keep_kafka_passwords,
+    keep_passwords,
+    passfile_of,
+    read_kafka_passwords,
+    read_passwords,
+    write_common_passfile,
+)
 from lake_assets.stack.programs import Program, render_config
 
 NO_PORTS: frozenset[str] = frozenset()
@@ -90,6 +98,27 @@ def test_passwords_are_kept_private_and_follow_the_address(tmp_path: Path) -> No
     assert stat.S_IMODE(layout.secrets.stat().st_mode) == 0o700
     for file in (*(passfile_of(layout, role) for role in ROLES), layout.connect_secrets / "postgres.properties"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_passwords_of_the_broker_s_users_are_kept_and_private(tmp_path: Path) -> None:
+    layout = Home(tmp_path)
+    layout.create()
+    keep_kafka_passwords(layout, "127.0.0.1:1111")
+    first = read_kafka_passwords(layout)
+    assert set(first) == {"lake", "producer"}
+    assert first["lake"] != first["producer"]
+    keep_kafka_passwords(layout, "127.0.0.1:2222")
+    assert read_kafka_passwords(layout) == first
+    assert layout.kafka_password.read_text("utf-8") == first["lake"]
+    for user, other in (("lake", "producer"), ("producer", "lake")):
+        files = list(layout.kafka_clients(user).iterdir())
+        assert {file.name for file in files} == {"librdkafka.properties", "java.properties"}
+        for text in (file.read_text("utf-8") for file in files):
+            assert text.startswith("bootstrap.servers=127.0.0.1:2222\n")
+            assert first[user] in text
+            assert first[other] not in text
+    for file in layout.secrets.rglob("*"):
+        assert stat.S_IMODE(file.stat().st_mode) == (0o700 if file.is_dir() else 0o600), file
 
 
 def test_passfile_of_an_older_lake_becomes_one_for_each_role(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,11 @@ import psycopg
 import pytest
 
 from lake_assets.home import Home
+from lake_assets.landing.broker import broker_options
 from lake_assets.landing.connect import rest_access
 from lake_assets.settings import Role, Settings
 from lake_assets.stack.lifecycle import PartStatus, status, up
-from lake_assets.stack.passwords import passfile_of, read_passwords
+from lake_assets.stack.passwords import passfile_of, read_kafka_passwords, read_passwords
 from lake_assets.stack.supervisor import owned_processes
 from tests.support.conditions import PROMISED_SECONDS, wait_until
 from tests.support.connect_api import restart_connectors
@@ -100,7 +101,8 @@ def test_pyiceberg_and_the_sink_share_one_catalog(stack: Settings) -> None:
 
 def test_no_password_is_in_a_process_a_log_or_a_configuration_file(stack: Settings) -> None:
     layout = Home(stack.home)
-    passwords = read_passwords(layout)
+    passwords = read_passwords(layout) | {f"{u} of Kafka": p for u, p in read_kafka_passwords(layout).items()}
+    assert len(passwords) == 7
     places = {
         f"{process.pid} {process.name()}": " ".join([*process.cmdline(), *process.environ().values()])
         for process in owned_processes(layout)
@@ -222,10 +224,10 @@ def test_the_broker_refuses_events_from_the_future_and_unknown_topics(stack: Set
     from confluent_kafka import KafkaError, Producer
     from confluent_kafka.admin import AdminClient, NewTopic
 
-    admin = AdminClient({"bootstrap.servers": stack.kafka})
+    admin = AdminClient(broker_options(stack))
     admin.create_topics([NewTopic("stack.clock", 1, 1)])["stack.clock"].result(30)
     outcomes: list[KafkaError | None] = []
-    producer = Producer({"bootstrap.servers": stack.kafka, "topic.metadata.propagation.max.ms": 2000})
+    producer = Producer({**broker_options(stack), "topic.metadata.propagation.max.ms": 2000})
     now = int(time.time() * 1000)
     for topic, timestamp in (
         ("stack.clock", now - 400 * 86_400_000),

@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions  # pyright: ignore[reportPrivateImportUsage]
 
+from lake_assets.landing.broker import broker_options
 from stream_app import loop as application
 from stream_app import transaction
 from stream_app.status import Status
@@ -25,7 +26,7 @@ from tests.support.part_faults import TIMEOUTS_SECONDS, pid_of, visit
 
 
 def send(made: Counted, partition: int, number: int, moment: datetime) -> None:
-    producer = Producer({"bootstrap.servers": made.settings.kafka})
+    producer = Producer(broker_options(made.settings))
     producer.produce(made.asset.topic, order(number, moment), str(number), partition)
     assert producer.flush(30) == 0
 
@@ -59,7 +60,7 @@ def test_a_failed_transaction_leaves_no_state_and_replaces_the_producer(
     fences = 0
     while sending.is_alive():
         failed = failures()
-        fence = Producer({"bootstrap.servers": made.settings.kafka, "transactional.id": f"{made.metric.topic}-one"})
+        fence = Producer({**broker_options(made.settings), "transactional.id": f"{made.metric.topic}-one"})
         fence.init_transactions(30)
         fences += 1
         wait_until(
@@ -113,7 +114,7 @@ def test_a_consumer_that_is_in_no_group_commits_nothing(counted: Callable[..., C
     """The broker takes such a consumer's offsets although others have the partitions, so one that was put out of the
     group wrote over what they had committed."""
     made = counted("outside")
-    consumer = Consumer({"bootstrap.servers": made.settings.kafka, "group.id": made.metric.topic})
+    consumer = Consumer({**broker_options(made.settings), "group.id": made.metric.topic})
     transactions = Transactions(made.settings, "outsider")
     with pytest.raises(TransactionFailed):
         transactions.commit([], [TopicPartition(made.asset.topic, 0, 1)], consumer)
@@ -228,7 +229,7 @@ def test_a_topic_that_grows_while_it_is_counted_is_refused(counted: Callable[...
     made.instances.start("one")
     send(made, 0, 1, datetime.now(UTC))
     made.wait_for(1)
-    client = AdminClient({"bootstrap.servers": made.settings.kafka})
+    client = AdminClient(broker_options(made.settings))
     client.create_partitions([NewPartitions(made.asset.topic, 3)])[made.asset.topic].result()
     visit(made.settings, made.asset, made.metric)
     wait_until(made.instances.ended)

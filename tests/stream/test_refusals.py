@@ -6,13 +6,14 @@ from dataclasses import replace
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions  # pyright: ignore[reportPrivateImportUsage]
 
+from lake_assets.landing.broker import broker_options
 from tests.support.conditions import wait_until
 from tests.support.counted_metrics import Counted
 from tests.support.order_events import Expected, orders
 
 
 def send(made: Counted, expected: Expected, count: int = 500) -> None:
-    producer = Producer({"bootstrap.servers": made.settings.kafka})
+    producer = Producer(broker_options(made.settings))
     for key, payload in orders(count, expected):
         producer.produce(made.asset.topic, payload, key)
     assert producer.flush(60) == 0
@@ -47,7 +48,7 @@ def test_a_definition_that_changed_under_its_state_is_refused(counted: Callable[
 def test_a_topic_with_more_partitions_than_before_is_refused(counted: Callable[..., Counted]) -> None:
     made = counted("grown")
     expected = count_some(made)
-    client = AdminClient({"bootstrap.servers": made.settings.kafka})
+    client = AdminClient(broker_options(made.settings))
     client.create_partitions([NewPartitions(made.asset.topic, 5)])[made.asset.topic].result()
     sentence = refusal(made)
     assert "has 5 partitions, but the metric 'grown_by_region' was made for 4" in sentence
@@ -57,7 +58,7 @@ def test_a_topic_with_more_partitions_than_before_is_refused(counted: Callable[.
 def test_offsets_that_another_program_committed_are_refused(counted: Callable[..., Counted]) -> None:
     made = counted("moved")
     expected = count_some(made)
-    consumer = Consumer({"bootstrap.servers": made.settings.kafka, "group.id": made.metric.topic})
+    consumer = Consumer({**broker_options(made.settings), "group.id": made.metric.topic})
     consumer.commit(offsets=[TopicPartition(made.asset.topic, 0, 1)], asynchronous=False)
     consumer.close()
     sentence = refusal(made)
@@ -70,7 +71,7 @@ def test_a_changelog_that_another_application_writes_to_is_refused(counted: Call
     made.instances.start("first")
     send(made, expected)
     made.wait_for(expected.orders)
-    producer = Producer({"bootstrap.servers": made.settings.kafka})
+    producer = Producer(broker_options(made.settings))
     for partition in range(made.asset.partitions):
         producer.produce(made.metric.changelog, b"{}", b"somebody", partition=partition)
     assert producer.flush(60) == 0

@@ -8,6 +8,7 @@ from concurrent.futures import TimeoutError as TooLong
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from lake_assets.landing.broker import broker_options
 from stream_app import restore as restoring
 from stream_app.checkpoint import Checkpoint, fingerprint_of
 from stream_app.restore import restore
@@ -24,7 +25,7 @@ class Instance:
     def __init__(self, made: Counted) -> None:
         self._made = made
         self._state = PartitionState(made.asset, made.metric)
-        self._producer = Producer({"bootstrap.servers": made.settings.kafka, "transactional.id": made.metric.topic})
+        self._producer = Producer({**broker_options(made.settings), "transactional.id": made.metric.topic})
         self._producer.init_transactions(30)
 
     def write(self, offset: int, watermark: int) -> Checkpoint:
@@ -50,7 +51,7 @@ def restored(made: Counted, position: Checkpoint) -> PartitionState:
 
 def readable(made: Counted) -> int:
     """Return the end of the changelog for readers of committed records."""
-    consumer = Consumer({"bootstrap.servers": made.settings.kafka, "group.id": "looks"})
+    consumer = Consumer({**broker_options(made.settings), "group.id": "looks"})
     _, end = consumer.get_watermark_offsets(TopicPartition(made.metric.changelog, 0), 30)
     consumer.close()
     return end

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from confluent_kafka import Producer
 
+from lake_assets.landing.broker import broker_options
 from lake_assets.landing.connect import connector_status, failures
 from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.settings import Settings
@@ -17,7 +18,7 @@ from tests.support.order_events import START, order
 
 
 def send(counted: Counted, first: int, count: int) -> None:
-    producer = Producer({"bootstrap.servers": counted.settings.kafka})
+    producer = Producer(broker_options(counted.settings))
     for number in range(first, first + count):
         producer.produce(counted.asset.topic, order(number, START), f"o{number}", partition=0)
     assert producer.flush(30) == 0

@@ -19,6 +19,7 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.texts import NOTHING
 from lake_assets.compile.topic import topic_spec
 from lake_assets.errors import LakeError
+from lake_assets.landing.broker import broker_options
 from lake_assets.landing.topics import ensure_topics, offsets
 from lake_assets.operations.apply_metrics import apply_metrics, plan_metrics
 from lake_assets.orchestration.connectors import connectors_sensor
@@ -141,7 +142,7 @@ class Counted:
 
         Events are written without transactions, so the offset of the last is the one before the end.
         """
-        consumer = Consumer({"bootstrap.servers": self.settings.kafka, "group.id": self.metric.topic})
+        consumer = Consumer({**broker_options(self.settings), "group.id": self.metric.topic})
         try:
             ends = {at: end for at, (_, end) in offsets(self.settings, [self.asset.topic])[self.asset.topic].items()}
             places = consumer.committed([TopicPartition(self.asset.topic, at) for at in ends], timeout=30)
@@ -212,7 +213,7 @@ def read_topic(settings: Settings, topic: str) -> list[Message]:
     """Every committed record of a topic, partition by partition in order."""
     reader = Consumer(
         {
-            "bootstrap.servers": settings.kafka,
+            **broker_options(settings),
             "group.id": "reader",
             "isolation.level": "read_committed",
             "enable.auto.commit": False,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from confluent_kafka import Producer
 
+from lake_assets.landing.broker import broker_options
 from tests.support.counted_metrics import Counted
 
 
@@ -13,7 +14,7 @@ def produce(counted: Counted, events: Iterator[tuple[str, bytes]], rate: float) 
     """Send events at this rate, in a thread; wait for a broker that is down meanwhile."""
 
     def send() -> None:
-        producer = Producer({"bootstrap.servers": counted.settings.kafka, "enable.idempotence": True, "linger.ms": 5})
+        producer = Producer({**broker_options(counted.settings), "enable.idempotence": True, "linger.ms": 5})
         began = time.monotonic()
         for number, (key, payload) in enumerate(events):
             while number > (time.monotonic() - began) * rate:

@@ -29,7 +29,7 @@ from lake_assets.stack.health import check_connect
 from lake_assets.stack.jars import jars_folder
 from lake_assets.stack.java import find_java
 from lake_assets.stack.kafka import kafka_program, prepare_kafka
-from lake_assets.stack.passwords import keep_passwords, write_private
+from lake_assets.stack.passwords import keep_kafka_passwords, keep_passwords, write_private
 from lake_assets.stack.postgres import postgres_program, prepare_postgres
 from lake_assets.stack.programs import Program
 from lake_assets.stack.roles import bootstrap
@@ -60,6 +60,7 @@ listeners={listeners},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners={listeners}
 inter.broker.listener.name=INSIDE
 listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
+authorizer.class.name=
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
 ssl.keystore.type=PEM
 ssl.keystore.location={keystore}
@@ -169,6 +170,8 @@ class Own:
 def kafka(own: Own) -> Generator[None]:
     """A broker with all DOORS, which makes its users by the one that is open."""
     java, jars = find_java(), jars_folder()
+    keep_kafka_passwords(own.layout, own.address("kafka_port"))
+    own.write_passwords()
     prepare_kafka(own.layout, java, jars, own.ports)
     text = BROKER.format(
         listeners=",".join(f"{door.upper()}://{own.address(door)}" for door in DOORS),

@@ -12,6 +12,7 @@ from confluent_kafka import Consumer
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.home import Home
+from lake_assets.landing.broker import broker_options
 from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.settings import Settings
 from lake_assets.stack.health import check_connect, check_kafka, check_postgres
@@ -44,7 +45,7 @@ def visit(settings: Settings, asset: Asset, metric: Metric) -> None:
     """Join a metric's group as a member that counts nothing, and leave it when it has been given partitions."""
     visitor = Consumer(
         {
-            "bootstrap.servers": settings.kafka,
+            **broker_options(settings),
             "group.id": metric.topic,
             "enable.auto.commit": False,
             **group_settings(settings),

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from lake_assets.landing.broker import quiet
+from lake_assets.landing.broker import broker_options, quiet
 from lake_assets.landing.produce import PRODUCER_CONFIG
 from lake_assets.settings import Settings
 
@@ -157,7 +157,7 @@ class Sender:
         self._sending: Future[None] | None = None
         # A broker that is away is waited for, longer than any outage here.
         options = {**PRODUCER_CONFIG, "delivery.report.only.error": False, "message.timeout.ms": 600_000}
-        self._producer = Producer({"bootstrap.servers": settings.kafka, **options}, logger=quiet())
+        self._producer = Producer({**broker_options(settings), **options}, logger=quiet())
 
     def start(self) -> None:
         self._sending = self._pool.submit(self._send)
