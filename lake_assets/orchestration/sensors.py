@@ -13,6 +13,7 @@ from lake_assets.ledger.attempts import find_abandoned
 from lake_assets.ledger.failures import known_failures, mark_tries_requested
 from lake_assets.ledger.ledger import Landed, Ledger, Pending
 from lake_assets.ledger.retries import Lane, requestable, select_entries
+from lake_assets.operations.reader_priority import limit_readers
 from lake_assets.operations.refresh import observe
 from lake_assets.orchestration.assets import QUEUED_ONLY
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key
@@ -63,6 +64,7 @@ def raw_windows_sensor(
         with Ledger(settings) as ledger:
             if not ledger.exists():
                 return dg.SkipReason("Nothing is applied yet: run `lake apply`.")
+            limit_readers(ledger)
             observed = observe(settings, ledger, list(assets.values()), since)
             find_abandoned(ledger, assets)
             pending, failures, now = ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC)
