@@ -5,6 +5,7 @@ An analyst can start as many queries as there are connections, and Postgres has 
 
 from collections.abc import Collection
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -25,7 +26,11 @@ def limit_readers(ledger: Ledger) -> None:
 
 
 def lower_priority(layout: Home, pids: Collection[int]) -> None:
-    """Lower those of these processes that the embedded Postgres has started."""
+    """Lower those of these processes that the embedded Postgres has started.
+
+    Linux weighs sessions before processes where it groups them (autogroup), and Postgres starts each of its processes
+    in a session of its own: there the priority of the process alone changes nothing.
+    """
     try:
         server = int((layout.postgres / "postmaster.pid").read_text("utf-8").split()[0])
     except (OSError, ValueError, IndexError):
@@ -35,3 +40,5 @@ def lower_priority(layout: Home, pids: Collection[int]) -> None:
             process = psutil.Process(pid)
             if process.ppid() == server and process.nice() < LOWEST:
                 process.nice(LOWEST)
+                if (group := Path(f"/proc/{pid}/autogroup")).exists():
+                    group.write_text(str(LOWEST), "ascii")

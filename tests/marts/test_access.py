@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -134,6 +135,9 @@ def test_sessions_of_analysts_take_the_processor_time_that_the_lake_leaves(built
         limit_readers(lake)
         sessions = (analyst, lake.connection)
         assert [psutil.Process(session.info.backend_pid).nice() for session in sessions] == [LOWEST, 0]
+        groups = [Path(f"/proc/{session.info.backend_pid}/autogroup") for session in sessions]
+        shares = [group.read_text("ascii").split()[-1] for group in groups if group.exists()]
+        assert shares in ([str(LOWEST), "0"], [])
 
 
 def test_query_that_needs_all_memory_ends_alone(built: Settings) -> None:
