@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup jars jars-lock up down demo spark-dist test test-quick strangers smoke bench sbom audit-packages check clean
+.PHONY: help setup jars jars-lock up down demo spark-dist test test-quick strangers smoke bench sbom audit-packages images check clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -67,6 +67,9 @@ sbom: setup ## Write dist/sbom.json, all locked Python packages and jars as Cycl
 
 audit-packages: setup ## Look up known vulnerabilities of all locked packages, in the OSV database.
 	@$(VENV)/python -m lake_assets.stack.bill_of_materials --audit
+
+images: setup ## Report images of others that have no digest; exit code 1 if there are any.
+	@$(VENV)/python -m lake_assets.stack.images
 
 check: setup ## Lint, format, types, and who may import whom.
 	@$(VENV)/ruff check

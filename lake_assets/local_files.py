@@ -5,14 +5,20 @@ Only the standard library is used, because the set-up runs before there are any 
 
 import fcntl
 import os
+import time
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from lake_assets.errors import Unavailable
+
 # All files of a lake are its owner's alone, whatever the caller's umask: raw payloads, Kafka's log, spilled rows.
 UMASK = 0o077
 
+# Longest wait for another process that makes the same: set-up, a start of the stack, dbt.
+LOCK_SECONDS = 3600.0
+_POLL_SECONDS = 0.05
 _AT_ONCE = 8
 
 
@@ -84,12 +90,32 @@ def replace_if_changed(path: Path, text: str) -> bool:
 
 
 @contextmanager
-def file_lock(path: Path) -> Iterator[int]:
+def file_lock(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[int]:
     """Hold an exclusive lock on the file, waiting for it; yield its descriptor. The folder is made too.
 
-    The kernel releases it when the process dies, however it dies.
+    The kernel releases it when the process dies, however it dies. Raises Unavailable, with the holder's process id,
+    when the lock is not free within `seconds`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with path.open("a+") as lock:
+        deadline = time.monotonic() + seconds
+        while not _try_lock(lock.fileno()):
+            if time.monotonic() >= deadline:
+                lock.seek(0)
+                holder = lock.read().strip() or "unknown"
+                raise Unavailable(
+                    f"the lock '{path}' is held by process {holder}: wait for it or end it, and try again."
+                )
+            time.sleep(_POLL_SECONDS)
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
         yield lock.fileno()
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

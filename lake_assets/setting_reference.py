@@ -31,7 +31,7 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
         Variable("LAKE_COMMIT_SECONDS", "seconds, 1 or more", _COMMITS, "Time between a sink's commits."),
         Variable(
             "LAKE_RUN_SECONDS",
-            "seconds",
+            "seconds, 10 or more",
             str(RUN_SECONDS),
             "Longest time of a run, and of a wait for a lock; then it ends and the next one starts.",
         ),

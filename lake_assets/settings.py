@@ -46,7 +46,7 @@ _ALIVE = {
     "tcp_user_timeout": 60_000,
 }
 T = TypeVar("T", bound=str)
-Role = Literal["lake_admin", "lake", "connect", "dagster", "analyst"]
+Role = Literal["lake_admin", "lake", "connect", "dagster", "engineer", "analyst"]
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -255,7 +255,7 @@ def load_settings() -> Settings:
         gcp=_gcp(stack, needed=target == "gcp"),
         analysts=tuple(os.environ.get("LAKE_ANALYSTS", "").split()),
         commit_seconds=_number("LAKE_COMMIT_SECONDS", PROFILES[target].commit_seconds, least=1),
-        run_seconds=_number("LAKE_RUN_SECONDS", RUN_SECONDS, least=60),
+        run_seconds=_number("LAKE_RUN_SECONDS", RUN_SECONDS, least=10),
         kafka_producer=os.environ.get("LAKE_KAFKA_PRODUCER", PRODUCER if own_user else ""),
     )
 

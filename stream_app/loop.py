@@ -53,14 +53,15 @@ def kept_parts(
 ) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
     """Return key and value of a refused record as its topic keeps them, and headers with the size of large parts.
 
-    As in quarantine, an asset with protected fields has neither: where they are in a broken payload is not known.
+    An asset with confidential fields has neither: where they are in a broken payload is not known, and the topic is
+    out of reach of an erasure.
     """
     parts, sizes = {"key": key, "value": value}, list[tuple[str, bytes]]()
     for part, content in parts.items():
         if content is not None and len(content) > _KEPT_BYTES:
             sizes.append((f"bytes of {part}", str(len(content)).encode()))
             parts[part] = None
-    return (parts["key"], parts["value"], sizes) if asset.keeps_payloads else (None, None, sizes)
+    return (parts["key"], parts["value"], sizes) if not asset.is_confidential else (None, None, sizes)
 
 
 class Loop:

@@ -49,7 +49,8 @@ class Metric:
     """One streaming metric: a source asset's events, folded by group and tumbling window of the event time (UTC).
 
     A window is closed, and final, once an event of its Kafka partition is `lateness` past its end; `window` divides a
-    day. `transform` names a function, `module:function`, that receives each valid event.
+    day. `transform` names a function, `module:function`, that receives each valid event. Windows that ended longer ago
+    than `retention` are deleted.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Metric:
     measures: tuple[Measure, ...]
     filters: tuple[Filter, ...] = ()
     transform: str | None = None
+    retention: timedelta | None = None
     path: PurePath = field(default_factory=PurePath)
 
     @property

@@ -31,9 +31,12 @@ def parse_metric(text: str, path: PurePath, assets: Mapping[str, Asset]) -> Metr
     """Parse a metric's file. Raises ContractError, which lists all problems with line and path."""
     draft = Draft(read_source(text, path), metric_schema)
     _check_name(draft)
-    window, lateness = _length(draft, "window"), _length(draft, "lateness")
+    window, lateness, retention = _length(draft, "window"), _length(draft, "lateness"), _length(draft, "retention")
     if window is not None and (not window or _DAY % window):
         draft.report(("window",), f"'{draft.word('window')}' does not divide a day; 10s, 1m, 15m, 1h and 1d do.")
+    if retention is not None and retention < _DAY * 2 + (lateness or _DAY):
+        word = draft.word("retention")
+        draft.report(("retention",), f"'{word}' is too short: keep windows for two days and the lateness at least.")
     source = _source(draft, assets)
     groups, measures, filters = _groups(draft, source), _measures(draft, source), _filters(draft, source)
     _check_columns(draft)
@@ -51,6 +54,7 @@ def parse_metric(text: str, path: PurePath, assets: Mapping[str, Asset]) -> Metr
         measures=measures,
         filters=filters,
         transform=draft.value("transform"),
+        retention=retention,
         path=path,
     )
 

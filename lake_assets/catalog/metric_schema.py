@@ -57,6 +57,8 @@ def metric_schema() -> JsonSchema:
                               "Length of a tumbling window of the event time; it divides a day."),
             lateness=as_pattern(DURATION, "a length is a number and s, m, h or d, such as 2m",
                                 "How long a window stays open for events that arrive out of order."),
+            retention=as_pattern(DURATION, "a length is a number and s, m, h or d, such as 400d",
+                                 "How long a window is kept in the database after its end; without it for ever."),
             measures=as_list(measure, "The numbers of each group and window.", 50),
         ),
     }  # fmt: skip

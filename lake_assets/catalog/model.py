@@ -225,6 +225,11 @@ class Asset:
         return not any(field.protection for field in self.fields)
 
     @property
+    def is_confidential(self) -> bool:
+        """True if a payload can have a confidential field, wherever that is in a broken one."""
+        return any(field.is_confidential for field in self.fields)
+
+    @property
     def quarantine_table(self) -> str:
         return f"{self.name}_quarantine"
 

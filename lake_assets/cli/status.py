@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lake_assets.operations.backlog import Backlog, MetricBacklog
+    from lake_assets.operations.long_runs import LongRun
     from lake_assets.operations.sizes import Size
     from lake_assets.operations.unapplied import Unapplied
     from lake_assets.stack.lifecycle import PartStatus
@@ -36,11 +37,12 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """Health of the parts, the lag, and a sentence about a nearly full disk."""
+    """Health of the parts, the lag, runs that have not ended for long, and a sentence about a nearly full disk."""
 
     parts: Sequence[PartStatus]
     disk: str | None
     lag: Lag
+    long_runs: Sequence[LongRun] = ()
 
     @property
     def is_healthy(self) -> bool:
@@ -53,7 +55,8 @@ class StatusReport:
     "--json",
     "as_json",
     is_flag=True,
-    help="Print one JSON object: parts, assets, metrics, unapplied files, removals, cause of an unknown lag, disk.",
+    help="Print one JSON object: parts, assets, metrics, unapplied files, removals, cause of an unknown lag, long "
+    "runs, disk.",
 )
 @click.option("--sizes", is_flag=True, help="Print the size and the bound of everything that grows, instead.")
 def command(asset: str | None, as_json: bool, sizes: bool) -> None:
@@ -72,7 +75,8 @@ def command(asset: str | None, as_json: bool, sizes: bool) -> None:
     For each metric: events per second, records not counted yet, the watermark (the event time up to which windows are
     final), windows that are not final, and late and undecodable events.
 
-    Also reports unfinished removals of assets, a nearly full disk, and differences between the catalog's files and the
+    Also reports runs that have not ended for half an hour, unfinished removals of assets, a nearly full disk, and
+    differences between the catalog's files and the
     applied catalog: invalid contracts, metrics and models with their errors, files that are not applied, and applied
     contracts whose file is missing.
 
@@ -104,7 +108,7 @@ def _collect(asset: str | None) -> StatusReport:
     from lake_assets.stack.lifecycle import status
 
     parts = status()
-    return StatusReport(parts, check_disk(lake_home()), _lag_of(asset) if asset else _lag())
+    return StatusReport(parts, check_disk(lake_home()), _lag_of(asset) if asset else _lag(), _long_runs())
 
 
 def _lag_of(name: str) -> Lag:
@@ -128,6 +132,19 @@ def _lag_of(name: str) -> Lag:
         return dataclasses.replace(lag, metrics=metric_backlog(settings, catalog.metrics, catalog.assets))
     except Unavailable as error:
         return dataclasses.replace(lag, unknown=str(error))
+
+
+def _long_runs() -> Sequence[LongRun]:
+    from datetime import UTC, datetime
+
+    from lake_assets.errors import LakeError
+    from lake_assets.operations.long_runs import long_runs
+    from lake_assets.settings import load_settings
+
+    try:
+        return long_runs(load_settings(), datetime.now(UTC))
+    except LakeError:
+        return []  # `_lag` reports invalid settings
 
 
 def _lag() -> Lag:
@@ -163,6 +180,7 @@ def _as_json(report: StatusReport) -> dict[str, object]:
         "unapplied": dataclasses.asdict(lag.files),
         "removals": lag.removals,
         "lag_unknown": lag.unknown,
+        "long_runs": [dataclasses.asdict(run) for run in report.long_runs],
         "disk": report.disk,
     }
 
@@ -179,6 +197,8 @@ def _print(report: StatusReport) -> None:
         click.echo(sentence)
     if report.lag.unknown:
         click.echo(f"The lag is unknown: {report.lag.unknown}")
+    for run in report.long_runs:
+        click.echo(str(run))
     if report.disk:
         click.echo(report.disk)
 

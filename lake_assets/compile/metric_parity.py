@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from lake_assets.catalog.metric import Measure, Metric
 from lake_assets.catalog.model import Asset
-from lake_assets.compile.metric_tables import MOST_GROUP_BYTES, SCHEMA, late_table, shards_table, text_bytes
+from lake_assets.compile.metric_tables import EXPIRED, MOST_GROUP_BYTES, SCHEMA, late_table, shards_table, text_bytes
 from lake_assets.compile.sql import identifier, judged_column, literal
 
 # Comparable final rows, and the offset at which each shard's windows were closed. Temporary tables, created in this
@@ -38,12 +38,14 @@ def final_tables(metric: Metric, low: str, high: str, left_out: str, covered: Ma
 
 
 def late_complete(metric: Metric) -> str:
-    """Select per shard the newest final row's `source_offset`, late events until then, and those in the database."""
+    """Select per shard the newest final row's `source_offset`, late events until then, and those that arrived."""
     shards = f"serving.{SCHEMA}.{identifier(shards_table(metric))}"
     late = f"serving.{SCHEMA}.{identifier(late_table(metric))}"
     return (
         f"select shard, source_offset, late_before,\n"
         f"  (select count(*) from {late} l where l.shard = f.shard and l.source_offset < f.source_offset)\n"
+        f"  + coalesce((select max(late_rows) from serving.{EXPIRED} e\n"
+        f"      where e.metric = {literal(metric.table)} and e.shard = f.shard), 0)\n"
         f"from (select shard, max(source_offset) as source_offset, max(late_before) as late_before\n"
         f"  from {shards} where is_final group by shard) f"
     )

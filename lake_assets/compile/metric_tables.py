@@ -10,6 +10,8 @@ from lake_assets.catalog.metric import Measure, Metric
 from lake_assets.compile.sql import identifier, literal
 
 SCHEMA = "metrics"
+# Late events that retention deleted, by metric and shard.
+EXPIRED = "ledger.metric_expired"
 # Maximum bytes of the texts of a row's groups together. An entry of a Postgres index has 2,704 at most.
 MOST_GROUP_BYTES = 2_000
 COLUMN_TYPES = {"string": "text", "integer": "bigint", "boolean": "boolean"}
@@ -78,6 +80,31 @@ def metric_statements(metric: Metric) -> list[str]:
         f"grant select, insert, update on {shards}, {late} to connect",
         f"grant select on {view} to analyst",
     ]
+
+
+def expire_late(metric: Metric) -> str:
+    """Return SQL that deletes late events of windows that begin before `%(before)s`, and counts them in the ledger.
+
+    Events after the newest final row stay: the audit waits for them.
+    """
+    shards, late = f"{SCHEMA}.{identifier(shards_table(metric))}", f"{SCHEMA}.{identifier(late_table(metric))}"
+    return f"""\
+with newest as (
+  select shard, max(source_offset) as source_offset from {shards} where is_final group by shard
+),
+removed as (
+  delete from {late} as l using newest as n
+  where l.shard = n.shard and l.source_offset < n.source_offset and l.window_start < %(before)s
+  returning l.shard
+)
+insert into {EXPIRED} as e (metric, shard, late_rows)
+select {literal(metric.table)}, shard, count(*) from removed group by shard
+on conflict (metric, shard) do update set late_rows = e.late_rows + excluded.late_rows"""
+
+
+def expire_rows(metric: Metric) -> str:
+    """Return SQL that deletes the rows of windows that begin before `%(before)s`."""
+    return f"delete from {SCHEMA}.{identifier(shards_table(metric))} where window_start < %(before)s"
 
 
 def _table(name: str, columns: list[str], keys: list[str]) -> str:

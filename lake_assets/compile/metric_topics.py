@@ -10,18 +10,16 @@ _MONTH_MS = 30 * 86_400_000
 def metric_topics(metric: Metric, source: Asset) -> list[TopicSpec]:
     """Return the topics.
 
-    Rows for the sinks and the changelog keep the newest record of each key. Undecodable events, which raw tables and
-    quarantine keep as well, stay for a month.
+    The changelog keeps the newest record of each key, of open windows only: closed ones get tombstones. Rows and late
+    events stay for a month, in which the sinks write them to their tables; undecodable events, which raw tables and
+    quarantine keep as well, too.
     """
     newest = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2", "segment.bytes": str(64 << 20)}
-    month = {
-        "cleanup.policy": "delete",
-        "retention.ms": str(_MONTH_MS),
-        "max.message.bytes": str(MAX_RECORD_BYTES),
-    }
+    month = {"cleanup.policy": "delete", "retention.ms": str(_MONTH_MS)}
+    large = {"max.message.bytes": str(MAX_RECORD_BYTES)}
     return [
-        TopicSpec(metric.topic, source.partitions, newest),
-        TopicSpec(metric.changelog, source.partitions, {**newest, "max.message.bytes": str(MAX_RECORD_BYTES)}),
-        TopicSpec(metric.late, source.partitions, newest),
-        TopicSpec(metric.undecodable, source.partitions, month),
+        TopicSpec(metric.topic, source.partitions, {**newest, **month, "cleanup.policy": "compact,delete"}),
+        TopicSpec(metric.changelog, source.partitions, {**newest, **large}),
+        TopicSpec(metric.late, source.partitions, {**month, "segment.bytes": str(64 << 20)}),
+        TopicSpec(metric.undecodable, source.partitions, {**month, **large}),
     ]

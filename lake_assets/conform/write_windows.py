@@ -186,7 +186,7 @@ def judge_checks(session: "duckdb.DuckDBPyConnection", asset: Asset, files: Sequ
         return ()
     locked = _locked_session(session)
     with _conformed(locked, asset, files):
-        return tuple(_judge(locked, check) for check in asset.checks)
+        return tuple(_judge(locked, check, hide_values=asset.is_confidential) for check in asset.checks)
 
 
 def _locked_session(session: "duckdb.DuckDBPyConnection") -> "duckdb.DuckDBPyConnection":
@@ -235,13 +235,16 @@ def _conformed(session: "duckdb.DuckDBPyConnection", asset: Asset, files: Sequen
         session.unregister("conformed")
 
 
-def _judge(session: "duckdb.DuckDBPyConnection", check: Check) -> CheckOutcome:
+def _judge(session: "duckdb.DuckDBPyConnection", check: Check, *, hide_values: bool) -> CheckOutcome:
+    """Run one check. With `hide_values`, an error that can quote a value of a row is reported by its kind only."""
     import duckdb
 
     try:
         row = session.execute(check.query).fetchone()
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
+        if hide_values and not is_of_sql(error):
+            reason = f"{reason.partition(':')[0]} (hidden, as its text can have a confidential value)"
         refusal = Incurable if is_of_sql(error) else LakeError
         raise refusal(f"the query of check '{check.name}' cannot run: {reason}. Correct it in the contract.") from None
     value = None if row is None or row[0] is None else Decimal(str(row[0]))

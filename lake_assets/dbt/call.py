@@ -7,10 +7,11 @@ from contextlib import nullcontext
 from lake_assets.dbt.compiled_models import judge_compiled_models
 from lake_assets.dbt.environment import OWN_SCHEMA, dbt_environment, dbt_state
 from lake_assets.dbt.manifest import load_manifest
-from lake_assets.errors import LakeError
+from lake_assets.errors import LakeError, Unavailable
 from lake_assets.local_files import file_lock
 from lake_assets.settings import load_settings
 from lake_assets.spill import spill_folder, spill_root
+from lake_assets.warehouse.local.mart_blockers import end_blockers
 
 # dbt's commands that build shared marts.
 BUILDS = frozenset({"build", "run", "seed", "snapshot"})
@@ -35,15 +36,19 @@ def call_dbt(args: list[str]) -> int:
     # A run killed with -9 leaves its call behind, which continues: it and the next run's call would drop each other's
     # tables, and the older one could publish last.
     exclusive = not environment.get(OWN_SCHEMA) and not BUILDS.isdisjoint(args)
-    with (
-        file_lock(dbt_state(settings) / "call.lock") if exclusive else nullcontext(),
-        spill_folder(spill_root(settings.home)) as spill,
-    ):
-        os.environ["LAKE_DUCKDB_SPILL"] = str(spill)
-        try:
+    try:
+        with (
+            file_lock(dbt_state(settings) / "call.lock") if exclusive else nullcontext(),
+            end_blockers(settings) if exclusive and settings.target == "local" else nullcontext(),
+            spill_folder(spill_root(settings.home)) as spill,
+        ):
+            os.environ["LAKE_DUCKDB_SPILL"] = str(spill)
             cli.main(args=args, prog_name="lake-dbt")
-        except SystemExit as exit_:
-            return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    except Unavailable as error:
+        print(f"lake-dbt: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     return 0
 
 

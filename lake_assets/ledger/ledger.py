@@ -13,6 +13,7 @@ from types import MappingProxyType
 import psycopg
 from psycopg.rows import class_row
 
+from lake_assets.advisory_locks import take_lock, waited_in_vain
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.silence import Arrival
 from lake_assets.catalog.window_results import PartitionCount, WindowOutput
@@ -134,8 +135,14 @@ class Ledger:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Close the connection. Raises Unavailable instead of an error caused by Postgres ending the session."""
+        """Close the connection.
+
+        Raises Unavailable instead of an error caused by Postgres ending the session or a wait for a lock.
+        """
         broken = self._connection.broken
+        if isinstance(error, psycopg.errors.LockNotAvailable) and not broken:
+            with self._connection:
+                raise waited_in_vain(self._connection) from error
         self._connection.close()
         if broken and isinstance(error, psycopg.Error):
             raise self._postgres.not_reached(error) from error
@@ -157,30 +164,12 @@ class Ledger:
 
         Raises Unavailable when another process holds it for longer than a run may take.
         """
-        try:
-            self._connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (name,))
-        except psycopg.errors.LockNotAvailable:
-            raise Unavailable(
-                f"the lock '{name}' is held by {self._holder(name)}: wait for it or end it, and try again."
-            ) from None
+        take_lock(self._connection, name)
         try:
             yield
         finally:
             if not self._connection.closed:
                 self._connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
-
-    def _holder(self, name: str) -> str:
-        """Return the process that holds the lock of that name, and since when it is in its statement."""
-        row = self._connection.execute(
-            "select application_name, usename, pid, state_change from pg_locks join pg_stat_activity using (pid) "
-            "where locktype = 'advisory' and granted and objsubid = 1 "
-            "and (classid::bigint << 32 | objid::bigint) = hashtextextended(%s, 0)",
-            (name,),
-        ).fetchone()
-        if row is None:
-            return "nobody any more"
-        program, role, pid, since = row
-        return f"{program or 'a session'} (role {role}, Postgres process {pid}, since {since:%Y-%m-%d %H:%M} UTC)"
 
     @contextmanager
     def locked_if_free(self, names: Collection[str]) -> Generator[set[str]]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psycopg
 
+from lake_assets.advisory_locks import take_transaction_lock
+
 _MIGRATIONS = tuple(sorted((Path(__file__).parent / "migrations").glob("*.sql")))
 NEWEST = len(_MIGRATIONS)
 
@@ -24,9 +26,12 @@ def schema_version(connection: psycopg.Connection) -> int | None:
 
 
 def migrate_schema(connection: psycopg.Connection) -> None:
-    """Apply the migrations that the ledger lacks, in one transaction. A concurrent call waits, and applies none."""
+    """Apply the migrations that the ledger lacks, in one transaction. A concurrent call waits, and applies none.
+
+    Raises Unavailable when it waits in vain.
+    """
     with connection.transaction():
-        connection.execute("select pg_advisory_xact_lock(hashtextextended('ledger', 0))")
+        take_transaction_lock(connection, "ledger")
         version = schema_version(connection) or 0
         if version >= NEWEST:
             return

@@ -14,6 +14,7 @@ from typing import LiteralString
 
 import psycopg
 
+from lake_assets.advisory_locks import explain_lock_waits
 from lake_assets.home import Home
 from lake_assets.settings import Settings
 
@@ -77,7 +78,10 @@ def remove_history(settings: Settings, now: datetime) -> int:
     # Dagster's columns have no time zone and are UTC.
     before = (now - KEPT).astimezone(UTC).replace(tzinfo=None)
     try:
-        with psycopg.connect(settings.postgres.conninfo("dagster", "dagster"), autocommit=True) as connection:
+        with (
+            psycopg.connect(settings.postgres.conninfo("dagster", "dagster"), autocommit=True) as connection,
+            explain_lock_waits(connection),
+        ):
             row = connection.execute("select to_regclass('kvs') is not null").fetchone()
             if not row or not row[0]:
                 return 0
@@ -96,11 +100,16 @@ def _remove_next(
     removal: LiteralString,
     before: datetime,
 ) -> bool:
-    """Delete from the next expired rows of a table; return False if there were none."""
+    """Delete from the next expired rows of a table.
+
+    Return False if there were none, or if another process is deleting them: `lake maintain` and the hourly
+    housekeeping may run at the same time.
+    """
     key = f"lake.history.{table}"
     with connection.transaction():
-        # `lake maintain` and the hourly housekeeping may run at the same time.
-        connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (key,))
+        free = connection.execute("select pg_try_advisory_xact_lock(hashtextextended(%s, 0))", (key,)).fetchone()
+        if free != (True,):
+            return False
         cursor = connection.execute("select value from kvs where key = %s", (key,)).fetchone()
         low = int(cursor[0]) if cursor else 0
         rows = connection.execute(

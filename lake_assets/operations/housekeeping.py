@@ -9,11 +9,13 @@ from lake_assets.catalog.model import Asset
 from lake_assets.catalog.versions import by_dataset
 from lake_assets.errors import LakeError
 from lake_assets.landing.compaction import Compaction, Files
+from lake_assets.ledger.applied import read_applied
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.unreferenced_files import clear_unreferenced_files, undo_spans, unreferenced_files
 from lake_assets.operations.adapters import warehouse_for
 from lake_assets.operations.compaction import compact_closed
 from lake_assets.operations.dagster_history import remove_history
+from lake_assets.operations.metric_retention import expire_metrics
 from lake_assets.operations.retention import expire
 from lake_assets.settings import Settings
 from lake_assets.spill import remove_orphans
@@ -56,7 +58,7 @@ class Cleaned:
 
 def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Callable[[str], None]) -> list[Cleaned]:
     """Expire old raw snapshots of every applied dataset, delete files of rebuilt windows, compact small raw files of
-    closed windows, and delete spilled data of killed processes and old runs of Dagster's history.
+    closed windows, and delete expired windows of metrics, spilled data of killed processes and old runs of Dagster.
 
     Raises LakeError when that failed for some of them, after all others were done.
     """
@@ -70,6 +72,11 @@ def clean(settings: Settings, assets: Sequence[Asset], now: datetime, log: Calla
                 log(f"{removed:,} files that only older states of the staging tables needed are removed")
         except LakeError as error:
             failed.append(f"older states of the staging tables: {error}")
+        try:
+            for metric, rows in expire_metrics(ledger, read_applied(ledger).metrics.values(), now).items():
+                log(f"metrics.{metric}: {rows:,} rows of expired windows are removed")
+        except LakeError as error:
+            failed.append(f"expired windows of metrics: {error}")
         for dataset, versions in datasets.items():
             try:
                 with ledger.locked(f"dataset:{dataset}"):

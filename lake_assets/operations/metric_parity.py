@@ -31,6 +31,8 @@ from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import connect
 
 _SHOWN = 20
+# Windows that retention may delete during the comparison are left out.
+_BEFORE_EXPIRY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def _reconcile(settings: Settings, metric: Metric, asset: Asset, since: timedelt
         pending = {window for window, state in states if not state.is_at_rest or state.erased_rows is not None}
     connection = connect(settings, lake=False)
     try:
-        bounds = _bounds(connection, metric, since)
+        bounds = _bounds(connection, metric, since, datetime.now(UTC))
         if bounds is None:
             return _nothing(metric, "no window is final yet")
         # Late events have a sink of their own, which may lag: without them a window would seem to lack events.
@@ -137,7 +139,7 @@ def _nothing(metric: Metric, reason: str) -> MetricParity:
 
 
 def _bounds(
-    connection: duckdb.DuckDBPyConnection, metric: Metric, since: timedelta | None
+    connection: duckdb.DuckDBPyConnection, metric: Metric, since: timedelta | None, now: datetime
 ) -> tuple[datetime, datetime] | None:
     table = f"serving.{SCHEMA}.{identifier(shards_table(metric))}"
     query = f"select min(window_start), max(window_start) from {table} where is_final"
@@ -145,6 +147,10 @@ def _bounds(
     if low is None:
         return None
     low, high = low.astimezone(UTC), high.astimezone(UTC)
+    if metric.retention is not None:
+        low = max(low, now - metric.retention + _BEFORE_EXPIRY)
+        if low > high:
+            return None
     return (max(low, high - since) if since else low), high + metric.window
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 
 from lake_assets.bucket import is_local, local_path
+from lake_assets.compile.metric_tables import SCHEMA
 from lake_assets.errors import LakeError
 from lake_assets.home import Home
 from lake_assets.landing.expire import MOST_SNAPSHOTS
@@ -19,7 +20,7 @@ _LOGS = "three files of 20 MB for each part"
 _TOPICS = {
     "control-": "1 GB each",
     "connect-": "compacted",
-    "metric-": "compacted; refused events for a month",
+    "metric-": "a month; changelogs: open windows",
     "__": "compacted",
 }
 _FOLDERS = {"raw": "the contracts' retention", "conformed": "the contracts' retention", "staging": "the last hour"}
@@ -93,14 +94,21 @@ def _postgres(settings: Settings) -> list[Size]:
     databases: tuple[tuple[Role, str], ...] = (("lake", settings.postgres.dbname), ("dagster", "dagster"))
     sizes: list[Size] = []
     for role, database in databases:
-        bound = _DAY if role == "dagster" else "the data"
         try:
             with psycopg.connect(settings.postgres.conninfo(role, database), connect_timeout=3) as connection:
                 rows = connection.execute(_SCHEMAS).fetchall()
         except psycopg.Error:
             continue
-        sizes += [Size(f"database {database}, schema {schema}", int(size), bound) for schema, size in rows]
+        sizes += [
+            Size(f"database {database}, schema {name}", int(size), _schema_bound(role, name)) for name, size in rows
+        ]
     return sizes
+
+
+def _schema_bound(role: Role, schema: str) -> str:
+    if role == "dagster":
+        return _DAY
+    return "the metrics' retention" if schema == SCHEMA else "the data"
 
 
 def _folder(folder: Path) -> int:

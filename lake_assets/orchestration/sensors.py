@@ -17,6 +17,7 @@ from lake_assets.ledger.attempts import find_abandoned
 from lake_assets.ledger.failures import known_failures, mark_tries_requested
 from lake_assets.ledger.ledger import Landed, Ledger, Pending
 from lake_assets.ledger.retries import Lane, requestable, select_entries
+from lake_assets.operations.reader_priority import limit_readers
 from lake_assets.operations.refresh import observe
 from lake_assets.orchestration.assets import QUEUED_ONLY
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key
@@ -90,6 +91,7 @@ def raw_windows_sensor(
                     lambda: _running(context.instance, "fresh"),
                     wait_seconds,
                 )
+            limit_readers(ledger)
             limit = Limit(BUDGET_SECONDS, BUDGET_WINDOWS, cursor.postponed)
             observed = observe(settings, ledger, list(assets.values()), cursor.cursors, limit)
             find_abandoned(ledger, assets)

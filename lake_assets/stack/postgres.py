@@ -14,6 +14,9 @@ from lake_assets.home import Home
 from lake_assets.stack.programs import Program
 
 SYSTEM_USER = "pgserver"
+# Private memory of each session. `work_mem` is the session's own setting, so one query could otherwise take all
+# memory; one that needs more than this ends with "out of memory". The lake's own sessions need a few MB.
+SESSION_BYTES = 512 << 20
 CONFIG = """# Written by `lake up` at each start.
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -22,6 +25,7 @@ password_encryption = 'scram-sha-256'
 max_connections = 200
 shared_buffers = '256MB'
 wal_compression = on
+client_connection_check_interval = '5s'
 log_line_prefix = '%m %u@%d %e '
 timezone = 'UTC'
 log_timezone = 'UTC'
@@ -69,9 +73,10 @@ def is_group_of_postgres(group: int) -> bool:
 
 def postgres_program(layout: Home) -> Program:
     user = _system_user()
+    limited = ("/bin/sh", "-c", f'ulimit -d {SESSION_BYTES >> 10} && exec "$0" "$@"')
     return Program(
         name="postgres",
-        command=(str(binaries() / "postgres"), "-D", str(layout.postgres)),
+        command=(*limited, str(binaries() / "postgres"), "-D", str(layout.postgres)),
         user=user.pw_name if user else None,
         stop_signal="INT",  # fast: end sessions, write a checkpoint; TERM would wait for clients to leave
         stop_seconds=30,

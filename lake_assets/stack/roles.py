@@ -48,28 +48,53 @@ create or replace trigger notify_commit after update of metadata_location on raw
 """
 
 
-# Limits of the roles of people and sinks, by role: a query of theirs must not take the lake's sessions, disk or locks.
-# 40 and 60 of the embedded server's 200 connections.
-LIMITS: dict[str, tuple[int, dict[LiteralString, LiteralString]]] = {
-    "analyst": (
-        40,
-        {
-            "statement_timeout": "10min",
-            "lock_timeout": "30s",
-            "idle_in_transaction_session_timeout": "10min",
-            "temp_file_limit": "5GB",
-        },
-    ),
-    "connect": (
-        60,
-        {
-            "statement_timeout": "10min",
-            "lock_timeout": "1min",
-            "idle_in_transaction_session_timeout": "10min",
-            "temp_file_limit": "5GB",
-        },
-    ),
+# Ends a wait for a lock of Postgres; the ledger's sessions, which wait for whole runs, set their own.
+LOCK_TIMEOUT: LiteralString = "10min"
+# Settings of each role. Temporary files of 20 sessions of analysts take 5 GB at most: more than the page cache can hold
+# would keep the disk busy, for everyone.
+SETTINGS: dict[str, dict[LiteralString, LiteralString]] = {
+    "analyst": {
+        "statement_timeout": "10min",
+        "lock_timeout": "30s",
+        "idle_in_transaction_session_timeout": "10min",
+        "temp_file_limit": "256MB",
+        "max_parallel_workers_per_gather": "0",
+    },
+    "engineer": {
+        "default_transaction_read_only": "on",
+        "statement_timeout": "1h",
+        "lock_timeout": "30s",
+        "idle_in_transaction_session_timeout": "10min",
+        "temp_file_limit": "256MB",
+        "max_parallel_workers_per_gather": "0",
+    },
+    "connect": {
+        "statement_timeout": "10min",
+        "lock_timeout": "1min",
+        "idle_in_transaction_session_timeout": "10min",
+        "temp_file_limit": "5GB",
+    },
+    "lake": {"lock_timeout": LOCK_TIMEOUT},
+    "dagster": {"lock_timeout": LOCK_TIMEOUT},
 }
+# Limits for people and sinks, of the embedded server's 200 connections: their queries must not take the lake's.
+CONNECTIONS = {"analyst": 20, "engineer": 20, "connect": 60}
+# Read access to everything that role `lake` owns now or later: the catalogs, the ledger, marts and metrics.
+READ: LiteralString = """
+alter default privileges for role lake grant usage on schemas to engineer;
+alter default privileges for role lake grant select on tables to engineer;
+do $$
+declare
+  s name;
+begin
+  for s in select nspname from pg_namespace where nspowner = 'lake'::regrole and nspname !~ '^pg_'
+  loop
+    execute format('grant usage on schema %I to engineer', s);
+    execute format('grant select on all tables in schema %I to engineer', s);
+  end loop;
+end
+$$
+"""
 # The lake's own locks are advisory ones; PUBLIC could take them and stop every run.
 LOCKS: LiteralString = """
 do $$
@@ -100,16 +125,24 @@ def bootstrap(postgres: Postgres, admin: str, passwords: Mapping[str, str], embe
     import psycopg
 
     with psycopg.connect(admin, autocommit=True) as server:
-        for role in ("lake", "connect", "dagster", "analyst"):
+        for role in ("lake", "connect", "dagster", "engineer", "analyst"):
             if not server.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone():
+                if role not in passwords:
+                    raise RolesError(
+                        f"There is no password for role '{role}', which this version adds: run `passwords HOST PORT` "
+                        "again and mount the new `pgpass`."
+                    )
                 _make_role(server, role, passwords[role])
             elif not embedded:
                 _check_password(role, postgres)
-        for role in LIMITS:
+        for role in SETTINGS:
             _limit(server, role)
+        # A member may end the sessions of a role: those that keep a mart from being replaced.
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            server.execute("grant analyst, engineer to lake")
         for database, owner in ((postgres.dbname, "lake"), ("dagster", "dagster")):
             _make_database(server, database, owner)
-        _run(server, "grant connect on database {} to connect, analyst", postgres.dbname)
+        _run(server, "grant connect on database {} to connect, engineer, analyst", postgres.dbname)
         # The Iceberg sink's catalog is in this schema, whichever URL it gets.
         _run(server, "alter role connect in database {} set search_path = raw", postgres.dbname)
         if embedded:
@@ -122,6 +155,7 @@ def bootstrap(postgres: Postgres, admin: str, passwords: Mapping[str, str], embe
             lake.execute(LOCKS)
         lake.execute(RAW_CATALOG)
         lake.execute(NOTIFY_COMMITS)
+        lake.execute(READ)
     with psycopg.connect(admin, dbname="dagster", autocommit=True) as dagster:
         dagster.execute("alter schema public owner to dagster")
         dagster.execute("revoke all on schema public from public")
@@ -155,13 +189,14 @@ def _make_role(server: "psycopg.Connection", role: str, password: str) -> None:
 
 
 def _limit(server: "psycopg.Connection", role: str) -> None:
-    """Set the limits of a role. An administrator who is no superuser may not limit temporary files."""
+    """Set settings and limits of a role. An administrator who is no superuser may not limit temporary files."""
     import psycopg
     from psycopg import sql
 
-    connections, settings = LIMITS[role]
-    server.execute(sql.SQL("alter role {} connection limit {}").format(sql.Identifier(role), sql.Literal(connections)))
-    for setting, value in settings.items():
+    if connections := CONNECTIONS.get(role):
+        limit = sql.SQL("alter role {} connection limit {}")
+        server.execute(limit.format(sql.Identifier(role), sql.Literal(connections)))
+    for setting, value in SETTINGS[role].items():
         statement = sql.SQL("alter role {} set {} = {}").format(
             sql.Identifier(role), sql.Identifier(setting), sql.Literal(value)
         )

@@ -5,13 +5,14 @@ Every condition that waits for runs in progress then waits for ever too. With it
 failed within seconds, and it is retried.
 """
 
+import signal
 import threading
 
 import psutil
 from dagster import DagsterEventType, DagsterRun, DefaultRunLauncher
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
-GRACE_SECONDS = 60.0
+GRACE_SECONDS = 20.0
 CLOCK_SECONDS = 2.0  # the kernel's start time of a process and the clock of an event differ by less
 
 
@@ -21,12 +22,20 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return True
 
     def terminate(self, run_id: str) -> bool:
-        """Interrupt a run, and kill its process if it lives `GRACE_SECONDS` later: a hung one heeds no interrupt."""
-        if (process := self._process(run_id)) is not None:
-            timer = threading.Timer(GRACE_SECONDS, _kill, [process])
-            timer.daemon = True
-            timer.start()
-        return super().terminate(run_id)
+        """Interrupt a run, and kill its process if it lives `GRACE_SECONDS` later: a hung one heeds no interrupt.
+
+        A process of another container is left to its code server. That one sets an event which the run's process has to
+        acknowledge. A hung one does not, and the code server would start no run any more.
+        """
+        process, run = self._process(run_id), self._instance.get_run_by_id(run_id)
+        if process is None or run is None or run.is_finished:
+            return super().terminate(run_id)
+        self._instance.report_run_canceling(run)
+        _send(process, signal.SIGINT)
+        timer = threading.Timer(GRACE_SECONDS, _send, [process, signal.SIGKILL])
+        timer.daemon = True
+        timer.start()
+        return True
 
     def _process(self, run_id: str) -> psutil.Process | None:
         """Return the live process that reported the start of a run."""
@@ -50,9 +59,9 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {event.pid} has ended")
 
 
-def _kill(process: psutil.Process) -> None:
+def _send(process: psutil.Process, number: signal.Signals) -> None:
     try:
-        process.kill()  # psutil compares the start time: a later process with the pid is left alone
+        process.send_signal(number)  # psutil compares the start time: a later process with the pid is left alone
     except psutil.NoSuchProcess:
         return
 

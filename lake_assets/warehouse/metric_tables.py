@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import psycopg
 
+from lake_assets.advisory_locks import explain_lock_waits, take_transaction_lock
 from lake_assets.catalog.metric import Metric
 from lake_assets.compile.metric_sink import Database
 from lake_assets.compile.metric_tables import SCHEMA, metric_statements, shards_table
@@ -30,9 +31,9 @@ def applied_definitions(settings: Settings, metrics: Iterable[Metric]) -> dict[s
 
 def ensure_metric_tables(settings: Settings, metric: Metric) -> None:
     """Create table, trigger, view and grants of a metric; idempotent. Raises Unavailable."""
-    with _session(settings) as session:
+    with _session(settings) as session, explain_lock_waits(session), session.transaction():
         # Concurrent calls would collide on the function that all metrics share.
-        session.execute("select pg_advisory_xact_lock(hashtext('metrics'))")
+        take_transaction_lock(session, "metrics")
         for statement in metric_statements(metric):
             session.execute(statement.encode())
 

@@ -24,6 +24,7 @@ from tests.support.metric_examples import METRIC, metric, orders
 
 ASSET = orders()
 GOOD = metric(ASSET)
+SPECS = metric_topics(GOOD, ASSET)
 
 
 def problems(text: str) -> str:
@@ -69,6 +70,12 @@ def test_the_schema_for_editors_is_the_one_that_is_checked() -> None:
         ("owners: [test@example.com]", "owners: [somebody]", "an owner is an e-mail address"),
         ("lateness: 2m", "lateness: 2m\nfilter: [{field: region, in: [5]}]", "'5' is not of the field's type, string."),
         ("lateness: 2m", "lateness: 2m\nfilter: [{field: amount, in: [5]}]", "filter a string, integer or boolean."),
+        (
+            "lateness: 2m",
+            "lateness: 2m\nretention: 2d",
+            "'2d' is too short: keep windows for two days and the lateness",
+        ),
+        ("lateness: 2m", "lateness: 2m\nretention: 1y", "a length is a number and s, m, h or d, such as 400d"),
         ("lateness: 2m", "lateness: 2m\ntransform: nothing", "a transform is module:function"),
     ],
 )
@@ -114,9 +121,19 @@ def test_what_the_state_depends_on_changes_the_definition_and_words_do_not() -> 
 
 
 def test_every_topic_of_a_metric_has_the_partitions_of_its_source() -> None:
-    specs = metric_topics(GOOD, ASSET)
-    assert {spec.partitions for spec in specs} == {ASSET.partitions}
-    assert [spec.name for spec in specs] == [GOOD.topic, GOOD.changelog, GOOD.late, GOOD.undecodable]
+    assert {spec.partitions for spec in SPECS} == {ASSET.partitions}
+    assert [spec.name for spec in SPECS] == [GOOD.topic, GOOD.changelog, GOOD.late, GOOD.undecodable]
+
+
+def test_topics_of_a_metric_keep_a_month_or_open_windows() -> None:
+    policies = {spec.name: (spec.config["cleanup.policy"], spec.config.get("retention.ms")) for spec in SPECS}
+    month = str(30 * 86_400_000)
+    assert policies == {
+        GOOD.topic: ("compact,delete", month),
+        GOOD.changelog: ("compact", None),
+        GOOD.late: ("delete", month),
+        GOOD.undecodable: ("delete", month),
+    }
 
 
 def test_a_sink_holds_no_secret() -> None:

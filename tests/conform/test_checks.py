@@ -108,6 +108,19 @@ def test_check_reaches_neither_the_token_key_nor_a_file(
     assert (tmp_path / "secret").read_text("utf-8") == "Zsecret"
 
 
+def test_error_of_a_check_quotes_no_value_of_a_confidential_asset(
+    tokens: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    tokens.execute(f"copy (select 'Zmarked' as note) to '{tmp_path}/1.parquet'")
+    check = Check("number", "select max(cast(note as integer)) from conformed", "=", (Decimal(3),))
+    first, *others = ORDERS.fields
+    for classification, quoted in (("public", True), ("personal", False)):
+        asset = replace(ORDERS, checks=(check,), fields=(replace(first, classification=classification), *others))
+        with pytest.raises(LakeError, match="the query of check 'number' cannot run: Conversion Error") as failure:
+            judge_checks(tokens, asset, (f"{tmp_path}/1.parquet",))
+        assert ("Zmarked" in str(failure.value)) == quoted
+
+
 def test_checks_of_many_windows_share_one_session(tokens: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     check = Check("rows", "select count(*) from conformed", "=", (Decimal(3),))
     paths = [str(tmp_path / f"{number}.parquet") for number in (1, 2)]

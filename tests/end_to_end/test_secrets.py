@@ -2,16 +2,15 @@
 
 import csv
 import io
-from pathlib import Path
 
 import psutil
-import psycopg
 import pytest
 
 from lake_assets.home import Home
 from lake_assets.stack.passwords import read_kafka_passwords, read_passwords
 from tests.end_to_end.conftest import Lake
 from tests.support.connect_api import ask
+from tests.support.marked_values import files_with, readable, tables_with
 
 PERSON = "zacharias.unmistakable"
 PROTECTION = "customProperties:\n  - {property: protection, value: {tokenise: [email], drop: [phone]}}\n"
@@ -65,47 +64,23 @@ def test_a_persons_data_is_in_no_answer_no_log_and_no_database(guests: Lake) -> 
         f"count(*) filter (where errors::varchar like '%{PERSON}%') as shown from guests_staging.guests_quarantine"
     )
     assert quarantined == {"rows": 2, "payloads": 0, "keys": 0, "shown": 0}
-    files = [path for path in guests.settings.home.rglob("*") if readable(guests, path)]
-    assert any(path.name.endswith(".log") for path in files)
-    assert [path for path in files if PERSON.encode() in path.read_bytes()] == []
-    assert tables_with(guests, PERSON) == []
-
-
-def readable(lake: Lake, path: Path) -> bool:
-    """All but what Kafka keeps, Postgres's own files, which are asked by SQL, and raw, which is the truth."""
-    own = path.relative_to(lake.settings.home)
-    return path.is_file() and own.parts[0] not in ("kafka", "postgres") and own.parts[:2] != ("bucket", "raw")
-
-
-def tables_with(lake: Lake, text: str) -> list[str]:
-    """The tables of both databases with a row that holds the text anywhere."""
-    found: list[str] = []
-    for database in ("lake", "dagster"):
-        conninfo = lake.settings.postgres.conninfo("lake_admin", database)
-        with psycopg.connect(conninfo) as session:
-            names = session.execute(
-                "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables "
-                "where schemaname not in ('pg_catalog', 'information_schema')"
-            ).fetchall()
-            for (name,) in names:
-                query = f"select count(*) from {name} t where strpos(t::text, %s) > 0"
-                if session.execute(query.encode(), [text]).fetchone() != (0,):
-                    found.append(f"{database} {name}")
-    return found
+    assert files_with(guests.settings.home, PERSON) == []
+    assert tables_with(guests.settings, PERSON) == []
 
 
 def test_no_password_is_in_a_log_a_table_a_connector_or_a_process_list(guests: Lake) -> None:
     layout = Home(guests.settings.home)
     passwords = read_passwords(layout) | {f"{u} of Kafka": p for u, p in read_kafka_passwords(layout).items()}
-    assert len(passwords) == 7
+    assert len(passwords) == 8
     public = "".join(ask(guests.settings, "GET", f"/connectors/{name}/config").text
                    for name in ask(guests.settings, "GET", "/connectors").json())  # fmt: skip
     public += "".join(" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
-    files = [path for path in guests.settings.home.rglob("*") if readable(guests, path) and "secrets" not in path.parts]
+    home = guests.settings.home
+    files = [path for path in home.rglob("*") if readable(home, path) and "secrets" not in path.parts]
     for role, password in passwords.items():
         assert password not in public, role
         assert [path for path in files if password.encode() in path.read_bytes()] == [], role
-        assert tables_with(guests, password) == [], role
+        assert tables_with(guests.settings, password) == [], role
 
 
 def test_a_field_that_is_protected_later_is_a_token_in_every_window(guests: Lake) -> None:

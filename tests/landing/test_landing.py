@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import duckdb
 import pytest
+import requests
 from confluent_kafka import Producer
 
 from lake_assets.catalog.model import Asset
@@ -25,7 +26,8 @@ from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.landing.raw_tables import ensure_raw_tables
 from lake_assets.landing.topics import offsets
 from lake_assets.settings import Settings
-from lake_assets.stack.lifecycle import status
+from lake_assets.stack import starting
+from lake_assets.stack.lifecycle import status, up
 from tests.support.conditions import PROMISED_SECONDS, wait_until
 from tests.support.landed_records import Record, apply, read_raw, wait_for_rows
 from tests.support.raw_assets import example_asset
@@ -219,3 +221,28 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(
         return found is not None and found.running
 
     wait_until(runs)
+
+
+def test_connect_of_an_older_lake_gets_its_password_and_connectors_go_on(
+    lake: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset, servers = example_asset("older", topic="crm.older"), ("postgres", "kafka", "connect")
+    apply(lake, asset)
+    lines = [b'{"id": "%d", "at": "2026-04-01T10:00:00Z"}' % number for number in range(200)]
+    with monkeypatch.context() as older:
+        older.setattr(starting, "keep_rest_password", lambda _layout: None)
+        older.setattr(starting, "USER", "")
+        lake.connect_access.password_file.unlink()
+        up(parts=servers)
+        assert requests.get(f"{lake.connect}/connectors", timeout=30).status_code == requests.codes.ok
+        produce_lines(lake, asset, lines[:100])
+        wait_for_rows(lake, asset, 100)
+    up(parts=servers)
+    assert requests.get(f"{lake.connect}/connectors", timeout=30).status_code == requests.codes.unauthorized
+    assert lake.connect_access.password_file.stat().st_mode & 0o777 == 0o600
+    produce_lines(lake, asset, lines[100:])
+    wait_for_rows(lake, asset, 200)
+    assert_landed_once(lake, asset, read_raw(lake, asset))
+    found = connector_status(lake, "raw-crm")
+    assert found is not None
+    assert found.running

@@ -3,7 +3,9 @@
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -11,9 +13,12 @@ from lake_assets.catalog.model import Asset
 from lake_assets.compile.grants import MartNameError, mart_grants
 from lake_assets.errors import Unavailable
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.operations.reader_priority import LOWEST, limit_readers
+from lake_assets.project import read_files
 from lake_assets.settings import Role, Settings
 from lake_assets.warehouse.local.postgres_marts import PostgresMarts
 from lake_assets.warehouse.marts import mart_schemas
+from lake_assets.warehouse.metric_tables import ensure_metric_tables
 from tests.support.mart_rows import Dbt
 
 FORBIDDEN = [
@@ -72,7 +77,7 @@ def test_analysts_sort_larger_than_its_limit_ends(built: Settings) -> None:
             "select setconfig from pg_db_role_setting join pg_roles r on r.oid = setrole where rolname = 'analyst'"
         ).fetchone()
         assert before is not None
-        assert "temp_file_limit=5GB" in before[0]
+        assert "temp_file_limit=256MB" in before[0]
         admin.execute("alter role analyst set temp_file_limit = '1MB'")
         try:
             with (
@@ -81,7 +86,7 @@ def test_analysts_sort_larger_than_its_limit_ends(built: Settings) -> None:
             ):
                 analyst.execute("select count(*) from (select * from generate_series(1, 3000000) i order by -i) s")
         finally:
-            admin.execute("alter role analyst set temp_file_limit = '5GB'")
+            admin.execute("alter role analyst set temp_file_limit = '256MB'")
 
 
 def test_wait_for_a_lock_ends_and_names_its_holder(built: Settings) -> None:
@@ -98,6 +103,49 @@ def test_wait_for_a_lock_ends_and_names_its_holder(built: Settings) -> None:
             pass
         with waiter.locked("dataset:other"):
             pass
+
+
+@pytest.mark.parametrize("role", ["lake", "dagster"])
+def test_wait_of_the_lake_for_a_lock_of_postgres_ends(built: Settings, role: Role) -> None:
+    with psycopg.connect(built.postgres.conninfo(role, None if role == "lake" else "dagster")) as session:
+        assert session.execute("show lock_timeout").fetchone() == ("10min",)
+
+
+def test_each_lock_that_is_not_free_in_time_names_its_holder(
+    built: Settings, catalog: Mapping[str, Asset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metric = next(iter(read_files(built).metrics.values()))
+    monkeypatch.setenv("PGOPTIONS", "-c lock_timeout=500ms")
+    holder = rf"{os.getpid()}@.+ \(role lake, Postgres process \d+, since 20"
+    with Ledger(built) as holding, Ledger(replace(built, run_seconds=1)) as waiting:
+        holding.ensure_schema()
+        with holding.locked("ledger"), pytest.raises(Unavailable, match=f"^the lock 'ledger' is held by .*{holder}"):
+            waiting.ensure_schema()
+        with holding.locked("metrics"), pytest.raises(Unavailable, match=f"^the lock 'metrics' is held by .*{holder}"):
+            ensure_metric_tables(built, metric)
+        with holding.connection.transaction():
+            holding.connection.execute("lock table ledger.contract in access exclusive mode")
+            held = f"^a table of the lake is locked by another session; .*{holder}"
+            with pytest.raises(Unavailable, match=held), Ledger(replace(built, run_seconds=1)) as reading:
+                reading.contracts()
+
+
+def test_sessions_of_analysts_take_the_processor_time_that_the_lake_leaves(built: Settings) -> None:
+    with psycopg.connect(built.postgres.conninfo("analyst"), autocommit=True) as analyst, Ledger(built) as lake:
+        limit_readers(lake)
+        sessions = (analyst, lake.connection)
+        assert [psutil.Process(session.info.backend_pid).nice() for session in sessions] == [LOWEST, 0]
+        groups = [Path(f"/proc/{session.info.backend_pid}/autogroup") for session in sessions]
+        shares = [group.read_text("ascii").split()[-1] for group in groups if group.exists()]
+        assert shares in ([str(LOWEST), "0"], [])
+
+
+def test_query_that_needs_all_memory_ends_alone(built: Settings) -> None:
+    with psycopg.connect(built.postgres.conninfo("analyst"), autocommit=True) as analyst:
+        analyst.execute("set work_mem = '20GB'")
+        with pytest.raises(psycopg.errors.OutOfMemory):
+            analyst.execute("select length(repeat('x', 900000000))")
+        assert analyst.execute("select 1").fetchone() == (1,)
 
 
 @pytest.fixture

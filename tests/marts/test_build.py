@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -119,6 +120,23 @@ def test_a_reader_never_finds_a_mart_missing_or_empty_during_its_rebuild(dbt: Db
         reader.join()
     assert wrong == []
     assert seen[0] > 100
+
+
+def test_reader_that_keeps_a_mart_is_ended_and_the_mart_replaced(dbt: Dbt, built: Settings) -> None:
+    """One whose statement goes on, and one that only leaves its transaction open."""
+    query, mart = "select count(*) from sales_data_mart.sales", "select 'sales_data_mart.sales'::regclass::oid"
+    conninfo = built.postgres.conninfo("analyst")
+    with psycopg.connect(conninfo) as idle, psycopg.connect(conninfo) as busy, ThreadPoolExecutor() as pool:
+        before = idle.execute(mart).fetchone()
+        idle.execute(query)
+        waiting = pool.submit(busy.execute, f"{query}, pg_sleep(300)".encode())
+        dbt("--quiet", "run", "--select", "sales")
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            waiting.result()
+        with pytest.raises(psycopg.OperationalError):
+            idle.execute("select 1")
+    with psycopg.connect(conninfo) as after:
+        assert after.execute(mart).fetchone() != before
 
 
 @pytest.mark.parametrize(

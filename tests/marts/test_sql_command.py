@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 
 from lake_assets.cli.sql import command
 from lake_assets.errors import LakeError
 from lake_assets.settings import Settings
+from lake_assets.stack.lifecycle import up
 from lake_assets.warehouse.local.analyst_query import query_as_analyst
 from lake_assets.warehouse.local.ducklake import DuckLake
 from lake_assets.warehouse.results import QueryError
@@ -93,6 +95,51 @@ def test_engineers_query_leaves_the_lake_s_tables_in_no_way(built: Settings, tmp
         DuckLake(built).query(query, None)
     assert list(tmp_path.iterdir()) == []
     assert sorted(path for path in (built.home / "bucket").rglob("*")) == before
+
+
+def test_engineer_logs_in_as_a_role_that_reads_everything_and_writes_nothing(built: Settings) -> None:
+    with psycopg.connect(built.postgres.conninfo("lake"), autocommit=True) as lake:
+        lake.execute("create schema made_later")
+        lake.execute("create table made_later.t (i integer)")
+        try:
+            with psycopg.connect(built.postgres.conninfo("engineer"), autocommit=True) as engineer:
+                engineer.execute("set default_transaction_read_only = off")
+                for table in ("made_later.t", "ducklake.ducklake_table", "raw.iceberg_tables", "sales_data_mart.sales"):
+                    assert engineer.execute(f"select count(*) from {table}".encode()).fetchone()
+                for statement in (
+                    "insert into made_later.t values (1)",
+                    "delete from sales_data_mart.sales",
+                    "truncate ducklake.ducklake_table",
+                    "drop table made_later.t",
+                    "create table made_later.mine (i integer)",
+                    "create temporary table mine (i integer)",
+                    "create schema mine",
+                    "set role lake",
+                    "select pg_advisory_lock(1)",
+                    "select pg_read_file('/etc/passwd')",
+                    "copy (select 1) to program 'true'",
+                ):
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        engineer.execute(statement.encode())
+        finally:
+            lake.execute("drop schema made_later cascade")
+    with psycopg.connect(built.postgres.conninfo("lake_admin"), autocommit=True) as admin:
+        admin.execute("alter role engineer nologin")
+        try:
+            with pytest.raises(LakeError, match="not permitted to log in"):
+                DuckLake(built).query("select 1", None)
+        finally:
+            admin.execute("alter role engineer login")
+
+
+def test_lake_without_the_role_of_engineers_gets_it_from_the_next_up(built: Settings) -> None:
+    with psycopg.connect(built.postgres.conninfo("lake_admin"), autocommit=True) as admin:
+        admin.execute("drop owned by engineer")
+        admin.execute("drop role engineer")
+    built.postgres.passfile_of("engineer").unlink()
+    up(parts=("postgres",))
+    query = "select count(*) from leads_staging.leads union all select count(*) from serving.raw.iceberg_tables"
+    assert DuckLake(built).query(query, None).rows == [[300], [0]]
 
 
 def test_engineer_may_explain_and_describe(built: Settings) -> None:

@@ -1,14 +1,18 @@
 """Dagster forgets runs of long ago, and nothing that it knows of assets."""
 
+import json
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import psycopg
 import pytest
+from click.testing import CliRunner
 
+from lake_assets.cli.status import command as status
 from lake_assets.home import Home
 from lake_assets.operations import dagster_history as history
+from lake_assets.operations import long_runs as module
 from lake_assets.operations.dagster_history import KEPT, remove_history
 from lake_assets.settings import Settings
 
@@ -137,3 +141,21 @@ def test_in_small_steps_it_comes_to_the_same(
     assert remove(lake) == 6
     assert (count(lake, "event_logs"), count(lake, "asset_check_executions")) == (3, 1)
     assert instance.get_materialized_partitions(guests.key) == {"2026-02-01", "2026-02-02"}
+
+
+def test_a_run_that_does_not_end_is_named_with_its_age(
+    lake: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(instance, total)
+    run_id = make(instance, total)
+    with dagster_database(lake) as connection:
+        connection.execute("update runs set status = 'STARTED' where run_id = %s", (run_id,))
+    now = datetime.now(UTC)
+    assert module.long_runs(lake, now) == []
+    [found] = module.long_runs(lake, now + timedelta(minutes=31))
+    assert (found.run_id, found.age_seconds // 60) == (run_id, 31)
+    monkeypatch.setattr(module, "LONG", timedelta())
+    shown = CliRunner().invoke(status, [])
+    assert f"Run {run_id[:8]} has not ended for 0:0" in shown.output
+    told = CliRunner().invoke(status, ["--json"])
+    assert [entry["run_id"] for entry in json.loads(told.output)["long_runs"]] == [run_id]

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
@@ -16,7 +16,9 @@ from psycopg import sql
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.metric_parse import parse_metric
 from lake_assets.compile.metric_tables import LATE_KEYS, late_table, shard_keys, shards_table
+from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.metric_parity import MetricParity, reconcile_metric
+from lake_assets.operations.metric_retention import expire_metrics
 from lake_assets.orchestration.keys import metric_key
 from lake_assets.orchestration.metrics import AGREES, metrics_sensor, parity_check
 from lake_assets.settings import Settings
@@ -217,6 +219,25 @@ def test_partition_is_compared_once_its_late_events_have_arrived(counting: Count
         session.execute(f"insert into {late} select door, window_start, 0, 1, 1, 3 from {late}".encode())
     found = counting.parity()
     assert (found.cells, found.differing) == (4, ())
+
+
+def test_expired_windows_are_deleted_and_the_others_still_agree(counting: Counting) -> None:
+    """Also with late events, which the comparison waits for: one that was deleted counts as arrived."""
+    counting.send(visit(7, 3), visit(8, 3))
+    counting.send(visit(9, 1))
+    counting.send(visit(10, 4), visit(11, 4))
+    counting.visits.refresh()
+    now = datetime.now(UTC)
+    kept = replace(counting.metric, retention=now - datetime(2026, 2, 1, 13, tzinfo=UTC))
+    tables = [f"metrics.{name(kept)}" for name in (shards_table, late_table)]
+    with Ledger(counting.settings) as ledger:
+        assert expire_metrics(ledger, [counting.metric], now) == {}
+        assert expire_metrics(ledger, [kept], now) == {kept.table: 2}
+        assert expire_metrics(ledger, [kept], now) == {}
+        oldest = [ledger.connection.execute(f"select min(window_start) from {t}".encode()).fetchone() for t in tables]
+    assert oldest == [(datetime(2026, 2, 2, 10, tzinfo=UTC),), (None,)]
+    found = reconcile_metric(counting.settings, kept, counting.visits.asset)
+    assert (found.cells, found.differing) == (2, ())
 
 
 def test_row_of_a_lower_revision_does_not_come_back(counting: Counting) -> None:

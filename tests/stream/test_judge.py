@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -176,7 +177,9 @@ def test_refused_events_of_a_protected_asset_are_kept_without_their_parts() -> N
     assert kept_parts(ASSET, b"k", large) == (b"k", None, [("bytes of value", str(len(large)).encode())])
     protection = "customProperties:\n  - {property: protection, value: {drop: [note]}}\n"
     protected = orders(CONTRACT.replace("customProperties:\n", protection))
-    assert kept_parts(protected, b"marked", b"marked") == (None, None, [])
+    classified = replace(ASSET, fields=(replace(ASSET.fields[0], classification="personal"), *ASSET.fields[1:]))
+    for asset in (protected, classified):
+        assert kept_parts(asset, b"marked", b"marked") == (None, None, [])
 
 
 @pytest.mark.parametrize("kind", ["order_id", "shop"])

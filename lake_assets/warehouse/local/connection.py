@@ -17,7 +17,7 @@ from lake_assets.compile.sql import literal
 from lake_assets.duckdb_session import SESSION_SETTINGS
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.object_stores import scheme, store_of
-from lake_assets.settings import Settings
+from lake_assets.settings import Role, Settings
 from lake_assets.spill import SpillFolder, spill_root
 
 _EXTENSIONS = ("ducklake", "httpfs", "postgres_scanner")
@@ -25,9 +25,9 @@ _METADATA_SCHEMA = "ducklake"
 
 
 def connect(
-    settings: Settings, *, read_only: bool = False, lake: bool = True, serving: bool = True
+    settings: Settings, *, read_only: bool = False, lake: bool = True, serving: bool = True, role: Role = "lake"
 ) -> duckdb.DuckDBPyConnection:
-    """Return an in-memory DuckDB with the lake's databases attached as role `lake`; times are in UTC.
+    """Return an in-memory DuckDB with the lake's databases attached as this role; times are in UTC.
 
     `lake=False` leaves the staging tables out, `serving=False` the marts' Postgres. The caller closes the connection;
     one connection serves one thread. Raises Unavailable when Postgres does not answer.
@@ -44,17 +44,20 @@ def connect(
         # As statements: a connect config would set the time zone before the extension that defines it is loaded.
         connection.execute(SESSION_SETTINGS)
         if lake:
-            attach(connection, settings, read_only=read_only)
+            attach(connection, settings, read_only=read_only, role=role)
         if serving:
             mode = ", read_only" if read_only else ""
-            _attach(connection, settings, f"attach {literal(_conninfo(settings))} as serving (type postgres{mode})")
+            address = literal(_conninfo(settings, role))
+            _attach(connection, settings, f"attach {address} as serving (type postgres{mode})")
     except LakeError:
         connection.close()
         raise
     return connection
 
 
-def attach(connection: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool = False) -> None:
+def attach(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool = False, role: Role = "lake"
+) -> None:
     """Attach the DuckLake with the staging tables as `lake`. Raises Unavailable."""
     # Otherwise DuckLake stores a few deleted rows in Postgres and keeps opening their file, once for each rebuild of
     # a small window.
@@ -62,16 +65,16 @@ def attach(connection: duckdb.DuckDBPyConnection, settings: Settings, *, read_on
     _attach(
         connection,
         settings,
-        f"attach {literal('ducklake:postgres:' + _conninfo(settings))} as lake "
+        f"attach {literal('ducklake:postgres:' + _conninfo(settings, role))} as lake "
         f"(data_path {literal(settings.staging_data)}, metadata_schema {literal(_METADATA_SCHEMA)}{mode})",
     )
     connection.execute("set ducklake_max_retry_count = 100")
 
 
-def _conninfo(settings: Settings) -> str:
+def _conninfo(settings: Settings, role: Role) -> str:
     if settings.postgres.port == 0:
         raise Unavailable("this lake has no Postgres yet: start it with `lake up`.")
-    return settings.postgres.conninfo("lake")
+    return settings.postgres.conninfo(role)
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, statement: str) -> None:

@@ -172,10 +172,11 @@ left join known using (topic, partition, "offset")""")
     def query(self, query: str, limit: int | None) -> QueryResult:
         """Run a query in DuckDB, with `lake` (staging, quarantine) and `serving` (Postgres) attached read-only.
 
-        It is one SELECT, and its session is locked: neither changes anything, here or on this machine.
+        It is one SELECT as role `engineer`, which may only read, in a session that is locked: neither changes anything,
+        here or on this machine.
         """
         _refuse_all_but_reading(query)
-        session = connect(self._settings, read_only=True)
+        session = connect(self._settings, read_only=True, role="engineer")
         try:
             _set_search_path(session)
             lock_session(session, self._settings.bucket)

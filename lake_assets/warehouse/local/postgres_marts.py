@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import psycopg
 
+from lake_assets.advisory_locks import explain_lock_waits
 from lake_assets.compile.grants import mart_grants
 from lake_assets.settings import Settings
 
@@ -25,7 +26,7 @@ class PostgresMarts:
 
     def ensure(self, schemas: Sequence[str]) -> None:
         statements = mart_grants(schemas)
-        with self._session() as session:
+        with self._session() as session, explain_lock_waits(session):
             for statement in statements:
                 session.execute(statement.encode())
 

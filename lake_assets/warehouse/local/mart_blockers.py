@@ -1,0 +1,47 @@
+"""End sessions of readers that keep a mart from being replaced.
+
+A new mart takes the name of the old one, which waits for every transaction that has read the old one. A reader can
+keep such a transaction open for as long as it likes, and the run, and all later ones, would wait with it.
+"""
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import psycopg
+
+from lake_assets.settings import Settings
+
+BLOCKED_SECONDS = 5
+_POLL_SECONDS = 1.0
+_END = """\
+select pg_terminate_backend(blocker.pid)
+from pg_locks waiting
+join pg_stat_activity waiter using (pid)
+cross join unnest(pg_blocking_pids(waiting.pid)) blocking (pid)
+join pg_stat_activity blocker on blocker.pid = blocking.pid
+where not waiting.granted and waiting.waitstart < now() - make_interval(secs => %s)
+and waiter.usename = 'lake' and blocker.usename in ('analyst', 'engineer')"""
+
+
+@contextmanager
+def end_blockers(settings: Settings) -> Generator[None]:
+    """During the block, end sessions that hold a lock for which the lake has waited `BLOCKED_SECONDS`."""
+    done = threading.Event()
+    thread = threading.Thread(target=_watch, args=(settings, done), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _watch(settings: Settings, done: threading.Event) -> None:
+    while not done.wait(_POLL_SECONDS):
+        try:
+            with psycopg.connect(settings.postgres.conninfo("lake"), autocommit=True) as connection:
+                while not done.wait(_POLL_SECONDS):
+                    connection.execute(_END, (BLOCKED_SECONDS,))
+        except psycopg.Error:
+            continue  # Postgres restarts; the build itself reports that
