@@ -1,4 +1,4 @@
-"""A marked value in every confidential part of an event is nowhere but where the documents say it is."""
+"""Places of a marked value that each confidential part of an event has: those that the documents name, no others."""
 
 import json
 import subprocess
@@ -176,7 +176,7 @@ def marked(lake: Lake) -> Generator[Marked]:
 
 
 def test_marked_values_went_all_the_ways_they_should(marked: Marked) -> None:
-    """Otherwise the tests below would look for what nobody has written."""
+    """Proof that the tests below look for values that were written."""
     lake = marked.lake
     assert any("numbers" in answer.out + answer.err and "Conversion Error" in answer.out + answer.err
                for answer in marked.answers)  # fmt: skip

@@ -97,7 +97,7 @@ def test_engineers_query_leaves_the_lake_s_tables_in_no_way(built: Settings, tmp
     assert sorted(path for path in (built.home / "bucket").rglob("*")) == before
 
 
-def test_engineer_logs_in_as_a_role_that_reads_everything_and_writes_nothing(built: Settings) -> None:
+def test_engineer_logs_in_as_a_role_that_reads_all_and_writes_nothing(built: Settings) -> None:
     with psycopg.connect(built.postgres.conninfo("lake"), autocommit=True) as lake:
         lake.execute("create schema made_later")
         lake.execute("create table made_later.t (i integer)")

@@ -157,5 +157,5 @@ def test_a_run_that_does_not_end_is_named_with_its_age(
     monkeypatch.setattr(module, "LONG", timedelta())
     shown = CliRunner().invoke(status, [])
     assert f"Run {run_id[:8]} has not ended for 0:0" in shown.output
-    told = CliRunner().invoke(status, ["--json"])
-    assert [entry["run_id"] for entry in json.loads(told.output)["long_runs"]] == [run_id]
+    result = CliRunner().invoke(status, ["--json"])
+    assert [entry["run_id"] for entry in json.loads(result.output)["long_runs"]] == [run_id]

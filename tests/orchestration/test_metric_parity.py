@@ -222,7 +222,7 @@ def test_partition_is_compared_once_its_late_events_have_arrived(counting: Count
 
 
 def test_expired_windows_are_deleted_and_the_others_still_agree(counting: Counting) -> None:
-    """Also with late events, which the comparison waits for: one that was deleted counts as arrived."""
+    """Late events included, which the comparison waits for: one that was deleted counts as arrived."""
     counting.send(visit(7, 3), visit(8, 3))
     counting.send(visit(9, 1))
     counting.send(visit(10, 4), visit(11, 4))

@@ -9,7 +9,7 @@ from unittest import mock
 
 
 class Disk:
-    """By inode, the content of each file and the names in each folder as of its last sync."""
+    """Content of each file and names in each folder as of its last sync, by inode."""
 
     def __init__(self) -> None:
         self._contents: dict[int, bytes] = {}
