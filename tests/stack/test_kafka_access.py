@@ -48,7 +48,7 @@ DENIED = {
 }
 SPEC = topic_spec(example_asset("guests", "access", partitions=1))
 TOPIC, METRIC, CONTROL = SPEC.name, "metric-access", control_topic("access").name
-Options = dict[str, str]
+Options = dict[str, str | int | float | bool]
 Futures = Mapping[Any, Future[Any]]
 
 
@@ -63,7 +63,7 @@ def producer(stack: Settings) -> Generator[Options]:
 
 def options_of(settings: Settings) -> Options:
     text = (Home(settings.home).kafka_clients("producer") / "librdkafka.properties").read_text("utf-8")
-    return dict(line.split("=", 1) for line in text.splitlines())
+    return {key: value for key, _, value in (line.partition("=") for line in text.splitlines())}
 
 
 @pytest.mark.parametrize("port", ["kafka_port", "controller_port"])
