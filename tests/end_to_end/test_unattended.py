@@ -1,14 +1,19 @@
 """The stack runs unattended while Dagster runs: events become marts, and a backfill from the UI works."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
+import psutil
 import psycopg
 import pytest
 import requests
+from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunsFilter
 
 from lake_assets.catalog.parse import parse_contract
 from lake_assets.home import Home
@@ -130,3 +135,58 @@ def test_a_new_asset_stops_no_metric_of_another(watched: Lake) -> None:
     watched.ok("apply")
     watched.unapply("meters")
     assert supervisor.processes()["stream-sales_by_region"]["pid"] == counting
+
+
+@pytest.mark.fault(
+    "the process of a run hangs (SIGSTOP)",
+    "`lake status` names it, it ends at its longest time, and the next one goes on",
+)
+def test_hung_run_ends_at_its_longest_time_and_the_next_goes_on(watched: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    hurried = replace(watched, environment={**watched.environment, "LAKE_RUN_SECONDS": "20"})
+    hurried.ok("up")
+    monkeypatch.setenv("DAGSTER_HOME", str(Home(watched.settings.home).dagster))
+    with DagsterInstance.get() as instance:
+        hung = stop_next_run(watched, instance)
+        wait_until(lambda: hung.run_id in long_runs(hurried), every=COMMAND_SECONDS)
+        wait_until(lambda: instance.get_run_by_id(hung.run_id).is_finished)  # type: ignore[union-attr]
+        day = DAYS[1]
+        before = orders(watched, day)
+        watched.ok("produce", "sales", "-", "--format", "jsonl", stdin=sale("after-the-hung-one", f"{day}T12:00:00Z"))
+        wait_until(lambda: orders(watched, day) == before + 1)
+        run = instance.get_run_by_id(hung.run_id)
+        wait_until(lambda: has_ended(hung.pid))
+    assert run is not None
+    assert run.status == DagsterRunStatus.FAILURE
+
+
+def long_runs(lake: Lake) -> set[str]:
+    return {run["run_id"] for run in lake("status", "--json").json["long_runs"]}
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+class Hung(NamedTuple):
+    run_id: str
+    pid: int
+
+
+def stop_next_run(lake: Lake, instance: DagsterInstance) -> Hung:
+    """Send an event and let the process of its run stand still, as one that hangs in the kernel does."""
+    before = {record.dagster_run.run_id for record in instance.get_run_records(limit=20)}
+    lake.ok("produce", "sales", "-", "--format", "jsonl", stdin=sale("of-the-hung-run", f"{DAYS[0]}T12:00:00Z"))
+
+    def begun() -> list[Hung]:
+        records = instance.get_run_records(RunsFilter(statuses=[DagsterRunStatus.STARTED]), limit=20)
+        runs = [record.dagster_run.run_id for record in records if record.dagster_run.run_id not in before]
+        starts = [(run, instance.all_logs(run, of_type=DagsterEventType.RUN_START)) for run in runs]
+        return [Hung(run, start[0].dagster_event.pid) for run, start in starts if start]  # type: ignore[union-attr,misc]
+
+    wait_until(begun, every=0.05)
+    [hung] = begun()
+    os.kill(hung.pid, signal.SIGSTOP)
+    return hung

@@ -41,11 +41,6 @@ def erase(visits: Visits) -> None:
         )  # fmt: skip
 
 
-@pytest.mark.fault(
-    "the power fails after a commit of new windows, of a rebuild, of compaction, of an erasure: only what was synced "
-    "is left of the bucket (a folder, on a double of the disk)",
-    "every row that the commits have is there",
-)
 @pytest.mark.parametrize("action", [publish, rebuild, compact, erase])
 def test_power_cut_after_a_commit_costs_none_of_its_files(
     lake: Settings, tmp_path: Path, action: Callable[[Visits], None]
