@@ -27,6 +27,7 @@ from lake_assets.orchestration.assets import QUEUED_ONLY, STEP
 from lake_assets.orchestration.dagster_records import DagsterRecords
 from lake_assets.project import read_files
 from lake_assets.settings import Settings
+from lake_assets.stack.lifecycle import reload_definitions
 
 STAGES = ("commit", "sensor", "launch", "conform", "dbt", "other", "whole")
 DEADLINE_SECONDS = 300.0
@@ -98,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with lake(None, running=given.running) as (settings, _):
         if not given.running:
             apply(settings, DagsterRecords(settings), quiet)
+            reload_definitions()
         measure(settings, given.rounds).show(given.figures)
 
 

@@ -144,12 +144,13 @@ class WindowSteps:
         """Return the step of an asset, with these outputs besides those of its tables."""
         self._assets[staging_key(asset)] = asset
         if outputs not in self._by_outputs:
-            self._by_outputs[outputs] = self._make(outputs)
+            # Dagster refuses two ops of one name: it is that of the first asset.
+            self._by_outputs[outputs] = self._make(f"{asset.name}_windows", outputs)
         return self._by_outputs[outputs]
 
-    def _make(self, outputs: tuple[str, ...]) -> dg.OpDefinition:
+    def _make(self, name: str, outputs: tuple[str, ...]) -> dg.OpDefinition:
         @dg.op(
-            name=f"{STEP}_{len(self._by_outputs)}",
+            name=name,
             ins={"landed": dg.In(dg.Nothing)},
             out={
                 **{output: dg.Out(dg.Nothing, is_required=False) for output in TABLE_KEYS},

@@ -117,7 +117,7 @@ def test_texts_that_are_used_no_more_are_forgotten(tmp_path: Path) -> None:
     for text in versions(9):
         read(tmp_path, text, are_all=False)
     assert kept(tmp_path) == 9
-    read(tmp_path, LEADS)
+    read(tmp_path, versions(9)[0])
     assert kept(tmp_path) == 2
 
 
