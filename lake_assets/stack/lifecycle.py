@@ -99,6 +99,8 @@ def status() -> list[PartStatus]:
     supervisor = Supervisor(layout)
     processes = supervisor.processes() if addresses and supervisor.is_running() else {}
     by_part = checks(settings, layout)
+    code = processes.get("code", {})
+    code_started = datetime.fromtimestamp(float(code["start"]), UTC) if code.get("pid") else None
 
     def check_part(part: str) -> PartStatus:
         process = processes.get(part, {})
@@ -121,7 +123,7 @@ def status() -> list[PartStatus]:
             pid=pid,
             uptime=time.time() - process["start"] if pid else None,
             health=health,
-            last_error=last_error_now(layout.log(part), last_start(layout), started, datetime.now(UTC)),
+            last_error=last_error_now(layout.log(part), last_start(layout), started, datetime.now(UTC), code_started),
         )
 
     with ThreadPoolExecutor(len(by_part)) as pool:

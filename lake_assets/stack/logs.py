@@ -19,6 +19,8 @@ OF_USER = re.compile(r" \S+@\S* ([0-9A-Z]{5}) (ERROR|FATAL|PANIC): ")
 OF_POSTGRES = ("53", "57", "58", "F0", "XX")
 # Expected events: a statement cancelled, a session ended, Postgres stopping or starting.
 AS_ASKED = ("57014", "57P01", "57P03", "57P05")
+# Dagster's error while the code server is away: resolved once that has started again, as at each `lake apply`.
+UNREACHABLE = re.compile(r"DagsterUserCode(Unreachable|Server)Error")
 # An error of a healthy part counts as resolved if it was not reported again for this long.
 RESOLVED_AFTER = timedelta(minutes=5)
 TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
@@ -30,25 +32,31 @@ def last_start(layout: Home) -> datetime:
     return datetime.fromtimestamp(layout.started.stat().st_mtime if layout.started.exists() else 0, UTC)
 
 
-def last_error_now(log: Path, brought_up: datetime, started: datetime | None, now: datetime) -> str | None:
+def last_error_now(
+    log: Path, brought_up: datetime, started: datetime | None, now: datetime, code_started: datetime | None = None
+) -> str | None:
     """Return the last error of a part that still matters.
 
-    `started` is the start of the process of a part that answers: errors of earlier processes, and errors not reported
-    again for minutes, count as resolved. For a part that does not answer it is None.
+    `started` is the start of the process of a part that answers: errors of earlier processes, errors not reported
+    again for minutes, and those of a code server that has started since, at `code_started`, count as resolved. For a
+    part that does not answer it is None.
     """
-    return last_error(log, max(brought_up, started, now - RESOLVED_AFTER) if started else brought_up)
+    if started is None:
+        return last_error(log, brought_up)
+    return last_error(log, max(brought_up, started, now - RESOLVED_AFTER), code_started)
 
 
-def last_error(log: Path, since: datetime) -> str | None:
+def last_error(log: Path, since: datetime, code_started: datetime | None = None) -> str | None:
     """Return the last line in the log's last 64 KB that reports an error, shortened; None without one since `since`.
 
     The logs' times are UTC. A line without a time, such as the end of a stack trace, has the time of the last line
-    above it that has one. Without such a line it has the log's.
+    above it that has one. Without such a line it has the log's. Errors of a code server that could not be reached are
+    left out if they are older than `code_started`.
     """
     if log.exists() and log.stat().st_mtime < since.timestamp():
         return None
     lines = _tail(log)
-    oldest = since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    oldest, reached = _as_logged(since), _as_logged(code_started) if code_started else ""
     error: str | None = None
     for above, line in zip(reversed(["", *lines][:-1]), reversed(lines), strict=True):
         time = TIME.search(line)
@@ -56,9 +64,15 @@ def last_error(log: Path, since: datetime) -> str | None:
             return None
         if error is None and (_is_trouble(line) or (RAISED.match(line) and above.startswith("  "))):
             error = COLOUR.sub("", line).strip()[:LONGEST]
+        if error and time and UNREACHABLE.search(error) and time[0] < reached:
+            error = None
         if error and time:
             return error
     return error
+
+
+def _as_logged(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _is_trouble(line: str) -> bool:

@@ -217,6 +217,27 @@ def test_error_of_a_part_that_answers_again_is_not_shown(tmp_path: Path) -> None
     assert is_shown(None, failed + RESOLVED_AFTER + second)
 
 
+def test_error_of_a_code_server_that_has_started_since_is_not_shown(tmp_path: Path) -> None:
+    up, failed = datetime(2026, 1, 2, 10, tzinfo=UTC), datetime(2026, 1, 2, 11, tzinfo=UTC)
+    log, soon, second = tmp_path / "daemon.log", failed + RESOLVED_AFTER / 2, timedelta(seconds=1)
+    away = (
+        "2026-01-02 11:00:00 +0000 - dagster.daemon.SensorDaemon - WARNING - Could not load location\n"
+        "Traceback (most recent call last):\n"
+        '  File "client.py", line 1, in call\n'
+        "dagster._core.errors.DagsterUserCodeUnreachableError: Could not reach user code server.\n"
+    )
+    own = "2026-01-02 10:59:00 +0000 - dagster.daemon - ERROR - disk full\n"
+
+    def shown(text: str, code_started: datetime | None) -> str:
+        log.write_text(text, "utf-8")
+        return last_error_now(log, up, up, soon, code_started) or ""
+
+    assert "Unreachable" in shown(away, None)
+    assert "Unreachable" in shown(away, failed - second)
+    assert shown(away, failed + second) == ""
+    assert "disk full" in shown(own + away, failed + second)
+
+
 def test_log_that_is_older_than_the_start_has_no_error(tmp_path: Path) -> None:
     log = tmp_path / "part.log"
     log.write_text("lake: without a time\n", "utf-8")
