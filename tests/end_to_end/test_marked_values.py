@@ -94,7 +94,7 @@ def events() -> list[bytes]:
         {"born": SECRET},
         {"home": SECRET},
         {"patron_no": None, "email": SECRET},
-        {"came_at": SECRET},
+        {"came_at": "yesterday"},
         {"region": None},
     ]
     texts = [json.dumps({**GOOD, **change, "patron_no": change.get("patron_no", f"{SECRET}-{number}")})
