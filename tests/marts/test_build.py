@@ -10,6 +10,9 @@ import psycopg
 import pytest
 
 from lake_assets.settings import Settings
+from lake_assets.warehouse.local import mart_blockers
+from lake_assets.warehouse.local.mart_blockers import end_blockers
+from tests.support.conditions import wait_until
 from tests.support.mart_rows import Dbt, call_dbt
 
 # A mart's columns and the staging rows they must add up to: nothing is lost between the two.
@@ -122,21 +125,38 @@ def test_a_reader_never_finds_a_mart_missing_or_empty_during_its_rebuild(dbt: Db
     assert seen[0] > 100
 
 
-def test_reader_that_keeps_a_mart_is_ended_and_the_mart_replaced(dbt: Dbt, built: Settings) -> None:
-    """One whose statement goes on, and one that only leaves its transaction open."""
+def test_reader_that_leaves_a_transaction_open_does_not_keep_a_mart(dbt: Dbt, built: Settings) -> None:
     query, mart = "select count(*) from sales_data_mart.sales", "select 'sales_data_mart.sales'::regclass::oid"
-    conninfo = built.postgres.conninfo("analyst")
-    with psycopg.connect(conninfo) as idle, psycopg.connect(conninfo) as busy, ThreadPoolExecutor() as pool:
+    with psycopg.connect(built.postgres.conninfo("analyst")) as idle:
         before = idle.execute(mart).fetchone()
         idle.execute(query)
-        waiting = pool.submit(busy.execute, f"{query}, pg_sleep(300)".encode())
         dbt("--quiet", "run", "--select", "sales")
-        with pytest.raises(psycopg.errors.AdminShutdown):
-            waiting.result()
         with pytest.raises(psycopg.OperationalError):
             idle.execute("select 1")
-    with psycopg.connect(conninfo) as after:
+    with psycopg.connect(built.postgres.conninfo("analyst")) as after:
         assert after.execute(mart).fetchone() != before
+
+
+@pytest.mark.parametrize(("seconds", "is_ended"), [(2, True), (600, False)])
+def test_long_query_of_a_reader_ends_only_after_its_time(
+    built: Settings, monkeypatch: pytest.MonkeyPatch, seconds: int, is_ended: bool
+) -> None:
+    monkeypatch.setattr(mart_blockers, "BUSY_SECONDS", seconds)
+    monkeypatch.setattr(mart_blockers, "IDLE_SECONDS", 0)
+    conninfo = built.postgres.conninfo
+    with psycopg.connect(conninfo("analyst")) as busy, psycopg.connect(conninfo("lake")) as lake:
+        with ThreadPoolExecutor() as pool, end_blockers(built):
+            answer = pool.submit(busy.execute, b"select pg_sleep(8) from sales_data_mart.sales limit 1")
+            wait_until(lambda: is_reading(built))
+            lake.execute("lock table sales_data_mart.sales in access exclusive mode")
+            error = answer.exception()
+        assert isinstance(error, psycopg.errors.AdminShutdown) == is_ended
+
+
+def is_reading(settings: Settings) -> bool:
+    query = "select 1 from pg_stat_activity where usename = 'analyst' and state = 'active' and query ~ 'pg_sleep'"
+    with psycopg.connect(settings.postgres.conninfo("lake")) as session:
+        return session.execute(query.encode()).fetchone() is not None
 
 
 @pytest.mark.parametrize(

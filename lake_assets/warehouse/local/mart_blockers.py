@@ -12,7 +12,9 @@ import psycopg
 
 from lake_assets.settings import Settings
 
-BLOCKED_SECONDS = 5
+# The lake's wait for a reader that only leaves its transaction open, and for one whose query goes on.
+IDLE_SECONDS = 5
+BUSY_SECONDS = 60
 _POLL_SECONDS = 1.0
 _END = """\
 select pg_terminate_backend(blocker.pid)
@@ -20,13 +22,14 @@ from pg_locks waiting
 join pg_stat_activity waiter using (pid)
 cross join unnest(pg_blocking_pids(waiting.pid)) blocking (pid)
 join pg_stat_activity blocker on blocker.pid = blocking.pid
-where not waiting.granted and waiting.waitstart < now() - make_interval(secs => %s)
+where not waiting.granted
+and waiting.waitstart < now() - make_interval(secs => case blocker.state when 'active' then %s else %s end)
 and waiter.usename = 'lake' and blocker.usename in ('analyst', 'engineer')"""
 
 
 @contextmanager
 def end_blockers(settings: Settings) -> Generator[None]:
-    """During the block, end sessions that hold a lock for which the lake has waited `BLOCKED_SECONDS`."""
+    """During the block, end readers for whose locks the lake has waited `IDLE_SECONDS`, or `BUSY_SECONDS`."""
     done = threading.Event()
     thread = threading.Thread(target=_watch, args=(settings, done), daemon=True)
     thread.start()
@@ -42,6 +45,6 @@ def _watch(settings: Settings, done: threading.Event) -> None:
         try:
             with psycopg.connect(settings.postgres.conninfo("lake"), autocommit=True) as connection:
                 while not done.wait(_POLL_SECONDS):
-                    connection.execute(_END, (BLOCKED_SECONDS,))
+                    connection.execute(_END, (BUSY_SECONDS, IDLE_SECONDS))
         except psycopg.Error:
             continue  # Postgres restarts; the build itself reports that
