@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -13,7 +15,6 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (  # pyright: ignore[reportPrivateImportUsage]
     AclBinding,
-    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -79,10 +80,20 @@ def test_wrong_password_or_user_is_refused(stack: Settings, port: str, user: str
 
 
 @pytest.mark.parametrize("port", ["kafka_port", "controller_port"])
-def test_client_without_a_login_is_refused(stack: Settings, port: str) -> None:
-    error = silence({"bootstrap.servers": f"127.0.0.1:{read_addresses(Home(stack.home))[port]}"}, 5)
-    assert error
-    assert hangs_up(error), error
+def test_client_without_a_login_gets_no_answer(stack: Settings, port: str) -> None:
+    assert first_bytes(int(read_addresses(Home(stack.home))[port]), port) == b""
+
+
+def first_bytes(port: int, name: str) -> bytes:
+    """Ask for a description of the cluster (API 60, version 1) at the end point of brokers or of controllers."""
+    end_point = 1 if name == "kafka_port" else 2
+    request = struct.pack(">hhih", 60, 1, 1, -1) + bytes([0, 0, end_point, 0])
+    with socket.create_connection(("127.0.0.1", port), 30) as connection:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        try:
+            return connection.recv(4)
+        except ConnectionResetError:
+            return b""
 
 
 def test_producers_do_not_enter_the_controller(stack: Settings, producer: Options) -> None:
@@ -155,12 +166,6 @@ def other_retention(admin: AdminClient) -> Futures:
     return admin.incremental_alter_configs([resource])
 
 
-def all_rights(admin: AdminClient) -> Futures:
-    anything: Any = None
-    kinds = (ResourceType.ANY, anything, ResourcePatternType.ANY, anything, anything)
-    return {"": admin.describe_acls(AclBindingFilter(*kinds, AclOperation.ANY, AclPermissionType.ANY))}
-
-
 REQUESTS: dict[str, Callable[[AdminClient], Futures]] = {
     "create a topic": lambda admin: admin.create_topics([NewTopic("access.mine", 1, 1)]),
     "delete a topic": lambda admin: admin.delete_topics([TOPIC]),
@@ -168,7 +173,6 @@ REQUESTS: dict[str, Callable[[AdminClient], Futures]] = {
     "describe the broker": lambda admin: admin.describe_configs([ConfigResource(ConfigResource.Type.BROKER, "1")]),
     "describe a topic": lambda admin: admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, TOPIC)]),
     "give itself rights": rights_of_the_lake,
-    "list rights": all_rights,
 }
 
 
@@ -249,6 +253,7 @@ def test_older_lake_keeps_its_topics_and_offsets_and_gets_passwords(
             assert broker_options(before) == {"bootstrap.servers": before.kafka}
             ensure_topics(before, [SPEC])
             assert sent({"bootstrap.servers": before.kafka}, TOPIC) is None
+            assert first_bytes(int(before.kafka.rpartition(":")[2]), "kafka_port") != b""
             commit_offset(before)
             [pid] = pids(before)
         lifecycle.up(parts=["kafka"])
@@ -257,6 +262,7 @@ def test_older_lake_keeps_its_topics_and_offsets_and_gets_passwords(
         error = silence({"bootstrap.servers": settings.kafka}, 5)
         assert error
         assert hangs_up(error)
+        assert first_bytes(int(settings.kafka.rpartition(":")[2]), "kafka_port") == b""
         assert offsets(settings, [TOPIC]) == {TOPIC: {0: (0, 1)}}
         assert committed(settings) == 1
         refusal = sent(options_of(settings), TOPIC)
