@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from confluent_kafka import Producer
 
+from lake_assets.landing.broker import broker_options
 from lake_assets.settings import PROJECT
 from tests.end_to_end.conftest import Answer, Lake
 from tests.support.conditions import wait_until
@@ -90,9 +91,9 @@ def events() -> list[bytes]:
         {"email": f"{SECRET} at example.com"},
         {"phone": {"number": SECRET}},
         {"remark": f"{SECRET} and longer than it may be"},
-        {"limits": [SECRET]},
+        {"limits": [PLAIN]},
         {"born": SECRET},
-        {"home": SECRET},
+        {"home": PLAIN},
         {"patron_no": None, "email": SECRET},
         {"came_at": "yesterday"},
         {"region": None},
@@ -103,7 +104,7 @@ def events() -> list[bytes]:
 
 
 def send(lake: Lake, payloads: list[bytes]) -> None:
-    producer = Producer({"bootstrap.servers": lake.settings.kafka})
+    producer = Producer(broker_options(lake.settings))
     for payload in payloads:
         producer.produce("shop.patrons", payload, key=SECRET, headers=[(SECRET, SECRET.encode())])
     assert producer.flush(30) == 0
@@ -188,7 +189,7 @@ def test_marked_values_went_all_the_ways_they_should(marked: Marked) -> None:
     quarantine = "patrons_staging.patrons_quarantine t"
     [refused] = lake.staging(f"select count(*) as rows, count(*) filter (where t::varchar like '%{MARK}%') as marked "
                              f"from {quarantine}")  # fmt: skip
-    assert (refused["rows"] > 8, refused["marked"]) == (True, 0)
+    assert (refused["rows"] > 7, refused["marked"]) == (True, 0)
     assert lake.mart("select count(*) from patrons_data_mart.patrons") > [(2,)]
     assert "shop.patrons" in topics_with(lake.settings, SECRET)
 

@@ -226,18 +226,20 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(
 def test_connect_of_an_older_lake_gets_its_password_and_connectors_go_on(
     lake: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asset, servers = example_asset("older", topic="crm.older"), ("postgres", "kafka", "connect")
+    asset, servers = example_asset("open", topic="crm.open"), ("postgres", "kafka", "connect")
     apply(lake, asset)
     lines = [b'{"id": "%d", "at": "2026-04-01T10:00:00Z"}' % number for number in range(200)]
-    with monkeypatch.context() as older:
-        older.setattr(starting, "keep_rest_password", lambda _layout: None)
-        older.setattr(starting, "USER", "")
-        lake.connect_access.password_file.unlink()
+    try:
+        with monkeypatch.context() as older:
+            older.setattr(starting, "keep_rest_password", lambda _layout: None)
+            older.setattr(starting, "USER", "")
+            lake.connect_access.password_file.unlink()
+            up(parts=servers)
+            assert requests.get(f"{lake.connect}/connectors", timeout=30).status_code == requests.codes.ok
+            produce_lines(lake, asset, lines[:100])
+            wait_for_rows(lake, asset, 100)
+    finally:
         up(parts=servers)
-        assert requests.get(f"{lake.connect}/connectors", timeout=30).status_code == requests.codes.ok
-        produce_lines(lake, asset, lines[:100])
-        wait_for_rows(lake, asset, 100)
-    up(parts=servers)
     assert requests.get(f"{lake.connect}/connectors", timeout=30).status_code == requests.codes.unauthorized
     assert lake.connect_access.password_file.stat().st_mode & 0o777 == 0o600
     produce_lines(lake, asset, lines[100:])

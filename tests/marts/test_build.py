@@ -142,9 +142,9 @@ def test_long_query_of_a_reader_ends_only_after_its_time(
     built: Settings, monkeypatch: pytest.MonkeyPatch, seconds: int, is_ended: bool
 ) -> None:
     monkeypatch.setattr(mart_blockers, "BUSY_SECONDS", seconds)
-    monkeypatch.setattr(mart_blockers, "IDLE_SECONDS", 0)
     conninfo = built.postgres.conninfo
-    with psycopg.connect(conninfo("analyst")) as busy, psycopg.connect(conninfo("lake")) as lake:
+    analyst = psycopg.connect(conninfo("analyst"), autocommit=True)
+    with analyst as busy, psycopg.connect(conninfo("lake")) as lake:
         with ThreadPoolExecutor() as pool, end_blockers(built):
             answer = pool.submit(busy.execute, b"select pg_sleep(8) from sales_data_mart.sales limit 1")
             wait_until(lambda: is_reading(built))

@@ -49,7 +49,8 @@ def wait_for_rows(settings: Settings, asset: Asset, count: int) -> None:
         return seen[pointer] >= count
 
     wait_until(are_there)
-    assert row_count(settings, asset) == count
+    found = row_count(settings, asset)
+    assert found == count, f"{found} rows instead of {count}"
 
 
 def row_count(settings: Settings, asset: Asset) -> int:

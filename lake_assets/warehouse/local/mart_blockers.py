@@ -12,7 +12,7 @@ import psycopg
 
 from lake_assets.settings import Settings
 
-# The lake's wait for a reader that only leaves its transaction open, and for one whose query goes on.
+# The lake's wait for a reader that has left its transaction open for so long too, and for any other.
 IDLE_SECONDS = 5
 BUSY_SECONDS = 60
 _POLL_SECONDS = 1.0
@@ -22,8 +22,9 @@ from pg_locks waiting
 join pg_stat_activity waiter using (pid)
 cross join unnest(pg_blocking_pids(waiting.pid)) blocking (pid)
 join pg_stat_activity blocker on blocker.pid = blocking.pid
-where not waiting.granted
-and waiting.waitstart < now() - make_interval(secs => case blocker.state when 'active' then %s else %s end)
+where not waiting.granted and waiting.waitstart < now() - make_interval(secs => case
+  when blocker.state <> 'active' and blocker.state_change < now() - make_interval(secs => %(idle)s) then %(idle)s
+  else %(busy)s end)
 and waiter.usename = 'lake' and blocker.usename in ('analyst', 'engineer')"""
 
 
@@ -45,6 +46,6 @@ def _watch(settings: Settings, done: threading.Event) -> None:
         try:
             with psycopg.connect(settings.postgres.conninfo("lake"), autocommit=True) as connection:
                 while not done.wait(_POLL_SECONDS):
-                    connection.execute(_END, (BUSY_SECONDS, IDLE_SECONDS))
+                    connection.execute(_END, {"idle": IDLE_SECONDS, "busy": BUSY_SECONDS})
         except psycopg.Error:
             continue  # Postgres restarts; the build itself reports that
