@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from lake_assets.settings import RUN_SECONDS, SPARK_THRESHOLD
 from lake_assets.target_profiles import PROFILES, TARGETS
+from lake_assets.variables import VariableName
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
     """A variable of the environment: its values, its default, and its meaning in one sentence for a person."""
 
-    name: str
+    name: VariableName
     values: str
     default: str
     meaning: str

@@ -1,7 +1,6 @@
 """One typed settings object: the addresses and options of a lake, from the environment and from stack.json."""
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from lake_assets.kafka_security import (
     java_options,
 )
 from lake_assets.target_profiles import PROFILES, TARGETS, Target, TargetProfile
+from lake_assets.variables import VariableName, read_variable
 
 Runner = Literal["local", "emr-serverless", "emr", "dataproc", "dataproc-batch"]
 RUNNERS: tuple[Runner, ...] = get_args(Runner)
@@ -210,7 +210,7 @@ class Settings:
 
 def lake_home() -> Path:
     """Return the folder of all state of one lake: `LAKE_HOME`, else `.lake` in the project."""
-    return Path(os.environ.get("LAKE_HOME", PROJECT / ".lake")).expanduser().resolve()
+    return Path(read_variable("LAKE_HOME", str(PROJECT / ".lake"))).expanduser().resolve()
 
 
 def load_settings() -> Settings:
@@ -226,11 +226,11 @@ def load_settings() -> Settings:
     return Settings(
         target=target,
         home=home,
-        catalog=Path(os.environ.get("LAKE_CATALOG", PROJECT / "lake_assets" / "catalog")).expanduser().resolve(),
-        bucket=os.environ.get("LAKE_BUCKET", str(stack.get("bucket", f"file://{home}/bucket"))).rstrip("/"),
-        kafka=os.environ.get("LAKE_KAFKA", f"127.0.0.1:{stack.get('kafka_port', 0)}"),
+        catalog=Path(read_variable("LAKE_CATALOG", str(PROJECT / "lake_assets" / "catalog"))).expanduser().resolve(),
+        bucket=read_variable("LAKE_BUCKET", str(stack.get("bucket", f"file://{home}/bucket"))).rstrip("/"),
+        kafka=read_variable("LAKE_KAFKA", f"127.0.0.1:{stack.get('kafka_port', 0)}"),
         kafka_access=_kafka_access(home, own_user := _embedded_user(stack)),
-        connect=(connect := os.environ.get("LAKE_CONNECT", f"http://127.0.0.1:{stack.get('connect_port', 0)}")),
+        connect=(connect := read_variable("LAKE_CONNECT", f"http://127.0.0.1:{stack.get('connect_port', 0)}")),
         connect_access=_connect_access(home, connect, str(stack.get("connect_user", ""))),
         postgres=Postgres(
             host=str(stack.get("postgres_host", "127.0.0.1")),
@@ -242,27 +242,27 @@ def load_settings() -> Settings:
         ),
         dagster_port=int(stack.get("dagster_port", 0)),
         dagster_read_only=_one_of("LAKE_DAGSTER_READ_ONLY", ("off", "on")) == "on",
-        dbt_project=Path(os.environ.get("LAKE_DBT_PROJECT", PROJECT / "dbt_project")).expanduser().resolve(),
+        dbt_project=Path(read_variable("LAKE_DBT_PROJECT", str(PROJECT / "dbt_project"))).expanduser().resolve(),
         spark=Spark(
             runner=_one_of("LAKE_SPARK_RUNNER", RUNNERS),
             threshold=_number("LAKE_SPARK_THRESHOLD", SPARK_THRESHOLD),
             timeout=_number("LAKE_SPARK_TIMEOUT", 4 * 3600),
-            project=Path(os.environ.get("LAKE_SPARK_PROJECT", PROJECT / "spark")).expanduser().resolve(),
-            memory=os.environ.get("LAKE_SPARK_MEMORY", "2g"),
+            project=Path(read_variable("LAKE_SPARK_PROJECT", str(PROJECT / "spark"))).expanduser().resolve(),
+            memory=read_variable("LAKE_SPARK_MEMORY", "2g"),
         ),
         # Amazon creates "primary" in every account.
-        athena_workgroup=os.environ.get("LAKE_ATHENA_WORKGROUP", "primary"),
+        athena_workgroup=read_variable("LAKE_ATHENA_WORKGROUP", "primary"),
         gcp=_gcp(stack, needed=target == "gcp"),
-        analysts=tuple(os.environ.get("LAKE_ANALYSTS", "").split()),
+        analysts=tuple(read_variable("LAKE_ANALYSTS", "").split()),
         commit_seconds=_number("LAKE_COMMIT_SECONDS", PROFILES[target].commit_seconds, least=1),
         run_seconds=_number("LAKE_RUN_SECONDS", RUN_SECONDS, least=10),
-        kafka_producer=os.environ.get("LAKE_KAFKA_PRODUCER", PRODUCER if own_user else ""),
+        kafka_producer=read_variable("LAKE_KAFKA_PRODUCER", PRODUCER if own_user else ""),
     )
 
 
 def _embedded_user(stack: Mapping[str, int | str]) -> str:
     """Return the lake's user at its embedded broker; empty for another broker, and until a `lake up` with passwords."""
-    return "" if "LAKE_KAFKA" in os.environ else str(stack.get("kafka_user", ""))
+    return "" if read_variable("LAKE_KAFKA") is not None else str(stack.get("kafka_user", ""))
 
 
 def _kafka_access(home: Path, own_user: str) -> KafkaAccess:
@@ -271,7 +271,7 @@ def _kafka_access(home: Path, own_user: str) -> KafkaAccess:
     access = KafkaAccess(
         protocol=_one_of("LAKE_KAFKA_SECURITY", PROTOCOLS, "sasl_plaintext" if own_user else ""),
         mechanism=mechanism,
-        user=os.environ.get("LAKE_KAFKA_USER", own_user),
+        user=read_variable("LAKE_KAFKA_USER", own_user),
         password_file=_file("LAKE_KAFKA_PASSWORD_FILE") or home / "secrets" / "kafka_password",
         ca=_file("LAKE_KAFKA_CA"),
         certificate=_file("LAKE_KAFKA_CERTIFICATE"),
@@ -294,13 +294,13 @@ def _token_endpoint(mechanism: Mechanism) -> TokenEndpoint | None:
         for variable in ("LAKE_KAFKA_TOKEN_URL", "LAKE_KAFKA_TOKEN_SCOPE", "LAKE_KAFKA_TOKEN_CA"):
             _refuse_unused(variable, "LAKE_KAFKA_SASL_MECHANISM", mechanism, "OAUTHBEARER")
         return None
-    url = os.environ.get("LAKE_KAFKA_TOKEN_URL", "")
+    url = read_variable("LAKE_KAFKA_TOKEN_URL", "")
     if urlsplit(url).scheme != "https":
         raise SettingsError(
             f"LAKE_KAFKA_SASL_MECHANISM is 'OAUTHBEARER' and LAKE_KAFKA_TOKEN_URL is '{url}': set it to the https "
             "address that issues tokens."
         )
-    return TokenEndpoint(url, os.environ.get("LAKE_KAFKA_TOKEN_SCOPE", ""), _file("LAKE_KAFKA_TOKEN_CA"))
+    return TokenEndpoint(url, read_variable("LAKE_KAFKA_TOKEN_SCOPE", ""), _file("LAKE_KAFKA_TOKEN_CA"))
 
 
 def _connect_access(home: Path, address: str, own_user: str) -> ConnectAccess:
@@ -308,7 +308,7 @@ def _connect_access(home: Path, address: str, own_user: str) -> ConnectAccess:
     url = urlsplit(address)
     if url.password is not None:
         raise SettingsError("LAKE_CONNECT has a password in it: set LAKE_CONNECT_USER and LAKE_CONNECT_PASSWORD_FILE.")
-    user = os.environ.get("LAKE_CONNECT_USER", "" if "LAKE_CONNECT" in os.environ else own_user)
+    user = read_variable("LAKE_CONNECT_USER", "" if read_variable("LAKE_CONNECT") is not None else own_user)
     if not user:
         _refuse_unused("LAKE_CONNECT_PASSWORD_FILE", "LAKE_CONNECT_USER", user, "the lake's user there")
     if url.scheme != "https":
@@ -326,26 +326,26 @@ def _postgres_ca() -> Path | None:
     return ca
 
 
-def _refuse_unused(variable: str, other: str, value: str, needed: str) -> None:
+def _refuse_unused(variable: VariableName, other: str, value: str, needed: str) -> None:
     """Reject settings that would be silently ignored."""
-    if os.environ.get(variable):
+    if read_variable(variable):
         raise SettingsError(f"{variable} is set, but {other} is '{value}': set {other} to {needed}.")
 
 
-def _file(variable: str) -> Path | None:
+def _file(variable: VariableName) -> Path | None:
     """Return the path without resolving links: Kubernetes moves them to another folder when a secret changes."""
-    text = os.environ.get(variable)
+    text = read_variable(variable)
     return Path(text).expanduser().absolute() if text else None
 
 
 def _gcp(stack: Mapping[str, int | str], *, needed: bool) -> Gcp:
-    project = os.environ.get("LAKE_GCP_PROJECT", str(stack.get("gcp_project", "")))
-    location = os.environ.get("LAKE_GCP_LOCATION", str(stack.get("gcp_location", "")))
+    project = read_variable("LAKE_GCP_PROJECT", str(stack.get("gcp_project", "")))
+    location = read_variable("LAKE_GCP_LOCATION", str(stack.get("gcp_location", "")))
     if needed and not project:
         raise SettingsError("the target 'gcp' needs LAKE_GCP_PROJECT: set it to the id of the Google Cloud project.")
     if needed and not location:
         raise SettingsError("the target 'gcp' needs LAKE_GCP_LOCATION: set it to the bucket's location, such as EU.")
-    tags = [part.partition("=") for part in os.environ.get("LAKE_GCP_POLICY_TAGS", "").split()]
+    tags = [part.partition("=") for part in read_variable("LAKE_GCP_POLICY_TAGS", "").split()]
     for classification, equals, tag in tags:
         if classification not in CLASSIFICATIONS or not tag.startswith("projects/"):
             raise SettingsError(
@@ -356,17 +356,17 @@ def _gcp(stack: Mapping[str, int | str], *, needed: bool) -> Gcp:
     return Gcp(project, location, tuple((classification, tag) for classification, _, tag in tags), announces)
 
 
-def _one_of(variable: str, allowed: tuple[T, ...], recorded: str = "") -> T:
+def _one_of(variable: VariableName, allowed: tuple[T, ...], recorded: str = "") -> T:
     """Return the variable's value; without one the recorded value, or else the first allowed one."""
-    text = os.environ.get(variable, recorded or allowed[0])
+    text = read_variable(variable, recorded or allowed[0])
     for value in allowed:
         if value == text:
             return value
     raise SettingsError(f"{variable} is '{text}': it must be one of {', '.join(allowed)}.")
 
 
-def _number(variable: str, default: int, least: int = 0) -> int:
-    text = os.environ.get(variable, str(default))
+def _number(variable: VariableName, default: int, least: int = 0) -> int:
+    text = read_variable(variable, str(default))
     if not text.isdecimal() or int(text) < least:
         raise SettingsError(f"{variable} is '{text}': it must be a whole number, {least} or more.")
     return int(text)

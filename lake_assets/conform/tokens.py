@@ -17,11 +17,13 @@ from lake_assets.compile.conform import INNER_PAD, OUTER_PAD
 from lake_assets.errors import SettingsError
 from lake_assets.local_files import sync
 from lake_assets.settings import lake_home
+from lake_assets.variables import VariableName, read_variable
 
 if TYPE_CHECKING:
     import duckdb
 
-VARIABLE, NAME = "LAKE_TOKEN_KEY", "token_key"
+VARIABLE: VariableName = "LAKE_TOKEN_KEY"
+NAME = "token_key"
 # The block of SHA-256 in bytes; a key as long as its digest is as good as any longer one.
 _BLOCK, _KEY = 64, 32
 
@@ -55,10 +57,10 @@ def ensure_token_key(assets: Iterable[Asset], applied: Iterable[Asset]) -> None:
     if not any(asset.has_tokens for asset in assets):
         return
     path = _path()
-    if not path.exists() and VARIABLE not in os.environ and not any(asset.has_tokens for asset in applied):
-        if "LAKE_SECRETS" in os.environ:
+    if not path.exists() and read_variable(VARIABLE) is None and not any(asset.has_tokens for asset in applied):
+        if (folder := read_variable("LAKE_SECRETS")) is not None:
             raise SettingsError(
-                f"{os.environ['LAKE_SECRETS']} has no token_key, which the contracts' tokens need: create it with the "
+                f"{folder} has no token_key, which the contracts' tokens need: create it with the "
                 "image's command `passwords`, and give it to this container."
             )
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,4 +106,4 @@ def new_salt() -> str | None:
 
 
 def _path() -> Path:
-    return Path(os.environ.get(VARIABLE, lake_home() / "secrets" / NAME)).expanduser()
+    return Path(read_variable(VARIABLE, str(lake_home() / "secrets" / NAME))).expanduser()

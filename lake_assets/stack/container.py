@@ -51,6 +51,7 @@ from lake_assets.stack.passwords import (
 from lake_assets.stack.programs import Program
 from lake_assets.stack.roles import bootstrap, own_database
 from lake_assets.stack.stream import PREFIX, stream_programs
+from lake_assets.variables import read_variable
 
 PORTS: dict[str, int | str] = {
     "kafka_port": 9092,
@@ -95,8 +96,8 @@ def make_home(layout: Home) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     for folder in (layout.run, layout.secrets, layout.connect_secrets):
         folder.mkdir(mode=0o700, exist_ok=True)
-    if "LAKE_SECRETS" in os.environ:
-        _take_secrets(Path(os.environ["LAKE_SECRETS"]), layout.secrets)
+    if (secrets := read_variable("LAKE_SECRETS")) is not None:
+        _take_secrets(Path(secrets), layout.secrets)
     write_addresses(layout, PORTS | _postgres_address(layout.passfile))
 
 
@@ -127,7 +128,7 @@ def make_passwords(layout: Home, host: str, port: int) -> None:
     keep_rest_password(layout)
     # Without users, a password is that of a broker outside these containers.
     is_own = layout.kafka_users.exists() or not layout.kafka_password.exists()
-    if is_own and (kafka := os.environ.get("LAKE_KAFKA")):
+    if is_own and (kafka := read_variable("LAKE_KAFKA")):
         keep_kafka_passwords(layout, kafka)
     if not (layout.secrets / METABASE).exists():
         write_private(layout.secrets / METABASE, token_urlsafe(24))
@@ -138,7 +139,7 @@ def make_passwords(layout: Home, host: str, port: int) -> None:
 def make_roles(settings: Settings, layout: Home) -> None:
     """Create roles as `lake up` does: by `LAKE_POSTGRES_DSN` in an external server, else as the lake's admin."""
     admin_dsn = settings.postgres.conninfo("lake_admin", "postgres")
-    external_dsn = os.environ.get("LAKE_POSTGRES_DSN")
+    external_dsn = read_variable("LAKE_POSTGRES_DSN")
     bootstrap(settings.postgres, external_dsn or admin_dsn, read_passwords(layout), embedded=external_dsn is None)
     metabase = layout.secrets / METABASE
     if metabase.exists():
@@ -149,7 +150,7 @@ def programs_of(parts: Sequence[str], settings: Settings, layout: Home) -> list[
     """Return the programs of these parts, after preparing all files they read. Raises LakeError."""
     jars, code_port = jars_folder(), int(PORTS["code_port"])
     # The code server runs in the daemon's container; other containers reach it by this name.
-    code_host = os.environ.get("LAKE_CODE_HOST", "127.0.0.1")
+    code_host = read_variable("LAKE_CODE_HOST", "127.0.0.1")
     prepare_dagster(settings, layout, (code_host, code_port))
     if "stream" in parts:
         # Metrics use the image's catalog; a home that outlives the image may hold an older one.

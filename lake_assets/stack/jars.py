@@ -3,7 +3,6 @@
 `python -m lake_assets.stack.jars` is `make jars`; its arguments are further needs, as jars.lock names them.
 """
 
-import os
 import re
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from lake_assets.object_stores import scheme
 from lake_assets.settings import PROJECT, load_settings
 from lake_assets.stack.ivy import run_ivy
 from lake_assets.stack.jar_lock import LOCK, Coordinates, Jar, hash_file, needed_by, read_lock
+from lake_assets.variables import read_variable
 
 PROCESSES = 4
 ATTEMPTS = 2
@@ -46,7 +46,7 @@ class JarsError(LakeError):
 
 def jars_folder() -> Path:
     """Return `LAKE_JARS`, else `.jars` in the project."""
-    return Path(os.environ.get("LAKE_JARS", PROJECT / ".jars")).expanduser().resolve()
+    return Path(read_variable("LAKE_JARS", str(PROJECT / ".jars"))).expanduser().resolve()
 
 
 def complete_jars(

@@ -1,6 +1,5 @@
 """Start the parts of one lake: prepare their files, start them in order of their needs, wait for answers."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from lake_assets.stack.programs import Program, render_config
 from lake_assets.stack.roles import bootstrap, external_address
 from lake_assets.stack.stream import stream_programs
 from lake_assets.stack.supervisor import Supervisor
+from lake_assets.variables import read_variable
 
 READY_SECONDS = 300.0
 POLL_SECONDS = 0.2
@@ -54,7 +54,7 @@ class Start:
         self._jars = jars
         self._on_progress = on_progress
         self._supervisor = Supervisor(layout)
-        self._admin_dsn = os.environ.get("LAKE_POSTGRES_DSN")
+        self._admin_dsn = read_variable("LAKE_POSTGRES_DSN")
         self._began = time.monotonic()
         self._ready: dict[str, threading.Event] = {}
         self._failed = threading.Event()

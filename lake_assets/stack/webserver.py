@@ -5,7 +5,6 @@ without a login, from any page that a browser of this machine shows: by the quer
 host name that an attacker lets point to this machine (DNS rebinding).
 """
 
-import os
 from urllib.parse import urlsplit
 
 from dagster_webserver import cli
@@ -15,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lake_assets.stack.addresses import THIS_MACHINE
+from lake_assets.variables import read_variable
 
 OWN_HOSTS = (THIS_MACHINE, "localhost")
 REFUSAL = "Dagster answers its own address and its own pages only: name further hosts in LAKE_DAGSTER_HOSTS."
@@ -65,7 +65,7 @@ def main() -> None:
     create_app = cli.create_app_from_workspace_process_context  # pyright: ignore[reportPrivateImportUsage]
 
     def create_protected_app(*arguments: object, **options: object) -> Starlette:
-        return protect(create_app(*arguments, **options), os.environ.get("LAKE_DAGSTER_HOSTS", ""))  # type: ignore[arg-type]
+        return protect(create_app(*arguments, **options), read_variable("LAKE_DAGSTER_HOSTS", ""))  # type: ignore[arg-type]
 
     cli.create_app_from_workspace_process_context = create_protected_app  # pyright: ignore[reportPrivateImportUsage]
     cli.cli(auto_envvar_prefix="DAGSTER_WEBSERVER")

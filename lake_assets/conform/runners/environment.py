@@ -1,11 +1,10 @@
 """Environment variables of the cluster runners; the targets' reference lists them."""
 
-import os
-
 from lake_assets.errors import SettingsError
+from lake_assets.variables import VariableName, read_variable
 
 
-def needed(variable: str, meaning: str) -> str:
+def needed(variable: VariableName, meaning: str) -> str:
     """Return the variable; `meaning` is what to set it to. Raises SettingsError when it is not set."""
     text = given(variable)
     if not text:
@@ -13,12 +12,12 @@ def needed(variable: str, meaning: str) -> str:
     return text
 
 
-def given(variable: str, default: str = "") -> str:
+def given(variable: VariableName, default: str = "") -> str:
     """Return the variable, or the default when it is empty."""
-    return os.environ.get(variable, "").strip() or default
+    return read_variable(variable, "").strip() or default
 
 
-def whole(variable: str, default: int) -> int:
+def whole(variable: VariableName, default: int) -> int:
     """Return the variable as a number. Raises SettingsError when it is not a whole number above 0."""
     text = given(variable, str(default))
     if not text.isdecimal() or int(text) == 0:

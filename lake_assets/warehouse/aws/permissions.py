@@ -1,6 +1,5 @@
 """Actions that the AWS credentials lack, by IAM's own simulation of their policies."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,6 +7,7 @@ from urllib.parse import urlsplit
 from lake_assets.aws import aws_region, client, refusals
 from lake_assets.compile.permissions import Need
 from lake_assets.settings import Settings
+from lake_assets.variables import read_variable
 
 REMEDY = "the AWS credentials"
 
@@ -34,8 +34,8 @@ def lacking_on_aws(settings: Settings, needs: Sequence[Need], names: Mapping[str
             "region": aws_region(),
             "bucket": urlsplit(settings.bucket).netloc,
             "workgroup": settings.athena_workgroup,
-            "application": os.environ.get("LAKE_EMR_APPLICATION", ""),
-            "spark_role": os.environ.get("LAKE_EMR_ROLE", ""),
+            "application": read_variable("LAKE_EMR_APPLICATION", ""),
+            "spark_role": read_variable("LAKE_EMR_ROLE", ""),
         }
         return [sentence for need in needs for sentence in _denied(iam, source, need, need.on.format(**placeholders))]
 
