@@ -102,7 +102,7 @@ def test_pyiceberg_and_the_sink_share_one_catalog(stack: Settings) -> None:
 def test_no_password_is_in_a_process_a_log_or_a_configuration_file(stack: Settings) -> None:
     layout = Home(stack.home)
     passwords = read_passwords(layout) | {f"{u} of Kafka": p for u, p in read_kafka_passwords(layout).items()}
-    assert len(passwords) == 7
+    assert len(passwords) == 8
     places = {
         f"{process.pid} {process.name()}": " ".join([*process.cmdline(), *process.environ().values()])
         for process in owned_processes(layout)
