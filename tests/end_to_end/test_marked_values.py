@@ -74,8 +74,8 @@ models:
   - name: patrons
     description: Visits of each patron.
     columns:
-      - {name: patron_no, description: The token of the patron.}
-      - {name: visits, description: The number of visits., data_tests: [{accepted_range: {maximum: 0}}]}
+      - {name: patron_no, data_type: varchar, description: The token of the patron.}
+      - {name: visits, data_type: bigint, description: Visits., data_tests: [{accepted_range: {maximum: 0}}]}
 """
 GOOD: Mapping[str, Any] = {
     "patron_no": f"{SECRET}-1", "email": f"{SECRET}@example.com", "phone": SECRET, "remark": PLAIN, "limits": PLAIN,

@@ -15,7 +15,8 @@ def old_home(tmp_path: Path) -> Home:
     """A home as an older version made it, on a path that other users can reach."""
     layout = Home(tmp_path / "lake")
     layout.create()
-    for folder in (layout.home, layout.logs, layout.home / "bucket" / "raw", layout.home / "duckdb"):
+    bucket = layout.home / "bucket"
+    for folder in (layout.home, layout.logs, bucket, bucket / "raw", layout.home / "duckdb"):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
     for folder in (tmp_path, *tmp_path.parents[:3]):
