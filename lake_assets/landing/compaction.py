@@ -7,9 +7,10 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lake_assets.bucket import opened, read
+from lake_assets.bucket import is_local, opened, read
 from lake_assets.catalog.model import Asset
 from lake_assets.landing.changes import Cursor
 from lake_assets.landing.expire import committed
@@ -17,6 +18,7 @@ from lake_assets.landing.parquet_reader import parquet_reader
 from lake_assets.landing.raw_windows import window_starts
 from lake_assets.landing.replace_files import described, replace_alike
 from lake_assets.landing.snapshots import RawTableError, entries, read_table
+from lake_assets.local_files import sync
 from lake_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -149,6 +151,9 @@ def _write_merged(
                     writer.write_table(group, row_group_size=group.num_rows)
                     group = next(groups, None)
             size = sink.tell()
+        if is_local(url):
+            sync(Path(path))
+            sync(Path(path).parent)
         yield described(table, files[0], url, footer[0], size)
         number += 1
 

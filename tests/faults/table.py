@@ -34,7 +34,7 @@ The tests below kill processes. A machine that loses its power also loses what i
 
 - Complete: conformed files and all other files that the lake writes to a local bucket, passwords, the key of tokens and
   `stack.json`. Each file and its folders are on the disk before a commit or a server uses them
-  (`tests/buckets/test_durability.py`).
+  (`tests/buckets/test_durability.py`, and `tests/orchestration/test_power_cut.py`, which drops what was not synced).
 - Complete: ledger, catalogs, marts and metrics. Postgres syncs each commit, except in tests.
 - The last seconds may be missing: events that the embedded broker acknowledged. It has one copy and leaves syncing to
   the operating system. A broker with three copies, `min.insync.replicas=2` and `acks=all` needs a power cut of all.

@@ -20,6 +20,7 @@ from lake_assets.errors import Unavailable, Unreadable
 from lake_assets.select_syntax import NotASelect, parse_select
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import attach, connect, lock_session
+from lake_assets.warehouse.local.durable_commit import durable_transaction
 from lake_assets.warehouse.results import QueryError, QueryResult, Reason, limit_rows
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class DuckLake:
         starts = _starts(asset, [output.window for output in outputs])
         staging, quarantine = _qualified(asset, asset.name), _qualified(asset, asset.quarantine_table)
         bad_files = [path for output in outputs for path in output.quarantine_files]
-        with self._session() as session, _transaction(session):
+        with self._session() as session, durable_transaction(session, self._settings, asset):
             session.execute(f"delete from {staging} where _window in ({starts})")
             for output in outputs:
                 for path in output.good_files:
@@ -113,7 +114,7 @@ left join known using (topic, partition, "offset")""")
     def remove_windows(self, asset: Asset, table: TableName, windows: Sequence[str]) -> None:
         if windows:
             name = asset.table_name(table)
-            with self._session() as session:
+            with self._session() as session, durable_transaction(session, self._settings, asset):
                 session.execute(f"delete from {_qualified(asset, name)} where _window in ({_starts(asset, windows)})")
 
     def remove_old_states(self, before: datetime, spans: Sequence[tuple[datetime, datetime]]) -> int:

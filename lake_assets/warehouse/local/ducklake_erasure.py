@@ -14,6 +14,7 @@ from lake_assets.settings import Settings
 from lake_assets.warehouse.erasure import HeldRow, Positions, listed_positions, position_columns, remove_conformed
 from lake_assets.warehouse.local.connection import connect
 from lake_assets.warehouse.local.ducklake import tables_of
+from lake_assets.warehouse.local.durable_commit import durable_transaction
 
 
 class DuckLakeErasure:
@@ -33,15 +34,13 @@ class DuckLakeErasure:
         return self._find(asset, "quarantine", matching, positions)
 
     def remove_rows(self, asset: Asset, positions: Positions) -> None:
-        with self._session(asset, positions) as session:
-            session.execute("begin")
+        with self._session(asset, positions) as session, durable_transaction(session, self._settings, asset):
             for table in _tables(session, asset):
                 partition, offset = position_columns(table)
                 session.execute(
                     f"delete from {_qualified(asset, table)} where _window in (select _window from erased_rows) "
                     f"and (_window, {partition}, {offset}) in (select (_window, partition, position) from erased_rows)"
                 )
-            session.execute("commit")
 
     def partition_rows(self, asset: Asset, windows: Collection[str]) -> dict[tuple[str, int], TableCounts]:
         counts: list[tuple[tuple[str, int], TableName, int]] = []
@@ -64,9 +63,10 @@ class DuckLakeErasure:
                 session.execute(
                     f"call ducklake_flush_inlined_data('lake', schema_name => {schema}, table_name => {name})"
                 )
-                session.execute(
-                    f"call ducklake_rewrite_data_files('lake', {name}, schema => {schema}, delete_threshold => 0)"
-                )
+                with durable_transaction(session, self._settings, asset):
+                    session.execute(
+                        f"call ducklake_rewrite_data_files('lake', {name}, schema => {schema}, delete_threshold => 0)"
+                    )
             snapshots = session.execute("select snapshot_id from ducklake_snapshots('lake')").fetchall()
             if old := sorted(version for (version,) in snapshots)[:-1]:
                 session.execute(f"call ducklake_expire_snapshots('lake', versions => {old})")
