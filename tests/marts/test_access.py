@@ -1,7 +1,7 @@
 """Analysts read marts and nothing else: they log in as BI tools do and try."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,9 +149,10 @@ def test_query_that_needs_all_memory_ends_alone(built: Settings) -> None:
 
 
 @pytest.fixture
-def analyst(built: Settings) -> psycopg.Connection:
+def analyst(built: Settings) -> Generator[psycopg.Connection]:
     """Logged in as BI tools are, and not read-only by choice: what holds an analyst back must be the grants."""
-    return psycopg.connect(built.postgres.conninfo("analyst"), autocommit=True)
+    with psycopg.connect(built.postgres.conninfo("analyst"), autocommit=True) as session:
+        yield session
 
 
 def test_an_analyst_reads_every_mart(analyst: psycopg.Connection) -> None:
