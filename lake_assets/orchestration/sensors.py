@@ -35,7 +35,8 @@ BUDGET_WINDOWS = 2000
 WAIT_SECONDS = 25.0
 # The longest wait without a look, for windows that commands queue and for catalogs that do not notify.
 POLL_SECONDS = 5.0
-# The shortest: commits of several tables come together.
+# The shortest: commits of several tables come together. It doubles after each notification of nothing, which any
+# session of Postgres can send.
 _PAUSE_SECONDS = 0.1
 _BUSY_SECONDS = 0.5
 # Dagster's floor for sensors.
@@ -85,13 +86,14 @@ def raw_windows_sensor(
             if wait_seconds:
                 _wait_for_work(
                     settings,
-                    list(assets.values()),
-                    cursor.cursors,
-                    lambda: any(_requests(context.instance, ledger, assets, graph)),
+                    ledger,
+                    lambda: (
+                        any(_requests(context.instance, ledger, assets, graph))
+                        or has_changes(settings, list(assets.values()), cursor.cursors)
+                    ),
                     lambda: _running(context.instance, "fresh"),
                     wait_seconds,
                 )
-            limit_readers(ledger)
             limit = Limit(BUDGET_SECONDS, BUDGET_WINDOWS, cursor.postponed)
             observed = observe(settings, ledger, list(assets.values()), cursor.cursors, limit)
             find_abandoned(ledger, assets)
@@ -118,32 +120,39 @@ def raw_windows_sensor(
 
 
 def _wait_for_work(
-    settings: Settings,
-    assets: Sequence[Asset],
-    since: Mapping[str, str],
-    has_requests: Callable[[], bool],
-    is_running: Callable[[], bool],
-    seconds: float,
+    settings: Settings, ledger: Ledger, has_work: Callable[[], bool], is_running: Callable[[], bool], seconds: float
 ) -> None:
     """Wait until there is something to do: a commit to a raw table, a window to request, or the end of a run.
 
-    What lands during a run is requested when the run has ended.
+    What lands during a run is requested when the run has ended. Sessions of analysts are kept at the lowest priority
+    meanwhile.
     """
     deadline = time.monotonic() + seconds
-    was_running = False
+    was_running, pause, limit_at = False, _PAUSE_SECONDS, 0.0
     with raw_commits(settings) as wait:
         # The code server ends when its threads have: one of them must not wait on.
         while time.monotonic() < deadline and threading.main_thread().is_alive():
+            if time.monotonic() >= limit_at:
+                limit_readers(ledger)
+                limit_at = time.monotonic() + POLL_SECONDS
             if is_running():
                 was_running = True
                 time.sleep(_BUSY_SECONDS)
-            elif was_running or has_requests() or has_changes(settings, assets, since):
+            elif was_running or has_work():
                 return
+            elif _is_notified(wait, min(deadline, time.monotonic() + POLL_SECONDS)):
+                time.sleep(pause)
+                pause = min(2 * pause, POLL_SECONDS)
             else:
-                poll = min(deadline, time.monotonic() + POLL_SECONDS)
-                while time.monotonic() < poll and threading.main_thread().is_alive() and not wait(_BUSY_SECONDS):
-                    pass
-                time.sleep(_PAUSE_SECONDS)
+                pause = _PAUSE_SECONDS
+
+
+def _is_notified(wait: Callable[[float], bool], until: float) -> bool:
+    """Return True at a commit to a raw table, False at the time `until` of the monotonic clock."""
+    while time.monotonic() < until and threading.main_thread().is_alive():
+        if wait(_BUSY_SECONDS):
+            return True
+    return False
 
 
 def _requests(

@@ -1,6 +1,7 @@
 """A tick of the sensor that has nothing to do waits for a commit to a raw table."""
 
 import threading
+import time
 from pathlib import Path
 
 import dagster as dg
@@ -8,6 +9,7 @@ import psycopg
 import pytest
 
 from lake_assets.landing.changes import has_changes
+from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration import sensors
 from lake_assets.orchestration.assets import conforming_definition
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
@@ -67,6 +69,47 @@ def test_waiting_tick_ends_at_the_commit(watched: Watched, monkeypatch: pytest.M
     wait_until(lambda: not ticking.is_alive())
     assert looks == [False, True]
     assert watched.landed == ["2026-02-02"]
+
+
+def test_notifications_of_nothing_make_looks_rarer(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any role of Postgres may notify. Regression guard: each notification was a look, ten in a second."""
+    monkeypatch.setattr(sensors, "POLL_SECONDS", LONG)
+    looks: list[bool] = []
+
+    def look(*arguments: object) -> bool:
+        looks.append(has_changes(*arguments))  # type: ignore[arg-type]
+        return looks[-1]
+
+    watched.tick()
+    monkeypatch.setattr(sensors, "has_changes", look)
+    ticking = threading.Thread(target=watched.tick, daemon=True)
+    ticking.start()
+    wait_until(lambda: looks == [False] and is_listening(watched.visits.settings))
+    began = time.monotonic()
+    with psycopg.connect(watched.visits.settings.postgres.conninfo("analyst"), autocommit=True) as analyst:
+
+        def has_notified_for_seconds() -> bool:
+            analyst.execute("notify raw_commits")
+            return time.monotonic() - began > 3.5
+
+        wait_until(has_notified_for_seconds, every=0.02)
+    # Pauses of 0.1, 0.2, 0.4, 0.8, 1.6 and 3.2 s.
+    assert len(looks) <= 7
+    watched.visits.land(visit(2, 2))
+    wait_until(lambda: not ticking.is_alive())
+    assert watched.landed == ["2026-02-02"]
+
+
+def test_waiting_tick_looks_for_new_sessions_of_analysts(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensors, "POLL_SECONDS", 0.2)
+    watched.tick()
+    looks: list[Ledger] = []
+    monkeypatch.setattr(sensors, "limit_readers", looks.append)
+    ticking = threading.Thread(target=watched.tick, daemon=True)
+    ticking.start()
+    wait_until(lambda: len(looks) > 3)
+    watched.visits.land(visit(2, 2))
+    wait_until(lambda: not ticking.is_alive())
 
 
 def is_listening(settings: Settings) -> bool:
