@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lake_assets.compile.topic import MAX_RECORD_BYTES
 from stream_app.events import events_of, hidden_key, short_key
 from stream_app.loop import _KEPT_BYTES, kept_parts
 from stream_app.state import PartitionState
@@ -180,6 +181,17 @@ def test_refused_events_of_a_protected_asset_are_kept_without_their_parts() -> N
     classified = replace(ASSET, fields=(replace(ASSET.fields[0], classification="personal"), *ASSET.fields[1:]))
     for asset in (protected, classified):
         assert kept_parts(asset, b"marked", b"marked") == (None, None, [])
+
+
+@pytest.mark.parametrize("value", [0, 1, 512 << 10, 1 << 20, 4 << 20, MAX_RECORD_BYTES])
+@pytest.mark.parametrize("key", [0, 1, 512 << 10, 1 << 20, 4 << 20, MAX_RECORD_BYTES])
+def test_what_is_kept_of_a_refused_event_fits_in_one_record(key: int, value: int) -> None:
+    kept_key, kept_value, sizes = kept_parts(ASSET, b"k" * key, b"v" * value)
+    # Its headers need some room too.
+    assert len(kept_key or b"") + len(kept_value or b"") < MAX_RECORD_BYTES - 4096
+    dropped = {name: int(size) for name, size in sizes}
+    assert len(kept_key or b"") == key or dropped["bytes of key"] == key
+    assert len(kept_value or b"") == value or dropped["bytes of value"] == value
 
 
 @pytest.mark.parametrize("kind", ["order_id", "shop"])
