@@ -60,7 +60,7 @@ def waited_in_vain(connection: psycopg.Connection) -> Unavailable:
 
 def _held(connection: psycopg.Connection, name: str) -> Unavailable:
     row = connection.execute(_HOLDER, (name,)).fetchone()
-    holder = _describe(row) if row else "nobody any more"
+    holder = _describe(row) if row else "a session that has ended"
     return Unavailable(f"the lock '{name}' is held by {holder}: wait for it or end it, and try again.")
 
 

@@ -76,9 +76,8 @@ def command(asset: str | None, as_json: bool, sizes: bool) -> None:
     final), windows that are not final, and late and undecodable events.
 
     Also reports runs that have not ended for half an hour, unfinished removals of assets, a nearly full disk, and
-    differences between the catalog's files and the
-    applied catalog: invalid contracts, metrics and models with their errors, files that are not applied, and applied
-    contracts whose file is missing.
+    differences between the catalog's files and the applied catalog: invalid contracts, metrics and models with their
+    errors, files that are not applied, and applied contracts whose file is missing.
 
     Exit code 0 when all parts are healthy, 3 when a part is not or the disk is nearly full.
 

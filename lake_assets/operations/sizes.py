@@ -15,7 +15,7 @@ from lake_assets.ledger.applied import read_applied
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.settings import Role, Settings
 
-_DAY = "a month of runs and their events"
+_MONTH = "a month of runs and their events"
 _LOGS = "three files of 20 MB for each part"
 _TOPICS = {
     "control-": "1 GB each",
@@ -49,7 +49,7 @@ def read_sizes(settings: Settings) -> list[Size]:
         *_metadata(settings),
         *_postgres(settings),
         Size("logs", _folder(Home(settings.home).logs), _LOGS),
-        Size("logs of Dagster's runs", _folder(Home(settings.home).dagster), _DAY),
+        Size("logs of Dagster's runs", _folder(Home(settings.home).dagster), _MONTH),
         Size("spilled rows", _folder(settings.home / "tmp"), "the processes that run"),
     ]
 
@@ -107,7 +107,7 @@ def _postgres(settings: Settings) -> list[Size]:
 
 def _schema_bound(role: Role, schema: str) -> str:
     if role == "dagster":
-        return _DAY
+        return _MONTH
     return "the metrics' retention" if schema == SCHEMA else "the data"
 
 
