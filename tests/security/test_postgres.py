@@ -6,6 +6,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from lake_assets.errors import LakeError, SettingsError
 from lake_assets.landing.raw_catalog import pointers, raw_catalog
@@ -50,7 +51,8 @@ def test_each_way_checks_the_server_s_certificate(own: Own, own_postgres: Settin
 @pytest.mark.parametrize("driver", ["postgresql+psycopg", "postgresql+psycopg2"])
 def test_a_url_of_either_driver_means_the_same(own: Own, own_postgres: Settings, driver: str) -> None:
     postgres = own_postgres.postgres
-    with create_engine(postgres.url("dagster", driver, dbname="dagster")).connect() as session:
+    engine = create_engine(postgres.url("dagster", driver, dbname="dagster"), poolclass=NullPool)
+    with engine.connect() as session:
         assert session.execute(text("select 1")).scalar() == 1
     with pytest.raises(Exception, match="certificate verify failed"):
         create_engine(replace(postgres, ca=own.stranger.ca).url("dagster", driver, dbname="dagster")).connect()
