@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
@@ -18,9 +21,11 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunsFil
 from lake_assets.catalog.parse import parse_contract
 from lake_assets.home import Home
 from lake_assets.landing.produce import produce_lines
+from lake_assets.settings import PROJECT
 from lake_assets.stack.supervisor import Supervisor
 from tests.end_to_end.conftest import Lake
 from tests.support.conditions import COMMAND_SECONDS, PROMISED_SECONDS, wait_until
+from tests.support.staging_freshness import flowing
 
 DAGSTER = ("daemon", "webserver", "code", "dbt", "stream-sales_by_region")
 DAYS = ("2026-05-04", "2026-05-05", "2026-05-06")
@@ -135,6 +140,31 @@ def test_a_new_asset_stops_no_metric_of_another(watched: Lake) -> None:
     watched.ok("apply")
     watched.unapply("meters")
     assert supervisor.processes()["stream-sales_by_region"]["pid"] == counting
+
+
+@pytest.mark.fault(
+    "an analyst runs the worst SQL that the role permits, in all its sessions: products, sorts on disk, 20 GB of "
+    "memory, open transactions, locks",
+    "events are in staging within twice the usual time",
+)
+def test_worst_sql_of_an_analyst_leaves_events_fresh(watched: Lake, record_property: Callable[..., None]) -> None:
+    """CPU, sorts on disk, memory, transactions that keep a mart, locks: in all sessions that the role may have."""
+    settings = watched.settings
+    command = [sys.executable, "-m", "tests.support.worst_analyst", settings.postgres.conninfo("analyst")]
+    with flowing(settings, "shop.sales") as flow:
+        wait_until(lambda: flow.seconds(1))
+        usual = flow.seconds(30)
+        with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE) as analyst:
+            try:
+                assert analyst.stdout is not None
+                assert analyst.stdout.readline() == b"all sessions are taken\n"
+                under_load = flow.seconds(50)
+            finally:
+                analyst.kill()
+    record_property("in staging, usually", statistics.mean(usual))
+    record_property("in staging, under load", statistics.mean(under_load))
+    assert statistics.mean(under_load) < 2 * statistics.mean(usual), (usual, under_load)
+    assert max(under_load) < 2 * max(usual), (usual, under_load)
 
 
 @pytest.mark.fault(
