@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import link_extensions
+from lake_assets.warehouse.local.mart_blockers import BUSY_SECONDS, IDLE_SECONDS
 
 OWN_SCHEMA = "LAKE_DBT_SCHEMA"
 _NOT_FOR_ANALYSTS = frozenset({
@@ -38,6 +39,8 @@ def dbt_environment(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
             "LAKE_POSTGRES": settings.postgres.conninfo("lake"),
             "LAKE_STAGING_DATA": settings.staging_data,
             "LAKE_BUCKET": settings.bucket,
+            "LAKE_BUSY_READER_SECONDS": str(BUSY_SECONDS),
+            "LAKE_IDLE_READER_SECONDS": str(IDLE_SECONDS),
         }
     defaults = {
         "DBT_PROJECT_DIR": str(settings.dbt_project),

@@ -125,16 +125,47 @@ def test_a_reader_never_finds_a_mart_missing_or_empty_during_its_rebuild(dbt: Db
     assert seen[0] > 100
 
 
-def test_reader_that_leaves_a_transaction_open_does_not_keep_a_mart(dbt: Dbt, built: Settings) -> None:
-    query, mart = "select count(*) from sales_data_mart.sales", "select 'sales_data_mart.sales'::regclass::oid"
-    with psycopg.connect(built.postgres.conninfo("analyst")) as idle:
-        before = idle.execute(mart).fetchone()
-        idle.execute(query)
-        dbt("--quiet", "run", "--select", "sales")
-        with pytest.raises(psycopg.OperationalError):
-            idle.execute("select 1")
-    with psycopg.connect(built.postgres.conninfo("analyst")) as after:
-        assert after.execute(mart).fetchone() != before
+SUM, OID = "select sum(orders) from sales_data_mart.sales", "select 'sales_data_mart.sales'::regclass::oid"
+
+
+def test_build_waits_for_no_reader_and_leaves_it_its_rows(dbt: Dbt, built: Settings) -> None:
+    """Regression guard: the lake waited for a minute, with it all later runs and readers, and then ended the reader."""
+    conninfo = built.postgres.conninfo
+    with psycopg.connect(conninfo("lake")) as lake:
+        lake.execute("delete from sales_data_mart.sales where orders = (select max(orders) from sales_data_mart.sales)")
+    with psycopg.connect(conninfo("analyst")) as reader, psycopg.connect(conninfo("analyst")) as other:
+        reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        [oid], [before] = other.execute(OID).fetchall()[0], reader.execute(SUM).fetchall()[0]
+        other.rollback()
+        with ThreadPoolExecutor(1) as pool:
+            busy = pool.submit(reader.execute, b"select pg_sleep(600)")
+            dbt("--quiet", "run", "--select", "sales")
+            assert other.execute(SUM).fetchone() == (500,)
+            assert other.execute(OID).fetchone() == (oid,)
+            assert not busy.done()
+            reader.cancel_safe()
+            assert isinstance(busy.exception(), psycopg.errors.QueryCanceled)
+        reader.rollback()
+        assert before < 500
+        assert reader.execute(SUM).fetchone() == (500,)
+
+
+@pytest.mark.parametrize("change", ["", "alter table sales_data_mart.sales add extra int"])
+def test_idle_transaction_that_keeps_a_mart_from_its_change_ends(dbt: Dbt, built: Settings, change: str) -> None:
+    with psycopg.connect(built.postgres.conninfo("lake"), autocommit=True) as lake:
+        lake.execute(change.encode())
+        with psycopg.connect(built.postgres.conninfo("analyst")) as idle:
+            [(oid,)] = idle.execute(OID).fetchall()
+            idle.execute(SUM)
+            if not change:
+                old = (
+                    "select from pg_stat_activity where pid = %s and state_change < clock_timestamp() - interval '5 s'"
+                )
+                wait_until(lambda: lake.execute(old, [idle.info.backend_pid]).fetchone() is not None)
+            dbt("--quiet", "run", "--select", "sales")
+            with pytest.raises(psycopg.OperationalError):
+                idle.execute("select 1")
+        assert lake.execute(OID).fetchone() != (oid,)
 
 
 @pytest.mark.parametrize(("seconds", "is_ended"), [(2, True), (600, False)])
