@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from confluent_kafka import Producer
 
+from lake_assets.landing.broker import broker_options
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.connection import connect
 
@@ -22,7 +23,7 @@ class Flow:
         self._over = threading.Event()
 
     def send(self) -> None:
-        producer = Producer({"bootstrap.servers": self._settings.kafka})
+        producer = Producer(broker_options(self._settings))
         while not self._over.wait(0.5):
             order = f"flow-{time.time_ns()}"
             sale = {"order_id": order, "region": "east", "product": "mug", "quantity": 1, "amount": "1.00",
