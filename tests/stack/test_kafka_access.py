@@ -15,6 +15,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (  # pyright: ignore[reportPrivateImportUsage]
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -189,6 +190,16 @@ def test_producer_administers_nothing(
         future.result(30)
     assert refused.value.args[0].code() in DENIED, refused.value
     assert "access.mine" not in AdminClient(broker_options(stack)).list_topics(timeout=30).topics
+
+
+def test_producer_does_not_learn_who_has_which_rights(stack: Settings, producer: Options) -> None:
+    every = AclBindingFilter(
+        ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
+    )
+    lake, other = AdminClient(broker_options(stack)), AdminClient(producer, logger=quiet())
+    assert TOPIC in {rule.name for rule in lake.describe_acls(every).result(30)}
+    # The broker refuses, and librdkafka gives its refusal as an empty list.
+    assert other.describe_acls(every).result(30) == []
 
 
 def test_producer_uses_no_transaction_of_a_metric(producer: Options) -> None:
