@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "Show each part's health, last error and backlog."),
     "demo": ("demo", "Send events to the example assets and follow them into the marts."),
     "new": ("new", "Infer a contract for a new asset from a sample file."),
+    "new-mart": ("new_mart", "Write the SQL and the YAML of a new mart, from the contracts."),
     "plan": ("plan", "Show what `lake apply` would change, and change nothing."),
     "apply": ("apply", "Make topics, tables, connectors, sources and grants match the contracts."),
     "produce": ("produce", "Send files into an asset's topic."),
@@ -71,7 +72,7 @@ def main(args: Sequence[str] | None = None) -> None:
     # Most objects of a command are modules, which stay: garbage collection among them takes an eighth of its time.
     gc.set_threshold(50_000)
     arguments = list(sys.argv[1:] if args is None else args)
-    if arguments[:1] != ["new"]:  # its files are the project's, not the lake's
+    if arguments[:1] not in (["new"], ["new-mart"]):  # their files are the project's, not the lake's
         os.umask(UMASK)
     try:
         lake.main(args=arguments, standalone_mode=True)
