@@ -16,6 +16,7 @@ from lake_assets.settings import Settings
 IDLE_SECONDS = 5
 BUSY_SECONDS = 60
 _POLL_SECONDS = 1.0
+# The lake is a member of its readers' roles and of no others: `analyst`, `engineer`, and analysts with a name.
 _END = """\
 select pg_terminate_backend(blocker.pid)
 from pg_locks waiting
@@ -25,7 +26,7 @@ join pg_stat_activity blocker on blocker.pid = blocking.pid
 where not waiting.granted and waiting.waitstart < now() - make_interval(secs => case
   when blocker.state <> 'active' and blocker.state_change < now() - make_interval(secs => %(idle)s) then %(idle)s
   else %(busy)s end)
-and waiter.usename = 'lake' and blocker.usename in ('analyst', 'engineer')"""
+and waiter.usename = 'lake' and blocker.usename <> 'lake' and pg_has_role('lake', blocker.usename, 'usage')"""
 
 
 @contextmanager
