@@ -49,6 +49,9 @@ def command(page: str) -> None:
 
 def show_page(page: str) -> None:
     """Print the address of a page, and open it if there is a browser."""
+    import webbrowser
+
     address = PAGES[page]()
     click.echo(address)
-    click.launch(address)
+    # Without a display it returns False; click's `launch` prints the error of each program that it tries.
+    webbrowser.open(address)

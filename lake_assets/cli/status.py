@@ -119,7 +119,6 @@ def _watch(asset: str | None) -> NoReturn:
     from contextlib import redirect_stdout
     from datetime import UTC, datetime
 
-    redraws = sys.stdout.isatty()
     report: StatusReport | None = None
     try:
         while True:
@@ -128,11 +127,9 @@ def _watch(asset: str | None) -> NoReturn:
             with redirect_stdout(text):
                 _print(report)
             time_line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-            # Home, then clear what is left of each line and below the last one.
             lines = [time_line, *text.getvalue().splitlines()]
-            click.echo(
-                "\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J" if redraws else "\n".join(lines)
-            )
+            # Home, then clear what is left of each line and below the last one; not a terminal gets the text only.
+            click.echo("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", nl=False)
             sys.stdout.flush()
             time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:

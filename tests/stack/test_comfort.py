@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
+import webbrowser
 from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner
 
@@ -27,7 +27,7 @@ LAKE = str(Path(sys.executable).parent / "lake")
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Addresses that a browser was asked for, of a lake that is not up."""
     addresses: list[str] = []
-    monkeypatch.setattr(click, "launch", addresses.append)
+    monkeypatch.setattr(webbrowser, "open", addresses.append)
     monkeypatch.setenv("LAKE_HOME", str(tmp_path))
     return addresses
 
