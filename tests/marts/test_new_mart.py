@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import stat
+import subprocess
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path, PurePath
 
@@ -217,3 +220,10 @@ def test_json_of_a_new_mart_has_its_files_and_what_is_not_joined(new: Callable[.
     assert answer["unjoined"] == ["stg_sales"]
     assert [Path(path).read_text("utf-8").count("FILL IN") for path in answer["files"]] == [2, 4]
     assert len(answer["fill_in"]) == 6
+
+
+def test_files_of_a_new_mart_are_as_open_as_others_of_the_project(project: Path) -> None:
+    lake = str(Path(sys.executable).parent / "lake")
+    subprocess.run([lake, "new-mart", "signed", "--from", "stg_leads"], umask=0o022, capture_output=True, check=True)
+    files = (project / "signed_data_mart").iterdir()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o644}
