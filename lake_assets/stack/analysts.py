@@ -7,6 +7,7 @@ import re
 import secrets
 import shlex
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
@@ -126,6 +127,8 @@ def remove_analyst(settings: Settings, name: str, *, force: bool = False) -> Non
                 _run(server, "drop role {}", name)
     shutil.rmtree(drafts, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # others have files there
+        folder.parent.rmdir()
 
 
 def _server(settings: Settings) -> "psycopg.Connection":

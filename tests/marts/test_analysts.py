@@ -35,6 +35,7 @@ def _people(session_lake: Settings) -> Generator[None]:
     for name in ("ann", "ben"):
         remove_analyst(session_lake, name, force=True)
     assert list_analysts(session_lake) == []
+    assert not session_lake.postgres.folder_of_analyst("ann").parent.exists()
 
 
 @pytest.fixture
