@@ -70,7 +70,7 @@ def test_failure_is_a_problem_when_its_retry_failed_too(visits: Visits) -> None:
 
 
 def test_failure_that_no_retry_can_help_is_a_problem_at_once(visits: Visits) -> None:
-    """Its error may quote values, which those who receive messages must not see of a confidential asset."""
+    """Errors may quote values, which receivers must not see of a confidential asset."""
     visits.land(visit(1, 1))
     visits.apply("properties:", WRONG)
     run(visits, "fresh")
