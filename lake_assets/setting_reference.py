@@ -101,6 +101,22 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
         ),
         Variable("LAKE_DAGSTER_HOSTS", "names with spaces between", "", "Further host names that the web UI answers."),
     ),
+    "Notifications": (
+        Variable(
+            "LAKE_NOTIFY_WEBHOOK_FILE", _FILE, "", "File with the https address of a webhook in the shape of Slack's."
+        ),
+        Variable("LAKE_NOTIFY_SMTP", "`HOST:PORT`", "", "Mail server."),
+        Variable("LAKE_NOTIFY_SMTP_SECURITY", "`starttls`, `tls`, `none`", "`starttls`", "TLS of the mail server."),
+        Variable("LAKE_NOTIFY_SMTP_USER", "a name", "", "User of the mail server."),
+        Variable("LAKE_NOTIFY_SMTP_PASSWORD_FILE", _FILE, "", "Password of that user."),
+        Variable("LAKE_NOTIFY_FROM", "an address", "", "Sender of e-mail."),
+        Variable(
+            "LAKE_NOTIFY_TO",
+            "addresses with spaces between, `owners`",
+            "",
+            "Receivers of e-mail; `owners` stands for the owners' own addresses.",
+        ),
+    ),
     "AWS": (Variable("LAKE_ATHENA_WORKGROUP", "a workgroup", "`primary`", "Workgroup of the lake's own queries."),),
     "Google Cloud": (
         Variable("LAKE_GCP_PROJECT", "a project id", "", "Project of the datasets; required on gcp."),

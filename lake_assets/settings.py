@@ -71,13 +71,23 @@ class Postgres:
         own = self.passfile.with_name(f"{self.passfile.name}_{role}")
         return own if own.exists() else self.passfile
 
+    def folder_of_analyst(self, name: str) -> Path:
+        """Return the folder with the files of an analyst who has a login: `pgpass` and `environment`."""
+        return self.passfile.with_name("analysts") / name
+
     def conninfo(self, role: Role, dbname: str | None = None) -> str:
         """Return a libpq connection string without a password; for psycopg and for DuckDB's attach."""
-        name = dbname or self.dbname
+        return self._conninfo(role, self.passfile_of(role), dbname or self.dbname)
+
+    def conninfo_of_analyst(self, name: str) -> str:
+        """Return the connection string of an analyst who has a login."""
+        return self._conninfo(name, self.folder_of_analyst(name) / "pgpass", self.dbname)
+
+    def _conninfo(self, user: str, passfile: Path, dbname: str) -> str:
         tls = "".join(f" {key}='{value}'" for key, value in self._tls().items())
         alive = "".join(f" {key}={value}" for key, value in _ALIVE.items())
-        address = f"host={self.host} port={self.port} dbname={name} user={role}"
-        return f"{address} passfile='{self.passfile_of(role)}'{alive}{tls}"
+        address = f"host={self.host} port={self.port} dbname={dbname} user={user}"
+        return f"{address} passfile='{passfile}'{alive}{tls}"
 
     def url(self, role: Role, driver: str = "postgresql", dbname: str | None = None, options: str = "") -> str:
         """Return a URL without a password for SQLAlchemy; `options` is libpq's, for example `-csearch_path=raw`."""

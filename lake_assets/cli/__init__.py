@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from itertools import product
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -14,13 +14,19 @@ from lake_assets.errors import LakeError
 from lake_assets.local_files import UMASK
 from lake_assets.printable import printable
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 # name: (module, one-line help). The help is here so that listing the commands imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("up", "Start the embedded stack and wait until every part is healthy."),
     "down": ("down", "Stop the embedded stack of this lake."),
     "status": ("status", "Show each part's health, last error and backlog."),
+    "doctor": ("doctor", "Check this machine: Java, ports, disk, memory, versions, permissions, clocks."),
+    "open": ("open", "Open a page of the lake in the browser."),
     "demo": ("demo", "Send events to the example assets and follow them into the marts."),
     "new": ("new", "Infer a contract for a new asset from a sample file."),
+    "new-mart": ("new_mart", "Write the SQL and the YAML of a new mart, from the contracts."),
     "plan": ("plan", "Show what `lake apply` would change, and change nothing."),
     "apply": ("apply", "Make topics, tables, connectors, sources and grants match the contracts."),
     "produce": ("produce", "Send files into an asset's topic."),
@@ -34,7 +40,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "forget": ("forget", "Erase a person's events everywhere, in two steps, and keep a receipt."),
     "remove": ("remove", "Remove an asset from the lake, in two steps, with all or part of its data."),
     "docs": ("docs", "Build the catalog page for analysts, or open it."),
+    "analyst": ("analyst", "Give an analyst a login of their own, or remove it."),
     "sql": ("sql", "Run one query, as the engineer or as an analyst."),
+    "completion": ("completion", "Print the completion script of a shell."),
 }
 
 _CONNECTION_ERRORS = frozenset(product(("psycopg", "psycopg2", "sqlalchemy"), ("OperationalError", "InterfaceError")))
@@ -49,6 +57,13 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"lake_assets.cli.{COMMANDS[cmd_name][0]}")
         return module.command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Complete names of commands without importing any, and options."""
+        from click.shell_completion import CompletionItem
+
+        items = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -71,7 +86,7 @@ def main(args: Sequence[str] | None = None) -> None:
     # Most objects of a command are modules, which stay: garbage collection among them takes an eighth of its time.
     gc.set_threshold(50_000)
     arguments = list(sys.argv[1:] if args is None else args)
-    if arguments[:1] != ["new"]:  # its files are the project's, not the lake's
+    if arguments[:1] not in (["new"], ["new-mart"]):  # their files are the project's, not the lake's
         os.umask(UMASK)
     try:
         lake.main(args=arguments, standalone_mode=True)

@@ -54,11 +54,6 @@ def open_() -> None:
     Example:
       lake docs open
     """
-    from lake_assets.errors import LakeError
-    from lake_assets.settings import lake_home
+    from lake_assets.cli.open import show_page
 
-    page = lake_home() / "docs" / "index.html"
-    if not page.exists():
-        raise LakeError("there is no catalog page yet: build it with `lake docs build`.")
-    click.echo(page.as_uri())
-    click.launch(page.as_uri())
+    show_page("docs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lake_assets.operations.sizes import Size
     from lake_assets.operations.unapplied import Unapplied
     from lake_assets.stack.lifecycle import PartStatus
+
+WATCH_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class StatusReport:
     "runs, disk.",
 )
 @click.option("--sizes", is_flag=True, help="Print the size and the bound of everything that grows, instead.")
-def command(asset: str | None, as_json: bool, sizes: bool) -> None:
+@click.option("--watch", is_flag=True, help="Show the status again every two seconds, until Ctrl-C.")
+def command(asset: str | None, as_json: bool, sizes: bool, watch: bool) -> None:
     """Show each part's health and last error, and the backlog of each asset and metric.
 
     With an asset, only its backlog and that of its metrics are shown: with many assets this is faster.
@@ -79,26 +82,57 @@ def command(asset: str | None, as_json: bool, sizes: bool) -> None:
     differences between the catalog's files and the applied catalog: invalid contracts, metrics and models with their
     errors, files that are not applied, and applied contracts whose file is missing.
 
-    Exit code 0 when all parts are healthy, 3 when a part is not or the disk is nearly full.
+    Exit code 0 when all parts are healthy, 3 when a part is not or the disk is nearly full. With --watch it is that of
+    the last status; without a terminal, each status follows the one before.
 
     \b
     Examples:
       lake status
-      lake status leads
+      lake status leads --watch
       lake status --json
       lake status --sizes
     """
     if sizes:
         if asset:
             raise click.UsageError("--sizes is about the whole lake: leave out the asset.")
+        if watch:
+            raise click.UsageError("--watch is about health and backlog: leave out --sizes.")
         _print_sizes(_collect_sizes(), as_json=as_json)
         return
+    if watch:
+        if as_json:
+            raise click.UsageError("--watch is for people: leave out --json.")
+        _watch(asset)
     report = _collect(asset)
     if as_json:
         show_json(_as_json(report))
     else:
         _print(report)
     sys.exit(0 if report.is_healthy else 3)
+
+
+def _watch(asset: str | None) -> NoReturn:
+    """Show the status until Ctrl-C, then exit. A terminal is redrawn at once, so that it does not flicker."""
+    import io
+    import time
+    from contextlib import redirect_stdout
+    from datetime import UTC, datetime
+
+    report: StatusReport | None = None
+    try:
+        while True:
+            report = _collect(asset)
+            text = io.StringIO()
+            with redirect_stdout(text):
+                _print(report)
+            time_line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+            lines = [time_line, *text.getvalue().splitlines()]
+            # Home, then clear what is left of each line and below the last one; not a terminal gets the text only.
+            click.echo("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", nl=False)
+            sys.stdout.flush()
+            time.sleep(WATCH_SECONDS)
+    except KeyboardInterrupt:
+        sys.exit(0 if report is None or report.is_healthy else 3)
 
 
 def _collect(asset: str | None) -> StatusReport:

@@ -61,7 +61,7 @@ where _age = 1
 
 def source_yaml(asset: Asset) -> str:
     """Render the source with its columns, and the description of the model."""
-    description = _quoted(asset.description)
+    description = quoted_text(asset.description)
     hidden = ", ".join(field.name for field in asset.fields if not field.is_shown)
     left_out = f"Left out, because marts may not have what is confidential: {hidden}." if hidden else ""
     grain = f"The latest state of each {' and '.join(asset.key)}." if asset.key else "Every event."
@@ -76,14 +76,14 @@ def source_yaml(asset: Asset) -> str:
         f"        description: {description}",
         "        config:",
         "          meta:",
-        f"            contract: {_quoted(asset.version)}",
+        f"            contract: {quoted_text(asset.version)}",
         f"            owners: {json.dumps(list(asset.owners), ensure_ascii=False)}",
         "        columns:",
         *_columns(asset.fields, 10, with_types=True),
         "",
         "models:",
         f"  - name: {staging_model(asset)}",
-        f"    description: {_quoted(' '.join(filter(None, (asset.description, grain, left_out))))}",
+        f"    description: {quoted_text(' '.join(filter(None, (asset.description, grain, left_out))))}",
         "    columns:",
         *_columns(tuple(field for field in asset.fields if field.is_shown), 6, with_types=False),
     ]
@@ -96,13 +96,13 @@ def _columns(fields: tuple[Field, ...], spaces: int, *, with_types: bool) -> lis
     for field in fields:
         lines.append(f"{margin}- name: {scalar(field.name)}")
         if with_types:
-            lines.append(f"{margin}  data_type: {_quoted(str(field.type))}")
+            lines.append(f"{margin}  data_type: {quoted_text(str(field.type))}")
         if field.description:
-            lines.append(f"{margin}  description: {_quoted(field.description)}")
+            lines.append(f"{margin}  description: {quoted_text(field.description)}")
     return lines
 
 
-def _quoted(text: str) -> str:
+def quoted_text(text: str) -> str:
     """Quote a YAML string. dbt renders descriptions as Jinja, so a contract's braces must not open an expression."""
     quoted = json.dumps(re.sub(r"\{(?=[{%#])", "{ ", text), ensure_ascii=False)
     if quoted.isprintable():

@@ -8,6 +8,8 @@ from lake_assets.warehouse.local.connection import link_extensions
 from lake_assets.warehouse.local.mart_blockers import BUSY_SECONDS, IDLE_SECONDS
 
 OWN_SCHEMA = "LAKE_DBT_SCHEMA"
+# An analyst's own schema is this and the name.
+DRAFTS = "dev_"
 _NOT_FOR_ANALYSTS = frozenset({
     "LAKE_BUCKET", "LAKE_POSTGRES", "LAKE_POSTGRES_DSN", "LAKE_STAGING_DATA", "PGPASSFILE", "PGPASSWORD",
 })  # fmt: skip
@@ -17,7 +19,8 @@ def dbt_environment(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
     """Return the caller's environment with this lake's addresses. A `DBT_` variable that the caller sets stays.
 
     With `LAKE_DBT_SCHEMA` the caller builds into a personal schema, and models not built there are read from the shared
-    marts (`--defer`). On the local target that is the analyst's session: it reads marts as role analyst. The schema is
+    marts (`--defer`). On the local target that is the analyst's session: it reads marts with the login of the analyst
+    whose schema it is, or as role analyst if there is none. The schema is
     in a DuckDB file of its own, so that no analyst needs write access to the shared database. Its environment has the
     analyst's connection and no other one.
     """
@@ -32,7 +35,11 @@ def dbt_environment(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
         "LAKE_DUCKDB_EXTENSIONS": str(link_extensions(settings)),
     }
     if target == "analyst":
-        lake_variables["LAKE_POSTGRES_ANALYST"] = settings.postgres.conninfo("analyst")
+        name = own_schema.removeprefix(DRAFTS)
+        has_login = name.isidentifier() and (settings.postgres.folder_of_analyst(name) / "pgpass").exists()
+        lake_variables["LAKE_POSTGRES_ANALYST"] = (
+            settings.postgres.conninfo_of_analyst(name) if has_login else settings.postgres.conninfo("analyst")
+        )
         caller = {name: value for name, value in caller.items() if name not in _NOT_FOR_ANALYSTS}
     else:
         lake_variables |= {

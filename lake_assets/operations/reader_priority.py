@@ -20,7 +20,8 @@ def limit_readers(ledger: Ledger) -> None:
 
     A server that is not this lake's embedded one is left alone.
     """
-    readers = "select pid from pg_stat_activity where usename in ('analyst', 'engineer')"
+    # The lake is a member of its readers' roles and of no others.
+    readers = "select pid from pg_stat_activity where usename <> 'lake' and pg_has_role('lake', usename, 'usage')"
     pids = ledger.connection.execute(readers).fetchall()
     lower_priority(Home(ledger.home), [pid for (pid,) in pids])
 

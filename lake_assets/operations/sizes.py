@@ -8,6 +8,7 @@ import psycopg
 
 from lake_assets.bucket import is_local, local_path
 from lake_assets.compile.metric_tables import SCHEMA
+from lake_assets.dbt.environment import DRAFTS
 from lake_assets.errors import LakeError
 from lake_assets.home import Home
 from lake_assets.landing.expire import MOST_SNAPSHOTS
@@ -108,6 +109,8 @@ def _postgres(settings: Settings) -> list[Size]:
 def _schema_bound(role: Role, schema: str) -> str:
     if role == "dagster":
         return _MONTH
+    if schema.startswith(DRAFTS):
+        return "none: the drafts of an analyst"
     return "the metrics' retention" if schema == SCHEMA else "the data"
 
 

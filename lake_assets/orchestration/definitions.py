@@ -15,6 +15,7 @@ from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.orchestration.housekeeping import housekeeping_asset, housekeeping_schedule
 from lake_assets.orchestration.marts import mart_definitions
 from lake_assets.orchestration.metrics import metric_asset, metrics_sensor, parity_check
+from lake_assets.orchestration.notifications import notifications_sensor
 from lake_assets.orchestration.raw_checks import readable_checks
 from lake_assets.orchestration.sensors import WAIT_SECONDS, Graph, raw_windows_sensor
 from lake_assets.orchestration.spark_orphans import spark_orphans_asset, spark_orphans_schedule
@@ -67,6 +68,7 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
             *marts.sensors,
             *([metrics_sensor(settings, metrics, assets)] if metrics else []),
             *([silence_sensor(settings, expected)] if expected else []),
+            *([notifications_sensor(settings, assets, graph, marts.assets)] if assets else []),
         ],
         schedules=[*(spark_orphans_schedule(asset) for asset in orphan_assets), housekeeping_schedule(housekeeping)],
         resources=dict(marts.resources),

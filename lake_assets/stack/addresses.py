@@ -62,8 +62,8 @@ def choose_ports(addresses: dict[str, int | str], home: Path, running: frozenset
             continue
         if name in PUBLISHED:
             raise PortTaken(
-                f"Port {port}, this lake's {name.removesuffix('_port')}, is used by {_holder(port)}: end that process, "
-                f"or take '{name}' out of {home / 'stack.json'} to have another port picked."
+                f"Port {port}, this lake's {name.removesuffix('_port')}, is used by {port_holder(port)[1]}: "
+                f"end that process, or take '{name}' out of {home / 'stack.json'} to have another port picked."
             )
         del chosen[name]
     # Each home starts its search somewhere else, so that lakes side by side rarely meet.
@@ -78,13 +78,13 @@ def choose_ports(addresses: dict[str, int | str], home: Path, running: frozenset
     return chosen
 
 
-def _holder(port: int) -> str:
-    """Return the process that listens on the port, as far as this user may see it."""
+def port_holder(port: int) -> tuple[int | None, str]:
+    """Return the process that listens on the port, as its id and in words, as far as this user may see it."""
     try:
         connections = psutil.net_connections("tcp")
     except psutil.AccessDenied:
-        return "another process"
+        return None, "another process"
     for connection in connections:
         if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
-            return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
-    return "another process"
+            return connection.pid, f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    return None, "another process"

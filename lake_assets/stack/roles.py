@@ -79,6 +79,13 @@ SETTINGS: dict[str, dict[LiteralString, LiteralString]] = {
 }
 # Limits for people and sinks, of the embedded server's 200 connections: their queries must not take the lake's.
 CONNECTIONS = {"analyst": 20, "engineer": 20, "connect": 60}
+# Analysts with a name: members of role analyst whose sessions the lake may end, as it may those of the role itself.
+NAMED: LiteralString = """
+select rolname::text from pg_roles where rolname not in ('lake', 'analyst', 'lake_admin')
+  and pg_has_role(oid, 'analyst', 'usage') and pg_has_role('lake', oid, 'usage')
+"""
+# Connections of each: of a BI tool and a shell.
+NAMED_CONNECTIONS = 5
 # Read access to everything that role `lake` owns now or later: the catalogs, the ledger, marts and metrics.
 READ: LiteralString = """
 alter default privileges for role lake grant usage on schemas to engineer;
@@ -135,8 +142,10 @@ def bootstrap(postgres: Postgres, admin: str, passwords: Mapping[str, str], embe
                 _make_role(server, role, passwords[role])
             elif not embedded:
                 _check_password(role, postgres)
-        for role in SETTINGS:
-            _limit(server, role)
+        for role, settings in SETTINGS.items():
+            _limit(server, role, settings, CONNECTIONS.get(role))
+        for (name,) in server.execute(NAMED).fetchall():
+            limit_analyst(server, name)
         # A member may end the sessions of a role: those that keep a mart from being replaced.
         with suppress(psycopg.errors.InsufficientPrivilege):
             server.execute("grant analyst, engineer to lake")
@@ -180,23 +189,40 @@ def external_address(dsn: str) -> dict[str, int | str]:
     return {"postgres": "external", "postgres_host": host, "postgres_port": port}
 
 
-def _make_role(server: "psycopg.Connection", role: str, password: str) -> None:
+def set_password(server: "psycopg.Connection", role: str, password: str) -> None:
+    """Let the role log in with this password."""
     from psycopg import sql
 
     # The server gets the SCRAM verifier, so that no statement in its log contains the password.
     verifier = server.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
-    server.execute(sql.SQL("create role {} login password {}").format(sql.Identifier(role), sql.Literal(verifier)))
+    server.execute(sql.SQL("alter role {} login password {}").format(sql.Identifier(role), sql.Literal(verifier)))
 
 
-def _limit(server: "psycopg.Connection", role: str) -> None:
+def limit_analyst(server: "psycopg.Connection", name: str) -> None:
+    """Set the limits of role analyst for one with a name: a member inherits rights, and no settings."""
+    _limit(server, name, SETTINGS["analyst"], NAMED_CONNECTIONS)
+
+
+def _make_role(server: "psycopg.Connection", role: str, password: str) -> None:
+    with server.transaction():
+        _run(server, "create role {}", role)
+        set_password(server, role, password)
+
+
+def _limit(
+    server: "psycopg.Connection",
+    role: str,
+    settings: Mapping[LiteralString, LiteralString],
+    connections: int | None,
+) -> None:
     """Set settings and limits of a role. An administrator who is no superuser may not limit temporary files."""
     import psycopg
     from psycopg import sql
 
-    if connections := CONNECTIONS.get(role):
+    if connections:
         limit = sql.SQL("alter role {} connection limit {}")
         server.execute(limit.format(sql.Identifier(role), sql.Literal(connections)))
-    for setting, value in SETTINGS[role].items():
+    for setting, value in settings.items():
         statement = sql.SQL("alter role {} set {} = {}").format(
             sql.Identifier(role), sql.Identifier(setting), sql.Literal(value)
         )

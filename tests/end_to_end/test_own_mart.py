@@ -1,12 +1,22 @@
 """A mart of a user's own: two files in a folder of the dbt project."""
 
+import re
+import shlex
 import shutil
+import subprocess
 from collections.abc import Generator
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from lake_assets.dbt.environment import dbt_state
+from lake_assets.dbt.manifest import dbt_executable
+from lake_assets.settings import PROJECT
 from tests.end_to_end.conftest import Lake
+
+# Language, file name and content of each block. A block without a language has commands.
+BLOCK = re.compile(r"^```(\w*) ?(\S*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 SQL = "select origin, count(*) as leads from {{ ref('stg_leads') }} group by 1\n"
 YAML = """\
@@ -48,3 +58,48 @@ def test_problems_of_a_new_mart_are_reported_with_the_next_step(lake: Lake, mart
     assert (closed.code, "permission denied for schema origins_data_mart" in closed.err) == (2, True)
     lake.ok("apply")
     lake.ok("sql", "select * from origins_data_mart.origins", "--as", "analyst")
+
+
+def documented(lake: Lake, line: str) -> str:
+    """Run a command of the documentation, which must succeed, and return its output."""
+    variables, words = {}, shlex.split(line)
+    while "=" in words[0]:
+        name, _, variables[name] = words.pop(0).partition("=")
+    program, *arguments = words
+    if program == "lake":
+        assert not variables
+        return lake.ok(*arguments).out
+    assert program == "lake-dbt"
+    environment = {**lake.environment, **variables}
+    done = subprocess.run([dbt_executable(), *arguments], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def documents_folder(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
+    """An empty folder to work in; what the documentation adds to the lake is removed."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    for asset in ("shipments", "drivers"):
+        lake.unapply(asset)
+    shutil.rmtree(lake.folder / "dbt" / "models" / "marts" / "tours_data_mart", ignore_errors=True)
+
+
+def test_commands_of_the_page_about_marts_lead_to_its_rows(lake: Lake, documents_folder: Path) -> None:
+    """All files are written and all commands are run in the order of the page."""
+    page = (PROJECT / "docs" / "write-a-mart.md").read_text("utf-8")
+    outputs: dict[str, str] = {}
+    for language, name, content in BLOCK.findall(page):
+        if name:
+            folder = lake.folder / "dbt" if name.startswith("models/") else documents_folder
+            (folder / name).write_text(content, "utf-8")
+        elif not language:
+            outputs |= {line: documented(lake, line) for line in content.splitlines()}
+    first, last = (output for line, output in outputs.items() if line.startswith("lake sql"))
+    assert (first.count("S-00"), first.count("bike"), "email" in first) == (5, 2, False)
+    table = "".join(f"{line.rstrip()}\n" for line in last.splitlines())
+    assert f"```text\n{table}```" in page
+    assert "PASS=1" in outputs["lake-dbt test --select tours,test_type:unit"]
+    with duckdb.connect(dbt_state(lake.settings) / "own" / "dev_ann" / "personal.duckdb", read_only=True) as own:
+        assert own.execute("select count(*) from dev_ann.heavy_towns").fetchone() == (3,)

@@ -19,42 +19,8 @@ from lake_assets.settings import Role, Settings
 from lake_assets.warehouse.local.postgres_marts import PostgresMarts
 from lake_assets.warehouse.marts import mart_schemas
 from lake_assets.warehouse.metric_tables import ensure_metric_tables
+from tests.support.forbidden_statements import FORBIDDEN
 from tests.support.mart_rows import Dbt
-
-FORBIDDEN = [
-    "create table public.mine (i integer)",
-    "create table funnel_data_mart.mine (i integer)",
-    "create temporary table mine (i integer)",
-    "create schema mine",
-    "create role mine",
-    "create function public.f() returns integer language sql as 'select 1'",
-    "create view funnel_data_mart.v as select 1",
-    "insert into funnel_data_mart.funnel select * from funnel_data_mart.funnel",
-    "update funnel_data_mart.funnel set leads = 0",
-    "delete from funnel_data_mart.funnel",
-    "truncate funnel_data_mart.funnel",
-    "drop table funnel_data_mart.funnel",
-    "select * from ducklake.ducklake_table",
-    "select * from ducklake.ducklake_data_file",
-    "select * from raw.iceberg_tables",
-    "select pg_read_file('/etc/passwd')",
-    "select pg_ls_dir('.')",
-    "select lo_import('/etc/passwd')",
-    "select lo_from_bytea(0, 'a file of any size')",
-    "copy (select 1) to '/tmp/out'",
-    "copy (select 1) to program 'true'",
-    "select rolpassword from pg_authid",
-    "set role lake",
-    "set session authorization lake",
-    "alter system set log_statement = 'all'",
-    "create extension dblink",
-    # The lake's own locks: one that is held stops every run of a dataset.
-    "select pg_advisory_lock(hashtextextended('dataset:sales', 0))",
-    "select pg_try_advisory_lock(hashtextextended('dataset:sales', 0))",
-    "select pg_try_advisory_xact_lock_shared(1, 2)",
-    "select pg_logical_emit_message(false, 'a', 'b')",
-    "set temp_file_limit = -1",
-]
 
 
 @pytest.mark.parametrize("role", ["analyst", "connect"])

@@ -21,7 +21,7 @@ from lake_assets.stack.stream import stream_parts, stream_programs
 
 # What writes or applies contracts, and what is deployed with a catalog of its own.
 READERS = {
-    "lake_assets.cli.new", "lake_assets.cli.plan", "lake_assets.definitions",
+    "lake_assets.cli.new", "lake_assets.cli.new_mart", "lake_assets.cli.plan", "lake_assets.definitions",
     "lake_assets.warehouse.gcp.load_function", "lake_assets.operations.unapplied", "lake_assets.applied_files",
     "lake_assets.operations.wanted", "lake_assets.stack.container", "lake_assets.stack.starting", "stream_app.__main__",
 }  # fmt: skip

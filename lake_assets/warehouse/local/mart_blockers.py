@@ -17,6 +17,7 @@ from lake_assets.settings import Settings
 IDLE_SECONDS = 5
 BUSY_SECONDS = 60
 _POLL_SECONDS = 0.5
+# The lake is a member of its readers' roles and of no others: `analyst`, `engineer`, and analysts with a name.
 _END = """\
 select pg_terminate_backend(blocker.pid)
 from pg_locks waiting
@@ -27,7 +28,7 @@ where not waiting.granted and waiting.waitstart < now() - interval '1 s' and (
   blocker.xact_start < now() - make_interval(secs => %(busy)s)
   or blocker.state <> 'active' and blocker.state_change < now() - make_interval(secs => %(idle)s)
 )
-and waiter.usename = 'lake' and blocker.usename in ('analyst', 'engineer')"""
+and waiter.usename = 'lake' and blocker.usename <> 'lake' and pg_has_role('lake', blocker.usename, 'usage')"""
 
 
 @contextmanager
