@@ -10,7 +10,7 @@ from lake_assets.aws import client
 from lake_assets.compile.permissions import AWS, GCP, ROLES, Role
 from lake_assets.settings import PROJECT, RUNNERS
 from lake_assets.target_profiles import TARGETS
-from tests.support.deploy_documents import CLOUDS, blocks, code_variables, texts
+from tests.support.deploy_documents import CLOUDS, athena_workgroups, blocks, code_variables, texts
 
 BY_TAGS = ("tags", "lent")
 ASKED_BY_NO_CALL = "lakeformation:GetDataAccess"
@@ -223,7 +223,16 @@ def test_nothing_but_temporary_files_expires() -> None:
             found = [text for text in texts(rule) if text.endswith("/")]
             assert bool(found) == deletes, rule
             prefixes |= set(found)
-    assert prefixes == {"athena/", "jobs/logs/"}
+    assert prefixes == {"athena/results/", "athena/analyst/", "jobs/logs/"}
+
+
+def test_results_of_each_workgroup_expire_and_dbt_says_where_marts_go() -> None:
+    groups = athena_workgroups("lake")
+    assert [groups[name]["ResultConfiguration"]["OutputLocation"] for name in ("lake", "analyst")] == [
+        "s3://lake/athena/results/",
+        "s3://lake/athena/analyst/",
+    ]
+    assert groups["lake"]["EnforceWorkGroupConfiguration"] is False
 
 
 def test_buckets_are_private_and_keep_no_versions() -> None:

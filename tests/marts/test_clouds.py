@@ -52,7 +52,8 @@ def test_after_a_purge_nothing_is_left_of_the_marts_that_were_shown_before(
     settings = cloud.settings
     for _ in range(2):
         assert call_dbt(settings, *BUILD, **cloud.environment).returncode == 0
-    write(f"{settings.bucket}/athena/answer.csv", b"of a query")
+    for answer in ("athena/answer.csv", "athena/results/answer.csv"):
+        write(f"{settings.bucket}/{answer}", b"of a query")
 
     def below(folder: str) -> list[str]:
         system, path = opened(f"{settings.bucket}/{folder}")

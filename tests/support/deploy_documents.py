@@ -56,6 +56,21 @@ def _labelled(labels: tuple[str, ...], body: dict[str, Any]) -> tuple[tuple[str,
     return labels, body
 
 
+def athena_workgroups(bucket: str) -> dict[str, dict[str, Any]]:
+    """The workgroups that are provisioned on AWS with this bucket, as GetWorkGroup describes their configuration."""
+    found: dict[str, dict[str, Any]] = {}
+    for labels, body in blocks("aws"):
+        if labels[:2] == ("resource", "aws_athena_workgroup"):
+            (configuration,) = body["configuration"]
+            (result,) = configuration["result_configuration"]
+            location = result["output_location"].strip('"').replace("${aws_s3_bucket.lake.id}", bucket)
+            found[body["name"].strip('"')] = {
+                "EnforceWorkGroupConfiguration": configuration["enforce_workgroup_configuration"],
+                "ResultConfiguration": {"OutputLocation": location},
+            }
+    return found
+
+
 def texts(value: Any) -> Iterator[str]:
     """Every string in a nested value, without HCL's quotes."""
     if isinstance(value, str):

@@ -70,7 +70,18 @@ resource "aws_s3_bucket_lifecycle_configuration" "lake" {
     id     = "query-results"
     status = "Enabled"
     filter {
-      prefix = "athena/"
+      prefix = "athena/results/"
+    }
+    expiration {
+      days = 7
+    }
+  }
+
+  rule {
+    id     = "analyst-results"
+    status = "Enabled"
+    filter {
+      prefix = "athena/analyst/"
     }
     expiration {
       days = 7
@@ -108,12 +119,13 @@ resource "aws_glue_catalog_database" "lake" {
   }
 }
 
+# Not enforced: dbt could not say where a mart's files go then, and Athena would put them among the query results.
 resource "aws_athena_workgroup" "lake" {
   name = "lake"
   configuration {
-    enforce_workgroup_configuration = true
+    enforce_workgroup_configuration = false
     result_configuration {
-      output_location = "s3://${aws_s3_bucket.lake.id}/athena/lake/"
+      output_location = "s3://${aws_s3_bucket.lake.id}/athena/results/"
     }
   }
 }

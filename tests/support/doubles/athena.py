@@ -22,6 +22,7 @@ from sqlglot import exp
 
 from lake_assets.aws import client
 from lake_assets.bucket import read, write
+from tests.support.deploy_documents import athena_workgroups
 from tests.support.doubles.aws_endpoint import Endpoint, Refused
 
 _SYMLINK = "org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat"
@@ -59,7 +60,8 @@ class AthenaDouble(Endpoint):
     """`refuse` are error codes by table and partition value, met by the next batch that changes the partition, once
     for each code in the list. `before` is called by name of the operation before the next one, once. `queries` are
     those that were run; `broken` makes the next one fail with this reason. `rule_sets` are those of Data Quality, by
-    name. `folder` is for copies of the bucket's files, which never change."""
+    name. `workgroups` are the account's first one and those of `deploy/terraform/aws`, by name. `folder` is for copies
+    of the bucket's files, which never change."""
 
     def __init__(self, moto: str, folder: Path) -> None:
         self.refuse: dict[tuple[str, str], list[str]] = {}
@@ -67,6 +69,7 @@ class AthenaDouble(Endpoint):
         self.queries: dict[str, dict[str, Any]] = {}
         self.broken: tuple[str, bool] | None = None
         self.rule_sets: dict[str, dict[str, Any]] = {}
+        self.workgroups: dict[str, dict[str, Any]] = {"primary": {}, **athena_workgroups("lake")}
         self._moto, self._folder = moto, folder
         self._columns: dict[str, dict[str, str]] = {}
         self._lists: dict[tuple[str, str], list[str]] = {}
@@ -83,7 +86,9 @@ class AthenaDouble(Endpoint):
             "StartQueryExecution": self._start,
             "GetQueryExecution": lambda asked: {"QueryExecution": self.queries[asked["QueryExecutionId"]]["execution"]},
             "GetQueryResults": self._results,
-            "GetWorkGroup": lambda asked: {"WorkGroup": {"Name": asked["WorkGroup"], "Configuration": {}}},
+            "GetWorkGroup": lambda asked: {
+                "WorkGroup": {"Name": asked["WorkGroup"], "Configuration": self._workgroup(asked["WorkGroup"])}
+            },
         }
         return operation, lambda: answers[operation](asked)
 
@@ -175,6 +180,21 @@ class AthenaDouble(Endpoint):
     def partitions(self, database: str, name: str) -> Any:
         return self.ask_moto("GetPartitions", {"DatabaseName": database, "TableName": name})["Partitions"]
 
+    def _workgroup(self, name: str) -> dict[str, Any]:
+        if name not in self.workgroups:
+            raise Refused("InvalidRequestException", f"WorkGroup {name} is not found.")
+        return self.workgroups[name]
+
+    def _output(self, asked: dict[str, Any]) -> tuple[str, bool]:
+        """The location of a query's results, and whether its workgroup enforces it."""
+        configuration = self._workgroup(asked["WorkGroup"])
+        of_group = configuration.get("ResultConfiguration", {}).get("OutputLocation", "")
+        enforced = bool(of_group and configuration.get("EnforceWorkGroupConfiguration"))
+        location = of_group if enforced else asked.get("ResultConfiguration", {}).get("OutputLocation") or of_group
+        if not location:
+            raise Refused("InvalidRequestException", "No output location provided.")
+        return location.rstrip("/"), enforced
+
     def _start(self, asked: dict[str, Any]) -> dict[str, str]:
         identifier = asked["ClientRequestToken"]
         assert len(identifier) >= 32
@@ -183,6 +203,7 @@ class AthenaDouble(Endpoint):
         execution: dict[str, Any] = {"Status": {"State": "SUCCEEDED"}, "StatementType": "DML", "Statistics": {}}
         columns: list[dict[str, Any]] = []
         rows: list[Any] = []
+        output, enforced = self._output(asked)
         try:
             if self.broken:
                 raise Failed(self.broken[0])
@@ -193,7 +214,7 @@ class AthenaDouble(Endpoint):
                 rows = [tuple(answer.columns), *answer.fetchall()]
             else:
                 execution["StatementType"] = "DDL"
-                self._change(query)
+                self._change(query, f"{output}/tables/{identifier}/", enforced=enforced)
         except (Failed, duckdb.Error) as error:
             retryable = bool(self.broken and self.broken[1])
             self.broken = None
@@ -212,12 +233,17 @@ class AthenaDouble(Endpoint):
         more = {"NextToken": str(first + _PAGE)} if len(query["rows"]) > first + _PAGE else {}
         return {"ResultSet": results, **more}
 
-    def _change(self, query: str) -> None:
-        """Do what dbt does besides queries: create a table of a query, and give Glue its files."""
+    def _change(self, query: str, among_results: str, *, enforced: bool) -> None:
+        """Do what dbt does besides queries: create a table of a query, and give Glue its files.
+
+        A workgroup that enforces its location takes no other one for the files.
+        """
         if made := _CREATE_TABLE.fullmatch(query):
             location = re.search(r"external_location='([^']+)'", made["options"])
-            assert location
-            self._create(made["database"], made["name"], location[1].rstrip("/") + "/", made["query"])
+            if location and enforced:
+                raise Failed("The Athena query's external_location is set, but the workgroup enforces a location.")
+            files = f"{location[1].rstrip('/')}/" if location else among_results
+            self._create(made["database"], made["name"], files, made["query"])
         elif not re.match(r"alter table \S+ set tblproperties", query, re.IGNORECASE):
             raise Failed(f"the double does not know how to {query}")
 
