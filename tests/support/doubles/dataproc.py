@@ -109,10 +109,10 @@ class DataprocDouble:
         handler = grpc.unary_unary_rpc_method_handler(handle, request_deserializer=read, response_serializer=_written)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: handler}),))
 
-    def _launch(self, job_id: str, work: Any, settings: dict[str, str], python: str) -> Launched:
+    def _launch(self, job_id: str, work: Any, settings: dict[str, str], driver: str) -> Launched:
         [package], [archive] = work.python_file_uris, work.archive_uris
         submission = Submission(work.main_python_file_uri, list(work.args), package, archive, settings)
-        return self._machine.launch(job_id, submission, python)
+        return self._machine.launch(job_id, submission, driver)
 
     def _submit_job(self, asked: dataproc.SubmitJobRequest) -> dataproc.Job:
         job_id = asked.job.reference.job_id
@@ -122,8 +122,8 @@ class DataprocDouble:
             raise _NoSuch(f"cluster {asked.job.placement.cluster_name}")
         settings = dict(asked.job.pyspark_job.properties)
         assert settings.pop("spark.submit.deployMode") == "cluster"
-        python = settings["spark.yarn.appMasterEnv.PYSPARK_PYTHON"]
-        self.jobs[job_id] = Ran(asked.job, self._launch(job_id, asked.job.pyspark_job, settings, python))
+        launched = self._launch(job_id, asked.job.pyspark_job, settings, "spark.yarn.appMasterEnv.")
+        self.jobs[job_id] = Ran(asked.job, launched)
         return self._job(job_id)
 
     def _job(self, job_id: str) -> dataproc.Job:
@@ -184,8 +184,8 @@ class DataprocDouble:
         if name in self.batches:
             raise _There(name)
         settings = dict(asked.batch.runtime_config.properties)
-        python = settings["spark.dataproc.driverEnv.PYSPARK_PYTHON"]
-        self.batches[name] = Ran(asked.batch, self._launch(asked.batch_id, asked.batch.pyspark_batch, settings, python))
+        launched = self._launch(asked.batch_id, asked.batch.pyspark_batch, settings, "spark.dataproc.driverEnv.")
+        self.batches[name] = Ran(asked.batch, launched)
         return operations_pb2.Operation(name=f"operations/{asked.batch_id}")
 
     def _batch(self, name: str) -> dataproc.Batch:
