@@ -103,7 +103,8 @@ _OBJECTS = ("storage.objects.get", "storage.objects.list", "storage.objects.crea
 GCP: dict[Role, tuple[Need, ...]] = {
     "orchestrator": (
         Need("bucket", _OBJECTS),
-        Need("project", ("bigquery.jobs.create", "bigquery.datasets.create")),
+        # Only whoever started a job may read it without `jobs.get`; the load function starts jobs of the same names.
+        Need("project", ("bigquery.jobs.create", "bigquery.jobs.get", "bigquery.datasets.create")),
         Need(
             "project",
             ("dataproc.batches.create", "dataproc.batches.get", "dataproc.operations.cancel"),

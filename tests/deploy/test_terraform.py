@@ -10,7 +10,7 @@ from lake_assets.aws import client
 from lake_assets.compile.permissions import AWS, GCP, ROLES, Role
 from lake_assets.settings import PROJECT, RUNNERS
 from lake_assets.target_profiles import TARGETS
-from tests.support.deploy_documents import CLOUDS, athena_workgroups, blocks, code_variables, texts
+from tests.support.deploy_documents import CLOUDS, athena_workgroups, blocks, code_variables, google_permissions, texts
 
 BY_TAGS = ("tags", "lent")
 ASKED_BY_NO_CALL = "lakeformation:GetDataAccess"
@@ -130,18 +130,7 @@ def test_what_lake_plan_asks_for_is_what_terraform_gives_on_aws(role: Role) -> N
 
 @pytest.mark.parametrize("role", ROLES)
 def test_what_lake_plan_asks_for_is_what_terraform_gives_on_gcp(role: Role) -> None:
-    resources = [(labels, body) for labels, body in blocks("gcp") if labels[0] == "resource"]
-    permissions = {
-        labels[2]: set(texts(body["permissions"]))
-        for labels, body in resources
-        if labels[1] == "google_project_iam_custom_role"
-    }
-    who = "group:${var.analysts}" if role == "analyst" else f"google_service_account.{role}.member"
-    given = {"bucket": set[str](), "project": set[str]()}
-    for labels, body in resources:
-        found = re.search(r"google_project_iam_custom_role\.(\w+)\.name", body.get("role", ""))
-        if found and who in body["member"]:
-            given["bucket" if "bucket" in labels[1] else "project"] |= permissions[found[1]]
+    given = google_permissions()[role]
     needs = {on: {action for need in GCP[role] if need.on == on for action in need.actions} for on in given}
     assert needs == given
 

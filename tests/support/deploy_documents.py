@@ -71,6 +71,29 @@ def athena_workgroups(bucket: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+@cache
+def google_permissions() -> dict[str, dict[str, frozenset[str]]]:
+    """Permissions of each account of `deploy/terraform/gcp` (`analyst` is the group), on `bucket` and on `project`.
+
+    Only roles of the lake's own are counted, and conditions are not read.
+    """
+    resources = [(labels, body) for labels, body in blocks("gcp") if labels[0] == "resource"]
+    roles = {
+        labels[2]: frozenset(texts(body["permissions"]))
+        for labels, body in resources
+        if labels[1] == "google_project_iam_custom_role"
+    }
+    given: dict[str, dict[str, frozenset[str]]] = {}
+    for labels, body in resources:
+        role = re.search(r"google_project_iam_custom_role\.(\w+)\.name", body.get("role", ""))
+        who = re.search(r"google_service_account\.(\w+)\.member", body.get("member", ""))
+        if role:
+            account = who[1] if who else "analyst" if "var.analysts" in body["member"] else body["member"]
+            of_account = given.setdefault(account, {"bucket": frozenset(), "project": frozenset()})
+            of_account["bucket" if "bucket" in labels[1] else "project"] |= roles[role[1]]
+    return given
+
+
 def texts(value: Any) -> Iterator[str]:
     """Every string in a nested value, without HCL's quotes."""
     if isinstance(value, str):

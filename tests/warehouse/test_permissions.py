@@ -83,7 +83,10 @@ def test_on_google_cloud_bucket_and_project_are_asked_once_each(double: Cloud, m
     objects = {f"storage.objects.{verb}" for verb in ("get", "list", "create", "delete")}
     assert [(place, set(actions)) for place, actions in double.asked] == [
         ("/storage/v1/b/lake/iam/testPermissions", objects),
-        ("/v1/projects/shop:testIamPermissions", {"bigquery.jobs.create", "bigquery.datasets.create"}),
+        (
+            "/v1/projects/shop:testIamPermissions",
+            {"bigquery.jobs.create", "bigquery.jobs.get", "bigquery.datasets.create"},
+        ),
     ]
     double.lacks = {"storage.objects.delete", "bigquery.jobs.create"}
     assert on("gcp", monkeypatch) == [

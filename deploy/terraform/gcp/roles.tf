@@ -68,10 +68,11 @@ resource "google_storage_bucket_iam_member" "spark_writes" {
 }
 
 # lake_assets/warehouse/gcp/bigquery.py loads and asks, and makes the dataset of a new asset; it then owns that dataset.
+# It waits for jobs of the same names that the load function, or a person, has started.
 resource "google_project_iam_custom_role" "warehouse" {
   role_id     = "lakeWarehouse"
   title       = "Loads and queries of the lake"
-  permissions = ["bigquery.jobs.create", "bigquery.datasets.create"]
+  permissions = ["bigquery.jobs.create", "bigquery.jobs.get", "bigquery.datasets.create"]
 }
 
 resource "google_project_iam_member" "orchestrator_warehouse" {

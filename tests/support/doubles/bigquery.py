@@ -2,8 +2,9 @@
 
 It refuses what BigQuery refuses of tables and loads, as far as that is documented: reserved column names, columns that
 vanish, are required or change their type, a file that is not like the schema, rows of another partition, a job's name
-that is taken. It does not prove rights, quotas, cost, policy tags, clustering, how BigQuery's own SQL differs from
-DuckDB's after translation, or how it reads Parquet beyond names and types of columns.
+that is taken. Jobs are started and read with the permissions of `deploy/terraform/gcp`: without `bigquery.jobs.get`
+only one's own. It does not prove other rights, quotas, cost, policy tags, clustering, how BigQuery's own SQL differs
+from DuckDB's after translation, or how it reads Parquet beyond names and types of columns.
 """
 
 import base64
@@ -21,6 +22,7 @@ import sqlglot
 from sqlglot import exp
 
 from lake_assets.bucket import let_read
+from tests.support.deploy_documents import google_permissions
 
 PROJECT, LOCATION = "lake-test", "europe-west3"
 Fault = Literal["throttled", "internal", "unavailable", "reset", "answer lost"]
@@ -51,7 +53,9 @@ class Refused(Exception):
 class BigQueryDouble:
     """`calls` are the operations in order. `faults` are met by the next calls of an operation, once each;
     `failing` are reasons that the next load jobs fail for. `meeting` is waited at by each load that is begun.
-    `meanwhile` is called once before the next change of a table."""
+    `meanwhile` is called once before the next change of a table.
+
+    Callers are the orchestrator at `url`, and the account ACCOUNT at `url_of(ACCOUNT)`."""
 
     def __init__(self, bucket: str) -> None:
         self.calls: list[str] = []
@@ -62,6 +66,7 @@ class BigQueryDouble:
         self.datasets: dict[str, dict[str, Any]] = {}
         self.tables: dict[tuple[str, str], dict[str, Any]] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
+        self.owners: dict[str, str] = {}
         self.answers: dict[str, dict[str, Any]] = {}
         self._answered: dict[str, dict[str, Any]] = {}
         self._lock = threading.RLock()
@@ -77,7 +82,7 @@ class BigQueryDouble:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if self.path == "/token":
                     return self._send(200, {"access_token": "token", "expires_in": 3600, "token_type": "Bearer"})
-                path = urlsplit(self.path).path.removeprefix(f"/bigquery/v2/projects/{PROJECT}/").split("/")
+                account, path = _caller(urlsplit(self.path).path)
                 operation = double.operation(self.command, path)
                 fault = double.called(operation)
                 if fault == "reset":
@@ -86,7 +91,9 @@ class BigQueryDouble:
                     status, reason = _STATUS[fault]
                     return self._send(status, _error(status, reason, "come back later"))
                 try:
+                    double.check(operation, path, account)
                     answer = double.answer(operation, path, json.loads(body or b"{}"), self.headers.get("If-Match"))
+                    double.owns(operation, answer, account)
                     status = 200
                 except Refused as error:
                     status, answer = error.status, _error(error.status, error.reason, str(error))
@@ -119,6 +126,23 @@ class BigQueryDouble:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def url_of(self, account: str) -> str:
+        return f"{self.url}/as/{account}"
+
+    def check(self, operation: str, path: list[str], account: str) -> None:
+        """Refuse a job that the account may not start, or a look at a job of another account's."""
+        granted = google_permissions()[account]["project"]
+        if operation in ("jobs.insert", "jobs.query") and "bigquery.jobs.create" not in granted:
+            raise Refused(403, "accessDenied", f"Access Denied: {account} lacks bigquery.jobs.create")
+        if operation in ("jobs.get", "jobs.getQueryResults"):
+            own = self.owners.get(path[1], account) == account
+            if not own and "bigquery.jobs.get" not in granted:
+                raise Refused(403, "accessDenied", f"Access Denied: Job {path[1]}: {account} lacks bigquery.jobs.get")
+
+    def owns(self, operation: str, answer: Any, account: str) -> None:
+        if operation in ("jobs.insert", "jobs.query"):
+            self.owners[answer["jobReference"]["jobId"]] = account
 
     def close(self) -> None:
         self._server.shutdown()
@@ -415,6 +439,15 @@ class BigQueryDouble:
         field |= {"type": kind, "precision": precision} | ({"scale": scale} if scale else {})
         table["etag"] = str(int(table["etag"]) + 1)
         self._session.execute(f'alter table {dataset}.{name} alter "{column}" set data type {_duckdb_type(field)}')
+
+
+def _caller(path: str) -> tuple[str, list[str]]:
+    """The account that calls, and the parts of the path below the project."""
+    account = "orchestrator"
+    if path.startswith("/as/"):
+        _, _, account, path = path.split("/", 3)
+        path = f"/{path}"
+    return account, path.removeprefix(f"/bigquery/v2/projects/{PROJECT}/").split("/")
 
 
 def _given(statement: exp.Expr, parameters: Sequence[Mapping[str, Any]]) -> exp.Expr:
