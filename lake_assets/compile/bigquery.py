@@ -225,18 +225,18 @@ def _documentation(field: Described) -> object:
     return field.get("description", ""), field.get("policyTags", {}).get("names", []), parts
 
 
-def load_configuration(existing: Described, table: BigQueryTable) -> dict[str, Any]:
-    """Return the configuration of a load of Parquet files that replaces one partition.
+def load_configuration(existing: Described) -> dict[str, Any]:
+    """Return the configuration of a load of Parquet files that replaces one partition of a table.
 
-    It has the whole schema: otherwise overwriting would take columns, descriptions and policy tags from the file.
-    Partitioning and clustering are the table's own, because a load without them can be refused.
+    It replaces data only, and names no schema: columns, descriptions and policy tags stay the table's own, whoever
+    loads. A load that names policy tags needs more rights, and one that leaves them out would remove them.
+    Partitioning and clustering are the table's, because a load without them can be refused.
     """
     return {
         "sourceFormat": "PARQUET",
-        "writeDisposition": "WRITE_TRUNCATE",
+        "writeDisposition": "WRITE_TRUNCATE_DATA",
         "createDisposition": "CREATE_NEVER",
         "autodetect": False,
-        "schema": {"fields": merged_fields(existing, table)},
         **{part: existing[part] for part in ("timePartitioning", "clustering") if part in existing},
         # The smallest type that fits a file's decimal is chosen, as it was for the columns.
         "decimalTargetTypes": ["NUMERIC", "BIGNUMERIC"],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["orchestrator", "connect", "spark", "analyst"]
-Condition = Literal["lake_formation", "emr_serverless", "dataproc_batch"]
+Condition = Literal["lake_formation", "emr_serverless", "dataproc_batch", "policy_tags"]
 ROLES: tuple[Role, ...] = ("orchestrator", "connect", "spark", "analyst")
 
 
@@ -13,8 +13,8 @@ ROLES: tuple[Role, ...] = ("orchestrator", "connect", "spark", "analyst")
 class Need:
     """Actions on one kind of resource.
 
-    On AWS `on` is an ARN with placeholders for a lake's names; on Google Cloud it is `bucket` or `project`. A need with
-    a condition applies only to lakes that use that feature.
+    On AWS `on` is an ARN with placeholders for a lake's names. On Google Cloud it is `bucket`, `project`, `taxonomy` or
+    `policy_tag`. A need with a condition applies only to lakes that use that feature.
     """
 
     on: str
@@ -110,6 +110,8 @@ GCP: dict[Role, tuple[Need, ...]] = {
             ("dataproc.batches.create", "dataproc.batches.get", "dataproc.operations.cancel"),
             "dataproc_batch",
         ),
+        Need("taxonomy", ("datacatalog.taxonomies.get",), "policy_tags"),
+        Need("policy_tag", ("datacatalog.categories.fineGrainedGet",), "policy_tags"),
     ),
     "connect": (Need("bucket", _OBJECTS),),
     "spark": (

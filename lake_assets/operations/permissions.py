@@ -30,5 +30,7 @@ def role_needs(settings: Settings) -> dict[Role, list[Need]]:
     holding: set[Condition] = {_RUNNERS[settings.spark.runner]} if settings.spark.runner in _RUNNERS else set()
     if settings.analysts:
         holding.add("lake_formation")
+    if settings.gcp.policy_tags:
+        holding.add("policy_tags")
     all_needs = {"aws": AWS, "gcp": GCP}.get(settings.target, {})
     return {role: needed(all_needs.get(role, ()), frozenset(holding)) for role in ROLES}

@@ -13,6 +13,8 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 DEPLOY = PROJECT / "deploy"
 CONTAINERFILE = DEPLOY / "containers" / "Containerfile"
 CLOUDS = ("aws", "gcp")
+# Of resources on Google Cloud that have permissions of their own.
+KINDS = ("bucket", "project", "taxonomy", "policy_tag")
 
 
 @cache
@@ -73,9 +75,9 @@ def athena_workgroups(bucket: str) -> dict[str, dict[str, Any]]:
 
 @cache
 def google_permissions() -> dict[str, dict[str, frozenset[str]]]:
-    """Permissions of each account of `deploy/terraform/gcp` (`analyst` is the group), on `bucket` and on `project`.
+    """Permissions of each account of `deploy/terraform/gcp` (`analyst` is the group), by kind of resource.
 
-    Only roles of the lake's own are counted, and conditions are not read.
+    Only roles of the lake's own are counted and Google's for readers of policy tags. Conditions are not read.
     """
     resources = [(labels, body) for labels, body in blocks("gcp") if labels[0] == "resource"]
     roles = {
@@ -89,8 +91,11 @@ def google_permissions() -> dict[str, dict[str, frozenset[str]]]:
         who = re.search(r"google_service_account\.(\w+)\.member", body.get("member", ""))
         if role:
             account = who[1] if who else "analyst" if "var.analysts" in body["member"] else body["member"]
-            of_account = given.setdefault(account, {"bucket": frozenset(), "project": frozenset()})
-            of_account["bucket" if "bucket" in labels[1] else "project"] |= roles[role[1]]
+            kind = next((kind for kind in ("bucket", "taxonomy") if f"_{kind}_" in labels[1]), "project")
+            given.setdefault(account, dict.fromkeys(KINDS, frozenset()))[kind] |= roles[role[1]]
+        elif labels[1] == "google_data_catalog_policy_tag_iam_member" and who:
+            assert "roles/datacatalog.categoryFineGrainedReader" in body["role"]
+            given[who[1]]["policy_tag"] = frozenset({"datacatalog.categories.fineGrainedGet"})
     return given
 
 

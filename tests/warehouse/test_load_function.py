@@ -17,6 +17,7 @@ from lake_assets.warehouse.gcp.bigquery import BigQuery
 from lake_assets.warehouse.gcp.load_function import application, load_published
 from lake_assets.warehouse.publication import announce, is_publication
 from tests.support.conform_records import ORDERS
+from tests.support.deploy_documents import google_permissions
 from tests.support.doubles import bigquery as double
 from tests.warehouse.test_bigquery import Lake, bucket, good, lake
 
@@ -96,7 +97,7 @@ def test_neither_account_may_read_jobs_of_the_other_without_the_permission(
     dies_after_announcing(announcing, output)
     called(announcing)
     assert set(announcing.double.owners.values()) == {"function"}
-    granted = {"bucket": frozenset[str](), "project": frozenset({"bigquery.jobs.create"})}
+    granted = {**google_permissions()["orchestrator"], "project": frozenset({"bigquery.jobs.create"})}
     monkeypatch.setattr(double, "google_permissions", lambda: {"orchestrator": granted})
     with pytest.raises(LakeError, match=r"was not published: .*orchestrator lacks bigquery\.jobs\.get"):
         announcing.publish(output)

@@ -12,7 +12,7 @@ from lake_assets.errors import LakeError, Unavailable
 from lake_assets.operations.permissions import lacking, role_needs
 from lake_assets.project import read_files
 from lake_assets.settings import load_settings
-from lake_assets.warehouse.gcp.permissions import PROJECTS, STORAGE
+from lake_assets.warehouse.gcp.permissions import CATALOG, PROJECTS, STORAGE
 from tests.deploy.test_terraform import called
 from tests.support.doubles.permissions import ACCOUNT, Cloud, cloud
 
@@ -20,11 +20,11 @@ from tests.support.doubles.permissions import ACCOUNT, Cloud, cloud
 @pytest.fixture
 def double(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[Cloud]:
     with cloud() as made:
-        for name in ("AWS_ENDPOINT_URL", PROJECTS, STORAGE):
+        for name in ("AWS_ENDPOINT_URL", PROJECTS, CATALOG, STORAGE):
             monkeypatch.setenv(name, made.address)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "double")
-        for name in ("LAKE_ANALYSTS", "LAKE_SPARK_RUNNER"):
+        for name in ("LAKE_ANALYSTS", "LAKE_GCP_POLICY_TAGS", "LAKE_SPARK_RUNNER"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("AWS_REGION", "eu-central-1")
         monkeypatch.setenv("LAKE_GCP_PROJECT", "shop")
@@ -92,6 +92,21 @@ def test_on_google_cloud_bucket_and_project_are_asked_once_each(double: Cloud, m
     assert on("gcp", monkeypatch) == [
         "storage.objects.delete on gs://lake", "bigquery.jobs.create on project shop",
     ]  # fmt: skip
+
+
+def test_on_google_cloud_policy_tags_and_their_taxonomy_are_checked(
+    double: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taxonomy = "projects/shop/locations/eu/taxonomies/1"
+    tags = [f"{taxonomy}/policyTags/{number}" for number in (2, 3)]
+    monkeypatch.setenv("LAKE_GCP_POLICY_TAGS", f"personal={tags[0]} confidential={tags[1]}")
+    assert on("gcp", monkeypatch) == []
+    assert [place for place, _ in double.asked[2:]] == [f"/v1/{name}:testIamPermissions" for name in (taxonomy, *tags)]
+    double.lacks = {"datacatalog.taxonomies.get", "datacatalog.categories.fineGrainedGet"}
+    assert on("gcp", monkeypatch) == [
+        f"datacatalog.taxonomies.get on {taxonomy}",
+        *(f"datacatalog.categories.fineGrainedGet on {tag}" for tag in tags),
+    ]
 
 
 @pytest.mark.parametrize("target", ["aws", "gcp"])

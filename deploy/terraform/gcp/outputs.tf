@@ -12,6 +12,7 @@ output "environment" {
     LAKE_DATAPROC_REGION  = var.region
     LAKE_DATAPROC_ACCOUNT = google_service_account.spark.email
 
+    LAKE_GCP_POLICY_TAGS   = join(" ", [for kind, tag in var.policy_tags : "${kind}=${tag}"])
     LAKE_GCP_LOAD_FUNCTION = var.function_image == "" ? "off" : "on"
   }
 }

@@ -81,6 +81,28 @@ resource "google_project_iam_member" "orchestrator_warehouse" {
   member  = google_service_account.orchestrator.member
 }
 
+# Setting a policy tag needs its taxonomy, and reading its columns the right to read it: marts, replays, erasures.
+# The right to tag tables comes with owning their datasets. A load needs none of them: it names no columns.
+resource "google_project_iam_custom_role" "taxonomies" {
+  role_id     = "lakeTaxonomies"
+  title       = "Taxonomies of the lake's policy tags"
+  permissions = ["datacatalog.taxonomies.get"]
+}
+
+resource "google_data_catalog_taxonomy_iam_member" "orchestrator" {
+  for_each = toset([for tag in values(var.policy_tags) : split("/policyTags/", tag)[0]])
+  taxonomy = each.value
+  role     = google_project_iam_custom_role.taxonomies.name
+  member   = google_service_account.orchestrator.member
+}
+
+resource "google_data_catalog_policy_tag_iam_member" "orchestrator" {
+  for_each   = var.policy_tags
+  policy_tag = each.value
+  role       = "roles/datacatalog.categoryFineGrainedReader"
+  member     = google_service_account.orchestrator.member
+}
+
 # lake_assets/conform/runners/dataproc_batch.py.
 resource "google_project_iam_custom_role" "batches" {
   role_id     = "lakeBatches"

@@ -261,7 +261,7 @@ class BigQuery(Warehouse):
         described = self._described(table)
         if described is None:
             raise LakeError(f"there is no table {table.title}: make it with `lake apply`.")
-        return _Target(table, load_configuration(described, table))
+        return _Target(table, load_configuration(described))
 
     def _first_seen(self, quarantine: BigQueryTable, windows: Sequence[str]) -> "pyarrow.Table | None":
         """Return the time each row of these windows was first quarantined; None without rows."""

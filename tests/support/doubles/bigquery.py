@@ -2,9 +2,10 @@
 
 It refuses what BigQuery refuses of tables and loads, as far as that is documented: reserved column names, columns that
 vanish, are required or change their type, a file that is not like the schema, rows of another partition, a job's name
-that is taken. Jobs are started and read with the permissions of `deploy/terraform/gcp`: without `bigquery.jobs.get`
-only one's own. It does not prove other rights, quotas, cost, policy tags, clustering, how BigQuery's own SQL differs
-from DuckDB's after translation, or how it reads Parquet beyond names and types of columns.
+that is taken. Callers have the permissions of `deploy/terraform/gcp` on jobs and policy tags: without
+`bigquery.jobs.get` they see their own jobs only, and columns with a policy tag are set and read by those who may. It
+does not prove other rights, quotas, cost, clustering, how BigQuery's own SQL differs from DuckDB's after translation,
+or how it reads Parquet beyond names and types of columns.
 """
 
 import base64
@@ -91,8 +92,9 @@ class BigQueryDouble:
                     status, reason = _STATUS[fault]
                     return self._send(status, _error(status, reason, "come back later"))
                 try:
-                    double.check(operation, path, account)
-                    answer = double.answer(operation, path, json.loads(body or b"{}"), self.headers.get("If-Match"))
+                    asked = json.loads(body or b"{}")
+                    double.check(operation, path, asked, account)
+                    answer = double.answer(operation, path, asked, self.headers.get("If-Match"))
                     double.owns(operation, answer, account)
                     status = 200
                 except Refused as error:
@@ -130,15 +132,38 @@ class BigQueryDouble:
     def url_of(self, account: str) -> str:
         return f"{self.url}/as/{account}"
 
-    def check(self, operation: str, path: list[str], account: str) -> None:
-        """Refuse a job that the account may not start, or a look at a job of another account's."""
+    def check(self, operation: str, path: list[str], body: dict[str, Any], account: str) -> None:
+        """Refuse a job that the account may not start, a look at a job of another account's, and policy tags."""
         granted = google_permissions()[account]["project"]
+        self._check_tags(operation, body, google_permissions()[account])
         if operation in ("jobs.insert", "jobs.query") and "bigquery.jobs.create" not in granted:
             raise Refused(403, "accessDenied", f"Access Denied: {account} lacks bigquery.jobs.create")
         if operation in ("jobs.get", "jobs.getQueryResults"):
             own = self.owners.get(path[1], account) == account
             if not own and "bigquery.jobs.get" not in granted:
                 raise Refused(403, "accessDenied", f"Access Denied: Job {path[1]}: {account} lacks bigquery.jobs.get")
+
+    def _check_tags(self, operation: str, body: dict[str, Any], granted: Mapping[str, frozenset[str]]) -> None:
+        names_tags = '"policyTags"' in json.dumps(body)
+        if names_tags and "datacatalog.taxonomies.get" not in granted["taxonomy"]:
+            raise Refused(403, "accessDenied", "Access Denied: User does not have permission to get taxonomy")
+        may_read = "datacatalog.categories.fineGrainedGet" in granted["policy_tag"]
+        if operation == "jobs.query" and not may_read and (tagged := self._tagged(body["query"])):
+            raise Refused(403, "accessDenied", f"Access Denied: User may not read {', '.join(sorted(tagged))}")
+
+    def _tagged(self, query: str) -> set[str]:
+        """The columns with policy tags that a query reads."""
+        if _ALTER.fullmatch(query):
+            return set()
+        statement = sqlglot.parse_one(query, dialect="bigquery")
+        named = {column.name for column in statement.find_all(exp.Column)}
+        everything = any(not isinstance(star.parent, exp.Count) for star in statement.find_all(exp.Star))
+        return {
+            field["name"]
+            for table in statement.find_all(exp.Table)
+            for field in self.tables.get((table.db, table.name), {}).get("schema", {}).get("fields", ())
+            if "policyTags" in json.dumps(field) and (everything or field["name"] in named)
+        }
 
     def owns(self, operation: str, answer: Any, account: str) -> None:
         if operation in ("jobs.insert", "jobs.query"):
@@ -306,12 +331,13 @@ class BigQueryDouble:
         table = self._table(place["datasetId"], name)
         assert partition
         assert load["sourceFormat"] == "PARQUET"
-        assert load["writeDisposition"] == "WRITE_TRUNCATE"
         if any(load.get(part) != table.get(part) for part in ("timePartitioning", "clustering")):
             raise Refused(200, "invalid", "Incompatible table partitioning specification")
-        fields = load["schema"]["fields"]
-        if _same_or_wider(table["schema"]["fields"], fields, f"Table {name}"):
-            raise Refused(200, "invalid", f"Provided Schema does not match Table {name}. Cannot add fields")
+        fields = table["schema"]["fields"]
+        if "schema" in load:
+            fields = load["schema"]["fields"]
+            if _same_or_wider(table["schema"]["fields"], fields, f"Table {name}"):
+                raise Refused(200, "invalid", f"Provided Schema does not match Table {name}. Cannot add fields")
         columns = {field["name"]: field for field in fields}
         paths = ", ".join(f"'{uri}'" for uri in load["sourceUris"])
         try:
@@ -334,6 +360,12 @@ class BigQueryDouble:
             self._session.execute(f"delete from {place['datasetId']}.{name} where {own}")
             self._session.execute(f"insert into {place['datasetId']}.{name} by name from {source}")
             self._session.execute("commit")
+            if load["writeDisposition"] == "WRITE_TRUNCATE":
+                # The table's schema becomes the load's, or the file's, which has neither descriptions nor tags.
+                bare = [{k: v for k, v in field.items() if k not in ("description", "policyTags")} for field in fields]
+                table["schema"] = load.get("schema", {"fields": bare})
+            else:
+                assert load["writeDisposition"] == "WRITE_TRUNCATE_DATA"
         except BaseException:
             self._session.execute("rollback")
             raise
