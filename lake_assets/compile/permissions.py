@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["orchestrator", "connect", "spark", "analyst"]
-Condition = Literal["lake_formation", "emr_serverless", "dataproc_batch", "policy_tags"]
+Condition = Literal["lake_formation", "emr_serverless", "dataproc_batch", "policy_tags", "iam_marts"]
 ROLES: tuple[Role, ...] = ("orchestrator", "connect", "spark", "analyst")
 
 
@@ -82,7 +82,7 @@ AWS: dict[Role, tuple[Need, ...]] = {
         Need(_BUCKET, ("s3:ListBucket",)),
     ),
     "analyst": (
-        Need(f"{_BUCKET}/marts/*", ("s3:GetObject",)),
+        Need(f"{_BUCKET}/marts/*", ("s3:GetObject",), "iam_marts"),
         Need(
             f"{_BUCKET}/athena/analyst/*",
             ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from lake_assets.aws import client
+from lake_assets.catalog.model import CLASSIFICATIONS
+from lake_assets.compile.lake_formation import CLASSIFICATION, LAYER, layer_tag
 from lake_assets.compile.permissions import AWS, GCP, ROLES, Role
 from lake_assets.settings import PROJECT, RUNNERS
 from lake_assets.target_profiles import TARGETS
@@ -170,6 +172,64 @@ def test_an_analyst_has_nothing_on_staging_on_aws() -> None:
     ((_, group),) = [found for found in blocks("aws") if found[0] == ("resource", "aws_athena_workgroup", "analyst")]
     assert group["configuration"][0]["bytes_scanned_cutoff_per_query"] == "${var.analyst_scan_limit}"
     assert group["configuration"][0]["enforce_workgroup_configuration"] is True
+
+
+def test_with_lake_formation_an_analyst_reads_no_file_of_a_mart_by_iam() -> None:
+    ((_, body),) = [found for found in blocks("aws") if found[0] == ("data", "aws_iam_policy_document", "analyst")]
+    readable = [text for statement in body["statement"] for text in texts(statement["resources"])]
+    assert not [text for text in readable if "marts/" in text]
+    (dynamic,) = body["dynamic"]
+    (files,) = (part for part in dynamic.values() if isinstance(part, dict))
+    assert files["for_each"].replace(" ", "") == '${var.lake_formation?[]:["marts"]}'
+    assert {need.condition for need in AWS["analyst"] if need.on.endswith("/marts/*")} == {"iam_marts"}
+    opted = {
+        labels[2]: body for labels, body in blocks("aws") if labels[:2] == ("resource", "aws_lakeformation_opt_in")
+    }
+    assert {next(iter(body["resource_data"][0])) for body in opted.values()} == {"database", "table"}
+    for opt_in in opted.values():
+        assert opt_in["for_each"] == "${local.formation_marts}"
+        assert "aws_iam_role.analyst.arn" in opt_in["principal"][0]["data_lake_principal_identifier"]
+
+
+def lent(role: str, kind: str) -> set[tuple[str, bool]]:
+    """The rights in Lake Formation on a kind of resource, and whether the role may grant them on."""
+    found: set[tuple[str, bool]] = set()
+    for labels, body in blocks("aws"):
+        if (
+            labels[1:2] == ("aws_lakeformation_permissions",)
+            and kind in body
+            and f"role.{role}.arn" in body["principal"]
+        ):
+            grantable = set(texts(body.get("permissions_with_grant_option", [])))
+            found |= {(name, name in grantable) for name in texts(body["permissions"])}
+    return found
+
+
+def test_lake_formation_gives_roles_what_their_calls_need_and_no_administration() -> None:
+    # Whoever assigns a tag needs ASSOCIATE on it and ALL with the grant option on the database or table.
+    for kind in ("database", "table"):
+        assert ("ALL", True) in lent("orchestrator", kind)
+    assert {name for name, _ in lent("orchestrator", "lf_tag")} == {
+        "ASSOCIATE",
+        "DESCRIBE",
+        "GRANT_WITH_LF_TAG_EXPRESSION",
+    }
+    assert lent("orchestrator", "data_location") == {("DATA_LOCATION_ACCESS", False)}
+    assert {name for name, _ in lent("connect", "table")} >= {"ALTER", "DESCRIBE"}
+    assert not lent("analyst", "table")
+    assert not [labels for labels, _ in blocks("aws") if "aws_lakeformation_data_lake_settings" in labels]
+    ((_, resource),) = [found for found in blocks("aws") if found[0][1:2] == ("aws_lakeformation_resource",)]
+    assert resource["hybrid_access_enabled"] is True
+    assert resource["arn"].strip('"').endswith("/marts")
+
+
+def test_tags_of_lake_formation_are_those_of_the_code() -> None:
+    tags = {
+        body["key"].strip('"'): sorted(texts(body["values"]))
+        for labels, body in blocks("aws")
+        if labels[:2] == ("resource", "aws_lakeformation_lf_tag")
+    }
+    assert tags == {LAYER: sorted(layer_tag()["TagValues"]), CLASSIFICATION: sorted(CLASSIFICATIONS)}
 
 
 def test_an_analyst_has_nothing_on_staging_on_gcp() -> None:

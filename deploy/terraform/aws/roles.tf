@@ -189,10 +189,14 @@ data "aws_iam_policy_document" "spark" {
 }
 
 data "aws_iam_policy_document" "analyst" {
-  statement {
-    sid       = "MartFiles"
-    actions   = ["s3:GetObject"]
-    resources = ["${aws_s3_bucket.lake.arn}/marts/*"]
+  # With Lake Formation an analyst reads files by the rights that it lends: these would go around its tags.
+  dynamic "statement" {
+    for_each = var.lake_formation ? [] : ["marts"]
+    content {
+      sid       = "MartFiles"
+      actions   = ["s3:GetObject"]
+      resources = ["${aws_s3_bucket.lake.arn}/${statement.value}/*"]
+    }
   }
   statement {
     sid       = "OwnResults"
