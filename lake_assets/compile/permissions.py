@@ -13,8 +13,8 @@ ROLES: tuple[Role, ...] = ("orchestrator", "connect", "spark", "analyst")
 class Need:
     """Actions on one kind of resource.
 
-    On AWS `on` is an ARN with placeholders for a lake's names. On Google Cloud it is `bucket`, `project`, `taxonomy` or
-    `policy_tag`. A need with a condition applies only to lakes that use that feature.
+    On AWS `on` is an ARN with placeholders for a lake's names. On Google Cloud it is `bucket`, `project`, `taxonomy`,
+    `policy_tag` or `staging_bucket`, that of Spark. A need with a condition applies only to lakes with that feature.
     """
 
     on: str
@@ -115,13 +115,17 @@ GCP: dict[Role, tuple[Need, ...]] = {
     ),
     "connect": (Need("bucket", _OBJECTS),),
     "spark": (
-        Need("bucket", _OBJECTS),
+        Need("bucket", ("storage.buckets.get", *_OBJECTS)),
+        Need("staging_bucket", ("storage.buckets.get", "storage.objects.update", *_OBJECTS)),
         Need(
             "project",
             (
                 "dataproc.agents.create", "dataproc.agents.delete", "dataproc.agents.get", "dataproc.agents.list",
                 "dataproc.agents.update", "dataproc.tasks.lease", "dataproc.tasks.listInvalidatedLeases",
-                "dataproc.tasks.reportStatus", "logging.logEntries.create", "monitoring.timeSeries.create",
+                "dataproc.tasks.reportStatus", "logging.logEntries.create", "monitoring.metricDescriptors.create",
+                "monitoring.metricDescriptors.get", "monitoring.metricDescriptors.list",
+                "monitoring.monitoredResourceDescriptors.get", "monitoring.monitoredResourceDescriptors.list",
+                "monitoring.timeSeries.create",
             ),
         ),
     ),

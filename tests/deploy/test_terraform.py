@@ -10,7 +10,7 @@ from lake_assets.aws import client
 from lake_assets.catalog.model import CLASSIFICATIONS
 from lake_assets.compile.lake_formation import CLASSIFICATION, LAYER, layer_tag
 from lake_assets.compile.permissions import AWS, GCP, ROLES, Role
-from lake_assets.settings import PROJECT, RUNNERS
+from lake_assets.settings import DATAPROC_RUNTIME, PROJECT, RUNNERS
 from lake_assets.target_profiles import TARGETS
 from tests.support.deploy_documents import CLOUDS, athena_workgroups, blocks, code_variables, google_permissions, texts
 
@@ -104,6 +104,20 @@ def test_the_environment_is_the_lakes_own(cloud: str) -> None:
     runner = re.search(r"LAKE_SPARK_RUNNER\W+([a-z-]+)", text)
     assert runner
     assert runner[1] in RUNNERS
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_spark_runner_is_named_with_all_that_it_requires(cloud: str) -> None:
+    """Otherwise the first window above the threshold fails."""
+    ((_, body),) = [found for found in blocks(cloud) if found[0] == ("output", "environment")]
+    (part,) = re.findall(r"spark_environment == .*? : \{(.*?)\}", str(body["value"]))
+    wanted = {
+        "aws": {"LAKE_SPARK_ENVIRONMENT", "LAKE_EMR_APPLICATION", "LAKE_EMR_ROLE"},
+        "gcp": {"LAKE_SPARK_ENVIRONMENT", *(f"LAKE_DATAPROC_{n}" for n in ("PROJECT", "REGION", "ACCOUNT", "STAGING"))},
+    }
+    assert set(re.findall(r"LAKE_[A-Z_]+", part)) >= {"LAKE_SPARK_RUNNER", *wanted[cloud]}
+    if cloud == "gcp":
+        assert re.search(rf'LAKE_DATAPROC_VERSION\W+"{re.escape(DATAPROC_RUNTIME)}"', part)
 
 
 def cluster_variables() -> set[str]:
@@ -292,7 +306,8 @@ def test_buckets_are_private_and_keep_no_versions() -> None:
     assert all(closed[key] is True for key in closed if key.startswith(("block", "ignore", "restrict")))
     versions = by_kind["aws_s3_bucket_versioning", "lake"]["versioning_configuration"][0]["status"]
     assert versions == '"Disabled"'
-    bucket = by_kind["google_storage_bucket", "lake"]
-    assert bucket["uniform_bucket_level_access"] is True
-    assert bucket["public_access_prevention"] == '"enforced"'
-    assert bucket["versioning"][0]["enabled"] is False
+    for name in ("lake", "spark_staging"):
+        bucket = by_kind["google_storage_bucket", name]
+        assert bucket["uniform_bucket_level_access"] is True
+        assert bucket["public_access_prevention"] == '"enforced"'
+    assert by_kind["google_storage_bucket", "lake"]["versioning"][0]["enabled"] is False

@@ -14,7 +14,7 @@ DEPLOY = PROJECT / "deploy"
 CONTAINERFILE = DEPLOY / "containers" / "Containerfile"
 CLOUDS = ("aws", "gcp")
 # Of resources on Google Cloud that have permissions of their own.
-KINDS = ("bucket", "project", "taxonomy", "policy_tag")
+KINDS = ("bucket", "staging_bucket", "project", "taxonomy", "policy_tag")
 
 
 @cache
@@ -92,6 +92,8 @@ def google_permissions() -> dict[str, dict[str, frozenset[str]]]:
         if role:
             account = who[1] if who else "analyst" if "var.analysts" in body["member"] else body["member"]
             kind = next((kind for kind in ("bucket", "taxonomy") if f"_{kind}_" in labels[1]), "project")
+            if "google_storage_bucket.spark_staging" in body.get("bucket", ""):
+                kind = "staging_bucket"
             given.setdefault(account, dict.fromkeys(KINDS, frozenset()))[kind] |= roles[role[1]]
         elif labels[1] == "google_data_catalog_policy_tag_iam_member" and who:
             assert "roles/datacatalog.categoryFineGrainedReader" in body["role"]

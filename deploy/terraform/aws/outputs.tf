@@ -8,10 +8,11 @@ output "environment" {
       AWS_REGION            = var.region
     },
     var.lake_formation ? { LAKE_ANALYSTS = aws_iam_role.analyst.arn } : {},
-    var.emr_application == "" ? {} : {
-      LAKE_SPARK_RUNNER    = "emr-serverless"
-      LAKE_EMR_APPLICATION = var.emr_application
-      LAKE_EMR_ROLE        = aws_iam_role.spark.arn
+    var.emr_application == "" || var.spark_environment == "" ? {} : {
+      LAKE_SPARK_RUNNER      = "emr-serverless"
+      LAKE_SPARK_ENVIRONMENT = var.spark_environment
+      LAKE_EMR_APPLICATION   = var.emr_application
+      LAKE_EMR_ROLE          = aws_iam_role.spark.arn
     },
   )
 }

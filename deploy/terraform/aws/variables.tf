@@ -45,6 +45,12 @@ variable "trust" {
   type        = map(string)
 }
 
+variable "spark_environment" {
+  description = "Path or URL of the archive that `make spark-dist` builds; without it no Spark job runs on EMR."
+  type        = string
+  default     = ""
+}
+
 variable "emr_application" {
   description = "Id of the EMR Serverless application that Spark jobs run in; empty when none does."
   type        = string

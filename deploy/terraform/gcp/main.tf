@@ -45,6 +45,24 @@ resource "google_storage_bucket" "lake" {
   }
 }
 
+# Google stores the output and history of Spark batches here. One of its own would be open to more than the lake's account.
+resource "google_storage_bucket" "spark_staging" {
+  name                        = "${var.bucket}-spark"
+  location                    = var.region
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = true
+
+  lifecycle_rule {
+    condition {
+      age = 30
+    }
+    action {
+      type = "Delete"
+    }
+  }
+}
+
 # Closed as the lake closes a dataset that it makes itself: neither the project's readers nor its writers are let in.
 resource "google_bigquery_dataset" "staging" {
   for_each    = var.assets

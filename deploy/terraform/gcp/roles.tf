@@ -25,7 +25,7 @@ resource "google_project_iam_custom_role" "files" {
 resource "google_project_iam_custom_role" "read_files" {
   role_id     = "lakeReadFiles"
   title       = "Read files of the lake"
-  permissions = ["storage.objects.get", "storage.objects.list"]
+  permissions = ["storage.buckets.get", "storage.objects.get", "storage.objects.list"]
 }
 
 resource "google_storage_bucket_iam_member" "orchestrator_files" {
@@ -122,14 +122,33 @@ resource "google_service_account_iam_member" "orchestrator_as_spark" {
   member             = google_service_account.orchestrator.member
 }
 
-# What Dataproc's agent on the machines needs, without the rights on every bucket that roles/dataproc.worker has.
+# Output and history of batches, by Dataproc's agent.
+resource "google_project_iam_custom_role" "spark_staging" {
+  role_id = "lakeSparkStaging"
+  title   = "Staging files of the lake's Spark batches"
+  permissions = [
+    "storage.buckets.get", "storage.objects.create", "storage.objects.delete", "storage.objects.get",
+    "storage.objects.list", "storage.objects.update",
+  ]
+}
+
+resource "google_storage_bucket_iam_member" "spark_staging" {
+  bucket = google_storage_bucket.spark_staging.name
+  role   = google_project_iam_custom_role.spark_staging.name
+  member = google_service_account.spark.member
+}
+
+# roles/dataproc.worker without its rights on every bucket of the project: files are granted above, bucket by bucket.
 resource "google_project_iam_custom_role" "spark_worker" {
   role_id = "lakeSparkWorker"
   title   = "Machines of the lake's Spark batches"
   permissions = [
     "dataproc.agents.create", "dataproc.agents.delete", "dataproc.agents.get", "dataproc.agents.list",
     "dataproc.agents.update", "dataproc.tasks.lease", "dataproc.tasks.listInvalidatedLeases",
-    "dataproc.tasks.reportStatus", "logging.logEntries.create", "monitoring.timeSeries.create",
+    "dataproc.tasks.reportStatus", "logging.logEntries.create", "monitoring.metricDescriptors.create",
+    "monitoring.metricDescriptors.get", "monitoring.metricDescriptors.list",
+    "monitoring.monitoredResourceDescriptors.get", "monitoring.monitoredResourceDescriptors.list",
+    "monitoring.timeSeries.create",
   ]
 }
 

@@ -38,6 +38,12 @@ variable "analysts" {
   type        = string
 }
 
+variable "spark_environment" {
+  description = "Path or URL of the archive that `make spark-dist` builds; without it no Spark batch runs on Dataproc."
+  type        = string
+  default     = ""
+}
+
 variable "policy_tags" {
   description = "Resource name of the policy tag of each classification, such as personal; empty without column security."
   type        = map(string)

@@ -1,6 +1,7 @@
 """Dataproc on this machine: the gRPC services that the Google libraries call, each job a process.
 
-It does not prove that a cluster or batch starts, rights, quotas, or when Google deletes a cluster by its own limits.
+A batch with an account of its own needs what Google documents for it. It does not prove that a cluster or batch starts,
+other rights, quotas, or when Google deletes a cluster by its own limits.
 """
 
 import json
@@ -14,6 +15,7 @@ from google.cloud import dataproc_v1 as dataproc
 from google.longrunning import operations_pb2
 from google.protobuf.empty_pb2 import Empty
 
+from tests.support.deploy_documents import google_permissions
 from tests.support.doubles.machine import Launched, Machine, Submission
 
 _PACKAGE = "google.cloud.dataproc.v1"
@@ -35,6 +37,10 @@ class Ran:
 
 class _NoSuch(Exception):
     """Error with the code NOT_FOUND."""
+
+
+class _Refused(Exception):
+    """Error with the code INVALID_ARGUMENT."""
 
 
 class _There(Exception):
@@ -98,6 +104,8 @@ class DataprocDouble:
                 answered = answer(request)
             except _NoSuch as error:
                 context.abort(grpc.StatusCode.NOT_FOUND, f"Not found: {error}")
+            except _Refused as error:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             except _There as error:
                 context.abort(grpc.StatusCode.ALREADY_EXISTS, f"Already exists: {error}")
             else:
@@ -183,6 +191,7 @@ class DataprocDouble:
         name = f"{asked.parent}/batches/{asked.batch_id}"
         if name in self.batches:
             raise _There(name)
+        _check_start(asked.batch)
         settings = dict(asked.batch.runtime_config.properties)
         launched = self._launch(asked.batch_id, asked.batch.pyspark_batch, settings, "spark.dataproc.driverEnv.")
         self.batches[name] = Ran(asked.batch, launched)
@@ -206,6 +215,29 @@ class DataprocDouble:
             if asked.name == f"operations/{name.split('/')[-1]}":
                 ran.launched.kill()
         return Empty()
+
+
+def _check_start(batch: dataproc.Batch) -> None:
+    """Refuse what would not start with an account of its own, whose rights are those of `deploy/terraform/gcp`.
+
+    Google accepts such a batch, and it fails ten minutes later.
+    """
+    execution, version = batch.environment_config.execution_config, batch.runtime_config.version
+    if not execution.service_account:
+        return
+    if not version:
+        raise _Refused("the newest runtime, of which nothing is known, was taken")
+    if int(version.partition(".")[0]) >= 3:
+        kind = execution.authentication_config.user_workload_authentication_type.name
+        if kind != "SERVICE_ACCOUNT":
+            raise _Refused(f"{execution.service_account} is not used: the batch has the submitter's credentials")
+        return
+    granted = google_permissions()["spark"]
+    if not granted["project"] >= {"dataproc.agents.create", "dataproc.tasks.lease", "logging.logEntries.create"}:
+        raise _Refused("Driver compute node failed to initialize")
+    objects = {f"storage.objects.{verb}" for verb in ("create", "delete", "get", "list")}
+    if not execution.staging_bucket or not granted["staging_bucket"] >= {"storage.buckets.get", *objects}:
+        raise _Refused("Driver compute node failed to initialize: it may not write to its staging bucket")
 
 
 def _cluster(name: str, labels: dict[str, str]) -> dataproc.Cluster:
