@@ -276,6 +276,48 @@ def test_no_account_on_gcp_has_a_role_for_the_whole_project() -> None:
             assert not [text for text in texts(body["permissions"]) if "*" in text or "setIamPolicy" in text]
 
 
+def of_gcp(kind: str) -> dict[str, dict[str, Any]]:
+    return {labels[2]: body for labels, body in blocks("gcp") if labels[:2] == ("resource", kind)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "api"),
+    [
+        ("google_service_account", "iam"),
+        ("google_project_iam_custom_role", "iam"),
+        ("google_bigquery_dataset", "bigquery"),
+        ("google_storage_bucket", "storage"),
+        ("google_cloud_run_v2_service", "run"),
+    ],
+)
+def test_apis_are_enabled_before_the_first_resource_needs_them(kind: str, api: str) -> None:
+    ((_, body),) = [found for found in blocks("gcp") if found[0] == ("locals",) and "services" in found[1]]
+    assert f"{api}.googleapis.com" in body["services"]
+    assert of_gcp("google_project_service")["apis"]["for_each"] == "${local.services}"
+    assert of_gcp(kind)
+    for name, resource in of_gcp(kind).items():
+        assert "google_project_service.apis" in str(resource.get("depends_on")), name
+
+
+def test_the_trigger_comes_after_the_rights_that_it_needs() -> None:
+    trigger = of_gcp("google_eventarc_trigger")["load"]
+    for needed in ("google_project_iam_member.bucket_notifications", "google_project_iam_member.function_events"):
+        assert needed in str(trigger["depends_on"])
+    assert "time_sleep.eventarc" in str(trigger["depends_on"])
+
+
+def test_no_two_resources_decide_who_reads_a_dataset() -> None:
+    """The provider: an access list and members of the dataset's roles undo each other at each apply."""
+    kinds = {labels[1] for labels, _ in blocks("gcp") if labels[0] == "resource"}
+    assert not [kind for kind in kinds if kind.startswith("google_bigquery_dataset_")]
+    staging, mart = (of_gcp("google_bigquery_dataset")[name] for name in ("staging", "mart"))
+    (function,) = (part for part in staging["dynamic"][0].values() if isinstance(part, dict))
+    assert function["content"][0]["role"] == '"WRITER"'
+    assert "google_service_account.function.email" in function["for_each"]
+    # `lake apply` adds readers of marts.
+    assert "access" in str(mart["lifecycle"][0]["ignore_changes"])
+
+
 def test_nothing_but_temporary_files_expires() -> None:
     prefixes: set[str] = set()
     for cloud, kind in (("aws", "aws_s3_bucket_lifecycle_configuration"), ("gcp", "google_storage_bucket")):

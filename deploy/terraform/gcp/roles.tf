@@ -3,16 +3,22 @@
 resource "google_service_account" "orchestrator" {
   account_id   = "lake-orchestrator"
   display_name = "The lake's Dagster"
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_service_account" "connect" {
   account_id   = "lake-connect"
   display_name = "The lake's Kafka Connect"
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_service_account" "spark" {
   account_id   = "lake-spark"
   display_name = "The lake's Spark jobs"
+
+  depends_on = [google_project_service.apis]
 }
 
 # lake_assets/bucket.py and Iceberg's GCSFileIO. To replace an object is to delete it.
@@ -20,12 +26,16 @@ resource "google_project_iam_custom_role" "files" {
   role_id     = "lakeFiles"
   title       = "Files of the lake"
   permissions = ["storage.objects.get", "storage.objects.list", "storage.objects.create", "storage.objects.delete"]
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_project_iam_custom_role" "read_files" {
   role_id     = "lakeReadFiles"
   title       = "Read files of the lake"
   permissions = ["storage.buckets.get", "storage.objects.get", "storage.objects.list"]
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_storage_bucket_iam_member" "orchestrator_files" {
@@ -73,6 +83,8 @@ resource "google_project_iam_custom_role" "warehouse" {
   role_id     = "lakeWarehouse"
   title       = "Loads and queries of the lake"
   permissions = ["bigquery.jobs.create", "bigquery.jobs.get", "bigquery.datasets.create"]
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_project_iam_member" "orchestrator_warehouse" {
@@ -87,6 +99,8 @@ resource "google_project_iam_custom_role" "taxonomies" {
   role_id     = "lakeTaxonomies"
   title       = "Taxonomies of the lake's policy tags"
   permissions = ["datacatalog.taxonomies.get"]
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_data_catalog_taxonomy_iam_member" "orchestrator" {
@@ -108,6 +122,8 @@ resource "google_project_iam_custom_role" "batches" {
   role_id     = "lakeBatches"
   title       = "Spark batches of the lake"
   permissions = ["dataproc.batches.create", "dataproc.batches.get", "dataproc.operations.cancel"]
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_project_iam_member" "orchestrator_batches" {
@@ -130,6 +146,8 @@ resource "google_project_iam_custom_role" "spark_staging" {
     "storage.buckets.get", "storage.objects.create", "storage.objects.delete", "storage.objects.get",
     "storage.objects.list", "storage.objects.update",
   ]
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_storage_bucket_iam_member" "spark_staging" {
@@ -150,6 +168,8 @@ resource "google_project_iam_custom_role" "spark_worker" {
     "monitoring.monitoredResourceDescriptors.get", "monitoring.monitoredResourceDescriptors.list",
     "monitoring.timeSeries.create",
   ]
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_project_iam_member" "spark_worker" {
@@ -163,6 +183,8 @@ resource "google_project_iam_custom_role" "analyst" {
   role_id     = "lakeAnalyst"
   title       = "Queries of the lake's analysts"
   permissions = ["bigquery.jobs.create"]
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_project_iam_member" "analyst" {
