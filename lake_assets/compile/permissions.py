@@ -25,6 +25,7 @@ class Need:
 _FILES = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 _BUCKET = "arn:{partition}:s3:::{bucket}"
 _GLUE = "arn:{partition}:glue:{region}:{account}"
+_DATA_CATALOG = "arn:{partition}:athena:{region}:{account}:datacatalog/AwsDataCatalog"
 _WORKGROUP = "arn:{partition}:athena:{region}:{account}:workgroup/{workgroup}"
 _EMR = "arn:{partition}:emr-serverless:{region}:{account}:/applications/{application}"
 _QUERIES = (
@@ -53,7 +54,9 @@ AWS: dict[Role, tuple[Need, ...]] = {
             ("glue:GetDataQualityRuleset", "glue:CreateDataQualityRuleset", "glue:UpdateDataQualityRuleset"),
         ),
         Need(_WORKGROUP, _QUERIES),
-        Need("arn:{partition}:athena:{region}:{account}:datacatalog/AwsDataCatalog", ("athena:GetDataCatalog",)),
+        Need(_DATA_CATALOG, ("athena:GetDataCatalog",)),
+        # Athena itself looks at it for each query, whatever database that names.
+        Need(f"{_GLUE}:database/default", ("glue:GetDatabase",)),
         Need(
             _EMR,
             ("emr-serverless:StartJobRun", "emr-serverless:ListJobRuns", "emr-serverless:TagResource"),
@@ -84,7 +87,7 @@ AWS: dict[Role, tuple[Need, ...]] = {
     "analyst": (
         Need(f"{_BUCKET}/marts/*", ("s3:GetObject",), "iam_marts"),
         Need(
-            f"{_BUCKET}/athena/analyst/*",
+            f"{_BUCKET}/athena/{{analyst}}/*",
             ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
         ),
         Need(_BUCKET, ("s3:ListBucket", "s3:GetBucketLocation")),
@@ -93,7 +96,18 @@ AWS: dict[Role, tuple[Need, ...]] = {
             ("glue:GetDatabase", "glue:GetTable", "glue:GetTables", "glue:GetPartition", "glue:GetPartitions",
              "glue:BatchGetPartition"),
         ),
-        Need(_WORKGROUP, _QUERIES),
+        Need(f"{_GLUE}:database/default", ("glue:GetDatabase",)),
+        # Drivers (JDBC, ODBC) stream results; BI tools and the console list what there is.
+        Need(
+            "arn:{partition}:athena:{region}:{account}:workgroup/{analyst}",
+            (*_QUERIES, "athena:GetQueryResultsStream", "athena:BatchGetQueryExecution", "athena:ListQueryExecutions"),
+        ),
+        Need(
+            _DATA_CATALOG,
+            ("athena:GetDataCatalog", "athena:GetDatabase", "athena:GetTableMetadata", "athena:ListDatabases",
+             "athena:ListTableMetadata"),
+        ),
+        Need("*", ("athena:ListDataCatalogs", "athena:ListWorkGroups")),
         Need("*", ("lakeformation:GetDataAccess",), "lake_formation"),
     ),
 }  # fmt: skip

@@ -15,7 +15,10 @@ from lake_assets.target_profiles import TARGETS
 from tests.support.deploy_documents import CLOUDS, athena_workgroups, blocks, code_variables, google_permissions, texts
 
 BY_TAGS = ("tags", "lent")
-ASKED_BY_NO_CALL = "lakeformation:GetDataAccess"
+# Of these IAM's reference names no resource types.
+LISTS = {"athena:ListDataCatalogs", "athena:ListWorkGroups"}
+# Asked for by no call of an API: by engines that read files, and by drivers that stream results.
+ASKED_BY_NO_CALL = {"lakeformation:GetDataAccess", "athena:GetQueryResultsStream"}
 LAKE = PROJECT / "lake_assets"
 DELETING = ("glue:DeleteDatabase", "s3:DeleteBucket")
 
@@ -139,7 +142,7 @@ def test_no_policy_allows_every_action_or_every_resource(role: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_what_lake_plan_asks_for_is_what_terraform_gives_on_aws(role: Role) -> None:
     by_tags = {"orchestrator": actions("tags"), "analyst": actions("lent")}.get(role, set())
-    given = actions(role) | by_tags
+    given = actions(role) | by_tags | (actions("lists") if role == "analyst" else set())
     assert {action for need in AWS[role] for action in need.actions} == given
     assert {action for need in AWS[role] if need.condition == "lake_formation" for action in need.actions} == by_tags
 
@@ -154,14 +157,38 @@ def test_what_lake_plan_asks_for_is_what_terraform_gives_on_gcp(role: Role) -> N
 def test_only_lake_formation_which_knows_no_resources_is_given_all_of_them() -> None:
     for role in BY_TAGS:
         assert all(action.startswith("lakeformation:") for action in actions(role))
-    assert actions("lent") == {ASKED_BY_NO_CALL}
+    assert actions("lent") == {"lakeformation:GetDataAccess"}
+
+
+def test_analysts_list_catalogs_and_workgroups_by_actions_that_know_no_resources() -> None:
+    assert actions("lists") == LISTS
+
+
+def test_each_group_of_analysts_has_results_of_its_own() -> None:
+    groups = athena_workgroups("lake")
+    assert groups["analyst"]["ResultConfiguration"]["OutputLocation"] == "s3://lake/athena/analyst/"
+    ((_, group),) = [found for found in blocks("aws") if found[0] == ("resource", "aws_athena_workgroup", "analyst")]
+    assert group["for_each"] == "${var.analysts}"
+    named = [text for statement in statements("analyst") for text in texts(statement["resources"])]
+    results = [text for text in named if "/athena/" in text]
+    assert results == ["${aws_s3_bucket.lake.arn}/athena/${each.value}/*"]
+    assert "${aws_athena_workgroup.analyst[each.value].arn}" in named
+
+
+@pytest.mark.parametrize("role", ["orchestrator", "analyst"])
+def test_whoever_queries_athena_may_look_at_the_database_default(role: str) -> None:
+    assert any(
+        "glue:GetDatabase" in texts(statement["actions"])
+        and any(text.endswith(":database/default") for text in texts(statement["resources"]))
+        for statement in statements(role)
+    )
 
 
 def test_actions_exist() -> None:
     for service in ("glue", "athena", "emr-serverless", "lakeformation"):
         operations = client(service).meta.service_model.operation_names
-        for role in (*ROLES, *BY_TAGS):
-            for action in actions(role) - {ASKED_BY_NO_CALL}:
+        for role in (*ROLES, *BY_TAGS, "lists"):
+            for action in actions(role) - ASKED_BY_NO_CALL:
                 assert not action.startswith(f"{service}:") or action.partition(":")[2] in operations, action
 
 
@@ -201,8 +228,8 @@ def test_with_lake_formation_an_analyst_reads_no_file_of_a_mart_by_iam() -> None
     }
     assert {next(iter(body["resource_data"][0])) for body in opted.values()} == {"database", "table"}
     for opt_in in opted.values():
-        assert opt_in["for_each"] == "${local.formation_marts}"
-        assert "aws_iam_role.analyst.arn" in opt_in["principal"][0]["data_lake_principal_identifier"]
+        assert opt_in["for_each"] == "${local.formation_reads}"
+        assert "aws_iam_role.analyst[" in opt_in["principal"][0]["data_lake_principal_identifier"]
 
 
 def lent(role: str, kind: str) -> set[tuple[str, bool]]:
@@ -322,13 +349,14 @@ def test_nothing_but_temporary_files_expires() -> None:
     prefixes: set[str] = set()
     for cloud, kind in (("aws", "aws_s3_bucket_lifecycle_configuration"), ("gcp", "google_storage_bucket")):
         ((_, body),) = [found for found in blocks(cloud) if found[0] == ("resource", kind, "lake")]
-        for rule in body.get("rule", []) + body.get("lifecycle_rule", []):
+        dynamic = [part["content"][0] for one in body.get("dynamic", []) for part in one.values() if "content" in part]
+        for rule in body.get("rule", []) + dynamic + body.get("lifecycle_rule", []):
             text = str(rule)
             deletes = "expiration" in rule or "'\"Delete\"'" in text
             found = [text for text in texts(rule) if text.endswith("/")]
             assert bool(found) == deletes, rule
             prefixes |= set(found)
-    assert prefixes == {"athena/results/", "athena/analyst/", "jobs/logs/"}
+    assert prefixes == {"athena/results/", "athena/${rule.value}/", "jobs/logs/"}
 
 
 def test_results_of_each_workgroup_expire_and_dbt_says_where_marts_go() -> None:

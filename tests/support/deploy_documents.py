@@ -66,11 +66,22 @@ def athena_workgroups(bucket: str) -> dict[str, dict[str, Any]]:
             (configuration,) = body["configuration"]
             (result,) = configuration["result_configuration"]
             location = result["output_location"].strip('"').replace("${aws_s3_bucket.lake.id}", bucket)
-            found[body["name"].strip('"')] = {
-                "EnforceWorkGroupConfiguration": configuration["enforce_workgroup_configuration"],
-                "ResultConfiguration": {"OutputLocation": location},
-            }
+            for each in _each(body):
+                found[body["name"].strip('"').replace("${each.value}", each)] = {
+                    "EnforceWorkGroupConfiguration": configuration["enforce_workgroup_configuration"],
+                    "ResultConfiguration": {"OutputLocation": location.replace("${each.value}", each)},
+                }
     return found
+
+
+def _each(body: dict[str, Any]) -> list[str]:
+    """The values of `for_each`, those of the variable's default; one empty text without it."""
+    if "for_each" not in body:
+        return [""]
+    name = re.fullmatch(r"\$\{var\.(\w+)\}", body["for_each"])
+    assert name
+    ((_, variable),) = [found for found in blocks("aws") if found[0] == ("variable", name[1])]
+    return list(texts(variable["default"]))
 
 
 @cache

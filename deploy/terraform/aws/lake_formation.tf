@@ -3,7 +3,10 @@
 
 locals {
   formation        = var.lake_formation ? toset(["on"]) : toset([])
-  formation_marts  = var.lake_formation ? var.marts : toset([])
+  formation_reads = {
+    for pair in setproduct(var.marts, var.analysts) :
+    "${pair[1]} of ${pair[0]}" => { mart = pair[0], analyst = pair[1] } if var.lake_formation
+  }
   formation_raw    = var.lake_formation ? var.domains : toset([])
   formation_tagged = var.lake_formation ? toset(concat([for asset in var.assets : "${asset}_staging"], tolist(var.marts))) : toset([])
 }
@@ -120,25 +123,25 @@ resource "aws_lakeformation_permissions" "orchestrator_classification" {
 
 # An analyst's access to marts is decided by Lake Formation alone: roles.tf gives that role no files of marts then.
 resource "aws_lakeformation_opt_in" "analyst_databases" {
-  for_each = local.formation_marts
+  for_each = local.formation_reads
   principal {
-    data_lake_principal_identifier = aws_iam_role.analyst.arn
+    data_lake_principal_identifier = aws_iam_role.analyst[each.value.analyst].arn
   }
   resource_data {
     database {
-      name = aws_glue_catalog_database.lake[each.value].name
+      name = aws_glue_catalog_database.lake[each.value.mart].name
     }
   }
 }
 
 resource "aws_lakeformation_opt_in" "analyst_tables" {
-  for_each = local.formation_marts
+  for_each = local.formation_reads
   principal {
-    data_lake_principal_identifier = aws_iam_role.analyst.arn
+    data_lake_principal_identifier = aws_iam_role.analyst[each.value.analyst].arn
   }
   resource_data {
     table {
-      database_name = aws_glue_catalog_database.lake[each.value].name
+      database_name = aws_glue_catalog_database.lake[each.value.mart].name
       wildcard      = true
     }
   }

@@ -77,14 +77,17 @@ resource "aws_s3_bucket_lifecycle_configuration" "lake" {
     }
   }
 
-  rule {
-    id     = "analyst-results"
-    status = "Enabled"
-    filter {
-      prefix = "athena/analyst/"
-    }
-    expiration {
-      days = 7
+  dynamic "rule" {
+    for_each = var.analysts
+    content {
+      id     = "${rule.value}-results"
+      status = "Enabled"
+      filter {
+        prefix = "athena/${rule.value}/"
+      }
+      expiration {
+        days = 7
+      }
     }
   }
 
@@ -130,13 +133,20 @@ resource "aws_athena_workgroup" "lake" {
   }
 }
 
+# One for each group: whoever may read a workgroup's location reads the results of all its queries.
 resource "aws_athena_workgroup" "analyst" {
-  name = "analyst"
+  for_each = var.analysts
+  name     = each.value
   configuration {
     enforce_workgroup_configuration = true
     bytes_scanned_cutoff_per_query  = var.analyst_scan_limit
     result_configuration {
-      output_location = "s3://${aws_s3_bucket.lake.id}/athena/analyst/"
+      output_location = "s3://${aws_s3_bucket.lake.id}/athena/${each.value}/"
     }
   }
+}
+
+moved {
+  from = aws_athena_workgroup.analyst
+  to   = aws_athena_workgroup.analyst["analyst"]
 }
