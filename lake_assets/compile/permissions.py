@@ -49,10 +49,6 @@ AWS: dict[Role, tuple[Need, ...]] = {
             f"{_GLUE}:table/{{staging}}/*",
             (*_DATABASES, "glue:GetDatabases", *_TABLES, *_VERSIONS, *_PARTITIONS),
         ),
-        Need(
-            f"{_GLUE}:dataQualityRuleset/*",
-            ("glue:GetDataQualityRuleset", "glue:CreateDataQualityRuleset", "glue:UpdateDataQualityRuleset"),
-        ),
         Need(_WORKGROUP, _QUERIES),
         Need(_DATA_CATALOG, ("athena:GetDataCatalog",)),
         # Athena itself looks at it for each query, whatever database that names.

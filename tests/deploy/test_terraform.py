@@ -50,7 +50,6 @@ def called() -> set[str]:
             "warehouse/aws/glue.py",
             "warehouse/aws/athena.py",
             "warehouse/aws/glue_marts.py",
-            "warehouse/aws/data_quality.py",
             "landing/raw_catalog.py",
         ),
         "athena": ("warehouse/aws/athena_query.py",),

@@ -275,12 +275,11 @@ def test_a_crash_while_a_decimal_grows_is_made_good_by_the_next_try(
 def test_ensure_returns_what_it_created_and_nothing_the_second_time(warehouse: Athena, aws: AthenaDouble) -> None:
     asset = replace(ORDERS, dataset=f"orders{next(_numbers)}", description="Orders,\nall of them.")
     made = [f"create table {asset.staging_schema}.{name}" for name in (asset.name, asset.quarantine_table)]
-    made.append(f"write the rule set {asset.staging_schema}.{asset.name}")
     assert warehouse.missing(asset) == made
     assert warehouse.ensure(asset) == made
     aws.calls.clear()
     assert warehouse.ensure(asset) == warehouse.missing(asset) == []
-    assert set(aws.calls) == {"GetTable", "GetDataQualityRuleset"}
+    assert set(aws.calls) == {"GetTable"}
     table = aws.table(asset.staging_schema, asset.name)
     assert table["Description"] == "Orders, all of them."
     described = replace(asset, fields=(replace(asset.fields[0], description="Its name."), *asset.fields[1:]))

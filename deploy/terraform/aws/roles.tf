@@ -76,13 +76,6 @@ data "aws_iam_policy_document" "orchestrator" {
     resources = concat(["${local.glue}:catalog"], local.glue_staging, local.glue_marts)
   }
 
-  # lake_assets/warehouse/aws/data_quality.py. A rule set's name is not chosen by the table's ARN.
-  statement {
-    sid       = "Rules"
-    actions   = ["glue:GetDataQualityRuleset", "glue:CreateDataQualityRuleset", "glue:UpdateDataQualityRuleset"]
-    resources = ["${local.glue}:dataQualityRuleset/*"]
-  }
-
   # lake_assets/warehouse/aws/athena_query.py and dbt-athena.
   statement {
     sid = "Queries"

@@ -59,16 +59,14 @@ class Failed(Exception):
 class AthenaDouble(Endpoint):
     """`refuse` are error codes by table and partition value, met by the next batch that changes the partition, once
     for each code in the list. `before` is called by name of the operation before the next one, once. `queries` are
-    those that were run; `broken` makes the next one fail with this reason. `rule_sets` are those of Data Quality, by
-    name. `workgroups` are the account's first one and those of `deploy/terraform/aws`, by name. `folder` is for copies
-    of the bucket's files, which never change."""
+    those that were run; `broken` makes the next one fail with this reason. `workgroups` are the account's first one and
+    those of `deploy/terraform/aws`, by name. `folder` is for copies of the bucket's files, which never change."""
 
     def __init__(self, moto: str, folder: Path) -> None:
         self.refuse: dict[tuple[str, str], list[str]] = {}
         self.before: dict[str, Callable[[], None]] = {}
         self.queries: dict[str, dict[str, Any]] = {}
         self.broken: tuple[str, bool] | None = None
-        self.rule_sets: dict[str, dict[str, Any]] = {}
         self.workgroups: dict[str, dict[str, Any]] = {"primary": {}, **athena_workgroups("lake")}
         self._moto, self._folder = moto, folder
         self._columns: dict[str, dict[str, str]] = {}
@@ -114,8 +112,6 @@ class AthenaDouble(Endpoint):
     def _glue(self, operation: str, headers: dict[str, str], asked: dict[str, Any]) -> Any:
         if hook := self.before.pop(operation, None):
             hook()
-        if operation.endswith("DataQualityRuleset"):
-            return self._rule_set(operation, asked)
         if operation == "UpdateTable" and "VersionId" in asked:
             there = self.table(asked["DatabaseName"], asked["TableInput"]["Name"])
             if there["VersionId"] != asked["VersionId"]:
@@ -123,19 +119,6 @@ class AthenaDouble(Endpoint):
         errors = self._refused_parts(operation, asked)
         result = self.ask_moto(operation, asked)
         return {**result, "Errors": [*result.get("Errors", []), *errors]} if errors else result
-
-    def _rule_set(self, operation: str, asked: dict[str, Any]) -> Any:
-        """moto has no rule sets; here they are kept, and not judged."""
-        there = asked["Name"] in self.rule_sets
-        if operation == "CreateDataQualityRuleset":
-            if there:
-                raise Refused("AlreadyExistsException", "There is such a rule set.")
-            self.table(asked["TargetTable"]["DatabaseName"], asked["TargetTable"]["TableName"])
-        elif not there:
-            raise Refused("EntityNotFoundException", "There is no such rule set.")
-        if operation != "GetDataQualityRuleset":
-            self.rule_sets[asked["Name"]] = {**self.rule_sets.get(asked["Name"], {}), **asked}
-        return self.rule_sets[asked["Name"]]
 
     def ask_moto(self, operation: str, asked: Mapping[str, Any]) -> Any:
         """Glue's answer without anything of this double's."""
