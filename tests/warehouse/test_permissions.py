@@ -14,7 +14,8 @@ from lake_assets.project import read_files
 from lake_assets.settings import load_settings
 from lake_assets.warehouse.gcp.permissions import CATALOG, PROJECTS, STORAGE
 from tests.deploy.test_terraform import called
-from tests.support.doubles.permissions import ACCOUNT, Cloud, cloud
+from tests.support.deploy_documents import blocks, texts
+from tests.support.doubles.permissions import ACCOUNT, PASSED_TO, Cloud, cloud
 
 
 @pytest.fixture
@@ -66,6 +67,16 @@ def test_what_the_lake_does_not_use_is_not_asked_for(double: Cloud, monkeypatch:
     assert f"emr-serverless:StartJobRun on arn:aws:emr-serverless:eu-central-1:{ACCOUNT}:/applications/app" in on(
         "aws", monkeypatch
     )
+
+
+def test_passing_the_role_of_spark_is_simulated_for_its_service(double: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_SPARK_RUNNER", "emr-serverless")
+    monkeypatch.setenv("LAKE_EMR_APPLICATION", "app")
+    monkeypatch.setenv("LAKE_EMR_ROLE", f"arn:aws:iam::{ACCOUNT}:role/spark")
+    assert on("aws", monkeypatch) == []
+    ((_, body),) = [found for found in blocks("aws") if found[0][1:] == ("aws_iam_policy_document", "orchestrator")]
+    (passing,) = [part for part in body["statement"] if "iam:PassRole" in texts(part["actions"])]
+    assert list(texts(passing["condition"][0]["values"])) == [PASSED_TO]
 
 
 def test_permissions_are_checked_for_a_user_but_not_for_the_account_owner(
