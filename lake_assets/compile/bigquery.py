@@ -228,8 +228,8 @@ def _documentation(field: Described) -> object:
 def load_configuration(existing: Described) -> dict[str, Any]:
     """Return the configuration of a load of Parquet files that replaces one partition of a table.
 
-    It replaces data only, and names no schema: columns, descriptions and policy tags stay the table's own, whoever
-    loads. A load that names policy tags needs more rights, and one that leaves them out would remove them.
+    It replaces data only, and names no schema: columns, descriptions and policy tags stay those of the table. A load
+    that names policy tags needs more rights, and one that leaves them out would remove them.
     Partitioning and clustering are the table's, because a load without them can be refused.
     """
     return {

@@ -113,7 +113,7 @@ _OBJECTS = ("storage.objects.get", "storage.objects.list", "storage.objects.crea
 GCP: dict[Role, tuple[Need, ...]] = {
     "orchestrator": (
         Need("bucket", _OBJECTS),
-        # Only whoever started a job may read it without `jobs.get`; the load function starts jobs of the same names.
+        # Without `jobs.get` an account reads its own jobs only. The load function starts jobs of the same names.
         Need("project", ("bigquery.jobs.create", "bigquery.jobs.get", "bigquery.datasets.create")),
         Need(
             "project",

@@ -159,7 +159,7 @@ def test_only_lake_formation_which_knows_no_resources_is_given_all_of_them() -> 
     assert actions("lent") == {"lakeformation:GetDataAccess"}
 
 
-def test_analysts_list_catalogs_and_workgroups_by_actions_that_know_no_resources() -> None:
+def test_analysts_list_catalogs_and_workgroups_without_other_rights() -> None:
     assert actions("lists") == LISTS
 
 
@@ -175,7 +175,7 @@ def test_each_group_of_analysts_has_results_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("role", ["orchestrator", "analyst"])
-def test_whoever_queries_athena_may_look_at_the_database_default(role: str) -> None:
+def test_roles_that_query_athena_may_read_the_database_default(role: str) -> None:
     assert any(
         "glue:GetDatabase" in texts(statement["actions"])
         and any(text.endswith(":database/default") for text in texts(statement["resources"]))
@@ -245,8 +245,8 @@ def lent(role: str, kind: str) -> set[tuple[str, bool]]:
     return found
 
 
-def test_lake_formation_gives_roles_what_their_calls_need_and_no_administration() -> None:
-    # Whoever assigns a tag needs ASSOCIATE on it and ALL with the grant option on the database or table.
+def test_lake_formation_gives_roles_what_their_calls_need_and_no_more() -> None:
+    # To assign a tag takes ASSOCIATE on it, and ALL with the grant option on the database or table.
     for kind in ("database", "table"):
         assert ("ALL", True) in lent("orchestrator", kind)
     assert {name for name, _ in lent("orchestrator", "lf_tag")} == {
@@ -358,7 +358,7 @@ def test_nothing_but_temporary_files_expires() -> None:
     assert prefixes == {"athena/results/", "athena/${rule.value}/", "jobs/logs/"}
 
 
-def test_results_of_each_workgroup_expire_and_dbt_says_where_marts_go() -> None:
+def test_results_of_each_workgroup_expire_and_dbt_places_marts() -> None:
     groups = athena_workgroups("lake")
     assert [groups[name]["ResultConfiguration"]["OutputLocation"] for name in ("lake", "analyst")] == [
         "s3://lake/athena/results/",

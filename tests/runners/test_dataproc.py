@@ -74,7 +74,7 @@ def test_a_batch_has_the_time_limit_and_the_sizes_of_the_settings(batches: Place
     assert batch.labels["lake-job"] == "lake-orders-0123456789-1"
 
 
-def test_a_batch_has_a_pinned_runtime_and_a_staging_bucket_of_the_lakes_own(batches: Place, tmp_path: Path) -> None:
+def test_a_batch_has_a_pinned_runtime_and_the_lakes_staging_bucket(batches: Place, tmp_path: Path) -> None:
     batches.runner().submit(job("hang", tmp_path))
     [batch] = [ran.asked for ran in batches.double.batches.values()]
     assert batch.runtime_config.version == DATAPROC_RUNTIME

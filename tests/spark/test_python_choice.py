@@ -10,7 +10,7 @@ from lake_assets.stack.spark_dist import PYTHONS, DistError, environment, write_
 
 
 def cluster(at: Path, **pythons: str) -> Path:
-    """A folder of programs, each of which says of itself that it is that version of Python."""
+    """A folder of programs that stand for these versions of Python."""
     tools = at / "tools"
     tools.mkdir()
     (tools / "dirname").symlink_to("/usr/bin/dirname")

@@ -1,4 +1,4 @@
-# Only with lake_formation. Whoever applies this must be an administrator of Lake Formation; the lake's roles are not.
+# Only with lake_formation. The user who applies this must be an administrator of Lake Formation; the lake's roles are not.
 # Hybrid access: analysts are opted in to Lake Formation on marts, everything else goes on by IAM.
 
 locals {

@@ -133,7 +133,7 @@ resource "aws_athena_workgroup" "lake" {
   }
 }
 
-# One for each group: whoever may read a workgroup's location reads the results of all its queries.
+# One for each group: a right to read a workgroup's location is one to the results of all its queries.
 resource "aws_athena_workgroup" "analyst" {
   for_each = var.analysts
   name     = each.value

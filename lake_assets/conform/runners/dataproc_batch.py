@@ -97,7 +97,7 @@ class DataprocBatch:
         from google.protobuf.duration_pb2 import Duration
 
         kinds = AuthenticationConfig.AuthenticationType
-        # From runtime 3.0 on a batch would have the rights of whoever submits it.
+        # From runtime 3.0 on a batch would have the rights of its submitter.
         identity = kinds.SERVICE_ACCOUNT if self.account else kinds.AUTHENTICATION_TYPE_UNSPECIFIED
         ttl = Duration(seconds=int(min(max(self.timeout, _LEAST_SECONDS), _MOST_SECONDS)))
         return Batch(

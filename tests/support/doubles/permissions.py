@@ -52,7 +52,7 @@ class Cloud:
                 form.get(f"ContextEntries.member.1.{part}", [""])[0]
                 for part in ("ContextKeyName", "ContextKeyValues.member.1")
             )
-            # A condition on a key that the simulation is not told is not met.
+            # A condition on a key that the request lacks is not met.
             passed = (key, value) == ("iam:PassedToService", PASSED_TO)
             unmet = set() if passed else {"iam:PassRole"}
             results = "".join(
