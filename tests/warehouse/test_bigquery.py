@@ -16,7 +16,7 @@ import pytest
 from lake_assets.bucket import let_read
 from lake_assets.catalog.model import Asset, Field, FieldType
 from lake_assets.catalog.window_results import WindowInput, WindowOutput
-from lake_assets.catalog.windows import window_start
+from lake_assets.catalog.windows import window_key, window_start
 from lake_assets.conform.duckdb import conform
 from lake_assets.errors import LakeError, SettingsError, Unavailable
 from lake_assets.operations.adapters import warehouse_for
@@ -433,3 +433,12 @@ def test_a_window_is_removed_from_the_one_table_that_is_named(lake: Lake) -> Non
     assert lake.warehouse.window_rows(ORDERS) == {"2026-01-01": (0, 1), "2026-01-02": (1, 0)}
     lake.warehouse.remove_windows(ORDERS, "staging", [])
     assert len(lake.staging()) == 1
+
+
+def test_windows_of_more_partitions_than_a_job_changes_are_removed(lake: Lake) -> None:
+    lake.warehouse.ensure(HOURLY)
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    windows = [window_key(first + timedelta(hours=hour), "hour") for hour in range(4_001)]
+    lake.double.calls.clear()
+    lake.warehouse.remove_windows(HOURLY, "staging", windows)
+    assert lake.double.calls == ["jobs.query", "jobs.query"]

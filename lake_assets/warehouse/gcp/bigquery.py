@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 32
 _LONGEST_LOAD_SECONDS = 3_600.0
+# BigQuery's limit of partitions that one job changes.
+_PARTITIONS_PER_JOB = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,8 +274,8 @@ class BigQuery(Warehouse):
         return rows if rows.num_rows else None
 
     def _empty(self, table: BigQueryTable, windows: Sequence[str]) -> None:
-        if windows:
-            self._run(emptied(table, windows))
+        for first in range(0, len(windows), _PARTITIONS_PER_JOB):
+            self._run(emptied(table, windows[first : first + _PARTITIONS_PER_JOB]))
 
     def _load_both(
         self,

@@ -39,6 +39,7 @@ _READ = {
     "TIMESTAMP": "TIMESTAMP",
 }  # fmt: skip
 _ALTER = re.compile(r"alter table `(\w+)`\.`(\w+)` alter column `(\w+)` set data type (\w+)\((\d+)(?:, (\d+))?\)")
+_PARTITIONS_PER_JOB = 4_000
 _PARTITION = {"DAY": ("%Y%m%d", "day"), "HOUR": ("%Y%m%d%H", "hour")}
 
 
@@ -374,6 +375,8 @@ class BigQueryDouble:
         assert body["useLegacySql"] is False
         job_id = f"query-{len(self.calls)}"
         done = {"jobComplete": True, "jobReference": {"projectId": PROJECT, "jobId": job_id, "location": LOCATION}}
+        if body["query"].startswith("delete") and body["query"].count("timestamp '") > _PARTITIONS_PER_JOB:
+            raise Refused(400, "invalidQuery", "Too many partitions produced by query, allowed 4000")
         if altered := _ALTER.fullmatch(body["query"]):
             self._widen(*altered.groups())
             return {**done, "schema": {"fields": []}, "totalRows": "0"}
