@@ -287,6 +287,25 @@ def test_an_analyst_has_nothing_on_staging_on_gcp() -> None:
     assert set(texts(roles["analyst"]["permissions"])) == {"bigquery.jobs.create"}
 
 
+def test_conditions_on_gcp_let_an_account_list_what_it_may_read() -> None:
+    """Listing is checked on the bucket: a condition on names of objects alone is never met."""
+    ((_, local),) = [found for found in blocks("gcp") if found[0] == ("locals",) and "below" in found[1]]
+    assert "objects/${folder}/" in local["below"]
+    assert 'objectListPrefix\\", \\"\\").startsWith(\\"${folder}/' in local["below"]
+    named = {
+        name: re.findall(r'local\.below\["(\w+)"\]', body["condition"][0]["expression"])
+        for name, body in of_gcp("google_storage_bucket_iam_member").items()
+        if "condition" in body
+    }
+    assert named == {
+        "connect_files": ["raw"],
+        "spark_reads": ["raw"],
+        "spark_writes": ["conformed", "jobs"],
+        "function_files": ["conformed"],
+        "function_reads": ["publications"],
+    }
+
+
 def test_no_account_on_gcp_has_a_role_for_the_whole_project() -> None:
     given = [
         (labels, body["role"].strip('"'))

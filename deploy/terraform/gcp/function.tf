@@ -7,14 +7,26 @@ resource "google_service_account" "function" {
   depends_on = [google_project_service.apis]
 }
 
+# It rewrites quarantine files beside those of conform, and only reads announcements.
 resource "google_storage_bucket_iam_member" "function_files" {
   bucket = google_storage_bucket.lake.name
   role   = google_project_iam_custom_role.files.name
   member = google_service_account.function.member
 
   condition {
-    title      = "conformed-and-publications"
-    expression = "resource.name.startsWith(\"projects/_/buckets/${var.bucket}/objects/conformed/\") || resource.name.startsWith(\"projects/_/buckets/${var.bucket}/objects/publications/\")"
+    title      = "conformed"
+    expression = local.below["conformed"]
+  }
+}
+
+resource "google_storage_bucket_iam_member" "function_reads" {
+  bucket = google_storage_bucket.lake.name
+  role   = google_project_iam_custom_role.read_files.name
+  member = google_service_account.function.member
+
+  condition {
+    title      = "publications"
+    expression = local.below["publications"]
   }
 }
 

@@ -33,9 +33,19 @@ resource "google_project_iam_custom_role" "files" {
 resource "google_project_iam_custom_role" "read_files" {
   role_id     = "lakeReadFiles"
   title       = "Read files of the lake"
-  permissions = ["storage.buckets.get", "storage.objects.get", "storage.objects.list"]
+  permissions = ["storage.objects.get", "storage.objects.list"]
 
   depends_on = [google_project_service.apis]
+}
+
+# Listing is checked on the bucket, by the prefix that is asked for, and not on the objects below it.
+locals {
+  below = {
+    for folder in ["raw", "conformed", "jobs", "publications"] : folder => join(" || ", [
+      "resource.name.startsWith(\"projects/_/buckets/${var.bucket}/objects/${folder}/\")",
+      "api.getAttribute(\"storage.googleapis.com/objectListPrefix\", \"\").startsWith(\"${folder}/\")",
+    ])
+  }
 }
 
 resource "google_storage_bucket_iam_member" "orchestrator_files" {
@@ -51,7 +61,7 @@ resource "google_storage_bucket_iam_member" "connect_files" {
 
   condition {
     title      = "raw"
-    expression = "resource.name.startsWith(\"projects/_/buckets/${var.bucket}/objects/raw/\")"
+    expression = local.below["raw"]
   }
 }
 
@@ -62,8 +72,23 @@ resource "google_storage_bucket_iam_member" "spark_reads" {
 
   condition {
     title      = "raw"
-    expression = "resource.name.startsWith(\"projects/_/buckets/${var.bucket}/objects/raw/\") || resource.type == \"storage.googleapis.com/Bucket\""
+    expression = local.below["raw"]
   }
+}
+
+# Hadoop's client of Cloud Storage begins with the bucket itself; that shows no object.
+resource "google_project_iam_custom_role" "see_bucket" {
+  role_id     = "lakeSeeBucket"
+  title       = "Settings of the lake's bucket"
+  permissions = ["storage.buckets.get"]
+
+  depends_on = [google_project_service.apis]
+}
+
+resource "google_storage_bucket_iam_member" "spark_sees" {
+  bucket = google_storage_bucket.lake.name
+  role   = google_project_iam_custom_role.see_bucket.name
+  member = google_service_account.spark.member
 }
 
 resource "google_storage_bucket_iam_member" "spark_writes" {
@@ -73,7 +98,7 @@ resource "google_storage_bucket_iam_member" "spark_writes" {
 
   condition {
     title      = "conformed-and-jobs"
-    expression = "resource.name.startsWith(\"projects/_/buckets/${var.bucket}/objects/conformed/\") || resource.name.startsWith(\"projects/_/buckets/${var.bucket}/objects/jobs/\")"
+    expression = "${local.below["conformed"]} || ${local.below["jobs"]}"
   }
 }
 
