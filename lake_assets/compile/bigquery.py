@@ -250,6 +250,16 @@ def load_name(table: BigQueryTable, window: str, files: Sequence[str]) -> str:
     return f"lake-{table.dataset}-{table.name}-{window_path(window)}-{digest}"
 
 
+def is_abandoned(job_id: str, loads: Mapping[str, str]) -> bool:
+    """Return True for a load of other files into a window that is loaded now.
+
+    `loads` are the names of the loads (`load_name`) by the part before the digest.
+    """
+    name = job_id.rpartition("-")[0].removesuffix("-over")
+    target = name.rpartition("-")[0]
+    return target in loads and loads[target] != name
+
+
 def emptied(table: BigQueryTable, windows: Sequence[str]) -> str:
     """Delete whole partitions, which reads no data."""
     return f"delete from {table.sql} where {_in(table, windows)}"

@@ -108,13 +108,14 @@ AWS: dict[Role, tuple[Need, ...]] = {
     ),
 }  # fmt: skip
 
+_JOBS = ("bigquery.jobs.create", "bigquery.jobs.get", "bigquery.jobs.list")
 _OBJECTS = ("storage.objects.get", "storage.objects.list", "storage.objects.create", "storage.objects.delete")
 
 GCP: dict[Role, tuple[Need, ...]] = {
     "orchestrator": (
         Need("bucket", _OBJECTS),
         # Without `jobs.get` an account reads its own jobs only. The load function starts jobs of the same names.
-        Need("project", ("bigquery.jobs.create", "bigquery.jobs.get", "bigquery.datasets.create")),
+        Need("project", ("bigquery.datasets.create", *_JOBS)),
         Need(
             "project",
             ("dataproc.batches.create", "dataproc.batches.get", "dataproc.operations.cancel"),

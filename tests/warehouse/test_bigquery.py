@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,6 +24,7 @@ from lake_assets.operations.adapters import warehouse_for
 from lake_assets.settings import Gcp, Settings, load_settings
 from lake_assets.warehouse.gcp.bigquery import BigQuery
 from tests.support.buckets import Bucket, gs
+from tests.support.conditions import wait_until
 from tests.support.conform_records import ORDERS, Record, write_raw
 from tests.support.deploy_documents import google_permissions
 from tests.support.doubles import bigquery
@@ -134,6 +136,21 @@ def test_what_is_published_twice_is_there_once_and_loaded_once(lake: Lake) -> No
     assert len(lake.double.jobs) == 2
 
 
+def test_a_load_that_a_dead_process_left_behind_is_cancelled(lake: Lake) -> None:
+    """The job would put its rows over newer ones when BigQuery gets to it."""
+    old, other = lake.made("2026-01-01", [good("old"), b"bad"]), lake.made("2026-01-02", [good("kept", "2026-01-02")])
+    lake.double.holds = True
+    with ThreadPoolExecutor(1) as died:
+        done = died.submit(lake.publish, old, other)
+        wait_until(lambda: len(lake.double.jobs) == 2)
+        lake.double.holds = False
+        lake.publish(lake.made("2026-01-01", [good("new")]))
+        lake.double.go_on()
+        with pytest.raises(LakeError, match="cancelled"):
+            done.result(60)
+    assert (lake.ids(), lake.quarantine()) == (["new", "kept"], [])
+
+
 def test_an_old_run_that_comes_late_does_not_replace_newer_rows(lake: Lake) -> None:
     old, new = lake.made("2026-01-01", [good("o1")]), lake.made("2026-01-01", [good("o1"), good("o2")])
     lake.publish(old)
@@ -203,9 +220,9 @@ def test_windows_are_loaded_at_the_same_time(lake: Lake) -> None:
 
 def test_a_window_takes_one_load_for_each_table_with_rows_and_no_listing(lake: Lake) -> None:
     lake.publish(lake.made("2026-01-01", [good("o1")]), lake.made("2026-01-02", [good("o2", "2026-01-02"), b"broken"]))
-    # Both tables are looked at; then known quarantined rows, and the quarantine of the window that has none.
-    assert lake.double.calls[:4] == ["tables.get", "tables.get", "jobs.query", "jobs.query"]
-    assert sorted(lake.double.calls[4:]) == ["jobs.get"] * 3 + ["jobs.insert"] * 3
+    # Both tables are looked at, and unfinished jobs; then known quarantined rows, and the quarantine without rows.
+    assert lake.double.calls[:6] == ["tables.get"] * 2 + ["jobs.list"] * 2 + ["jobs.query"] * 2
+    assert sorted(lake.double.calls[6:]) == ["jobs.get"] * 3 + ["jobs.insert"] * 3
 
 
 def test_the_load_job_has_all_required_settings(lake: Lake) -> None:

@@ -97,7 +97,10 @@ def test_neither_account_may_read_jobs_of_the_other_without_the_permission(
     dies_after_announcing(announcing, output)
     called(announcing)
     assert set(announcing.double.owners.values()) == {"function"}
-    granted = {**google_permissions()["orchestrator"], "project": frozenset({"bigquery.jobs.create"})}
+    granted = {
+        **google_permissions()["orchestrator"],
+        "project": frozenset({"bigquery.jobs.create", "bigquery.jobs.list"}),
+    }
     monkeypatch.setattr(double, "google_permissions", lambda: {"orchestrator": granted})
     with pytest.raises(LakeError, match=r"was not published: .*orchestrator lacks bigquery\.jobs\.get"):
         announcing.publish(output)

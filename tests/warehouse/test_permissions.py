@@ -96,7 +96,7 @@ def test_on_google_cloud_bucket_and_project_are_asked_once_each(double: Cloud, m
         ("/storage/v1/b/lake/iam/testPermissions", objects),
         (
             "/v1/projects/shop:testIamPermissions",
-            {"bigquery.jobs.create", "bigquery.jobs.get", "bigquery.datasets.create"},
+            {f"bigquery.{name}" for name in ("jobs.create", "jobs.get", "jobs.list", "datasets.create")},
         ),
     ]
     double.lacks = {"storage.objects.delete", "bigquery.jobs.create"}

@@ -33,7 +33,7 @@ resource "google_storage_bucket_iam_member" "function_reads" {
 resource "google_project_iam_custom_role" "loads" {
   role_id     = "lakeLoads"
   title       = "Load jobs of the lake's function"
-  permissions = ["bigquery.jobs.create", "bigquery.jobs.get"]
+  permissions = ["bigquery.jobs.create", "bigquery.jobs.get", "bigquery.jobs.list"]
 
   depends_on = [google_project_service.apis]
 }

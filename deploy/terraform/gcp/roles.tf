@@ -107,7 +107,7 @@ resource "google_storage_bucket_iam_member" "spark_writes" {
 resource "google_project_iam_custom_role" "warehouse" {
   role_id     = "lakeWarehouse"
   title       = "Loads and queries of the lake"
-  permissions = ["bigquery.jobs.create", "bigquery.jobs.get", "bigquery.datasets.create"]
+  permissions = ["bigquery.jobs.create", "bigquery.jobs.get", "bigquery.jobs.list", "bigquery.datasets.create"]
 
   depends_on = [google_project_service.apis]
 }

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import duckdb
 import sqlglot
@@ -54,8 +54,8 @@ class Refused(Exception):
 
 class BigQueryDouble:
     """`calls` are the operations in order. `faults` are met by the next calls of an operation, once each;
-    `failing` are reasons that the next load jobs fail for. `meeting` is waited at by each load that is begun.
-    `meanwhile` is called once before the next change of a table.
+    `failing` are reasons that the next load jobs fail for. While it `holds`, load jobs stay pending until `go_on`.
+    `meeting` is waited at by each load that is begun. `meanwhile` is called once before the next change of a table.
 
     Callers are the orchestrator at `url`, and the account ACCOUNT at `url_of(ACCOUNT)`."""
 
@@ -69,6 +69,7 @@ class BigQueryDouble:
         self.tables: dict[tuple[str, str], dict[str, Any]] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
         self.owners: dict[str, str] = {}
+        self.holds = False
         self.answers: dict[str, dict[str, Any]] = {}
         self._answered: dict[str, dict[str, Any]] = {}
         self._lock = threading.RLock()
@@ -95,7 +96,8 @@ class BigQueryDouble:
                 try:
                     asked = json.loads(body or b"{}")
                     double.check(operation, path, asked, account)
-                    answer = double.answer(operation, path, asked, self.headers.get("If-Match"))
+                    query = urlsplit(self.path).query
+                    answer = double.answer(operation, path, asked, self.headers.get("If-Match"), query, account)
                     double.owns(operation, answer, account)
                     status = 200
                 except Refused as error:
@@ -139,7 +141,9 @@ class BigQueryDouble:
         self._check_tags(operation, body, google_permissions()[account])
         if operation in ("jobs.insert", "jobs.query") and "bigquery.jobs.create" not in granted:
             raise Refused(403, "accessDenied", f"Access Denied: {account} lacks bigquery.jobs.create")
-        if operation in ("jobs.get", "jobs.getQueryResults"):
+        if operation == "jobs.list" and "bigquery.jobs.list" not in granted:
+            raise Refused(403, "accessDenied", f"Access Denied: {account} lacks bigquery.jobs.list")
+        if operation in ("jobs.get", "jobs.getQueryResults", "jobs.cancel"):
             own = self.owners.get(path[1], account) == account
             if not own and "bigquery.jobs.get" not in granted:
                 raise Refused(403, "accessDenied", f"Access Denied: Job {path[1]}: {account} lacks bigquery.jobs.get")
@@ -183,6 +187,8 @@ class BigQueryDouble:
     @staticmethod
     def operation(method: str, path: list[str]) -> str:
         kind, named = path[(len(path) - 1) // 2 * 2], len(path) % 2 == 0
+        if kind == "cancel":
+            return "jobs.cancel"
         if kind == "queries":
             return "jobs.getQueryResults" if method == "GET" else "jobs.query"
         verbs = {"GET": "get" if named else "list", "PATCH": "patch", "POST": "insert", "DELETE": "delete"}
@@ -197,7 +203,9 @@ class BigQueryDouble:
                     return fault
         return None
 
-    def answer(self, operation: str, path: list[str], body: dict[str, Any], etag: str | None) -> Any:
+    def answer(
+        self, operation: str, path: list[str], body: dict[str, Any], etag: str | None, query: str, account: str
+    ) -> Any:
         if operation == "jobs.insert" and self.meeting is not None:
             self.meeting.wait(30)
         if operation.endswith(".patch") and self.meanwhile is not None:
@@ -218,6 +226,8 @@ class BigQueryDouble:
             "jobs.insert": lambda: (self._insert_query if "query" in body["configuration"] else self._insert_job)(body),
             "jobs.getQueryResults": lambda: self._answered[path[1]],
             "jobs.get": lambda: self._job(path[1]),
+            "jobs.list": lambda: {"jobs": self._listed(query, account)},
+            "jobs.cancel": lambda: {"job": self._cancel(path[1])},
             "jobs.query": lambda: self._query(body),
         }
         if operation not in answers:
@@ -310,16 +320,45 @@ class BigQueryDouble:
             raise Refused(404, "notFound", f"no dataset in {body['jobReference'].get('location')}")
         if job_id in self.jobs:
             raise Refused(409, "duplicate", f"Already Exists: Job {PROJECT}:{LOCATION}.{job_id}")
+        self.jobs[job_id] = {**body, "status": {"state": "PENDING"}, "statistics": {}}
+        if not self.holds:
+            self._work_off(job_id)
+        return {**self.jobs[job_id], "status": {"state": "RUNNING"}}
+
+    def _work_off(self, job_id: str) -> None:
         status: dict[str, Any] = {"state": "DONE"}
         try:
             if self.failing:
                 raise Refused(200, self.failing.pop(0), "the job was given up")
-            self._load(body["configuration"]["load"])
+            self._load(self.jobs[job_id]["configuration"]["load"])
         except Refused as error:
             error_result = {"reason": error.reason, "message": str(error)}
             status |= {"errorResult": error_result, "errors": [error_result]}
-        self.jobs[job_id] = {**body, "status": status, "statistics": {}}
-        return {**self.jobs[job_id], "status": {"state": "RUNNING"}}
+        self.jobs[job_id]["status"] = status
+
+    def go_on(self) -> None:
+        """Run the jobs that were held, and hold no further ones."""
+        with self._lock:
+            self.holds = False
+            for job_id, job in self.jobs.items():
+                if job["status"]["state"] == "PENDING":
+                    self._work_off(job_id)
+
+    def _listed(self, query: str, account: str) -> list[dict[str, Any]]:
+        """The jobs that the account started, of the state in the query."""
+        (state,) = parse_qs(query)["stateFilter"]
+        return [
+            {**job, "id": job_id, "state": state.upper()}
+            for job_id, job in self.jobs.items()
+            if job["status"]["state"] == state.upper() and self.owners[job_id] == account
+        ]
+
+    def _cancel(self, job_id: str) -> dict[str, Any]:
+        job = self._job(job_id)
+        if job["status"]["state"] != "DONE":
+            stopped = {"reason": "stopped", "message": "Job execution was cancelled"}
+            job["status"] = {"state": "DONE", "errorResult": stopped, "errors": [stopped]}
+        return job
 
     def _job(self, job_id: str) -> dict[str, Any]:
         if job_id not in self.jobs:
