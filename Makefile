@@ -32,7 +32,7 @@ down: setup ## Stop the embedded stack.
 demo: jars ## Start the stack, send events to the example assets and follow them into the marts.
 	@$(VENV)/lake demo
 
-SPARK_PYTHON ?= 3.11
+SPARK_PYTHON ?= 3.11 3.12
 SPARK_PLATFORM ?= x86_64-manylinux_2_28
 spark-dist: setup ## Build the files for a Spark cluster: job, zip, and an archive for SPARK_PYTHON on SPARK_PLATFORM.
 	@$(VENV)/python -m lake_assets.stack.spark_dist --python $(SPARK_PYTHON) --platform $(SPARK_PLATFORM)

@@ -28,12 +28,15 @@ class UnknownStore(LakeError):
 class Store(Protocol):
     """One kind of bucket.
 
-    `sink` has the properties of Kafka Connect's Iceberg sink, without secrets. `checked` is True if DuckLake requires
+    `sink` has the properties of Kafka Connect's Iceberg sink, without secrets. `environment` are the variables that a
+    process on another machine needs to open the bucket, also without secrets. `checked` is True if DuckLake requires
     DuckDB's extension httpfs for such URLs.
     """
 
     @property
     def sink(self) -> Mapping[str, str]: ...
+    @property
+    def environment(self) -> Mapping[str, str]: ...
     @property
     def checked(self) -> bool: ...
     def filesystem(self) -> "FileSystem":
@@ -43,6 +46,7 @@ class Store(Protocol):
 
 class Folder:
     sink: Mapping[str, str] = {}
+    environment: Mapping[str, str] = {}
     checked = False
 
     def __init__(self, host: str) -> None:
@@ -70,6 +74,10 @@ class S3:
         if self._endpoint:
             properties |= {f"{_CATALOG}s3.endpoint": self._endpoint, f"{_CATALOG}s3.path-style-access": "true"}
         return properties
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {"AWS_REGION": self._region, **({"AWS_ENDPOINT_URL_S3": self._endpoint} if self._endpoint else {})}
 
     def filesystem(self) -> "FileSystem":
         from pyarrow.fs import S3FileSystem
@@ -99,6 +107,11 @@ class Gcs:
             properties |= {f"{_CATALOG}gcs.service.host": self._emulator, f"{_CATALOG}gcs.no-auth": "true"}
         return properties
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        names = ("GOOGLE_CLOUD_PROJECT", "STORAGE_EMULATOR_HOST")
+        return {name: os.environ[name] for name in names if os.environ.get(name)}
+
     def filesystem(self) -> "FileSystem":
         from pyarrow.fs import GcsFileSystem
 
@@ -111,6 +124,7 @@ class Gcs:
 class Hdfs:
     """HDFS by its name node's address or its name service; the rest is in Hadoop's own `HADOOP_CONF_DIR`."""
 
+    environment: Mapping[str, str] = {}
     checked = False
 
     def __init__(self, host: str) -> None:

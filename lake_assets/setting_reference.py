@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 
-from lake_assets.settings import RUN_SECONDS, SPARK_THRESHOLD
+from lake_assets.settings import DATAPROC_RUNTIME, RUN_SECONDS, SPARK_THRESHOLD
 from lake_assets.target_profiles import PROFILES, TARGETS
 from lake_assets.variables import VariableName
 
@@ -172,7 +172,8 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
             "LAKE_DATAPROC_ACCOUNT", "an address", "the project's", "Service account of a made cluster or a batch."
         ),
         Variable("LAKE_DATAPROC_SUBNET", "a name", "the project's", "Subnet of a made cluster or a batch."),
-        Variable("LAKE_DATAPROC_VERSION", "a version", "Google's", "Runtime version of batches."),
+        Variable("LAKE_DATAPROC_VERSION", "a version", f"`{DATAPROC_RUNTIME}`", "Runtime version of batches."),
+        Variable("LAKE_DATAPROC_STAGING", "a bucket's name", "Google's", "Bucket for what Google stores of batches."),
     ),
     "Containers": (
         Variable("LAKE_SECRETS", "a folder", "", "Secrets that a container may read, named as in `LAKE_HOME/secrets`."),

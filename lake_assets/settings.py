@@ -34,6 +34,8 @@ _TLS_REFUSED = re.compile("certificate|does not support SSL|no encryption")
 # The wording depends on the client, and on whose limit it is.
 _FULL = re.compile("too many|connection slots")
 # Bytes of raw files; docs/decisions.md has the measurement.
+# Google's runtime of Spark batches. Without one a batch gets Google's default, which changes Spark, Python and rights.
+DATAPROC_RUNTIME = "2.3"
 SPARK_THRESHOLD = 500_000_000
 # Longer than the longest Spark job, LAKE_SPARK_TIMEOUT.
 RUN_SECONDS = 6 * 3600

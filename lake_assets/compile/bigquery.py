@@ -225,18 +225,18 @@ def _documentation(field: Described) -> object:
     return field.get("description", ""), field.get("policyTags", {}).get("names", []), parts
 
 
-def load_configuration(existing: Described, table: BigQueryTable) -> dict[str, Any]:
-    """Return the configuration of a load of Parquet files that replaces one partition.
+def load_configuration(existing: Described) -> dict[str, Any]:
+    """Return the configuration of a load of Parquet files that replaces one partition of a table.
 
-    It has the whole schema: otherwise overwriting would take columns, descriptions and policy tags from the file.
-    Partitioning and clustering are the table's own, because a load without them can be refused.
+    It replaces data only, and names no schema: columns, descriptions and policy tags stay those of the table. A load
+    that names policy tags needs more rights, and one that leaves them out would remove them.
+    Partitioning and clustering are the table's, because a load without them can be refused.
     """
     return {
         "sourceFormat": "PARQUET",
-        "writeDisposition": "WRITE_TRUNCATE",
+        "writeDisposition": "WRITE_TRUNCATE_DATA",
         "createDisposition": "CREATE_NEVER",
         "autodetect": False,
-        "schema": {"fields": merged_fields(existing, table)},
         **{part: existing[part] for part in ("timePartitioning", "clustering") if part in existing},
         # The smallest type that fits a file's decimal is chosen, as it was for the columns.
         "decimalTargetTypes": ["NUMERIC", "BIGNUMERIC"],
@@ -248,6 +248,16 @@ def load_name(table: BigQueryTable, window: str, files: Sequence[str]) -> str:
     """Return the id of a load job: the same for the same files into the same window."""
     digest = hashlib.sha256("\n".join(files).encode()).hexdigest()[:20]
     return f"lake-{table.dataset}-{table.name}-{window_path(window)}-{digest}"
+
+
+def is_abandoned(job_id: str, loads: Mapping[str, str]) -> bool:
+    """Return True for a load of other files into a window that is loaded now.
+
+    `loads` are the names of the loads (`load_name`) by the part before the digest.
+    """
+    name = job_id.rpartition("-")[0].removesuffix("-over")
+    target = name.rpartition("-")[0]
+    return target in loads and loads[target] != name
 
 
 def emptied(table: BigQueryTable, windows: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["orchestrator", "connect", "spark", "analyst"]
-Condition = Literal["lake_formation", "emr_serverless", "dataproc_batch"]
+Condition = Literal["lake_formation", "emr_serverless", "dataproc_batch", "policy_tags", "iam_marts"]
 ROLES: tuple[Role, ...] = ("orchestrator", "connect", "spark", "analyst")
 
 
@@ -13,8 +13,8 @@ ROLES: tuple[Role, ...] = ("orchestrator", "connect", "spark", "analyst")
 class Need:
     """Actions on one kind of resource.
 
-    On AWS `on` is an ARN with placeholders for a lake's names; on Google Cloud it is `bucket` or `project`. A need with
-    a condition applies only to lakes that use that feature.
+    On AWS `on` is an ARN with placeholders for a lake's names. On Google Cloud it is `bucket`, `project`, `taxonomy`,
+    `policy_tag` or `staging_bucket`, that of Spark. A need with a condition applies only to lakes with that feature.
     """
 
     on: str
@@ -25,6 +25,7 @@ class Need:
 _FILES = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 _BUCKET = "arn:{partition}:s3:::{bucket}"
 _GLUE = "arn:{partition}:glue:{region}:{account}"
+_DATA_CATALOG = "arn:{partition}:athena:{region}:{account}:datacatalog/AwsDataCatalog"
 _WORKGROUP = "arn:{partition}:athena:{region}:{account}:workgroup/{workgroup}"
 _EMR = "arn:{partition}:emr-serverless:{region}:{account}:/applications/{application}"
 _QUERIES = (
@@ -48,12 +49,10 @@ AWS: dict[Role, tuple[Need, ...]] = {
             f"{_GLUE}:table/{{staging}}/*",
             (*_DATABASES, "glue:GetDatabases", *_TABLES, *_VERSIONS, *_PARTITIONS),
         ),
-        Need(
-            f"{_GLUE}:dataQualityRuleset/*",
-            ("glue:GetDataQualityRuleset", "glue:CreateDataQualityRuleset", "glue:UpdateDataQualityRuleset"),
-        ),
         Need(_WORKGROUP, _QUERIES),
-        Need("arn:{partition}:athena:{region}:{account}:datacatalog/AwsDataCatalog", ("athena:GetDataCatalog",)),
+        Need(_DATA_CATALOG, ("athena:GetDataCatalog",)),
+        # Athena itself looks at it for each query, whatever database that names.
+        Need(f"{_GLUE}:database/default", ("glue:GetDatabase",)),
         Need(
             _EMR,
             ("emr-serverless:StartJobRun", "emr-serverless:ListJobRuns", "emr-serverless:TagResource"),
@@ -82,9 +81,9 @@ AWS: dict[Role, tuple[Need, ...]] = {
         Need(_BUCKET, ("s3:ListBucket",)),
     ),
     "analyst": (
-        Need(f"{_BUCKET}/marts/*", ("s3:GetObject",)),
+        Need(f"{_BUCKET}/marts/*", ("s3:GetObject",), "iam_marts"),
         Need(
-            f"{_BUCKET}/athena/analyst/*",
+            f"{_BUCKET}/athena/{{analyst}}/*",
             ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
         ),
         Need(_BUCKET, ("s3:ListBucket", "s3:GetBucketLocation")),
@@ -93,32 +92,51 @@ AWS: dict[Role, tuple[Need, ...]] = {
             ("glue:GetDatabase", "glue:GetTable", "glue:GetTables", "glue:GetPartition", "glue:GetPartitions",
              "glue:BatchGetPartition"),
         ),
-        Need(_WORKGROUP, _QUERIES),
+        Need(f"{_GLUE}:database/default", ("glue:GetDatabase",)),
+        # Drivers (JDBC, ODBC) stream results; BI tools and the console list what there is.
+        Need(
+            "arn:{partition}:athena:{region}:{account}:workgroup/{analyst}",
+            (*_QUERIES, "athena:GetQueryResultsStream", "athena:BatchGetQueryExecution", "athena:ListQueryExecutions"),
+        ),
+        Need(
+            _DATA_CATALOG,
+            ("athena:GetDataCatalog", "athena:GetDatabase", "athena:GetTableMetadata", "athena:ListDatabases",
+             "athena:ListTableMetadata"),
+        ),
+        Need("*", ("athena:ListDataCatalogs", "athena:ListWorkGroups")),
         Need("*", ("lakeformation:GetDataAccess",), "lake_formation"),
     ),
 }  # fmt: skip
 
+_JOBS = ("bigquery.jobs.create", "bigquery.jobs.get", "bigquery.jobs.list")
 _OBJECTS = ("storage.objects.get", "storage.objects.list", "storage.objects.create", "storage.objects.delete")
 
 GCP: dict[Role, tuple[Need, ...]] = {
     "orchestrator": (
         Need("bucket", _OBJECTS),
-        Need("project", ("bigquery.jobs.create", "bigquery.datasets.create")),
+        # Without `jobs.get` an account reads its own jobs only. The load function starts jobs of the same names.
+        Need("project", ("bigquery.datasets.create", *_JOBS)),
         Need(
             "project",
             ("dataproc.batches.create", "dataproc.batches.get", "dataproc.operations.cancel"),
             "dataproc_batch",
         ),
+        Need("taxonomy", ("datacatalog.taxonomies.get",), "policy_tags"),
+        Need("policy_tag", ("datacatalog.categories.fineGrainedGet",), "policy_tags"),
     ),
     "connect": (Need("bucket", _OBJECTS),),
     "spark": (
-        Need("bucket", _OBJECTS),
+        Need("bucket", ("storage.buckets.get", *_OBJECTS)),
+        Need("staging_bucket", ("storage.buckets.get", "storage.objects.update", *_OBJECTS)),
         Need(
             "project",
             (
                 "dataproc.agents.create", "dataproc.agents.delete", "dataproc.agents.get", "dataproc.agents.list",
                 "dataproc.agents.update", "dataproc.tasks.lease", "dataproc.tasks.listInvalidatedLeases",
-                "dataproc.tasks.reportStatus", "logging.logEntries.create", "monitoring.timeSeries.create",
+                "dataproc.tasks.reportStatus", "logging.logEntries.create", "monitoring.metricDescriptors.create",
+                "monitoring.metricDescriptors.get", "monitoring.metricDescriptors.list",
+                "monitoring.monitoredResourceDescriptors.get", "monitoring.monitoredResourceDescriptors.list",
+                "monitoring.timeSeries.create",
             ),
         ),
     ),

@@ -118,7 +118,7 @@ def make_plan(settings: Settings, ledger: Ledger) -> ApplyPlan:
             *_connector_steps(settings, ledger, catalog.assets, failed),
             *_table_steps(settings, wanted, applied),
             *_dbt_steps(settings, catalog.assets),
-            *_grant_steps(settings),
+            *grant_steps(settings),
         ),
         metric_steps=tuple(plan_metrics(settings, catalog, applied, failed)),
         window_steps=tuple(_window_steps(wanted, windows)),
@@ -209,8 +209,11 @@ def _dbt_steps(settings: Settings, assets: Mapping[str, Asset]) -> Iterator[Plan
         yield PlannedStep(Step("dbt", str(file.name), "write"), file)
 
 
-def _grant_steps(settings: Settings) -> Iterator[PlannedStep[MartSchema]]:
-    for schema in mart_access_for(settings).missing(mart_schemas(settings)):
+def grant_steps(settings: Settings) -> Iterator[PlannedStep[MartSchema]]:
+    """Yield a step for each schema that analysts cannot read yet. Raises SettingsError as `MartAccess.check`."""
+    access = mart_access_for(settings)
+    access.check()
+    for schema in access.missing(mart_schemas(settings)):
         yield PlannedStep(Step("grant", schema, "grant", "analysts may read it"), MartSchema(schema))
 
 

@@ -28,7 +28,8 @@ def lacking(settings: Settings, assets: Iterable[Asset], marts: Sequence[str]) -
 def role_needs(settings: Settings) -> dict[Role, list[Need]]:
     """Return the permissions of each role on this target with these settings; none on the target local."""
     holding: set[Condition] = {_RUNNERS[settings.spark.runner]} if settings.spark.runner in _RUNNERS else set()
-    if settings.analysts:
-        holding.add("lake_formation")
+    holding.add("lake_formation" if settings.analysts else "iam_marts")
+    if settings.gcp.policy_tags:
+        holding.add("policy_tags")
     all_needs = {"aws": AWS, "gcp": GCP}.get(settings.target, {})
     return {role: needed(all_needs.get(role, ()), frozenset(holding)) for role in ROLES}

@@ -30,7 +30,7 @@ from lake_assets.dbt.manifest import (
     parsed_project,
 )
 from lake_assets.dbt.mart_reads import refused_models
-from lake_assets.local_files import file_lock
+from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.keys import staging_key
 from lake_assets.settings import Settings
 
@@ -41,6 +41,8 @@ BUILD = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-ty
 # Builds of a mart when its staging tables change during each build.
 ROUNDS = 3
 KEEP_SECONDS = 7 * 86_400
+# In Postgres, which all runs share; no dataset has a space in its name.
+BUILD_LOCK = "build of marts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +162,8 @@ def _mart_assets(settings: Settings, manifest: Manifest, left_out: Sequence[str]
 
     @dbt_assets(manifest=manifest, name="marts", dagster_dbt_translator=MartTranslator(settings.profile.mart_kind))
     def marts(context: dg.AssetExecutionContext, dbt: ResidentDbt) -> Iterator[Any]:
-        # Two concurrent dbt builds of one mart would drop each other's tables.
-        with file_lock(dbt_state(settings) / "build.lock"):
+        # Two concurrent dbt builds of one mart would drop each other's tables, also those of two machines.
+        with Ledger(settings) as ledger, ledger.locked(BUILD_LOCK):
             yield from _build(settings, context, dbt, [*BUILD, *exclude])
 
     return marts

@@ -101,6 +101,10 @@ class Warehouse(Protocol):
 class MartAccess(Protocol):
     """The schemas of marts (`funnel_data_mart`): all that analysts may read, closed to all others."""
 
+    def check(self) -> None:
+        """Raise SettingsError if the target's settings would put the files of marts where they cannot stay."""
+        ...
+
     def missing(self, schemas: Sequence[str]) -> list[str]:
         """Return the schemas that do not exist, or that analysts cannot read yet. Changes nothing."""
         ...

@@ -50,26 +50,33 @@ def test_after_a_purge_nothing_is_left_of_the_marts_that_were_shown_before(
     cloud: CloudLake, catalog: Mapping[str, Asset]
 ) -> None:
     settings = cloud.settings
+    earlier = below(settings, "marts")
     for _ in range(2):
         assert call_dbt(settings, *BUILD, **cloud.environment).returncode == 0
-    write(f"{settings.bucket}/athena/answer.csv", b"of a query")
-
-    def below(folder: str) -> list[str]:
-        system, path = opened(f"{settings.bucket}/{folder}")
-        return [file.path for file in system.get_file_info(FileSelector(path, recursive=True)) if file.size]
+    # A query that began before these builds still reads its files.
+    assert set(earlier) <= set(below(settings, "marts"))
+    for answer in ("athena/answer.csv", "athena/results/answer.csv"):
+        write(f"{settings.bucket}/{answer}", b"of a query")
 
     def shown() -> list[list[list[str]]]:
         query = warehouse_for(settings).query
         return [texts(query(f"select * from {mart} order by {order}", None).rows) for mart, order in MARTS.items()]
 
     before = shown()
-    assert len(below("marts")) > len(MARTS)
+    assert len(below(settings, "marts")) > len(MARTS)
     erasure_for(settings).purge(catalog["sales"], [], ())
-    assert len(below("marts")) == len(MARTS)
-    assert below("athena") == []
+    assert len(below(settings, "marts")) == len(MARTS)
+    assert below(settings, "athena") == []
     assert shown() == before
     # dbt builds on as before.
     assert call_dbt(settings, *BUILD, **cloud.environment).returncode == 0
+
+
+def below(settings: Settings, folder: str) -> list[str]:
+    """The files in a folder of the bucket."""
+    system, path = opened(f"{settings.bucket}/{folder}")
+    selector = FileSelector(path, recursive=True, allow_not_found=True)
+    return [file.path for file in system.get_file_info(selector) if file.size]
 
 
 def texts(rows: Sequence[Sequence[object]]) -> list[list[str]]:

@@ -18,10 +18,10 @@ import pytest
 from lake_assets.catalog.model import Asset
 from lake_assets.dbt.environment import dbt_state, manifest_path
 from lake_assets.dbt.manifest import load_manifest, project_problem
-from lake_assets.local_files import file_lock
+from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.definitions import mart_graph
 from lake_assets.orchestration.in_process import stale_marts
-from lake_assets.orchestration.marts import ROUNDS, Marts, ResidentDbt, mart_definitions
+from lake_assets.orchestration.marts import BUILD_LOCK, ROUNDS, Marts, ResidentDbt, mart_definitions
 from lake_assets.settings import Settings, load_settings
 from lake_assets.warehouse.local.connection import connect
 from tests.support.conditions import wait_until
@@ -223,7 +223,8 @@ def test_two_builds_wait_for_each_other(marts: Marts, built: Settings) -> None:
                 build(marts, resources={"dbt": watched}, selection=[SALES], instance=instance)
             )
         )
-        with file_lock(dbt_state(built) / "build.lock"):
+        # As a run in another pod holds it: only Postgres is common to both.
+        with Ledger(built) as ledger, ledger.locked(BUILD_LOCK):
             second.start()
             wait_until(lambda: bool(instance.get_runs()))
             second.join(2)

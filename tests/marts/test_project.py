@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import sqlglot
+import yaml
 
 from lake_assets.dbt.manifest import load_manifest
 from lake_assets.settings import PROJECT, Settings
+from lake_assets.target_profiles import PROFILES
 from lake_assets.warehouse.local.connection import connect
 from lake_assets.warehouse.marts import mart_schemas
 from tests.support.mart_rows import call_dbt
@@ -34,6 +36,13 @@ def mart(request: pytest.FixtureRequest, manifest: Mapping[str, Any]) -> Node:
 def test_a_mart_lies_in_the_schema_that_its_folder_names(mart: Node) -> None:
     assert (mart["database"], mart["schema"]) == ("serving", Path(mart["original_file_path"]).parent.name)
     assert mart["schema"].endswith("_data_mart")
+
+
+def test_files_of_a_mart_on_athena_outlive_the_longest_query() -> None:
+    project = yaml.safe_load((PROJECT / "dbt_project" / "dbt_project.yml").read_text("utf-8"))
+    # The limit of a DML query in Athena. Each build makes two versions: the switch, and its properties.
+    builds = 30 * 60 / PROFILES["aws"].commit_seconds
+    assert project["models"]["lake"]["marts"]["+versions_to_keep"] >= 2 * builds
 
 
 def test_a_mart_has_an_enforced_contract_and_describes_all_it_has(mart: Node) -> None:

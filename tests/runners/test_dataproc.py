@@ -10,7 +10,7 @@ from lake_assets.conform.runner import JobStatus, run_to_end
 from lake_assets.conform.runners.dataproc_cluster import cluster_name
 from lake_assets.conform.runners.gcp import labels
 from lake_assets.errors import LakeError
-from lake_assets.settings import Settings
+from lake_assets.settings import DATAPROC_RUNTIME, Settings
 from tests.support.doubles.machine import Machine
 from tests.support.spark_places import Place, job, open_place
 
@@ -72,6 +72,20 @@ def test_a_batch_has_the_time_limit_and_the_sizes_of_the_settings(batches: Place
     assert batch.environment_config.execution_config.ttl.seconds == 4 * 3600
     assert batch.runtime_config.properties["spark.executor.memory"] == "8g"
     assert batch.labels["lake-job"] == "lake-orders-0123456789-1"
+
+
+def test_a_batch_has_a_pinned_runtime_and_the_lakes_staging_bucket(batches: Place, tmp_path: Path) -> None:
+    batches.runner().submit(job("hang", tmp_path))
+    [batch] = [ran.asked for ran in batches.double.batches.values()]
+    assert batch.runtime_config.version == DATAPROC_RUNTIME
+    assert batch.environment_config.execution_config.staging_bucket == "lake-spark"
+
+
+def test_a_batch_of_a_newer_runtime_has_the_rights_of_its_own_account(
+    batches: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKE_DATAPROC_VERSION", "3.0")
+    assert run_to_end(batches.runner(), job("succeed", tmp_path), TIMEOUT, ignore).state == "succeeded"
 
 
 def test_a_refusal_names_the_settings_to_check(

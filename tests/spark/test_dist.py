@@ -38,7 +38,7 @@ UNSET = (
 @pytest.fixture(scope="session")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    spark_dist(folder, PROJECT / "spark", PLATFORM, PYTHON)
+    spark_dist(folder, PROJECT / "spark", PLATFORM, [PYTHON])
     return folder
 
 
@@ -124,5 +124,5 @@ def test_a_cluster_without_the_archives_python_is_reported(dist: Path, tmp_path:
 def test_an_existing_archive_is_not_built_again(dist: Path) -> None:
     (archive,) = dist.glob("*.tar.gz")
     made = archive.stat().st_mtime_ns
-    assert environment(dist, PLATFORM, PYTHON) == archive
+    assert environment(dist, PLATFORM, [PYTHON]) == archive
     assert archive.stat().st_mtime_ns == made

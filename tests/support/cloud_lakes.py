@@ -29,10 +29,11 @@ from tests.support.mart_rows import ROWS
 
 @dataclass(frozen=True)
 class CloudLake:
-    """`environment` is what its commands need."""
+    """`environment` is what its commands need; `athena` is the double behind a lake on AWS."""
 
     settings: Settings
     environment: Mapping[str, str]
+    athena: AthenaDouble | None = None
 
 
 @contextmanager
@@ -59,10 +60,13 @@ def on_aws(local: Settings, at: Path) -> Generator[CloudLake]:
             "AWS_ENDPOINT_URL_IAM": allowing.address,
             "AWS_ENDPOINT_URL_STS": allowing.address,
             "LAKE_TARGET": "aws",
+            "LAKE_ATHENA_WORKGROUP": "lake",
             "LAKE_BUCKET": bucket.url,
         }
         try:
-            yield CloudLake(replace(local, target="aws", bucket=bucket.url), environment)
+            yield CloudLake(
+                replace(local, target="aws", bucket=bucket.url, athena_workgroup="lake"), environment, double
+            )
         finally:
             double.close()
 

@@ -60,7 +60,12 @@ AWS = {
     "LAKE_EMR_APPLICATION": emr_serverless.APPLICATION,
     "LAKE_EMR_ROLE": "arn:aws:iam::123456789012:role/lake",
 }
-GCP = {"LAKE_DATAPROC_PROJECT": "lake-test", "LAKE_DATAPROC_REGION": "europe-west3"}
+GCP = {
+    "LAKE_DATAPROC_PROJECT": "lake-test",
+    "LAKE_DATAPROC_REGION": "europe-west3",
+    "LAKE_DATAPROC_ACCOUNT": "lake-spark@lake-test.iam.gserviceaccount.com",
+    "LAKE_DATAPROC_STAGING": "lake-spark",
+}
 NAMES = ("emr-serverless", "emr-given", "emr-made", "dataproc-given", "dataproc-made", "dataproc-batch")
 
 

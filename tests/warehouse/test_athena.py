@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from lake_assets.bucket import read, write
 from lake_assets.catalog.model import Asset, Field, FieldType
 from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.cli.sql import command as sql
 from lake_assets.compile.dbt_sources import staging_sql
 from lake_assets.errors import LakeError, SettingsError, Unavailable
-from lake_assets.operations.adapters import warehouse_for
+from lake_assets.operations.adapters import erasure_for, warehouse_for
 from lake_assets.settings import Settings
 from lake_assets.warehouse.aws import athena_query, glue
 from lake_assets.warehouse.aws.athena import Athena
@@ -92,6 +93,23 @@ def test_rows_are_read_back_as_they_were_published(
     assert (row["asset"], row["payload"], row["offset"] % 1000, row["key"]) == (asset.name, bad, 2, None)
     assert [sorted(error) for error in row["errors"]] == [["code", "field", "message", "value"]]
     assert warehouse.window_rows(asset) == {ONE: (2, 1)}
+
+
+def test_purge_keeps_a_mart_among_query_results_and_deletes_the_results(
+    aws: AthenaDouble, settings: Settings, asset: Asset
+) -> None:
+    results = f"{settings.bucket}/athena"
+    location = f"{results}/lake/tables/1/"
+    files = {f"{location}part-0": b"mart", f"{results}/lake/tables/2/part-0": b"older", f"{results}/1.csv": b"answer"}
+    for url, content in files.items():
+        write(url, content)
+    table = {"Name": "funnel", "StorageDescriptor": {"Location": location, "Columns": []}}
+    aws.ask_moto("CreateDatabase", {"DatabaseInput": {"Name": "funnel_data_mart"}})
+    aws.ask_moto("CreateTable", {"DatabaseName": "funnel_data_mart", "TableInput": table})
+    erasure_for(settings).purge(asset, [], ())
+    assert [url for url in files if read(url)] == [f"{location}part-0"]
+    aws.ask_moto("DeleteTable", {"DatabaseName": "funnel_data_mart", "Name": "funnel"})
+    aws.ask_moto("DeleteDatabase", {"Name": "funnel_data_mart"})
 
 
 def test_publishing_twice_changes_nothing(
@@ -257,12 +275,11 @@ def test_a_crash_while_a_decimal_grows_is_made_good_by_the_next_try(
 def test_ensure_returns_what_it_created_and_nothing_the_second_time(warehouse: Athena, aws: AthenaDouble) -> None:
     asset = replace(ORDERS, dataset=f"orders{next(_numbers)}", description="Orders,\nall of them.")
     made = [f"create table {asset.staging_schema}.{name}" for name in (asset.name, asset.quarantine_table)]
-    made.append(f"write the rule set {asset.staging_schema}.{asset.name}")
     assert warehouse.missing(asset) == made
     assert warehouse.ensure(asset) == made
     aws.calls.clear()
     assert warehouse.ensure(asset) == warehouse.missing(asset) == []
-    assert set(aws.calls) == {"GetTable", "GetDataQualityRuleset"}
+    assert set(aws.calls) == {"GetTable"}
     table = aws.table(asset.staging_schema, asset.name)
     assert table["Description"] == "Orders, all of them."
     described = replace(asset, fields=(replace(asset.fields[0], description="Its name."), *asset.fields[1:]))

@@ -1,20 +1,24 @@
 """The function that a bucket's notification calls loads what Dagster publishes, once, in either order."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import replace
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
 from starlette.testclient import TestClient
 
 from lake_assets.catalog.texts import Catalog
 from lake_assets.catalog.window_results import WindowOutput
 from lake_assets.errors import LakeError
 from lake_assets.settings import load_settings
-from lake_assets.warehouse.gcp import load_function
+from lake_assets.warehouse.gcp import bigquery, load_function
 from lake_assets.warehouse.gcp.bigquery import BigQuery
 from lake_assets.warehouse.gcp.load_function import application, load_published
 from lake_assets.warehouse.publication import announce, is_publication
 from tests.support.conform_records import ORDERS
+from tests.support.deploy_documents import google_permissions
+from tests.support.doubles import bigquery as double
 from tests.warehouse.test_bigquery import Lake, bucket, good, lake
 
 __all__ = ["bucket", "lake"]  # fixtures
@@ -31,9 +35,30 @@ def announcing(lake: Lake) -> Lake:
     return lake
 
 
+caller = ContextVar("caller", default="orchestrator")
+
+
+@pytest.fixture(autouse=True)
+def accounts(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The function and Dagster call BigQuery by different accounts."""
+
+    from google.cloud.bigquery import Client
+
+    def client(project: str, location: str) -> Client:
+        address = {"api_endpoint": lake.double.url_of(caller.get())}
+        return Client(project, AnonymousCredentials(), location=location, client_options=address)
+
+    monkeypatch.setattr(bigquery, "bigquery_client", client)
+    lake.warehouse = BigQuery(lake.settings)
+
+
 def called(lake: Lake, place: str = PLACE) -> str:
     bucket_name, _, prefix = lake.settings.bucket.removeprefix("gs://").partition("/")
-    return load_published(lake.settings, ASSETS, bucket_name, f"{prefix}/{place}" if prefix else place)
+    token = caller.set("function")
+    try:
+        return load_published(lake.settings, ASSETS, bucket_name, f"{prefix}/{place}" if prefix else place)
+    finally:
+        caller.reset(token)
 
 
 def loads(lake: Lake) -> int:
@@ -63,6 +88,22 @@ def test_an_announced_output_is_loaded_and_found_by_the_run_after_a_crash(announ
     announcing.publish(output)
     assert loads(announcing) == before
     assert announcing.ids() == ["a"]
+
+
+def test_neither_account_may_read_jobs_of_the_other_without_the_permission(
+    announcing: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = announcing.made(DAY, [good("a")])
+    dies_after_announcing(announcing, output)
+    called(announcing)
+    assert set(announcing.double.owners.values()) == {"function"}
+    granted = {
+        **google_permissions()["orchestrator"],
+        "project": frozenset({"bigquery.jobs.create", "bigquery.jobs.list"}),
+    }
+    monkeypatch.setattr(double, "google_permissions", lambda: {"orchestrator": granted})
+    with pytest.raises(LakeError, match=r"was not published: .*orchestrator lacks bigquery\.jobs\.get"):
+        announcing.publish(output)
 
 
 def test_both_at_once_load_once(announcing: Lake) -> None:

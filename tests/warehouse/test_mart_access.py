@@ -9,9 +9,10 @@ import pytest
 
 from lake_assets.aws import client
 from lake_assets.compile.grants import MartNameError
-from lake_assets.errors import SettingsError
+from lake_assets.errors import LakeError, SettingsError
 from lake_assets.gcp import bigquery_client
 from lake_assets.operations.adapters import mart_access_for, warehouse_for
+from lake_assets.operations.apply_plan import grant_steps
 from lake_assets.settings import load_settings
 from tests.support.cloud_lakes import CLOUDS, CloudLake, variables
 from tests.support.conform_records import ORDERS
@@ -89,6 +90,24 @@ def test_analysts_may_read_marts_and_no_staging(cloud: CloudLake) -> None:
         for entry in formation.list_permissions()["PrincipalResourcePermissions"]:
             expression = entry["Resource"]["LFTagPolicy"]["Expression"]
             assert expression == [{"TagKey": "lake_layer", "TagValues": ["mart"]}]
+
+
+@pytest.fixture
+def on_athena(tmp_path: Path) -> Generator[CloudLake]:
+    yield from _lake("aws", tmp_path)
+
+
+def test_a_workgroup_that_enforces_where_results_go_is_refused(on_athena: CloudLake) -> None:
+    assert list(grant_steps(on_athena.settings))
+    assert on_athena.athena
+    on_athena.athena.workgroups["lake"] = {
+        "EnforceWorkGroupConfiguration": True,
+        "ResultConfiguration": {"OutputLocation": "s3://lake/athena/lake/"},
+    }
+    with pytest.raises(SettingsError, match=r"'lake' .* enforces its output location s3://lake/athena/lake/"):
+        list(grant_steps(on_athena.settings))
+    with pytest.raises(LakeError, match="WorkGroup none is not found"):
+        mart_access_for(replace(on_athena.settings, athena_workgroup="none")).check()
 
 
 def test_a_mart_dataset_keeps_its_readers_but_not_all_project_members(on_bigquery: CloudLake) -> None:

@@ -12,19 +12,20 @@ from lake_assets.errors import LakeError, Unavailable
 from lake_assets.operations.permissions import lacking, role_needs
 from lake_assets.project import read_files
 from lake_assets.settings import load_settings
-from lake_assets.warehouse.gcp.permissions import PROJECTS, STORAGE
+from lake_assets.warehouse.gcp.permissions import CATALOG, PROJECTS, STORAGE
 from tests.deploy.test_terraform import called
-from tests.support.doubles.permissions import ACCOUNT, Cloud, cloud
+from tests.support.deploy_documents import blocks, texts
+from tests.support.doubles.permissions import ACCOUNT, PASSED_TO, Cloud, cloud
 
 
 @pytest.fixture
 def double(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[Cloud]:
     with cloud() as made:
-        for name in ("AWS_ENDPOINT_URL", PROJECTS, STORAGE):
+        for name in ("AWS_ENDPOINT_URL", PROJECTS, CATALOG, STORAGE):
             monkeypatch.setenv(name, made.address)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "double")
-        for name in ("LAKE_ANALYSTS", "LAKE_SPARK_RUNNER"):
+        for name in ("LAKE_ANALYSTS", "LAKE_GCP_POLICY_TAGS", "LAKE_SPARK_RUNNER"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("AWS_REGION", "eu-central-1")
         monkeypatch.setenv("LAKE_GCP_PROJECT", "shop")
@@ -68,6 +69,16 @@ def test_what_the_lake_does_not_use_is_not_asked_for(double: Cloud, monkeypatch:
     )
 
 
+def test_passing_the_role_of_spark_is_simulated_for_its_service(double: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_SPARK_RUNNER", "emr-serverless")
+    monkeypatch.setenv("LAKE_EMR_APPLICATION", "app")
+    monkeypatch.setenv("LAKE_EMR_ROLE", f"arn:aws:iam::{ACCOUNT}:role/spark")
+    assert on("aws", monkeypatch) == []
+    ((_, body),) = [found for found in blocks("aws") if found[0][1:] == ("aws_iam_policy_document", "orchestrator")]
+    (passing,) = [part for part in body["statement"] if "iam:PassRole" in texts(part["actions"])]
+    assert list(texts(passing["condition"][0]["values"])) == [PASSED_TO]
+
+
 def test_permissions_are_checked_for_a_user_but_not_for_the_account_owner(
     double: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,12 +94,30 @@ def test_on_google_cloud_bucket_and_project_are_asked_once_each(double: Cloud, m
     objects = {f"storage.objects.{verb}" for verb in ("get", "list", "create", "delete")}
     assert [(place, set(actions)) for place, actions in double.asked] == [
         ("/storage/v1/b/lake/iam/testPermissions", objects),
-        ("/v1/projects/shop:testIamPermissions", {"bigquery.jobs.create", "bigquery.datasets.create"}),
+        (
+            "/v1/projects/shop:testIamPermissions",
+            {f"bigquery.{name}" for name in ("jobs.create", "jobs.get", "jobs.list", "datasets.create")},
+        ),
     ]
     double.lacks = {"storage.objects.delete", "bigquery.jobs.create"}
     assert on("gcp", monkeypatch) == [
         "storage.objects.delete on gs://lake", "bigquery.jobs.create on project shop",
     ]  # fmt: skip
+
+
+def test_on_google_cloud_policy_tags_and_their_taxonomy_are_checked(
+    double: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taxonomy = "projects/shop/locations/eu/taxonomies/1"
+    tags = [f"{taxonomy}/policyTags/{number}" for number in (2, 3)]
+    monkeypatch.setenv("LAKE_GCP_POLICY_TAGS", f"personal={tags[0]} confidential={tags[1]}")
+    assert on("gcp", monkeypatch) == []
+    assert [place for place, _ in double.asked[2:]] == [f"/v1/{name}:testIamPermissions" for name in (taxonomy, *tags)]
+    double.lacks = {"datacatalog.taxonomies.get", "datacatalog.categories.fineGrainedGet"}
+    assert on("gcp", monkeypatch) == [
+        f"datacatalog.taxonomies.get on {taxonomy}",
+        *(f"datacatalog.categories.fineGrainedGet on {tag}" for tag in tags),
+    ]
 
 
 @pytest.mark.parametrize("target", ["aws", "gcp"])

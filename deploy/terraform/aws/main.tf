@@ -70,10 +70,24 @@ resource "aws_s3_bucket_lifecycle_configuration" "lake" {
     id     = "query-results"
     status = "Enabled"
     filter {
-      prefix = "athena/"
+      prefix = "athena/results/"
     }
     expiration {
       days = 7
+    }
+  }
+
+  dynamic "rule" {
+    for_each = var.analysts
+    content {
+      id     = "${rule.value}-results"
+      status = "Enabled"
+      filter {
+        prefix = "athena/${rule.value}/"
+      }
+      expiration {
+        days = 7
+      }
     }
   }
 
@@ -108,23 +122,31 @@ resource "aws_glue_catalog_database" "lake" {
   }
 }
 
+# Not enforced: dbt could not say where a mart's files go then, and Athena would put them among the query results.
 resource "aws_athena_workgroup" "lake" {
   name = "lake"
   configuration {
-    enforce_workgroup_configuration = true
+    enforce_workgroup_configuration = false
     result_configuration {
-      output_location = "s3://${aws_s3_bucket.lake.id}/athena/lake/"
+      output_location = "s3://${aws_s3_bucket.lake.id}/athena/results/"
     }
   }
 }
 
+# One for each group: a right to read a workgroup's location is one to the results of all its queries.
 resource "aws_athena_workgroup" "analyst" {
-  name = "analyst"
+  for_each = var.analysts
+  name     = each.value
   configuration {
     enforce_workgroup_configuration = true
     bytes_scanned_cutoff_per_query  = var.analyst_scan_limit
     result_configuration {
-      output_location = "s3://${aws_s3_bucket.lake.id}/athena/analyst/"
+      output_location = "s3://${aws_s3_bucket.lake.id}/athena/${each.value}/"
     }
   }
+}
+
+moved {
+  from = aws_athena_workgroup.analyst
+  to   = aws_athena_workgroup.analyst["analyst"]
 }

@@ -16,8 +16,14 @@ resource "aws_iam_role" "spark" {
 }
 
 resource "aws_iam_role" "analyst" {
-  name               = "lake-analyst"
-  assume_role_policy = var.trust["analyst"]
+  for_each           = var.analysts
+  name               = "lake-${each.value}"
+  assume_role_policy = var.trust[each.value]
+}
+
+moved {
+  from = aws_iam_role.analyst
+  to   = aws_iam_role.analyst["analyst"]
 }
 
 data "aws_iam_policy_document" "spark_trust" {
@@ -70,13 +76,6 @@ data "aws_iam_policy_document" "orchestrator" {
     resources = concat(["${local.glue}:catalog"], local.glue_staging, local.glue_marts)
   }
 
-  # lake_assets/warehouse/aws/data_quality.py. A rule set's name is not chosen by the table's ARN.
-  statement {
-    sid       = "Rules"
-    actions   = ["glue:GetDataQualityRuleset", "glue:CreateDataQualityRuleset", "glue:UpdateDataQualityRuleset"]
-    resources = ["${local.glue}:dataQualityRuleset/*"]
-  }
-
   # lake_assets/warehouse/aws/athena_query.py and dbt-athena.
   statement {
     sid = "Queries"
@@ -90,6 +89,12 @@ data "aws_iam_policy_document" "orchestrator" {
     sid       = "Catalog"
     actions   = ["athena:GetDataCatalog"]
     resources = ["${local.athena}:datacatalog/AwsDataCatalog"]
+  }
+  # Athena itself looks at it for each query, whatever database that names.
+  statement {
+    sid       = "Default"
+    actions   = ["glue:GetDatabase"]
+    resources = ["${local.glue}:catalog", "${local.glue}:database/default"]
   }
 
   # lake_assets/conform/runners/emr_serverless.py.
@@ -189,15 +194,21 @@ data "aws_iam_policy_document" "spark" {
 }
 
 data "aws_iam_policy_document" "analyst" {
-  statement {
-    sid       = "MartFiles"
-    actions   = ["s3:GetObject"]
-    resources = ["${aws_s3_bucket.lake.arn}/marts/*"]
+  for_each = var.analysts
+
+  # With Lake Formation an analyst reads files by the rights that it lends: these would go around its tags.
+  dynamic "statement" {
+    for_each = var.lake_formation ? [] : ["marts"]
+    content {
+      sid       = "MartFiles"
+      actions   = ["s3:GetObject"]
+      resources = ["${aws_s3_bucket.lake.arn}/${statement.value}/*"]
+    }
   }
   statement {
     sid       = "OwnResults"
     actions   = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
-    resources = ["${aws_s3_bucket.lake.arn}/athena/analyst/*"]
+    resources = ["${aws_s3_bucket.lake.arn}/athena/${each.value}/*"]
   }
   statement {
     sid       = "List"
@@ -206,7 +217,7 @@ data "aws_iam_policy_document" "analyst" {
     condition {
       test     = "StringLike"
       variable = "s3:prefix"
-      values   = ["marts/*", "athena/analyst/*"]
+      values   = ["marts/*", "athena/${each.value}/*"]
     }
   }
   statement {
@@ -220,12 +231,36 @@ data "aws_iam_policy_document" "analyst" {
     resources = concat(["${local.glue}:catalog"], local.glue_marts)
   }
   statement {
+    sid       = "Default"
+    actions   = ["glue:GetDatabase"]
+    resources = ["${local.glue}:catalog", "${local.glue}:database/default"]
+  }
+  # Drivers (JDBC, ODBC) stream results, and the console lists a group's own queries.
+  statement {
     sid = "Queries"
     actions = [
       "athena:StartQueryExecution", "athena:GetQueryExecution", "athena:GetQueryResults", "athena:StopQueryExecution",
-      "athena:GetWorkGroup",
+      "athena:GetWorkGroup", "athena:GetQueryResultsStream", "athena:BatchGetQueryExecution",
+      "athena:ListQueryExecutions",
     ]
-    resources = [aws_athena_workgroup.analyst.arn]
+    resources = [aws_athena_workgroup.analyst[each.value].arn]
+  }
+  statement {
+    sid = "Catalog"
+    actions = [
+      "athena:GetDataCatalog", "athena:GetDatabase", "athena:GetTableMetadata", "athena:ListDatabases",
+      "athena:ListTableMetadata",
+    ]
+    resources = ["${local.athena}:datacatalog/AwsDataCatalog"]
+  }
+}
+
+# BI tools and the console begin with these lists, of which IAM knows no resources.
+data "aws_iam_policy_document" "lists" {
+  statement {
+    sid       = "Lists"
+    actions   = ["athena:ListDataCatalogs", "athena:ListWorkGroups"]
+    resources = ["*"]
   }
 }
 
@@ -243,10 +278,17 @@ resource "aws_iam_role_policy" "tags" {
 }
 
 resource "aws_iam_role_policy" "lent" {
-  count  = var.lake_formation ? 1 : 0
-  name   = "lent"
-  role   = aws_iam_role.analyst.id
-  policy = data.aws_iam_policy_document.lent.json
+  for_each = var.lake_formation ? var.analysts : toset([])
+  name     = "lent"
+  role     = aws_iam_role.analyst[each.value].id
+  policy   = data.aws_iam_policy_document.lent.json
+}
+
+resource "aws_iam_role_policy" "lists" {
+  for_each = var.analysts
+  name     = "lists"
+  role     = aws_iam_role.analyst[each.value].id
+  policy   = data.aws_iam_policy_document.lists.json
 }
 
 resource "aws_iam_role_policy" "connect" {
@@ -262,7 +304,13 @@ resource "aws_iam_role_policy" "spark" {
 }
 
 resource "aws_iam_role_policy" "analyst" {
-  name   = "lake"
-  role   = aws_iam_role.analyst.id
-  policy = data.aws_iam_policy_document.analyst.json
+  for_each = var.analysts
+  name     = "lake"
+  role     = aws_iam_role.analyst[each.value].id
+  policy   = data.aws_iam_policy_document.analyst[each.value].json
+}
+
+moved {
+  from = aws_iam_role_policy.analyst
+  to   = aws_iam_role_policy.analyst["analyst"]
 }

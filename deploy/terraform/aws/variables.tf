@@ -28,6 +28,17 @@ variable "marts" {
   }
 }
 
+variable "analysts" {
+  description = "Names of the groups of analysts: a role, a workgroup and a folder of results for each."
+  type        = set(string)
+  default     = ["analyst"]
+
+  validation {
+    condition     = length(setintersection(var.analysts, ["connect", "lake", "orchestrator", "results", "spark"])) == 0
+    error_message = "A group of analysts cannot be named as a part of the lake."
+  }
+}
+
 variable "analyst_scan_limit" {
   description = "Bytes that one query of an analyst may scan before Athena ends it."
   type        = number
@@ -41,8 +52,14 @@ variable "lake_formation" {
 }
 
 variable "trust" {
-  description = "Trust policy (JSON) of each role, by orchestrator, connect and analyst: who may take it on."
+  description = "Trust policy (JSON) of each role, by orchestrator, connect and each of analysts: who may take it on."
   type        = map(string)
+}
+
+variable "spark_environment" {
+  description = "Path or URL of the archive that `make spark-dist` builds; without it no Spark job runs on EMR."
+  type        = string
+  default     = ""
 }
 
 variable "emr_application" {

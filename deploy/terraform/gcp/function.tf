@@ -3,36 +3,45 @@
 resource "google_service_account" "function" {
   account_id   = "lake-load"
   display_name = "The lake's load function"
+
+  depends_on = [google_project_service.apis]
 }
 
+# It rewrites quarantine files beside those of conform, and only reads announcements.
 resource "google_storage_bucket_iam_member" "function_files" {
   bucket = google_storage_bucket.lake.name
   role   = google_project_iam_custom_role.files.name
   member = google_service_account.function.member
 
   condition {
-    title      = "conformed-and-publications"
-    expression = "resource.name.startsWith(\"projects/_/buckets/${var.bucket}/objects/conformed/\") || resource.name.startsWith(\"projects/_/buckets/${var.bucket}/objects/publications/\")"
+    title      = "conformed"
+    expression = local.below["conformed"]
+  }
+}
+
+resource "google_storage_bucket_iam_member" "function_reads" {
+  bucket = google_storage_bucket.lake.name
+  role   = google_project_iam_custom_role.read_files.name
+  member = google_service_account.function.member
+
+  condition {
+    title      = "publications"
+    expression = local.below["publications"]
   }
 }
 
 resource "google_project_iam_custom_role" "loads" {
   role_id     = "lakeLoads"
   title       = "Load jobs of the lake's function"
-  permissions = ["bigquery.jobs.create", "bigquery.jobs.get"]
+  permissions = ["bigquery.jobs.create", "bigquery.jobs.get", "bigquery.jobs.list"]
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_project_iam_member" "function_loads" {
   project = var.project
   role    = google_project_iam_custom_role.loads.name
   member  = google_service_account.function.member
-}
-
-resource "google_bigquery_dataset_iam_member" "function_staging" {
-  for_each   = google_bigquery_dataset.staging
-  dataset_id = each.value.dataset_id
-  role       = "roles/bigquery.dataEditor"
-  member     = google_service_account.function.member
 }
 
 # No caller from outside: only Eventarc, as the same account.
@@ -77,6 +86,8 @@ resource "google_cloud_run_v2_service" "load" {
       }
     }
   }
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_cloud_run_v2_service_iam_member" "eventarc" {
@@ -91,6 +102,8 @@ resource "google_project_iam_custom_role" "events" {
   role_id     = "lakeEvents"
   title       = "Notifications for the lake's function"
   permissions = ["eventarc.events.receiveEvent"]
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_project_iam_member" "function_events" {
@@ -100,18 +113,30 @@ resource "google_project_iam_member" "function_events" {
 }
 
 # The bucket publishes its notifications through the project's own account of Cloud Storage.
-data "google_storage_project_service_account" "here" {}
+data "google_storage_project_service_account" "here" {
+  depends_on = [google_project_service.apis]
+}
 
 resource "google_project_iam_custom_role" "notifications" {
   role_id     = "lakeNotifications"
   title       = "Notifications of the lake's bucket"
   permissions = ["pubsub.topics.publish"]
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_project_iam_member" "bucket_notifications" {
   project = var.project
   role    = google_project_iam_custom_role.notifications.name
   member  = data.google_storage_project_service_account.here.member
+}
+
+# Eventarc's own account appears some time after its API is enabled, and then gets its rights.
+resource "time_sleep" "eventarc" {
+  count           = var.function_image == "" ? 0 : 1
+  create_duration = "120s"
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_eventarc_trigger" "load" {
@@ -135,4 +160,12 @@ resource "google_eventarc_trigger" "load" {
       region  = var.region
     }
   }
+
+  # Google refuses a trigger whose bucket may not publish, or whose account may not receive.
+  depends_on = [
+    google_cloud_run_v2_service_iam_member.eventarc,
+    google_project_iam_member.bucket_notifications,
+    google_project_iam_member.function_events,
+    time_sleep.eventarc,
+  ]
 }

@@ -5,6 +5,10 @@ terraform {
       source  = "hashicorp/google"
       version = "~> 7.0"
     }
+    time = {
+      source  = "hashicorp/time"
+      version = "~> 0.12"
+    }
   }
 }
 
@@ -43,6 +47,28 @@ resource "google_storage_bucket" "lake" {
       type = "AbortIncompleteMultipartUpload"
     }
   }
+
+  depends_on = [google_project_service.apis]
+}
+
+# Google stores the output and history of Spark batches here. One of its own would be open to more than the lake's account.
+resource "google_storage_bucket" "spark_staging" {
+  name                        = "${var.bucket}-spark"
+  location                    = var.region
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = true
+
+  lifecycle_rule {
+    condition {
+      age = 30
+    }
+    action {
+      type = "Delete"
+    }
+  }
+
+  depends_on = [google_project_service.apis]
 }
 
 # Closed as the lake closes a dataset that it makes itself: neither the project's readers nor its writers are let in.
@@ -60,6 +86,16 @@ resource "google_bigquery_dataset" "staging" {
     role          = "OWNER"
     user_by_email = google_service_account.orchestrator.email
   }
+  # Here, not as a member of a role: this list is complete, so the two would undo each other at each apply.
+  dynamic "access" {
+    for_each = var.function_image == "" ? [] : [google_service_account.function.email]
+    content {
+      role          = "WRITER"
+      user_by_email = access.value
+    }
+  }
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_bigquery_dataset" "mart" {
@@ -79,4 +115,11 @@ resource "google_bigquery_dataset" "mart" {
     role           = "READER"
     group_by_email = var.analysts
   }
+
+  # `lake apply` adds further readers, of LAKE_ANALYSTS.
+  lifecycle {
+    ignore_changes = [access]
+  }
+
+  depends_on = [google_project_service.apis]
 }

@@ -38,6 +38,18 @@ variable "analysts" {
   type        = string
 }
 
+variable "spark_environment" {
+  description = "Path or URL of the archive that `make spark-dist` builds; without it no Spark batch runs on Dataproc."
+  type        = string
+  default     = ""
+}
+
+variable "policy_tags" {
+  description = "Resource name of the policy tag of each classification, such as personal; empty without column security."
+  type        = map(string)
+  default     = {}
+}
+
 variable "kubernetes_accounts" {
   description = "NAMESPACE/NAME of the Kubernetes service account of orchestrator and of connect; empty off GKE."
   type        = map(string)

@@ -10,6 +10,7 @@ from lake_assets.bucket import is_local, local_path, size, written
 from lake_assets.conform.package import MAIN, job_zip
 from lake_assets.conform.runners.environment import needed, spark_settings
 from lake_assets.errors import LakeError
+from lake_assets.object_stores import store_of
 from lake_assets.settings import PROJECT, Settings
 
 _FOLDER = "environment"
@@ -56,9 +57,13 @@ class Code:
         )
 
     def spark(self, *driver: str) -> dict[str, str]:
-        """Return the settings for the archive's Python on driver and executors; `driver` begins its variables' keys."""
+        """Return the settings for the archive's Python and the bucket on driver and executors.
+
+        `driver` begins the keys of its variables. Neither inherits the environment of this process.
+        """
+        variables = {"PYSPARK_PYTHON": PYTHON, **store_of(self.bucket).environment}
         places = (*driver, "spark.executorEnv.")
-        return {**{f"{place}PYSPARK_PYTHON": PYTHON for place in places}, **self.settings}
+        return {**{f"{place}{name}": text for place in places for name, text in variables.items()}, **self.settings}
 
     def _archive(self) -> str:
         if not is_local(self.environment):

@@ -10,7 +10,7 @@ from lake_assets.conform.runners.code import Code, CodeUrls
 from lake_assets.conform.runners.dataproc_clients import BatchController
 from lake_assets.conform.runners.environment import given, needed
 from lake_assets.gcp import connected, retry_policy, unless_missing
-from lake_assets.settings import Settings
+from lake_assets.settings import DATAPROC_RUNTIME, Settings
 
 if TYPE_CHECKING:
     from google.cloud.dataproc_v1 import Batch
@@ -22,9 +22,9 @@ _LEAST_SECONDS, _MOST_SECONDS = 600, 14 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class DataprocBatch:
-    """Runner of batches. `parent` is `projects/P/locations/R`.
+    """Runner of batches. `parent` is `projects/P/locations/R`, `version` that of Google's runtime.
 
-    An empty `account` or `subnet` stands for the project's own. `timeout` and `interval` are in seconds.
+    An empty `account`, `subnet` or `staging` stands for the project's own. `timeout` and `interval` are in seconds.
     """
 
     client: BatchController
@@ -33,6 +33,7 @@ class DataprocBatch:
     version: str
     account: str
     subnet: str
+    staging: str
     timeout: float
     interval: float = 10.0
 
@@ -47,9 +48,10 @@ class DataprocBatch:
         return cls(
             code=Code.of(settings),
             parent=f"projects/{project}/locations/{region}",
-            version=given("LAKE_DATAPROC_VERSION"),
+            version=given("LAKE_DATAPROC_VERSION", DATAPROC_RUNTIME),
             account=given("LAKE_DATAPROC_ACCOUNT"),
             subnet=given("LAKE_DATAPROC_SUBNET"),
+            staging=given("LAKE_DATAPROC_STAGING"),
             timeout=settings.spark.timeout,
             client=_client(region, channel),
         )
@@ -84,9 +86,19 @@ class DataprocBatch:
             return unless_missing(lambda: self.client.get_batch(name=path, retry=retry_policy()))
 
     def _request(self, job: SparkJob, urls: CodeUrls) -> "Batch":
-        from google.cloud.dataproc_v1 import Batch, EnvironmentConfig, ExecutionConfig, PySparkBatch, RuntimeConfig
+        from google.cloud.dataproc_v1 import (
+            AuthenticationConfig,
+            Batch,
+            EnvironmentConfig,
+            ExecutionConfig,
+            PySparkBatch,
+            RuntimeConfig,
+        )
         from google.protobuf.duration_pb2 import Duration
 
+        kinds = AuthenticationConfig.AuthenticationType
+        # From runtime 3.0 on a batch would have the rights of its submitter.
+        identity = kinds.SERVICE_ACCOUNT if self.account else kinds.AUTHENTICATION_TYPE_UNSPECIFIED
         ttl = Duration(seconds=int(min(max(self.timeout, _LEAST_SECONDS), _MOST_SECONDS)))
         return Batch(
             pyspark_batch=PySparkBatch(
@@ -97,7 +109,13 @@ class DataprocBatch:
             ),
             runtime_config=RuntimeConfig(version=self.version, properties=self.code.spark("spark.dataproc.driverEnv.")),
             environment_config=EnvironmentConfig(
-                execution_config=ExecutionConfig(ttl=ttl, service_account=self.account, subnetwork_uri=self.subnet)
+                execution_config=ExecutionConfig(
+                    ttl=ttl,
+                    service_account=self.account,
+                    subnetwork_uri=self.subnet,
+                    staging_bucket=self.staging,
+                    authentication_config=AuthenticationConfig(user_workload_authentication_type=identity),
+                )
             ),
             labels=gcp.labels({**job.tags, "lake-job": job.name}),
         )

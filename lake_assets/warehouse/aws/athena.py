@@ -31,7 +31,6 @@ from lake_assets.duckdb_session import duckdb_session
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.settings import Settings
 from lake_assets.warehouse.aws.athena_query import run_query
-from lake_assets.warehouse.aws.data_quality import RuleSet
 from lake_assets.warehouse.aws.glue import Catalogued
 from lake_assets.warehouse.aws.lake_formation import LakeFormation
 from lake_assets.warehouse.protocol import Warehouse
@@ -73,7 +72,6 @@ class Athena(Warehouse):
                 self._ensure_database(asset)
                 for table in self._tables(asset).values():
                     table.ensure()
-                RuleSet(self._glue, asset).ensure()
                 if self._settings.analysts:
                     formation = LakeFormation()
                     formation.ensure_tags(filter(None, (layer_tag(), classification_tag(asset))))
@@ -85,14 +83,12 @@ class Athena(Warehouse):
             sentences = [
                 s for table in self._tables(asset).values() for s in differences(table.described(), table.table)
             ]
-            if rules := RuleSet(self._glue, asset).missing():
-                sentences.append(rules)
             if self._settings.analysts and LakeFormation().untagged(staging_tags(asset)):
                 sentences.append(f"tag {asset.staging_schema} by layer and classification")
             return sentences
 
     def drop(self, asset: Asset) -> None:
-        """Drop the tables. Database and rule set stay: they cost nothing, and `ensure` reuses them."""
+        """Drop the tables. The database stays: it costs nothing, and `ensure` reuses it."""
         with _refusals(f"AWS Glue (dropping the tables of {asset.name})"):
             for table in self._tables(asset).values():
                 with suppress(self._glue.exceptions.EntityNotFoundException):

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from lake_assets.aws import client, refusals
-from lake_assets.bucket import let_read, write, written
+from lake_assets.bucket import let_read, path_of, write, written
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.table_counts import TableCounts, TableName, add_up
 from lake_assets.catalog.windows import window_key, window_path
@@ -69,8 +69,11 @@ class AthenaErasure:
         return add_up(counts)
 
     def purge(self, asset: Asset, windows: Sequence[str], kept_files: Collection[str]) -> int:
-        """Delete conformed files, lists of files, older versions of marts, and Athena's results in the bucket."""
-        removed = 0
+        """Delete conformed files, lists of files, older versions of marts, and Athena's results in the bucket.
+
+        A mart that a workgroup has put among its results stays.
+        """
+        removed, marts = 0, set[str]()
         with _refusals(asset):
             live = set(kept_files)
             folders: list[str] = []
@@ -82,8 +85,12 @@ class AthenaErasure:
             removed += sum(remove_below(folder, live) for folder in folders)
             removed += remove_conformed(self._settings, asset, windows, live)
             for schema in mart_schemas(self._settings):
-                removed += self._purge_marts(schema)
-            return removed + remove_below(f"{self._settings.bucket}/athena", ())
+                purged, locations = self._purge_marts(schema)
+                removed += purged
+                marts |= locations
+            paths = tuple(f"{path_of(location).rstrip('/')}/" for location in marts)
+            results = f"{self._settings.bucket}/athena"
+            return removed + remove_below(results, (), lambda file: not file.path.startswith(paths))
 
     def out_of_reach(self) -> list[str]:
         return ["If a workgroup stores Athena's results outside of the lake's bucket, they stay: delete them there."]
@@ -142,21 +149,26 @@ class AthenaErasure:
             new[value] = partition_input(described, value, _write_list(folder, remaining)) if remaining else None
         catalogued.switch(new, old)
 
-    def _purge_marts(self, schema: str) -> int:
-        """Delete older versions of a schema's tables, and their files."""
+    def _purge_marts(self, schema: str) -> tuple[int, set[str]]:
+        """Delete older versions of a schema's tables, and their files.
+
+        Return the number of files, and the locations of the current versions.
+        """
         missing = self._glue.exceptions.EntityNotFoundException
         names: list[str] = []
         with suppress(missing):
             pages = self._glue.get_paginator("get_tables").paginate(DatabaseName=schema)
             names = [table["Name"] for page in pages for table in page["TableList"]]
-        removed = 0
+        removed, locations = 0, set[str]()
         for name in names:
             # A temporary table of dbt may be dropped meanwhile.
             with suppress(missing):
-                removed += self._purge_mart({"DatabaseName": schema, "TableName": name})
-        return removed
+                purged, location = self._purge_mart({"DatabaseName": schema, "TableName": name})
+                removed += purged
+                locations.add(location)
+        return removed, locations
 
-    def _purge_mart(self, table_key: Mapping[str, str]) -> int:
+    def _purge_mart(self, table_key: Mapping[str, str]) -> tuple[int, str]:
         pages = self._glue.get_paginator("get_table_versions").paginate(**table_key)
         versions = [version for page in pages for version in page["TableVersions"]]
         # Read after the versions: a version that dbt switches to from now on is not among them.
@@ -169,7 +181,7 @@ class AthenaErasure:
             if location != current["StorageDescriptor"]["Location"]:
                 removed += remove_below(location, ())
             self._glue.delete_table_version(**table_key, VersionId=version["VersionId"])
-        return removed
+        return removed, current["StorageDescriptor"]["Location"]
 
     def _tables(self, asset: Asset) -> dict[TableName, Catalogued]:
         """Return those of the two tables that exist."""

@@ -50,7 +50,7 @@ def run_query(settings: Settings, query: str, limit: int | None = None) -> Athen
             ClientRequestToken=uuid4().hex,
             WorkGroup=settings.athena_workgroup,
             # Only used if the workgroup does not enforce a location of its own.
-            ResultConfiguration={"OutputLocation": f"{settings.bucket}/athena/"},
+            ResultConfiguration={"OutputLocation": f"{settings.bucket}/athena/results/"},
         )
         identifier: str = started["QueryExecutionId"]
         execution = _done(athena, identifier)

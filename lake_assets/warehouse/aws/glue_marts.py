@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, suppress
 from lake_assets.aws import client, refusals
 from lake_assets.compile.grants import check_mart_schema
 from lake_assets.compile.lake_formation import analyst_grants, layer_tag, mart_tags
+from lake_assets.errors import SettingsError
 from lake_assets.settings import Settings
 from lake_assets.warehouse.aws.lake_formation import LakeFormation
 
@@ -19,6 +20,19 @@ class GlueMarts:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._glue = client("glue")
+
+    def check(self) -> None:
+        """Refuse a workgroup that enforces where results go: it takes the files of marts as well."""
+        name = self._settings.athena_workgroup
+        with refusals("Athena", "LAKE_ATHENA_WORKGROUP and the rights of your credentials there"):
+            configuration = client("athena").get_work_group(WorkGroup=name)["WorkGroup"].get("Configuration", {})
+        location = configuration.get("ResultConfiguration", {}).get("OutputLocation")
+        if location and configuration.get("EnforceWorkGroupConfiguration"):
+            raise SettingsError(
+                f"the workgroup '{name}' (LAKE_ATHENA_WORKGROUP) enforces its output location {location}, so marts "
+                "would be written among query results, which expire and analysts cannot read: let it not override "
+                "client-side settings, or name another workgroup."
+            )
 
     def missing(self, schemas: Sequence[str]) -> list[str]:
         with _refusals():

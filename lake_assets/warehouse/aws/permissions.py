@@ -48,7 +48,17 @@ def _policies_of(iam: Any, caller_arn: str) -> str:
 
 def _denied(iam: Any, source: str, need: Need, resource: str) -> list[str]:
     pages = iam.get_paginator("simulate_principal_policy").paginate(
-        PolicySourceArn=source, ActionNames=list(need.actions), ResourceArns=[resource]
+        PolicySourceArn=source,
+        ActionNames=list(need.actions),
+        ResourceArns=[resource],
+        # The role for Spark may be passed to this service only. Other actions ignore the key.
+        ContextEntries=[
+            {
+                "ContextKeyName": "iam:PassedToService",
+                "ContextKeyValues": ["emr-serverless.amazonaws.com"],
+                "ContextKeyType": "string",
+            }
+        ],
     )
     return [
         f"{result['EvalActionName']} on {resource}"

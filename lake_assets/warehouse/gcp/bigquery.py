@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -22,6 +22,7 @@ from lake_assets.compile.bigquery import (
     dataset_resource,
     differences,
     emptied,
+    is_abandoned,
     load_configuration,
     load_name,
     merged_fields,
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 32
 _LONGEST_LOAD_SECONDS = 3_600.0
+# BigQuery's limit of partitions that one job changes.
+_PARTITIONS_PER_JOB = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,8 @@ class BigQuery(Warehouse):
     loads, staging's after them.
 
     A load job's name is made of its table, window and files. So files are loaded once: a retry after a lost answer or a
-    crash finds the job and waits for it. An old run that comes late does not put its rows over newer ones.
+    crash finds the job and waits for it. An old run that comes late does not put its rows over newer ones. An
+    unfinished job of this account is cancelled before other files are loaded into its window.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -112,6 +116,9 @@ class BigQuery(Warehouse):
             staging, quarantine = (self._target(table) for table in self._tables(asset))
             if self._gcp.load_function:
                 announce(self._settings, asset, outputs)
+            self._end_abandoned(
+                (staging.table, quarantine.table), [(o.window, o.good_files, o.quarantine_files) for o in outputs]
+            )
             first_seen = self._first_seen(quarantine.table, [o.window for o in outputs if o.quarantine_files])
             self._empty(quarantine.table, [o.window for o in outputs if not o.quarantine_files])
         failed: dict[str, LakeError] = {}
@@ -151,6 +158,7 @@ class BigQuery(Warehouse):
         """
         with _publishing(asset, [window]):
             staging, quarantine = (self._target(table) for table in self._tables(asset))
+            self._end_abandoned((staging.table, quarantine.table), [(window, good_files, quarantine_files)])
             first_seen = self._first_seen(quarantine.table, [window] if quarantine_files else [])
         mark = "-over" if over else ""
         self._load_both(
@@ -261,7 +269,7 @@ class BigQuery(Warehouse):
         described = self._described(table)
         if described is None:
             raise LakeError(f"there is no table {table.title}: make it with `lake apply`.")
-        return _Target(table, load_configuration(described, table))
+        return _Target(table, load_configuration(described))
 
     def _first_seen(self, quarantine: BigQueryTable, windows: Sequence[str]) -> "pyarrow.Table | None":
         """Return the time each row of these windows was first quarantined; None without rows."""
@@ -271,9 +279,27 @@ class BigQuery(Warehouse):
         rows = self._run(query).to_arrow(create_bqstorage_client=False)
         return rows if rows.num_rows else None
 
+    def _end_abandoned(
+        self, tables: Sequence[BigQueryTable], outputs: Sequence[tuple[str, Sequence[str], Sequence[str]]]
+    ) -> None:
+        """Cancel unfinished loads of other files into these windows, and wait for their end.
+
+        A process that died left them behind; they would put older rows over newer ones.
+        """
+        from google.api_core.exceptions import GoogleAPICallError
+
+        names = [load_name(table, window, files[n]) for window, *files in outputs for n, table in enumerate(tables)]
+        loads = {name.rpartition("-")[0]: name for name in names}
+        for state in ("pending", "running"):
+            for job in self._client.list_jobs(state_filter=state, retry=retry_policy()):
+                if is_abandoned(job.job_id, loads):
+                    job.cancel(retry=retry_policy())
+                    with suppress(GoogleAPICallError):
+                        job.result(retry=retry_policy(), timeout=_LONGEST_LOAD_SECONDS)
+
     def _empty(self, table: BigQueryTable, windows: Sequence[str]) -> None:
-        if windows:
-            self._run(emptied(table, windows))
+        for first in range(0, len(windows), _PARTITIONS_PER_JOB):
+            self._run(emptied(table, windows[first : first + _PARTITIONS_PER_JOB]))
 
     def _load_both(
         self,

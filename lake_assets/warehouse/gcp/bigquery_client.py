@@ -1,6 +1,6 @@
 """Google's client of BigQuery, with types: its own signatures leave some out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -26,6 +26,15 @@ class Resource(Protocol):
 class Job(Protocol):
     @property
     def error_result(self) -> Mapping[str, Any] | None: ...
+
+
+class UnfinishedJob(Protocol):
+    """A job of a list."""
+
+    @property
+    def job_id(self) -> str: ...
+    def cancel(self, *, retry: "Retry") -> bool: ...
+    def result(self, *, retry: "Retry", timeout: float) -> object: ...
 
 
 class QueryJob(Protocol):
@@ -58,6 +67,7 @@ class BigQueryClient(Protocol):
     def update_table(self, table: "Table", fields: Sequence[str], *, retry: "Retry") -> Resource: ...
     def delete_table(self, table: str, *, not_found_ok: bool, retry: "Retry") -> None: ...
     def get_job(self, job_id: str, *, retry: "Retry") -> Job: ...
+    def list_jobs(self, *, state_filter: str, retry: "Retry") -> Iterable[UnfinishedJob]: ...
     def load_table_from_uri(
         self,
         source_uris: Sequence[str],

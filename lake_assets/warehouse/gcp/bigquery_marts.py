@@ -21,6 +21,9 @@ class BigQueryMarts:
         self._gcp, self._analysts = settings.gcp, settings.analysts
         self._client: BigQueryClient = bigquery_client(settings.gcp.project, settings.gcp.location)
 
+    def check(self) -> None:
+        return
+
     def missing(self, schemas: Sequence[str]) -> list[str]:
         with bigquery_refusals("refuses to describe the marts' datasets"):
             return [schema for schema in sorted(schemas) if not self._open(self._described(schema))]

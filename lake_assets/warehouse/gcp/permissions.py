@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from google.auth.transport.requests import AuthorizedSession
 
 SECONDS = 30
-# gcloud's own variable for the first; the second is that of Google's client of Cloud Storage.
+# gcloud's own variables, except the last: that of Google's client of Cloud Storage.
 PROJECTS = "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER"
+CATALOG = "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATACATALOG"
 STORAGE = "STORAGE_EMULATOR_HOST"
 
 
@@ -27,8 +28,9 @@ class _Auth(Protocol):
 
 
 def lacking_on_gcp(settings: Settings, needs: Sequence[Need]) -> list[str]:
-    """Return each permission that the caller lacks, with its resource; one request for the bucket and one for the
-    project.
+    """Return each permission that the caller lacks, with its resource.
+
+    One request for the bucket, for the project, and for each policy tag of the settings and its taxonomy.
 
     Permissions on single datasets are not checked. Raises SettingsError without credentials, Unavailable, and LakeError
     when Google refuses the request, which needs no permission.
@@ -37,28 +39,33 @@ def lacking_on_gcp(settings: Settings, needs: Sequence[Need]) -> list[str]:
 
     session = _session()
     bucket, project = urlsplit(settings.bucket).netloc, settings.gcp.project
-    requests_by_resource = {
-        "bucket": ("GET", f"{_base(STORAGE, 'storage')}/storage/v1/b/{bucket}/iam/testPermissions", "params"),
-        "project": (
-            "POST",
+    catalog = _base(CATALOG, "datacatalog")
+    tags = [tag for _, tag in settings.gcp.policy_tags]
+    taxonomies = dict.fromkeys(tag.partition("/policyTags/")[0] for tag in tags)
+    resources = [
+        ("bucket", f"gs://{bucket}", f"{_base(STORAGE, 'storage')}/storage/v1/b/{bucket}/iam/testPermissions"),
+        (
+            "project",
+            f"project {project}",
             f"{_base(PROJECTS, 'cloudresourcemanager')}/v1/projects/{project}:testIamPermissions",
-            "json",
         ),
-    }
-    resources = {"bucket": f"gs://{bucket}", "project": f"project {project}"}
+        *(("taxonomy", name, f"{catalog}/v1/{name}:testIamPermissions") for name in taxonomies),
+        *(("policy_tag", name, f"{catalog}/v1/{name}:testIamPermissions") for name in tags),
+    ]
     lacking: list[str] = []
-    for resource, (method, url, form) in requests_by_resource.items():
-        actions = [action for need in needs if need.on == resource for action in need.actions]
+    for kind, resource, url in resources:
+        actions = [action for need in needs if need.on == kind for action in need.actions]
+        method, form = ("GET", "params") if kind == "bucket" else ("POST", "json")
         try:
             response = session.request(method, url, timeout=SECONDS, **{form: {"permissions": actions}})
         except requests.RequestException as error:
             raise Unavailable(f"Google Cloud does not answer, try again later: {error}") from error
         if not response.ok:
             raise LakeError(
-                f"Google Cloud does not report the permissions on {resources[resource]}: {response.text.strip()[:300]}"
+                f"Google Cloud does not report the permissions on {resource}: {response.text.strip()[:300]}"
             )
         granted = set(response.json().get("permissions", ()))
-        lacking += [f"{action} on {resources[resource]}" for action in actions if action not in granted]
+        lacking += [f"{action} on {resource}" for action in actions if action not in granted]
     return lacking
 
 

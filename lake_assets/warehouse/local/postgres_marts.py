@@ -15,6 +15,9 @@ class PostgresMarts:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
+    def check(self) -> None:
+        return
+
     def missing(self, schemas: Sequence[str]) -> list[str]:
         with self._session() as session:
             rows = session.execute(

@@ -22,6 +22,7 @@ from sqlglot import exp
 
 from lake_assets.aws import client
 from lake_assets.bucket import read, write
+from tests.support.deploy_documents import athena_workgroups
 from tests.support.doubles.aws_endpoint import Endpoint, Refused
 
 _SYMLINK = "org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat"
@@ -58,15 +59,15 @@ class Failed(Exception):
 class AthenaDouble(Endpoint):
     """`refuse` are error codes by table and partition value, met by the next batch that changes the partition, once
     for each code in the list. `before` is called by name of the operation before the next one, once. `queries` are
-    those that were run; `broken` makes the next one fail with this reason. `rule_sets` are those of Data Quality, by
-    name. `folder` is for copies of the bucket's files, which never change."""
+    those that were run; `broken` makes the next one fail with this reason. `workgroups` are the account's first one and
+    those of `deploy/terraform/aws`, by name. `folder` is for copies of the bucket's files, which never change."""
 
     def __init__(self, moto: str, folder: Path) -> None:
         self.refuse: dict[tuple[str, str], list[str]] = {}
         self.before: dict[str, Callable[[], None]] = {}
         self.queries: dict[str, dict[str, Any]] = {}
         self.broken: tuple[str, bool] | None = None
-        self.rule_sets: dict[str, dict[str, Any]] = {}
+        self.workgroups: dict[str, dict[str, Any]] = {"primary": {}, **athena_workgroups("lake")}
         self._moto, self._folder = moto, folder
         self._columns: dict[str, dict[str, str]] = {}
         self._lists: dict[tuple[str, str], list[str]] = {}
@@ -83,7 +84,9 @@ class AthenaDouble(Endpoint):
             "StartQueryExecution": self._start,
             "GetQueryExecution": lambda asked: {"QueryExecution": self.queries[asked["QueryExecutionId"]]["execution"]},
             "GetQueryResults": self._results,
-            "GetWorkGroup": lambda asked: {"WorkGroup": {"Name": asked["WorkGroup"], "Configuration": {}}},
+            "GetWorkGroup": lambda asked: {
+                "WorkGroup": {"Name": asked["WorkGroup"], "Configuration": self._workgroup(asked["WorkGroup"])}
+            },
         }
         return operation, lambda: answers[operation](asked)
 
@@ -109,8 +112,6 @@ class AthenaDouble(Endpoint):
     def _glue(self, operation: str, headers: dict[str, str], asked: dict[str, Any]) -> Any:
         if hook := self.before.pop(operation, None):
             hook()
-        if operation.endswith("DataQualityRuleset"):
-            return self._rule_set(operation, asked)
         if operation == "UpdateTable" and "VersionId" in asked:
             there = self.table(asked["DatabaseName"], asked["TableInput"]["Name"])
             if there["VersionId"] != asked["VersionId"]:
@@ -118,19 +119,6 @@ class AthenaDouble(Endpoint):
         errors = self._refused_parts(operation, asked)
         result = self.ask_moto(operation, asked)
         return {**result, "Errors": [*result.get("Errors", []), *errors]} if errors else result
-
-    def _rule_set(self, operation: str, asked: dict[str, Any]) -> Any:
-        """moto has no rule sets; here they are kept, and not judged."""
-        there = asked["Name"] in self.rule_sets
-        if operation == "CreateDataQualityRuleset":
-            if there:
-                raise Refused("AlreadyExistsException", "There is such a rule set.")
-            self.table(asked["TargetTable"]["DatabaseName"], asked["TargetTable"]["TableName"])
-        elif not there:
-            raise Refused("EntityNotFoundException", "There is no such rule set.")
-        if operation != "GetDataQualityRuleset":
-            self.rule_sets[asked["Name"]] = {**self.rule_sets.get(asked["Name"], {}), **asked}
-        return self.rule_sets[asked["Name"]]
 
     def ask_moto(self, operation: str, asked: Mapping[str, Any]) -> Any:
         """Glue's answer without anything of this double's."""
@@ -175,6 +163,21 @@ class AthenaDouble(Endpoint):
     def partitions(self, database: str, name: str) -> Any:
         return self.ask_moto("GetPartitions", {"DatabaseName": database, "TableName": name})["Partitions"]
 
+    def _workgroup(self, name: str) -> dict[str, Any]:
+        if name not in self.workgroups:
+            raise Refused("InvalidRequestException", f"WorkGroup {name} is not found.")
+        return self.workgroups[name]
+
+    def _output(self, asked: dict[str, Any]) -> tuple[str, bool]:
+        """The location of a query's results, and whether its workgroup enforces it."""
+        configuration = self._workgroup(asked["WorkGroup"])
+        of_group = configuration.get("ResultConfiguration", {}).get("OutputLocation", "")
+        enforced = bool(of_group and configuration.get("EnforceWorkGroupConfiguration"))
+        location = of_group if enforced else asked.get("ResultConfiguration", {}).get("OutputLocation") or of_group
+        if not location:
+            raise Refused("InvalidRequestException", "No output location provided.")
+        return location.rstrip("/"), enforced
+
     def _start(self, asked: dict[str, Any]) -> dict[str, str]:
         identifier = asked["ClientRequestToken"]
         assert len(identifier) >= 32
@@ -183,6 +186,7 @@ class AthenaDouble(Endpoint):
         execution: dict[str, Any] = {"Status": {"State": "SUCCEEDED"}, "StatementType": "DML", "Statistics": {}}
         columns: list[dict[str, Any]] = []
         rows: list[Any] = []
+        output, enforced = self._output(asked)
         try:
             if self.broken:
                 raise Failed(self.broken[0])
@@ -193,7 +197,7 @@ class AthenaDouble(Endpoint):
                 rows = [tuple(answer.columns), *answer.fetchall()]
             else:
                 execution["StatementType"] = "DDL"
-                self._change(query)
+                self._change(query, f"{output}/tables/{identifier}/", enforced=enforced)
         except (Failed, duckdb.Error) as error:
             retryable = bool(self.broken and self.broken[1])
             self.broken = None
@@ -212,12 +216,17 @@ class AthenaDouble(Endpoint):
         more = {"NextToken": str(first + _PAGE)} if len(query["rows"]) > first + _PAGE else {}
         return {"ResultSet": results, **more}
 
-    def _change(self, query: str) -> None:
-        """Do what dbt does besides queries: create a table of a query, and give Glue its files."""
+    def _change(self, query: str, among_results: str, *, enforced: bool) -> None:
+        """Do what dbt does besides queries: create a table of a query, and give Glue its files.
+
+        A workgroup that enforces its location takes no other one for the files.
+        """
         if made := _CREATE_TABLE.fullmatch(query):
             location = re.search(r"external_location='([^']+)'", made["options"])
-            assert location
-            self._create(made["database"], made["name"], location[1].rstrip("/") + "/", made["query"])
+            if location and enforced:
+                raise Failed("The Athena query's external_location is set, but the workgroup enforces a location.")
+            files = f"{location[1].rstrip('/')}/" if location else among_results
+            self._create(made["database"], made["name"], files, made["query"])
         elif not re.match(r"alter table \S+ set tblproperties", query, re.IGNORECASE):
             raise Failed(f"the double does not know how to {query}")
 

@@ -2,8 +2,10 @@
 
 It refuses what BigQuery refuses of tables and loads, as far as that is documented: reserved column names, columns that
 vanish, are required or change their type, a file that is not like the schema, rows of another partition, a job's name
-that is taken. It does not prove rights, quotas, cost, policy tags, clustering, how BigQuery's own SQL differs from
-DuckDB's after translation, or how it reads Parquet beyond names and types of columns.
+that is taken. Callers have the permissions of `deploy/terraform/gcp` on jobs and policy tags: without
+`bigquery.jobs.get` they see their own jobs only, and columns with a policy tag are set and read by those who may. It
+does not prove other rights, quotas, cost, clustering, how BigQuery's own SQL differs from DuckDB's after translation,
+or how it reads Parquet beyond names and types of columns.
 """
 
 import base64
@@ -14,13 +16,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import duckdb
 import sqlglot
 from sqlglot import exp
 
 from lake_assets.bucket import let_read
+from tests.support.deploy_documents import google_permissions
 
 PROJECT, LOCATION = "lake-test", "europe-west3"
 Fault = Literal["throttled", "internal", "unavailable", "reset", "answer lost"]
@@ -36,6 +39,7 @@ _READ = {
     "TIMESTAMP": "TIMESTAMP",
 }  # fmt: skip
 _ALTER = re.compile(r"alter table `(\w+)`\.`(\w+)` alter column `(\w+)` set data type (\w+)\((\d+)(?:, (\d+))?\)")
+_PARTITIONS_PER_JOB = 4_000
 _PARTITION = {"DAY": ("%Y%m%d", "day"), "HOUR": ("%Y%m%d%H", "hour")}
 
 
@@ -50,8 +54,10 @@ class Refused(Exception):
 
 class BigQueryDouble:
     """`calls` are the operations in order. `faults` are met by the next calls of an operation, once each;
-    `failing` are reasons that the next load jobs fail for. `meeting` is waited at by each load that is begun.
-    `meanwhile` is called once before the next change of a table."""
+    `failing` are reasons that the next load jobs fail for. While it `holds`, load jobs stay pending until `go_on`.
+    `meeting` is waited at by each load that is begun. `meanwhile` is called once before the next change of a table.
+
+    Callers are the orchestrator at `url`, and the account ACCOUNT at `url_of(ACCOUNT)`."""
 
     def __init__(self, bucket: str) -> None:
         self.calls: list[str] = []
@@ -62,6 +68,8 @@ class BigQueryDouble:
         self.datasets: dict[str, dict[str, Any]] = {}
         self.tables: dict[tuple[str, str], dict[str, Any]] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
+        self.owners: dict[str, str] = {}
+        self.holds = False
         self.answers: dict[str, dict[str, Any]] = {}
         self._answered: dict[str, dict[str, Any]] = {}
         self._lock = threading.RLock()
@@ -77,7 +85,7 @@ class BigQueryDouble:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if self.path == "/token":
                     return self._send(200, {"access_token": "token", "expires_in": 3600, "token_type": "Bearer"})
-                path = urlsplit(self.path).path.removeprefix(f"/bigquery/v2/projects/{PROJECT}/").split("/")
+                account, path = _caller(urlsplit(self.path).path)
                 operation = double.operation(self.command, path)
                 fault = double.called(operation)
                 if fault == "reset":
@@ -86,7 +94,11 @@ class BigQueryDouble:
                     status, reason = _STATUS[fault]
                     return self._send(status, _error(status, reason, "come back later"))
                 try:
-                    answer = double.answer(operation, path, json.loads(body or b"{}"), self.headers.get("If-Match"))
+                    asked = json.loads(body or b"{}")
+                    double.check(operation, path, asked, account)
+                    query = urlsplit(self.path).query
+                    answer = double.answer(operation, path, asked, self.headers.get("If-Match"), query, account)
+                    double.owns(operation, answer, account)
                     status = 200
                 except Refused as error:
                     status, answer = error.status, _error(error.status, error.reason, str(error))
@@ -120,6 +132,48 @@ class BigQueryDouble:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    def url_of(self, account: str) -> str:
+        return f"{self.url}/as/{account}"
+
+    def check(self, operation: str, path: list[str], body: dict[str, Any], account: str) -> None:
+        """Refuse a job that the account may not start, a look at a job of another account's, and policy tags."""
+        granted = google_permissions()[account]["project"]
+        self._check_tags(operation, body, google_permissions()[account])
+        if operation in ("jobs.insert", "jobs.query") and "bigquery.jobs.create" not in granted:
+            raise Refused(403, "accessDenied", f"Access Denied: {account} lacks bigquery.jobs.create")
+        if operation == "jobs.list" and "bigquery.jobs.list" not in granted:
+            raise Refused(403, "accessDenied", f"Access Denied: {account} lacks bigquery.jobs.list")
+        if operation in ("jobs.get", "jobs.getQueryResults", "jobs.cancel"):
+            own = self.owners.get(path[1], account) == account
+            if not own and "bigquery.jobs.get" not in granted:
+                raise Refused(403, "accessDenied", f"Access Denied: Job {path[1]}: {account} lacks bigquery.jobs.get")
+
+    def _check_tags(self, operation: str, body: dict[str, Any], granted: Mapping[str, frozenset[str]]) -> None:
+        names_tags = '"policyTags"' in json.dumps(body)
+        if names_tags and "datacatalog.taxonomies.get" not in granted["taxonomy"]:
+            raise Refused(403, "accessDenied", "Access Denied: User does not have permission to get taxonomy")
+        may_read = "datacatalog.categories.fineGrainedGet" in granted["policy_tag"]
+        if operation == "jobs.query" and not may_read and (tagged := self._tagged(body["query"])):
+            raise Refused(403, "accessDenied", f"Access Denied: User may not read {', '.join(sorted(tagged))}")
+
+    def _tagged(self, query: str) -> set[str]:
+        """The columns with policy tags that a query reads."""
+        if _ALTER.fullmatch(query):
+            return set()
+        statement = sqlglot.parse_one(query, dialect="bigquery")
+        named = {column.name for column in statement.find_all(exp.Column)}
+        everything = any(not isinstance(star.parent, exp.Count) for star in statement.find_all(exp.Star))
+        return {
+            field["name"]
+            for table in statement.find_all(exp.Table)
+            for field in self.tables.get((table.db, table.name), {}).get("schema", {}).get("fields", ())
+            if "policyTags" in json.dumps(field) and (everything or field["name"] in named)
+        }
+
+    def owns(self, operation: str, answer: Any, account: str) -> None:
+        if operation in ("jobs.insert", "jobs.query"):
+            self.owners[answer["jobReference"]["jobId"]] = account
+
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
@@ -133,6 +187,8 @@ class BigQueryDouble:
     @staticmethod
     def operation(method: str, path: list[str]) -> str:
         kind, named = path[(len(path) - 1) // 2 * 2], len(path) % 2 == 0
+        if kind == "cancel":
+            return "jobs.cancel"
         if kind == "queries":
             return "jobs.getQueryResults" if method == "GET" else "jobs.query"
         verbs = {"GET": "get" if named else "list", "PATCH": "patch", "POST": "insert", "DELETE": "delete"}
@@ -147,7 +203,9 @@ class BigQueryDouble:
                     return fault
         return None
 
-    def answer(self, operation: str, path: list[str], body: dict[str, Any], etag: str | None) -> Any:
+    def answer(
+        self, operation: str, path: list[str], body: dict[str, Any], etag: str | None, query: str, account: str
+    ) -> Any:
         if operation == "jobs.insert" and self.meeting is not None:
             self.meeting.wait(30)
         if operation.endswith(".patch") and self.meanwhile is not None:
@@ -168,6 +226,8 @@ class BigQueryDouble:
             "jobs.insert": lambda: (self._insert_query if "query" in body["configuration"] else self._insert_job)(body),
             "jobs.getQueryResults": lambda: self._answered[path[1]],
             "jobs.get": lambda: self._job(path[1]),
+            "jobs.list": lambda: {"jobs": self._listed(query, account)},
+            "jobs.cancel": lambda: {"job": self._cancel(path[1])},
             "jobs.query": lambda: self._query(body),
         }
         if operation not in answers:
@@ -260,16 +320,45 @@ class BigQueryDouble:
             raise Refused(404, "notFound", f"no dataset in {body['jobReference'].get('location')}")
         if job_id in self.jobs:
             raise Refused(409, "duplicate", f"Already Exists: Job {PROJECT}:{LOCATION}.{job_id}")
+        self.jobs[job_id] = {**body, "status": {"state": "PENDING"}, "statistics": {}}
+        if not self.holds:
+            self._work_off(job_id)
+        return {**self.jobs[job_id], "status": {"state": "RUNNING"}}
+
+    def _work_off(self, job_id: str) -> None:
         status: dict[str, Any] = {"state": "DONE"}
         try:
             if self.failing:
                 raise Refused(200, self.failing.pop(0), "the job was given up")
-            self._load(body["configuration"]["load"])
+            self._load(self.jobs[job_id]["configuration"]["load"])
         except Refused as error:
             error_result = {"reason": error.reason, "message": str(error)}
             status |= {"errorResult": error_result, "errors": [error_result]}
-        self.jobs[job_id] = {**body, "status": status, "statistics": {}}
-        return {**self.jobs[job_id], "status": {"state": "RUNNING"}}
+        self.jobs[job_id]["status"] = status
+
+    def go_on(self) -> None:
+        """Run the jobs that were held, and hold no further ones."""
+        with self._lock:
+            self.holds = False
+            for job_id, job in self.jobs.items():
+                if job["status"]["state"] == "PENDING":
+                    self._work_off(job_id)
+
+    def _listed(self, query: str, account: str) -> list[dict[str, Any]]:
+        """The jobs that the account started, of the state in the query."""
+        (state,) = parse_qs(query)["stateFilter"]
+        return [
+            {**job, "id": job_id, "state": state.upper()}
+            for job_id, job in self.jobs.items()
+            if job["status"]["state"] == state.upper() and self.owners[job_id] == account
+        ]
+
+    def _cancel(self, job_id: str) -> dict[str, Any]:
+        job = self._job(job_id)
+        if job["status"]["state"] != "DONE":
+            stopped = {"reason": "stopped", "message": "Job execution was cancelled"}
+            job["status"] = {"state": "DONE", "errorResult": stopped, "errors": [stopped]}
+        return job
 
     def _job(self, job_id: str) -> dict[str, Any]:
         if job_id not in self.jobs:
@@ -282,12 +371,13 @@ class BigQueryDouble:
         table = self._table(place["datasetId"], name)
         assert partition
         assert load["sourceFormat"] == "PARQUET"
-        assert load["writeDisposition"] == "WRITE_TRUNCATE"
         if any(load.get(part) != table.get(part) for part in ("timePartitioning", "clustering")):
             raise Refused(200, "invalid", "Incompatible table partitioning specification")
-        fields = load["schema"]["fields"]
-        if _same_or_wider(table["schema"]["fields"], fields, f"Table {name}"):
-            raise Refused(200, "invalid", f"Provided Schema does not match Table {name}. Cannot add fields")
+        fields = table["schema"]["fields"]
+        if "schema" in load:
+            fields = load["schema"]["fields"]
+            if _same_or_wider(table["schema"]["fields"], fields, f"Table {name}"):
+                raise Refused(200, "invalid", f"Provided Schema does not match Table {name}. Cannot add fields")
         columns = {field["name"]: field for field in fields}
         paths = ", ".join(f"'{uri}'" for uri in load["sourceUris"])
         try:
@@ -310,6 +400,12 @@ class BigQueryDouble:
             self._session.execute(f"delete from {place['datasetId']}.{name} where {own}")
             self._session.execute(f"insert into {place['datasetId']}.{name} by name from {source}")
             self._session.execute("commit")
+            if load["writeDisposition"] == "WRITE_TRUNCATE":
+                # The table's schema becomes the load's, or the file's, which has neither descriptions nor tags.
+                bare = [{k: v for k, v in field.items() if k not in ("description", "policyTags")} for field in fields]
+                table["schema"] = load.get("schema", {"fields": bare})
+            else:
+                assert load["writeDisposition"] == "WRITE_TRUNCATE_DATA"
         except BaseException:
             self._session.execute("rollback")
             raise
@@ -318,6 +414,8 @@ class BigQueryDouble:
         assert body["useLegacySql"] is False
         job_id = f"query-{len(self.calls)}"
         done = {"jobComplete": True, "jobReference": {"projectId": PROJECT, "jobId": job_id, "location": LOCATION}}
+        if body["query"].startswith("delete") and body["query"].count("timestamp '") > _PARTITIONS_PER_JOB:
+            raise Refused(400, "invalidQuery", "Too many partitions produced by query, allowed 4000")
         if altered := _ALTER.fullmatch(body["query"]):
             self._widen(*altered.groups())
             return {**done, "schema": {"fields": []}, "totalRows": "0"}
@@ -415,6 +513,15 @@ class BigQueryDouble:
         field |= {"type": kind, "precision": precision} | ({"scale": scale} if scale else {})
         table["etag"] = str(int(table["etag"]) + 1)
         self._session.execute(f'alter table {dataset}.{name} alter "{column}" set data type {_duckdb_type(field)}')
+
+
+def _caller(path: str) -> tuple[str, list[str]]:
+    """The account that calls, and the parts of the path below the project."""
+    account = "orchestrator"
+    if path.startswith("/as/"):
+        _, _, account, path = path.split("/", 3)
+        path = f"/{path}"
+    return account, path.removeprefix(f"/bigquery/v2/projects/{PROJECT}/").split("/")
 
 
 def _given(statement: exp.Expr, parameters: Sequence[Mapping[str, Any]]) -> exp.Expr:

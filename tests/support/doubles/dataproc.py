@@ -1,6 +1,7 @@
 """Dataproc on this machine: the gRPC services that the Google libraries call, each job a process.
 
-It does not prove that a cluster or batch starts, rights, quotas, or when Google deletes a cluster by its own limits.
+A batch with an account of its own needs what Google documents for it. It does not prove that a cluster or batch starts,
+other rights, quotas, or when Google deletes a cluster by its own limits.
 """
 
 import json
@@ -14,6 +15,7 @@ from google.cloud import dataproc_v1 as dataproc
 from google.longrunning import operations_pb2
 from google.protobuf.empty_pb2 import Empty
 
+from tests.support.deploy_documents import google_permissions
 from tests.support.doubles.machine import Launched, Machine, Submission
 
 _PACKAGE = "google.cloud.dataproc.v1"
@@ -35,6 +37,10 @@ class Ran:
 
 class _NoSuch(Exception):
     """Error with the code NOT_FOUND."""
+
+
+class _Refused(Exception):
+    """Error with the code INVALID_ARGUMENT."""
 
 
 class _There(Exception):
@@ -98,6 +104,8 @@ class DataprocDouble:
                 answered = answer(request)
             except _NoSuch as error:
                 context.abort(grpc.StatusCode.NOT_FOUND, f"Not found: {error}")
+            except _Refused as error:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             except _There as error:
                 context.abort(grpc.StatusCode.ALREADY_EXISTS, f"Already exists: {error}")
             else:
@@ -109,10 +117,10 @@ class DataprocDouble:
         handler = grpc.unary_unary_rpc_method_handler(handle, request_deserializer=read, response_serializer=_written)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: handler}),))
 
-    def _launch(self, job_id: str, work: Any, settings: dict[str, str], python: str) -> Launched:
+    def _launch(self, job_id: str, work: Any, settings: dict[str, str], driver: str) -> Launched:
         [package], [archive] = work.python_file_uris, work.archive_uris
         submission = Submission(work.main_python_file_uri, list(work.args), package, archive, settings)
-        return self._machine.launch(job_id, submission, python)
+        return self._machine.launch(job_id, submission, driver)
 
     def _submit_job(self, asked: dataproc.SubmitJobRequest) -> dataproc.Job:
         job_id = asked.job.reference.job_id
@@ -122,8 +130,8 @@ class DataprocDouble:
             raise _NoSuch(f"cluster {asked.job.placement.cluster_name}")
         settings = dict(asked.job.pyspark_job.properties)
         assert settings.pop("spark.submit.deployMode") == "cluster"
-        python = settings["spark.yarn.appMasterEnv.PYSPARK_PYTHON"]
-        self.jobs[job_id] = Ran(asked.job, self._launch(job_id, asked.job.pyspark_job, settings, python))
+        launched = self._launch(job_id, asked.job.pyspark_job, settings, "spark.yarn.appMasterEnv.")
+        self.jobs[job_id] = Ran(asked.job, launched)
         return self._job(job_id)
 
     def _job(self, job_id: str) -> dataproc.Job:
@@ -183,9 +191,10 @@ class DataprocDouble:
         name = f"{asked.parent}/batches/{asked.batch_id}"
         if name in self.batches:
             raise _There(name)
+        _check_start(asked.batch)
         settings = dict(asked.batch.runtime_config.properties)
-        python = settings["spark.dataproc.driverEnv.PYSPARK_PYTHON"]
-        self.batches[name] = Ran(asked.batch, self._launch(asked.batch_id, asked.batch.pyspark_batch, settings, python))
+        launched = self._launch(asked.batch_id, asked.batch.pyspark_batch, settings, "spark.dataproc.driverEnv.")
+        self.batches[name] = Ran(asked.batch, launched)
         return operations_pb2.Operation(name=f"operations/{asked.batch_id}")
 
     def _batch(self, name: str) -> dataproc.Batch:
@@ -206,6 +215,29 @@ class DataprocDouble:
             if asked.name == f"operations/{name.split('/')[-1]}":
                 ran.launched.kill()
         return Empty()
+
+
+def _check_start(batch: dataproc.Batch) -> None:
+    """Refuse what would not start with an account of its own, whose rights are those of `deploy/terraform/gcp`.
+
+    Google accepts such a batch, and it fails ten minutes later.
+    """
+    execution, version = batch.environment_config.execution_config, batch.runtime_config.version
+    if not execution.service_account:
+        return
+    if not version:
+        raise _Refused("the newest runtime, of which nothing is known, was taken")
+    if int(version.partition(".")[0]) >= 3:
+        kind = execution.authentication_config.user_workload_authentication_type.name
+        if kind != "SERVICE_ACCOUNT":
+            raise _Refused(f"{execution.service_account} is not used: the batch has the submitter's credentials")
+        return
+    granted = google_permissions()["spark"]
+    if not granted["project"] >= {"dataproc.agents.create", "dataproc.tasks.lease", "logging.logEntries.create"}:
+        raise _Refused("Driver compute node failed to initialize")
+    objects = {f"storage.objects.{verb}" for verb in ("create", "delete", "get", "list")}
+    if not execution.staging_bucket or not granted["staging_bucket"] >= {"storage.buckets.get", *objects}:
+        raise _Refused("Driver compute node failed to initialize: it may not write to its staging bucket")
 
 
 def _cluster(name: str, labels: dict[str, str]) -> dataproc.Cluster:

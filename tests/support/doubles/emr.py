@@ -120,8 +120,7 @@ class EmrDouble(Endpoint):
             options, settings, rest = parsed(jar["Args"][1:])
             assert (options["--master"], options["--deploy-mode"]) == ("yarn", "cluster")
             submission = Submission(rest[0], rest[1:], options["--py-files"], options["--archives"], settings)
-            python = settings["spark.yarn.appMasterEnv.PYSPARK_PYTHON"]
-            step.launched = self._machine.launch(step.step_id, submission, python)
+            step.launched = self._machine.launch(step.step_id, submission, "spark.yarn.appMasterEnv.")
         cluster.steps += steps
         return steps
 

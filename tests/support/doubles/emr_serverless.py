@@ -87,8 +87,7 @@ class EmrServerlessDouble(Endpoint):
         spark = request["jobDriver"]["sparkSubmit"]
         _, settings, rest = parsed(spark["sparkSubmitParameters"].split(" "))
         assert not rest
-        python = settings["spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON"]
-        assert settings["spark.emr-serverless.driverEnv.PYSPARK_PYTHON"] == python
+        assert "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON" in settings
         submission = Submission(
             spark["entryPoint"],
             spark["entryPointArguments"],
@@ -97,7 +96,8 @@ class EmrServerlessDouble(Endpoint):
             settings,
         )
         job_id = f"00{len(self.runs):014d}"
-        run = JobRun(job_id, request, self._machine.launch(job_id, submission, python), time.time())
+        launched = self._machine.launch(job_id, submission, "spark.emr-serverless.driverEnv.")
+        run = JobRun(job_id, request, launched, time.time())
         self.runs[job_id] = run
         return self._started(run)
 

@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lake_assets.bucket import local_path
+from lake_assets.bucket import is_local, local_path, read
 
 # Of a cluster's Spark settings these mean nothing to Spark on one machine.
 _CLUSTER_ONLY = ("spark.yarn.", "spark.emr-serverless.", "spark.dataproc.", "spark.submit.", "spark.archives")
+_OF_THE_MACHINE = ("PATH", "HOME", "JAVA_HOME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _LOCAL = {
     "spark.ui.enabled": "false",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -62,34 +63,39 @@ class Launched:
 
 @dataclass
 class Machine:
-    """`launched` are all processes in order, by the service's own id of the job."""
+    """`launched` are all processes in order, by the service's own id of the job.
+
+    A job starts without this process's environment, except for the credentials that its role stands for in a cloud.
+    """
 
     folder: Path
     launched: dict[str, Launched] = field(default_factory=dict[str, Launched])
 
-    def launch(self, job_id: str, submission: Submission, python: str) -> Launched:
-        """`python` is what the service's settings make the driver's; a relative one is inside the archive."""
+    def launch(self, job_id: str, submission: Submission, driver: str) -> Launched:
+        """`driver` begins the keys of the driver's variables; a relative Python is inside the archive."""
+        own, executors = (_variables(submission.settings, prefix) for prefix in (driver, "spark.executorEnv."))
+        python = own["PYSPARK_PYTHON"]
+        assert own.pop("PYSPARK_DRIVER_PYTHON", python) == python
+        assert own == executors
         folder = self.folder / job_id
         folder.mkdir(parents=True)
         archive, _, unpacked = submission.archive.partition("#")
-        with tarfile.open(local_path(archive)) as tar:
+        with tarfile.open(_fetched(archive, folder)) as tar:
             tar.extractall(folder / unpacked, filter="data")
-        assert submission.settings["spark.executorEnv.PYSPARK_PYTHON"] == python
         assert (folder / python).exists(), f"the archive has no {python}"
-        main = Path(local_path(submission.main))
-        package = local_path(submission.package)
+        main, package = (_fetched(url, folder) for url in (submission.main, submission.package))
         environment = {
-            **{key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-            "PYSPARK_PYTHON": python,
+            **{name: os.environ[name] for name in _OF_THE_MACHINE if name in os.environ},
+            **own,
             "PYSPARK_DRIVER_PYTHON": python,
             "SPARK_LOCAL_IP": "127.0.0.1",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         if "SparkSession" in main.read_text("utf-8"):
-            command = _spark_submit(submission, main, package)
+            command = _spark_submit(submission, main, str(package))
         else:
             command = [python, str(main), *submission.arguments]
-            environment["PYTHONPATH"] = package
+            environment["PYTHONPATH"] = str(package)
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", f"exec {shlex.join(command)}"],
@@ -101,6 +107,21 @@ class Machine:
     def close(self) -> None:
         for launched in self.launched.values():
             launched.kill()
+
+
+def _variables(settings: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {key.removeprefix(prefix): text for key, text in settings.items() if key.startswith(prefix)}
+
+
+def _fetched(url: str, folder: Path) -> Path:
+    """The service itself copies these from the bucket."""
+    if is_local(url):
+        return Path(local_path(url))
+    path = folder / url.rpartition("/")[2]
+    content = read(url)
+    assert content is not None, f"there is no {url}"
+    path.write_bytes(content)
+    return path
 
 
 def _spark_submit(submission: Submission, main: Path, package: str) -> list[str]:

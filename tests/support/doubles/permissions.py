@@ -14,6 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
 ACCOUNT = "123456789012"
+# The condition on `iam:PassRole` in `deploy/terraform/aws`.
+PASSED_TO = "emr-serverless.amazonaws.com"
 
 
 @dataclass
@@ -46,9 +48,16 @@ class Cloud:
             (resource,) = (form[key][0] for key in form if key.startswith("ResourceArns.member."))
             assert form["PolicySourceArn"][0].startswith(f"arn:aws:iam::{ACCOUNT}:"), form
             self.asked.append((resource, tuple(actions)))
+            key, value = (
+                form.get(f"ContextEntries.member.1.{part}", [""])[0]
+                for part in ("ContextKeyName", "ContextKeyValues.member.1")
+            )
+            # A condition on a key that the request lacks is not met.
+            passed = (key, value) == ("iam:PassedToService", PASSED_TO)
+            unmet = set() if passed else {"iam:PassRole"}
             results = "".join(
                 f"<member><EvalActionName>{name}</EvalActionName><EvalResourceName>{escape(resource)}</EvalResourceName>"
-                f"<EvalDecision>{'implicitDeny' if name in self.lacks else 'allowed'}</EvalDecision></member>"
+                f"<EvalDecision>{'implicitDeny' if name in self.lacks | unmet else 'allowed'}</EvalDecision></member>"
                 for name in actions
             )
             body = f"<EvaluationResults>{results}</EvaluationResults><IsTruncated>false</IsTruncated>"
