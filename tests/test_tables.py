@@ -26,6 +26,18 @@ def test_table_in_a_pipe_is_as_on_a_terminal(
     assert in_pipe == shown(capsys, rows, title).removesuffix("\n")
 
 
+def test_counts_have_commas_and_data_has_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """Regression guard: a query showed the year 2026 as 2,026, and true as 1."""
+    rows = [(2026, True), (1_234_567, False)]
+    tables.show(("year", "paid"), rows, counts=False)
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[2:]] == [
+        ["2026", "True"],
+        ["1234567", "False"],
+    ]
+    tables.show(("rows",), [(1_234_567,)])
+    assert "1,234,567" in capsys.readouterr().out
+
+
 def test_cell_of_two_lines_keeps_its_column(capsys: pytest.CaptureFixture[str]) -> None:
     tables.show(("what", "name"), [("a\nb", "c"), ("d", "e")])
     assert capsys.readouterr().out.splitlines()[2:] == [" a      c    ", " b           ", " d      e    "]

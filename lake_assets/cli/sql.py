@@ -45,6 +45,6 @@ def command(query: str, role: str, limit: int | None, as_json: bool) -> None:
     if as_json:
         show_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
     elif answer.columns:
-        show(answer.columns, answer.rows)
+        show(answer.columns, answer.rows, counts=False)
     if answer.more:
         click.echo(f"There are more than {shown} rows: use --limit to show more.", err=True)

@@ -11,14 +11,22 @@ import click
 from lake_assets.printable import printable
 
 
-def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """Print a table to stdout, with numbers aligned to the right."""
+def show(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None, *, counts: bool = True
+) -> None:
+    """Print a table to stdout, with numbers aligned to the right.
+
+    Whole numbers get commas if they are `counts`: in data they may be years or identifiers.
+    """
     listed = [list(row) for row in rows]
     numeric = [
         bool(listed) and all(isinstance(row[index], int | float) for row in listed) for index in range(len(columns))
     ]
     cells = [
-        ["" if value is None else f"{value:,}" if isinstance(value, int) else printable(str(value)) for value in row]
+        [
+            "" if value is None else f"{value:,}" if counts and isinstance(value, int) else printable(str(value))
+            for value in row
+        ]
         for row in listed
     ]
     columns, title = [printable(column) for column in columns], title and printable(title)
