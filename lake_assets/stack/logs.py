@@ -21,6 +21,8 @@ OF_POSTGRES = ("53", "57", "58", "F0", "XX")
 AS_ASKED = ("57014", "57P01", "57P03", "57P05")
 # Dagster's error while the code server is away: resolved once that has started again, as at each `lake apply`.
 UNREACHABLE = re.compile(r"DagsterUserCode(Unreachable|Server)Error")
+# So long it may take to load the definitions, on a busy machine, before it answers.
+CODE_LOADS = timedelta(minutes=1)
 # An error of a healthy part counts as resolved if it was not reported again for this long.
 RESOLVED_AFTER = timedelta(minutes=5)
 TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
@@ -51,12 +53,12 @@ def last_error(log: Path, since: datetime, code_started: datetime | None = None)
 
     The logs' times are UTC. A line without a time, such as the end of a stack trace, has the time of the last line
     above it that has one. Without such a line it has the log's. Errors of a code server that could not be reached are
-    left out if they are older than `code_started`.
+    left out if they are older than `code_started` and a minute.
     """
     if log.exists() and log.stat().st_mtime < since.timestamp():
         return None
     lines = _tail(log)
-    oldest, reached = _as_logged(since), _as_logged(code_started) if code_started else ""
+    oldest, reached = _as_logged(since), _as_logged(code_started + CODE_LOADS) if code_started else ""
     error: str | None = None
     for above, line in zip(reversed(["", *lines][:-1]), reversed(lines), strict=True):
         time = TIME.search(line)

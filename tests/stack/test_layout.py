@@ -12,7 +12,7 @@ import pytest
 from lake_assets.home import SOCKET_PATH_LIMIT, Home, HomeError, socket_path
 from lake_assets.settings import load_settings
 from lake_assets.stack.addresses import INTERNAL, PUBLISHED, PortTaken, choose_ports, read_addresses, write_addresses
-from lake_assets.stack.logs import RESOLVED_AFTER, last_error, last_error_now
+from lake_assets.stack.logs import CODE_LOADS, RESOLVED_AFTER, last_error, last_error_now
 from lake_assets.stack.passwords import (
     ROLES,
     keep_kafka_passwords,
@@ -233,8 +233,10 @@ def test_error_of_a_code_server_that_has_started_since_is_not_shown(tmp_path: Pa
         return last_error_now(log, up, up, soon, code_started) or ""
 
     assert "Unreachable" in shown(away, None)
-    assert "Unreachable" in shown(away, failed - second)
+    assert "Unreachable" in shown(away, failed - CODE_LOADS - second)
     assert shown(away, failed + second) == ""
+    # While it loads its definitions it answers nobody.
+    assert shown(away, failed - second) == ""
     assert "disk full" in shown(own + away, failed + second)
 
 
