@@ -113,8 +113,8 @@ def infer(sample: Sample, event_time: str | None = None) -> Inferred:
         for column in fields
     ]
     if not key:
-        notes.append("no column is unique: add primaryKey: true to the key fields, else only repeated deliveries "
-                     f"of Kafka count as duplicates{_reasons(near)}")  # fmt: skip
+        notes.append("no column is unique and named like a key: add primaryKey: true to the key fields, else only "
+                     f"repeated deliveries of Kafka count as duplicates{_reasons(near)}")  # fmt: skip
     fields = _with_centuries(fields, [index for index, _ in columns], sample, taken)
     chosen, why = _event_time(fields, sample, event_time)
     if chosen is None:

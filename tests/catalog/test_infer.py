@@ -482,7 +482,7 @@ def test_a_column_that_repeats_is_no_key() -> None:
     rows = [{"customer_id": at % 10, "at": "2026-01-01T00:00:00Z", "v": at} for at in range(100)]
     inferred = infer(read_sample("\n".join(json.dumps(row) for row in rows).encode()))
     assert not any(one.key_position for one in inferred.fields)
-    assert "no column is unique" in inferred.notes[0]
+    assert "no column is unique and named like a key" in inferred.notes[0]
 
 
 def test_the_event_time_is_when_it_happened_and_not_a_later_change() -> None:
