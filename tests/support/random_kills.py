@@ -255,7 +255,7 @@ class CommandKiller:
 
     def _judge(self, command: str, process: "subprocess.Popen[bytes]", output: Path) -> int:
         text, code = output.read_text("utf-8"), process.returncode
-        # dbt logs where it was when Postgres went away; the command then says so in a sentence.
+        # dbt logs where it was when Postgres went away; the command then reports it in a sentence.
         traces = [trace for trace in text.split("Traceback")[1:] if "/dbt/adapters/" not in trace]
         if code not in (0, 1, 3) or traces:
             self.complaints.append(f"lake {command} ended with {code}: {text}")
