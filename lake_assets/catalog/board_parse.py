@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
-from lake_assets.catalog.board import KINDS, Chart, Filter, FilterValue, Table, Value
+from lake_assets.catalog.board import KINDS, Chart, Filter, FilterValue, Kind, Table, Value
 from lake_assets.catalog.problems import did_you_mean, one_of
 
 _KEYS = ("board", "title", "kind", "x", "y", "color", "filter", "last", "unit")
@@ -80,7 +80,7 @@ class _Parser:
             if key not in allowed:
                 self._report(str(key), f"is no key of a chart.{did_you_mean(str(key), allowed)}")
         title, unit = self._text("title"), self._text("unit", default="")
-        kind = next((kind for kind in KINDS if kind == self._keys.get("kind")), None)
+        kind: Kind | None = next((kind for kind in KINDS if kind == self._keys.get("kind")), None)
         if kind is None:
             self._report("kind", f"must be {one_of(KINDS)}, not {self._keys.get('kind')!r}.")
             return None
@@ -174,7 +174,7 @@ class _Parser:
             self._report("last", "must be a number with m, h or d, such as 90d.")
             return None, None
         columns = self._table.columns
-        time = x if x in columns and columns[x].kind == "time" else self._table.time
+        time = x if x is not None and columns[x].kind == "time" else self._table.time
         if time is None:
             self._report("last", f"needs a time as x, because {self._table.full_name} has not exactly one.")
         return int(match[1]) * _UNITS[match[2]], time

@@ -165,6 +165,10 @@ def _print_results(results: Results) -> None:
 
 
 def _print_summary(settings: Settings, latencies: Latencies, seconds: float) -> None:
+    from lake_assets.home import Home
+    from lake_assets.stack.addresses import read_addresses
+    from lake_assets.stack.dashboard import dashboard_address, has_dashboard
+
     postgres = settings.postgres
     click.echo(f"From the last event to the metric {latencies.metric:.2f} s")
     click.echo(f"From the last event to the mart   {latencies.mart:.1f} s")
@@ -174,6 +178,8 @@ def _print_summary(settings: Settings, latencies: Latencies, seconds: float) -> 
     click.echo(f"  its password                    in {postgres.passfile_of('analyst')}")
     click.echo('Query as an analyst               lake sql "select * from funnel_data_mart.funnel" --as analyst')
     click.echo("The stack stays up; stop it with  make down")
+    if has_dashboard(settings, read_addresses(Home(settings.home))):
+        click.echo(f"Dashboard                         {dashboard_address(settings)}")
 
 
 def _print_parities(report: AuditReport) -> None:

@@ -3,7 +3,7 @@
 from lake_assets.catalog.board import Chart, Filter, Value
 from lake_assets.compile.sql import identifier, literal
 
-# Rows that a chart can show; one more is read, so that a chart can say that there are more.
+# Rows that a chart can show; one more is read, so that a chart can report that there are more.
 LIMITS = {"bar": 60, "line": 5000, "number": 1, "table": 200}
 
 

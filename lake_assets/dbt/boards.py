@@ -94,7 +94,7 @@ class _Collected:
                 name=exposure["name"],
                 label=exposure.get("label") or exposure["name"],
                 description=(exposure.get("description") or "").strip(),
-                owner=str((exposure.get("owner") or {}).get("name") or ""),
+                owner=_owner(exposure),
                 charts=tuple(self._charts[exposure["name"]]),
                 problems=tuple(self._problems[exposure["name"]]),
             )
@@ -102,6 +102,11 @@ class _Collected:
             if self._charts[exposure["name"]] or self._problems[exposure["name"]]
         ]
         return Boards(tuple(sorted(boards, key=lambda board: board.label)), tuple(self._all_problems))
+
+
+def _owner(exposure: Node) -> str:
+    owner: Node = exposure.get("owner") or {}
+    return str(owner.get("name") or "")
 
 
 def _charts(node: Node, parse: Any) -> list[ParsedChart]:
