@@ -28,8 +28,8 @@ from lake_assets.settings import Settings, load_settings
 TITLE = "Dashboard"
 LIVE_SECONDS = 1.0
 _NEWEST_SECONDS = 30.0
-# One query a second at most, however many readers there are.
-_LIVE_FRESH = 0.8
+# Readers whose ticks are this close share a query.
+_LIVE_FRESH = 0.4
 _IN_A_ROW: dict[Kind, int] = {"number": 4, "table": 1, "bar": 2, "line": 2}
 _MENU_ITEMS = 4
 _ICON = Path(__file__).with_name("icon.svg").read_text("utf-8")

@@ -51,6 +51,13 @@ class Reader:
         self._own = threading.local()
         self._lock = threading.Lock()
         self._reads: dict[str, _Read] = {}
+        self._sessions: list[psycopg.Connection] = []
+
+    def close(self) -> None:
+        """End the sessions, after the queries that are running."""
+        self._pool.shutdown()
+        for session in self._sessions:
+            session.close()
 
     def rows(self, query: str, fresh: float) -> Sequence[tuple[Any, ...]]:
         """Return the rows of the query. Raises NotRead."""
@@ -69,10 +76,11 @@ class Reader:
 
     def _read(self, query: str) -> Sequence[tuple[Any, ...]]:
         try:
+            session = self._session()
             try:
-                return self._session().execute(query.encode()).fetchall()
+                return session.execute(query.encode()).fetchall()
             except psycopg.OperationalError:
-                if not self._session().broken:
+                if not session.closed:
                     raise
                 # The server ended or lost the session: for example, it was started again.
                 return self._session().execute(query.encode()).fetchall()
@@ -95,6 +103,7 @@ class Reader:
             # Without a transaction: the lake ends readers that leave one open.
             session = psycopg.connect(conninfo, options=_OPTIONS, connect_timeout=QUERY_SECONDS, autocommit=True)
             self._own.session = session
+            self._sessions = [*(other for other in self._sessions if not other.closed), session]
         return session
 
 

@@ -44,7 +44,11 @@ class ReaderFormat:
             return format_percent(Decimal(value).quantize(_PER_MILLE), locale=self.locale, decimal_quantization=False)
         if unit in self.locale.currencies:
             return format_currency(value, unit, locale=self.locale)
-        number = format_decimal(value, "#,##0.##" if isinstance(value, float | Decimal) else None, locale=self.locale)
+        pattern = self.locale.decimal_formats[None].pattern
+        if isinstance(value, float | Decimal):
+            # So that the digits of a column stand below each other.
+            pattern = pattern.replace(".###", ".00")
+        number = format_decimal(value, pattern, locale=self.locale)
         return f"{number} {unit}" if unit else number
 
     def cell(self, value: Any) -> str:
@@ -67,7 +71,7 @@ class ReaderFormat:
 
     def duration(self, period: timedelta) -> str:
         """Return a period in words, which are English as the page is."""
-        return format_timedelta(period, threshold=1.5, locale=DEFAULT)
+        return format_timedelta(period, threshold=1, locale=DEFAULT)
 
     @property
     def clock(self) -> str:

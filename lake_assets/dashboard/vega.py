@@ -45,7 +45,9 @@ def chart_spec(chart: Chart, rows: Rows, form: ReaderFormat) -> dict[str, Any]:
     if chart.kind == "line":
         mark = {"type": "line", "strokeWidth": 2.5, "point": len(rows) <= _WITH_POINTS}
     height = _HEIGHT if by_time else max(_HEIGHT, _bars_height(chart, rows))
-    return {"mark": mark, "height": height, "encoding": encoding, "config": {"locale": form.vega_locale}}
+    # At the right the last label of an axis has its second half.
+    frame = {"height": height, "padding": {"left": 0, "top": 4, "right": 20, "bottom": 0}}
+    return {"mark": mark, **frame, "encoding": encoding, "config": {"locale": form.vega_locale}}
 
 
 def _by_time(chart: Chart, rows: Rows, form: ReaderFormat) -> dict[str, Any]:
