@@ -23,7 +23,6 @@ from lake_assets.home import Home
 from lake_assets.operations.metric_status import INSTANCE
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
-from lake_assets.stack.dashboard import PART, dashboard_program, has_dashboard
 from tests.support.board_manifests import chart, manifest
 
 ENGLISH = ReaderFormat.of("en-US", "UTC")
@@ -206,16 +205,3 @@ def test_database_that_is_down_is_a_sentence_with_what_to_do(settings: Settings)
     with pytest.raises(NotRead, match=r"^Postgres at 127\.0\.0\.1:1 does not answer .* start it with `lake up`\.$"):
         reader.rows("select 1", 0)
     reader.close()
-
-
-def test_dashboard_is_a_part_of_local_lakes_unless_left_out(settings: Settings) -> None:
-    assert has_dashboard(settings, {})
-    assert not has_dashboard(settings, {"without": PART})
-    assert not has_dashboard(replace(settings, target="aws"), {})
-
-
-def test_program_gets_only_the_places_of_boards_and_marts(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LAKE_POSTGRES_DSN", "LAKE_KAFKA_PASSWORD_FILE", "PGPASSWORD", "LAKE_DBT_PROJECT"):
-        monkeypatch.setenv(name, "secret")
-    environment = dashboard_program(settings, Home(settings.home)).environment
-    assert environment.keys() == {"LAKE_HOME", "LAKE_DBT_PROJECT"}
