@@ -48,3 +48,20 @@ def test_problems_of_a_new_mart_are_reported_with_the_next_step(lake: Lake, mart
     assert (closed.code, "permission denied for schema origins_data_mart" in closed.err) == (2, True)
     lake.ok("apply")
     lake.ok("sql", "select * from origins_data_mart.origins", "--as", "analyst")
+
+
+def test_chart_of_a_missing_column_fails_plan_and_apply(lake: Lake, mart: Path) -> None:
+    charts = (
+        "    config: {meta: {charts: [{title: Leads, kind: bar, x: source, y: leads}]}, contract: {enforced: true}}\n"
+    )
+    board = "exposures:\n  - {name: origins, type: dashboard, owner: {name: us}, depends_on: [ref('origins')]}\n"
+    yaml = mart / "origins.yml"
+    text = YAML.replace("    config: {contract: {enforced: true}}\n", charts) + board
+    yaml.write_text(text, "utf-8")
+    for command in ("plan", "apply"):
+        refused = lake(command)
+        place = "models/marts/origins_data_mart/origins.yml: models.origins.config.meta.charts[0].x"
+        assert refused.code == 2
+        assert f"{place}: origins_data_mart.origins has no column 'source'." in refused.err
+    yaml.write_text(text.replace("x: source", "x: origin"), "utf-8")
+    lake.ok("plan")
