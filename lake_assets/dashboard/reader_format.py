@@ -45,7 +45,7 @@ class ReaderFormat:
         if unit in self.locale.currencies:
             return format_currency(value, unit, locale=self.locale)
         pattern = self.locale.decimal_formats[None].pattern
-        if isinstance(value, float | Decimal):
+        if Decimal(value).as_tuple().exponent:
             # So that the digits of a column stand below each other.
             pattern = pattern.replace(".###", ".00")
         number = format_decimal(value, pattern, locale=self.locale)

@@ -59,6 +59,9 @@ def test_number_is_in_the_readers_format(locale: str, unit: str, expected: str) 
 
 def test_whole_number_has_no_decimals() -> None:
     assert ENGLISH.number(1234567) == "1,234,567"
+    # Postgres adds whole numbers up to a numeric.
+    assert ENGLISH.number(Decimal(1234567)) == "1,234,567"
+    assert ENGLISH.number(Decimal("231.00")) == "231.00"
     assert ENGLISH.number(None) == "\N{EN DASH}"
 
 
