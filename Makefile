@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup jars jars-lock up down demo spark-dist test test-quick strangers smoke bench sbom audit-packages images check clean
+.PHONY: help setup jars jars-lock up down demo spark-dist test test-quick test-browser strangers smoke bench sbom audit-packages images check clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -45,7 +45,12 @@ test: setup ## Run the tests: TEST_WORKERS (3) processes at once.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
 	@$(VENV)/python -m lake_assets.stack.archive_making
 	@$(VENV)/python -m tests.support.spark_archive
-	@$(PYTEST) -n $(TEST_WORKERS) --junitxml=.reports/tests.xml
+	@$(PYTEST) -n $(TEST_WORKERS) --ignore=tests/browser --junitxml=.reports/tests.xml
+
+test-browser: setup ## Run the tests of pages, which need a Chromium; pictures of them are in .reports.
+	@$(VENV)/python -m tests.support.chromium
+	@$(VENV)/python -m lake_assets.stack.jars
+	@$(PYTEST) tests/browser --junitxml=.reports/browser.xml
 
 test-quick: setup ## Run the tests that need no server and no JVM.
 	@$(PYTEST) -n 2 -m "not server"

@@ -181,6 +181,7 @@ class Settings:
     connect_access: ConnectAccess
     postgres: Postgres
     dagster_port: int
+    dashboard_port: int
     dagster_read_only: bool
     dbt_project: Path
     spark: Spark
@@ -253,6 +254,7 @@ def load_settings() -> Settings:
             ca=_postgres_ca(),
         ),
         dagster_port=int(stack.get("dagster_port", 0)),
+        dashboard_port=int(stack.get("dashboard_port", 0)),
         dagster_read_only=_one_of("LAKE_DAGSTER_READ_ONLY", ("off", "on")) == "on",
         dbt_project=Path(read_variable("LAKE_DBT_PROJECT", str(PROJECT / "dbt_project"))).expanduser().resolve(),
         spark=Spark(

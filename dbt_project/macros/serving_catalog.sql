@@ -25,9 +25,9 @@
 
 
 {#
-  Descriptions of a mart and its columns as comments in Postgres, where BI tools and catalogs read them. DuckDB cannot
-  comment on an attached Postgres, so one statement goes to Postgres itself. It comments on columns that are there: a
-  description never fails a mart.
+  Descriptions of a mart and its columns as comments in Postgres, where BI tools and catalogs read them, and the time of
+  the build at the end of the mart's. DuckDB cannot comment on an attached Postgres, so one statement goes to Postgres
+  itself. It comments on columns that are there: a description never fails a mart. `now()` is when the build began.
 #}
 {% macro duckdb__persist_docs(relation, model, for_relation, for_columns) -%}
   {%- if relation.database | replace('"', '') != 'serving' -%}
@@ -44,7 +44,10 @@
   {%- set body -%}
     declare described record;
     begin
-      execute format('comment on table %I.%I is %L', {{ table }}, {{ quoted_text(model.description) }});
+      execute format('comment on table %I.%I is %L', {{ table }}, concat_ws(
+        chr(10), nullif({{ quoted_text(model.description) }}, ''),
+        to_char(now() at time zone 'UTC', '"Built" YYYY-MM-DD HH24:MI:SS "UTC."')
+      ));
       {% if described -%}
       for described in
         select attname, description

@@ -60,8 +60,8 @@ def command(sales: int, days: int, stream: bool) -> None:
 
     Starts the stack when it is down, applies the contracts, and sends leads, contracts and sales, some of them late,
     repeated or invalid. Shows a streaming metric while sales arrive, and waits until Dagster has built the marts. The
-    last line reports whether the metric equals staging. The stack stays up. A second demo on the same day sends the
-    same events: they are all duplicates, and the marts do not change.
+    last lines report whether the metric equals staging, and the address of the dashboard. The stack stays up. A second
+    demo on the same day sends the same events: they are all duplicates, and the marts do not change.
 
     With --stream, sends live sales, 500 a second, and shows the metric while you kill the process of any part: the
     supervisor restarts it. At the end the metric must equal the events sent, and staging. If not, the exit code is 1.
@@ -99,6 +99,7 @@ def command(sales: int, days: int, stream: bool) -> None:
     _print_results(results)
     _print_summary(settings, latencies, time.monotonic() - began)
     _print_parities(results.audit)
+    _print_dashboard(settings)
 
 
 def _report(step: str) -> None:
@@ -174,6 +175,15 @@ def _print_summary(settings: Settings, latencies: Latencies, seconds: float) -> 
     click.echo(f"  its password                    in {postgres.passfile_of('analyst')}")
     click.echo('Query as an analyst               lake sql "select * from funnel_data_mart.funnel" --as analyst')
     click.echo("The stack stays up; stop it with  make down")
+
+
+def _print_dashboard(settings: Settings) -> None:
+    from lake_assets.home import Home
+    from lake_assets.stack.addresses import read_addresses
+    from lake_assets.stack.dashboard import dashboard_address, has_dashboard
+
+    if has_dashboard(settings, read_addresses(Home(settings.home))):
+        click.echo(f"Dashboard: {dashboard_address(settings)}")
 
 
 def _print_parities(report: AuditReport) -> None:

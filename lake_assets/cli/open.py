@@ -16,6 +16,22 @@ def _dagster() -> str:
     return f"http://127.0.0.1:{settings.dagster_port}"
 
 
+def _dashboard() -> str:
+    from lake_assets.errors import Unavailable
+    from lake_assets.home import Home
+    from lake_assets.settings import load_settings
+    from lake_assets.stack.addresses import read_addresses
+    from lake_assets.stack.dashboard import dashboard_address, has_dashboard
+    from lake_assets.stack.health import check_dashboard
+
+    settings = load_settings()
+    if not has_dashboard(settings, read_addresses(Home(settings.home))):
+        raise Unavailable("this lake has no dashboard: start it with `lake up --parts dashboard`, on the target local.")
+    if reason := check_dashboard(settings):
+        raise Unavailable(f"the dashboard does not answer ({reason}): start it with `lake up`.")
+    return dashboard_address(settings)
+
+
 def _docs() -> str:
     from lake_assets.errors import LakeError
     from lake_assets.settings import lake_home
@@ -29,6 +45,7 @@ def _docs() -> str:
 # Each page with the function that returns its address, or raises an error with what to do.
 PAGES: dict[str, Callable[[], str]] = {
     "dagster": _dagster,
+    "dashboard": _dashboard,
     "docs": _docs,
 }
 
@@ -38,11 +55,12 @@ PAGES: dict[str, Callable[[], str]] = {
 def command(page: str) -> None:
     """Print the address of a page, and open it in the browser of this machine.
 
-    dagster is Dagster's web UI, docs the catalog page that `lake docs build` has built.
+    dagster is Dagster's web UI, dashboard the boards of the marts, docs the catalog page that `lake docs build` has
+    built.
 
     \b
     Example:
-      lake open dagster
+      lake open dashboard
     """
     show_page(page)
 

@@ -7,7 +7,13 @@ import click
 @click.option(
     "--parts", metavar="NAMES", help="Start only these parts and their dependencies, for example kafka,connect."
 )
-def command(parts: str | None) -> None:
+@click.option(
+    "--without",
+    type=click.Choice(["dashboard"]),
+    multiple=True,
+    help="Leave this part out, until the next `lake up` without this option.",
+)
+def command(parts: str | None, without: tuple[str, ...]) -> None:
     """Start the embedded stack and wait until every part is healthy.
 
     Safe to repeat: parts that run already are not restarted. A supervisor restarts a part that exits. All state is in
@@ -16,6 +22,7 @@ def command(parts: str | None) -> None:
     \b
     Examples:
       lake up
+      lake up --without dashboard
       LAKE_HOME=/tmp/second lake up --parts postgres,kafka
     """
     import time
@@ -23,12 +30,18 @@ def command(parts: str | None) -> None:
     from lake_assets.home import Home
     from lake_assets.kafka_security import PRODUCER
     from lake_assets.settings import load_settings
+    from lake_assets.stack.addresses import read_addresses
+    from lake_assets.stack.dashboard import dashboard_address, has_dashboard
     from lake_assets.stack.lifecycle import up
 
+    if parts and without:
+        raise click.UsageError("--parts names all parts to start: leave out --without.")
     began = time.monotonic()
-    up(lambda step: click.echo(f"  {step}"), parts.split(",") if parts else None)
+    up(lambda step: click.echo(f"  {step}"), parts.split(",") if parts else None, None if parts else without)
     settings = load_settings()
     click.echo(f"The stack is up after {time.monotonic() - began:.0f} s.")
+    if has_dashboard(settings, read_addresses(Home(settings.home))):
+        click.echo(f"  Dashboard    {dashboard_address(settings)}")
     click.echo(f"  Dagster      http://127.0.0.1:{settings.dagster_port}")
     postgres = settings.postgres
     click.echo(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lake_assets.catalog.problems import ContractError, Problem
 from lake_assets.catalog.texts import Catalog
+from lake_assets.dbt.boards import read_boards
 from lake_assets.dbt.environment import manifest_path
 from lake_assets.dbt.manifest import DbtProjectError, load_manifest, project_problem
 from lake_assets.dbt.mart_reads import refused_models, stored_manifest
@@ -23,8 +24,8 @@ _SHOWN = 20
 class Unapplied:
     """Differences by name of contract or metric.
 
-    `broken` has a sentence for each file that cannot be used and each model that is left out. The files of `new` and
-    `changed` ones are not applied; `missing` ones run without a file.
+    `broken` has a sentence for each file that cannot be used and each model or chart that is left out. The files of
+    `new` and `changed` ones are not applied; `missing` ones run without a file.
     """
 
     broken: tuple[str, ...] = ()
@@ -62,11 +63,11 @@ def unapplied(settings: Settings, applied: Catalog, wanted: Catalog | None = Non
 
     `wanted` are the files without those whose change is refused, if that is known.
     """
-    models = tuple(_models(settings, applied))
     try:
         wanted = wanted or read_files(settings, applied)
     except ContractError as error:
-        return Unapplied((*map(str, error.problems), *models))
+        return Unapplied((*map(str, error.problems), *_models(settings, applied, applied)))
+    models = tuple(_models(settings, applied, wanted))
     new: list[str] = []
     changed: list[str] = []
     for before, now in ((applied.assets, wanted.assets), (applied.metrics, wanted.metrics)):
@@ -105,9 +106,10 @@ def _sentence(problem: Problem, wanted: Catalog, applied: Catalog) -> str:
     return f"{problem}{f' What is applied of {name} runs on.' if runs_on else ''}"
 
 
-def _models(settings: Settings, applied: Catalog) -> Iterator[str]:
-    """Yield the problems of the dbt project, as it was last parsed."""
+def _models(settings: Settings, applied: Catalog, wanted: Catalog) -> Iterator[str]:
+    """Yield the problems of the dbt project and its boards, as it was last parsed."""
     if problem := project_problem(settings):
         yield problem
     if manifest := stored_manifest(settings):
         yield from refused_models(manifest, applied.assets.values()).values()
+        yield from read_boards(manifest, {**applied.metrics, **wanted.metrics}).problems

@@ -16,7 +16,7 @@ THIS_MACHINE = "127.0.0.1"
 # Below the range that operating systems give to outgoing connections, so that a chosen port stays free for the lake.
 FIRST_PORT, PORT_COUNT = 20000, 10000
 # Ports that users and external connectors know: never changed silently.
-PUBLISHED = ("postgres_port", "kafka_port", "connect_port", "dagster_port")
+PUBLISHED = ("postgres_port", "kafka_port", "connect_port", "dagster_port", "dashboard_port")
 INTERNAL = ("controller_port",)
 
 

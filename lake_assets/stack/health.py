@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 from lake_assets.home import Home, socket_path
 from lake_assets.settings import Settings
+from lake_assets.stack.addresses import read_addresses
 from lake_assets.stack.dagster import code_socket
+from lake_assets.stack.dashboard import PART, dashboard_address, has_dashboard
 from lake_assets.stack.stream import check_stream, stream_parts
 
 SECONDS = 3.0
@@ -73,6 +75,10 @@ def check_webserver(settings: Settings) -> str | None:
     return _ask_http(f"http://127.0.0.1:{settings.dagster_port}/server_info")
 
 
+def check_dashboard(settings: Settings) -> str | None:
+    return _ask_http(f"{dashboard_address(settings)}/_stcore/health")
+
+
 def check_code(layout: Home, code_port: int) -> str | None:
     """Check the code server at its socket, or in a container at `code_port`."""
     path = code_socket(layout)
@@ -123,6 +129,7 @@ def checks(settings: Settings, layout: Home, code_port: int = 0) -> Mapping[str,
         "code": lambda _: check_code(layout, code_port),
         "daemon": lambda since: check_daemon(settings, since),
         "webserver": lambda _: check_webserver(settings),
+        **({PART: lambda _: check_dashboard(settings)} if has_dashboard(settings, read_addresses(layout)) else {}),
         **{part: partial(check_stream, layout, part) for part in stream_parts(settings)},
     }
 

@@ -28,7 +28,7 @@ from lake_assets.waiting import poll_until
 
 RESTART_SECONDS = 60.0
 # Writers stop before the parts they write to.
-STOP_STEPS = (("daemon", "webserver"), ("code", "dbt"), ("connect",), ("kafka", "postgres"))
+STOP_STEPS = (("daemon", "webserver", "dashboard"), ("code", "dbt"), ("connect",), ("kafka", "postgres"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,16 @@ class PartStatus:
     last_error: str | None
 
 
-def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = None) -> None:
+def up(
+    on_progress: Progress = lambda _: None,
+    parts: Sequence[str] | None = None,
+    without: Sequence[str] | None = None,
+) -> None:
     """Start the parts (None: all) with their needs, and return when each answers a real request.
 
-    Running parts are left alone, parts whose configuration changed are restarted. `on_progress` gets one short sentence
-    per step, from several threads. Raises LakeError: no Java, a bucket that cannot be written, a port in use, a part
+    Running parts are left alone, parts whose configuration changed are restarted. `without` names optional parts that
+    are stopped and left out, also by later calls with None. `on_progress` gets one short sentence per step, from
+    several threads. Raises LakeError: no Java, a bucket that cannot be written, a port in use, a part
     that failed.
     """
     layout = Home(lake_home())
@@ -74,7 +79,7 @@ def up(on_progress: Progress = lambda _: None, parts: Sequence[str] | None = Non
         if not Supervisor(layout).is_running() and (unsupervised := owned_processes(layout)):
             on_progress(f"stopping {len(unsupervised)} processes without a supervisor")
             end_processes(unsupervised)
-        Start(layout, java, jars, on_progress).run(parts)
+        Start(layout, java, jars, on_progress).run(parts, without)
 
 
 def down() -> None:

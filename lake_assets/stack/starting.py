@@ -15,6 +15,7 @@ from lake_assets.settings import Settings, load_settings
 from lake_assets.stack.addresses import THIS_MACHINE, choose_ports, read_addresses, write_addresses
 from lake_assets.stack.connect import USER, connect_program, keep_rest_password, prepare_connect
 from lake_assets.stack.dagster import dagster_programs, prepare_dagster
+from lake_assets.stack.dashboard import PART, WITHOUT, dashboard_program, has_dashboard
 from lake_assets.stack.health import checks
 from lake_assets.stack.kafka import kafka_program, prepare_kafka
 from lake_assets.stack.logs import last_error, last_line, last_start
@@ -36,6 +37,7 @@ PORT_OF = {
     "controller_port": "kafka",
     "connect_port": "connect",
     "dagster_port": "webserver",
+    "dashboard_port": "dashboard",
 }
 CONFIGURATIONS = {"kafka": "broker.properties", "connect": "worker.properties"}
 Progress = Callable[[str], None]
@@ -59,10 +61,12 @@ class Start:
         self._ready: dict[str, threading.Event] = {}
         self._failed = threading.Event()
 
-    def run(self, parts: Sequence[str] | None) -> None:
+    def run(self, parts: Sequence[str] | None, without: Sequence[str] | None = None) -> None:
         if not self._layout.stack_file.exists():
             self._on_progress("making a new lake")
-        addresses = self._addresses()
+        if parts is not None and PART in parts:
+            without = ()
+        addresses = self._addresses(without)
         settings = load_settings()
         passwords = keep_passwords(self._layout, settings.postgres.host, settings.postgres.port)
         if not applied_folder(settings).is_dir():
@@ -85,9 +89,12 @@ class Start:
         for failure in sorted(failures, key=lambda error: isinstance(error, _NeedFailed)):
             raise failure
 
-    def _addresses(self) -> dict[str, int | str]:
-        """Complete and write stack.json, and return it."""
+    def _addresses(self, without: Sequence[str] | None) -> dict[str, int | str]:
+        """Complete and write stack.json, and return it. `without` are the parts to leave out from now on."""
         recorded = read_addresses(self._layout)
+        if without is not None:
+            recorded.pop(WITHOUT, None)
+            recorded |= {WITHOUT: " ".join(without)} if without else {}
         if self._admin_dsn:
             recorded |= external_address(self._admin_dsn)
         elif recorded.get("postgres") == "external":
@@ -148,6 +155,7 @@ class Start:
             kafka_program(self._layout, self._java, self._jars),
             connect_program(self._layout, self._java, self._jars),
             *dagster_programs(settings, self._layout, int(addresses["dagster_port"])),
+            *([dashboard_program(settings, self._layout)] if has_dashboard(settings, addresses) else []),
             *stream_programs(settings, self._layout),
         ]
         return {program.name: program for program in programs}

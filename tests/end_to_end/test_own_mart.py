@@ -103,3 +103,20 @@ def test_commands_of_the_page_about_marts_lead_to_its_rows(lake: Lake, documents
     assert "PASS=1" in outputs["lake-dbt test --select tours,test_type:unit"]
     with duckdb.connect(dbt_state(lake.settings) / "own" / "dev_ann" / "personal.duckdb", read_only=True) as own:
         assert own.execute("select count(*) from dev_ann.heavy_towns").fetchone() == (3,)
+
+
+def test_chart_of_a_missing_column_fails_plan_and_apply(lake: Lake, mart: Path) -> None:
+    charts = (
+        "    config: {meta: {charts: [{title: Leads, kind: bar, x: source, y: leads}]}, contract: {enforced: true}}\n"
+    )
+    board = "exposures:\n  - {name: origins, type: dashboard, owner: {name: us}, depends_on: [ref('origins')]}\n"
+    yaml = mart / "origins.yml"
+    text = YAML.replace("    config: {contract: {enforced: true}}\n", charts) + board
+    yaml.write_text(text, "utf-8")
+    for command in ("plan", "apply"):
+        refused = lake(command)
+        place = "models/marts/origins_data_mart/origins.yml: models.origins.config.meta.charts[0].x"
+        assert refused.code == 2
+        assert f"{place}: origins_data_mart.origins has no column 'source'." in refused.err
+    yaml.write_text(text.replace("x: source", "x: origin"), "utf-8")
+    lake.ok("plan")

@@ -4,11 +4,13 @@ import json
 import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from lake_assets.dashboard.freshness import built_at
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local import mart_blockers
 from lake_assets.warehouse.local.mart_blockers import end_blockers
@@ -94,7 +96,9 @@ def test_descriptions_of_a_mart_are_comments_in_postgres(
         "amount": "Sum of the orders' amounts.",
     }
     [(comment,)] = analyst.execute("select obj_description('sales_data_mart.sales'::regclass)").fetchall()
-    assert comment == "Sales of each region and day (UTC), by the time of the order."
+    description, built = comment.split("\n")
+    assert description == "Sales of each region and day (UTC), by the time of the order."
+    assert abs(datetime.now(UTC) - built_at(built)) < timedelta(minutes=1)
 
 
 def test_a_reader_never_finds_a_mart_missing_or_empty_during_its_rebuild(dbt: Dbt, built: Settings) -> None:

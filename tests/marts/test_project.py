@@ -9,8 +9,10 @@ import pytest
 import sqlglot
 import yaml
 
+from lake_assets.dbt.boards import read_boards
 from lake_assets.dbt.manifest import load_manifest
-from lake_assets.settings import PROJECT, Settings
+from lake_assets.project import read_files
+from lake_assets.settings import PROJECT, Settings, load_settings
 from lake_assets.target_profiles import PROFILES
 from lake_assets.warehouse.local.connection import connect
 from lake_assets.warehouse.marts import mart_schemas
@@ -71,6 +73,14 @@ def test_a_mart_is_used_by_an_exposure_with_an_owner(mart: Node, manifest: Mappi
     exposures = [e for e in manifest["exposures"].values() if mart["unique_id"] in e["depends_on"]["nodes"]]
     assert exposures
     assert all(e["owner"]["email"] and e["description"] for e in exposures)
+
+
+def test_each_mart_and_metric_is_on_a_board_without_problems(manifest: Mapping[str, Any]) -> None:
+    metrics = read_files(load_settings()).metrics
+    found = read_boards(manifest, metrics)
+    assert found.problems == ()
+    shown = {chart.table.name for board in found.boards for chart in board.charts}
+    assert shown == {*MARTS, *(metric.table for metric in metrics.values())}
 
 
 def test_a_mart_has_unit_tests(mart: Node, manifest: Mapping[str, Any]) -> None:
