@@ -26,7 +26,7 @@ def _dashboard() -> str:
 
     settings = load_settings()
     if not has_dashboard(settings, read_addresses(Home(settings.home))):
-        raise Unavailable("this lake has no dashboard: start it with `lake up --parts dashboard`, on the target local.")
+        raise Unavailable("this lake has no dashboard: start it with `lake up`, on the target local.")
     if reason := check_dashboard(settings):
         raise Unavailable(f"the dashboard does not answer ({reason}): start it with `lake up`.")
     return dashboard_address(settings)

@@ -58,13 +58,21 @@ def answering() -> Generator[int]:
         thread.join()
 
 
-def test_web_ui_is_opened_when_it_answers_only(opened: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["dagster", "dashboard"])
+def test_web_ui_is_opened_when_it_answers_only(opened: list[str], tmp_path: Path, page: str) -> None:
     with answering() as port:
-        (tmp_path / "stack.json").write_text(f'{{"dagster_port": {port}}}', "utf-8")
-        assert open_page("dagster") == f"http://127.0.0.1:{port}"
+        (tmp_path / "stack.json").write_text(f'{{"{page}_port": {port}}}', "utf-8")
+        assert open_page(page) == f"http://127.0.0.1:{port}"
     assert opened == [f"http://127.0.0.1:{port}"]
-    with pytest.raises(Unavailable, match=r"Dagster's web UI does not answer .*: start it with `lake up`"):
-        open_page("dagster")
+    with pytest.raises(Unavailable, match=r"does not answer .*: start it with `lake up`"):
+        open_page(page)
+
+
+def test_dashboard_that_is_left_out_is_not_opened(opened: list[str], tmp_path: Path) -> None:
+    (tmp_path / "stack.json").write_text('{"without": "dashboard"}', "utf-8")
+    with pytest.raises(Unavailable, match="has no dashboard: start it with `lake up`"):
+        open_page("dashboard")
+    assert opened == []
 
 
 def test_catalog_page_is_opened_when_it_is_built_only(opened: list[str], tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ def test_error_of_a_code_server_that_has_started_since_is_not_shown(tmp_path: Pa
     assert "Unreachable" in shown(away, None)
     assert "Unreachable" in shown(away, failed - CODE_LOADS - second)
     assert shown(away, failed + second) == ""
-    # While it loads its definitions it answers nobody.
+    # It does not answer before it has loaded its definitions.
     assert shown(away, failed - second) == ""
     assert "disk full" in shown(own + away, failed + second)
 
