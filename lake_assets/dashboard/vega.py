@@ -12,6 +12,7 @@ from lake_assets.dashboard.reader_format import MISSING, ReaderFormat
 Rows = Sequence[tuple[Any, ...]]
 _BAR, _GAP, _MARGIN = 18, 12, 110
 _HEIGHT = 300
+_TICKS = 10
 _WITH_POINTS = 62
 
 
@@ -92,7 +93,10 @@ def _time_axis(chart: Chart, rows: Rows, form: ReaderFormat) -> dict[str, Any]:
     moments = {moment for row in rows if (moment := _moment(row[0]))}
     if all(moment.day == 1 for moment in moments):
         return {"format": "%b %Y", "tickCount": {"interval": "month", "step": 1}}
-    return {"format": "%-d %b"}
+    span = max(moments) - min(moments)
+    # With fewer days than Vega wants ticks, it would repeat each day's name.
+    ticks = {"tickCount": {"interval": "day", "step": 1}} if span < timedelta(days=_TICKS) else {}
+    return {"format": "%-d %b" if span < timedelta(days=360) else "%-d %b %Y", **ticks}
 
 
 def _bars_height(chart: Chart, rows: Rows) -> int:

@@ -114,6 +114,16 @@ def test_chart_of_one_series_has_no_legend() -> None:
     assert "color" in chart_spec(one(y=["orders", "amount"]), [("north", 1, 2)], ENGLISH)["encoding"]
 
 
+@pytest.mark.parametrize(("last", "each"), [(date(2026, 3, 3), True), (date(2026, 3, 31), False)])
+def test_axis_of_a_few_days_names_each_day_once(last: date, each: bool) -> None:
+    rows = [(date(2026, 3, 2), "north", 1), (last, "north", 2)]
+    axis = chart_spec(one(kind="line", x="day"), rows, ENGLISH)["encoding"]["x"]["axis"]
+    assert axis["format"] == "%-d %b"
+    assert axis.get("tickCount") == ({"interval": "day", "step": 1} if each else None)
+    years = chart_spec(one(kind="line", x="day"), [*rows, (date(1948, 6, 2), "north", 3)], ENGLISH)
+    assert years["encoding"]["x"]["axis"]["format"] == "%-d %b %Y"
+
+
 def test_axis_of_months_names_each_month_once() -> None:
     months = [(date(2026, month, 1), 1) for month in (1, 2, 3)]
     axis = chart_spec(one(kind="line", x="day"), months, ENGLISH)["encoding"]["x"]["axis"]
