@@ -1,4 +1,4 @@
-"""Boards of the lake as it is now: read again when dbt's manifest or the applied metrics change."""
+"""Boards of the lake as it is now: read again when dbt's manifest or the applied catalog changes."""
 
 import threading
 from pathlib import Path
@@ -25,8 +25,10 @@ class BoardFiles:
         with self._lock:
             state = self._read_state()
             if state != self._state:
-                manifest = stored_manifest(self._settings)
-                self._boards = read_boards(manifest, read_copy(self._settings).metrics) if manifest else Boards()
+                manifest, applied = stored_manifest(self._settings), read_copy(self._settings)
+                self._boards = Boards()
+                if manifest:
+                    self._boards = read_boards(manifest, applied.metrics, applied.assets.values())
                 self._state = state
             return self._boards
 
@@ -36,5 +38,6 @@ class BoardFiles:
         return page if page.is_file() else None
 
     def _read_state(self) -> State:
-        files = (manifest_path(self._settings), applied_folder(self._settings) / "metrics")
+        applied = applied_folder(self._settings)
+        files = (manifest_path(self._settings), applied / "assets", applied / "metrics")
         return tuple(path.stat().st_mtime for path in files if path.exists())

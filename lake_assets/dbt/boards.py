@@ -6,7 +6,7 @@ has `board` in each chart. A chart of a metric stands in `config.meta.charts` of
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -14,6 +14,7 @@ from typing import Any, cast
 from lake_assets.catalog.board import Board, Chart, Column, ColumnKind, Table
 from lake_assets.catalog.board_parse import ParsedChart, parse_charts
 from lake_assets.catalog.metric import Metric
+from lake_assets.catalog.model import Asset
 from lake_assets.catalog.problems import did_you_mean, one_of
 from lake_assets.compile.metric_tables import SCHEMA
 from lake_assets.dbt.manifest import Manifest
@@ -31,14 +32,25 @@ class Boards:
     problems: tuple[str, ...] = ()
 
 
-def read_boards(manifest: Manifest, metrics: Mapping[str, Metric]) -> Boards:
-    """Return the boards that have charts, without the charts that have a problem."""
+def read_boards(manifest: Manifest, metrics: Mapping[str, Metric], assets: Iterable[Asset]) -> Boards:
+    """Return the boards that have charts, without the charts that have a problem.
+
+    Marts on tables of other assets (the examples' marts, in a catalog without the examples) have no chart and no
+    problem, nor have exposures that read such marts only.
+    """
+    staging = {(asset.staging_schema, asset.name) for asset in assets}
+    models = {
+        name
+        for name, node in manifest["nodes"].items()
+        if node["resource_type"] == "model" and staging.issuperset(_staging_tables(manifest, name))
+    }
     collected = _Collected(manifest, metrics)
     for exposure in manifest["exposures"].values():
-        collected.add_exposure(exposure)
-    for node in manifest["nodes"].values():
-        if node["resource_type"] == "model":
-            collected.add_model(node)
+        if not models.isdisjoint(exposure["depends_on"]["nodes"]) or not exposure["depends_on"]["nodes"]:
+            collected.add_exposure(exposure)
+    for name in manifest["nodes"]:
+        if name in models:
+            collected.add_model(manifest["nodes"][name])
     return collected.boards()
 
 

@@ -112,4 +112,5 @@ def _models(settings: Settings, applied: Catalog, wanted: Catalog) -> Iterator[s
         yield problem
     if manifest := stored_manifest(settings):
         yield from refused_models(manifest, applied.assets.values()).values()
-        yield from read_boards(manifest, {**applied.metrics, **wanted.metrics}).problems
+        assets = {**applied.assets, **wanted.assets}
+        yield from read_boards(manifest, {**applied.metrics, **wanted.metrics}, assets.values()).problems

@@ -23,14 +23,14 @@ from lake_assets.home import Home
 from lake_assets.operations.metric_status import INSTANCE
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
-from tests.support.board_manifests import chart, manifest
+from tests.support.board_manifests import ASSETS, chart, manifest
 
 ENGLISH = ReaderFormat.of("en-US", "UTC")
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
 def one(**changes: object) -> Chart:
-    [board] = read_boards(manifest([chart(**changes)]), {}).boards
+    [board] = read_boards(manifest([chart(**changes)]), {}, ASSETS).boards
     return board.charts[0]
 
 

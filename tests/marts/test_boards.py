@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 from lake_assets.catalog.board import Chart
-from lake_assets.catalog.texts import NOTHING
+from lake_assets.catalog.texts import NOTHING, Catalog
 from lake_assets.compile.board_query import chart_query, newest_query
 from lake_assets.dbt.boards import Boards, read_boards
 from lake_assets.dbt.environment import manifest_path
 from lake_assets.operations.unapplied import unapplied
 from lake_assets.project import read_files
 from lake_assets.settings import load_settings
-from tests.support.board_manifests import chart, manifest
+from tests.support.board_manifests import ASSETS, chart, manifest
+from tests.support.raw_assets import example_asset
 
 METRICS = read_files(load_settings()).metrics
 MODEL = "models/marts/shop_data_mart/orders.yml: models.orders.config.meta"
@@ -26,25 +27,33 @@ EXPOSURE = "models/marts/shop_data_mart/orders.yml: exposures.shop_board.config.
 
 def one(keys: Mapping[str, object]) -> Chart:
     """Return the only chart of the board of a manifest with these keys."""
-    [board] = read_boards(manifest([keys]), METRICS).boards
+    [board] = read_boards(manifest([keys]), METRICS, ASSETS).boards
     [only] = board.charts
     return only
 
 
+def test_marts_of_other_assets_have_no_board_and_no_problem() -> None:
+    """Regression guard: the examples' boards were reported to every lake with a catalog of its own."""
+    live = [{"metric": "no_such_metric", "title": "Now", "kind": "number", "y": "orders"}]
+    broken = manifest([chart(x="nowhere")], live=live)
+    assert len(read_boards(broken, {}, ASSETS).problems) == 2
+    assert read_boards(broken, {}, [example_asset("visits")]) == Boards()
+
+
 def problems(charts: object, **options: Any) -> tuple[str, ...]:
-    return read_boards(manifest(charts, **options), METRICS).problems
+    return read_boards(manifest(charts, **options), METRICS, ASSETS).problems
 
 
 def test_charts_are_on_the_board_that_reads_their_mart() -> None:
-    [board] = read_boards(manifest([chart(), chart(title="Amount", y="amount")]), METRICS).boards
+    [board] = read_boards(manifest([chart(), chart(title="Amount", y="amount")]), METRICS, ASSETS).boards
     assert (board.name, board.label, board.owner, board.problems) == ("shop_board", "Shop board", "shop", ())
     assert [each.title for each in board.charts] == ["Orders", "Amount"]
-    assert board.charts[0].table.assets == {("shop_staging", "orders")}
+    assert board.charts[0].table.assets == {("orders_staging", "orders")}
 
 
 def test_mart_with_several_boards_names_the_board_of_each_chart() -> None:
     charts = [chart(board="second"), chart(board="first", title="Amount")]
-    boards = read_boards(manifest(charts, boards=("first", "second")), METRICS).boards
+    boards = read_boards(manifest(charts, boards=("first", "second")), METRICS, ASSETS).boards
     assert {board.name: [each.title for each in board.charts] for board in boards} == {
         "first": ["Amount"],
         "second": ["Orders"],
@@ -119,7 +128,7 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_wrong_in_a_chart_is_reported_with_file_and_path(case: str) -> None:
     charts, message = WRONG[case]
-    found = read_boards(manifest([charts, chart(title="Kept")]), METRICS)
+    found = read_boards(manifest([charts, chart(title="Kept")]), METRICS, ASSETS)
     assert found.problems == (f"{MODEL}.{message}",)
     [board] = found.boards
     # The other chart stays, and the reader of the board sees why one is missing.
@@ -144,7 +153,7 @@ def test_chart_of_a_mart_with_two_boards_needs_to_name_one() -> None:
 
 def test_chart_of_a_metric_stands_in_the_exposure() -> None:
     live = [chart(metric="sales_by_region", kind="number", x=None, last="1h")]
-    [board] = read_boards(manifest(None, live=live), METRICS).boards
+    [board] = read_boards(manifest(None, live=live), METRICS, ASSETS).boards
     [only] = board.charts
     assert (only.is_live, only.time, only.table.full_name) == (True, "window_start", "metrics.sales_by_region")
 
@@ -166,7 +175,7 @@ def test_plan_and_apply_report_the_problems_of_boards(tmp_path: Path, monkeypatc
     path = manifest_path(settings)
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(manifest([chart(kind="pie")]) | {"nodes": {}}), "utf-8")
-    wanted = read_files(settings)
+    wanted = Catalog({asset.name: asset for asset in ASSETS}, texts={asset.path: "" for asset in ASSETS})
     assert unapplied(settings, NOTHING, wanted).broken == ()
     stored = manifest([chart(kind="pie")])
     for node in stored["nodes"].values():
@@ -212,12 +221,14 @@ def test_highest_value_of_a_metric_is_not_added_up() -> None:
     metric = METRICS["sales_by_region"]
     highest = replace(metric, measures=tuple(replace(measure, function="max") for measure in metric.measures))
     live = [chart(metric="sales_by_region")]
-    [board] = read_boards(manifest(None, live=live), {"sales_by_region": highest}).boards
+    [board] = read_boards(manifest(None, live=live), {"sales_by_region": highest}, ASSETS).boards
     assert 'max("orders") as _y0' in chart_query(board.charts[0])
 
 
 @pytest.mark.parametrize("data_type", ["interval", "string", "boolean", "pointer"])
 def test_only_numbers_are_numbers(data_type: str) -> None:
-    boards: Boards = read_boards(manifest([chart()], data_types={"region": "string", "orders": data_type}), METRICS)
+    boards: Boards = read_boards(
+        manifest([chart()], data_types={"region": "string", "orders": data_type}), METRICS, ASSETS
+    )
     [problem] = boards.problems
     assert re.search(r"charts\[0\]\.y: the column 'orders' is no number\.$", problem)

@@ -76,8 +76,9 @@ def test_a_mart_is_used_by_an_exposure_with_an_owner(mart: Node, manifest: Mappi
 
 
 def test_each_mart_and_metric_is_on_a_board_without_problems(manifest: Mapping[str, Any]) -> None:
-    metrics = read_files(load_settings()).metrics
-    found = read_boards(manifest, metrics)
+    catalog = read_files(load_settings())
+    metrics = catalog.metrics
+    found = read_boards(manifest, metrics, catalog.assets.values())
     assert found.problems == ()
     shown = {chart.table.name for board in found.boards for chart in board.charts}
     assert shown == {*MARTS, *(metric.table for metric in metrics.values())}

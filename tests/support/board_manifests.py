@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-STAGING = "source.lake.shop_staging.orders"
+from tests.support.raw_assets import example_asset
+
+STAGING = "source.lake.orders_staging.orders"
+ASSETS = (example_asset("orders", "shop"),)
 MART = "model.lake.orders"
 COLUMNS = {
     "region": "string",
@@ -52,5 +55,5 @@ def manifest(
         }
         for number, name in enumerate(boards)
     }
-    source = {"schema": "shop_staging", "name": "orders"}
+    source = {"schema": "orders_staging", "name": "orders"}
     return {"nodes": {MART: mart}, "sources": {STAGING: source}, "exposures": exposures}
