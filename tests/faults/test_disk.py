@@ -11,7 +11,7 @@ import pytest
 
 from lake_assets.settings import PROJECT, load_settings
 from lake_assets.stack.lifecycle import status, up
-from tests.buckets.conftest import copy_contracts
+from tests.buckets.conftest import copy_contracts, remove_live_charts
 from tests.end_to_end.conftest import Lake
 from tests.support.conditions import COMMAND_SECONDS, wait_until
 from tests.support.refusing_folders import small
@@ -32,6 +32,7 @@ def lake(tmp_path: Path) -> Generator[Lake]:
         patch.setenv("LAKE_DBT_PROJECT", str(tmp_path / "dbt"))
         copy_contracts(tmp_path / "catalog", "", ["sales"])
         shutil.copytree(PROJECT / "dbt_project", tmp_path / "dbt", ignore=shutil.ignore_patterns("target", "logs"))
+        remove_live_charts(tmp_path / "dbt" / "models" / "marts" / "sales_data_mart" / "sales.yml")
         try:
             up()
             made = Lake(load_settings(), tmp_path, dict(os.environ))
