@@ -33,7 +33,8 @@ sys.modules["__main__"].__file__ = __file__
 for name in LATE:
     importlib.import_module(name)
 for module in pkgutil.walk_packages(lake_assets.__path__, "lake_assets."):
-    if module.name not in NOT_IMPORTED:
+    # A command imports nothing of the dashboard, whose script shows a page when it is imported.
+    if module.name not in NOT_IMPORTED and not module.name.startswith("lake_assets.dashboard."):
         importlib.import_module(module.name)
 # Importing duckdb opens a database for its module-level functions, which has a thread. Nothing here uses it.
 importlib.import_module("duckdb").default_connection().close()
