@@ -183,10 +183,12 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
 # Set by the lake for its own processes: of no use from outside.
 INTERNAL = frozenset(
     {
+        "LAKE_BUSY_READER_SECONDS",
         "LAKE_DBT_PERSONAL",
         "LAKE_DBT_TARGET",
         "LAKE_DUCKDB_EXTENSIONS",
         "LAKE_DUCKDB_SPILL",
+        "LAKE_IDLE_READER_SECONDS",
         "LAKE_POSTGRES",
         "LAKE_POSTGRES_ANALYST",
         "LAKE_STACK_OF",

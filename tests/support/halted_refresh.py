@@ -104,7 +104,7 @@ def main(contract: Path, effects: Path, point: str, number: int) -> None:
         setattr(place, name, marked)
 
     around(conforming, "conform_apart", *POINTS[0:2])
-    within(ducklake, "_transaction", *POINTS[2:4])
+    within(ducklake, "durable_transaction", *POINTS[2:4])
     around(DuckLake, "replace_windows", POINTS[2], POINTS[4])
     within(psycopg.Connection, "transaction", *POINTS[5:7])
     around(publishing, "publish_windows", POINTS[5], POINTS[7])
