@@ -84,9 +84,9 @@ def arrived(lake: Lake) -> bool:
 
 def test_final_windows_equal_staging_of_late_doubled_and_broken_events(counting: Lake) -> None:
     for asset in ("sales", "leads"):
+        wait_until(lambda asset=asset: int(str(agreed(counting, asset)["cells"])) > 100, every=COMMAND_SECONDS)
         found = agreed(counting, asset)
         assert (found["agrees"], found["differing"]) == (True, [])
-        assert int(str(found["cells"])) > 100
 
 
 def test_events_sent_again_after_their_windows_closed_are_no_difference(counting: Lake) -> None:

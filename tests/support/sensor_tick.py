@@ -1,6 +1,6 @@
 """Dagster's sensor loop in a process of its own, for one lake: `-m tests.support.sensor_tick killed|whole`.
 
-`killed` ends it as soon as the first event of a tick is stored, which is before the tick's run and its cursor are.
+`killed` ends it as soon as the first window of a tick is stored, which is before the tick's run and its cursor are.
 `whole` goes on until nothing is queued and no run is in progress.
 """
 
@@ -24,9 +24,11 @@ def main(killed: bool) -> None:
     if killed:
         genuine = dg.DagsterInstance.report_runless_asset_event
 
-        def report(self: dg.DagsterInstance, event: dg.AssetMaterialization) -> None:
+        def report(self: dg.DagsterInstance, event: dg.AssetMaterialization | dg.AssetCheckEvaluation) -> None:
             genuine(self, event)
-            os.kill(os.getpid(), signal.SIGKILL)
+            # Other sensors report checks.
+            if isinstance(event, dg.AssetMaterialization):
+                os.kill(os.getpid(), signal.SIGKILL)
 
         dg.DagsterInstance.report_runless_asset_event = report  # type: ignore[method-assign]
     target = ModuleTarget("lake_assets.definitions", None, str(PROJECT), "lake")
