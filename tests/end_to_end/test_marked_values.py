@@ -17,7 +17,7 @@ from lake_assets.settings import PROJECT
 from tests.end_to_end.conftest import Answer, Lake
 from tests.support.conditions import wait_until
 from tests.support.connect_api import remove_connectors
-from tests.support.marked_values import files_with, tables_with, topics_with
+from tests.support.marked_values import files_with, tables_with, topic_offsets, topics_with
 
 MARK = "Zmarked"
 # Of protected fields, keys, headers and broken payloads: in the topic of the asset and in raw only.
@@ -119,7 +119,10 @@ def counted(lake: Lake, table: str, where: str) -> int:
 
 @dataclass
 class Marked:
+    """A lake, the offsets of its topics before its events were sent, and the answers of its commands."""
+
     lake: Lake
+    before: dict[str, dict[int, tuple[int, int]]]
     answers: list[Answer] = field(default_factory=list[Answer])
 
     def command(self, *args: str, stdin: str | None = None) -> Answer:
@@ -130,7 +133,7 @@ class Marked:
 @pytest.fixture(scope="module")
 def marked(lake: Lake) -> Generator[Marked]:
     """The lake after such events were landed, staged, quarantined, counted and late, and after its commands failed."""
-    made, log = Marked(lake), lake.settings.home / "logs" / "patrons.log"
+    made, log = Marked(lake, topic_offsets(lake.settings)), lake.settings.home / "logs" / "patrons.log"
     mart = lake.folder / "dbt" / "models" / "marts" / "patrons_data_mart"
     metric = lake.folder / "catalog" / "metrics" / "patrons_by_region.yaml"
     with ExitStack() as after:
@@ -191,7 +194,7 @@ def test_marked_values_went_all_the_ways_they_should(marked: Marked) -> None:
                              f"from {quarantine}")  # fmt: skip
     assert (refused["rows"] > 7, refused["marked"]) == (True, 0)
     assert lake.mart("select count(*) from patrons_data_mart.patrons") > [(2,)]
-    assert "shop.patrons" in topics_with(lake.settings, SECRET)
+    assert "shop.patrons" in topics_with(lake.settings, SECRET, marked.before)
 
 
 def test_marked_values_are_in_no_answer_of_a_command(marked: Marked) -> None:
@@ -199,7 +202,7 @@ def test_marked_values_are_in_no_answer_of_a_command(marked: Marked) -> None:
 
 
 def test_marked_values_are_in_no_topic_but_the_asset_s(marked: Marked) -> None:
-    assert topics_with(marked.lake.settings, MARK) == ["shop.patrons"]
+    assert topics_with(marked.lake.settings, MARK, marked.before) == ["shop.patrons"]
 
 
 def test_marked_values_are_in_no_file_but_staging_s(marked: Marked) -> None:

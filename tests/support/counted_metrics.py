@@ -223,15 +223,16 @@ def read_topic(settings: Settings, topic: str) -> list[Message]:
     partitions = offsets(settings, [topic])[topic]
     reader.assign([TopicPartition(topic, at, low) for at, (low, _) in partitions.items()])
     found: list[Message] = []
-    left = len(partitions)
+    # Once for each: the end of a partition that gets records meanwhile is reported again.
+    ended: set[int | None] = set()
     try:
-        while left:
+        while ended != set(partitions):
             for message in reader.consume(10_000, 0.2):
                 error = message.error()
                 if error is None:
                     found.append(message)
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    left -= 1
+                    ended.add(message.partition())
                 else:
                     raise KafkaException(error)
     finally:
