@@ -15,6 +15,7 @@
   {% call statement('main') -%}
     {{ create_table_as(False, new, compiled_code) }}
   {%- endcall %}
+  {%- do create_indexes(new) -%}
   {%- if target.database | replace('"', '') == 'serving' -%}
     {%- do run_query("call postgres_execute('serving', " ~ quoted_text('do ' ~ quoted_text(replace_mart(new, target))) ~ ')') -%}
   {%- else -%}

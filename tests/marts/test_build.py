@@ -129,6 +129,15 @@ def test_a_reader_never_finds_a_mart_missing_or_empty_during_its_rebuild(dbt: Db
     assert seen[0] > 100
 
 
+def test_mart_has_the_indexes_of_its_settings(dbt: Dbt, sales_sql: Path, analyst: psycopg.Connection) -> None:
+    sales_sql.write_text("{{ config(indexes=[{'columns': ['region']}]) }}\n" + sales_sql.read_text("utf-8"), "utf-8")
+    query = b"select indexdef from pg_indexes where schemaname = 'sales_data_mart' and tablename = 'sales'"
+    for _ in range(2):
+        dbt("run", "--select", "sales")
+        [(definition,)] = analyst.execute(query).fetchall()
+        assert "(region)" in definition
+
+
 SUM, OID = "select sum(orders) from sales_data_mart.sales", "select 'sales_data_mart.sales'::regclass::oid"
 
 
