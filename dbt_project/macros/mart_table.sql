@@ -32,7 +32,7 @@
 {#
   The body of a block of PL/pgSQL. Rows are replaced for readers in transactions shorter than a minute (five seconds,
   if idle): the rows that they keep are dead rows for everybody else, and how many there may be must have an end. For
-  older ones it waits, and lake_assets/warehouse/local/mart_blockers.py ends them. So does a mart whose columns change.
+  older ones it waits, and lake_assets/warehouse/local/mart_blockers.py ends them. A mart whose columns change waits too.
 #}
 {% macro replace_mart(new, target) -%}
   {%- set of = {'new': new.include(database=false), 'mart': target.include(database=false)} -%}

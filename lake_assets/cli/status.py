@@ -127,7 +127,7 @@ def _watch(asset: str | None) -> NoReturn:
                 _print(report)
             time_line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
             lines = [time_line, *text.getvalue().splitlines()]
-            # Home, then clear what is left of each line and below the last one; not a terminal gets the text only.
+            # Home, then clear what is left of each line and below the last one. Only a terminal gets these codes.
             click.echo("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", nl=False)
             sys.stdout.flush()
             time.sleep(WATCH_SECONDS)

@@ -20,9 +20,8 @@ def dbt_environment(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
 
     With `LAKE_DBT_SCHEMA` the caller builds into a personal schema, and models not built there are read from the shared
     marts (`--defer`). On the local target that is the analyst's session: it reads marts with the login of the analyst
-    whose schema it is, or as role analyst if there is none. The schema is
-    in a DuckDB file of its own, so that no analyst needs write access to the shared database. Its environment has the
-    analyst's connection and no other one.
+    whose schema it is, or as role analyst if there is none. The schema is in a DuckDB file of its own, so that no
+    analyst needs write access to the shared database. Its environment has the analyst's connection and no other one.
     """
     own_schema = caller.get(OWN_SCHEMA, "")
     target = "analyst" if own_schema and settings.target == "local" else settings.target

@@ -58,8 +58,7 @@ def up(
 
     Running parts are left alone, parts whose configuration changed are restarted. `without` names optional parts that
     are stopped and left out, also by later calls with None. `on_progress` gets one short sentence per step, from
-    several threads. Raises LakeError: no Java, a bucket that cannot be written, a port in use, a part
-    that failed.
+    several threads. Raises LakeError: no Java, a bucket that cannot be written, a port in use, a part that failed.
     """
     layout = Home(lake_home())
     java = find_java()
