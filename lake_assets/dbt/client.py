@@ -16,7 +16,7 @@ STARTED = b"!"  # the first byte of an answer; the second is the exit code
 
 
 def main() -> int:
-    """Return the exit code of the dbt call; 130 and the like when a signal ended it."""
+    """Return the exit code of the dbt call; 130, 137 and the like when a signal ended it."""
     server = _connect()
     if server is not None and _send(server):
         return _wait(server)
@@ -61,7 +61,7 @@ def _wait(server: socket.socket) -> int:
     if code:
         return code[0]
     sys.stderr.write("lake-dbt: dbt was killed before it returned an exit code; call again.\n")
-    return 1
+    return 128 + signal.SIGKILL
 
 
 if __name__ == "__main__":

@@ -23,6 +23,10 @@ Manifest = Mapping[str, Any]
 PARTIAL_PARSE = "partial_parse.msgpack"
 # Builds of an earlier state may continue; one copy is as large as the project.
 _KEEP_SECONDS = 86_400
+# Exit codes of a dbt that came to its end without success. https://docs.getdbt.com/reference/exit-codes
+_DBT_REFUSES = (1, 2)
+# A signal says nothing about the project: a code server that starts again interrupts what the one before it began.
+_ATTEMPTS = 3
 # dbt's output, and files that do not belong to a project.
 _NOT_COPIED = shutil.ignore_patterns("target", "logs", ".git", ".venv", ".*.new")
 
@@ -120,15 +124,13 @@ def _parse(settings: Settings, path: Path) -> None:
     except OSError as error:
         _publish(_failure_text(settings, path, f"cannot be read: {error}"), _failure(path), stamp)
         return
-    environment = project_environment(settings, copy, work)
-    result = subprocess.run(
-        [dbt_executable(), "--quiet", "--no-use-colors", "parse"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    result = _call_parse(project_environment(settings, copy, work))
+    if _is_interrupted(result):
+        problem = f"could not be parsed, because dbt was ended {_ATTEMPTS} times (exit code {result.returncode})."
+        # Older than all files of the project, so that the next caller tries again.
+        os.utime(stamp, (0, 0))
+        _publish(_failure_text(settings, path, problem), _failure(path), stamp)
+        return
     if result.returncode != 0:
         output = " ".join(result.stdout.split()).replace(str(copy), str(settings.dbt_project))
         _publish(_failure_text(settings, path, f"cannot be parsed: {output}"), _failure(path), stamp)
@@ -141,6 +143,27 @@ def _parse(settings: Settings, path: Path) -> None:
     for old in copy.parent.iterdir():
         if time.time() - old.stat().st_ctime > _KEEP_SECONDS and old != parsed_project(settings, json.loads(manifest)):
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _call_parse(environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Return dbt's answer; the last one if a signal ended each of the attempts."""
+    for _ in range(_ATTEMPTS):
+        result = subprocess.run(
+            [dbt_executable(), "--quiet", "--no-use-colors", "parse"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if not _is_interrupted(result):
+            break
+    return result
+
+
+def _is_interrupted(result: "subprocess.CompletedProcess[str]") -> bool:
+    """Return True if dbt has not come to a result: one that refuses a project says why."""
+    return result.returncode != 0 and not (result.returncode in _DBT_REFUSES and result.stdout.strip())
 
 
 def _failure_text(settings: Settings, path: Path, problem: str) -> str:

@@ -87,12 +87,11 @@ class Local:
         folder = self._folder(name)
         (folder / "cancelled").touch()
         pid, _ = _read(folder) or (0, 0.0)
-        # A JVM takes a while to free its memory, and its parent shell has ended long before.
-        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-            shell = psutil.Process(pid)
-            family = [shell, *shell.children(recursive=True)]
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
-            psutil.wait_procs(family, timeout=10)
+        # All of the session, listed after the kill: a fork under way is in no list from before it. A JVM takes a while
+        # to free its memory, and its parent shell has ended long before.
+        psutil.wait_procs(_session(pid), timeout=10)
         shutil.rmtree(folder / "scratch", ignore_errors=True)
 
     def _folder(self, name: str) -> Path:
@@ -106,6 +105,16 @@ def _read(folder: Path) -> tuple[int, float] | None:
     except (FileNotFoundError, ValueError):
         return None
     return int(pid), float(created)
+
+
+def _session(pid: int) -> list[psutil.Process]:
+    """Return the processes of the session that this process leads."""
+    members: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getsid(process.pid) == pid:
+                members.append(process)
+    return members
 
 
 def _runs(started: tuple[int, float]) -> bool:
