@@ -57,6 +57,20 @@ class Home:
         return self.secrets / "connect_password"
 
     @property
+    def dagster_key(self) -> Path:
+        """The key of the login to Dagster's web UI, which may launch runs."""
+        return self.secrets / "dagster_key"
+
+    @property
+    def dashboard_key(self) -> Path:
+        """The key of the login to the dashboard, another one: who may look at boards may not launch runs."""
+        return self.secrets / "dashboard_key"
+
+    def login_page(self, page: str) -> Path:
+        """Return the file that leads a browser to a page with its key, which no command line may have."""
+        return self.run / f"open-{page}.html"
+
+    @property
     def kafka_password(self) -> Path:
         """The password with which the lake logs in to its broker."""
         return self.secrets / "kafka_password"

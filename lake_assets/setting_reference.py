@@ -100,6 +100,9 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
             "LAKE_DAGSTER_READ_ONLY", "`off`, `on`", "`off`", "Web UI that shows everything and launches nothing."
         ),
         Variable("LAKE_DAGSTER_HOSTS", "names with spaces between", "", "Further host names that the web UI answers."),
+        Variable(
+            "LAKE_DAGSTER_KEY_FILE", _FILE, "", "Key that the web UI asks for in a container; `lake up` makes its own."
+        ),
     ),
     "Notifications": (
         Variable(

@@ -170,7 +170,9 @@ def _print_summary(settings: Settings, latencies: Latencies, seconds: float) -> 
     click.echo(f"From the last event to the metric {latencies.metric:.2f} s")
     click.echo(f"From the last event to the mart   {latencies.mart:.1f} s")
     click.echo(f"Total time                        {seconds:.0f} s")
-    click.echo(f"Dagster                           http://127.0.0.1:{settings.dagster_port}")
+    click.echo(
+        f"Dagster                           http://127.0.0.1:{settings.dagster_port} (log in: lake open dagster)"
+    )
     click.echo(f"Postgres for BI                   {postgres.host}:{postgres.port}/{postgres.dbname}, user analyst")
     click.echo(f"  its password                    in {postgres.passfile_of('analyst')}")
     click.echo('Query as an analyst               lake sql "select * from funnel_data_mart.funnel" --as analyst')
@@ -183,7 +185,7 @@ def _print_dashboard(settings: Settings) -> None:
     from lake_assets.stack.dashboard import dashboard_address, has_dashboard
 
     if has_dashboard(settings, read_addresses(Home(settings.home))):
-        click.echo(f"Dashboard: {dashboard_address(settings)}")
+        click.echo(f"Dashboard: {dashboard_address(settings)} (log in: lake open dashboard)")
 
 
 def _print_parities(report: AuditReport) -> None:

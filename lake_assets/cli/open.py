@@ -1,22 +1,31 @@
 """`lake open`."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
+# The address to print, and the one that a browser is started with.
+Place = tuple[str, str]
 
-def _dagster() -> str:
+_LEAD = """<!doctype html><meta charset="utf-8"><meta name="referrer" content="no-referrer">
+<meta http-equiv="refresh" content="0; url={address}"><title>lake</title><a href="{address}">Go on</a>
+"""
+
+
+def _dagster() -> Place:
     from lake_assets.errors import Unavailable
+    from lake_assets.home import Home
     from lake_assets.settings import load_settings
     from lake_assets.stack.health import check_webserver
 
     settings = load_settings()
     if reason := check_webserver(settings):
         raise Unavailable(f"Dagster's web UI does not answer ({reason}): start it with `lake up`.")
-    return f"http://127.0.0.1:{settings.dagster_port}"
+    return _login("dagster", f"http://127.0.0.1:{settings.dagster_port}", Home(settings.home).dagster_key)
 
 
-def _dashboard() -> str:
+def _dashboard() -> Place:
     from lake_assets.errors import Unavailable
     from lake_assets.home import Home
     from lake_assets.settings import load_settings
@@ -29,21 +38,34 @@ def _dashboard() -> str:
         raise Unavailable("this lake has no dashboard: start it with `lake up`, on the target local.")
     if reason := check_dashboard(settings):
         raise Unavailable(f"the dashboard does not answer ({reason}): start it with `lake up`.")
-    return dashboard_address(settings)
+    return _login("dashboard", dashboard_address(settings), Home(settings.home).dashboard_key)
 
 
-def _docs() -> str:
+def _docs() -> Place:
     from lake_assets.errors import LakeError
     from lake_assets.settings import lake_home
 
     page = lake_home() / "docs" / "index.html"
     if not page.exists():
         raise LakeError("there is no catalog page yet: build it with `lake docs build`.")
-    return page.as_uri()
+    return page.as_uri(), page.as_uri()
 
 
-# Each page with the function that returns its address, or raises an error with what to do.
-PAGES: dict[str, Callable[[], str]] = {
+def _login(page: str, address: str, key_file: Path) -> Place:
+    """Return the page with its key; its file leads a browser there, whose command line all users of the machine see."""
+    from lake_assets.home import Home
+    from lake_assets.local_files import write_atomically
+    from lake_assets.settings import lake_home
+    from lake_assets.web_login import read_key, with_key
+
+    full = with_key(address, read_key(key_file))
+    file = Home(lake_home()).login_page(page)
+    write_atomically(file, _LEAD.format(address=full), private=True)
+    return full, file.as_uri()
+
+
+# Each page with the function that returns where it is, or raises an error with what to do.
+PAGES: dict[str, Callable[[], Place]] = {
     "dagster": _dagster,
     "dashboard": _dashboard,
     "docs": _docs,
@@ -56,7 +78,8 @@ def command(page: str) -> None:
     """Print the address of a page, and open it in the browser of this machine.
 
     dagster is Dagster's web UI, dashboard the boards of the marts, docs the catalog page that `lake docs build` has
-    built.
+    built. The first two ask for a key, which is in the printed address; then the browser has a cookie. Whoever has the
+    dashboard's address may look at boards; whoever has Dagster's may launch runs.
 
     \b
     Example:
@@ -69,7 +92,7 @@ def show_page(page: str) -> None:
     """Print the address of a page, and open it if there is a browser."""
     import webbrowser
 
-    address = PAGES[page]()
+    address, opened = PAGES[page]()
     click.echo(address)
     # Without a display it returns False; click's `launch` prints the error of each program that it tries.
-    webbrowser.open(address)
+    webbrowser.open(opened)

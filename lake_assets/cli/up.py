@@ -41,8 +41,8 @@ def command(parts: str | None, without: tuple[str, ...]) -> None:
     settings = load_settings()
     click.echo(f"The stack is up after {time.monotonic() - began:.0f} s.")
     if has_dashboard(settings, read_addresses(Home(settings.home))):
-        click.echo(f"  Dashboard    {dashboard_address(settings)}")
-    click.echo(f"  Dagster      http://127.0.0.1:{settings.dagster_port}")
+        click.echo(f"  Dashboard    {dashboard_address(settings)} (log in: lake open dashboard)")
+    click.echo(f"  Dagster      http://127.0.0.1:{settings.dagster_port} (log in: lake open dagster)")
     postgres = settings.postgres
     click.echo(
         f"  Postgres BI  {postgres.host}:{postgres.port}/{postgres.dbname} as analyst "

@@ -1,15 +1,21 @@
-"""Program of the part `dashboard`: Streamlit on 127.0.0.1, with all of its settings here."""
+"""Program of the part `dashboard`: Streamlit on 127.0.0.1, with all of its settings here.
+
+`python -m lake_assets.dashboard PORT KEY_FILE` asks for the key in the file.
+"""
 
 import sys
 from pathlib import Path
 
-from streamlit.web import bootstrap
+from starlette.middleware import Middleware
+from streamlit.starlette import App
 
 # Imported by the first page; a reader would wait for it.
 from lake_assets.dashboard import pages
 from lake_assets.dashboard.palette import BACKGROUND, DARK, LIGHT, LINK
+from lake_assets.web_login import KeyRequired, read_key
 
 THIS_MACHINE = "127.0.0.1"
+HEALTH = "/_stcore/health"
 SETTINGS: dict[str, object] = {
     "server.address": THIS_MACHINE,
     "server.headless": True,
@@ -40,10 +46,10 @@ SETTINGS: dict[str, object] = {
 
 
 def main() -> None:
-    port = int(sys.argv[1])
-    flags = {name.replace(".", "_"): value for name, value in {**SETTINGS, "server.port": port}.items()}
-    bootstrap.load_config_options(flags)
-    bootstrap.run(str(Path(pages.__file__).with_name("script.py")), False, [], flags)
+    port, key = int(sys.argv[1]), read_key(Path(sys.argv[2]))
+    login = Middleware(KeyRequired, key=key, page="dashboard", is_open=HEALTH)
+    script = Path(pages.__file__).with_name("script.py")
+    App(script, middleware=[login]).run(config={**SETTINGS, "server.port": port})
 
 
 if __name__ == "__main__":

@@ -49,6 +49,8 @@ _ALERT = "SSL alert number"
 _CERTIFICATE_ALERT = re.compile(f"(certificate|unknown ca).*{_ALERT}")
 _TOKENLESS = "Failed to acquire SASL OAUTHBEARER token: "
 _HANG_UP = "connection closed by peer"
+# librdkafka's words in the failed login of a connection that broke before the broker's answer.
+_CUT_OFF = "Local: Broker transport failure"
 # A broker that stops or starts hangs up too, but for a shorter time.
 _HANG_UP_SECONDS = 5.0
 _POLL_SECONDS = 0.5
@@ -107,13 +109,18 @@ def silence(options: Mapping[str, str | int | float | bool], seconds: float) -> 
         else:
             return None
         client.poll(0)
-        if refusals := [e for e in errors if e.code() in _REFUSED or _ALERT in e.str()]:
+        if refusals := [e for e in errors if _refuses(e)]:
             return refusals[0]
         waited = time.monotonic() - began
         if waited > min(seconds, _HANG_UP_SECONDS) and errors and all(map(hangs_up, errors)):
             return errors[0]
         if waited > seconds:
             return next((e for e in errors if e.code() != KafkaError._ALL_BROKERS_DOWN), error)
+
+
+def _refuses(error: KafkaError) -> bool:
+    """Return True if the broker has answered, and not let in this client."""
+    return (error.code() in _REFUSED and _CUT_OFF not in error.str()) or _ALERT in error.str()
 
 
 def hangs_up(error: KafkaError) -> bool:
@@ -156,7 +163,7 @@ def broker_error(settings: Settings, error: KafkaError, doing: str) -> LakeError
             f"{access.tokens.url} gives no token for user '{access.user}' ({_reason(error)}): check the settings "
             f"LAKE_KAFKA_TOKEN_…, LAKE_KAFKA_USER and the secret in {access.password_file}."
         )
-    if error.code() == KafkaError._AUTHENTICATION:
+    if error.code() == KafkaError._AUTHENTICATION and _refuses(error):
         return SettingsError(
             f"the Kafka broker at {settings.kafka} does not let in user '{access.user}' ({_reason(error)}): check "
             f"LAKE_KAFKA_USER, LAKE_KAFKA_SASL_MECHANISM and the password in {access.password_file}."
@@ -179,7 +186,7 @@ def broker_error(settings: Settings, error: KafkaError, doing: str) -> LakeError
             f"the Kafka broker at {settings.kafka} closes each connection: check that its listener's protocol is "
             f"'{access.protocol}', and set LAKE_KAFKA_SECURITY to that protocol."
         )
-    if error.code() in _SILENT:
+    if error.code() in _SILENT or _CUT_OFF in error.str():
         return Unavailable(
             f"the Kafka broker at {settings.kafka} does not answer ({error.str()}): start it with `lake up`, "
             f"or see `lake status`."

@@ -156,7 +156,7 @@ def programs_of(parts: Sequence[str], settings: Settings, layout: Home) -> list[
         # Metrics use the image's catalog; a home that outlives the image may hold an older one.
         write_applied(settings, read_files(settings))
     available = [
-        *dagster_programs(settings, layout, int(PORTS["dagster_port"]), EVERYWHERE, code_port),
+        *dagster_programs(settings, layout, int(PORTS["dagster_port"]), EVERYWHERE, code_port, has_login=False),
         *stream_programs(settings, layout),
     ]
     if "kafka" in parts:

@@ -9,10 +9,12 @@ from lake_assets.home import Home, socket_path
 from lake_assets.settings import PROJECT, Settings
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.programs import Program
+from lake_assets.web_login import keep_key
 
 DEFINITIONS = "lake_assets.definitions"
 CODE_SERVER = "lake_assets.stack.code_server"
 WEB_SERVER = "lake_assets.stack.webserver"
+WEB_KEY_FILE = "LAKE_DAGSTER_KEY_FILE"
 DBT_SERVER = "lake_assets.dbt.server"
 CONFIG = """# Written at each start.
 storage:
@@ -75,11 +77,12 @@ def prepare_dagster(settings: Settings, layout: Home, code_address: tuple[str, i
 
 
 def dagster_programs(
-    settings: Settings, layout: Home, web_port: int, listen: str = THIS_MACHINE, code_port: int = 0
+    settings: Settings, layout: Home, web_port: int, listen: str = THIS_MACHINE, code_port: int = 0, *, has_login: bool
 ) -> list[Program]:
     """Return the programs of the orchestration.
 
-    The code server listens on its socket, or with a `code_port` on that port of `listen`.
+    The code server listens on its socket, or with a `code_port` on that port of `listen`. `has_login`: the web UI asks
+    for its key.
     """
     environment = lake_environment(settings, layout)
     scripts = Path(sys.executable).parent
@@ -88,11 +91,12 @@ def dagster_programs(
     code = ("-m", CODE_SERVER, "-m", DEFINITIONS, *address, "--location-name", "lake")
     read_only = ("--read-only",) if settings.dagster_read_only else ()
     web = ("-m", WEB_SERVER, "-h", listen, "-p", str(web_port), "-w", workspace, *read_only)
+    login = {WEB_KEY_FILE: str(keep_key(layout.dagster_key))} if has_login else {}
     return [
         _program("dbt", (sys.executable, "-m", DBT_SERVER), ("postgres",), environment),
         _program("code", (sys.executable, *code), ("postgres",), environment),
         _program("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace), ("code",), environment),
-        _program("webserver", (sys.executable, *web), ("code",), environment),
+        _program("webserver", (sys.executable, *web), ("code",), {**environment, **login}),
     ]
 
 

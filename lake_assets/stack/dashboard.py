@@ -8,6 +8,7 @@ from lake_assets.home import Home
 from lake_assets.settings import PROJECT, Settings
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.programs import Program
+from lake_assets.web_login import keep_key
 
 PART = "dashboard"
 PROGRAM = "lake_assets.dashboard"
@@ -23,7 +24,7 @@ def has_dashboard(settings: Settings, addresses: Mapping[str, int | str]) -> boo
 
 
 def dashboard_address(settings: Settings) -> str:
-    """Return the address for a browser of this machine."""
+    """Return the address for a browser of this machine that is logged in."""
     return f"http://{THIS_MACHINE}:{settings.dashboard_port}"
 
 
@@ -31,7 +32,7 @@ def dashboard_program(settings: Settings, layout: Home) -> Program:
     environment = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
     return Program(
         PART,
-        (sys.executable, "-m", PROGRAM, str(settings.dashboard_port)),
+        (sys.executable, "-m", PROGRAM, str(settings.dashboard_port), str(keep_key(layout.dashboard_key))),
         ("postgres",),
         {**environment, "LAKE_HOME": str(layout.home)},
         directory=PROJECT,

@@ -154,7 +154,7 @@ class Start:
             *([] if self._admin_dsn else [postgres_program(self._layout)]),
             kafka_program(self._layout, self._java, self._jars),
             connect_program(self._layout, self._java, self._jars),
-            *dagster_programs(settings, self._layout, int(addresses["dagster_port"])),
+            *dagster_programs(settings, self._layout, int(addresses["dagster_port"]), has_login=True),
             *([dashboard_program(settings, self._layout)] if has_dashboard(settings, addresses) else []),
             *stream_programs(settings, self._layout),
         ]

@@ -2,9 +2,11 @@
 
 `python -m lake_assets.stack.webserver` takes the arguments of `dagster-webserver`. Dagster's GraphQL takes mutations
 without a login, from any page that a browser of this machine shows: by the query string of a link or an image, and by a
-host name that an attacker lets point to this machine (DNS rebinding).
+host name that an attacker lets point to this machine (DNS rebinding). On a machine with other users it asks for the key
+in the file that LAKE_DAGSTER_KEY_FILE names.
 """
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from dagster_webserver import cli
@@ -15,7 +17,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.variables import read_variable
+from lake_assets.web_login import KeyRequired, read_key
 
+# Dagster's versions, which probes ask for.
+HEALTH = "/server_info"
 OWN_HOSTS = (THIS_MACHINE, "localhost")
 REFUSAL = "Dagster answers its own address and its own pages only: name further hosts in LAKE_DAGSTER_HOSTS."
 
@@ -55,8 +60,13 @@ def _host(url: str) -> str:
         return ""
 
 
-def protect(app: Starlette, further_hosts: str) -> Starlette:
-    """Let the application answer this machine's addresses and `further_hosts`, with spaces between."""
+def protect(app: Starlette, further_hosts: str, key: str | None = None) -> Starlette:
+    """Let the application answer this machine's addresses and `further_hosts`, with spaces between.
+
+    With a `key` it answers those who have it.
+    """
+    if key is not None:
+        app.add_middleware(KeyRequired, key=key, page="dagster", is_open=HEALTH)
     app.add_middleware(OwnPagesOnly, hosts=frozenset((*OWN_HOSTS, *further_hosts.lower().split())))
     return app
 
@@ -65,7 +75,9 @@ def main() -> None:
     create_app = cli.create_app_from_workspace_process_context  # pyright: ignore[reportPrivateImportUsage]
 
     def create_protected_app(*arguments: object, **options: object) -> Starlette:
-        return protect(create_app(*arguments, **options), read_variable("LAKE_DAGSTER_HOSTS", ""))  # type: ignore[arg-type]
+        file = read_variable("LAKE_DAGSTER_KEY_FILE")
+        key = read_key(Path(file)) if file else None
+        return protect(create_app(*arguments, **options), read_variable("LAKE_DAGSTER_HOSTS", ""), key)  # type: ignore[arg-type]
 
     cli.create_app_from_workspace_process_context = create_protected_app  # pyright: ignore[reportPrivateImportUsage]
     cli.cli(auto_envvar_prefix="DAGSTER_WEBSERVER")

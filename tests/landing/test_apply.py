@@ -255,6 +255,20 @@ def test_a_broker_that_has_just_started_is_asked_again_and_does_not_refuse(code:
     assert "try again in a moment" in str(error)
 
 
+def test_a_broker_that_dies_amid_a_login_has_not_refused_the_lake() -> None:
+    """`lake run` ended as if its password were wrong, when the broker was killed while it logged in."""
+    words = (
+        "SASL PLAIN mechanism handshake failed: Local: Broker transport failure: broker's supported mechanisms: (n/a)"
+    )
+    error = broker_error(load_settings(), KafkaError(KafkaError._AUTHENTICATION, words), "list offsets")
+    assert isinstance(error, Unavailable)
+    assert "does not answer" in str(error)
+    words = "SASL authentication error: Authentication failed: Invalid username or password"
+    error = broker_error(load_settings(), KafkaError(KafkaError._AUTHENTICATION, words), "list offsets")
+    assert isinstance(error, SettingsError)
+    assert "does not let in user" in str(error)
+
+
 def test_the_commit_interval_of_a_sink_is_a_setting_with_target_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = {"local": 1, "aws": 60, "gcp": 300}
     monkeypatch.setenv("LAKE_GCP_PROJECT", "project")
