@@ -78,8 +78,8 @@ def command(page: str) -> None:
     """Print the address of a page, and open it in the browser of this machine.
 
     dagster is Dagster's web UI, dashboard the boards of the marts, docs the catalog page that `lake docs build` has
-    built. The first two ask for a key, which is in the printed address; then the browser has a cookie. Whoever has the
-    dashboard's address may look at boards; whoever has Dagster's may launch runs.
+    built. The first two ask for a key, which is in the printed address; then the browser has a cookie. The
+    dashboard's lets its readers look at boards, Dagster's lets them launch runs.
 
     \b
     Example:

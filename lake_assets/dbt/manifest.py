@@ -25,7 +25,7 @@ PARTIAL_PARSE = "partial_parse.msgpack"
 _KEEP_SECONDS = 86_400
 # Exit codes of a dbt that came to its end without success. https://docs.getdbt.com/reference/exit-codes
 _DBT_REFUSES = (1, 2)
-# A signal says nothing about the project: a code server that starts again interrupts what the one before it began.
+# A signal is no judgement of the project: a code server that starts again interrupts what the one before it began.
 _ATTEMPTS = 3
 # dbt's output, and files that do not belong to a project.
 _NOT_COPIED = shutil.ignore_patterns("target", "logs", ".git", ".venv", ".*.new")
@@ -162,7 +162,7 @@ def _call_parse(environment: Mapping[str, str]) -> "subprocess.CompletedProcess[
 
 
 def _is_interrupted(result: "subprocess.CompletedProcess[str]") -> bool:
-    """Return True if dbt has not come to a result: one that refuses a project says why."""
+    """Return True if dbt has not come to a result: one that refuses a project gives its reason."""
     return result.returncode != 0 and not (result.returncode in _DBT_REFUSES and result.stdout.strip())
 
 

@@ -25,6 +25,7 @@ from lake_assets.stack.lifecycle import restart
 from lake_assets.stack.supervisor import Supervisor
 from tests.browser.conftest import Open
 from tests.support.mart_rows import call_dbt
+from tests.support.web_keys import dashboard_login
 
 BOARDS = ("funnel_report", "sales_board")
 METRIC = "sales_by_region"
@@ -370,6 +371,8 @@ def test_dashboards_process_has_no_password_in_its_environment(lake: Settings) -
         ({}, 101),
         ({"Host": "evil.example"}, 403),
         ({"Origin": "http://evil.example"}, 403),
+        ({"Authorization": ""}, 403),
+        ({"Authorization": "Bearer guess"}, 403),
     ],
 )
 def test_rows_go_to_the_lakes_own_pages_only(lake: Settings, headers: dict[str, str], status: int) -> None:
@@ -382,6 +385,7 @@ def test_rows_go_to_the_lakes_own_pages_only(lake: Settings, headers: dict[str, 
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Protocol": "streamlit",
+        **dashboard_login(lake.home),
         **headers,
     }
     connection = http.client.HTTPConnection("127.0.0.1", lake.dashboard_port, timeout=30)

@@ -111,7 +111,7 @@ def test_demo_reports_seconds_addresses_and_that_speed_equals_batch(demo: Demo) 
     parity, last = demo.output.rstrip().splitlines()[-2:]
     equal = re.fullmatch(r"Speed and batch, sales_by_region: ([\d,]+) final numbers equal staging", parity)
     assert equal, parity
-    assert re.fullmatch(r"Dashboard: http://127\.0\.0\.1:\d+", last), last
+    assert re.fullmatch(r"Dashboard: http://127\.0\.0\.1:\d+ \(log in: lake open dashboard\)", last), last
     # Of each region and minute at least one; most have an event of their own.
     assert int(equal[1].replace(",", "")) > SALES / 2
 

@@ -26,6 +26,7 @@ from lake_assets.stack.supervisor import Supervisor
 from tests.end_to_end.conftest import Lake
 from tests.support.conditions import COMMAND_SECONDS, PROMISED_SECONDS, wait_until
 from tests.support.staging_freshness import flowing
+from tests.support.web_keys import dagster_login
 
 DAGSTER = ("daemon", "webserver", "code", "dbt", "stream-sales_by_region")
 DAYS = ("2026-05-04", "2026-05-05", "2026-05-06")
@@ -61,7 +62,10 @@ def sale(order: str, at: str) -> bytes:
 def graphql(lake: Lake, query: str, **variables: Any) -> Any:
     port = json.loads((lake.settings.home / "stack.json").read_text("utf-8"))["dagster_port"]
     answer = requests.post(
-        f"http://127.0.0.1:{port}/graphql", json={"query": query, "variables": variables}, timeout=60
+        f"http://127.0.0.1:{port}/graphql",
+        json={"query": query, "variables": variables},
+        headers=dagster_login(lake.settings.home),
+        timeout=60,
     ).json()
     assert "errors" not in answer, answer
     return answer["data"]

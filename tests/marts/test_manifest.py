@@ -1,4 +1,4 @@
-"""A dbt that is killed while it reads the project says nothing about the project."""
+"""Interrupted calls of dbt are no judgement of the project that it reads."""
 
 import shutil
 from dataclasses import replace
@@ -50,7 +50,7 @@ def test_a_dbt_that_was_ended_once_is_asked_again(
 def test_a_dbt_that_is_always_ended_is_asked_again_by_the_next_caller(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once this was kept as the project's mistake, without a word about it, until somebody changed a file."""
+    """Once this was kept as the project's mistake, without a word about it, until a file changed."""
     interrupt(monkeypatch, tmp_path, 3, "kill -9 $$")
     with pytest.raises(DbtProjectError, match=r"dbt was ended 3 times \(exit code -9\)\. No mart is built"):
         load_manifest(settings)

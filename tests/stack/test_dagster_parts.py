@@ -27,8 +27,10 @@ from lake_assets.stack.dagster import code_socket, prepare_dagster
 from lake_assets.stack.lifecycle import PartStatus, down, reload_definitions, status, up
 from lake_assets.stack.run_launcher import WatchedRunLauncher
 from lake_assets.stack.supervisor import owned_processes
+from lake_assets.web_login import read_key
 from tests.support.conditions import wait_until
 from tests.support.server_marker import starts_server
+from tests.support.web_keys import dagster_login
 
 PARTS = ["daemon", "webserver"]
 
@@ -54,7 +56,8 @@ def parts() -> dict[str, PartStatus]:
 
 def shown_assets() -> list[list[str]]:
     address = f"http://127.0.0.1:{load_settings().dagster_port}/graphql"
-    answer = requests.post(address, json={"query": "{assetNodes{assetKey{path}}}"}, timeout=60)
+    login = dagster_login(load_settings().home)
+    answer = requests.post(address, json={"query": "{assetNodes{assetKey{path}}}"}, headers=login, timeout=60)
     return [node["assetKey"]["path"] for node in answer.json()["data"]["assetNodes"]]
 
 
@@ -68,8 +71,27 @@ def test_files_that_are_not_applied_are_no_assets_and_storage_is_postgres(dagste
 @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
 def test_the_web_ui_refuses_other_hosts_and_pages(dagster_lake: Path, headers: dict[str, str]) -> None:
     address = f"http://127.0.0.1:{load_settings().dagster_port}/graphql?query={{version}}"
-    assert requests.post(address, headers=headers, timeout=60).status_code == requests.codes.forbidden
-    assert requests.post(address, timeout=60).status_code == requests.codes.ok
+    login = dagster_login(dagster_lake)
+    assert requests.post(address, headers={**login, **headers}, timeout=60).status_code == requests.codes.forbidden
+    assert requests.post(address, headers=login, timeout=60).status_code == requests.codes.ok
+
+
+def test_the_web_ui_answers_only_who_can_read_the_key(dagster_lake: Path) -> None:
+    """Any user of the machine could launch and delete runs at this port."""
+    address, key = f"http://127.0.0.1:{load_settings().dagster_port}", read_key(Home(dagster_lake).dagster_key)
+    for path in ("/", "/runs", "/graphql?query={version}"):
+        assert requests.get(f"{address}{path}", timeout=60).status_code == requests.codes.unauthorized
+    assert requests.get(f"{address}/server_info", timeout=60).status_code == requests.codes.ok
+    with requests.Session() as browser:
+        assert browser.get(f"{address}/?key={key}", timeout=60).url.startswith(f"{address}/")
+        assert "version" in browser.get(f"{address}/graphql?query={{version}}", timeout=60).text
+    file = Home(dagster_lake).dagster_key
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for process in owned_processes(Home(dagster_lake)):
+        assert key not in " ".join(process.cmdline())
+    # What it wrote about these requests, and all else that is no secret of the lake.
+    written = [path for path in dagster_lake.rglob("*") if path.is_file() and path.parent != file.parent]
+    assert [path for path in written if key.encode() in path.read_bytes()] == []
 
 
 def test_the_code_server_is_reached_by_this_user_only(dagster_lake: Path) -> None:
@@ -132,7 +154,8 @@ def test_a_changed_setting_reaches_the_parts_that_read_it_and_no_other(
 def launch_is_permitted() -> bool:
     """Return Dagster's answer to the question whether its pages may launch runs."""
     address = f"http://127.0.0.1:{load_settings().dagster_port}/graphql"
-    answer = requests.post(address, json={"query": "{permissions{permission value}}"}, timeout=60)
+    login = dagster_login(load_settings().home)
+    answer = requests.post(address, json={"query": "{permissions{permission value}}"}, headers=login, timeout=60)
     permissions = {entry["permission"]: entry["value"] for entry in answer.json()["data"]["permissions"]}
     return permissions["launch_pipeline_execution"]
 

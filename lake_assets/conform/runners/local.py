@@ -89,8 +89,8 @@ class Local:
         pid, _ = _read(folder) or (0, 0.0)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
-        # All of the session, listed after the kill: a fork under way is in no list from before it. A JVM takes a while
-        # to free its memory, and its parent shell has ended long before.
+        # All of the session, listed after the kill: a fork that had begun is in no earlier list. A JVM takes a while to
+        # free its memory, and its parent shell has ended long before.
         psutil.wait_procs(_session(pid), timeout=10)
         shutil.rmtree(folder / "scratch", ignore_errors=True)
 
