@@ -53,12 +53,16 @@ def _docs() -> Place:
 
 def _login(page: str, address: str, key_file: Path) -> Place:
     """Return the page with its key; its file leads a browser there, whose command line all users of the machine see."""
+    from lake_assets.errors import Unavailable
     from lake_assets.home import Home
     from lake_assets.local_files import write_atomically
     from lake_assets.settings import lake_home
     from lake_assets.web_login import read_key, with_key
 
-    full = with_key(address, read_key(key_file))
+    try:
+        full = with_key(address, read_key(key_file))
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"the page has no key in {key_file}: `lake up` makes one.") from error
     file = Home(lake_home()).login_page(page)
     write_atomically(file, _LEAD.format(address=full), private=True)
     return full, file.as_uri()

@@ -4,6 +4,7 @@ import os
 import pty
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -19,6 +20,8 @@ from click.testing import CliRunner
 from lake_assets.cli import COMMANDS
 from lake_assets.cli.open import command as open_command
 from lake_assets.errors import LakeError, Unavailable
+from lake_assets.home import Home
+from lake_assets.web_login import keep_key, read_key
 
 LAKE = str(Path(sys.executable).parent / "lake")
 
@@ -53,17 +56,30 @@ def answering() -> Generator[int]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize("page", ["dagster", "dashboard"])
 def test_web_ui_is_opened_when_it_answers_only(opened: list[str], tmp_path: Path, page: str) -> None:
+    key = read_key(keep_key(getattr(Home(tmp_path), f"{page}_key")))
     with answering() as port:
         (tmp_path / "stack.json").write_text(f'{{"{page}_port": {port}}}', "utf-8")
-        assert open_page(page) == f"http://127.0.0.1:{port}"
-    assert opened == [f"http://127.0.0.1:{port}"]
+        address = open_page(page)
+        # An older lake, which has not been started by this version yet.
+        (tmp_path / "secrets" / f"{page}_key").rename(tmp_path / "aside")
+        with pytest.raises(Unavailable, match="has no key in .*: `lake up` makes one"):
+            open_page(page)
+    assert address == f"http://127.0.0.1:{port}/?key={key}"
+    # All users of the machine see the command line of the browser, which leads there by way of a file.
+    [shown] = opened
+    assert key not in shown
+    file = Path(shown.removeprefix("file://"))
+    assert f"url={address}" in file.read_text("utf-8")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with pytest.raises(Unavailable, match=r"does not answer .*: start it with `lake up`"):
         open_page(page)
 
