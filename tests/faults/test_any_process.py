@@ -116,8 +116,8 @@ def check_recovery(
 
 
 @pytest.mark.fault(
-    "broker, Connect, Postgres, dbt, code server, daemon, web server, a metric, a run of Dagster, `lake run`, `apply`, "
-    "`produce` and `backfill` are killed -9 at random moments, under events and readers that poll",
+    "broker, Connect, Postgres, dbt, code server, daemon, web server, dashboard, a metric, a run of Dagster, "
+    "`lake run`, `apply`, `produce` and `backfill` are killed -9 at random moments, under events and readers that poll",
     "every event is in raw, staging, mart and metric once, readers see whole windows, and what was killed comes back",
 )
 def test_any_process_killed_at_any_moment_loses_and_doubles_nothing(

@@ -71,7 +71,7 @@ def test_web_ui_is_opened_when_it_answers_only(opened: list[str], tmp_path: Path
         address = open_page(page)
         # An older lake, which has not been started by this version yet.
         (tmp_path / "secrets" / f"{page}_key").rename(tmp_path / "aside")
-        with pytest.raises(Unavailable, match="has no key in .*: `lake up` makes one"):
+        with pytest.raises(Unavailable, match=r"has no key in .*: `lake up` makes one"):
             open_page(page)
     assert address == f"http://127.0.0.1:{port}/?key={key}"
     # All users of the machine see the command line of the browser, which leads there by way of a file.
