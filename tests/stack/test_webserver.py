@@ -1,8 +1,10 @@
 """Requests that Dagster's web UI answers."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
+from dagster_webserver import cli
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -10,6 +12,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from lake_assets.stack import webserver
 from lake_assets.stack.webserver import protect
 
 CROSS = {"Sec-Fetch-Site": "cross-site"}
@@ -84,3 +87,23 @@ def test_another_sites_page_opens_no_websocket(client: TestClient) -> None:
         client.websocket_connect("/graphql", headers={"Host": "127.0.0.1", "Origin": "http://evil.example"}),
     ):
         pass
+
+
+@pytest.mark.parametrize(("key", "status"), [(None, 200), ("key of the file\n", 401)])
+def test_key_is_asked_for_when_a_file_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None, status: int
+) -> None:
+    """Containers have no key, unless one is mounted."""
+    monkeypatch.delenv("LAKE_DAGSTER_KEY_FILE", raising=False)
+    if key is not None:
+        (tmp_path / "key").write_text(key, "utf-8")
+        monkeypatch.setenv("LAKE_DAGSTER_KEY_FILE", str(tmp_path / "key"))
+    routes = [Route("/runs", answer), Route("/server_info", answer)]
+    monkeypatch.setattr(cli, "create_app_from_workspace_process_context", lambda: Starlette(routes=routes))
+    served: list[Starlette] = []
+    monkeypatch.setattr(cli, "cli", lambda **_: served.append(cli.create_app_from_workspace_process_context()))
+    webserver.main()
+    client = TestClient(served[0], "http://127.0.0.1:3000")
+    assert client.get("/runs").status_code == status
+    assert client.get("/runs", headers={"Authorization": "Bearer key of the file"}).status_code == 200
+    assert client.get("/server_info").status_code == 200
