@@ -5,8 +5,6 @@ protocol is that of Jupyter's tokens, https://jupyter-server.readthedocs.io/en/l
 """
 
 from hmac import compare_digest
-from pathlib import Path
-from secrets import token_urlsafe
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers
@@ -14,29 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lake_assets.local_files import write_atomically
-
-PARAMETER = "key"
-
-
-def keep_key(path: Path) -> Path:
-    """Make the file of a key, which only its owner may read, if there is none; return it. Raises OSError."""
-    if not path.exists():
-        write_atomically(path, f"{token_urlsafe(24)}\n", private=True)
-    return path
-
-
-def read_key(path: Path) -> str:
-    """Return the key in a file. Raises OSError, and ValueError for an empty file."""
-    key = path.read_text("utf-8").strip()
-    if not key:
-        raise ValueError(f"{path} has no key: remove it, and `lake up` makes another one.")
-    return key
-
-
-def with_key(address: str, key: str) -> str:
-    """Return the address that logs a browser in."""
-    return f"{address}/?{urlencode({PARAMETER: key})}"
+from lake_assets.web_key import PARAMETER
 
 
 class KeyRequired:

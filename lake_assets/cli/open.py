@@ -57,7 +57,7 @@ def _login(page: str, address: str, key_file: Path) -> Place:
     from lake_assets.home import Home
     from lake_assets.local_files import write_atomically
     from lake_assets.settings import lake_home
-    from lake_assets.web_login import read_key, with_key
+    from lake_assets.web_key import read_key, with_key
 
     try:
         full = with_key(address, read_key(key_file))

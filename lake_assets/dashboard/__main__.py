@@ -12,7 +12,8 @@ from streamlit.starlette import App
 # Imported by the first page; a reader would wait for it.
 from lake_assets.dashboard import pages
 from lake_assets.dashboard.palette import BACKGROUND, DARK, LIGHT, LINK
-from lake_assets.web_login import KeyRequired, read_key
+from lake_assets.web_key import read_key
+from lake_assets.web_login import KeyRequired
 
 THIS_MACHINE = "127.0.0.1"
 HEALTH = "/_stcore/health"

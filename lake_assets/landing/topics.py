@@ -124,13 +124,15 @@ def offsets(settings: Settings, topics: Collection[str]) -> dict[str, dict[int, 
     try:
         counts = _partitions(client)
         every = [TopicPartition(topic, p) for topic in topics if topic in counts for p in range(counts[topic])]
-        begins = _list_offsets(client, every, OffsetSpec.earliest())
         ends = _list_offsets(client, every, OffsetSpec.latest())
+        # A partition that never had a record begins where it ends.
+        used = [one for one in every if ends[one.topic, one.partition] > 0]
+        begins = _list_offsets(client, used, OffsetSpec.earliest())
     except KafkaException as exception:
         raise broker_error(settings, error_of(exception), "list offsets") from exception
     by_topic: dict[str, dict[int, tuple[int, int]]] = {topic: {} for topic in topics if topic in counts}
-    for (topic, partition), begin in begins.items():
-        by_topic[topic][partition] = (begin, ends[topic, partition])
+    for (topic, partition), end in ends.items():
+        by_topic[topic][partition] = (begins.get((topic, partition), 0), end)
     return by_topic
 
 

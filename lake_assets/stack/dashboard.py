@@ -8,7 +8,7 @@ from lake_assets.home import Home
 from lake_assets.settings import PROJECT, Settings
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.programs import Program
-from lake_assets.web_login import keep_key
+from lake_assets.web_key import keep_key
 
 PART = "dashboard"
 PROGRAM = "lake_assets.dashboard"

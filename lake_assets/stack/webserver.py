@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.variables import read_variable
-from lake_assets.web_login import KeyRequired, read_key
+from lake_assets.web_key import read_key
+from lake_assets.web_login import KeyRequired
 
 # Dagster's versions, which probes ask for.
 HEALTH = "/server_info"

@@ -19,7 +19,7 @@ from lake_assets.stack.dashboard import dashboard_address
 from lake_assets.stack.lifecycle import up
 from lake_assets.warehouse.local.postgres_marts import PostgresMarts
 from lake_assets.warehouse.marts import mart_schemas, outdated_dbt_files, write_dbt_files
-from lake_assets.web_login import read_key, with_key
+from lake_assets.web_key import read_key, with_key
 from tests.support.chromium import open_chromium
 from tests.support.mart_rows import call_dbt, fill_staging
 from tests.support.server_marker import starts_server

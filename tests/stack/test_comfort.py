@@ -21,7 +21,7 @@ from lake_assets.cli import COMMANDS
 from lake_assets.cli.open import command as open_command
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.home import Home
-from lake_assets.web_login import keep_key, read_key
+from lake_assets.web_key import keep_key, read_key
 
 LAKE = str(Path(sys.executable).parent / "lake")
 

@@ -27,7 +27,7 @@ from lake_assets.stack.dagster import code_socket, prepare_dagster
 from lake_assets.stack.lifecycle import PartStatus, down, reload_definitions, status, up
 from lake_assets.stack.run_launcher import WatchedRunLauncher
 from lake_assets.stack.supervisor import owned_processes
-from lake_assets.web_login import read_key
+from lake_assets.web_key import read_key
 from tests.support.conditions import wait_until
 from tests.support.server_marker import starts_server
 from tests.support.web_keys import dagster_login

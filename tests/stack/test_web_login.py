@@ -14,7 +14,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from lake_assets.web_login import KeyRequired, keep_key, read_key, with_key
+from lake_assets.web_key import keep_key, read_key, with_key
+from lake_assets.web_login import KeyRequired
 
 KEY = "correct-horse_battery"
 ADDRESS = "http://127.0.0.1:3000"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lake_assets.home import Home
-from lake_assets.web_login import read_key
+from lake_assets.web_key import read_key
 
 
 def dagster_login(home: Path) -> Mapping[str, str]:
