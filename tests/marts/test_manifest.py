@@ -1,5 +1,6 @@
 """Interrupted calls of dbt are no judgement of the project that it reads."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lake_assets.dbt import manifest as dbt_manifest
+from lake_assets.dbt.environment import dbt_state
 from lake_assets.dbt.manifest import DbtProjectError, dbt_executable, load_manifest, project_problem
 from lake_assets.settings import Settings, load_settings
 
@@ -72,3 +74,14 @@ def test_a_mistake_is_read_once_until_a_file_changes(
     assert not (tmp_path / "calls").exists()
     model.write_text(MODEL, "utf-8")
     assert "model.lake.one" in load_manifest(settings)["nodes"]
+
+
+def test_only_what_has_changed_is_read_again(settings: Settings) -> None:
+    """The profile had the spill folder of the call in it, and dbt reads all again when its profile has changed."""
+    for number in range(5):
+        (settings.dbt_project / "models" / f"other_{number}.sql").write_text(MODEL, "utf-8")
+    load_manifest(settings)
+    (settings.dbt_project / "models" / "one.sql").write_text(f"{MODEL}, 2 as two", "utf-8")
+    assert "2 as two" in load_manifest(settings)["nodes"]["model.lake.one"]["raw_code"]
+    report = json.loads((dbt_state(settings) / "parse" / "perf_info.json").read_text("utf-8"))
+    assert {project["project_name"]: project["parsed_path_count"] for project in report["projects"]}["lake"] == 1
