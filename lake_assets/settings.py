@@ -198,6 +198,11 @@ class Settings:
         return PROFILES[self.target]
 
     @property
+    def staging_database(self) -> str:
+        """Return the first part of a staging table's full name in SQL."""
+        return self.profile.staging_database or self.gcp.project
+
+    @property
     def raw_warehouse(self) -> str:
         return f"{self.bucket}/raw"
 
