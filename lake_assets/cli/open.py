@@ -21,7 +21,7 @@ def _dashboard() -> str:
     from lake_assets.home import Home
     from lake_assets.settings import load_settings
     from lake_assets.stack.addresses import read_addresses
-    from lake_assets.stack.dashboard import dashboard_address, has_dashboard
+    from lake_assets.stack.dashboard import has_dashboard
     from lake_assets.stack.health import check_dashboard
 
     settings = load_settings()
@@ -29,7 +29,7 @@ def _dashboard() -> str:
         raise Unavailable("this lake has no dashboard: start it with `lake up`, on the target local.")
     if reason := check_dashboard(settings):
         raise Unavailable(f"the dashboard does not answer ({reason}): start it with `lake up`.")
-    return dashboard_address(settings)
+    return settings.dashboard_address
 
 
 def _docs() -> str:
