@@ -7,8 +7,6 @@ from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import CLASSIFICATIONS, Asset, Field
 
 Layer = Literal["topic", "raw", "conformed", "staging", "quarantine", "metric", "mart", "board", "operations"]
-# Of the value of a tag; Dagster loads no definitions with a longer one.
-LONGEST = 63
 
 
 def asset_tags(asset: Asset, layer: Layer) -> Mapping[str, str]:
@@ -40,7 +38,7 @@ def reader_tags(layer: Layer, sources: Iterable[Asset]) -> Mapping[str, str]:
 
 
 def _tags(layer: Layer, **values: str) -> Mapping[str, str]:
-    return {"layer": layer, **{key: value for key, value in values.items() if value and len(value) <= LONGEST}}
+    return {"layer": layer, **{key: value for key, value in values.items() if value}}
 
 
 def _single(values: Iterable[str]) -> str:

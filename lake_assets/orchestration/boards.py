@@ -5,6 +5,7 @@ from pathlib import PurePath
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.utils import is_valid_email
 
 from lake_assets.catalog.board import Board
 from lake_assets.catalog.metric import Metric
@@ -14,7 +15,7 @@ from lake_assets.dbt.manifest import Manifest
 from lake_assets.orchestration.asset_tags import reader_tags
 from lake_assets.orchestration.code_references import code_references
 from lake_assets.orchestration.keys import board_key, metric_key, staging_key
-from lake_assets.orchestration.marts import mart_key, mart_sources
+from lake_assets.orchestration.marts import is_mart, mart_key, mart_sources
 from lake_assets.settings import Settings
 
 GROUP = "boards"
@@ -32,7 +33,7 @@ def board_assets(
     specs: list[dg.AssetSpec] = []
     for exposure in manifest["exposures"].values():
         page = pages.get(exposure["name"])
-        models = [name for name in exposure["depends_on"]["nodes"] if name in manifest["nodes"]]
+        models = [name for name in exposure["depends_on"]["nodes"] if is_mart(manifest["nodes"].get(name))]
         shown = {mart_key(manifest["nodes"][name]) for name in models}
         live = list(_metrics(page, metrics))
         if shown or live:
@@ -50,7 +51,7 @@ def _board(
     deps: list[dg.AssetKey],
     tags: Mapping[str, str],
 ) -> dg.AssetSpec:
-    email = (exposure.get("owner") or {}).get("email")
+    email = str((exposure.get("owner") or {}).get("email"))
     url = exposure.get("url") or _page_address(settings, page)
     file = PurePath(settings.dbt_project, exposure["original_file_path"])
     by_hand = settings.dbt_project / "boards" / f"{exposure['name']}.py"
@@ -60,7 +61,7 @@ def _board(
         description=(exposure.get("description") or "").strip() or None,
         group_name=GROUP,
         kinds={"streamlit" if page else str(exposure.get("type") or "dashboard")},
-        owners=[email] if email else [],
+        owners=[email] if is_valid_email(email) else [],
         tags=tags,
         metadata={
             **({"dagster/uri": dg.MetadataValue.url(url)} if url else {}),

@@ -80,7 +80,7 @@ def mart_definitions(settings: Settings, assets: Mapping[str, Asset]) -> Marts:
         if not mart_sources(manifest, name) <= staging or _is_downstream(manifest, name, refused)
     ]
     shown = _without(manifest, left_out)
-    if not any(_is_mart(node) for node in shown["nodes"].values()):
+    if not any(is_mart(node) for node in shown["nodes"].values()):
         return Marts([], [], {}, shown)
     definition = _mart_assets(settings, shown, assets, [".".join(manifest["nodes"][name]["fqn"]) for name in left_out])
     sensor = dg.AutomationConditionSensorDefinition(
@@ -179,7 +179,7 @@ class MartTranslator(DagsterDbtTranslator):
         return dbt_resource_props["config"].get("meta", {}).get("owners")
 
     def get_automation_condition(self, dbt_resource_props: Mapping[str, Any]) -> dg.AutomationCondition | None:
-        return mart_condition() if _is_mart(dbt_resource_props) else None
+        return mart_condition() if is_mart(dbt_resource_props) else None
 
 
 def _mart_assets(
@@ -277,12 +277,12 @@ def _files(settings: Settings, node: Mapping[str, Any]) -> Iterator[tuple[str, P
             yield label, PurePath(settings.dbt_project, path)
 
 
-def _is_mart(node: Mapping[str, Any]) -> bool:
-    return node["resource_type"] == "model" and node["config"]["materialized"] != "ephemeral"
+def is_mart(node: Mapping[str, Any] | None) -> bool:
+    return node is not None and node["resource_type"] == "model" and node["config"]["materialized"] != "ephemeral"
 
 
 def _models(manifest: Manifest) -> list[str]:
-    return [name for name, node in manifest["nodes"].items() if _is_mart(node)]
+    return [name for name, node in manifest["nodes"].items() if is_mart(node)]
 
 
 def mart_sources(manifest: Manifest, name: str) -> set[dg.AssetKey]:

@@ -11,8 +11,9 @@ from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.texts import Catalog
-from lake_assets.orchestration.asset_tags import LONGEST, asset_tags, reader_tags
+from lake_assets.orchestration.asset_tags import asset_tags, reader_tags
 from lake_assets.orchestration.assets import conforming_definition, landing_definitions
+from lake_assets.orchestration.boards import board_assets
 from lake_assets.orchestration.code_references import code_references
 from lake_assets.orchestration.definitions import build_definitions
 from lake_assets.project import read_files
@@ -139,9 +140,7 @@ def test_mart_of_two_domains_has_none(catalog: Catalog) -> None:
 
 def test_longest_names_of_the_catalog_are_values_of_tags(catalog: Catalog) -> None:
     longest = replace(catalog.assets["leads"], dataset="a" * 48, domain="b" * 48, version="99.0.0")
-    tags = asset_tags(longest, "staging")
-    assert max(len(value) for value in tags.values()) <= LONGEST
-    assert dg.AssetSpec("any", tags=tags).tags["contract"] == longest.name
+    assert dg.AssetSpec("any", tags=asset_tags(longest, "staging")).tags["contract"] == longest.name
 
 
 def files(spec: dg.AssetSpec) -> dict[str, str]:
@@ -177,6 +176,24 @@ def test_board_is_an_external_asset_behind_what_it_shows(
 def test_board_without_anything_of_this_catalog_is_left_out(home: Path, catalog: Catalog) -> None:
     specs = specs_on("local", home, replace(catalog, assets={"sales": catalog.assets["sales"]}, metrics={}))
     assert {key for key in specs if key.path[0] == "board"} == {SALES_BOARD}
+
+
+@pytest.mark.parametrize(("email", "owners"), [("a@b.example", ["a@b.example"]), ("the sales team", []), (None, [])])
+def test_owner_of_a_board_that_dagster_refuses_is_left_out(
+    email: str | None, owners: list[str], catalog: Catalog
+) -> None:
+    """Otherwise one exposure would keep all definitions from being loaded."""
+    exposure = {"name": "own", "owner": {"name": "sales", "email": email}, "original_file_path": "own.yml"}
+    exposure |= {"depends_on": {"nodes": ["model.m", "model.stg"]}, "url": "https://bi.example/1", "config": {}}
+    mart = {"resource_type": "model", "config": {"materialized": "table"}, "depends_on": {"nodes": []}}
+    mart |= {"unique_id": "model.m", "schema": "own_data_mart", "alias": "m", "name": "m", "columns": {}}
+    staging = {**mart, "unique_id": "model.stg", "alias": "stg", "config": {"materialized": "ephemeral"}}
+    manifest = {"nodes": {"model.m": mart, "model.stg": staging}, "sources": {}, "exposures": {"own": exposure}}
+    [board] = board_assets(load_settings(), manifest, catalog.assets, {})
+    assert board.owners == owners
+    assert [dep.asset_key for dep in board.deps] == [dg.AssetKey(["own_data_mart", "m"])]
+    assert board.metadata["dagster/uri"].value == "https://bi.example/1"
+    assert board.kinds == {"dashboard"}
 
 
 def age(spec: dg.AssetSpec) -> timedelta:
