@@ -9,7 +9,7 @@ from lake_assets.dbt.manifest import Manifest
 
 Node = Mapping[str, Any]
 # dbt begins the error of a node so; the error itself follows until the next one.
-_BEGIN = re.compile(r"(?:\w+ Error in|Failure in) (?:model|snapshot|seed) (\w+) \(([^)]+)\)")
+_BEGIN = re.compile(r"(\w+ Error|Failure) in (?:model|snapshot|seed) (\w+) \([^)]+\)")
 _ANY_BEGIN = re.compile(r"(?:\w+ Error in|Failure in) \w+ \w+ \([^)]+\)")
 _COLUMNS = (
     re.compile(
@@ -44,7 +44,7 @@ def failed_columns(cause: str) -> list[str]:
 def _causes(output: str) -> Iterator[tuple[str, str]]:
     for match in _BEGIN.finditer(output):
         end = _ANY_BEGIN.search(output, match.end())
-        yield match[1], output[match.end() : end.start() if end else len(output)].strip()
+        yield match[2], f"{match[1]}: {output[match.end() : end.start() if end else len(output)].strip()}"
 
 
 def _paragraph(node: Node, cause: str, project: Path, work: Path) -> str:

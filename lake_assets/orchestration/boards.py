@@ -5,7 +5,7 @@ from pathlib import PurePath
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.utils import is_valid_email
+from dagster._core.utils import is_valid_email
 
 from lake_assets.catalog.board import Board
 from lake_assets.catalog.metric import Metric

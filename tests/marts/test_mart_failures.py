@@ -39,7 +39,9 @@ def test_failure_names_model_column_owner_and_next_step() -> None:
     output = f"Runtime Error in model sales (models/marts/sales_data_mart/sales.sql){BINDER}"
     [text] = failure_sentences(output, MANIFEST, PROJECT, WORK)
     first, *_ = text.splitlines()
-    assert first.startswith("The model sales_data_mart.sales was not built: Binder Error: Referenced column")
+    assert first.startswith(
+        "The model sales_data_mart.sales was not built: Runtime Error: Binder Error: Referenced column"
+    )
     assert "Column: quantityt.\n" in text
     assert "Owner: team:sales.\n" in text
     assert "Next step: correct /project/models/marts/sales_data_mart/sales.sql" in text
@@ -55,7 +57,7 @@ def test_each_model_that_failed_has_its_own_cause() -> None:
     sales, funnel = failure_sentences(output, MANIFEST, PROJECT, WORK)
     assert "Got 3 results" not in sales
     assert "'no_such' is undefined" not in sales
-    assert "was not built: 'no_such' is undefined" in funnel
+    assert "was not built: Compilation Error: 'no_such' is undefined" in funnel
     assert "Column:" not in funnel
     assert "Owner: nobody: add `owners` to its YAML." in funnel
 
