@@ -15,11 +15,14 @@ _COLUMNS = (
     re.compile(
         r"""\b[Cc]olumn(?: name)?:? ["'`]?([A-Za-z_]\w*)["'`]?(?= not found|[^\w]*(?:cannot|does not|of relation))"""
     ),
+    re.compile(r"""\bcolumn named "(\w+)\""""),
     re.compile(r"""(?:NOT NULL constraint failed: |null value in column )["\w.]*?"?(\w+)"?(?=\s|$|")"""),
     re.compile(r"""(?:Unrecognized name: |Name )`?(\w+)`?(?= not found| at |;|$)"""),
     # A row of the table in which dbt shows where a model differs from its contract.
     re.compile(r"^\s*\|\s*(?!column_name\b)([A-Za-z_]\w*)\s*\|.*\|.*\|", re.MULTILINE),
 )
+# dbt's own macros, through which the model came to it.
+_MACROS = re.compile(r"^\s*> (?:in|called by) .*\n?", re.MULTILINE)
 _LONGEST = 600
 
 
@@ -44,7 +47,8 @@ def failed_columns(cause: str) -> list[str]:
 def _causes(output: str) -> Iterator[tuple[str, str]]:
     for match in _BEGIN.finditer(output):
         end = _ANY_BEGIN.search(output, match.end())
-        yield match[2], f"{match[1]}: {output[match.end() : end.start() if end else len(output)].strip()}"
+        text = _MACROS.sub("", output[match.end() : end.start() if end else len(output)])
+        yield match[2], f"{match[1]}: {text.strip()}"
 
 
 def _paragraph(node: Node, cause: str, project: Path, work: Path) -> str:

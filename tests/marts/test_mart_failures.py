@@ -71,6 +71,16 @@ def test_compiled_sql_is_named_if_it_was_kept(tmp_path: Path) -> None:
     assert f"The SQL that ran: {compiled}" in failure_sentences(output, MANIFEST, PROJECT, tmp_path)[0]
 
 
+def test_macros_between_model_and_error_are_left_out() -> None:
+    output = (
+        "Compilation Error in model sales (models/marts/sales_data_mart/sales.sql)\n  It is wrong.\n  \n"
+        "  > in macro statement (macros/etc/statement.sql)\n"
+        "  > called by model sales (models/marts/sales_data_mart/sales.sql)"
+    )
+    [text] = failure_sentences(output, MANIFEST, PROJECT, WORK)
+    assert text.startswith("The model sales_data_mart.sales was not built: Compilation Error: It is wrong.\nOwner:")
+
+
 def test_output_without_a_model_has_no_sentence() -> None:
     assert failure_sentences("Could not connect to the database.", MANIFEST, PROJECT, WORK) == []
 
@@ -79,6 +89,7 @@ def test_output_without_a_model_has_no_sentence() -> None:
     ("cause", "columns"),
     [
         ('Binder Error: Referenced column "amountt" not found in FROM clause!', ["amountt"]),
+        ('Binder Error: Values list "closings" does not have a column named "closed_att"', ["closed_att"]),
         ("Constraint Error: NOT NULL constraint failed: sales__dbt_tmp.region", ["region"]),
         ('ERROR: null value in column "region" of relation "sales" violates not-null constraint', ["region"]),
         ("Unrecognized name: amountt; Did you mean amount? at [3:4]", ["amountt"]),
