@@ -133,6 +133,13 @@ def test_dropped_field_classifies_raw_but_not_staging(catalog: Catalog) -> None:
     assert "classification" not in asset_tags(dropped, "staging")
 
 
+def test_classification_is_that_of_the_most_confidential_field(catalog: Catalog) -> None:
+    leads = catalog.assets["leads"]
+    given = ("public", "restricted", "internal")
+    fields = tuple(replace(f, classification=c) for f, c in zip(leads.fields, given, strict=False))
+    assert asset_tags(replace(leads, fields=fields), "staging")["classification"] == "restricted"
+
+
 def test_mart_of_two_domains_has_none(catalog: Catalog) -> None:
     both = [catalog.assets["leads"], catalog.assets["sales"]]
     assert reader_tags("mart", both) == {"layer": "mart"}
