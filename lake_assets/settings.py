@@ -198,6 +198,16 @@ class Settings:
         return PROFILES[self.target]
 
     @property
+    def staging_database(self) -> str:
+        """Return the first part of a staging table's full name in SQL."""
+        return self.profile.staging_database or self.gcp.project
+
+    @property
+    def dashboard_address(self) -> str:
+        """Return the dashboard's address for a browser of this machine."""
+        return f"http://127.0.0.1:{self.dashboard_port}"
+
+    @property
     def raw_warehouse(self) -> str:
         return f"{self.bucket}/raw"
 

@@ -14,7 +14,9 @@ class TargetProfile:
 
     `warehouse` is its name for a person. `bucket_scheme` is the scheme that a bucket's URL must have, empty for any.
     `commit_seconds` is how often sinks commit by default, in seconds. `sink_tasks` is the number of a connector's
-    tasks. `dbt_adapter` is the module below `dbt.adapters`. `mart_kind` is Dagster's name for the marts' store.
+    tasks. `dbt_adapter` is the module below `dbt.adapters`. `staging_kind` and `mart_kind` are Dagster's names for the
+    stores of staging tables and marts, `staging_database` is the first part of a staging table's full name, empty for
+    the Google Cloud project.
     `mart_poll_seconds` is how often the tour asks whether a mart has changed. `audited_at_once` is the number of assets
     that an audit reads together, under the locks of all: a warehouse in a cloud takes seconds for each.
     """
@@ -24,6 +26,8 @@ class TargetProfile:
     commit_seconds: int
     sink_tasks: int
     dbt_adapter: str
+    staging_kind: str
+    staging_database: str
     mart_kind: str
     mart_poll_seconds: float
     audited_at_once: int
@@ -40,6 +44,8 @@ PROFILES: Mapping[Target, TargetProfile] = {
         commit_seconds=1,
         sink_tasks=1,
         dbt_adapter="duckdb",
+        staging_kind="ducklake",
+        staging_database="lake",
         mart_kind="postgres",
         mart_poll_seconds=0.1,
         audited_at_once=100,
@@ -50,6 +56,8 @@ PROFILES: Mapping[Target, TargetProfile] = {
         commit_seconds=60,
         sink_tasks=2,
         dbt_adapter="athena",
+        staging_kind="athena",
+        staging_database="awsdatacatalog",
         mart_kind="athena",
         mart_poll_seconds=2.0,
         audited_at_once=1,
@@ -60,6 +68,8 @@ PROFILES: Mapping[Target, TargetProfile] = {
         commit_seconds=300,
         sink_tasks=2,
         dbt_adapter="bigquery",
+        staging_kind="bigquery",
+        staging_database="",
         mart_kind="bigquery",
         mart_poll_seconds=2.0,
         audited_at_once=1,

@@ -182,10 +182,10 @@ def _print_summary(settings: Settings, latencies: Latencies, seconds: float) -> 
 def _print_dashboard(settings: Settings) -> None:
     from lake_assets.home import Home
     from lake_assets.stack.addresses import read_addresses
-    from lake_assets.stack.dashboard import dashboard_address, has_dashboard
+    from lake_assets.stack.dashboard import has_dashboard
 
     if has_dashboard(settings, read_addresses(Home(settings.home))):
-        click.echo(f"Dashboard: {dashboard_address(settings)} (log in: lake open dashboard)")
+        click.echo(f"Dashboard: {settings.dashboard_address} (log in: lake open dashboard)")
 
 
 def _print_parities(report: AuditReport) -> None:

@@ -30,7 +30,7 @@ def _dashboard() -> Place:
     from lake_assets.home import Home
     from lake_assets.settings import load_settings
     from lake_assets.stack.addresses import read_addresses
-    from lake_assets.stack.dashboard import dashboard_address, has_dashboard
+    from lake_assets.stack.dashboard import has_dashboard
     from lake_assets.stack.health import check_dashboard
 
     settings = load_settings()
@@ -38,7 +38,7 @@ def _dashboard() -> Place:
         raise Unavailable("this lake has no dashboard: start it with `lake up`, on the target local.")
     if reason := check_dashboard(settings):
         raise Unavailable(f"the dashboard does not answer ({reason}): start it with `lake up`.")
-    return _login("dashboard", dashboard_address(settings), Home(settings.home).dashboard_key)
+    return _login("dashboard", settings.dashboard_address, Home(settings.home).dashboard_key)
 
 
 def _docs() -> Place:

@@ -31,7 +31,7 @@ def command(parts: str | None, without: tuple[str, ...]) -> None:
     from lake_assets.kafka_security import PRODUCER
     from lake_assets.settings import load_settings
     from lake_assets.stack.addresses import read_addresses
-    from lake_assets.stack.dashboard import dashboard_address, has_dashboard
+    from lake_assets.stack.dashboard import has_dashboard
     from lake_assets.stack.lifecycle import up
 
     if parts and without:
@@ -41,7 +41,7 @@ def command(parts: str | None, without: tuple[str, ...]) -> None:
     settings = load_settings()
     click.echo(f"The stack is up after {time.monotonic() - began:.0f} s.")
     if has_dashboard(settings, read_addresses(Home(settings.home))):
-        click.echo(f"  Dashboard    {dashboard_address(settings)} (log in: lake open dashboard)")
+        click.echo(f"  Dashboard    {settings.dashboard_address} (log in: lake open dashboard)")
     click.echo(f"  Dagster      http://127.0.0.1:{settings.dagster_port} (log in: lake open dagster)")
     postgres = settings.postgres
     click.echo(

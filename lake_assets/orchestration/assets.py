@@ -23,6 +23,8 @@ from lake_assets.operations.refresh import (
     refresh,
     windows_of_lane,
 )
+from lake_assets.orchestration.asset_tags import asset_tags
+from lake_assets.orchestration.code_references import code_references
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key, topic_key
 from lake_assets.orchestration.metadata import Metadata, column_schema, contract_columns, window_metadata
 from lake_assets.orchestration.partitions import add_windows, window_partitions
@@ -42,13 +44,15 @@ def landing_definitions(settings: Settings, asset: Asset) -> list[dg.AssetSpec]:
 
     The versions of a dataset share them; the given one describes them.
     """
+    files = _files(asset)
     topic = dg.AssetSpec(
         topic_key(asset),
         description=f"Kafka topic `{asset.topic}`: every {asset.dataset} event as its producer sent it.",
         group_name=asset.domain,
         kinds={"kafka"},
         owners=list(asset.owners),
-        metadata={"topic": asset.topic, "partitions": asset.partitions},
+        tags=asset_tags(asset, "topic"),
+        metadata={"topic": asset.topic, "partitions": asset.partitions, **files},
     )
     raw = dg.AssetSpec(
         raw_key(asset),
@@ -57,72 +61,94 @@ def landing_definitions(settings: Settings, asset: Asset) -> list[dg.AssetSpec]:
         group_name=asset.domain,
         kinds={"iceberg", "kafkaconnect"},
         owners=list(asset.owners),
+        tags=asset_tags(asset, "raw"),
         partitions_def=window_partitions(asset),
         metadata={
-            "dagster/table_name": f"raw.{asset.topic}",
+            **files,
+            "dagster/table_name": f"raw.{'.'.join(asset.raw_name)}",
             "dagster/uri": MetadataValue.url(f"{settings.raw_warehouse}/{asset.topic.replace('.', '/')}"),
         },
     )
     return [topic, raw]
 
 
-def _conformed(settings: Settings, asset: Asset, partitions: dg.PartitionsDefinition) -> dg.AssetSpec:
+def _conformed(
+    settings: Settings, asset: Asset, partitions: dg.PartitionsDefinition, contract: Metadata
+) -> dg.AssetSpec:
     return dg.AssetSpec(
         conformed_key(asset),
         deps=[raw_key(asset)],
         description=f"Parquet files of checked {asset.name} events, typed by the contract.",
         group_name=asset.domain,
-        kinds={"duckdb", "parquet"},
+        kinds={"parquet", *_engines(asset)},
         owners=list(asset.owners),
+        tags=asset_tags(asset, "conformed"),
         partitions_def=partitions,
         code_version=asset.version,
         metadata={
-            **_contract(asset),
+            **contract,
             "dagster/uri": MetadataValue.url(f"{settings.conformed}/{asset.dataset}/v{asset.major}"),
             "dagster/column_schema": column_schema(contract_columns(asset), _required(asset)),
         },
     )
 
 
-def _staging(_settings: Settings, asset: Asset, partitions: dg.PartitionsDefinition) -> dg.AssetSpec:
+def _staging(settings: Settings, asset: Asset, partitions: dg.PartitionsDefinition, contract: Metadata) -> dg.AssetSpec:
     return dg.AssetSpec(
         staging_key(asset),
         deps=[conformed_key(asset)],
         description=asset.description,
         group_name=asset.domain,
-        kinds={"ducklake", "table"},
+        kinds={settings.profile.staging_kind, "table"},
         owners=list(asset.owners),
+        tags=asset_tags(asset, "staging"),
         partitions_def=partitions,
         code_version=asset.version,
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=asset.freshness) if asset.freshness else None,
         metadata={
-            **_contract(asset),
-            "dagster/table_name": f"lake.{asset.staging_schema}.{asset.name}",
+            **contract,
+            "dagster/table_name": f"{settings.staging_database}.{asset.staging_schema}.{asset.name}",
             "dagster/column_schema": column_schema(staging_columns(asset), _required(asset)),
         },
     )
 
 
-def _quarantine(_settings: Settings, asset: Asset, partitions: dg.PartitionsDefinition) -> dg.AssetSpec:
+def _quarantine(
+    settings: Settings, asset: Asset, partitions: dg.PartitionsDefinition, contract: Metadata
+) -> dg.AssetSpec:
     return dg.AssetSpec(
         quarantine_key(asset),
         deps=[conformed_key(asset)],
         description=f"{asset.name} events that broke a rule, each with its payload and the reasons.",
         group_name=asset.domain,
-        kinds={"ducklake", "table"},
+        kinds={settings.profile.staging_kind, "table"},
         owners=list(asset.owners),
+        tags=asset_tags(asset, "quarantine"),
         partitions_def=partitions,
         code_version=asset.version,
         metadata={
-            **_contract(asset),
-            "dagster/table_name": f"lake.{asset.staging_schema}.{asset.quarantine_table}",
+            **contract,
+            "dagster/table_name": f"{settings.staging_database}.{asset.staging_schema}.{asset.quarantine_table}",
             "dagster/column_schema": column_schema(QUARANTINE),
         },
     )
 
 
 def _contract(asset: Asset) -> Metadata:
-    return {"contract": MetadataValue.text(str(asset.path)), "contract_version": MetadataValue.text(asset.version)}
+    return {"contract_version": MetadataValue.text(asset.version), **_files(asset)}
+
+
+def _files(asset: Asset) -> Metadata:
+    return {"contract": MetadataValue.text(str(asset.path)), **code_references([("contract", asset.path)])}
+
+
+def _engines(asset: Asset) -> set[str]:
+    """Return the engines that may build its windows; `conform/engine.py` chooses for each run."""
+    if asset.entrypoint:
+        return {"spark"}
+    if asset.has_tokens:
+        return {"duckdb"}
+    return {"duckdb", "spark"} if asset.engine == "auto" else {asset.engine}
 
 
 def _required(asset: Asset) -> tuple[str, ...]:
@@ -185,7 +211,8 @@ def conforming_definition(settings: Settings, asset: Asset, steps: WindowSteps |
     unless that input is a graph's; so the step is in a graph of its own.
     """
     partitions = window_partitions(asset)
-    specs = [spec(settings, asset, partitions) for spec in (_conformed, _staging, _quarantine)]
+    contract = _contract(asset)
+    specs = [spec(settings, asset, partitions, contract) for spec in (_conformed, _staging, _quarantine)]
     keys = _table_keys(asset)
     checks = {check.get_python_identifier(): check for check in _check_specs(asset)}
     # By their outputs in the graph, whose names are unique in a run: the step's outputs.

@@ -11,6 +11,7 @@ from lake_assets.operations.adapters import makes_clusters
 from lake_assets.operations.unapplied import unapplied
 from lake_assets.orchestration.arrival_checks import silence_checks, silence_sensor
 from lake_assets.orchestration.assets import WindowSteps, conforming_definition, landing_definitions
+from lake_assets.orchestration.boards import board_assets
 from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.orchestration.housekeeping import housekeeping_asset, housekeeping_schedule
 from lake_assets.orchestration.marts import mart_definitions
@@ -50,6 +51,7 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
             *conforming,
             *marts.assets,
             *(metric_asset(metric, asset) for metric, asset in counted),
+            *(board_assets(settings, marts.manifest, assets, metrics) if marts.manifest else []),
             *orphan_assets,
             housekeeping,
         ],

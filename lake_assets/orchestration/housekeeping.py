@@ -20,6 +20,7 @@ def housekeeping_asset(settings: Settings, assets: Sequence[Asset]) -> dg.Assets
     @dg.asset(
         name="leftovers",
         group_name="operations",
+        tags={"layer": "operations"},
         kinds={"iceberg"},
         description="Hourly housekeeping: expires raw snapshots older than a week, with the files that only they name, "
         "deletes conformed files of rebuilt windows, and compacts small raw files of closed windows. Deletes "

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 import dagster as dg
+from dagster._core.execution.plan.objects import StepFailureData
 
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.versions import by_dataset
@@ -259,14 +260,20 @@ def _collect(report: RunReport, result: dg.ExecuteInProcessResult, assets: Mappi
             # By the name of its step.
             report.failed[f"conform_{evaluation.asset_key.path[-1]}"] = evaluation.description or "failed"
     for event in result.get_step_failure_events():
-        error = event.step_failure_data.error
-        cause = error.cause or error if error else None
         # The step of an asset stands in a graph of its own, which has the name.
-        report.failed[(event.step_key or "run").partition(".")[0]] = _reason(cause.message) if cause else "failed"
+        report.failed[(event.step_key or "run").partition(".")[0]] = _reason(event.step_failure_data)
 
 
-def _reason(message: str) -> str:
-    """Return the first line of an error; for dbt, its error of the model instead of its command line."""
+def _reason(failure: StepFailureData) -> str:
+    """Return the sentences of a step that failed with some, else the first line of its error.
+
+    For dbt that is its first error, instead of its command line.
+    """
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return " ".join(failure.user_failure_data.description.split())
+    if failure.error is None:
+        return "failed"
+    message = (failure.error.cause or failure.error).message
     _, _, logs = message.partition("Errors parsed from dbt logs:")
     # Each error follows a line of progress that only announces it.
     errors = [" ".join(part.split()) for part in logs.split("\n\n")]

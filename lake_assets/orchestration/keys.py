@@ -28,3 +28,7 @@ def quarantine_key(asset: Asset) -> AssetKey:
 
 def metric_key(metric: Metric) -> AssetKey:
     return AssetKey(["metrics", metric.table])
+
+
+def board_key(name: str) -> AssetKey:
+    return AssetKey(["board", name])

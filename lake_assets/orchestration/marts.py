@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import dagster as dg
@@ -29,8 +29,12 @@ from lake_assets.dbt.manifest import (
     load_manifest,
     parsed_project,
 )
+from lake_assets.dbt.mart_failures import failure_sentences
 from lake_assets.dbt.mart_reads import refused_models
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.orchestration.asset_tags import reader_tags
+from lake_assets.orchestration.code_references import code_references
+from lake_assets.orchestration.column_lineage import KeyedAssets, with_lineage
 from lake_assets.orchestration.keys import staging_key
 from lake_assets.settings import Settings
 
@@ -47,11 +51,15 @@ BUILD_LOCK = "build of marts"
 
 @dataclass(frozen=True, slots=True)
 class Marts:
-    """Definitions for the code location. `assets` are unpartitioned; `resources` is by resource key."""
+    """Definitions for the code location. `assets` are unpartitioned; `resources` is by resource key.
+
+    `manifest` has the models of these marts only; None of a project that could never be parsed.
+    """
 
     assets: Sequence[dg.AssetsDefinition]
     sensors: Sequence[dg.SensorDefinition]
     resources: Mapping[str, object]
+    manifest: Manifest | None = None
 
 
 def mart_definitions(settings: Settings, assets: Mapping[str, Asset]) -> Marts:
@@ -69,12 +77,12 @@ def mart_definitions(settings: Settings, assets: Mapping[str, Asset]) -> Marts:
     left_out = [
         name
         for name in _models(manifest)
-        if not _sources(manifest, name) <= staging or _is_downstream(manifest, name, refused)
+        if not mart_sources(manifest, name) <= staging or _is_downstream(manifest, name, refused)
     ]
     shown = _without(manifest, left_out)
-    if not any(_is_mart(node) for node in shown["nodes"].values()):
-        return Marts([], [], {})
-    definition = _mart_assets(settings, shown, [".".join(manifest["nodes"][name]["fqn"]) for name in left_out])
+    if not any(is_mart(node) for node in shown["nodes"].values()):
+        return Marts([], [], {}, shown)
+    definition = _mart_assets(settings, shown, assets, [".".join(manifest["nodes"][name]["fqn"]) for name in left_out])
     sensor = dg.AutomationConditionSensorDefinition(
         "marts",
         target=[definition],
@@ -83,7 +91,7 @@ def mart_definitions(settings: Settings, assets: Mapping[str, Asset]) -> Marts:
         emit_backfills=False,
         description="Builds marts whose staging tables changed without them, for example in a backfill.",
     )
-    return Marts([definition], [sensor], {"dbt": _dbt(settings, manifest)})
+    return Marts([definition], [sensor], {"dbt": _dbt(settings, manifest)}, shown)
 
 
 def mart_condition() -> dg.AutomationCondition:
@@ -101,13 +109,14 @@ def mart_condition() -> dg.AutomationCondition:
     """
     condition = dg.AutomationCondition
     changed = condition.any_deps_match(condition.newly_updated())
-    newer_than_the_mart = changed.since(condition.newly_updated())
-    not_requested_since = changed.since(condition.newly_requested())
-    never_built = condition.missing().newly_true().since(condition.newly_requested()) & condition.missing()
-    rewritten = condition.code_version_changed().since(condition.newly_requested())
-    readable = condition.any_deps_match(~condition.missing())
+    newer_than_the_mart = changed.since(condition.newly_updated()).with_label("a table it reads is newer than the mart")
+    not_requested_since = changed.since(condition.newly_requested()).with_label("no build was requested since")
+    missing = condition.missing().newly_true().since(condition.newly_requested()) & condition.missing()
+    never_built = missing.with_label("never built")
+    rewritten = condition.code_version_changed().since(condition.newly_requested()).with_label("its SQL changed")
+    readable = condition.any_deps_match(~condition.missing()).with_label("a table it reads has rows")
     due = (newer_than_the_mart & not_requested_since) | ((never_built | rewritten) & readable)
-    return due & ~condition.in_progress()
+    return (due & ~condition.in_progress()).with_label("build once for each change of what the mart reads")
 
 
 class ResidentDbt(DbtCliResource):
@@ -128,13 +137,29 @@ class ResidentDbt(DbtCliResource):
 class MartTranslator(DagsterDbtTranslator):
     """Translation of a dbt model to an asset: one method for each attribute."""
 
-    def __init__(self, warehouse: str) -> None:
+    def __init__(self, settings: Settings, assets: KeyedAssets) -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_source_metadata=False))
-        self._warehouse = warehouse
+        self._lake = settings
+        self._assets = assets
 
     def get_asset_spec(self, manifest: Manifest, unique_id: str, project: Any) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
-        return spec.replace_attributes(kinds={"dbt", self._warehouse})
+        if unique_id not in manifest["nodes"]:
+            return spec
+        sources = [self._assets[key] for key in sorted(mart_sources(manifest, unique_id)) if key in self._assets]
+        limits = [asset.freshness for asset in sources if asset.freshness]
+        return spec.replace_attributes(
+            kinds={"dbt", self._lake.profile.mart_kind},
+            # Those of the model; dagster-dbt's kinds, which are tags too, name the adapter.
+            tags={**self.get_tags(manifest["nodes"][unique_id]), **reader_tags("mart", sources)},
+            # As on the dashboard: a mart is built within seconds of what it reads.
+            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=min(limits)) if limits else None,
+            metadata={
+                **spec.metadata,
+                "dagster/storage_kind": self._lake.profile.mart_kind,
+                **code_references(_files(self._lake, manifest["nodes"][unique_id])),
+            },
+        )
 
     def get_asset_check_spec(
         self, asset_spec: dg.AssetSpec, manifest: Manifest, unique_id: str, project: Any
@@ -145,7 +170,7 @@ class MartTranslator(DagsterDbtTranslator):
         return spec._replace(blocking=False) if spec else None
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        return _asset_key(dbt_resource_props)
+        return mart_key(dbt_resource_props)
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         return dbt_resource_props["schema"]
@@ -154,23 +179,31 @@ class MartTranslator(DagsterDbtTranslator):
         return dbt_resource_props["config"].get("meta", {}).get("owners")
 
     def get_automation_condition(self, dbt_resource_props: Mapping[str, Any]) -> dg.AutomationCondition | None:
-        return mart_condition() if _is_mart(dbt_resource_props) else None
+        return mart_condition() if is_mart(dbt_resource_props) else None
 
 
-def _mart_assets(settings: Settings, manifest: Manifest, left_out: Sequence[str]) -> dg.AssetsDefinition:
+def _mart_assets(
+    settings: Settings, manifest: Manifest, assets: Mapping[str, Asset], left_out: Sequence[str]
+) -> dg.AssetsDefinition:
     exclude = ["--exclude", " ".join(left_out)] if left_out else []
+    by_key = {staging_key(asset): asset for asset in assets.values()}
 
-    @dbt_assets(manifest=manifest, name="marts", dagster_dbt_translator=MartTranslator(settings.profile.mart_kind))
+    @dbt_assets(manifest=manifest, name="marts", dagster_dbt_translator=MartTranslator(settings, by_key))
     def marts(context: dg.AssetExecutionContext, dbt: ResidentDbt) -> Iterator[Any]:
         # Two concurrent dbt builds of one mart would drop each other's tables, also those of two machines.
         with Ledger(settings) as ledger, ledger.locked(BUILD_LOCK):
-            yield from _build(settings, context, dbt, [*BUILD, *exclude])
+            yield from _build(settings, context, dbt, manifest, by_key, [*BUILD, *exclude])
 
     return marts
 
 
 def _build(
-    settings: Settings, context: dg.AssetExecutionContext, dbt: DbtCliResource, args: Sequence[str]
+    settings: Settings,
+    context: dg.AssetExecutionContext,
+    dbt: DbtCliResource,
+    manifest: Manifest,
+    assets: KeyedAssets,
+    args: Sequence[str],
 ) -> Iterator[Any]:
     """Yield dbt's results as Dagster events, of a build during which no staging table changed.
 
@@ -183,7 +216,7 @@ def _build(
         before = _newest_events(context)
         work = _work_folder(settings, context.run.run_id)
         call = dbt.cli(list(args), context=context, target_path=work, raise_on_error=False)
-        events = list(call.stream())
+        events = [with_lineage(settings, manifest, assets, work, event) for event in call.stream()]
         error = call.get_error()
         if error is None:
             shutil.rmtree(work)
@@ -193,7 +226,10 @@ def _build(
     yield from events
     built = sum(isinstance(event, dg.Output) for event in events)
     if error is not None and built < len(context.selected_asset_keys):
-        raise error
+        sentences = failure_sentences(str(error), manifest, settings.dbt_project, work)
+        if not sentences:
+            raise error
+        raise dg.Failure("\n\n".join(sentences)) from error
 
 
 def _newest_events(context: dg.AssetExecutionContext) -> dict[dg.AssetKey, int | None]:
@@ -228,26 +264,34 @@ def _dbt(settings: Settings, manifest: Manifest) -> ResidentDbt:
     )
 
 
-def _asset_key(node: Mapping[str, Any]) -> dg.AssetKey:
+def mart_key(node: Mapping[str, Any]) -> dg.AssetKey:
     """Return the key of a mart or staging table: schema and table, for the latter as in `keys.staging_key`."""
     return dg.AssetKey([node["schema"], node["name"] if node["resource_type"] == "source" else node["alias"]])
 
 
-def _is_mart(node: Mapping[str, Any]) -> bool:
-    return node["resource_type"] == "model" and node["config"]["materialized"] != "ephemeral"
+def _files(settings: Settings, node: Mapping[str, Any]) -> Iterator[tuple[str, PurePath]]:
+    """Yield SQL and YAML of a model with their labels, as its author edits them."""
+    patch = (node.get("patch_path") or "").partition("://")[2]
+    for label, path in (("model", node["original_file_path"]), ("description", patch)):
+        if path:
+            yield label, PurePath(settings.dbt_project, path)
+
+
+def is_mart(node: Mapping[str, Any] | None) -> bool:
+    return node is not None and node["resource_type"] == "model" and node["config"]["materialized"] != "ephemeral"
 
 
 def _models(manifest: Manifest) -> list[str]:
-    return [name for name, node in manifest["nodes"].items() if _is_mart(node)]
+    return [name for name, node in manifest["nodes"].items() if is_mart(node)]
 
 
-def _sources(manifest: Manifest, name: str) -> set[dg.AssetKey]:
+def mart_sources(manifest: Manifest, name: str) -> set[dg.AssetKey]:
     """Return the staging tables that a node reads, directly or through other models."""
     if name in manifest["sources"]:
-        return {_asset_key(manifest["sources"][name])}
+        return {mart_key(manifest["sources"][name])}
     node = manifest["nodes"].get(name)
     parents = node["depends_on"]["nodes"] if node else []
-    return {key for parent in parents for key in _sources(manifest, parent)}
+    return {key for parent in parents for key in mart_sources(manifest, parent)}
 
 
 def _is_downstream(manifest: Manifest, name: str, models: Collection[str]) -> bool:

@@ -11,6 +11,8 @@ from dagster import MetadataValue
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.operations.metric_parity import MetricParity, reconcile_metric
+from lake_assets.orchestration.asset_tags import metric_tags
+from lake_assets.orchestration.code_references import code_references
 from lake_assets.orchestration.keys import metric_key, staging_key, topic_key
 from lake_assets.settings import Settings
 
@@ -37,13 +39,27 @@ def metric_asset(metric: Metric, asset: Asset) -> dg.AssetSpec:
         group_name=asset.domain,
         kinds={"kafka", "postgres"},
         owners=list(metric.owners),
+        tags=metric_tags(metric, asset),
+        freshness_policy=_freshness(metric, asset),
         metadata={
+            **code_references([("metric", metric.path), ("contract", asset.path)]),
             "dagster/table_name": f"metrics.{metric.table}",
             "dagster/column_schema": dg.TableSchema(columns),
             "metric": MetadataValue.text(str(metric.path)),
             "topic": metric.topic,
         },
     )
+
+
+def _freshness(metric: Metric, asset: Asset) -> dg.FreshnessPolicy | None:
+    """Return the longest age of the newest final numbers that follows from the contract's `freshness`.
+
+    Staging may be that old, and its newest window ends, and is final, later.
+    """
+    if asset.freshness is None:
+        return None
+    longest = asset.freshness + metric.window + metric.lateness + timedelta(seconds=INTERVAL_SECONDS)
+    return dg.FreshnessPolicy.time_window(fail_window=longest)
 
 
 def parity_check(settings: Settings, metric: Metric, asset: Asset) -> dg.AssetChecksDefinition:

@@ -20,6 +20,7 @@ def spark_orphans_asset(settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         name="spark_orphans",
         group_name="operations",
+        tags={"layer": "operations"},
         kinds={"spark"},
         description="Terminates clusters that were created for one Spark job and outlived it; finds them by tag.",
     )

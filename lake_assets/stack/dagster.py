@@ -49,6 +49,8 @@ retention:
   sensor: {{purge_after_days: {{skipped: 7, success: 30, failure: 30, started: 30}}}}
   auto_materialize: {{purge_after_days: {{skipped: 7, success: 30, failure: 30, started: 30}}}}
 telemetry: {{enabled: false}}
+# The dialog that asks a new user to join Dagster's community.
+nux: {{enabled: false}}
 """
 
 

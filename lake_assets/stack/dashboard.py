@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from lake_assets.home import Home
 from lake_assets.settings import PROJECT, Settings
-from lake_assets.stack.addresses import THIS_MACHINE
 from lake_assets.stack.programs import Program
 from lake_assets.web_key import keep_key
 
@@ -21,11 +20,6 @@ _VARIABLES = ("LAKE_BUCKET", "LAKE_DBT_PROJECT", "LAKE_POSTGRES_CA", "LAKE_POSTG
 def has_dashboard(settings: Settings, addresses: Mapping[str, int | str]) -> bool:
     """Return whether this lake has the part: with marts in Postgres, unless `lake up` left it out."""
     return settings.target == "local" and addresses.get(WITHOUT) != PART
-
-
-def dashboard_address(settings: Settings) -> str:
-    """Return the address for a browser of this machine that is logged in."""
-    return f"http://{THIS_MACHINE}:{settings.dashboard_port}"
 
 
 def dashboard_program(settings: Settings, layout: Home) -> Program:

@@ -13,7 +13,7 @@ from lake_assets.home import Home, socket_path
 from lake_assets.settings import Settings
 from lake_assets.stack.addresses import read_addresses
 from lake_assets.stack.dagster import code_socket
-from lake_assets.stack.dashboard import PART, dashboard_address, has_dashboard
+from lake_assets.stack.dashboard import PART, has_dashboard
 from lake_assets.stack.stream import check_stream, stream_parts
 
 SECONDS = 3.0
@@ -76,7 +76,7 @@ def check_webserver(settings: Settings) -> str | None:
 
 
 def check_dashboard(settings: Settings) -> str | None:
-    return _ask_http(f"{dashboard_address(settings)}/_stcore/health")
+    return _ask_http(f"{settings.dashboard_address}/_stcore/health")
 
 
 def check_code(layout: Home, code_port: int) -> str | None:

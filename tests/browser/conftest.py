@@ -15,7 +15,6 @@ from lake_assets.dbt.manifest import load_manifest
 from lake_assets.home import Home
 from lake_assets.project import read_files
 from lake_assets.settings import PROJECT, Settings, load_settings
-from lake_assets.stack.dashboard import dashboard_address
 from lake_assets.stack.lifecycle import up
 from lake_assets.warehouse.local.postgres_marts import PostgresMarts
 from lake_assets.warehouse.marts import mart_schemas, outdated_dbt_files, write_dbt_files
@@ -89,9 +88,9 @@ def open_board(lake: Settings, chromium: Browser) -> Generator[Open]:
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)  # type: ignore[arg-type]
         contexts.append(context)
         # The context's own request keeps the cookie for its pages.
-        context.request.get(with_key(dashboard_address(lake), read_key(Home(lake.home).dashboard_key)), max_redirects=0)
+        context.request.get(with_key(lake.dashboard_address, read_key(Home(lake.home).dashboard_key)), max_redirects=0)
         page = context.new_page()
-        page.goto(f"{dashboard_address(lake)}/{board}")
+        page.goto(f"{lake.dashboard_address}/{board}")
         page.get_by_role("heading", level=1).wait_for()
         return page
 

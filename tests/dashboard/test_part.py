@@ -7,7 +7,7 @@ import pytest
 
 from lake_assets.home import Home
 from lake_assets.settings import Settings, load_settings
-from lake_assets.stack.dashboard import PART, dashboard_address, dashboard_program, has_dashboard
+from lake_assets.stack.dashboard import PART, dashboard_program, has_dashboard
 from lake_assets.stack.health import checks
 from lake_assets.stack.starting import Start
 
@@ -50,7 +50,7 @@ def test_address_is_on_this_machine_and_stays(settings: Settings, tmp_path: Path
     start = Start(layout, "java", tmp_path, lambda _: None)
     ports = [start._addresses(())["dashboard_port"] for _ in range(2)]
     assert ports[0] == ports[1]
-    assert dashboard_address(load_settings()) == f"http://127.0.0.1:{ports[0]}"
+    assert load_settings().dashboard_address == f"http://127.0.0.1:{ports[0]}"
 
 
 def test_program_gets_only_the_places_of_boards_and_marts(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

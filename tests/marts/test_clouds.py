@@ -6,8 +6,10 @@ import psycopg
 import pytest
 from pyarrow.fs import FileSelector
 
+from lake_assets.aws import client
 from lake_assets.bucket import opened, write
 from lake_assets.catalog.model import Asset
+from lake_assets.gcp import bigquery_client
 from lake_assets.operations.adapters import erasure_for, warehouse_for
 from lake_assets.settings import Settings
 from tests.support.cloud_lakes import CLOUDS, CloudLake, lake_in
@@ -43,6 +45,29 @@ def test_marts_are_the_same_as_on_this_machine_however_often_they_are_made(cloud
             assert [[str(value) for value in row] for row in found.rows] == [
                 [str(value) for value in row] for row in rows
             ]
+
+
+def test_descriptions_of_a_mart_are_those_of_its_table(cloud: CloudLake) -> None:
+    assert call_dbt(cloud.settings, *BUILD, **cloud.environment).returncode == 0
+    description, columns = described(cloud.settings)
+    assert description == "Sales of each region and day (UTC), by the time of the order."
+    assert columns == {
+        "region": "Sales region; 'unknown' when the order names none.",
+        "day": "Day of the order, UTC.",
+        "orders": "Number of orders.",
+        "quantity": "Units sold.",
+        "amount": "Sum of the orders' amounts.",
+    }
+
+
+def described(settings: Settings) -> tuple[str, dict[str, str]]:
+    """Return the descriptions of the mart `sales` and of its columns, as the cloud has them."""
+    if settings.target == "aws":
+        table = client("glue").get_table(DatabaseName="sales_data_mart", Name="sales")["Table"]
+        columns = table["StorageDescriptor"]["Columns"]
+        return table["Description"], {column["Name"]: column.get("Comment", "") for column in columns}
+    found = bigquery_client(settings.gcp.project, settings.gcp.location).get_table("sales_data_mart.sales")
+    return found.description or "", {field.name: field.description or "" for field in found.schema}
 
 
 @pytest.mark.parametrize("cloud", ["aws"], indirect=True)

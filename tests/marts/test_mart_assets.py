@@ -87,6 +87,17 @@ def test_marts_are_made_and_checked(marts: Marts) -> None:
     assert all(evaluation.passed for evaluation in evaluations)
 
 
+def test_each_build_of_a_mart_reports_the_lineage_of_its_columns(marts: Marts, built: Settings) -> None:
+    for _ in range(2):
+        result = build(marts, selection=[FUNNEL])
+        [event] = [e for e in result.get_asset_materialization_events() if e.asset_key == FUNNEL]
+        lineage = event.step_materialization_data.materialization.metadata["dagster/column_lineage"].value
+        sources = {name: [(d.asset_key, d.column_name) for d in deps] for name, deps in lineage.deps_by_column.items()}
+        assert sources["origin"] == [(dg.AssetKey(["leads_staging", "leads"]), "origin")]
+        assert (dg.AssetKey(["contracts_staging", "contracts"]), "amount") in sources["revenue_eur"]
+        assert all(key in set(marts.assets[0].asset_deps[FUNNEL]) for deps in sources.values() for key, _ in deps)
+
+
 def test_a_mart_is_behind_when_its_sql_changed_after_it_was_made(
     built: Settings, catalog: Mapping[str, Asset], marts: Marts, sales_sql: Path
 ) -> None:
@@ -146,6 +157,12 @@ def test_a_failed_mart_fails_the_run_with_dbts_error_and_others_are_built(
     assert not result.success
     assert made(result) == {SALES, FUNNEL} - {broken}
     [failure] = result.get_step_failure_events()
+    name = column[column.index("(") + 1 : -1].rpartition(".")[2] + "t"
+    text = str(failure.step_failure_data.error)
+    assert f"The model {'.'.join(broken.path)} was not built: " in text
+    assert f"Column: {name}." in text
+    assert f"Owner: {'team:sales' if broken == SALES else 'team:growth'}." in text
+    assert f"Next step: correct {path}" in text
     assert f'"{column[column.index("(") + 1 : -1].rpartition(".")[2]}t"' in str(failure.step_failure_data.error)
 
 

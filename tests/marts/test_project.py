@@ -56,6 +56,10 @@ def test_a_mart_has_an_enforced_contract_and_describes_all_it_has(mart: Node) ->
         assert column["data_type"], column["name"]
 
 
+def test_mart_may_be_read_by_every_project_and_exposure(mart: Node) -> None:
+    assert mart["access"] == "public"
+
+
 def test_a_mart_has_a_tested_grain_whose_columns_are_never_null(mart: Node, manifest: Mapping[str, Any]) -> None:
     tests = [manifest["nodes"][c] for c in manifest["child_map"][mart["unique_id"]] if c.startswith("test.")]
     [grain] = [test["test_metadata"]["kwargs"]["columns"] for test in tests if test["test_metadata"]["name"] == "grain"]

@@ -68,6 +68,14 @@ def test_files_that_are_not_applied_are_no_assets_and_storage_is_postgres(dagste
     assert not list(dagster_lake.rglob("*.db"))
 
 
+def test_neither_telemetry_nor_the_dialog_of_the_community_is_on(tmp_path: Path) -> None:
+    layout = Home(tmp_path)
+    layout.dagster.mkdir(parents=True)
+    prepare_dagster(load_settings(), layout)
+    written = yaml.safe_load((layout.dagster / "dagster.yaml").read_text("utf-8"))
+    assert written["telemetry"] == written["nux"] == {"enabled": False}
+
+
 @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
 def test_the_web_ui_refuses_other_hosts_and_pages(dagster_lake: Path, headers: dict[str, str]) -> None:
     address = f"http://127.0.0.1:{load_settings().dagster_port}/graphql?query={{version}}"
