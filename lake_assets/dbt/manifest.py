@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -147,18 +148,14 @@ def _parse(settings: Settings, path: Path) -> None:
 
 def _call_parse(environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
     """Return dbt's answer; the last one if a signal ended each of the attempts."""
-    for _ in range(_ATTEMPTS):
+    command = [dbt_executable(), "--quiet", "--no-use-colors", "parse"]
+    for attempt in count(1):
         result = subprocess.run(
-            [dbt_executable(), "--quiet", "--no-use-colors", "parse"],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
-        if not _is_interrupted(result):
-            break
-    return result
+        if attempt == _ATTEMPTS or not _is_interrupted(result):
+            return result
+    raise AssertionError
 
 
 def _is_interrupted(result: "subprocess.CompletedProcess[str]") -> bool:
