@@ -1,0 +1,47 @@
+"""Sources of mart columns, kept beside the events: dbt compiles the models once for each state of the project."""
+
+import json
+from collections.abc import Mapping
+
+from lake_assets.catalog.metric import Metric
+from lake_assets.catalog.model import Asset
+from lake_assets.dbt.compiled_manifest import compiled_manifest
+from lake_assets.dbt.manifest import Manifest
+from lake_assets.local_files import write_atomically
+from lake_assets.operations.lineage.files import lineage_folder
+from lake_assets.operations.lineage.marts import Leaf, ModelSources, column_sources
+from lake_assets.settings import Settings
+
+
+def stored_column_sources(
+    settings: Settings, manifest: Manifest, assets: Mapping[str, Asset], metrics: Mapping[str, Metric]
+) -> dict[str, ModelSources]:
+    """Return the sources of the models' columns, by unique id. dbt is called when the manifest is a new one.
+
+    A model that dbt cannot compile has none, until the project changes.
+    """
+    path = lineage_folder(settings) / "columns.json"
+    state = [manifest["metadata"].get("invocation_id"), settings.target, sorted(assets), sorted(metrics)]
+    try:
+        stored = json.loads(path.read_bytes())
+        if stored["state"] == state:
+            return {name: _read(entry) for name, entry in stored["models"].items()}
+    except (FileNotFoundError, ValueError, KeyError):
+        pass  # compiled below
+    compiled = compiled_manifest(settings, manifest, introspect=False)
+    sources = column_sources(compiled, assets, metrics, settings.profile.dbt_adapter)
+    entries = {name: _written(entry) for name, entry in sources.items()}
+    write_atomically(path, json.dumps({"state": state, "models": entries}), private=True)
+    return sources
+
+
+def _written(sources: ModelSources) -> dict[str, object]:
+    columns = {name: [[*leaf.table, leaf.column] for leaf in leaves] for name, leaves in sources.columns.items()}
+    return {"columns": columns, "metrics": sources.metrics}
+
+
+def _read(entry: Mapping[str, object]) -> ModelSources:
+    columns: dict[str, list[list[str]]] = entry["columns"]  # pyright: ignore[reportAssignmentType]
+    metrics: list[list[str]] = entry["metrics"]  # pyright: ignore[reportAssignmentType]
+    leaves = {name: tuple(Leaf((s, t), column) for s, t, column in found) for name, found in columns.items()}
+    return ModelSources(leaves, tuple((schema, table) for schema, table in metrics))
