@@ -118,7 +118,7 @@ def upstream(events: Iterable[Event], job: str) -> set[tuple[str, str]]:
 
 def test_names_lead_from_each_board_to_the_topics(lake: Lake) -> None:
     events = events_of_everything(lake)
-    funnel, sales = upstream(events, "board.funnel_report"), upstream(events, "board.sales_report")
+    funnel, sales = upstream(events, "board.funnel_report"), upstream(events, "board.sales_board")
     kafka = "kafka://broker-1:9092"
     assert {name for namespace, name in funnel if namespace == kafka} == {"crm.leads", "crm.contracts"}
     assert {name for namespace, name in sales if namespace == kafka} == {"shop.sales"}

@@ -21,6 +21,7 @@ def record(settings: Settings, destination: Destination, events: Iterable[Json])
     fails a call.
     """
     folder = lineage_folder(settings)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with file_lock(folder / "lock", _LOCK_SECONDS):
         unsent = read_sent(folder, destination.url).position if destination.url else None
         lost = append(folder, (json.dumps(event, separators=(",", ":")) for event in events), unsent)
