@@ -31,6 +31,9 @@ from tests.support.mail_servers import webhook_server
 from tests.support.openlineage_readers import Event, check_by_schema
 from tests.support.visits import make_visits, visit
 
+# Dagster's name of the job of `materialize`.
+JOB = "__ephemeral_asset_job__"
+
 
 class Ticking:
     """The sensor of some assets, tick by tick."""
@@ -96,8 +99,8 @@ def test_finished_run_is_written_once(ticking: Ticking) -> None:
     run_id = run(ticking.instance, *keys)
     events = ticking.tick()
     assert [(event["job"]["name"], event["eventType"]) for event in events] == [
-        ("__ASSET_JOB", "START"),
-        ("__ASSET_JOB", "COMPLETE"),
+        (JOB, "START"),
+        (JOB, "COMPLETE"),
         ("conform.orders", "START"),
         ("conform.orders", "COMPLETE"),
         ("staging.orders", "START"),
@@ -115,7 +118,7 @@ def test_failed_run_is_written_without_its_error(ticking: Ticking) -> None:
     run_id = run(ticking.instance, conformed_key(parse()), fails=True)
     found = ends(ticking.tick())
     assert {name: event["eventType"] for name, event in found.items()} == {
-        "__ASSET_JOB": "FAIL",
+        JOB: "FAIL",
         "conform.orders": "FAIL",
     }
     assert run_id in found["conform.orders"]["run"]["facets"]["errorMessage"]["message"]
@@ -144,7 +147,7 @@ def test_first_tick_begins_with_the_newest_runs(ticking: Ticking, monkeypatch: p
     monkeypatch.setattr(finished_runs, "RUNS", 2)
     ids = [run(ticking.instance, conformed_key(parse())) for _ in range(5)]
     events = ticking.tick()
-    assert {event["run"]["runId"] for event in events if event["job"]["name"] == "__ASSET_JOB"} == {*ids[3:]}
+    assert {event["run"]["runId"] for event in events if event["job"]["name"] == JOB} == {*ids[3:]}
     assert ticking.tick() == []
 
 
@@ -171,7 +174,7 @@ def test_records_that_landed_are_a_run_of_the_connector(ticking: Ticking) -> Non
     key = raw_key(parse())
 
     def land(window: str, rows: int) -> None:
-        metadata = landed_metadata(Landed(window, rows, 10 * rows, 1, 0, rows, 1))
+        metadata = landed_metadata(Landed(window, 1, rows, 10 * rows, 1, 0, rows))
         ticking.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=window, metadata=metadata))
 
     land("2026-11-29", 3)
@@ -233,7 +236,7 @@ def test_real_run_is_written_with_rows_checks_and_real_names(
     assert dg.materialize([definition], instance=instance, tags={QUEUED_ONLY: "true"}).success
     name, found = visits.asset.name, ends(Ticking(lake, instance, visits.asset).tick())
     assert {job: event["eventType"] for job, event in found.items()} == dict.fromkeys(
-        ["__ASSET_JOB", f"conform.{name}", f"staging.{name}", f"{name}_staging.{name}.checks"], "COMPLETE"
+        [JOB, f"conform.{name}", f"staging.{name}", f"{name}_staging.{name}.checks"], "COMPLETE"
     )
     rows = {
         output["name"].rpartition("/" if "/" in output["name"] else ".")[2]: output["outputFacets"]["outputStatistics"]

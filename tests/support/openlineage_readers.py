@@ -1,9 +1,9 @@
-"""Two readers of OpenLineage events: the specification's JSON Schemas, and the classes of `openlineage-python`."""
+"""Readers of OpenLineage events: the JSON Schemas, the classes of `openlineage-python`, and a join by names."""
 
 import json
 import typing
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -139,3 +139,22 @@ def _structured(kind: Any, value: Any) -> Any:
     content = {key: each for key, each in value.items() if key not in ("_producer", "_schemaURL")}
     given = {key: _structured(types[key], each) for key, each in content.items()}
     return kind(**given, **({"producer": value["_producer"]} if "_producer" in value else {}))
+
+
+def names_of(datasets: Iterable[Event]) -> set[tuple[str, str]]:
+    """Return namespace and name of each dataset."""
+    return {(dataset["namespace"], dataset["name"]) for dataset in datasets}
+
+
+def upstream(events: Iterable[Event], job: str) -> set[tuple[str, str]]:
+    """Return all datasets that lead to a job, by names alone, as a catalog joins them."""
+    ends = [event for event in events if event["eventType"] == "COMPLETE"]
+    writers = {name: event for event in ends for name in names_of(event["outputs"])}
+    pending = list(next(names_of(event["inputs"]) for event in ends if event["job"]["name"] == job))
+    found: set[tuple[str, str]] = set()
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            pending += names_of(writers[name]["inputs"]) if name in writers else []
+    return found

@@ -1,6 +1,7 @@
 """Sources of mart columns, kept beside the events: dbt compiles the models once for each state of the project."""
 
 import json
+import time
 from collections.abc import Mapping
 
 from lake_assets.catalog.metric import Metric
@@ -12,26 +13,29 @@ from lake_assets.operations.lineage.files import lineage_folder
 from lake_assets.operations.lineage.marts import Leaf, ModelSources, column_sources
 from lake_assets.settings import Settings
 
+RETRY_SECONDS = 600.0
+
 
 def stored_column_sources(
     settings: Settings, manifest: Manifest, assets: Mapping[str, Asset], metrics: Mapping[str, Metric]
 ) -> dict[str, ModelSources]:
     """Return the sources of the models' columns, by unique id. dbt is called when the manifest is a new one.
 
-    A model that dbt cannot compile has none, until the project changes.
+    A model that dbt cannot compile has none, until the project changes. If dbt compiled none at all, as without the
+    credentials of a cloud, it is called again after `RETRY_SECONDS`.
     """
     path = lineage_folder(settings) / "columns.json"
     state = [manifest["metadata"].get("invocation_id"), settings.target, sorted(assets), sorted(metrics)]
     try:
         stored = json.loads(path.read_bytes())
-        if stored["state"] == state:
+        if stored["state"] == state and (stored["models"] or time.time() - stored["at"] < RETRY_SECONDS):
             return {name: _read(entry) for name, entry in stored["models"].items()}
     except (FileNotFoundError, ValueError, KeyError):
         pass  # compiled below
     compiled = compiled_manifest(settings, manifest, introspect=False)
     sources = column_sources(compiled, assets, metrics, settings.profile.dbt_adapter)
     entries = {name: _written(entry) for name, entry in sources.items()}
-    write_atomically(path, json.dumps({"state": state, "models": entries}), private=True)
+    write_atomically(path, json.dumps({"state": state, "at": time.time(), "models": entries}), private=True)
     return sources
 
 
