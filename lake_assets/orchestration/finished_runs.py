@@ -144,7 +144,7 @@ class _Collected:
 
     @property
     def failed(self) -> frozenset[Key]:
-        """Return the tables of steps that failed. The step of the marts is theirs all: dbt says which it built."""
+        """Return the tables of steps that failed. Marts share a step: those that dbt built are written."""
         steps = {step.partition(".")[0].removeprefix("conform_") for step in self.failed_steps if "." in step}
         return frozenset(key for key in self.planned | self.written.keys() if _step_name(key) in steps)
 

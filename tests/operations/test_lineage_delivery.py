@@ -99,8 +99,8 @@ def test_failing_server_is_counted_and_gets_all_events_later(
 
 
 def test_server_that_is_not_there_fails_no_call(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    with webhook_server() as gone:
-        url = gone.url
+    with webhook_server() as ended:
+        url = ended.url
     monkeypatch.setenv("LAKE_LINEAGE_URL", url)
     sent = write(settings, 1)
     assert sent is not None

@@ -71,7 +71,7 @@ def _validator(url: str) -> Draft202012Validator:
 
 
 def check_by_schema(event: Event) -> None:
-    """Fail if the event, or one of its facets, is not as its schema says, which must be one of the files."""
+    """Fail if the event, or one of its facets, does not satisfy its schema, which must be one of the files."""
     _validator(event["schemaURL"]).validate(event)
     datasets = [*event["inputs"], *event["outputs"]]
     places = [event["run"]["facets"], event["job"]["facets"], *(d["facets"] for d in datasets)]

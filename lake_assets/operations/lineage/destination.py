@@ -13,7 +13,7 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where events go besides the files: `url` is the whole address, empty for none. `key_file` has its API key."""
+    """Server that receives events besides the files: its whole `url`, empty for none, and the file of its API key."""
 
     namespace: str
     url: str = ""

@@ -1,6 +1,6 @@
 """Names of datasets by OpenLineage's naming specification, for each store on each target. Pure.
 
-https://openlineage.io/docs/spec/naming. A table has one name, whoever reads or writes it: names join the jobs.
+https://openlineage.io/docs/spec/naming. A table has one name in all jobs that read or write it: names join them.
 """
 
 from dataclasses import dataclass
