@@ -25,7 +25,7 @@ from lake_assets.settings import Settings
 
 INTERVAL_SECONDS = 30
 # Of reading runs; sending has a budget of its own, and Dagster ends a tick after 60 s.
-BUDGET_SECONDS = 15.0
+BUDGET_SECONDS = 10.0
 # An event is stored within this time after its id was given.
 SETTLED_AFTER = timedelta(seconds=5)
 

@@ -147,7 +147,8 @@ def test_lineage_of_the_demo_leads_from_boards_to_topics(demo: Demo) -> None:
         if output["name"] == "lake.leads_staging.leads" and "outputFacets" in output
     ]
     assert sum(rows) >= promised("leads").good
-    mart = next(o for e in events for o in e["outputs"] if o["name"] == "lake.funnel_data_mart.funnel")
+    ended = [event for event in events if event["eventType"] == "COMPLETE"]
+    mart = next(o for e in ended for o in e["outputs"] if o["name"] == "lake.funnel_data_mart.funnel")
     [source] = mart["facets"]["columnLineage"]["fields"]["origin"]["inputFields"]
     assert (source["name"], source["field"]) == ("lake.leads_staging.leads", "origin")
     # Owners of assets, and leads, are people.

@@ -190,6 +190,7 @@ def test_columns_of_marts_lead_to_staging_conformed_and_the_payload(lake: Lake) 
     outputs = {
         (dataset["namespace"], dataset["name"]): dataset["facets"].get("columnLineage", {}).get("fields", {})
         for event in events_of_everything(lake)
+        if event["eventType"] == "COMPLETE"
         for dataset in event["outputs"]
     }
     store, database = WAREHOUSES[lake.settings.target]
@@ -330,6 +331,18 @@ def test_dbt_is_called_once_for_a_state_of_the_project(local: Lake, monkeypatch:
     newer = {**local.manifest, "metadata": {**local.manifest["metadata"], "invocation_id": "newer"}}
     stored_column_sources(local.settings, newer, local.catalog.assets, local.catalog.metrics)
     assert len(calls) == 1
+
+
+def test_dbt_that_ends_the_tick_is_not_called_by_the_next(local: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end_the_tick(*arguments: object, **options: object) -> Manifest:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(columns, "compiled_manifest", end_the_tick)
+    slow = {**local.manifest, "metadata": {**local.manifest["metadata"], "invocation_id": "slow"}}
+    arguments = (local.settings, slow, local.catalog.assets, local.catalog.metrics)
+    with pytest.raises(KeyboardInterrupt):
+        stored_column_sources(*arguments)
+    assert stored_column_sources(*arguments) == {}
 
 
 def test_dbt_is_called_again_later_if_it_compiled_nothing(local: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

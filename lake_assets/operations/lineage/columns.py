@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
@@ -32,11 +33,17 @@ def stored_column_sources(
             return {name: _read(entry) for name, entry in stored["models"].items()}
     except (FileNotFoundError, ValueError, KeyError):
         pass  # compiled below
+    # Stored first: Dagster ends a tick in which dbt takes too long, and the next one must not begin with it again.
+    _store(path, state, {})
     compiled = compiled_manifest(settings, manifest, introspect=False)
     sources = column_sources(compiled, assets, metrics, settings.profile.dbt_adapter)
+    _store(path, state, sources)
+    return sources
+
+
+def _store(path: Path, state: Sequence[object], sources: Mapping[str, ModelSources]) -> None:
     entries = {name: _written(entry) for name, entry in sources.items()}
     write_atomically(path, json.dumps({"state": state, "at": time.time(), "models": entries}), private=True)
-    return sources
 
 
 def _written(sources: ModelSources) -> dict[str, object]:

@@ -140,7 +140,8 @@ class EventWriter:
 
     def _events(self, job: Job, execution: _Execution, assertions: Sequence[Assertion] = ()) -> Iterator[Json]:
         facets = {"parent": execution.parent} if execution.parent else {}
-        inputs = [_dataset(table, table.facets) for table in job.inputs]
+        # Columns are facets of the outputs alone, at the end: they are most of an event, and each input is an output.
+        inputs = [_dataset(table, {}) for table in job.inputs]
         if assertions:
             inputs = [
                 {**each, "inputFacets": {"dataQualityAssertions": assertions_facet(assertions)}} for each in inputs
@@ -150,7 +151,7 @@ class EventWriter:
             "name": job.name,
             "facets": {"jobType": job_type_facet(job.processing, job.integration, job.kind)},
         }
-        start = [_dataset(table, table.output_facets) for table in job.outputs]
+        start = [_dataset(table, {}) for table in job.outputs]
         end = [_output(table, execution.written.get(table.key)) for table in job.outputs]
         error = {"errorMessage": error_facet(execution.error)} if execution.error else {}
         for kind, at, outputs, more in (

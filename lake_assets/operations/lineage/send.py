@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Of one request, and of all of one tick: Dagster ends a tick after 60 s.
 REQUEST_SECONDS = 5.0
-BUDGET_SECONDS = 20.0
+BUDGET_SECONDS = 10.0
 _STATE = "sent.json"
 # The server will never take such an event; any other answer is about the server, not about the event.
 _REFUSED = (400, 413, 422)
