@@ -106,6 +106,8 @@ def webhook_server() -> Generator[WebhookServer]:
     with WebhookServer() as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
