@@ -1,7 +1,8 @@
 """The sensor `lineage`: runs of Dagster as events, from real records of Dagster's storage."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -262,26 +263,22 @@ def test_real_run_is_written_with_rows_checks_and_real_names(
 
 
 def test_step_that_fails_fails_the_jobs_of_its_tables_alone(
-    lake: Settings, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    home: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = [tmp_path / name for name in ("broken", "sound")]
-    for folder in folders:
-        folder.mkdir()
-    broken, sound = (make_visits(lake, folder) for folder in folders)
-    for visits in (broken, sound):
-        visits.land(visit(1, 1))
-        with Ledger(lake) as ledger:
-            observe(lake, ledger, [visits.asset], ledger.cursors())
-    genuine = assets.refresh
+    broken, sound = parse(), replace(parse(), dataset="parcels")
 
-    def refresh(context: Any, choose: Any) -> Any:
-        if context.asset.name == broken.asset.name:
-            raise RuntimeError("killed")
-        return genuine(context, choose)
+    def build(context: dg.AssetExecutionContext, _: Settings, asset: Asset, keys: Mapping[str, dg.AssetKey]) -> Any:
+        context.log_event(dg.AssetMaterialization(keys["staging"], partition="2026-02-01"))
+        if asset.name == broken.name:
+            raise RuntimeError("killed after its first window")
+        for name in keys:
+            yield dg.Output(None, name)
 
-    monkeypatch.setattr(assets, "refresh", refresh)
-    definitions = [conforming_definition(lake, visits.asset) for visits in (broken, sound)]
-    dg.materialize(definitions, instance=instance, tags={QUEUED_ONLY: "true"}, raise_on_error=False)
-    found = ends(Ticking(lake, instance, broken.asset, sound.asset).tick())
-    assert found[f"staging.{broken.asset.name}"]["eventType"] == "FAIL"
-    assert found[f"staging.{sound.asset.name}"]["eventType"] == "COMPLETE"
+    monkeypatch.setattr(assets, "_build_windows", build)
+    definitions = dg.Definitions([conforming_definition(home, asset) for asset in (broken, sound)])
+    job = definitions.resolve_implicit_global_asset_job_def()
+    keys = [key(asset) for asset in (broken, sound) for key in (conformed_key, staging_key, quarantine_key)]
+    job.execute_in_process(instance=instance, asset_selection=keys, raise_on_error=False)
+    found = ends(Ticking(home, instance, broken, sound).tick())
+    assert found["staging.orders"]["eventType"] == "FAIL"
+    assert found["staging.parcels"]["eventType"] == "COMPLETE"
