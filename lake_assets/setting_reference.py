@@ -120,6 +120,19 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
             "Receivers of e-mail; `owners` stands for the owners' own addresses.",
         ),
     ),
+    "Lineage": (
+        Variable("LAKE_LINEAGE", "`file`, `off`", "`file`", "Events of OpenLineage in files of `LAKE_HOME/lineage`."),
+        Variable(
+            "LAKE_LINEAGE_URL",
+            "an address",
+            "",
+            "Server that receives them too, with its path, such as `/api/v1/lineage`.",
+        ),
+        Variable("LAKE_LINEAGE_KEY_FILE", _FILE, "", "API key of that server, sent as a bearer token."),
+        Variable(
+            "LAKE_LINEAGE_NAMESPACE", "a name", "`lake`", "Namespace of the lake's jobs; each lake needs its own."
+        ),
+    ),
     "AWS": (Variable("LAKE_ATHENA_WORKGROUP", "a workgroup", "`primary`", "Workgroup of the lake's own queries."),),
     "Google Cloud": (
         Variable("LAKE_GCP_PROJECT", "a project id", "", "Project of the datasets; required on gcp."),

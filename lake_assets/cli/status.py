@@ -12,7 +12,7 @@ import click
 from lake_assets.cli.tables import show, show_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lake_assets.operations.backlog import Backlog, MetricBacklog
     from lake_assets.operations.long_runs import LongRun
@@ -38,13 +38,25 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
+class Lineage:
+    """Progress of lineage events to their server, and a sentence about each problem of it."""
+
+    sentences: Sequence[str]
+    progress: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReport:
-    """Health of the parts, the lag, runs that have not ended for long, and a sentence about a nearly full disk."""
+    """Health of the parts, the lag, runs that have not ended for long, and a sentence about a nearly full disk.
+
+    `lineage` is None when no server receives it.
+    """
 
     parts: Sequence[PartStatus]
     disk: str | None
     lag: Lag
     long_runs: Sequence[LongRun] = ()
+    lineage: Lineage | None = None
 
     @property
     def is_healthy(self) -> bool:
@@ -58,7 +70,7 @@ class StatusReport:
     "as_json",
     is_flag=True,
     help="Print one JSON object: parts, assets, metrics, unapplied files, removals, cause of an unknown lag, long "
-    "runs, disk.",
+    "runs, lineage events to a server, disk.",
 )
 @click.option("--sizes", is_flag=True, help="Print the size and the bound of everything that grows, instead.")
 @click.option("--watch", is_flag=True, help="Show the status again every two seconds, until Ctrl-C.")
@@ -78,9 +90,10 @@ def command(asset: str | None, as_json: bool, sizes: bool, watch: bool) -> None:
     For each metric: events per second, records not counted yet, the watermark (the event time up to which windows are
     final), windows that are not final, and late and undecodable events.
 
-    Also reports runs that have not ended for half an hour, unfinished removals of assets, a nearly full disk, and
-    differences between the catalog's files and the applied catalog: invalid contracts, metrics and models with their
-    errors, files that are not applied, and applied contracts whose file is missing.
+    Also reports runs that have not ended for half an hour, unfinished removals of assets, lineage events that a server
+    does not take, a nearly full disk, and differences between the catalog's files and the applied catalog: invalid
+    contracts, metrics and models with their errors, files that are not applied, and applied contracts whose file is
+    missing.
 
     Exit code 0 when all parts are healthy, 3 when a part is not or the disk is nearly full. With --watch it is that of
     the last status; without a terminal, each status follows the one before.
@@ -141,7 +154,8 @@ def _collect(asset: str | None) -> StatusReport:
     from lake_assets.stack.lifecycle import status
 
     parts = status()
-    return StatusReport(parts, check_disk(lake_home()), _lag_of(asset) if asset else _lag(), _long_runs())
+    lag = _lag_of(asset) if asset else _lag()
+    return StatusReport(parts, check_disk(lake_home()), lag, _long_runs(), None if asset else _lineage())
 
 
 def _lag_of(name: str) -> Lag:
@@ -180,6 +194,23 @@ def _long_runs() -> Sequence[LongRun]:
         return []  # `_lag` reports invalid settings
 
 
+def _lineage() -> Lineage | None:
+    """Read the progress of lineage events; None when no server receives them."""
+    from lake_assets.errors import LakeError
+    from lake_assets.operations.lineage.destination import read_destination
+    from lake_assets.operations.lineage.files import lineage_folder
+    from lake_assets.operations.lineage.send import as_json, describe
+    from lake_assets.settings import load_settings
+
+    try:
+        destination, folder = read_destination(), lineage_folder(load_settings())
+    except LakeError as error:
+        return Lineage([f"lineage: {error}"], {"error": str(error)})
+    if destination is None or not destination.url:
+        return None
+    return Lineage(describe(folder, destination), as_json(folder, destination))
+
+
 def _lag() -> Lag:
     """Read the lag. When a part does not answer, return the answers so far with its error."""
     from lake_assets.errors import LakeError
@@ -214,6 +245,7 @@ def _as_json(report: StatusReport) -> dict[str, object]:
         "removals": lag.removals,
         "lag_unknown": lag.unknown,
         "long_runs": [dataclasses.asdict(run) for run in report.long_runs],
+        "lineage": report.lineage.progress if report.lineage else None,
         "disk": report.disk,
     }
 
@@ -232,6 +264,8 @@ def _print(report: StatusReport) -> None:
         click.echo(f"The lag is unknown: {report.lag.unknown}")
     for run in report.long_runs:
         click.echo(str(run))
+    for sentence in report.lineage.sentences if report.lineage else ():
+        click.echo(sentence)
     if report.disk:
         click.echo(report.disk)
 

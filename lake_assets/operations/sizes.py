@@ -14,6 +14,7 @@ from lake_assets.home import Home
 from lake_assets.landing.expire import MOST_SNAPSHOTS
 from lake_assets.ledger.applied import read_applied
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.operations.lineage.files import FILE_BYTES, FILES, lineage_folder
 from lake_assets.settings import Role, Settings
 
 _MONTH = "a month of runs and their events"
@@ -51,6 +52,7 @@ def read_sizes(settings: Settings) -> list[Size]:
         *_postgres(settings),
         Size("logs", _folder(Home(settings.home).logs), _LOGS),
         Size("logs of Dagster's runs", _folder(Home(settings.home).dagster), _MONTH),
+        Size("lineage events", _folder(lineage_folder(settings)), f"{FILES} files of {FILE_BYTES // 10**6} MB"),
         Size("spilled rows", _folder(settings.home / "tmp"), "the processes that run"),
     ]
 

@@ -14,6 +14,7 @@ from lake_assets.orchestration.assets import WindowSteps, conforming_definition,
 from lake_assets.orchestration.boards import board_assets
 from lake_assets.orchestration.connectors import connectors_sensor
 from lake_assets.orchestration.housekeeping import housekeeping_asset, housekeeping_schedule
+from lake_assets.orchestration.lineage import lineage_sensor
 from lake_assets.orchestration.marts import mart_definitions
 from lake_assets.orchestration.metrics import metric_asset, metrics_sensor, parity_check
 from lake_assets.orchestration.notifications import notifications_sensor
@@ -71,6 +72,7 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
             *([metrics_sensor(settings, metrics, assets)] if metrics else []),
             *([silence_sensor(settings, expected)] if expected else []),
             *([notifications_sensor(settings, assets, graph, marts.assets)] if assets else []),
+            *([lineage_sensor(settings, applied)] if assets else []),
         ],
         schedules=[*(spark_orphans_schedule(asset) for asset in orphan_assets), housekeeping_schedule(housekeeping)],
         resources=dict(marts.resources),

@@ -16,7 +16,9 @@ import pytest
 from lake_assets.cli.demo import LIVE_SALES
 from lake_assets.demo.generator import Expected, expected
 from lake_assets.demo.tour import SEED, Volume
+from tests.support.conditions import wait_until
 from tests.support.offline_machine import Answer, Offline
+from tests.support.openlineage_readers import Event, check_by_schema, upstream
 from tests.support.server_marker import starts_server
 
 SALES, DAYS = 3_000, 4
@@ -30,6 +32,11 @@ class Demo:
 
     offline: Offline
     output: str
+    home: Path
+
+    def lineage(self) -> list[Event]:
+        lines = (line for file in sorted((self.home / "lineage").glob("*.jsonl")) for line in file.open("rb"))
+        return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
     def lake(self, *args: str, stdin: str = "") -> Answer:
         answer = self.offline(LAKE, *args, stdin=stdin)
@@ -45,7 +52,7 @@ def demo() -> Generator[Demo]:
         try:
             answer = offline(LAKE, "demo", "--sales", str(SALES), "--days", str(DAYS))
             assert answer.code == 0, answer.err + answer.out
-            yield Demo(offline, answer.out)
+            yield Demo(offline, answer.out, home)
         finally:
             offline(LAKE, "down")
             shutil.rmtree(home, ignore_errors=True)
@@ -114,6 +121,38 @@ def test_demo_reports_seconds_addresses_and_that_speed_equals_batch(demo: Demo) 
     assert re.fullmatch(r"Dashboard: http://127\.0\.0\.1:\d+ \(log in: lake open dashboard\)", last), last
     # Of each region and minute at least one; most have an event of their own.
     assert int(equal[1].replace(",", "")) > SALES / 2
+
+
+def test_lineage_of_the_demo_leads_from_boards_to_topics(demo: Demo) -> None:
+    """Real runs, from the sensor's own files, joined by their names alone."""
+    needed = {"board.funnel_report": {"crm.leads", "crm.contracts"}, "board.sales_board": {"shop.sales"}}
+
+    def topics() -> dict[str, set[str]]:
+        events = demo.lineage()
+        ended = {event["job"]["name"] for event in events if event["eventType"] == "COMPLETE"}
+        return {
+            board: {name for namespace, name in upstream(events, board) if namespace.startswith("kafka://")}
+            for board in needed.keys() & ended
+        }
+
+    # The sensor looks every 30 s.
+    wait_until(lambda: topics() == needed, seconds=180)
+    events = demo.lineage()
+    for event in events:
+        check_by_schema(event)
+    rows = [
+        output["outputFacets"]["outputStatistics"]["rowCount"]
+        for event in events
+        for output in event["outputs"]
+        if output["name"] == "lake.leads_staging.leads" and "outputFacets" in output
+    ]
+    assert sum(rows) >= promised("leads").good
+    ended = [event for event in events if event["eventType"] == "COMPLETE"]
+    mart = next(o for e in ended for o in e["outputs"] if o["name"] == "lake.funnel_data_mart.funnel")
+    [source] = mart["facets"]["columnLineage"]["fields"]["origin"]["inputFields"]
+    assert (source["name"], source["field"]) == ("lake.leads_staging.leads", "origin")
+    # Owners of assets, and leads, are people.
+    assert "@" not in json.dumps(events)
 
 
 def test_nothing_but_setup_needs_a_network(demo: Demo) -> None:

@@ -34,6 +34,7 @@ def test_sizes_are_those_of_the_files_by_kind(tmp_path: Path, monkeypatch: pytes
         "bucket, staging": 0,
         "logs": 1_000_000,
         "logs of Dagster's runs": 0,
+        "lineage events": 0,
         "spilled rows": 10_000_000,
     }
 

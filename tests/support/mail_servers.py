@@ -76,6 +76,7 @@ class WebhookServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Request)
         self.code = 200
         self.bodies: list[dict[str, str]] = []
+        self.headers: list[dict[str, str]] = []
         self.requests = 0
 
     @property
@@ -88,6 +89,7 @@ class _Request(BaseHTTPRequestHandler):
         server = cast("WebhookServer", self.server)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         server.requests += 1
+        server.headers.append(dict(self.headers))
         if server.code == 200:
             server.bodies.append(json.loads(body))
         self.send_response(server.code)
@@ -104,6 +106,8 @@ def webhook_server() -> Generator[WebhookServer]:
     with WebhookServer() as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()

@@ -45,7 +45,7 @@ def read_marts(
 ) -> Marts:
     """Return the marts whose staging tables are all in the catalog, as Dagster has them."""
     refused = refused_models(manifest, assets.values())
-    graph = _Graph(manifest, {(asset.staging_schema, asset.name): asset for asset in assets.values()})
+    graph = ModelGraph(manifest, {(asset.staging_schema, asset.name): asset for asset in assets.values()})
     notes: list[str] = []
     models: dict[str, Node] = {}
     for unique_id, node in manifest["nodes"].items():
@@ -65,7 +65,7 @@ def read_marts(
     return Marts(sorted(entries, key=lambda entry: entry.name), sorted(notes))
 
 
-class _Graph:
+class ModelGraph:
     """Dependencies of models, each computed once: a project may have many paths between two models."""
 
     def __init__(self, manifest: Manifest, assets: Mapping[tuple[str, str], Asset]) -> None:
@@ -106,7 +106,9 @@ class _Graph:
 class _Lineage:
     """Lineage of all marts, resolved through each other down to fields of contracts."""
 
-    def __init__(self, graph: _Graph, models: Mapping[str, Node], metrics: Mapping[str, Metric], dialect: str) -> None:
+    def __init__(
+        self, graph: ModelGraph, models: Mapping[str, Node], metrics: Mapping[str, Metric], dialect: str
+    ) -> None:
         self._assets = graph.assets
         self._models = {
             (node["schema"].lower(), node["alias"].lower()): unique_id for unique_id, node in models.items()
@@ -115,7 +117,7 @@ class _Lineage:
         self.tables_read: dict[str, set[tuple[str, str]]] = {}
         self._resolved: dict[tuple[str, str], set[ColumnSource] | None] = {}
         self._sources: dict[str, Mapping[str, tuple[TableColumn, ...] | None]] = {}
-        tables = Tables(_known_tables(graph, models, metrics), dialect)
+        tables = Tables(known_tables(graph, models, metrics), dialect)
         for unique_id, node in models.items():
             sql = node.get("compiled_code")
             if not sql:
@@ -163,7 +165,8 @@ class _Lineage:
         return result
 
 
-def _known_tables(graph: _Graph, models: Mapping[str, Node], metrics: Mapping[str, Metric]) -> Iterator[KnownTable]:
+def known_tables(graph: ModelGraph, models: Mapping[str, Node], metrics: Mapping[str, Metric]) -> Iterator[KnownTable]:
+    """Yield staging tables, marts and metrics, each with its columns."""
     databases = {node["database"] or "" for node in models.values()}
     for source in graph.manifest["sources"].values():
         asset = graph.assets.get((source["schema"], source["name"]))
@@ -183,7 +186,7 @@ def _known_tables(graph: _Graph, models: Mapping[str, Node], metrics: Mapping[st
 
 def _entry(
     manifest: Manifest,
-    graph: _Graph,
+    graph: ModelGraph,
     lineage: _Lineage,
     unique_id: str,
     models: Mapping[str, Node],

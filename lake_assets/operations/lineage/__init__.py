@@ -1,0 +1,1 @@
+"""OpenLineage: the lake's graph and its finished runs as events, in files and to a server of HTTP."""
