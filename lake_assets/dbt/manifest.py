@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -148,14 +147,17 @@ def _parse(settings: Settings, path: Path) -> None:
 
 def _call_parse(environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
     """Return dbt's answer; the last one if a signal ended each of the attempts."""
-    command = [dbt_executable(), "--quiet", "--no-use-colors", "parse"]
-    for attempt in count(1):
-        result = subprocess.run(
+
+    def call() -> "subprocess.CompletedProcess[str]":
+        command = [dbt_executable(), "--quiet", "--no-use-colors", "parse"]
+        return subprocess.run(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
-        if attempt == _ATTEMPTS or not _is_interrupted(result):
+
+    for _ in range(_ATTEMPTS - 1):
+        if not _is_interrupted(result := call()):
             return result
-    raise AssertionError
+    return call()
 
 
 def _is_interrupted(result: "subprocess.CompletedProcess[str]") -> bool:
