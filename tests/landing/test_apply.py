@@ -256,7 +256,7 @@ def test_a_broker_that_has_just_started_is_asked_again_and_does_not_refuse(code:
 
 
 def test_the_commit_interval_of_a_sink_is_a_setting_with_target_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    defaults = {"local": 1, "aws": 60, "gcp": 300}
+    defaults = {"local": 1, "aws": 300, "gcp": 300}
     monkeypatch.setenv("LAKE_GCP_PROJECT", "project")
     monkeypatch.setenv("LAKE_GCP_LOCATION", "EU")
     for target, seconds in defaults.items():
