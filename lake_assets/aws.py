@@ -50,9 +50,9 @@ def _client(service: str, attempts: int, region: str, _environment: tuple[tuple[
     from botocore.config import Config
 
     # An address of one's own has no name for each bucket.
-    own_address = {"addressing_style": "path"} if service == "s3" and aws_endpoint("s3") else {}
+    style = "path" if service == "s3" and aws_endpoint("s3") else "auto"
     config = Config(
-        s3=own_address,
+        s3={"addressing_style": style},
         retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=10,
         read_timeout=60,

@@ -29,7 +29,7 @@ def order(number: int) -> Record:
 
 @pytest.mark.parametrize("kind", ADDRESS)
 def test_raw_file_of_known_size_is_one_request(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Regression: each raw file of an open window was read at each commit by two requests and six for its properties."""
+    """Regression: each commit read each raw file of an open window by two requests, and six for its properties."""
     with DOUBLES[kind](tmp_path) as bucket, counting(bucket.environment[ADDRESS[kind]]) as (proxy, passed):
         for name, value in {**bucket.environment, ADDRESS[kind]: proxy}.items():
             monkeypatch.setenv(name, value)
