@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.cloud_costs import COUNTS, PAGE, count_all, daily_cost, page_with_table
+from bench.cloud_costs import COUNTS, PAGE, count_all, daily_cost, page_with_table, table
 
 
 def test_table_of_costs_is_that_of_the_bench() -> None:
@@ -27,3 +27,14 @@ def test_reads_of_conform_grow_with_the_square_of_commits() -> None:
 
 def test_asset_with_few_events_has_few_commits() -> None:
     assert daily_cost("aws", 1_000, 1_000, 60, 60)["landing"] == pytest.approx(1_000 * 4 * 5 / 1e6)
+
+
+def test_lake_beyond_the_quota_of_loads_has_no_cost() -> None:
+    """BigQuery accepts 100,000 loads a day into a project, whatever one pays."""
+    rows = {
+        tuple(cells[1:4]): cells[6]
+        for cells in ([c.strip() for c in line.split("|")] for line in table().splitlines())
+        if len(cells) == 9
+    }
+    assert rows["1,000", "1,000,000", "300 s"] == "not possible"
+    assert rows["1,000", "1,000,000", "900 s"].endswith("$")
