@@ -301,12 +301,15 @@ class BigQuery(Warehouse):
 
     def _empty(self, table: BigQueryTable, windows: Sequence[str]) -> None:
         if len(windows) <= _PARTITIONS_BY_CALL:
-            for window in windows:
-                partition = f"{table.dataset}.{table.partition(window)}"
-                self._client.delete_table(partition, not_found_ok=True, retry=retry_policy())
+            partitions = [f"{table.dataset}.{table.partition(window)}" for window in windows]
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                list(pool.map(self._delete_partition, partitions))
             return
         for first in range(0, len(windows), _PARTITIONS_PER_JOB):
             self._run(emptied(table, windows[first : first + _PARTITIONS_PER_JOB]))
+
+    def _delete_partition(self, partition: str) -> None:
+        self._client.delete_table(partition, not_found_ok=True, retry=retry_policy())
 
     def _load_both(
         self,
