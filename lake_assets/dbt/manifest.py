@@ -147,7 +147,8 @@ def _parse(settings: Settings, path: Path) -> None:
 
 def _call_parse(environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
     """Return dbt's answer; the last one if a signal ended each of the attempts."""
-    for _ in range(_ATTEMPTS):
+    attempt = 1
+    while True:
         result = subprocess.run(
             [dbt_executable(), "--quiet", "--no-use-colors", "parse"],
             env=environment,
@@ -156,9 +157,9 @@ def _call_parse(environment: Mapping[str, str]) -> "subprocess.CompletedProcess[
             text=True,
             check=False,
         )
-        if not _is_interrupted(result):
-            break
-    return result
+        if not _is_interrupted(result) or attempt == _ATTEMPTS:
+            return result
+        attempt += 1
 
 
 def _is_interrupted(result: "subprocess.CompletedProcess[str]") -> bool:
