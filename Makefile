@@ -29,6 +29,8 @@ up: jars ## Start the embedded stack.
 down: setup ## Stop the embedded stack.
 	@$(VENV)/lake down
 
+# The demo follows each event into the marts, which wait for an hour in a cloud otherwise.
+demo: export LAKE_MART_MINUTES ?= 0
 demo: jars ## Start the stack, send events to the example assets and follow them into the marts.
 	@$(VENV)/lake demo
 

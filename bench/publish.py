@@ -59,7 +59,8 @@ def conformed(cloud: Cloud, at: Path, windows: int, rows: int, run: str) -> tupl
         url = f"{settings.bucket}/raw/{run}-{number}.parquet"
         with written(url) as path:
             write_raw(path, [Record(p, offset=number * 10_000 + n, timestamp=start) for n, p in enumerate(payloads)])
-        inputs.append(WindowInput(window_key(start, "day"), (url,), len(payloads), 1))
+            size = path.stat().st_size
+        inputs.append(WindowInput(window_key(start, "day"), (url,), len(payloads), size, (size,)))
     cloud.passed()
     return conform(ORDERS, inputs, settings.conformed, at, run, uuid4().hex)
 

@@ -49,7 +49,14 @@ def _client(service: str, attempts: int, region: str, _environment: tuple[tuple[
     import boto3
     from botocore.config import Config
 
-    config = Config(retries={"mode": "standard", "total_max_attempts": attempts}, connect_timeout=10, read_timeout=60)
+    # An address of one's own has no name for each bucket.
+    style = "path" if service == "s3" and aws_endpoint("s3") else "auto"
+    config = Config(
+        s3={"addressing_style": style},
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        connect_timeout=10,
+        read_timeout=60,
+    )
     return boto3.client(service, region_name=region, config=config)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 

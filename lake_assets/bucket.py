@@ -4,8 +4,9 @@ Every file in use is known by name: only `delete_job_output` lists files.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -13,10 +14,14 @@ from uuid import uuid4
 from lake_assets.errors import Unavailable
 from lake_assets.local_files import make_folder, put_in_place
 from lake_assets.object_stores import scheme, store_of
+from lake_assets.ranged_reads import RangedFiles
 
 if TYPE_CHECKING:
     import duckdb
     from pyarrow.fs import FileSystem
+
+# DuckDB compares a file's time with the one that it saw before.
+_NEVER_CHANGED = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def opened(url: str) -> "tuple[FileSystem, str]":
@@ -150,16 +155,22 @@ def unusable(url: str, error: Exception) -> Unavailable:
     )
 
 
-def let_read(session: "duckdb.DuckDBPyConnection", url: str) -> None:
+def let_read(session: "duckdb.DuckDBPyConnection", url: str, sizes: Mapping[str, int] | None = None) -> None:
     """Let a DuckDB session read and write files of a URL's bucket by their URLs.
 
-    File information is cached: the lake's files never change, and DuckDB requests it some thirty times for each.
+    `sizes` are the bytes of files by URL: in a cloud no request is made for the properties of these. Those of others
+    are cached: the lake's files never change, and DuckDB requests them some thirty times for each.
     """
     if is_local(url):
         return
     from fsspec.implementations.arrow import ArrowFSWrapper
 
-    cache: dict[str, dict[str, Any]] = {}
+    store = store_of(url)
+    known = {path_of(file): size for file, size in (sizes or {}).items()} if store.read_range else {}
+    ranged = RangedFiles(known, store.read_range) if store.read_range else None
+    cache: dict[str, dict[str, Any]] = {
+        path: {"name": path, "size": size, "type": "file", "mtime": _NEVER_CHANGED} for path, size in known.items()
+    }
 
     class Bucket(ArrowFSWrapper):
         @property
@@ -167,8 +178,17 @@ def let_read(session: "duckdb.DuckDBPyConnection", url: str) -> None:
             return scheme(url)
 
         def info(self, path: str, **options: Any) -> dict[str, Any]:
+            path = path_of(path)
             if path not in cache:
                 cache[path] = super().info(path, **options)
             return cache[path]
 
-    session.register_filesystem(Bucket(store_of(url).filesystem()))
+        def modified(self, path: str) -> datetime:
+            return self.info(path)["mtime"]
+
+        def _open(self, path: str, mode: str = "rb", *rest: Any, **options: Any) -> Any:
+            if ranged is not None and mode == "rb" and path in known:
+                return ranged.open(path)
+            return super()._open(path, mode, *rest, **options)
+
+    session.register_filesystem(Bucket(store.filesystem()))

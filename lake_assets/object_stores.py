@@ -6,11 +6,13 @@ Neither is a setting of the lake.
 
 import os
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from lake_assets.aws import aws_endpoint, aws_region
 from lake_assets.errors import LakeError
+from lake_assets.ranged_reads import ReadRange, gs_ranges, s3_ranges
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -28,6 +30,7 @@ class UnknownStore(LakeError):
 class Store(Protocol):
     """One kind of bucket.
 
+    `read_range` reads ranges of files whose size is known; None where opening a file costs no request.
     `sink` has the properties of Kafka Connect's Iceberg sink, without secrets. `environment` are the variables that a
     process on another machine needs to open the bucket, also without secrets. `checked` is True if DuckLake requires
     DuckDB's extension httpfs for such URLs.
@@ -39,6 +42,8 @@ class Store(Protocol):
     def environment(self) -> Mapping[str, str]: ...
     @property
     def checked(self) -> bool: ...
+    @property
+    def read_range(self) -> ReadRange | None: ...
     def filesystem(self) -> "FileSystem":
         """Return the file system; its paths are `bucket/key`, and for HDFS the path on its host."""
         ...
@@ -48,6 +53,7 @@ class Folder:
     sink: Mapping[str, str] = {}
     environment: Mapping[str, str] = {}
     checked = False
+    read_range: ReadRange | None = None
 
     def __init__(self, host: str) -> None:
         if host:
@@ -63,6 +69,7 @@ class S3:
     """Amazon S3, or a compatible service at `AWS_ENDPOINT_URL_S3`. Raises SettingsError."""
 
     checked = True
+    read_range: ReadRange | None = staticmethod(s3_ranges)
 
     def __init__(self, _: str) -> None:
         self._endpoint = aws_endpoint("s3")
@@ -80,20 +87,14 @@ class S3:
         return {"AWS_REGION": self._region, **({"AWS_ENDPOINT_URL_S3": self._endpoint} if self._endpoint else {})}
 
     def filesystem(self) -> "FileSystem":
-        from pyarrow.fs import S3FileSystem
-
-        # Without a delayed open each small file is a multipart upload: three billed calls instead of one.
-        return S3FileSystem(
-            region=self._region,
-            endpoint_override=self._endpoint,
-            allow_delayed_open=True,  # pyright: ignore[reportCallIssue]
-        )
+        return _s3_client(self._region, self._endpoint, _variables("AWS_"), os.getpid())
 
 
 class Gcs:
     """Google Cloud Storage, or the emulator at `STORAGE_EMULATOR_HOST`."""
 
     checked = True
+    read_range: ReadRange | None = staticmethod(gs_ranges)
 
     def __init__(self, _: str) -> None:
         self._emulator = os.environ.get("STORAGE_EMULATOR_HOST")
@@ -113,12 +114,7 @@ class Gcs:
         return {name: os.environ[name] for name in names if os.environ.get(name)}
 
     def filesystem(self) -> "FileSystem":
-        from pyarrow.fs import GcsFileSystem
-
-        if not self._emulator:
-            return GcsFileSystem()
-        address = urlsplit(self._emulator)
-        return GcsFileSystem(anonymous=True, scheme=address.scheme, endpoint_override=address.netloc)
+        return _gcs_client(self._emulator, _variables("GOOGLE_"), os.getpid())
 
 
 class Hdfs:
@@ -126,6 +122,7 @@ class Hdfs:
 
     environment: Mapping[str, str] = {}
     checked = False
+    read_range: ReadRange | None = None
 
     def __init__(self, host: str) -> None:
         if not host:
@@ -152,6 +149,36 @@ class Hdfs:
                 return {**details, "mtime": details["modification_time"] / 1000}
 
         return PyFileSystem(FSSpecHandler(Dated(self._host, int(self._port) if self._port else None)))  # pyright: ignore[reportAbstractUsage]
+
+
+def _variables(prefix: str) -> tuple[tuple[str, str], ...]:
+    """Return the variables that a cloud's client library reads, so that a change of them makes a new client."""
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith(prefix)))
+
+
+# A new client connects again and fetches credentials again, which takes several requests.
+@lru_cache(maxsize=8)
+def _s3_client(
+    region: str, endpoint: str | None, _environment: tuple[tuple[str, str], ...], _process: int
+) -> "FileSystem":
+    from pyarrow.fs import S3FileSystem
+
+    # Without a delayed open each small file is a multipart upload: three billed calls instead of one.
+    return S3FileSystem(
+        region=region,
+        endpoint_override=endpoint,
+        allow_delayed_open=True,  # pyright: ignore[reportCallIssue]
+    )
+
+
+@lru_cache(maxsize=8)
+def _gcs_client(emulator: str | None, _environment: tuple[tuple[str, str], ...], _process: int) -> "FileSystem":
+    from pyarrow.fs import GcsFileSystem
+
+    if not emulator:
+        return GcsFileSystem()
+    address = urlsplit(emulator)
+    return GcsFileSystem(anonymous=True, scheme=address.scheme, endpoint_override=address.netloc)
 
 
 _STORES: Mapping[str, Callable[[str], Store]] = {"": Folder, "file": Folder, "s3": S3, "gs": Gcs, "hdfs": Hdfs}

@@ -20,6 +20,7 @@ class Variable:
 
 _FILE = "a path"
 _COMMITS = ", ".join(f"{PROFILES[target].commit_seconds} on `{target}`" for target in TARGETS)
+_MART_MINUTES = ", ".join(f"{PROFILES[target].mart_minutes} on `{target}`" for target in TARGETS)
 GROUPS: dict[str, tuple[Variable, ...]] = {
     "The lake": (
         Variable("LAKE_HOME", "a folder", "`.lake` in the project", "State of one lake; several can run side by side."),
@@ -30,6 +31,12 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
         ),
         Variable("LAKE_DBT_PROJECT", "a folder", "`dbt_project`", "The dbt project of staging models and marts."),
         Variable("LAKE_COMMIT_SECONDS", "seconds, 1 or more", _COMMITS, "Time between a sink's commits."),
+        Variable(
+            "LAKE_MART_MINUTES",
+            "minutes",
+            _MART_MINUTES,
+            "Shortest time between two automatic builds of a mart; with 0 it is built after each change.",
+        ),
         Variable(
             "LAKE_RUN_SECONDS",
             "seconds, 10 or more",

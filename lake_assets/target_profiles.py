@@ -18,7 +18,8 @@ class TargetProfile:
     stores of staging tables and marts, `staging_database` is the first part of a staging table's full name, empty for
     the Google Cloud project.
     `mart_poll_seconds` is how often the tour asks whether a mart has changed. `audited_at_once` is the number of assets
-    that an audit reads together, under the locks of all: a warehouse in a cloud takes seconds for each.
+    that an audit reads together, under the locks of all: a warehouse in a cloud takes seconds for each. `mart_minutes`
+    is the shortest time between two automatic builds of a mart by default; 0 builds it after each change.
     """
 
     warehouse: str
@@ -31,12 +32,14 @@ class TargetProfile:
     mart_kind: str
     mart_poll_seconds: float
     audited_at_once: int
+    mart_minutes: int
 
 
 # Commits: locally an event should be visible within seconds; in a cloud each commit costs requests and small files, and
 # BigQuery accepts 1,500 loads a day into a table: with some late windows beside the current one, a minute would be too
 # often. Tasks: one that has seen no record since it started answers no commit, and the others' files wait for its
 # time-out. Two tasks on a quiet lake therefore cost seconds of freshness, and on two cores they land no more than one.
+# Builds of marts: each reads all history of its tables, and a query in a cloud is paid by the bytes that it reads.
 PROFILES: Mapping[Target, TargetProfile] = {
     "local": TargetProfile(
         warehouse="DuckLake",
@@ -49,11 +52,12 @@ PROFILES: Mapping[Target, TargetProfile] = {
         mart_kind="postgres",
         mart_poll_seconds=0.1,
         audited_at_once=100,
+        mart_minutes=0,
     ),
     "aws": TargetProfile(
         warehouse="Athena",
         bucket_scheme="s3://",
-        commit_seconds=60,
+        commit_seconds=300,
         sink_tasks=2,
         dbt_adapter="athena",
         staging_kind="athena",
@@ -61,6 +65,7 @@ PROFILES: Mapping[Target, TargetProfile] = {
         mart_kind="athena",
         mart_poll_seconds=2.0,
         audited_at_once=1,
+        mart_minutes=60,
     ),
     "gcp": TargetProfile(
         warehouse="BigQuery",
@@ -73,5 +78,6 @@ PROFILES: Mapping[Target, TargetProfile] = {
         mart_kind="bigquery",
         mart_poll_seconds=2.0,
         audited_at_once=1,
+        mart_minutes=60,
     ),
 }

@@ -6,12 +6,16 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class WindowInput:
-    """The raw files of one window at one snapshot; `rows` is their row count by the snapshot."""
+    """The raw files of one window at one snapshot; `rows` is their row count by the snapshot.
+
+    `sizes` are the bytes of each file, in the order of `paths`; empty when they are not known.
+    """
 
     window: str
     paths: tuple[str, ...]
     rows: int
     bytes: int
+    sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lake_assets.operations.long_runs import LongRun
     from lake_assets.operations.sizes import Size
     from lake_assets.operations.unapplied import Unapplied
+    from lake_assets.operations.waiting_marts import WaitingMart
     from lake_assets.stack.lifecycle import PartStatus
 
 WATCH_SECONDS = 2.0
@@ -27,6 +28,8 @@ WATCH_SECONDS = 2.0
 class Lag:
     """Backlog of assets and metrics, differences between the files and the applied catalog, unfinished removals.
 
+    `marts` are those that wait for the time of their next build.
+
     `unknown` is the error of the part that did not answer; what was read before it stays.
     """
 
@@ -34,6 +37,7 @@ class Lag:
     assets: Sequence[Backlog] = ()
     metrics: Sequence[MetricBacklog] = ()
     removals: Sequence[str] = ()
+    marts: Sequence[WaitingMart] = ()
     unknown: str | None = None
 
 
@@ -69,8 +73,8 @@ class StatusReport:
     "--json",
     "as_json",
     is_flag=True,
-    help="Print one JSON object: parts, assets, metrics, unapplied files, removals, cause of an unknown lag, long "
-    "runs, lineage events to a server, disk.",
+    help="Print one JSON object: parts, assets, metrics, unapplied files, removals, waiting marts, cause of an unknown "
+    "lag, long runs, lineage events to a server, disk.",
 )
 @click.option("--sizes", is_flag=True, help="Print the size and the bound of everything that grows, instead.")
 @click.option("--watch", is_flag=True, help="Show the status again every two seconds, until Ctrl-C.")
@@ -90,10 +94,10 @@ def command(asset: str | None, as_json: bool, sizes: bool, watch: bool) -> None:
     For each metric: events per second, records not counted yet, the watermark (the event time up to which windows are
     final), windows that are not final, and late and undecodable events.
 
-    Also reports runs that have not ended for half an hour, unfinished removals of assets, lineage events that a server
-    does not take, a nearly full disk, and differences between the catalog's files and the applied catalog: invalid
-    contracts, metrics and models with their errors, files that are not applied, and applied contracts whose file is
-    missing.
+    Also reports marts that wait for the time of their next build, runs that have not ended for half an hour, unfinished
+    removals of assets, lineage events that a server does not take, a nearly full disk, and differences between the
+    catalog's files and the applied catalog: invalid contracts, metrics and models with their errors, files that are
+    not applied, and applied contracts whose file is missing.
 
     Exit code 0 when all parts are healthy, 3 when a part is not or the disk is nearly full. With --watch it is that of
     the last status; without a terminal, each status follows the one before.
@@ -160,12 +164,15 @@ def _collect(asset: str | None) -> StatusReport:
 
 def _lag_of(name: str) -> Lag:
     """Read the lag of one asset and its metrics. When a part does not answer, return its error."""
+    from datetime import UTC, datetime
+
     from lake_assets.cli.asset_lookup import find
     from lake_assets.errors import Unavailable
     from lake_assets.ledger.applied import applied_alone, read_applied
     from lake_assets.ledger.ledger import Ledger
     from lake_assets.operations.backlog import backlog, metric_backlog
     from lake_assets.operations.unapplied import Unapplied
+    from lake_assets.operations.waiting_marts import waiting_marts
     from lake_assets.settings import load_settings
 
     lag = Lag(Unapplied())
@@ -175,7 +182,9 @@ def _lag_of(name: str) -> Lag:
             catalog = applied_alone(ledger, name)
             if not catalog.assets:
                 catalog = applied_alone(ledger, find(read_applied(ledger).assets, name, settings.catalog).name)
-        lag = dataclasses.replace(lag, assets=backlog(settings, list(catalog.assets.values())))
+        assets = list(catalog.assets.values())
+        lag = dataclasses.replace(lag, marts=waiting_marts(settings, assets, datetime.now(UTC)))
+        lag = dataclasses.replace(lag, assets=backlog(settings, assets))
         return dataclasses.replace(lag, metrics=metric_backlog(settings, catalog.metrics, catalog.assets))
     except Unavailable as error:
         return dataclasses.replace(lag, unknown=str(error))
@@ -213,12 +222,15 @@ def _lineage() -> Lineage | None:
 
 def _lag() -> Lag:
     """Read the lag. When a part does not answer, return the answers so far with its error."""
+    from datetime import UTC, datetime
+
     from lake_assets.errors import LakeError
     from lake_assets.ledger.applied import read_applied
     from lake_assets.ledger.ledger import Ledger
     from lake_assets.ledger.removed_assets import unfinished_removals
     from lake_assets.operations.backlog import backlog, metric_backlog
     from lake_assets.operations.unapplied import Unapplied, unapplied
+    from lake_assets.operations.waiting_marts import waiting_marts
     from lake_assets.settings import load_settings
 
     lag = Lag(Unapplied())
@@ -228,7 +240,9 @@ def _lag() -> Lag:
             applied = read_applied(ledger)
             lag = dataclasses.replace(lag, removals=unfinished_removals(ledger) if ledger.exists() else [])
         lag = dataclasses.replace(lag, files=unapplied(settings, applied))
-        lag = dataclasses.replace(lag, assets=backlog(settings, list(applied.assets.values())))
+        assets = list(applied.assets.values())
+        lag = dataclasses.replace(lag, marts=waiting_marts(settings, assets, datetime.now(UTC)))
+        lag = dataclasses.replace(lag, assets=backlog(settings, assets))
         return dataclasses.replace(lag, metrics=metric_backlog(settings, applied.metrics, applied.assets))
     except LakeError as error:
         # Keep reporting the health of the other parts when one part is down.
@@ -243,6 +257,7 @@ def _as_json(report: StatusReport) -> dict[str, object]:
         "metrics": [dataclasses.asdict(metric) for metric in lag.metrics],
         "unapplied": dataclasses.asdict(lag.files),
         "removals": lag.removals,
+        "waiting_marts": [dataclasses.asdict(mart) for mart in lag.marts],
         "lag_unknown": lag.unknown,
         "long_runs": [dataclasses.asdict(run) for run in report.long_runs],
         "lineage": report.lineage.progress if report.lineage else None,
@@ -256,6 +271,8 @@ def _print(report: StatusReport) -> None:
         _print_assets(report.lag.assets)
     for sentence in report.lag.removals:
         click.echo(sentence)
+    for mart in report.lag.marts:
+        click.echo(str(mart))
     if report.lag.metrics:
         _print_metrics(report.lag.metrics)
     for sentence in report.lag.files.sentences:

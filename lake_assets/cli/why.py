@@ -49,6 +49,9 @@ def command(asset: str, window: str | None, as_json: bool) -> None:
         _print_windows(report)
     else:
         _print_window(report)
+    if not as_json:
+        for mart in report.marts:
+            click.echo(str(mart))
 
 
 def _as_json(report: AssetReport) -> dict[str, object]:
@@ -64,6 +67,7 @@ def _as_json(report: AssetReport) -> dict[str, object]:
             }
             for each in report.windows
         ],
+        "waiting_marts": [dataclasses.asdict(mart) for mart in report.marts],
         "partitions": [dataclasses.asdict(count) for count in report.partitions],
     }
 

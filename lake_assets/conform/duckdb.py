@@ -71,7 +71,9 @@ def conform(
     run = ConformRun(asset, out, run_id, datetime.now(UTC).isoformat(timespec="microseconds"))
     with duckdb_session(scratch) as session:
         let_tokenise(session, asset)
-        let_read(session, next((path for window in windows for path in window.paths), ""))
+        # Sizes that are not known are fewer than the paths.
+        sizes = {path: size for window in windows for path, size in zip(window.paths, window.sizes, strict=False)}
+        let_read(session, next((path for window in windows for path in window.paths), ""), sizes)
         paths = ", ".join(literal(path) for window in windows for path in window.paths)
         columns = "payload, _key, _topic, _partition, _offset, _timestamp"
         source = f"(select {columns} from read_parquet([{paths}]))" if paths else NO_RAW

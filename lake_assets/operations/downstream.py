@@ -17,7 +17,7 @@ def readers(asset: Asset, fields: Collection[str], manifest: Manifest, metrics: 
     """
     names = sorted(set(fields))
     downstream: list[str] = []
-    for node in sorted(_models(asset, manifest), key=lambda node: node["unique_id"]):
+    for node in sorted(models_downstream(asset, manifest), key=lambda node: node["unique_id"]):
         named = [field for field in names if re.search(rf"\b{re.escape(field)}\b", node["raw_code"])]
         # The view of staging is generated from the contract, and changes with it.
         if node["name"] != f"stg_{asset.name}" and (named or not names):
@@ -36,7 +36,7 @@ def _in_brackets(fields: Collection[str]) -> str:
     return f" ({', '.join(fields)})" if fields else ""
 
 
-def _models(asset: Asset, manifest: Manifest) -> Iterator[dict[str, Any]]:
+def models_downstream(asset: Asset, manifest: Manifest) -> Iterator[dict[str, Any]]:
     """Yield every model downstream of the asset's staging table."""
     parents = [
         name

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import PartitionCount
@@ -12,6 +13,7 @@ from lake_assets.ledger.ledger import Ledger, PublishedWindow
 from lake_assets.ledger.retries import trouble_of
 from lake_assets.ledger.why import verdict
 from lake_assets.ledger.window_states import NO_STATE, window_states
+from lake_assets.operations.waiting_marts import WaitingMart, waiting_marts
 from lake_assets.settings import Settings
 
 
@@ -29,13 +31,14 @@ class WindowReport:
 class AssetReport:
     """The windows of an asset, or the one asked for. `partitions` are the counts of that one by Kafka partition.
 
-    `unreadable` is the reason its raw table cannot be read.
+    `unreadable` is the reason its raw table cannot be read. `marts` are its marts that wait.
     """
 
     asset: Asset
     windows: tuple[WindowReport, ...]
     partitions: tuple[PartitionCount, ...]
     unreadable: str | None
+    marts: tuple[WaitingMart, ...] = ()
 
 
 def explain(settings: Settings, asset: Asset, window: str | None) -> AssetReport:
@@ -44,7 +47,8 @@ def explain(settings: Settings, asset: Asset, window: str | None) -> AssetReport
         find_abandoned(ledger, {asset.name: asset})
         reports = _window_reports(ledger, asset, window)
         counts = [count for _, count in ledger.partitions(asset, window)] if window else []
-        return AssetReport(asset, tuple(reports), tuple(counts), ledger.unreadable_raw(asset))
+        marts = waiting_marts(settings, [asset], datetime.now(UTC))
+        return AssetReport(asset, tuple(reports), tuple(counts), ledger.unreadable_raw(asset), tuple(marts))
 
 
 def _window_reports(ledger: Ledger, asset: Asset, window: str | None) -> Sequence[WindowReport]:

@@ -18,6 +18,7 @@ from lake_assets.orchestration.lineage import lineage_sensor
 from lake_assets.orchestration.marts import mart_definitions
 from lake_assets.orchestration.metrics import metric_asset, metrics_sensor, parity_check
 from lake_assets.orchestration.notifications import notifications_sensor
+from lake_assets.orchestration.paced_marts import paced_marts_sensor
 from lake_assets.orchestration.raw_checks import readable_checks
 from lake_assets.orchestration.sensors import WAIT_SECONDS, Graph, raw_windows_sensor
 from lake_assets.orchestration.spark_orphans import spark_orphans_asset, spark_orphans_schedule
@@ -38,6 +39,13 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
     conforming = [conforming_definition(settings, asset, steps) for asset in assets.values()]
     marts = mart_definitions(settings, assets)
     graph = mart_graph(marts.assets)
+    # Marts that wait between two builds are left to a sensor of their own.
+    joint = Graph({}, {}) if settings.mart_minutes else graph
+    mart_sensors = (
+        [paced_marts_sensor(node, graph, settings.mart_minutes) for node in marts.assets]
+        if settings.mart_minutes
+        else marts.sensors
+    )
     counted = [(metric, assets[metric.source]) for metric in metrics.values()]
     expected = [asset for asset in assets.values() if asset.frequency]
     orphan_assets = [spark_orphans_asset(settings)] if makes_clusters(settings) else []
@@ -63,12 +71,12 @@ def build_definitions(settings: Settings, applied: Catalog) -> dg.Definitions:
         ],
         sensors=[
             *(
-                [raw_windows_sensor(settings, assets, graph, [*conforming, *marts.assets], WAIT_SECONDS)]
+                [raw_windows_sensor(settings, assets, joint, [*conforming, *marts.assets], WAIT_SECONDS)]
                 if assets
                 else []
             ),
             connectors_sensor(settings),
-            *marts.sensors,
+            *mart_sensors,
             *([metrics_sensor(settings, metrics, assets)] if metrics else []),
             *([silence_sensor(settings, expected)] if expected else []),
             *([notifications_sensor(settings, assets, graph, marts.assets)] if assets else []),
@@ -93,4 +101,5 @@ def mart_graph(marts: Sequence[dg.AssetsDefinition]) -> Graph:
         return frozenset(source for parent in direct[key] for source in sources(parent))
 
     versions = {key: version for definition in marts for key, version in definition.code_versions_by_key.items()}
-    return Graph({key: sources(key) for key in direct}, versions)
+    parents = {key: frozenset(deps & set(direct)) for key, deps in direct.items()}
+    return Graph({key: sources(key) for key in direct}, versions, parents)

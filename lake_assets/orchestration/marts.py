@@ -36,6 +36,7 @@ from lake_assets.orchestration.asset_tags import reader_tags
 from lake_assets.orchestration.code_references import code_references
 from lake_assets.orchestration.column_lineage import KeyedAssets, with_lineage
 from lake_assets.orchestration.keys import staging_key
+from lake_assets.orchestration.paced_marts import READ_UNTIL
 from lake_assets.settings import Settings
 
 # Artefacts, a debug log and a cache of all schemas cost half a second a call; what a run needs comes as events.
@@ -210,6 +211,8 @@ def _build(
     If a staging table is published while dbt reads, the mart's event is newer than data it does not have, and nothing
     would rebuild it. A mart that was not built fails the run; a mart that fails a test has a failed check.
     """
+    # A paced mart is built again anyway, and each build costs money.
+    most = 1 if settings.mart_minutes else ROUNDS
     rounds = 0
     while True:
         rounds += 1
@@ -220,10 +223,12 @@ def _build(
         error = call.get_error()
         if error is None:
             shutil.rmtree(work)
-        if rounds == ROUNDS or _newest_events(context) == before:
+        if rounds == most or _newest_events(context) == before:
             break
         context.log.info("a staging table changed while the marts were built: building them again")
-    yield from events
+    until = max((storage_id or 0 for storage_id in before.values()), default=0)
+    for event in events:
+        yield event.with_metadata({**event.metadata, READ_UNTIL: until}) if isinstance(event, dg.Output) else event
     built = sum(isinstance(event, dg.Output) for event in events)
     if error is not None and built < len(context.selected_asset_keys):
         sentences = failure_sentences(str(error), manifest, settings.dbt_project, work)

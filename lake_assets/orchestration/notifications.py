@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
@@ -54,7 +54,7 @@ def notifications_sensor(
             behind = find_behind(described, read_builds(settings, described) if described else {}, before, now)
         except LakeError as error:
             return dg.SkipReason(str(error))
-        problems += stale_marts(described, behind, now)
+        problems += stale_marts(described, behind, now, timedelta(minutes=settings.mart_minutes))
         known, failed = deliver(channels, cursor.get("known", {}), problems)
         for sentence in failed:
             context.log.warning(sentence)

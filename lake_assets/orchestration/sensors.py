@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -47,10 +47,14 @@ RETRY_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Marts (in build order) with the staging keys that each reads, and the version of each mart's SQL."""
+    """Marts (in build order) with the staging keys that each reads, and the version of each mart's SQL.
+
+    `parents` are the marts that a mart reads directly.
+    """
 
     marts: Mapping[dg.AssetKey, frozenset[dg.AssetKey]]
     versions: Mapping[dg.AssetKey, str | None]
+    parents: Mapping[dg.AssetKey, frozenset[dg.AssetKey]] = field(default_factory=dict)
 
     def behind(self, staging: Sequence[dg.AssetKey]) -> list[dg.AssetKey]:
         """Return the marts that read any of the staging tables."""
@@ -211,7 +215,7 @@ def _newest_run(instance: dg.DagsterInstance) -> datetime | None:
 
 
 def _running(instance: dg.DagsterInstance, lane: Lane) -> bool:
-    unfinished = dg.RunsFilter(tags={QUEUED_ONLY: [_TAGS[lane], _TAGS["both"]]}, statuses=_UNFINISHED)
+    unfinished = dg.RunsFilter(tags={QUEUED_ONLY: [_TAGS[lane], _TAGS["both"]]}, statuses=UNFINISHED)
     return bool(instance.get_run_records(unfinished, limit=1))
 
 
@@ -219,7 +223,7 @@ def _running(instance: dg.DagsterInstance, lane: Lane) -> bool:
 _TAGS: Mapping[Lane, str] = {"fresh": "true", "retry": "retry", "both": "both"}
 
 
-_UNFINISHED = [
+UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,

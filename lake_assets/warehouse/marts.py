@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.dbt_sources import dbt_files
+from lake_assets.errors import LakeError
 from lake_assets.local_files import replace_if_changed
 from lake_assets.settings import Settings
 
@@ -30,9 +31,15 @@ def outdated_dbt_files(settings: Settings, assets: Iterable[Asset]) -> list[DbtF
 
 
 def write_dbt_files(files: Iterable[DbtFile]) -> None:
-    """Write these files; each is replaced atomically."""
+    """Write these files; each is replaced atomically. Raises LakeError where the project may not be changed."""
     for file in files:
-        replace_if_changed(file.path, file.text)
+        try:
+            replace_if_changed(file.path, file.text)
+        except OSError as error:
+            raise LakeError(
+                f"{file.path} cannot be written ({error.strerror}): run `lake apply` on a copy of the project that you "
+                "may change, and build the image from it."
+            ) from error
 
 
 def mart_schemas(settings: Settings) -> list[str]:

@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from lake_assets.compile.grants import READER
 from lake_assets.home import Home
-from lake_assets.settings import RUNNERS, load_settings
+from lake_assets.settings import PROJECT, RUNNERS, load_settings
 from lake_assets.stack.container import EVERYWHERE, PORTS, REST_CERTIFICATE, SECRETS, programs_of
 from lake_assets.stack.dagster import DEFINITIONS
 from lake_assets.stack.stream import PREFIX
@@ -336,3 +337,15 @@ def test_no_document_puts_a_secret_on_a_command_line() -> None:
         for block in re.findall(r"^```.*?\n(.*?)^```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL):
             commands = "\n".join(line.partition("#")[0] for line in block.splitlines())
             assert not re.search(r"(?<![-\w])password=|--from-literal|-p\s*['\"]?\$\(cat", commands), (path.name, block)
+
+
+def test_ticks_expire_in_a_cluster_as_on_one_machine() -> None:
+    """Regression: a sensor's 17,280 ticks a day stayed in Postgres for ever."""
+    found = helm_values()["retention"]
+    assert found["enabled"] is True
+    text = (PROJECT / "lake_assets" / "stack" / "dagster.py").read_text("utf-8")
+    local = re.search(r"^retention:\n(?: .*\n)+", text, re.MULTILINE)
+    assert local
+    expected = yaml.safe_load(local[0].replace("{{", "{").replace("}}", "}"))["retention"]
+    for ours_name, theirs in (("schedule", "schedule"), ("sensor", "sensor"), ("autoMaterialize", "auto_materialize")):
+        assert found[ours_name]["purgeAfterDays"] == expected[theirs]["purge_after_days"]

@@ -399,3 +399,29 @@ def test_buckets_are_private_and_keep_no_versions() -> None:
         assert bucket["uniform_bucket_level_access"] is True
         assert bucket["public_access_prevention"] == '"enforced"'
     assert by_kind["google_storage_bucket", "lake"]["versioning"][0]["enabled"] is False
+
+
+def test_google_keeps_no_deleted_files_of_windows() -> None:
+    """Regression: each commit replaces the files of its windows, and Google charged a week for each of them."""
+    ((_, bucket),) = [found for found in blocks("gcp") if found[0] == ("resource", "google_storage_bucket", "lake")]
+    [policy] = bucket["soft_delete_policy"]
+    assert policy["retention_duration_seconds"] == 0
+
+
+def test_the_load_function_has_bounds() -> None:
+    """Regression: 80 requests shared 512 MiB, and a load of more than ten minutes was delivered again."""
+    ((_, service),) = [found for found in blocks("gcp") if found[0][:2] == ("resource", "google_cloud_run_v2_service")]
+    [template] = service["template"]
+    assert template["timeout"].strip('"') == "600s"
+    assert template["max_instance_request_concurrency"] * 256 <= 2048
+    [container] = template["containers"]
+    assert container["resources"][0]["limits"]["memory"].strip('"') == "2Gi"
+    assert template["scaling"][0]["max_instance_count"] == 10
+
+
+def test_the_bucket_on_aws_refuses_requests_without_tls() -> None:
+    [statement] = statements("only_tls")
+    [condition] = statement["condition"]
+    found = (statement["effect"], condition["variable"], *condition["values"])
+    assert [text.strip('"') for text in found] == ["Deny", "aws:SecureTransport", "false"]
+    assert any(found[0][:2] == ("resource", "aws_s3_bucket_policy") for found in blocks("aws"))

@@ -270,7 +270,7 @@ def test_a_broker_that_dies_amid_a_login_has_not_refused_the_lake() -> None:
 
 
 def test_the_commit_interval_of_a_sink_is_a_setting_with_target_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    defaults = {"local": 1, "aws": 60, "gcp": 300}
+    defaults = {"local": 1, "aws": 300, "gcp": 300}
     monkeypatch.setenv("LAKE_GCP_PROJECT", "project")
     monkeypatch.setenv("LAKE_GCP_LOCATION", "EU")
     for target, seconds in defaults.items():

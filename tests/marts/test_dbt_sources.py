@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lake_assets.catalog.model import Asset, Field, FieldType
 from lake_assets.compile.dbt_sources import dbt_files, source_yaml, staging_sql
+from lake_assets.errors import LakeError
 from lake_assets.settings import PROJECT, load_settings
 from lake_assets.warehouse.marts import outdated_dbt_files, write_dbt_files
 
@@ -72,6 +73,17 @@ def test_a_name_that_is_a_value_in_yaml_stays_a_name(word: str) -> None:
     (table,) = read["sources"][0]["tables"]
     assert (table["name"], table["columns"][-1]["name"]) == (word, word)
     assert read["models"][0]["columns"][-1]["name"] == word
+
+
+def test_project_that_may_not_be_changed_is_an_error_with_a_remedy(
+    catalog: Mapping[str, Asset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: `lake apply` in a pod, whose project belongs to another user, ended in a traceback."""
+    monkeypatch.setenv("LAKE_DBT_PROJECT", str(tmp_path))
+    files = outdated_dbt_files(load_settings(), catalog.values())
+    (tmp_path / "models").write_text("no folder", "utf-8")
+    with pytest.raises(LakeError, match=r"cannot be written .*: run `lake apply` on a copy"):
+        write_dbt_files(files)
 
 
 def test_only_changed_files_are_written(

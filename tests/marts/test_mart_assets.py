@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration.definitions import mart_graph
 from lake_assets.orchestration.in_process import stale_marts
 from lake_assets.orchestration.marts import BUILD_LOCK, ROUNDS, Marts, ResidentDbt, mart_definitions
+from lake_assets.orchestration.paced_marts import due_marts, read_builds
 from lake_assets.settings import Settings, load_settings
 from lake_assets.warehouse.local.connection import connect
 from tests.support.conditions import wait_until
@@ -226,6 +228,25 @@ def test_a_window_that_is_published_while_a_mart_is_made_is_in_the_mart(
     assert made(result) == {SALES}
     assert len(calls) == rounds
     assert orders(built) == before + rounds - 1
+
+
+@pytest.mark.usefixtures("sales_again")
+def test_paced_mart_is_built_once_and_records_what_it_may_lack(built: Settings, catalog: Mapping[str, Asset]) -> None:
+    """Each build in a cloud costs money, and the sensor `marts` builds it again after its pause."""
+    calls.clear()
+    paced = mart_definitions(replace(built, mart_minutes=60), catalog)
+    given = paced.resources["dbt"]
+    assert isinstance(given, ResidentDbt)
+    graph = mart_graph(paced.assets)
+    with dg.instance_for_test() as instance:
+        meddling = Meddling(**given.model_dump(), times=99)
+        result = build(paced, resources={"dbt": meddling}, selection=[SALES], instance=instance)
+        assert result.success
+        assert len(calls) == 1
+        later = time.time() + 3600
+        assert due_marts(graph, read_builds(instance, graph), {}, later, 60) == [SALES]
+        assert build(paced, selection=[SALES], instance=instance).success
+        assert due_marts(graph, read_builds(instance, graph), {}, later, 60) == []
 
 
 def test_two_builds_wait_for_each_other(marts: Marts, built: Settings) -> None:

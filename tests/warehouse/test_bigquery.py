@@ -187,6 +187,22 @@ def test_a_window_without_good_rows_is_empty(lake: Lake) -> None:
     assert lake.warehouse.window_rows(ORDERS) == {"2026-01-01": (1, 0), "2026-01-02": (1, 0)}
 
 
+def test_windows_are_emptied_without_a_billed_query(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: each publication ran a DELETE on a quarantine that had no rows."""
+    days = ["2026-01-01", "2026-01-02", "2026-01-03"]
+    lake.publish(*(lake.made(day, [good(day[-2:], day)]) for day in days))
+    lake.double.calls.clear()
+    lake.warehouse.remove_windows(ORDERS, "staging", days[:2])
+    assert lake.double.calls == ["tables.delete"] * 2
+    assert lake.warehouse.window_rows(ORDERS) == {days[2]: (1, 0)}
+    # Many at once are one statement, which takes less time.
+    monkeypatch.setattr("lake_assets.warehouse.gcp.bigquery._PARTITIONS_BY_CALL", 1)
+    lake.double.calls.clear()
+    lake.warehouse.remove_windows(ORDERS, "staging", days)
+    assert lake.double.calls == ["jobs.query"]
+    assert lake.warehouse.window_rows(ORDERS) == {}
+
+
 def test_a_row_that_stays_in_quarantine_keeps_its_first_seen_time(lake: Lake) -> None:
     seen: list[list[Any]] = []
     for payloads in ([b"broken"], [b"broken", b"new"], [b"broken", b"new", b"newer"]):
@@ -221,7 +237,7 @@ def test_windows_are_loaded_at_the_same_time(lake: Lake) -> None:
 def test_a_window_takes_one_load_for_each_table_with_rows_and_no_listing(lake: Lake) -> None:
     lake.publish(lake.made("2026-01-01", [good("o1")]), lake.made("2026-01-02", [good("o2", "2026-01-02"), b"broken"]))
     # Both tables are looked at, and unfinished jobs; then known quarantined rows, and the quarantine without rows.
-    assert lake.double.calls[:6] == ["tables.get"] * 2 + ["jobs.list"] * 2 + ["jobs.query"] * 2
+    assert lake.double.calls[:6] == ["tables.get"] * 2 + ["jobs.list"] * 2 + ["jobs.query", "tables.delete"]
     assert sorted(lake.double.calls[6:]) == ["jobs.get"] * 3 + ["jobs.insert"] * 3
 
 

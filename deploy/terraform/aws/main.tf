@@ -62,6 +62,29 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "lake" {
   }
 }
 
+# No request without TLS, whatever its own policy allows.
+data "aws_iam_policy_document" "only_tls" {
+  statement {
+    effect    = "Deny"
+    actions   = ["s3:*"]
+    resources = [aws_s3_bucket.lake.arn, "${aws_s3_bucket.lake.arn}/*"]
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+}
+
+resource "aws_s3_bucket_policy" "lake" {
+  bucket = aws_s3_bucket.lake.id
+  policy = data.aws_iam_policy_document.only_tls.json
+}
+
 # Only what can be rebuilt may expire: nothing below raw/, conformed/ and marts/.
 resource "aws_s3_bucket_lifecycle_configuration" "lake" {
   bucket = aws_s3_bucket.lake.id

@@ -53,12 +53,26 @@ resource "google_cloud_run_v2_service" "load" {
 
   template {
     service_account = google_service_account.function.email
-    timeout         = "3600s"
+    # A notification that is not answered within ten minutes comes again.
+    timeout                          = "600s"
+    max_instance_request_concurrency = 4
+
+    scaling {
+      max_instance_count = 10
+    }
 
     containers {
       image   = var.function_image
       command = ["uvicorn"]
       args    = ["--factory", "lake_assets.warehouse.gcp.load_function:application", "--host", "0.0.0.0", "--port", "8080"]
+
+      # DuckDB and Arrow are in each process.
+      resources {
+        limits = {
+          cpu    = "1"
+          memory = "2Gi"
+        }
+      }
 
       env {
         name  = "LAKE_HOME"

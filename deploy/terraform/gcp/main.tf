@@ -28,6 +28,11 @@ resource "google_storage_bucket" "lake" {
     enabled = false
   }
 
+  # Google would keep deleted objects for a week and charge for them: each commit replaces the files of its windows.
+  soft_delete_policy {
+    retention_duration_seconds = 0
+  }
+
   # Only what can be rebuilt may expire: nothing below raw/ and conformed/.
   lifecycle_rule {
     condition {

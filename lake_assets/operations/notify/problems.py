@@ -99,6 +99,8 @@ def read_builds(settings: Settings, marts: Sequence[Mart]) -> dict[AssetKey, flo
     try:
         with psycopg.connect(settings.postgres.conninfo("dagster", "dagster"), autocommit=True) as connection:
             rows = connection.execute(_BUILT, [[json.dumps(list(key)) for key in keys]]).fetchall()
+    except psycopg.errors.UndefinedTable:
+        return {}  # Dagster has not created its tables yet
     except psycopg.OperationalError as error:
         raise settings.postgres.not_reached(error) from error
     return {tuple(json.loads(key)): float(seconds) for key, seconds in rows}
@@ -121,12 +123,14 @@ def find_behind(
     return behind
 
 
-def stale_marts(marts: Sequence[Mart], behind: Mapping[str, Behind], now: datetime) -> list[Problem]:
-    """Return the marts that are behind for too long. Pure."""
+def stale_marts(
+    marts: Sequence[Mart], behind: Mapping[str, Behind], now: datetime, pause: timedelta = timedelta()
+) -> list[Problem]:
+    """Return the marts that are behind for too long; `pause` is how long they wait between two builds. Pure."""
     problems: list[Problem] = []
     for mart in marts:
         state = behind.get(_name(mart))
-        if state and now.timestamp() - state.since >= STALE_AFTER.total_seconds():
+        if state and now.timestamp() - state.since >= (STALE_AFTER + pause).total_seconds():
             built = f"was last built at {datetime.fromtimestamp(state.built, now.tzinfo):%Y-%m-%d %H:%M} UTC"
             text = (
                 f"{_name(mart)}: {built if state.built else 'was never built'}, and its staging tables have changed "

@@ -55,4 +55,5 @@ def _input(window: str, raw_files: Sequence[DataFile]) -> WindowInput:
         tuple(file.path for file in raw_files),
         sum(file.rows for file in raw_files),
         sum(file.bytes for file in raw_files),
+        tuple(file.bytes for file in raw_files),
     )

@@ -52,6 +52,8 @@ _AT_ONCE = 32
 _LONGEST_LOAD_SECONDS = 3_600.0
 # BigQuery's limit of partitions that one job changes.
 _PARTITIONS_PER_JOB = 4_000
+# Up to so many partitions are deleted by a call for each, which is free; a statement is billed as 10 MiB of a query.
+_PARTITIONS_BY_CALL = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,8 @@ class BigQuery(Warehouse):
     the old rows or the new ones, and a running query keeps those it began with. The two tables, and two windows, do not
     change at the same moment. Quarantine comes first, so that between the two a row may be in both tables or, after a
     replay, in none; marts read staging only. After a crash the window is still in the queue, and the next run publishes
-    both tables again. Partitions without new rows are emptied by one statement for each table: quarantine's before the
-    loads, staging's after them.
+    both tables again. Partitions without new rows are deleted: quarantine's before the loads,
+    staging's after them.
 
     A load job's name is made of its table, window and files. So files are loaded once: a retry after a lost answer or a
     crash finds the job and waits for it. An old run that comes late does not put its rows over newer ones. An
@@ -298,8 +300,16 @@ class BigQuery(Warehouse):
                         job.result(retry=retry_policy(), timeout=_LONGEST_LOAD_SECONDS)
 
     def _empty(self, table: BigQueryTable, windows: Sequence[str]) -> None:
+        if len(windows) <= _PARTITIONS_BY_CALL:
+            partitions = [f"{table.dataset}.{table.partition(window)}" for window in windows]
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                list(pool.map(self._delete_partition, partitions))
+            return
         for first in range(0, len(windows), _PARTITIONS_PER_JOB):
             self._run(emptied(table, windows[first : first + _PARTITIONS_PER_JOB]))
+
+    def _delete_partition(self, partition: str) -> None:
+        self._client.delete_table(partition, not_found_ok=True, retry=retry_policy())
 
     def _load_both(
         self,

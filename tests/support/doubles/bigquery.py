@@ -252,7 +252,14 @@ class BigQueryDouble:
         return {"tables": [{**table, "type": "TABLE"} for place, table in self.tables.items() if place[0] == dataset]}
 
     def _delete_table(self, dataset: str, name: str) -> dict[str, Any]:
-        self._table(dataset, name)
+        name, _, partition = name.partition("$")
+        table = self._table(dataset, name)
+        if partition:
+            own = _within(partition, table["timePartitioning"]["type"])
+            if self._session.execute(f"select count(*) from {dataset}.{name} where {own}").fetchone() == (0,):
+                raise Refused(404, "notFound", f"Not found: Table {dataset}.{name}${partition}")
+            self._session.execute(f"delete from {dataset}.{name} where {own}")
+            return {}
         del self.tables[dataset, name]
         self._session.execute(f"drop table {dataset}.{name}")
         return {}
@@ -388,9 +395,7 @@ class BigQueryDouble:
             found = _read_type(kind, load)
             if column not in columns or columns[column]["mode"] == "REQUIRED" or found != columns[column]["type"]:
                 raise Refused(200, "invalid", f"Error while reading data: field '{column}' is {found} in the file")
-        form, unit = _PARTITION[table["timePartitioning"]["type"]]
-        start = f"strptime('{partition}', '{form}')::timestamptz"
-        own = f"_window >= {start} and _window < {start} + interval 1 {unit}"
+        own = _within(partition, table["timePartitioning"]["type"])
         source = f"read_parquet([{paths}])"
         self._session.execute("begin")
         try:
@@ -522,6 +527,13 @@ def _caller(path: str) -> tuple[str, list[str]]:
         _, _, account, path = path.split("/", 3)
         path = f"/{path}"
     return account, path.removeprefix(f"/bigquery/v2/projects/{PROJECT}/").split("/")
+
+
+def _within(partition: str, kind: str) -> str:
+    """The condition for the rows of a partition."""
+    form, unit = _PARTITION[kind]
+    start = f"strptime('{partition}', '{form}')::timestamptz"
+    return f"_window >= {start} and _window < {start} + interval 1 {unit}"
 
 
 def _given(statement: exp.Expr, parameters: Sequence[Mapping[str, Any]]) -> exp.Expr:
