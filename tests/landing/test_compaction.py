@@ -39,7 +39,7 @@ def land(settings: Settings, asset: Asset, hours: list[int], bytes_each: int = 1
             path.parent.mkdir(parents=True, exist_ok=True)
             at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
             write_raw(path, [Record(b"x" * bytes_each, timestamp=at)], asset.topic)
-            append.append_data_file(data_file(table, File(hour, 1), str(path)))
+            append.append_data_file(data_file(table, File(hour, 1, size=path.stat().st_size), str(path)))
 
 
 def cursors(settings: Settings, asset: Asset) -> list[Cursor]:

@@ -11,11 +11,15 @@ from pyiceberg.typedef import Record
 
 
 class File(NamedTuple):
-    """A data file: its partition value (hours or days since 1970), rows, and first offset when it has statistics."""
+    """A data file: partition value (hours or days since 1970), rows, first offset when it has statistics, and bytes.
+
+    `size` must be right for a file that is there.
+    """
 
     partition: int | None
     rows: int
     first_offset: int | None = 0
+    size: int = 10
 
 
 def commit(table: Table, files: Sequence[File], *, merge: bool = False) -> None:
@@ -36,7 +40,7 @@ def data_file(table: Table, file: File, path: str) -> DataFile:
         file_format=FileFormat.PARQUET,
         partition=Record(file.partition),
         record_count=file.rows,
-        file_size_in_bytes=file.rows * 10,
+        file_size_in_bytes=file.size,
         column_sizes={},
         value_counts={},
         null_value_counts={},

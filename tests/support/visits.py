@@ -135,7 +135,8 @@ class Visits:
                 url = f"{plain_path(table.location())}/{uuid.uuid4()}.parquet"
                 with written(url) as path:
                     write_raw(path, records, self.asset.topic)
-                files.append(data_file(table, File(piece, len(records)), url))
+                    size = path.stat().st_size
+                files.append(data_file(table, File(piece, len(records), size=size), url))
             with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
                 for file in files:
                     append.append_data_file(file)
