@@ -11,15 +11,15 @@ from pyiceberg.typedef import Record
 
 
 class File(NamedTuple):
-    """A data file: partition value (hours or days since 1970), rows, first offset when it has statistics, and bytes.
+    """A data file: its partition value (hours or days since 1970), rows, first offset when it has statistics, and size.
 
-    `size` must be right for a file that is there.
+    The size is that of a file that exists, in bytes; without one it is made up.
     """
 
     partition: int | None
     rows: int
     first_offset: int | None = 0
-    size: int = 10
+    size: int | None = None
 
 
 def commit(table: Table, files: Sequence[File], *, merge: bool = False) -> None:
@@ -40,7 +40,7 @@ def data_file(table: Table, file: File, path: str) -> DataFile:
         file_format=FileFormat.PARQUET,
         partition=Record(file.partition),
         record_count=file.rows,
-        file_size_in_bytes=file.size,
+        file_size_in_bytes=file.rows * 10 if file.size is None else file.size,
         column_sizes={},
         value_counts={},
         null_value_counts={},
