@@ -12,7 +12,7 @@ from pyiceberg.table import Table
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.raw_table import raw_table
 from lake_assets.landing.changes import Cursor, changes
-from lake_assets.landing.compaction import MIN_FILES, Files, compact, small_files
+from lake_assets.landing.compaction import MIN_FILES, compact, small_files
 from lake_assets.landing.files import files
 from lake_assets.landing.raw_catalog import raw_catalog
 from lake_assets.landing.raw_tables import ensure_raw_tables
@@ -88,7 +88,8 @@ def test_large_files_are_left_alone(stack: Settings, monkeypatch: pytest.MonkeyP
     for _ in range(MIN_FILES):
         land(stack, asset, [HOUR])
     known, window = cursors(stack, asset), f"{DAY}-00:00"
-    assert small_files(stack, asset, [window], known) == {window: Files(MIN_FILES, MIN_FILES * 10)}
-    # The manifest's entry of each file claims ten bytes.
-    monkeypatch.setattr("lake_assets.landing.compaction.SMALL_BYTES", 10)
+    [found] = small_files(stack, asset, [window], known).values()
+    assert found.count == MIN_FILES
+    # All have the same content, and so the same size.
+    monkeypatch.setattr("lake_assets.landing.compaction.SMALL_BYTES", found.bytes // MIN_FILES)
     assert small_files(stack, asset, [window], known) == {}
