@@ -23,6 +23,8 @@ _COLUMNS = (
 )
 # dbt's own macros, through which the model came to it.
 _MACROS = re.compile(r"^\s*> (?:in|called by) .*\n?", re.MULTILINE)
+# Postgres shows the row that it refuses, with all of its values; notifications carry this text out of the lake.
+_ROW = re.compile(r"^\s*DETAIL:.*", re.MULTILINE | re.DOTALL)
 _LONGEST = 600
 
 
@@ -47,7 +49,7 @@ def failed_columns(cause: str) -> list[str]:
 def _causes(output: str) -> Iterator[tuple[str, str]]:
     for match in _BEGIN.finditer(output):
         end = _ANY_BEGIN.search(output, match.end())
-        text = _MACROS.sub("", output[match.end() : end.start() if end else len(output)])
+        text = _ROW.sub("", _MACROS.sub("", output[match.end() : end.start() if end else len(output)]))
         yield match[2], f"{match[1]}: {text.strip()}"
 
 

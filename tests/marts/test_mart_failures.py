@@ -81,6 +81,18 @@ def test_macros_between_model_and_error_are_left_out() -> None:
     assert text.startswith("The model sales_data_mart.sales was not built: Compilation Error: It is wrong.\nOwner:")
 
 
+def test_row_that_postgres_refuses_is_not_shown() -> None:
+    output = (
+        "Runtime Error in model sales (models/marts/sales_data_mart/sales.sql)\n"
+        '  ERROR:  null value in column "region" of relation "sales" violates not-null constraint\n'
+        "  DETAIL:  Failing row contains (null, ada@example.com, two\nlines)."
+    )
+    [text] = failure_sentences(output, MANIFEST, PROJECT, WORK)
+    assert "violates not-null constraint\nColumn: region.\n" in text
+    assert "ada@example.com" not in text
+    assert "lines)" not in text
+
+
 def test_output_without_a_model_has_no_sentence() -> None:
     assert failure_sentences("Could not connect to the database.", MANIFEST, PROJECT, WORK) == []
 
