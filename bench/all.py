@@ -12,7 +12,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -80,8 +80,11 @@ def _lines(path: Path) -> list[str]:
     return path.read_text("utf-8").splitlines() if path.exists() else []
 
 
-def document(found: Sequence[Figures], when: datetime, where: str) -> str:
-    """Render the figures as Markdown: first each rival that is as fast as the lake, or faster."""
+def document(found: Sequence[Figures], when: datetime, where: str, left_out: Collection[str] = ()) -> str:
+    """Render the figures as Markdown: first each rival that is as fast as the lake, or faster.
+
+    `left_out` are benches that were not run.
+    """
     lost = [
         f"| `{figures.bench}` | {figures.condition} | {row.what} | {row.verdict} |"
         for figures in found
@@ -92,6 +95,7 @@ def document(found: Sequence[Figures], when: datetime, where: str) -> str:
         "# Performance",
         "",
         f"Measured by `make bench` on {when:%d %B %Y}: {where}.",
+        *([f"Without {', '.join(sorted(left_out))}, which were not run that day."] if left_out else []),
         "",
         "Medians of rounds that were taken in turns. A ratio is the median of the rounds' own ratios: how many times",
         "as fast ours was as this rival. Within 5 % both are called level. The docstring of each bench says what each",
@@ -141,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path = Path(folder) / "figures.jsonl"
         path.touch()
         failed = run(given.only, SMALL if given.small else FULL, path)
-        given.out.write_text(document(list(read_figures(path)), when, machine()), "utf-8")
+        given.out.write_text(document(list(read_figures(path)), when, machine(), FULL.keys() - given.only), "utf-8")
     print(f"\nwritten: {given.out}")
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")

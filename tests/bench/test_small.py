@@ -92,6 +92,10 @@ def test_document_names_each_rival_that_is_not_slower() -> None:
     assert "| quick | 0.50 times as fast, slower |" in losses
     assert "| equal | 1.04 times as fast, level |" in losses
     assert "slow |" not in losses.replace("slower |", "")
+    assert "not run" not in losses
+    assert "Without dbt, spark, which were not run that day." in document(
+        [figures], datetime(2026, 1, 1, tzinfo=UTC), "a machine", {"spark", "dbt"}
+    )
 
 
 def test_outputs_that_differ_are_no_comparison() -> None:
