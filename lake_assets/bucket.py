@@ -14,7 +14,6 @@ from uuid import uuid4
 from lake_assets.errors import Unavailable
 from lake_assets.local_files import make_folder, put_in_place
 from lake_assets.object_stores import scheme, store_of
-from lake_assets.ranged_reads import RangedFiles
 
 if TYPE_CHECKING:
     import duckdb
@@ -165,9 +164,12 @@ def let_read(session: "duckdb.DuckDBPyConnection", url: str, sizes: Mapping[str,
         return
     from fsspec.implementations.arrow import ArrowFSWrapper
 
+    from lake_assets.ranged_reads import RangedFiles
+
     store = store_of(url)
-    known = {path_of(file): size for file, size in (sizes or {}).items()} if store.read_range else {}
-    ranged = RangedFiles(known, store.read_range) if store.read_range else None
+    read_range = store.read_range
+    known = {path_of(file): size for file, size in (sizes or {}).items()} if read_range else {}
+    ranged = RangedFiles(known, read_range) if read_range else None
     cache: dict[str, dict[str, Any]] = {
         path: {"name": path, "size": size, "type": "file", "mtime": _NEVER_CHANGED} for path, size in known.items()
     }

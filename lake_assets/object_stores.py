@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 
 from lake_assets.aws import aws_endpoint, aws_region
 from lake_assets.errors import LakeError
-from lake_assets.ranged_reads import ReadRange, gs_ranges, s3_ranges
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
+
+    from lake_assets.ranged_reads import ReadRange
 
 # Prefix of the raw catalog's properties in the sink's config.
 _CATALOG = "iceberg.catalog."
@@ -43,7 +44,7 @@ class Store(Protocol):
     @property
     def checked(self) -> bool: ...
     @property
-    def read_range(self) -> ReadRange | None: ...
+    def read_range(self) -> "ReadRange | None": ...
     def filesystem(self) -> "FileSystem":
         """Return the file system; its paths are `bucket/key`, and for HDFS the path on its host."""
         ...
@@ -53,7 +54,7 @@ class Folder:
     sink: Mapping[str, str] = {}
     environment: Mapping[str, str] = {}
     checked = False
-    read_range: ReadRange | None = None
+    read_range: "ReadRange | None" = None
 
     def __init__(self, host: str) -> None:
         if host:
@@ -69,7 +70,6 @@ class S3:
     """Amazon S3, or a compatible service at `AWS_ENDPOINT_URL_S3`. Raises SettingsError."""
 
     checked = True
-    read_range: ReadRange | None = staticmethod(s3_ranges)
 
     def __init__(self, _: str) -> None:
         self._endpoint = aws_endpoint("s3")
@@ -86,6 +86,13 @@ class S3:
     def environment(self) -> Mapping[str, str]:
         return {"AWS_REGION": self._region, **({"AWS_ENDPOINT_URL_S3": self._endpoint} if self._endpoint else {})}
 
+    @property
+    def read_range(self) -> "ReadRange | None":
+        # Not on a Spark cluster, which has neither this module nor the clouds' clients.
+        from lake_assets.ranged_reads import s3_ranges
+
+        return s3_ranges
+
     def filesystem(self) -> "FileSystem":
         return _s3_client(self._region, self._endpoint, _variables("AWS_"), os.getpid())
 
@@ -94,7 +101,6 @@ class Gcs:
     """Google Cloud Storage, or the emulator at `STORAGE_EMULATOR_HOST`."""
 
     checked = True
-    read_range: ReadRange | None = staticmethod(gs_ranges)
 
     def __init__(self, _: str) -> None:
         self._emulator = os.environ.get("STORAGE_EMULATOR_HOST")
@@ -113,6 +119,12 @@ class Gcs:
         names = ("GOOGLE_CLOUD_PROJECT", "STORAGE_EMULATOR_HOST")
         return {name: os.environ[name] for name in names if os.environ.get(name)}
 
+    @property
+    def read_range(self) -> "ReadRange | None":
+        from lake_assets.ranged_reads import gs_ranges
+
+        return gs_ranges
+
     def filesystem(self) -> "FileSystem":
         return _gcs_client(self._emulator, _variables("GOOGLE_"), os.getpid())
 
@@ -122,7 +134,7 @@ class Hdfs:
 
     environment: Mapping[str, str] = {}
     checked = False
-    read_range: ReadRange | None = None
+    read_range: "ReadRange | None" = None
 
     def __init__(self, host: str) -> None:
         if not host:
