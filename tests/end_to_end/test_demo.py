@@ -113,7 +113,7 @@ def test_demo_prints_why_events_are_in_quarantine(demo: Demo) -> None:
 def test_demo_reports_seconds_addresses_and_that_speed_equals_batch(demo: Demo) -> None:
     assert re.search(r"^From the last event to the metric \d+\.\d\d s$", demo.output, re.M)
     assert re.search(r"^From the last event to the mart +\d+\.\d s$", demo.output, re.M)
-    assert re.search(r"^Dagster +http://127\.0\.0\.1:\d+$", demo.output, re.M)
+    assert re.search(r"^Dagster +http://127\.0\.0\.1:\d+ \(log in: lake open dagster\)$", demo.output, re.M)
     assert f"  {LIVE_SALES:,} sales; the last one was in the database after " in demo.output
     parity, last = demo.output.rstrip().splitlines()[-2:]
     equal = re.fullmatch(r"Speed and batch, sales_by_region: ([\d,]+) final numbers equal staging", parity)
