@@ -16,4 +16,6 @@ class Plugin(BasePlugin):
     """A plugin that dbt-duckdb calls for each connection, before it attaches databases."""
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
-        conn.execute(f"set temp_directory = {literal(os.environ['LAKE_DUCKDB_SPILL'])}")
+        # Only `lake-dbt` makes one; a plain `dbt` spills where DuckDB does by itself.
+        if folder := os.environ.get("LAKE_DUCKDB_SPILL"):
+            conn.execute(f"set temp_directory = {literal(folder)}")
