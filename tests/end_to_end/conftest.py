@@ -99,15 +99,21 @@ class Lake:
         return self("audit", asset, "--json").json[0]
 
 
-_FOLDERS: list[Path] = []
+_LAKES: list[Lake] = []
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _remove_contracts() -> Generator[None]:
-    """Remove the contracts that a test file has left: nothing of them is applied after it."""
+    """Begin a test file with the examples applied, which tests of other folders may have ended. Remove the contracts
+    that it has left: nothing of them is applied after it."""
+    for made in _LAKES:
+        with psycopg.connect(made.settings.postgres.conninfo("lake")) as session:
+            found = session.execute("select asset from ledger.contract where asset = any(%s)", [EXAMPLES]).fetchall()
+        if len(found) < len(list((PROJECT / "lake_assets" / "catalog" / "assets").glob("*.yaml"))):
+            made.ok("apply")
     yield
-    for folder in _FOLDERS:
-        for path in (folder / "catalog" / "assets").glob("*.yaml"):
+    for made in _LAKES:
+        for path in (made.folder / "catalog" / "assets").glob("*.yaml"):
             if path.stem not in EXAMPLES:
                 path.unlink()
 
@@ -127,5 +133,5 @@ def lake(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     }
     made = Lake(stack, folder, environment)
     made.ok("apply")
-    _FOLDERS.append(folder)
+    _LAKES.append(made)
     return made
