@@ -72,7 +72,7 @@ def machine() -> str:
     memory = psutil.virtual_memory().total / 2**30
     return (
         f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GB, "
-        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, DuckDB {duckdb.__version__}"
+        f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}, Python {platform.python_version()}, DuckDB {duckdb.__version__}"
     )
 
 
