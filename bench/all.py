@@ -70,9 +70,10 @@ def machine() -> str:
     """Describe processor, cores, memory and versions in one sentence."""
     names = [line.partition(":")[2].strip() for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")]
     memory = psutil.virtual_memory().total / 2**30
+    release = ".".join(platform.release().split(".")[:2])
     return (
         f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GB, "
-        f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}, Python {platform.python_version()}, DuckDB {duckdb.__version__}"
+        f"{platform.system()} {release}, Python {platform.python_version()}, DuckDB {duckdb.__version__}"
     )
 
 
