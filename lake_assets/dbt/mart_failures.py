@@ -54,7 +54,7 @@ def _causes(output: str) -> Iterator[tuple[str, str]]:
 
 
 def _paragraph(node: Node, cause: str, project: Path, work: Path) -> str:
-    owners = node["config"].get("meta", {}).get("owners") or ["nobody: add `owners` to its YAML"]
+    owners = node["config"].get("meta", {}).get("owners") or ["unknown: add `owners` to its YAML"]
     columns = failed_columns(cause)
     compiled = work / "compiled" / node["package_name"] / node["original_file_path"]
     short = cause if len(cause) <= _LONGEST else f"{cause[:_LONGEST]} …"

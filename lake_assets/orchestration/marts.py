@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
@@ -149,12 +150,13 @@ class MartTranslator(DagsterDbtTranslator):
             return spec
         sources = [self._assets[key] for key in sorted(mart_sources(manifest, unique_id)) if key in self._assets]
         limits = [asset.freshness for asset in sources if asset.freshness]
+        pause = timedelta(minutes=self._lake.mart_minutes)
         return spec.replace_attributes(
             kinds={"dbt", self._lake.profile.mart_kind},
             # Those of the model; dagster-dbt's kinds, which are tags too, name the adapter.
             tags={**self.get_tags(manifest["nodes"][unique_id]), **reader_tags("mart", sources)},
-            # As on the dashboard: a mart is built within seconds of what it reads.
-            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=min(limits)) if limits else None,
+            # As on the dashboard: a mart is built within seconds of what it reads, or after its pause.
+            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=min(limits) + pause) if limits else None,
             metadata={
                 **spec.metadata,
                 "dagster/storage_kind": self._lake.profile.mart_kind,

@@ -54,8 +54,8 @@ def test_missing_file_of_known_size_is_an_error_of_the_file(
     with DOUBLES[kind](tmp_path) as bucket:
         for name, value in bucket.environment.items():
             monkeypatch.setenv(name, value)
-        window = WindowInput("2026-01-01", (f"{bucket.url}/raw/gone.parquet",), 1, 100, (100,))
-        with pytest.raises(duckdb.Error, match=r"raw/gone\.parquet cannot be read"):
+        window = WindowInput("2026-01-01", (f"{bucket.url}/raw/missing.parquet",), 1, 100, (100,))
+        with pytest.raises(duckdb.Error, match=r"raw/missing\.parquet cannot be read"):
             conform(ORDERS, [window], f"{bucket.url}/conformed", tmp_path, "run", "part")
 
 

@@ -50,7 +50,7 @@ def test_problems_of_a_new_mart_are_reported_with_the_next_step(lake: Lake, mart
     assert refused.code == 1
     assert "The model origins_data_mart.origins was not built: Compilation Error:" in refused.err
     assert "enforced contract that failed" in refused.err
-    assert "Column: leads. Owner: nobody: add `owners` to its YAML. Next step: correct " in refused.err
+    assert "Column: leads. Owner: unknown: add `owners` to its YAML. Next step: correct " in refused.err
     yaml = mart / "origins.yml"
     yaml.write_text(YAML.replace("integer", "bigint"), "utf-8")
     built = lake.ok("run")

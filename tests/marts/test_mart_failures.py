@@ -59,7 +59,7 @@ def test_each_model_that_failed_has_its_own_cause() -> None:
     assert "'no_such' is undefined" not in sales
     assert "was not built: Compilation Error: 'no_such' is undefined" in funnel
     assert "Column:" not in funnel
-    assert "Owner: nobody: add `owners` to its YAML." in funnel
+    assert "Owner: unknown: add `owners` to its YAML." in funnel
 
 
 def test_compiled_sql_is_named_if_it_was_kept(tmp_path: Path) -> None:

@@ -220,6 +220,8 @@ def test_mart_and_metric_are_as_fresh_as_their_contracts_promise(home: Path, cat
     }
     specs = specs_on("local", home, replace(catalog, assets=assets))
     assert age(specs[FUNNEL]) == timedelta(hours=3)
+    # In a cloud a mart waits an hour between two builds.
+    assert age(specs_on("gcp", home, replace(catalog, assets=assets))[FUNNEL]) == timedelta(hours=4)
     # A window of a minute that is final two minutes later, and a sensor that looks each minute.
     metric = catalog.metrics["sales_by_region"]
     assert age(specs[METRIC]) == timedelta(hours=2, minutes=1) + metric.window + metric.lateness
