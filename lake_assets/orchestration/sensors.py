@@ -87,17 +87,15 @@ def raw_windows_sensor(
         with Ledger(settings) as ledger:
             if not ledger.exists():
                 return dg.SkipReason("Nothing is applied yet: run `lake apply`.")
-            if wait_seconds:
-                _wait_for_work(
-                    settings,
-                    ledger,
-                    lambda: (
-                        any(_requests(context.instance, ledger, assets, graph))
-                        or has_changes(settings, list(assets.values()), cursor.cursors)
-                    ),
-                    lambda: _running(context.instance, "fresh"),
-                    wait_seconds,
+
+            def has_work() -> bool:
+                find_abandoned(ledger, assets)
+                return any(_requests(context.instance, ledger, assets, graph)) or has_changes(
+                    settings, list(assets.values()), cursor.cursors
                 )
+
+            if wait_seconds:
+                _wait_for_work(settings, ledger, has_work, lambda: _running(context.instance, "fresh"), wait_seconds)
             limit = Limit(BUDGET_SECONDS, BUDGET_WINDOWS, cursor.postponed)
             observed = observe(settings, ledger, list(assets.values()), cursor.cursors, limit)
             find_abandoned(ledger, assets)
@@ -126,13 +124,14 @@ def raw_windows_sensor(
 def _wait_for_work(
     settings: Settings, ledger: Ledger, has_work: Callable[[], bool], is_running: Callable[[], bool], seconds: float
 ) -> None:
-    """Wait until there is something to do: a commit to a raw table, a window to request, or the end of a run.
+    """Wait until there is something to do: a commit to a raw table, or a window to request.
 
-    What lands during a run is requested when the run has ended. Sessions of analysts are kept at the lowest priority
+    What lands during a run is requested when the run has ended. A tick goes on waiting after a run behind which nothing
+    has landed: Dagster begins the next one up to 5 s later. Sessions of analysts are kept at the lowest priority
     meanwhile.
     """
     deadline = time.monotonic() + seconds
-    was_running, pause, limit_at = False, _PAUSE_SECONDS, 0.0
+    pause, limit_at = _PAUSE_SECONDS, 0.0
     with raw_commits(settings) as wait:
         # The code server ends when its threads have: one of them must not wait on.
         while time.monotonic() < deadline and threading.main_thread().is_alive():
@@ -140,9 +139,8 @@ def _wait_for_work(
                 limit_readers(ledger)
                 limit_at = time.monotonic() + POLL_SECONDS
             if is_running():
-                was_running = True
                 time.sleep(_BUSY_SECONDS)
-            elif was_running or has_work():
+            elif has_work():
                 return
             elif _is_notified(wait, min(deadline, time.monotonic() + POLL_SECONDS)):
                 time.sleep(pause)

@@ -3,15 +3,17 @@
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psycopg
 import pytest
 
 from lake_assets.landing.changes import has_changes
+from lake_assets.ledger.attempts import begin_attempt
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.orchestration import sensors
-from lake_assets.orchestration.assets import conforming_definition
+from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition
 from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
 from lake_assets.settings import Settings
 from tests.support.conditions import wait_until
@@ -27,18 +29,21 @@ class Watched:
         self.visits = visits
         self.cursor: str | None = None
         self.landed: list[str] = []
+        self.requested: list[str] = []
         asset = visits.asset
         step = conforming_definition(visits.settings, asset)
         self._sensor = raw_windows_sensor(visits.settings, {asset.name: asset}, Graph({}, {}), [step], LONG)
         self._definitions = dg.Definitions(assets=[step], sensors=[self._sensor])
 
     def tick(self) -> None:
-        with (
-            dg.DagsterInstance.ephemeral() as instance,
-            dg.build_sensor_context(instance, cursor=self.cursor, definitions=self._definitions) as context,
-        ):
+        with dg.DagsterInstance.ephemeral() as instance:
+            self.tick_of(instance)
+
+    def tick_of(self, instance: dg.DagsterInstance) -> None:
+        with dg.build_sensor_context(instance, cursor=self.cursor, definitions=self._definitions) as context:
             result = self._sensor.evaluate_tick(context)
         self.cursor = result.cursor
+        self.requested = [request.tags[QUEUED_ONLY] for request in result.run_requests or []]
         self.landed = [e.partition or "" for e in result.asset_events if isinstance(e, dg.AssetMaterialization)]
 
 
@@ -51,17 +56,10 @@ def watched(lake: Settings, tmp_path: Path) -> Watched:
 
 
 def test_waiting_tick_ends_at_the_commit(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    # It looks once, and then relies on the notification.
-    monkeypatch.setattr(sensors, "POLL_SECONDS", LONG)
-    looks: list[bool] = []
-
-    def look(*arguments: object) -> bool:
-        looks.append(has_changes(*arguments))  # type: ignore[arg-type]
-        return looks[-1]
-
     watched.tick()
     assert watched.landed == ["2026-02-01"]
-    monkeypatch.setattr(sensors, "has_changes", look)
+    # It looks once, and then relies on the notification.
+    looks = looks_of(monkeypatch)
     ticking = threading.Thread(target=watched.tick, daemon=True)
     ticking.start()
     wait_until(lambda: looks == [False] and is_listening(watched.visits.settings))
@@ -73,15 +71,8 @@ def test_waiting_tick_ends_at_the_commit(watched: Watched, monkeypatch: pytest.M
 
 def test_notifications_of_nothing_make_looks_rarer(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     """Any role of Postgres may notify. Regression guard: each notification was a look, ten in a second."""
-    monkeypatch.setattr(sensors, "POLL_SECONDS", LONG)
-    looks: list[bool] = []
-
-    def look(*arguments: object) -> bool:
-        looks.append(has_changes(*arguments))  # type: ignore[arg-type]
-        return looks[-1]
-
     watched.tick()
-    monkeypatch.setattr(sensors, "has_changes", look)
+    looks = looks_of(monkeypatch)
     ticking = threading.Thread(target=watched.tick, daemon=True)
     ticking.start()
     wait_until(lambda: looks == [False] and is_listening(watched.visits.settings))
@@ -109,6 +100,64 @@ def test_waiting_tick_looks_for_new_sessions_of_analysts(watched: Watched, monke
     wait_until(lambda: len(looks) > 3)
     watched.visits.land(visit(2, 2))
     wait_until(lambda: not ticking.is_alive())
+
+
+def test_tick_waits_on_after_a_run_with_nothing_behind_it(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression guard: the tick ended with the run, and an event waited for the next one, up to five seconds."""
+    watched.tick()
+    looks = looks_of(monkeypatch)
+    with dg.DagsterInstance.ephemeral() as instance:
+        ticking = amid_a_run(watched, instance)
+        wait_until(lambda: looks == [False] or not ticking.is_alive())
+        watched.visits.land(visit(2, 2))
+        wait_until(lambda: not ticking.is_alive())
+    assert looks == [False, True]
+    assert watched.landed == ["2026-02-02"]
+
+
+def test_tick_that_waited_for_a_run_that_died_asks_again(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched.tick()
+    watched.visits.land(visit(2, 2))
+    watched.tick()
+    looks_of(monkeypatch)
+    with Ledger(watched.visits.settings) as ledger:
+        begin_attempt(ledger, watched.visits.asset, ["2026-02-02"])
+    with dg.DagsterInstance.ephemeral() as instance:
+        ticking = amid_a_run(watched, instance)
+        wait_until(lambda: not ticking.is_alive())
+    assert watched.requested == ["retry"]
+
+
+def looks_of(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Return what a waiting tick saw each time that it looked for changes: without a notification, once."""
+    monkeypatch.setattr(sensors, "POLL_SECONDS", LONG)
+    looks: list[bool] = []
+
+    def look(*arguments: object) -> bool:
+        looks.append(has_changes(*arguments))  # type: ignore[arg-type]
+        return looks[-1]
+
+    monkeypatch.setattr(sensors, "has_changes", look)
+    return looks
+
+
+def amid_a_run(watched: Watched, instance: dg.DagsterInstance) -> threading.Thread:
+    """Begin a tick during a run for queued windows, and end the run when the tick has seen it."""
+    run = instance.add_run(dg.DagsterRun("made", tags={QUEUED_ONLY: "true"}, status=dg.DagsterRunStatus.STARTED))
+    seen: list[bool] = []
+    read = instance.get_run_records
+
+    def reading(*arguments: Any, **named: Any) -> Any:
+        records = read(*arguments, **named)
+        seen.append(bool(records))
+        return records
+
+    instance.get_run_records = reading  # type: ignore[method-assign]
+    ticking = threading.Thread(target=watched.tick_of, args=[instance], daemon=True)
+    ticking.start()
+    wait_until(lambda: any(seen))
+    instance.delete_run(run.run_id)
+    return ticking
 
 
 def is_listening(settings: Settings) -> bool:
