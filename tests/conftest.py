@@ -5,6 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Generator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import hypothesis
@@ -15,8 +16,10 @@ from psycopg.sql import SQL, Identifier
 from lake_assets.settings import Settings, load_settings
 from lake_assets.stack import postgres
 from lake_assets.stack.lifecycle import up
+from tests.results.junit import REPORTS
 from tests.results.seconds import longest_first
 from tests.support import spark_archive
+from tests.support.alone import turn
 from tests.support.connect_api import CREDENTIALS, SMOKE, remove_connectors_but
 from tests.support.server_marker import needs_server, no_servers, starts_server
 from tests.support.stack_removal import end_stack
@@ -70,10 +73,17 @@ def restore_signals() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     restore_signals()
-    if item.get_closest_marker("server"):
+    with turn_of(item), nullcontext() if item.get_closest_marker("server") else no_servers():
         return (yield)
-    with no_servers():
-        return (yield)
+
+
+def turn_of(item: pytest.Item) -> AbstractContextManager[None]:
+    """Return the wait for a test's turn among the workers of a run; a process without others does not wait."""
+    if not hasattr(item.config, "workerinput"):
+        return nullcontext()
+    folder = REPORTS / "turns"
+    folder.mkdir(parents=True, exist_ok=True)
+    return turn(folder, alone=item.get_closest_marker("alone") is not None)
 
 
 _STACKS: list[Settings] = []

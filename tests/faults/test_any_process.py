@@ -115,6 +115,7 @@ def check_recovery(
     assert max(flows.values()) < MART_SECONDS
 
 
+@pytest.mark.alone
 @pytest.mark.fault(
     "broker, Connect, Postgres, dbt, code server, daemon, web server, dashboard, a metric, a run of Dagster, "
     "`lake run`, `apply`, `produce` and `backfill` are killed -9 at random moments, under events and readers that poll",
