@@ -107,7 +107,8 @@ def mart_condition() -> dg.AutomationCondition:
     Keep both triggers plain: with `&` or `|` inside, Dagster no longer compares times within a tick, and an event that
     comes in the same five seconds as the mart is lost.
 
-    A mart that is new or whose SQL changed is built once without an event, if there is anything to read.
+    A mart that is new or whose SQL changed is built once without an event, if there is anything to read. SQL has no
+    time within a tick: when it changes in the tick after a request, that request was for the SQL before.
     """
     condition = dg.AutomationCondition
     changed = condition.any_deps_match(condition.newly_updated())
@@ -115,7 +116,8 @@ def mart_condition() -> dg.AutomationCondition:
     not_requested_since = changed.since(condition.newly_requested()).with_label("no build was requested since")
     missing = condition.missing().newly_true().since(condition.newly_requested()) & condition.missing()
     never_built = missing.with_label("never built")
-    rewritten = condition.code_version_changed().since(condition.newly_requested()).with_label("its SQL changed")
+    sql_changed = condition.code_version_changed()
+    rewritten = sql_changed.since(condition.newly_requested() & ~sql_changed).with_label("its SQL changed")
     readable = condition.any_deps_match(~condition.missing()).with_label("a table it reads has rows")
     due = (newer_than_the_mart & not_requested_since) | ((never_built | rewritten) & readable)
     return (due & ~condition.in_progress()).with_label("build once for each change of what the mart reads")

@@ -16,7 +16,7 @@ from tests.support.connect_api import remove_connectors
 from tests.support.warm_processes import run_lake
 
 # Those that need Dagster, or the marts of the examples, and are measured where tests have them.
-ELSEWHERE = {"dbt", "freshness", "failing"}
+ELSEWHERE = {"dbt", "freshness", "failing", "model_change"}
 ALONE = {"growth", "publish", "spark"}
 
 

@@ -172,6 +172,26 @@ def test_a_mart_whose_sql_changed_is_made_once_without_an_event(lake: Lake) -> N
     assert [lake.tick(), lake.tick()] == [0, 0]
 
 
+@pytest.mark.parametrize("is_running", [False, True])
+def test_sql_that_changes_right_after_a_request_is_not_lost(lake: Lake, is_running: bool) -> None:
+    """Regression guard: a model that was saved twice within seconds kept its first SQL until the next event."""
+    lake.publish()
+    assert lake.tick() == 1
+    lake.make_mart()
+    lake.tick()
+    lake.define("select 2")
+    assert lake.tick() == 1
+    run = lake.run_mart() if is_running else None
+    lake.define("select 3")
+    assert lake.tick() == (0 if is_running else 1)
+    lake.go_on.set()
+    if run:
+        run.join()
+        assert lake.tick() == 1
+    lake.make_mart()
+    assert [lake.tick(), lake.tick()] == [0, 0]
+
+
 def test_a_mart_built_with_the_first_data_of_a_lake_is_not_rebuilt(lake: Lake) -> None:
     lake.publish()
     lake.make_mart()
