@@ -107,6 +107,43 @@ def test_runs_go_after_a_month_and_what_is_known_of_assets_stays(lake: Settings,
     assert remove(lake) == 0
 
 
+def test_whole_and_partitions_of_an_asset_are_known_apart(lake: Settings, instance: dg.DagsterInstance) -> None:
+    """An event without a partition stands for no partition, and none of them for it; in one step and in several."""
+
+    def mixed() -> dg.MaterializeResult:
+        return dg.MaterializeResult(tags={"door": "north"})
+
+    days, whole = (dg.asset(mixed, partitions_def=DAYS), dg.asset(mixed))  # as the asset was, and as it became
+    for later in (False, True):
+        make(instance, days, "2026-02-01")
+        make(instance, whole)
+        if later:
+            remove(lake)
+    make(instance, whole)
+    remove(lake)
+    make(instance, days, "2026-02-02")
+    remove(lake)
+    assert instance.get_materialized_partitions(days.key) == {"2026-02-01", "2026-02-02"}
+    # Two partitions, the whole.
+    assert (count(lake, "event_logs"), count(lake, "asset_event_tags")) == (3, 3)
+
+
+def test_outcomes_of_two_checks_of_an_asset_are_kept_apart(lake: Settings, instance: dg.DagsterInstance) -> None:
+    @dg.asset(check_specs=[dg.AssetCheckSpec(name, asset="twice") for name in ("first", "second")])
+    def twice() -> dg.MaterializeResult:
+        return dg.MaterializeResult(
+            check_results=[dg.AssetCheckResult(passed=True, check_name=name) for name in ("first", "second")]
+        )
+
+    for _ in range(2):
+        last = make(instance, twice)
+    assert remove(lake) == 2
+    keys = [dg.AssetCheckKey(twice.key, name) for name in ("first", "second")]
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    assert {key: record.run_id for key, record in found.items()} == dict.fromkeys(keys, last)
+    assert count(lake, "asset_check_executions") == 2
+
+
 def test_what_was_the_newest_goes_when_a_newer_one_is_old(lake: Settings, instance: dg.DagsterInstance) -> None:
     for _ in range(3):
         for day in ("2026-02-01", "2026-02-02"):

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -15,7 +15,7 @@ from psycopg import sql
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.metric_parse import parse_metric
-from lake_assets.compile.metric_tables import LATE_KEYS, late_table, shard_keys, shards_table
+from lake_assets.compile.metric_tables import EXPIRED, LATE_KEYS, expire_late, late_table, shard_keys, shards_table
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.metric_parity import MetricParity, reconcile_metric
 from lake_assets.operations.metric_retention import expire_metrics
@@ -238,6 +238,38 @@ def test_expired_windows_are_deleted_and_the_others_still_agree(counting: Counti
     assert oldest == [(datetime(2026, 2, 2, 10, tzinfo=UTC),), (None,)]
     found = reconcile_metric(counting.settings, kept, counting.visits.asset)
     assert (found.cells, found.differing) == (2, ())
+
+
+def test_late_events_that_no_final_row_has_counted_outlive_their_window(counting: Counting) -> None:
+    """Of the old windows' late events only those before the newest final row of their own partition are deleted."""
+    metric, old, young = counting.metric, datetime(2026, 2, 1, 10, tzinfo=UTC), datetime(2026, 2, 8, 10, tzinfo=UTC)
+    shards, late = f"metrics.{shards_table(metric)}", f"metrics.{late_table(metric)}"
+    measures = {measure.name: 1 for measure in metric.measures}
+    with psycopg.connect(counting.settings.postgres.conninfo("lake"), autocommit=True) as session:
+        # By partition: the offsets of its final row and of one that is open.
+        for shard, final, still_open in ((0, 5, 9), (1, 2, 9)):
+            for begins, offset, is_final in ((young, final, True), (young + timedelta(hours=1), still_open, False)):
+                row = {"door": "north", "window_start": begins, "shard": shard, **measures, "source_offset": offset,
+                       "late_before": 0, "revision": 1, "is_final": is_final}  # fmt: skip
+                insert(session, shards, row)
+            for begins, offset in ((old, 1), (old, 4), (young, 3), (old, 5), (old, 8)):
+                row = {"door": "north", "window_start": begins, "shard": shard, **measures, "source_offset": offset}
+                insert(session, late, row)
+        session.execute(expire_late(metric).encode(), {"before": young})
+        left = session.execute(f"select shard, source_offset from {late} order by 1, 2".encode()).fetchall()
+        counted = session.execute(f"select shard, late_rows from {EXPIRED} where metric = %s order by 1".encode(),
+                                  [metric.table]).fetchall()  # fmt: skip
+        session.execute(expire_late(metric).encode(), {"before": young + timedelta(hours=1)})
+        added = session.execute(f"select shard, late_rows from {EXPIRED} where metric = %s order by 1".encode(),
+                                [metric.table]).fetchall()  # fmt: skip
+    assert left == [(0, 3), (0, 5), (0, 8), (1, 3), (1, 4), (1, 5), (1, 8)]
+    assert counted == [(0, 2), (1, 1)]
+    assert added == [(0, 3), (1, 1)]
+
+
+def insert(session: psycopg.Connection, table: str, row: dict[str, object]) -> None:
+    names, marks = ", ".join(row), ", ".join(f"%({name})s" for name in row)
+    session.execute(f"insert into {table} ({names}) values ({marks})".encode(), row)
 
 
 def test_row_of_a_lower_revision_does_not_come_back(counting: Counting) -> None:
