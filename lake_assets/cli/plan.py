@@ -90,4 +90,7 @@ def _print_steps(steps: Sequence[Step]) -> None:
         click.echo("Nothing to apply: everything matches the contracts.")
         return
     show(("kind", "name", "action", "detail"), [(s.kind, s.name, s.action, s.detail) for s in steps])
-    click.echo("Nothing was changed. To apply these steps: `lake apply`")
+    if any(step.changes_something for step in steps):
+        click.echo("Nothing was changed. To apply these steps: `lake apply`")
+    else:
+        click.echo("Nothing to apply: everything else matches the contracts.")

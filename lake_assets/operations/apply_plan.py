@@ -24,6 +24,7 @@ from lake_assets.operations.adapters import mart_access_for, warehouse_for
 from lake_assets.operations.apply_metrics import MetricStep, connector_steps, plan_metrics
 from lake_assets.operations.apply_steps import PlannedStep, Step, steps_of_report
 from lake_assets.operations.downstream import readers
+from lake_assets.operations.left_marts import marts_without_model
 from lake_assets.operations.wanted import Wanted, wanted_catalog
 from lake_assets.settings import Settings
 from lake_assets.warehouse.marts import DbtFile, mart_schemas, outdated_dbt_files
@@ -119,6 +120,7 @@ def make_plan(settings: Settings, ledger: Ledger) -> ApplyPlan:
             *_table_steps(settings, wanted, applied),
             *_dbt_steps(settings, catalog.assets),
             *grant_steps(settings),
+            *_left_mart_steps(settings),
         ),
         metric_steps=tuple(plan_metrics(settings, catalog, applied, failed)),
         window_steps=tuple(_window_steps(wanted, windows)),
@@ -215,6 +217,14 @@ def grant_steps(settings: Settings) -> Iterator[PlannedStep[MartSchema]]:
     access.check()
     for schema in access.missing(mart_schemas(settings)):
         yield PlannedStep(Step("grant", schema, "grant", "analysts may read it"), MartSchema(schema))
+
+
+def _left_mart_steps(settings: Settings) -> Iterator[PlannedStep[None]]:
+    for table in marts_without_model(settings) or ():
+        detail = (
+            "no model builds it any more, and analysts still read its last rows: drop the table, or restore the model"
+        )
+        yield PlannedStep(Step("mart", table, "keep", detail), None)
 
 
 def _kept_raw(settings: Settings, ledger: Ledger, catalog: Catalog, applied: Catalog) -> Mapping[str, Sequence[str]]:

@@ -116,6 +116,10 @@ class MartAccess(Protocol):
         """
         ...
 
+    def tables(self) -> list[str] | None:
+        """Return all tables in schemas of marts, as `schema.table` in order; None where this is not looked up."""
+        ...
+
 
 class TargetAdapters(Protocol):
     """A target's module `warehouse/<target>/target.py`. A further target is a folder with one, and a profile."""

@@ -73,9 +73,8 @@ class Lake:
         return replace(self, warm=False)
 
     def changes(self, command: str = "plan") -> list[dict[str, Any]]:
-        """The steps of `lake plan` or `lake apply`, but for those about contracts that other tests have removed."""
-        steps = self.ok(command, "--json").json
-        return [step for step in steps if (step["kind"], step["action"]) != ("contract", "keep")]
+        """The steps of `lake plan` or `lake apply`, but for those about what other tests have removed the files of."""
+        return [step for step in self.ok(command, "--json").json if step["action"] != "keep"]
 
     def contract(self, asset: str) -> Path:
         return self.folder / "catalog" / "assets" / f"{asset}.yaml"

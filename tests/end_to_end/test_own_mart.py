@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import duckdb
+import psycopg
 import pytest
 
 from lake_assets.dbt.environment import dbt_state
@@ -121,3 +122,18 @@ def test_chart_of_a_missing_column_fails_plan_and_apply(lake: Lake, mart: Path) 
         assert f"{place}: origins_data_mart.origins has no column 'source'." in refused.err
     yaml.write_text(text.replace("x: source", "x: origin"), "utf-8")
     lake.ok("plan")
+
+
+def test_table_of_a_deleted_model_is_named_by_plan_and_forget(lake: Lake) -> None:
+    """Regression guard: readers saw its last rows for ever, and those of a person who was to be forgotten."""
+    with psycopg.connect(lake.settings.postgres.conninfo("lake")) as session:
+        session.execute("create schema if not exists former_data_mart")
+        session.execute("create table former_data_mart.former ()")
+    try:
+        steps = [step for step in lake.ok("plan", "--json").json if step["kind"] == "mart"]
+        assert ("former_data_mart.former", "keep") in [(step["name"], step["action"]) for step in steps]
+        found = lake.ok("forget", "sales", "order_id=none", "--json").json["out_of_reach"]
+        assert any("former_data_mart.former" in sentence for sentence in found)
+    finally:
+        with psycopg.connect(lake.settings.postgres.conninfo("lake")) as session:
+            session.execute("drop schema former_data_mart cascade")

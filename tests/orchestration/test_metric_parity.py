@@ -241,7 +241,7 @@ def test_expired_windows_are_deleted_and_the_others_still_agree(counting: Counti
 
 
 def test_late_events_that_no_final_row_has_counted_outlive_their_window(counting: Counting) -> None:
-    """Of the old windows' late events only those before the newest final row of their own partition are deleted."""
+    """Late events of old windows are deleted if they come before the newest final row of their own partition."""
     metric, old, young = counting.metric, datetime(2026, 2, 1, 10, tzinfo=UTC), datetime(2026, 2, 8, 10, tzinfo=UTC)
     shards, late = f"metrics.{shards_table(metric)}", f"metrics.{late_table(metric)}"
     measures = {measure.name: 1 for measure in metric.measures}

@@ -9,7 +9,7 @@ from tests.support.conditions import wait_until
 
 
 class Test:
-    """One that runs in a thread, from when its turn comes until it is told to end."""
+    """Test in a thread, from when its turn comes until `end` is called."""
 
     __test__ = False
 

@@ -6,6 +6,7 @@ from lake_assets.landing.topics import offsets
 from lake_assets.object_stores import scheme
 from lake_assets.operations.adapters import erasure_for
 from lake_assets.operations.erasure.search import ErasurePlan
+from lake_assets.operations.left_marts import marts_without_model
 from lake_assets.settings import Settings
 
 # Copies that a bucket may keep of deleted files.
@@ -44,6 +45,7 @@ def out_of_reach(settings: Settings, asset: Asset, plan: ErasurePlan) -> list[st
             f"{', '.join(plan.unsearched)} of older versions cannot be searched by this where raw no longer has "
             "their windows: name the subject by a field that they have too, or drop these tables."
         )
+    sentences += _left_marts(settings)
     sentences += erasure_for(settings).out_of_reach()
     if keeps := _BUCKETS.get(scheme(settings.bucket)):
         sentences.append(keeps)
@@ -56,3 +58,10 @@ def out_of_reach(settings: Settings, asset: Asset, plan: ErasurePlan) -> list[st
         "there."
     )
     return sentences
+
+
+def _left_marts(settings: Settings) -> list[str]:
+    left = marts_without_model(settings)
+    if left is None:
+        return ["Marts whose model was deleted or renamed are not built again: delete their tables."]
+    return [f"No model builds {', '.join(left)} any more: drop what may have such rows."] if left else []

@@ -62,6 +62,9 @@ class GlueMarts:
                 grants = [grant for analyst in self._settings.analysts for grant in analyst_grants(analyst)]
                 formation.grant(formation.ungranted(grants))
 
+    def tables(self) -> None:
+        return None
+
     def _exists(self, schema: str) -> bool:
         with suppress(self._glue.exceptions.EntityNotFoundException):
             return bool(self._glue.get_database(Name=schema))

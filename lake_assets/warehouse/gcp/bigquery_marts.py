@@ -42,6 +42,9 @@ class BigQueryMarts:
                     changed = from_description(Dataset, {**existing, "access": access})
                     self._client.update_dataset(changed, ["access_entries"], retry=retry_policy())
 
+    def tables(self) -> None:
+        return None
+
     def _described(self, schema: str) -> dict[str, Any] | None:
         dataset = unless_missing(lambda: self._client.get_dataset(schema, retry=retry_policy()))
         return dataset.to_api_repr() if dataset else None

@@ -33,6 +33,16 @@ class PostgresMarts:
             for statement in statements:
                 session.execute(statement.encode())
 
+    def tables(self) -> list[str]:
+        with self._session() as session:
+            rows = session.execute(
+                "select nspname || '.' || relname from pg_class as relation "
+                "inner join pg_namespace as schema on schema.oid = relation.relnamespace "
+                "where nspname like '%\\_data\\_mart' and relkind in ('r', 'v', 'm', 'p') "
+                "and relname !~ '__dbt_(tmp|backup)$' order by 1"  # those of a build that goes on, or was killed
+            ).fetchall()
+        return [name for (name,) in rows]
+
     def _session(self) -> psycopg.Connection:
         try:
             return psycopg.connect(self._settings.postgres.conninfo("lake"))
