@@ -119,6 +119,7 @@ def test_whole_and_partitions_of_an_asset_are_known_apart(lake: Settings, instan
         make(instance, days, "2026-02-01")
         if later:
             remove(lake)
+    assert (count(lake, "event_logs"), count(lake, "asset_event_tags")) == (2, 2)
     make(instance, whole)
     remove(lake)
     make(instance, days, "2026-02-02")

@@ -15,7 +15,15 @@ from psycopg import sql
 
 from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.metric_parse import parse_metric
-from lake_assets.compile.metric_tables import EXPIRED, LATE_KEYS, expire_late, late_table, shard_keys, shards_table
+from lake_assets.compile.metric_tables import (
+    EXPIRED,
+    LATE_KEYS,
+    expire_late,
+    expire_rows,
+    late_table,
+    shard_keys,
+    shards_table,
+)
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.metric_parity import MetricParity, reconcile_metric
 from lake_assets.operations.metric_retention import expire_metrics
@@ -259,6 +267,9 @@ def test_late_events_that_no_final_row_has_counted_outlive_their_window(counting
         left = session.execute(f"select shard, source_offset from {late} order by 1, 2".encode()).fetchall()
         counted = session.execute(f"select shard, late_rows from {EXPIRED} where metric = %s order by 1".encode(),
                                   [metric.table]).fetchall()  # fmt: skip
+        # Windows that begin then stay, rows of results too.
+        session.execute(expire_rows(metric).encode(), {"before": young})
+        assert session.execute(f"select min(window_start) from {shards}".encode()).fetchone() == (young,)
         session.execute(expire_late(metric).encode(), {"before": young + timedelta(hours=1)})
         added = session.execute(f"select shard, late_rows from {EXPIRED} where metric = %s order by 1".encode(),
                                 [metric.table]).fetchall()  # fmt: skip
