@@ -33,8 +33,8 @@ from stream_app.validate import Judge, Judged
 
 BATCH = 20_000
 COMMIT_SECONDS = 0.1
-# Without any events, the longest wait for the first: waking up ten times a second would cost twenty metrics in one
-# process a sixth of a core.
+# Without any events, the longest wait for the first: of many metrics in one process most are idle, and each look costs
+# processor time.
 QUIET_SECONDS = 1.0
 # A partition without new records for this long no longer holds its windows open.
 IDLE_SECONDS = 10.0

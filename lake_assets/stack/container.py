@@ -2,7 +2,7 @@
 
 `python -m lake_assets.stack.container` is the entrypoint of the images. Arguments:
 
-    run PART...          serve parts of the stack; the part `stream` is one process for each metric
+    run PART...          serve parts of the stack; the part `stream` counts all metrics
     check PART...        check the parts of this container; the exit code is 1 if one is unhealthy
     passwords HOST PORT  generate the passwords of a new lake, for its Postgres at that address
     roles                create databases, roles and grants in Postgres, also Metabase's if its password exists

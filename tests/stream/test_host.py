@@ -33,11 +33,17 @@ class Run:
         self.status = Status(of.metric.table, "1")
         self.error: BaseException | None = None
         self.is_counting = False
+        self.may_end = threading.Event()
+        self.may_end.set()
         self._end = threading.Event()
 
     def fail(self, error: BaseException) -> None:
         self.error = error
         self._end.set()
+
+    @property
+    def is_asked_to_end(self) -> bool:
+        return self._end.is_set()
 
     def stop(self) -> None:
         self._end.set()
@@ -45,6 +51,7 @@ class Run:
     def run(self) -> None:
         self.is_counting = True
         self._end.wait()
+        self.may_end.wait()
         self.is_counting = False
         if self.error:
             raise self.error
@@ -57,6 +64,7 @@ class Hosting:
     wanted: Wanted
     runs: list[Run] = field(default_factory=list[Run])
     status: HostStatus = field(default_factory=HostStatus)
+    reports: int = 0
 
     def new_run(self, of: Definition) -> MetricRun:
         self.runs.append(Run(of))
@@ -64,6 +72,7 @@ class Hosting:
 
     def keep(self, status: HostStatus) -> None:
         self.status = status
+        self.reports += 1
 
     def counting(self) -> list[Definition]:
         return [run.definition for run in self.runs if run.is_counting]
@@ -138,6 +147,22 @@ def test_a_changed_metric_is_replaced_after_it_ended_and_no_other_is() -> None:
         assert made.run_of("changed").definition.metric.version == "1.1.0"
         assert made.run_of("same") is same
         assert len(made.runs) == 3
+
+
+def test_a_changed_metric_waits_for_the_end_of_the_one_before() -> None:
+    """Both would write under one transactional id. Until then the version of the files is not reported either."""
+    with hosting(definition("changed")) as made:
+        [old] = made.runs
+        old.may_end.clear()
+        made.wanted = of(definition("changed", "1.1.0"), version="two")
+        eventually(lambda: old.is_asked_to_end)
+        before = made.reports
+        eventually(lambda: made.reports >= before + 3)
+        assert made.runs == [old]
+        assert made.status.version == "one"
+        old.may_end.set()
+        eventually(lambda: made.status.version == "two" and made.run_of("changed").is_counting)
+        assert len(made.runs) == 2
 
 
 def test_metrics_that_come_and_go_leave_the_others_alone() -> None:
