@@ -148,6 +148,7 @@ class Loop:
             self._consumer.close()
             self._transactions.close()
             self._worker.shutdown()
+            self._judge.close()
         self._raise_failure()
 
     # Consuming
