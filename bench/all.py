@@ -53,7 +53,7 @@ SMALL: dict[str, list[str]] = {
     "stream_latency": ["--rate", "200", "--seconds", "1", "--warm-up", "0", "--rounds", "1"],
     "stream_restart": ["--states", "1000", "--rounds", "1"],
     "stream_instances": ["--events", "20000", "--partitions", "2", "--instances", "1", "--rounds", "1"],
-    "stream_host": ["--assets", "1", "--metrics", "2", "--events", "200", "--seconds", "0", "--rounds", "1"],
+    "stream_host": ["--assets", "1", "--metrics", "2", "--events", "200", "--seconds", "0.1", "--rounds", "1"],
     "freshness": ["--rounds", "1"],
     "failing": ["--windows", "5", "--rounds", "1"],
     "late": ["--short", "1", "--long", "3", "--rounds", "1"],

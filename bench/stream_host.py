@@ -35,6 +35,8 @@ from lake_assets.settings import PROJECT, Settings
 INSTANCE = "bench"
 READY_SECONDS = 300.0
 SETTLE_SECONDS = 3.0
+# Processor times are counted in steps of so many seconds.
+CLOCK_TICK = 0.01
 _NAMES = {"memory": "memory", "idle": "time of a core when idle", "busy": "time of a core for the events"}
 
 
@@ -60,16 +62,16 @@ class Bench:
         metrics = [self._catalog.metrics[name] for command in commands for name in command]
         with self._started(commands) as processes:
             self._wait(metrics, lambda numbers: numbers.get("partitions") == PARTITIONS)
-            began = sum(map(_seconds, processes))
+            began = _seconds(processes)
             for source in dict.fromkeys(metric.source for metric in metrics):
                 produce_lines(self._settings, self._catalog.assets[source], events(self._count, self._sent))
             self._sent += self._count
             self._wait(metrics, lambda numbers: numbers.get("events", 0) >= self._count)
-            busy = sum(map(_seconds, processes)) - began
+            busy = max(_seconds(processes) - began, CLOCK_TICK)
             time.sleep(SETTLE_SECONDS)
-            before = sum(map(_seconds, processes))
+            before = _seconds(processes)
             time.sleep(self._seconds)
-            idle = (sum(map(_seconds, processes)) - before) / max(self._seconds, 0.1)
+            idle = max(_seconds(processes) - before, CLOCK_TICK) / self._seconds
             return Cost(sum(process.memory_info().rss for process in processes) / 1e6, 100 * idle, busy)
 
     @contextmanager
@@ -103,9 +105,10 @@ def _numbers(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _seconds(process: psutil.Popen) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
+def _seconds(processes: Sequence[psutil.Popen]) -> float:
+    """Return the processor time that the processes have taken."""
+    times = [process.cpu_times() for process in processes]
+    return sum(one.user + one.system for one in times)
 
 
 def measure(assets: int, metrics: int, count: int, seconds: float, rounds: int, running: bool) -> Figures:
@@ -144,7 +147,8 @@ def measure(assets: int, metrics: int, count: int, seconds: float, rounds: int, 
         figures.add_rival(
             f"{_NAMES[what]}, a process each", [getattr(cost, what) for cost in costs["a process each"]], own
         )
-    more = [100 * (two.busy / one.busy - 1) for one, two in zip(costs["one metric"], costs["two metrics"], strict=True)]
+    pairs = zip(costs["one metric"], costs["two metrics"], strict=True)
+    more = [100 * (two.busy - one.busy) / one.busy for one, two in pairs]
     figures.add("second metric of a topic, beside the first", more, "%")
     return figures
 

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from stream_app.hosted import Definition, Hosted
 from stream_app.metric_run import MetricRun
 from stream_app.status import Status
@@ -13,6 +15,8 @@ TICK_SECONDS = 1.0
 # Until a metric that was asked to end has ended.
 _ENDING_TICK_SECONDS = 0.1
 _STOP_SECONDS = 8.0
+# Memory of batches that were folded stays with their threads: twenty metrics kept 300 MB that nothing used.
+_RELEASE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,9 @@ class Host:
     def run(self, read: Callable[[], Wanted], on_tick: Callable[[HostStatus], None]) -> None:
         """Count what `read` returns, which is called about once a second, until `stop`."""
         version = ""
+        # The only one of Arrow's pools that gives back what other threads have freed.
+        pa.set_memory_pool(pa.system_memory_pool())
+        released = time.monotonic()
         try:
             while True:
                 wanted = read()
@@ -68,6 +75,9 @@ class Host:
                     version = wanted.version
                 failures = {name: hosted.failure for name, hosted in self._hosted.items() if hosted.failure}
                 on_tick(HostStatus(version, wanted.problems, failures))
+                if time.monotonic() - released >= _RELEASE_SECONDS:
+                    pa.default_memory_pool().release_unused()
+                    released = time.monotonic()
                 pause = TICK_SECONDS if version == wanted.version else _ENDING_TICK_SECONDS
                 if self._is_stopped(pause):
                     return
