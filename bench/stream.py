@@ -71,8 +71,8 @@ measures:
 REGIONS = ("north", "south", "east", "west")
 
 
-def events(count: int) -> Iterator[bytes]:
-    for number in range(count):
+def events(count: int, first: int = 0) -> Iterator[bytes]:
+    for number in range(first, first + count):
         moment = START + timedelta(microseconds=number * 600)
         yield json.dumps(
             {"order_id": f"o{number}", "region": REGIONS[number * 7 % 4], "quantity": 1 + number % 5,

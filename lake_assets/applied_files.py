@@ -15,6 +15,14 @@ def applied_folder(settings: Settings) -> Path:
     return settings.home / "applied"
 
 
+def catalog_version(folder: Path) -> str:
+    """Return a text that changes when a file of this catalog is replaced, added or removed; empty without folders."""
+    try:
+        return "-".join(str((folder / kind).stat().st_mtime_ns) for kind in ("assets", "metrics"))
+    except FileNotFoundError:
+        return ""
+
+
 def write_applied(settings: Settings, catalog: Catalog) -> None:
     """Replace the copy by these contracts and metrics; each file is replaced atomically."""
     folder = applied_folder(settings)

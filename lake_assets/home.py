@@ -113,6 +113,10 @@ class Home:
         """Return the status file of an instance of the metric with this table."""
         return self.run / "stream" / f"{table}-{instance}.json"
 
+    def host_status(self, number: int) -> Path:
+        """Return the status file of a process that hosts metrics; no table's name has a dot."""
+        return self.run / "stream" / f"host.{number}.json"
+
     def log(self, part: str) -> Path:
         return self.logs / f"{part}.log"
 

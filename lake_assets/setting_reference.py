@@ -38,6 +38,12 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
             "Shortest time between two automatic builds of a mart; with 0 it is built after each change.",
         ),
         Variable(
+            "LAKE_METRIC_PROCESSES",
+            "a number, 1 or more",
+            "that of the last `lake up`, at first 1",
+            "Processes that count the metrics between them; those of one asset are together. `lake up` applies it.",
+        ),
+        Variable(
             "LAKE_RUN_SECONDS",
             "seconds, 10 or more",
             str(RUN_SECONDS),

@@ -169,7 +169,8 @@ class Settings:
     `bucket` is a URL without a trailing slash. `athena_workgroup` runs the lake's own queries on AWS. `analysts` are
     the principals that may read marts in a cloud, as it names them. Produced events land every `commit_seconds`.
     A mart is built again by automation at the earliest `mart_minutes` after its last build; 0 builds it after each
-    change. A run of Dagster, and a wait for a lock, ends after `run_seconds`.
+    change. A run of Dagster, and a wait for a lock, ends after `run_seconds`. So many `metric_processes` share the
+    metrics.
     """
 
     target: Target
@@ -192,6 +193,7 @@ class Settings:
     commit_seconds: int
     mart_minutes: int
     run_seconds: int
+    metric_processes: int
     # The Kafka user that `lake apply` lets write to the topics of assets; empty where the broker's owner decides.
     kafka_producer: str = ""
 
@@ -283,6 +285,7 @@ def load_settings() -> Settings:
         commit_seconds=_number("LAKE_COMMIT_SECONDS", PROFILES[target].commit_seconds, least=1),
         mart_minutes=_number("LAKE_MART_MINUTES", PROFILES[target].mart_minutes),
         run_seconds=_number("LAKE_RUN_SECONDS", RUN_SECONDS, least=10),
+        metric_processes=_number("LAKE_METRIC_PROCESSES", int(stack.get("metric_processes", 1)), least=1),
         kafka_producer=read_variable("LAKE_KAFKA_PRODUCER", PRODUCER if own_user else ""),
     )
 

@@ -33,6 +33,9 @@ from stream_app.validate import Judge, Judged
 
 BATCH = 20_000
 COMMIT_SECONDS = 0.1
+# Without any events, the longest wait for the first: of many metrics in one process most are idle, and each look costs
+# processor time.
+QUIET_SECONDS = 1.0
 # A partition without new records for this long no longer holds its windows open.
 IDLE_SECONDS = 10.0
 # An undecodable event is kept with its key and value if each is at most this long, without them otherwise.
@@ -85,6 +88,7 @@ class Loop:
         self._moved: set[int] = set()
         self._touched: set[int] = set()
         self._extra: list[Record] = []
+        self._is_quiet = False
         self._failure: Exception | None = None
         self._stopping = False
         self._consumer = Consumer(
@@ -112,12 +116,12 @@ class Loop:
     def run(self, on_tick: Callable[[Status], None]) -> None:
         """Process events until `stop`; `on_tick` is called about once a second. Raises Refusal and KafkaException."""
         gc.set_threshold(100_000)
-        self._transactions.start()
-        self._consumer.subscribe(
-            [self._asset.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
-        committed = ticked = time.monotonic()
         try:
+            self._transactions.start()
+            self._consumer.subscribe(
+                [self._asset.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
+            committed = ticked = time.monotonic()
             while not self._stopping:
                 messages = self._consume()
                 self._raise_failure()
@@ -142,7 +146,9 @@ class Loop:
             raise
         finally:
             self._consumer.close()
+            self._transactions.close()
             self._worker.shutdown()
+            self._judge.close()
         self._raise_failure()
 
     # Consuming
@@ -153,7 +159,11 @@ class Loop:
         Records of a partition that was assigned meanwhile may be from an older position: they are consumed again.
         """
         self._moved.clear()
-        messages = self._consumer.consume(BATCH, COMMIT_SECONDS)
+        if self._is_quiet:
+            messages = self._consumer.consume(1, QUIET_SECONDS)
+        else:
+            messages = self._consumer.consume(BATCH, COMMIT_SECONDS)
+        self._is_quiet = not messages and not self._touched
         if not self._moved:
             return messages
         for partition in self._moved & {message.partition() for message in messages} & self._states.keys():

@@ -1,17 +1,18 @@
-"""Serve an instance's metrics for Prometheus."""
+"""Serve the metrics of instances for Prometheus."""
 
 import threading
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from stream_app.status import Status
+from stream_app.status import Status, as_prometheus
 
 
-def serve(status: Status, port: int) -> int:
+def serve(statuses: Callable[[], Sequence[Status]], port: int) -> int:
     """Answer each GET on 127.0.0.1 with the metrics, in a daemon thread; return the port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            text = status.as_prometheus().encode()
+            text = as_prometheus(statuses()).encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
             self.send_header("Content-Length", str(len(text)))

@@ -1,7 +1,7 @@
 """Status of an instance, for `lake status` and for Prometheus."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,15 +85,14 @@ class Status:
         names = ("metric", "instance", *_EXPLAINED, "waiting_for", "last_failure", "next_offsets")
         return {"time": time.time()} | {name: getattr(self, name) for name in names}
 
-    def as_prometheus(self) -> str:
-        """Render the text format of Prometheus, version 0.0.4."""
-        lines: list[str] = []
-        for name, (kind, help_text) in _EXPLAINED.items():
-            full = f"lake_stream_{name}{'_total' if kind == 'counter' else ''}"
-            labels = f'metric="{self.metric}",instance="{self.instance}"'
-            lines += [
-                f"# HELP {full} {help_text}",
-                f"# TYPE {full} {kind}",
-                f"{full}{{{labels}}} {getattr(self, name)}",
-            ]
-        return "\n".join(lines) + "\n"
+
+def as_prometheus(statuses: Sequence[Status]) -> str:
+    """Render the text format of Prometheus, version 0.0.4: each family once, with a sample for each status."""
+    lines: list[str] = []
+    for name, (kind, help_text) in _EXPLAINED.items():
+        full = f"lake_stream_{name}{'_total' if kind == 'counter' else ''}"
+        lines += [f"# HELP {full} {help_text}", f"# TYPE {full} {kind}"]
+        for status in statuses:
+            labels = f'metric="{status.metric}",instance="{status.instance}"'
+            lines.append(f"{full}{{{labels}}} {getattr(status, name)}")
+    return "\n".join(lines) + "\n"

@@ -80,6 +80,10 @@ class Transactions:
             self._producer = None
             raise TransactionFailed(str(error)) from error
 
+    def close(self) -> None:
+        """Release the producer with its threads; the broker ends its transaction, if it has one open."""
+        self._producer = None
+
     def _started(self) -> Producer:
         if self._producer is None:
             producer = Producer(self._options)

@@ -1,6 +1,7 @@
 """The metric's own Python function, applied between the contract's rules and the fold."""
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -33,9 +34,12 @@ class TransformError(Exception):
 def load_transform(name: str) -> Transform:
     """Return the function that a metric names as `module:function`. Raises TransformError."""
     module, _, function = name.partition(":")
+    # A host tries again after a failure, and the file may have been repaired meanwhile.
+    importlib.invalidate_caches()
     try:
         return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
+        sys.modules.pop(module, None)
         raise TransformError(f"the transform '{name}' cannot be loaded: {error}.") from None
 
 

@@ -81,6 +81,10 @@ class Judge:
         # Prepared, because planning the contract's rules takes longer than validating a small batch.
         self._session.execute(f"prepare judge as {_query(asset, metric)}")
 
+    def close(self) -> None:
+        """Release the memory of the DuckDB; `judge` may not be called any more."""
+        self._session.close()
+
     def judge(self, payloads: Sequence[bytes | None], times: Sequence[int] | None = None) -> Judged:
         """Validate records; drops none, and raises nothing for bad input. Other threads continue meanwhile.
 

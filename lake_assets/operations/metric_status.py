@@ -1,10 +1,10 @@
-"""Numbers of a metric's embedded instance, which its process writes to a file once a second."""
+"""Numbers of a metric's embedded instance, which `stream_app` writes to a file once a second."""
 
 import json
 
 from lake_assets.home import Home
 
-# The embedded stack runs one instance of each metric.
+# The embedded stack runs one instance of each metric, whatever process it is in.
 INSTANCE = "1"
 
 

@@ -2,7 +2,7 @@
 
 `python -m lake_assets.stack.container` is the entrypoint of the images. Arguments:
 
-    run PART...          serve parts of the stack; the part `stream` is one process for each metric
+    run PART...          serve parts of the stack; the part `stream` counts all metrics
     check PART...        check the parts of this container; the exit code is 1 if one is unhealthy
     passwords HOST PORT  generate the passwords of a new lake, for its Postgres at that address
     roles                create databases, roles and grants in Postgres, also Metabase's if its password exists
@@ -50,7 +50,7 @@ from lake_assets.stack.passwords import (
 )
 from lake_assets.stack.programs import Program
 from lake_assets.stack.roles import bootstrap, own_database
-from lake_assets.stack.stream import PREFIX, stream_programs
+from lake_assets.stack.stream import PART, is_stream, stream_programs
 from lake_assets.variables import read_variable
 
 PORTS: dict[str, int | str] = {
@@ -191,7 +191,7 @@ def programs_of(parts: Sequence[str], settings: Settings, layout: Home) -> list[
 
 
 def _group(name: str) -> str:
-    return PREFIX.rstrip("-") if name.startswith(PREFIX) else name
+    return PART if is_stream(name) else name
 
 
 def serve(programs: Sequence[Program], well: Callable[[str], bool]) -> int:

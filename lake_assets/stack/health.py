@@ -130,7 +130,7 @@ def checks(settings: Settings, layout: Home, code_port: int = 0) -> Mapping[str,
         "daemon": lambda since: check_daemon(settings, since),
         "webserver": lambda _: check_webserver(settings),
         **({PART: lambda _: check_dashboard(settings)} if has_dashboard(settings, read_addresses(layout)) else {}),
-        **{part: partial(check_stream, layout, part) for part in stream_parts(settings)},
+        **{part: partial(check_stream, settings, layout, part) for part in stream_parts(settings)},
     }
 
 

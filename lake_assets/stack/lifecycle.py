@@ -22,7 +22,7 @@ from lake_assets.stack.java import find_java
 from lake_assets.stack.logs import last_error_now, last_start
 from lake_assets.stack.private_files import close_files
 from lake_assets.stack.starting import PartFailed, Progress, Start
-from lake_assets.stack.stream import PREFIX
+from lake_assets.stack.stream import failed_metrics, is_stream
 from lake_assets.stack.supervisor import Supervisor, end_processes, orphans, owned_processes
 from lake_assets.waiting import poll_until
 
@@ -90,7 +90,7 @@ def down() -> None:
         supervisor = Supervisor(layout)
         end_processes(orphans(layout, supervisor))
         if supervisor.is_running():
-            streams = tuple(part for part in supervisor.processes() if part.startswith(PREFIX))
+            streams = tuple(filter(is_stream, supervisor.processes()))
             supervisor.shutdown((streams, *STOP_STEPS))
         end_processes(owned_processes(layout))
         remove_sockets(layout.home)
@@ -117,6 +117,8 @@ def status() -> list[PartStatus]:
             health = by_part[part](float(process.get("start", 0)))
             if part == "connect" and health is None:
                 health = failed_connectors(settings)
+            elif is_stream(part) and health is None:
+                health = failed_metrics(settings, layout, part)
         started = datetime.fromtimestamp(float(process["start"]) if pid else 0, UTC) if health is None else None
         state = process.get("statename", "STOPPED" if health else "UNSUPERVISED").lower()
         if part == "postgres" and addresses.get("postgres") == "external":
@@ -140,7 +142,7 @@ def restart(part: str) -> None:
     supervisor = Supervisor(layout)
     supervisor.stop_program(part)
     supervisor.start_program(part)
-    _wait_for_answer(part, layout, supervisor)
+    wait_for_answer(part)
 
 
 def reload_definitions() -> None:
@@ -156,10 +158,13 @@ def reload_definitions() -> None:
     poll_until(
         lambda: supervisor.processes()["code"]["pid"], lambda pid: pid not in (0, before), RESTART_SECONDS, every=0.1
     )
-    _wait_for_answer("code", layout, supervisor)
+    wait_for_answer("code")
 
 
-def _wait_for_answer(part: str, layout: Home, supervisor: Supervisor) -> None:
+def wait_for_answer(part: str) -> None:
+    """Wait until a part that was started, or has something new to take up, answers. Raises PartFailed, Unavailable."""
+    layout = Home(lake_home())
+    supervisor = Supervisor(layout)
     check_health = checks(load_settings(), layout)[part]
     reason = poll_until(
         lambda: check_health(float(supervisor.processes()[part]["start"])),
@@ -168,7 +173,7 @@ def _wait_for_answer(part: str, layout: Home, supervisor: Supervisor) -> None:
         every=0.2,
     )
     if reason is not None:
-        raise PartFailed(f"{part} does not answer after its restart ({reason}): see {layout.log(part)}.")
+        raise PartFailed(f"{part} does not answer ({reason}): see {layout.log(part)}.")
 
 
 def _alone(layout: Home) -> AbstractContextManager[int]:

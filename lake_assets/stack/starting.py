@@ -103,6 +103,7 @@ class Start:
         # The bucket and target are recorded, so that commands in other shells use the same lake.
         recorded.setdefault("bucket", settings.bucket)
         recorded.setdefault("target", settings.target)
+        recorded["metric_processes"] = settings.metric_processes
         if settings.target == "gcp":
             recorded.setdefault("gcp_project", settings.gcp.project)
             recorded.setdefault("gcp_location", settings.gcp.location)

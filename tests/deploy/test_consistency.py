@@ -15,7 +15,7 @@ from lake_assets.home import Home
 from lake_assets.settings import PROJECT, RUNNERS, load_settings
 from lake_assets.stack.container import EVERYWHERE, PORTS, REST_CERTIFICATE, SECRETS, programs_of
 from lake_assets.stack.dagster import DEFINITIONS
-from lake_assets.stack.stream import PREFIX
+from lake_assets.stack.stream import PART
 from lake_assets.target_profiles import TARGETS
 from tests.support.deploy_documents import DEPLOY, code_variables, compose, helm_values, instructions, manifests, pods
 
@@ -78,7 +78,7 @@ def test_every_container_runs_what_the_entrypoint_knows(
             assert shutil.which(command[0], path=str(Path(sys.executable).parent)), command
 
 
-DAGSTER = ("dbt", "code", "daemon", "webserver", PREFIX.rstrip("-"))
+DAGSTER = ("dbt", "code", "daemon", "webserver", PART)
 
 
 def test_programs_of_a_container_listen_where_others_reach_them(tmp_path_factory: pytest.TempPathFactory) -> None:

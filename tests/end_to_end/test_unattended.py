@@ -28,7 +28,7 @@ from tests.support.conditions import COMMAND_SECONDS, PROMISED_SECONDS, wait_unt
 from tests.support.staging_freshness import flowing
 from tests.support.web_keys import dagster_login
 
-DAGSTER = ("daemon", "webserver", "code", "dbt", "stream-sales_by_region")
+DAGSTER = ("daemon", "webserver", "code", "dbt", "stream")
 DAYS = ("2026-05-04", "2026-05-05", "2026-05-06")
 BACKFILL = """
 mutation Backfill($params: LaunchBackfillParams!) {
@@ -138,12 +138,12 @@ def test_a_backfill_from_the_ui_makes_its_windows_again_and_no_other(watched: La
 
 def test_a_new_asset_stops_no_metric_of_another(watched: Lake) -> None:
     supervisor = Supervisor(Home(watched.settings.home))
-    counting = supervisor.processes()["stream-sales_by_region"]["pid"]
+    counting = supervisor.processes()["stream"]["pid"]
     sample = json.dumps({"reading_id": "r1", "read_at": "2026-02-01T10:00:00Z"})
     watched.ok("new", "meters", "--domain", "shop", "--owner", "shop@example.com", "--from", "-", stdin=sample)
     watched.ok("apply")
     watched.unapply("meters")
-    assert supervisor.processes()["stream-sales_by_region"]["pid"] == counting
+    assert supervisor.processes()["stream"]["pid"] == counting
 
 
 @pytest.mark.fault(

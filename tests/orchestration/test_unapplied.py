@@ -105,7 +105,7 @@ def test_a_lake_without_anything_applied_has_a_code_location(settings: Settings)
 def test_the_processes_of_metrics_read_what_is_applied(settings: Settings, applied: Catalog) -> None:
     write_applied(settings, applied)
     spoil(settings)
-    assert stream_parts(settings) == {"stream-sales_by_region": "sales_by_region"}
+    assert stream_parts(settings) == {"stream": (1, 1)}
     [program] = stream_programs(settings, Home(settings.home))
     assert program.environment["LAKE_CATALOG"] == str(applied_folder(settings))
     read = read_files(replace(settings, catalog=applied_folder(settings)))

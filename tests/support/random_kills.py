@@ -26,7 +26,7 @@ from tests.end_to_end.conftest import Lake
 from tests.support.conditions import wait_until
 from tests.support.traffic import START, sale, taps_contract
 
-PARTS = ("postgres", "kafka", "connect", "dbt", "code", "daemon", "webserver", "dashboard", "stream-sales_by_region")
+PARTS = ("postgres", "kafka", "connect", "dbt", "code", "daemon", "webserver", "dashboard", "stream")
 # A process that the code server started for a run of Dagster.
 RUN = "a run"
 COMMANDS = ("run", "apply", "produce", "backfill")
