@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from lake_assets.dbt.manifest import newest_change
+from lake_assets.home import Home
 from lake_assets.operations.apply_steps import Step
 from lake_assets.settings import Settings
 from lake_assets.stack.lifecycle import reload_definitions, status, up, wait_for_answer
-from lake_assets.stack.stream import stream_parts
+from lake_assets.stack.stream import failed_metrics, stream_parts
 
 
 def reload_code(settings: Settings, applied: Sequence[Step], on_progress: Callable[[str], None]) -> bool:
@@ -15,7 +16,7 @@ def reload_code(settings: Settings, applied: Sequence[Step], on_progress: Callab
 
     It is restarted when the catalog changed, or when the dbt project changed after the server started. The metrics'
     processes are started with the first metric and stopped with the last; in between they follow what is applied, which
-    is waited for. Affects the embedded stack only.
+    is waited for; those that fail are named. Affects the embedded stack only.
     """
     catalog_changed = any(step.kind in ("contract", "metric") for step in applied)
     parts = {part.name: part for part in status()}
@@ -29,6 +30,8 @@ def reload_code(settings: Settings, applied: Sequence[Step], on_progress: Callab
     if catalog_changed:
         for name in counting:
             wait_for_answer(name)
+            if problem := failed_metrics(settings, Home(settings.home), name):
+                on_progress(problem)
     if not catalog_changed and newest_change(settings) < time.time() - code.uptime:
         return False
     on_progress("reloading Dagster's definitions")
