@@ -93,7 +93,8 @@ def test_doctor_finds_a_home_and_secrets_that_others_can_read(home: Path) -> Non
     assert wrong("home").remedy == "close it with `lake up`."
     home.chmod(0o700)
     (home / "secrets").mkdir()
-    (home / "secrets" / "pgpass_lake").touch(0o644)
+    (home / "secrets" / "pgpass_lake").touch()
+    (home / "secrets" / "pgpass_lake").chmod(0o644)
     assert wrong("home").remedy == f"run `chmod 600 {home}/secrets/pgpass_lake`."
 
 
