@@ -83,7 +83,7 @@ def test_marts_are_made_of_staging(lake: Lake) -> None:
 
 def test_what_is_applied_is_not_planned_again(lake: Lake) -> None:
     planned = lake.ok("plan", "--json").json
-    assert [step for step in planned if step["kind"] != "connector" and step["action"] != "keep"] == []
+    assert [step for step in planned if step["kind"] != "connector"] == []
 
 
 def test_a_new_field_is_in_staging_and_a_late_event_changes_one_window(lake: Lake) -> None:
