@@ -13,12 +13,11 @@ from lake_assets.settings import Settings
 @pytest.fixture
 def models(built: Settings) -> Generator[Settings]:
     """The built lake, whose models are restored afterwards."""
-    folder = built.dbt_project / "models" / "marts"
-    kept = folder.with_name("marts.kept")
-    shutil.copytree(folder, built.home / kept.name)
+    folder, kept = built.dbt_project / "models" / "marts", built.home / "kept_models"
+    shutil.copytree(folder, kept)
     yield built
     shutil.rmtree(folder)
-    shutil.move(built.home / kept.name, folder)
+    shutil.move(kept, folder)
 
 
 def test_tables_of_models_and_of_a_build_that_goes_on_are_no_left_marts(models: Settings) -> None:

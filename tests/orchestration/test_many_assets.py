@@ -139,6 +139,11 @@ def nothing_else_applied(stack: Settings) -> Generator[None]:
             ledger.connection.execute(f"drop table {table}_aside".encode())
 
 
+def changes(settings: Settings) -> list[Step]:
+    """Return the steps that are left to apply; the session's Postgres may have marts of other tests' projects."""
+    return [step for step in plan_apply(settings).steps if (step.kind, step.action) != ("mart", "keep")]
+
+
 def test_cost_follows_what_changed_and_not_the_number_of_assets(lake: Counted) -> None:
     counts: list[dict[str, dict[str, int]]] = []
     for number, assets in enumerate((FEW, MANY), start=1):
@@ -148,7 +153,7 @@ def test_cost_follows_what_changed_and_not_the_number_of_assets(lake: Counted) -
         changed = lake.during(lake.apply)
         # A connector is asked for its state until it runs, however often that is.
         del changed["Connect"]
-        assert plan_apply(lake.settings).steps == []
+        assert changes(lake.settings) == []
         applied = list(applied_catalog(lake.settings).assets.values())
         assert len(applied) == assets
         backlog(lake.settings, applied)
@@ -191,11 +196,11 @@ def test_topic_that_is_closed_to_producers_is_opened_by_apply(lake: Counted) -> 
     lake.apply()
     settings, topic = lake.settings, f"{DOMAIN}.crowd_0"
     acls.end_writing(topics.admin(settings), settings.kafka_producer, [topic])
-    [step] = plan_apply(settings).steps
+    [step] = changes(settings)
     assert (step.kind, step.name, step.action) == ("topic", topic, "grant")
     lake.apply()
     assert topic in acls.writable_topics(topics.admin(settings), settings.kafka_producer)
-    assert plan_apply(settings).steps == []
+    assert changes(settings) == []
 
 
 def test_a_connector_that_fails_stops_nothing_else_of_an_apply(lake: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +214,6 @@ def test_a_connector_that_fails_stops_nothing_else_of_an_apply(lake: Counted, mo
         outcome = apply(lake.settings, DagsterRecords(lake.settings), lambda _: None)
     assert "no.such.Catalog" in outcome.failed
     assert list(applied_catalog(lake.settings).assets) == ["crowd_0"]
-    assert [(step.kind, step.action) for step in plan_apply(lake.settings).steps] == [("connector", "change")]
+    assert [(step.kind, step.action) for step in changes(lake.settings)] == [("connector", "change")]
     lake.apply()
-    assert plan_apply(lake.settings).steps == []
+    assert changes(lake.settings) == []

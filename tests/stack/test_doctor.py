@@ -88,11 +88,13 @@ def test_doctor_names_the_process_that_has_a_port_of_the_lake(home: Path, listen
 
 
 def test_doctor_finds_a_home_and_secrets_that_others_can_read(home: Path) -> None:
-    home.mkdir(mode=0o755)
+    home.mkdir()
+    home.chmod(0o755)  # whatever the umask
     assert wrong("home").remedy == "close it with `lake up`."
     home.chmod(0o700)
     (home / "secrets").mkdir()
-    (home / "secrets" / "pgpass_lake").touch(0o644)
+    (home / "secrets" / "pgpass_lake").touch()
+    (home / "secrets" / "pgpass_lake").chmod(0o644)
     assert wrong("home").remedy == f"run `chmod 600 {home}/secrets/pgpass_lake`."
 
 

@@ -1,6 +1,6 @@
 """Tests that have the machine to themselves: while one marked `alone` runs, no other worker of pytest begins a test.
 
-Two such tests beside others take twice the processor time: what restarts slowly is killed again before it has worked.
+Kills at random, beside other tests, took twice the processor time: what starts slowly is killed before it has worked.
 """
 
 import fcntl
