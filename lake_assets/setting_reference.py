@@ -50,6 +50,12 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
             "Longest time of a run, and of a wait for a lock; then it ends and the next one starts.",
         ),
         Variable("LAKE_ANALYSTS", "names with spaces between", "", "Principals in a cloud that may read marts."),
+        Variable(
+            "LAKE_PREVIEW_ANALYSTS",
+            "names with spaces between",
+            "",
+            "Analysts for whom `lake preview` and `lake diff` run drafts on real rows without confidential columns.",
+        ),
         Variable("LAKE_JARS", "a folder", "`.jars` in the project", "Jars of Kafka, Kafka Connect and its plug-ins."),
         Variable("LAKE_TOKEN_KEY", _FILE, "`LAKE_HOME/secrets/token_key`", "Key of the tokens of tokenised fields."),
         Variable("LAKE_DBT_SCHEMA", "a schema", "", "An analyst's own schema, for `lake-dbt` with `--defer`."),

@@ -194,6 +194,8 @@ class Settings:
     mart_minutes: int
     run_seconds: int
     metric_processes: int
+    # Those who may read real rows through drafts of models, on this machine.
+    preview_analysts: tuple[str, ...] = ()
     # The Kafka user that `lake apply` lets write to the topics of assets; empty where the broker's owner decides.
     kafka_producer: str = ""
 
@@ -282,6 +284,7 @@ def load_settings() -> Settings:
         athena_workgroup=read_variable("LAKE_ATHENA_WORKGROUP", "primary"),
         gcp=_gcp(stack, needed=target == "gcp"),
         analysts=tuple(read_variable("LAKE_ANALYSTS", "").split()),
+        preview_analysts=tuple(read_variable("LAKE_PREVIEW_ANALYSTS", "").split()),
         commit_seconds=_number("LAKE_COMMIT_SECONDS", PROFILES[target].commit_seconds, least=1),
         mart_minutes=_number("LAKE_MART_MINUTES", PROFILES[target].mart_minutes),
         run_seconds=_number("LAKE_RUN_SECONDS", RUN_SECONDS, least=10),

@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Send events to the example assets and follow them into the marts."),
     "new": ("new", "Infer a contract for a new asset from a sample file."),
     "new-mart": ("new_mart", "Write the SQL and the YAML of a new mart, from the contracts."),
+    "preview": ("preview", "Show rows of a model in the working tree, computed from real rows."),
+    "diff": ("diff", "Compare a mart in the working tree with the shared one, on real rows."),
     "plan": ("plan", "Show what `lake apply` would change, and change nothing."),
     "apply": ("apply", "Make topics, tables, connectors, sources and grants match the contracts."),
     "produce": ("produce", "Send files into an asset's topic."),

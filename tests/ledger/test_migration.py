@@ -28,6 +28,7 @@ APPLIED = {
     "0002_create_tables.sql": "b77fb42709f59a90",
     "0003_name_datasets.sql": "78fb48c9188d60a2",
     "0004_count_expired_metrics.sql": "2e01c90429483bd2",
+    "0005_record_previews.sql": "acd75ba61a3f4a60",
 }
 ROWS = b"""\
 insert into ledger.contract (asset, version, text) values ('leads', '1.0.0', 'a: b');

@@ -8,6 +8,7 @@ from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.ddl import staging_columns
 from lake_assets.compile.metric_tables import SCHEMA
+from lake_assets.dbt.grain import grain_of, kind_of_test, tested_model
 from lake_assets.dbt.manifest import Manifest
 from lake_assets.dbt.mart_reads import refused_models
 from lake_assets.operations.catalog_page.assets import json_source
@@ -198,13 +199,12 @@ def _entry(
     tables = lineage.tables_read.get(unique_id, set()) | {
         (source["schema"], source["identifier"]) for source in sources
     }
-    tests = [test for test in manifest["nodes"].values() if _tested(test) == unique_id]
-    grain = next((test for test in tests if _test_name(test) == "grain"), None)
+    tests = [test for test in manifest["nodes"].values() if tested_model(test) == unique_id]
     return MartEntry(
         name=_name(node),
         description=node["description"].strip(),
         owners=tuple(_texts(node["config"].get("meta", {}).get("owners", []))),
-        grain=tuple(_texts(grain["test_metadata"]["kwargs"].get("columns", []))) if grain else (),
+        grain=grain_of(manifest, unique_id),
         columns=tuple(_column(lineage, unique_id, column) for column in node["columns"].values()),
         sql=node["raw_code"],
         compiled_sql=node.get("compiled_code"),
@@ -247,19 +247,6 @@ def _column(lineage: _Lineage, unique_id: str, column: Mapping[str, Any]) -> Mar
     )
 
 
-def _tested(node: Node) -> str | None:
-    """Return the model of a data test; a test written as SQL belongs to its first model."""
-    if node["resource_type"] != "test":
-        return None
-    attached = node.get("attached_node")
-    return attached or next((name for name in node["depends_on"]["nodes"] if name.startswith("model.")), None)
-
-
-def _test_name(test: Node) -> str:
-    metadata = test.get("test_metadata")
-    return metadata["name"] if metadata else test["name"]
-
-
 def _arguments(test: Node) -> str:
     metadata: Node = test.get("test_metadata") or {}
     arguments: Node = metadata.get("kwargs") or {}
@@ -270,7 +257,7 @@ def _arguments(test: Node) -> str:
 def _data_test(test: Node, node: Node, figures: Figures) -> DataTest:
     return DataTest(
         name=test["name"],
-        test=_test_name(test),
+        test=kind_of_test(test),
         arguments=_arguments(test),
         column=test.get("column_name"),
         severity=str(test["config"].get("severity", "error")).lower(),

@@ -11,6 +11,7 @@ from lake_assets.catalog.metric import Metric
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.metric_tables import SCHEMA
 from lake_assets.dbt.boards import read_boards
+from lake_assets.dbt.grain import kind_of_test
 from lake_assets.dbt.manifest import Manifest
 from lake_assets.operations.catalog_page.lineage import STAR, Tables, UnknownLineage
 from lake_assets.operations.catalog_page.marts import ModelGraph, known_tables
@@ -80,7 +81,7 @@ def read_marts(
     models = _models(manifest)
     by_key = {_key(node): _mart(graph, models, unique_id, sources.get(unique_id)) for unique_id, node in models.items()}
     tests = {
-        node["name"]: DataTest(_kind(node), node.get("column_name"))
+        node["name"]: DataTest(kind_of_test(node), node.get("column_name"))
         for node in manifest["nodes"].values()
         if node["resource_type"] == "test"
     }
@@ -136,12 +137,6 @@ def _models(manifest: Manifest) -> dict[str, Node]:
         for unique_id, node in manifest["nodes"].items()
         if node["resource_type"] == "model" and node["config"]["materialized"] != "ephemeral"
     }
-
-
-def _kind(test: Node) -> str:
-    """Return the kind of a generic test; a test written as SQL is its own."""
-    metadata: Node | None = test.get("test_metadata")
-    return metadata["name"] if metadata else test["name"]
 
 
 def _key(node: Node) -> Key:

@@ -56,16 +56,21 @@ def connect(
 
 
 def attach(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool = False, role: Role = "lake"
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    *,
+    read_only: bool = False,
+    role: Role = "lake",
+    name: str = "lake",
 ) -> None:
-    """Attach the DuckLake with the staging tables as `lake`. Raises Unavailable."""
+    """Attach the DuckLake with the staging tables under this name. Raises Unavailable."""
     # Otherwise DuckLake stores a few deleted rows in Postgres and keeps opening their file, once for each rebuild of
     # a small window.
     mode = ", data_inlining_row_limit 0" + (", read_only" if read_only else "")
     _attach(
         connection,
         settings,
-        f"attach {literal('ducklake:postgres:' + _conninfo(settings, role))} as lake "
+        f"attach {literal('ducklake:postgres:' + _conninfo(settings, role))} as {name} "
         f"(data_path {literal(settings.staging_data)}, metadata_schema {literal(_METADATA_SCHEMA)}{mode})",
     )
     connection.execute("set ducklake_max_retry_count = 100")
