@@ -222,7 +222,8 @@ def grant_steps(settings: Settings) -> Iterator[PlannedStep[MartSchema]]:
 def _left_mart_steps(settings: Settings) -> Iterator[PlannedStep[None]]:
     for table in marts_without_model(settings) or ():
         detail = (
-            "no model builds it any more, and analysts still read its last rows: drop the table, or restore the model"
+            "no model builds it any more, and analysts still read its last rows: restore the model, or drop it with "
+            f"`lake remove {table}`"
         )
         yield PlannedStep(Step("mart", table, "keep", detail), None)
 

@@ -17,3 +17,7 @@ class Orchestrator(Protocol):
     def delete_asset(self, asset: Asset, with_dataset: bool) -> None:
         """Delete the history of the asset's tables; `with_dataset` that of topic and raw table and all windows too."""
         ...
+
+    def delete_mart(self, schema: str, table: str) -> None:
+        """Delete the history of a mart that has lost its model."""
+        ...

@@ -35,3 +35,11 @@ class DagsterRecords:
             instance.wipe_assets([*tables, raw_key(asset), topic_key(asset)] if with_dataset else tables)
             if with_dataset:
                 delete_windows(instance, asset)
+
+    def delete_mart(self, schema: str, table: str) -> None:
+        import dagster as dg
+
+        from lake_assets.orchestration.instance import open_instance
+
+        with open_instance(self.settings) as instance:
+            instance.wipe_assets([dg.AssetKey([schema, table])])

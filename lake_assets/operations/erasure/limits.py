@@ -64,4 +64,4 @@ def _left_marts(settings: Settings) -> list[str]:
     left = marts_without_model(settings)
     if left is None:
         return ["Marts whose model was deleted or renamed are not built again: delete their tables."]
-    return [f"No model builds {', '.join(left)} any more: drop what may have such rows."] if left else []
+    return [f"No model builds {', '.join(left)} any more: `lake remove` drops what may have such rows."] if left else []
