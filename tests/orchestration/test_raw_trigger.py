@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
+from dagster._daemon.sensor import MIN_INTERVAL_LOOP_TIME
 
 from lake_assets.landing.changes import has_changes
 from lake_assets.ledger.attempts import begin_attempt
@@ -32,8 +33,8 @@ class Watched:
         self.requested: list[str] = []
         asset = visits.asset
         step = conforming_definition(visits.settings, asset)
-        self._sensor = raw_windows_sensor(visits.settings, {asset.name: asset}, Graph({}, {}), [step], LONG)
-        self._definitions = dg.Definitions(assets=[step], sensors=[self._sensor])
+        self.sensor = raw_windows_sensor(visits.settings, {asset.name: asset}, Graph({}, {}), [step], LONG)
+        self._definitions = dg.Definitions(assets=[step], sensors=[self.sensor])
 
     def tick(self) -> None:
         with dg.DagsterInstance.ephemeral() as instance:
@@ -41,7 +42,7 @@ class Watched:
 
     def tick_of(self, instance: dg.DagsterInstance) -> None:
         with dg.build_sensor_context(instance, cursor=self.cursor, definitions=self._definitions) as context:
-            result = self._sensor.evaluate_tick(context)
+            result = self.sensor.evaluate_tick(context)
         self.cursor = result.cursor
         self.requested = [request.tags[QUEUED_ONLY] for request in result.run_requests or []]
         self.landed = [e.partition or "" for e in result.asset_events if isinstance(e, dg.AssetMaterialization)]
@@ -67,6 +68,11 @@ def test_waiting_tick_ends_at_the_commit(watched: Watched, monkeypatch: pytest.M
     wait_until(lambda: not ticking.is_alive())
     assert looks == [False, True]
     assert watched.landed == ["2026-02-02"]
+
+
+def test_no_round_of_the_daemon_finds_the_last_tick_too_young(watched: Watched) -> None:
+    # A tick begins a moment after its round: with the round's own length every second one passed without a tick.
+    assert watched.sensor.minimum_interval_seconds < MIN_INTERVAL_LOOP_TIME - 1
 
 
 def test_notifications_of_nothing_make_looks_rarer(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
