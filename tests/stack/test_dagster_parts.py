@@ -133,7 +133,7 @@ def test_runs_fork_from_one_thread_with_the_applied_definitions(dagster_lake: Pa
     with Ledger(load_settings()) as ledger:
         applied = len(ledger.contracts())
     probe = [sys.executable, "-m", "tests.support.forked_run"]
-    assert subprocess.check_output(probe, text=True, cwd=PROJECT).split() == ["1", str(applied)]
+    assert subprocess.check_output(probe, text=True, cwd=PROJECT).split() == ["1", str(applied), "True"]
     code = psutil.Process(parts()["code"].pid)
 
     def is_ready() -> bool:

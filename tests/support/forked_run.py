@@ -1,6 +1,6 @@
 """A process as that of a run, forked ahead of one: `python -m tests.support.forked_run` prints what it has.
 
-These are its threads, and the conformed assets in the definitions that it has loaded.
+These are its threads, the conformed assets in the definitions that it has loaded, and whether it has pyarrow.
 """
 
 import sys
@@ -12,15 +12,16 @@ from lake_assets.settings import lake_home
 from lake_assets.stack.run_process import run_context
 
 
-def report(results: "Queue[tuple[int, int]]") -> None:
+def report(results: "Queue[tuple[int, int, bool]]") -> None:
     definitions = sys.modules["lake_assets.definitions"]
     keys = definitions.defs.get_repository_def().asset_graph.get_all_asset_keys()
-    results.put((psutil.Process().num_threads(), sum(key.path[0] == "conformed" for key in keys)))
+    conformed = sum(key.path[0] == "conformed" for key in keys)
+    results.put((psutil.Process().num_threads(), conformed, "pyarrow" in sys.modules))
 
 
 def main() -> None:
     context = run_context(lake_home())
-    results: Queue[tuple[int, int]] = context.Queue()
+    results: Queue[tuple[int, int, bool]] = context.Queue()
     process = context.Process(target=report, args=[results])
     process.start()
     print(*results.get(timeout=120))
