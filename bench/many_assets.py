@@ -30,7 +30,8 @@ from lake_assets.catalog.model import Asset
 from lake_assets.landing.produce import produce_lines
 from lake_assets.ledger.applied import applied_catalog
 from lake_assets.ledger.ledger import Ledger
-from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
+from lake_assets.orchestration.run_requests import Graph
+from lake_assets.orchestration.sensors import raw_windows_sensor
 from lake_assets.settings import PROJECT, Settings
 from lake_assets.stack.lifecycle import down, status
 

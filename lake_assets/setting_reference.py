@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 
-from lake_assets.settings import DATAPROC_RUNTIME, RUN_SECONDS, SPARK_THRESHOLD
+from lake_assets.settings import DATAPROC_RUNTIME, PARALLEL_RUNS, RUN_SECONDS, SPARK_THRESHOLD
 from lake_assets.target_profiles import PROFILES, TARGETS
 from lake_assets.variables import VariableName
 
@@ -42,6 +42,12 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
             "a number, 1 or more",
             "that of the last `lake up`, at first 1",
             "Processes that count the metrics between them; those of one asset are together. `lake up` applies it.",
+        ),
+        Variable(
+            "LAKE_PARALLEL_RUNS",
+            "a number, 1 or more",
+            str(PARALLEL_RUNS),
+            "Dagster runs for new windows at once, each of one domain; as many again for retries.",
         ),
         Variable(
             "LAKE_RUN_SECONDS",

@@ -39,6 +39,7 @@ DATAPROC_RUNTIME = "2.3"
 SPARK_THRESHOLD = 500_000_000
 # Longer than the longest Spark job, LAKE_SPARK_TIMEOUT.
 RUN_SECONDS = 6 * 3600
+PARALLEL_RUNS = 2
 # libpq's parameters that end a connection to a vanished host within two minutes; the kernel's own wait two hours.
 _ALIVE = {
     "connect_timeout": 10,
@@ -194,6 +195,7 @@ class Settings:
     mart_minutes: int
     run_seconds: int
     metric_processes: int
+    parallel_runs: int
     # Those who may read real rows through drafts of models, on this machine.
     preview_analysts: tuple[str, ...] = ()
     # The Kafka user that `lake apply` lets write to the topics of assets; empty where the broker's owner decides.
@@ -242,6 +244,11 @@ def lake_home() -> Path:
     return Path(read_variable("LAKE_HOME", str(PROJECT / ".lake"))).expanduser().resolve()
 
 
+def parallel_runs() -> int:
+    """Return how many runs for new windows there may be at once. Raises SettingsError."""
+    return _number("LAKE_PARALLEL_RUNS", PARALLEL_RUNS, least=1)
+
+
 def load_settings() -> Settings:
     """Return the settings of the lake at `lake_home()`; raises SettingsError.
 
@@ -288,6 +295,7 @@ def load_settings() -> Settings:
         commit_seconds=_number("LAKE_COMMIT_SECONDS", PROFILES[target].commit_seconds, least=1),
         mart_minutes=_number("LAKE_MART_MINUTES", PROFILES[target].mart_minutes),
         run_seconds=_number("LAKE_RUN_SECONDS", RUN_SECONDS, least=10),
+        parallel_runs=parallel_runs(),
         metric_processes=_number("LAKE_METRIC_PROCESSES", int(stack.get("metric_processes", 1)), least=1),
         kafka_producer=read_variable("LAKE_KAFKA_PRODUCER", PRODUCER if own_user else ""),
     )

@@ -20,7 +20,8 @@ from lake_assets.orchestration.metrics import metric_asset, metrics_sensor, pari
 from lake_assets.orchestration.notifications import notifications_sensor
 from lake_assets.orchestration.paced_marts import paced_marts_sensor
 from lake_assets.orchestration.raw_checks import readable_checks
-from lake_assets.orchestration.sensors import WAIT_SECONDS, Graph, raw_windows_sensor
+from lake_assets.orchestration.run_requests import Graph
+from lake_assets.orchestration.sensors import WAIT_SECONDS, raw_windows_sensor
 from lake_assets.orchestration.spark_orphans import spark_orphans_asset, spark_orphans_schedule
 from lake_assets.settings import Settings
 

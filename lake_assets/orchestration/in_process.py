@@ -35,7 +35,8 @@ from lake_assets.orchestration.instance import open_instance
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, staging_key
 from lake_assets.orchestration.metadata import window_metadata
 from lake_assets.orchestration.partitions import add_windows
-from lake_assets.orchestration.sensors import Graph, raw_events, request_for
+from lake_assets.orchestration.run_requests import Graph, request_for
+from lake_assets.orchestration.sensors import raw_events
 from lake_assets.settings import Settings
 from lake_assets.warehouse.marts import mart_schemas
 
@@ -169,9 +170,9 @@ def _make(
     on_progress: Callable[[str], None],
 ) -> None:
     """Execute the run that the sensor would request, in this process."""
-    request = request_for(pending, assets, _graph(settings), "both")
-    if request is None:
+    if not pending:
         return
+    request = request_for(pending, assets, _graph(settings), "both")
     keys = request.run.asset_selection or ()
     on_progress(_shown(keys, assets))
     with Ledger(settings) as ledger:

@@ -20,7 +20,7 @@ from lake_assets.operations.notify.problems import (
     read_builds,
     stale_marts,
 )
-from lake_assets.orchestration.sensors import Graph
+from lake_assets.orchestration.run_requests import Graph
 from lake_assets.settings import Settings
 
 INTERVAL_SECONDS = 60

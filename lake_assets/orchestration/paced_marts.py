@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from lake_assets.orchestration.sensors import UNFINISHED, Graph
+from lake_assets.orchestration.run_requests import UNFINISHED, Graph
 
 # Metadata of a mart's event: storage id of the newest event of the tables it reads, from before its build began.
 READ_UNTIL = "read_until"

@@ -1,11 +1,10 @@
-"""The sensor `raw_windows`: new raw snapshots become materialization events and one run for everything downstream."""
+"""The sensor `raw_windows`: new raw snapshots become materialization events and runs for what is downstream."""
 
 import json
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, dataclass
 
 import dagster as dg
 
@@ -14,16 +13,15 @@ from lake_assets.catalog.versions import by_dataset
 from lake_assets.landing.changes import Limit, has_changes
 from lake_assets.landing.raw_catalog import raw_commits
 from lake_assets.ledger.attempts import find_abandoned
-from lake_assets.ledger.failures import known_failures, mark_tries_requested
-from lake_assets.ledger.ledger import Landed, Ledger, Pending
-from lake_assets.ledger.retries import Lane, requestable, select_entries
+from lake_assets.ledger.failures import mark_tries_requested
+from lake_assets.ledger.ledger import Landed, Ledger
 from lake_assets.operations.reader_priority import limit_readers
 from lake_assets.operations.refresh import observe
-from lake_assets.orchestration.assets import QUEUED_ONLY
-from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key
+from lake_assets.orchestration.keys import raw_key
 from lake_assets.orchestration.metadata import landed_metadata
 from lake_assets.orchestration.partitions import add_windows
 from lake_assets.orchestration.raw_checks import readable_events
+from lake_assets.orchestration.run_requests import Graph, Slots, fresh_requests, read_slots, retry_requests
 from lake_assets.settings import Settings
 
 # Of one tick. Dagster ends a call after 60 s and then keeps nothing of it.
@@ -42,25 +40,6 @@ _BUSY_SECONDS = 0.5
 # Less than the 5 s between two rounds of Dagster's daemon: with as much, a tick that began a moment after its round is
 # still too young at the next one, and the one after it begins 10 s later.
 INTERVAL_SECONDS = 1
-# A window that is still queued this long after its run was requested (because the run failed) is requested again.
-RETRY_AFTER = timedelta(minutes=10)
-
-
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """Marts (in build order) with the staging keys that each reads, and the version of each mart's SQL.
-
-    `parents` are the marts that a mart reads directly.
-    """
-
-    marts: Mapping[dg.AssetKey, frozenset[dg.AssetKey]]
-    versions: Mapping[dg.AssetKey, str | None]
-    parents: Mapping[dg.AssetKey, frozenset[dg.AssetKey]] = field(default_factory=dict)
-
-    def behind(self, staging: Sequence[dg.AssetKey]) -> list[dg.AssetKey]:
-        """Return the marts that read any of the staging tables."""
-        changed = frozenset(staging)
-        return [mart for mart, sources in self.marts.items() if sources & changed]
 
 
 def raw_windows_sensor(
@@ -89,22 +68,29 @@ def raw_windows_sensor(
             if not ledger.exists():
                 return dg.SkipReason("Nothing is applied yet: run `lake apply`.")
 
-            def has_work() -> bool:
+            def slots() -> Slots:
+                return read_slots(context.instance, "fresh", settings.parallel_runs)
+
+            def is_requestable(fresh: Slots) -> bool:
                 find_abandoned(ledger, assets)
-                return any(_requests(context.instance, ledger, assets, graph)) or has_changes(
-                    settings, list(assets.values()), cursor.cursors
+                retry = read_slots(context.instance, "retry", settings.parallel_runs)
+                return bool(
+                    retry_requests(ledger, assets, graph, retry)
+                    or fresh_requests(context.instance, ledger, assets, graph, fresh)
                 )
 
+            def has_landed(fresh: Slots) -> bool:
+                return has_changes(settings, fresh.open_to(assets).values(), cursor.cursors)
+
             if wait_seconds:
-                _wait_for_work(settings, ledger, has_work, lambda: _running(context.instance, "fresh"), wait_seconds)
+                _wait_for_work(settings, ledger, slots, is_requestable, has_landed, wait_seconds)
             limit = Limit(BUDGET_SECONDS, BUDGET_WINDOWS, cursor.postponed)
             observed = observe(settings, ledger, list(assets.values()), cursor.cursors, limit)
             find_abandoned(ledger, assets)
-            request, retry = _requests(context.instance, ledger, assets, graph)
-            if request is not None:
-                ledger.mark_requested(request.entries)
-            if retry is not None:
-                mark_tries_requested(ledger, {entry.asset for entry in retry.entries})
+            fresh = fresh_requests(context.instance, ledger, assets, graph, slots())
+            retry = retry_requests(ledger, assets, graph, read_slots(context.instance, "retry", settings.parallel_runs))
+            ledger.mark_requested([entry for request in fresh for entry in request.entries])
+            mark_tries_requested(ledger, {entry.asset for request in retry for entry in request.entries})
             for name, windows in observed.landed.items():
                 add_windows(context.instance, ledger, assets[name], [window.window for window in windows])
         # A postponed table was not tried.
@@ -115,7 +101,7 @@ def raw_windows_sensor(
                 *raw_events(assets, observed.landed, cursor.cursors),
                 *readable_events(assets, observed.unreadable, cursor.unreadable, observed.postponed),
             ],
-            run_requests=[each.run for each in (request, retry) if each],
+            run_requests=[request.run for request in (*fresh, *retry)],
             cursor=json.dumps(asdict(following)),
         )
 
@@ -123,27 +109,41 @@ def raw_windows_sensor(
 
 
 def _wait_for_work(
-    settings: Settings, ledger: Ledger, has_work: Callable[[], bool], is_running: Callable[[], bool], seconds: float
+    settings: Settings,
+    ledger: Ledger,
+    slots: Callable[[], Slots],
+    is_requestable: Callable[[Slots], bool],
+    has_landed: Callable[[Slots], bool],
+    seconds: float,
 ) -> None:
     """Wait until there is something to do: a commit to a raw table, or a window to request.
 
-    What lands during a run is requested when the run has ended. A tick goes on waiting after a run behind which nothing
-    has landed: Dagster begins the next one up to 5 s later. Sessions of analysts are kept at the lowest priority
-    meanwhile.
+    What lands during a run of its domain is requested when that has ended. A tick goes on waiting after a run behind
+    which nothing has landed: Dagster begins the next one up to 5 s later. Sessions of analysts are kept at the lowest
+    priority meanwhile.
     """
     deadline = time.monotonic() + seconds
     pause, limit_at = _PAUSE_SECONDS, 0.0
+    is_notified, looked_at, busy = True, 0.0, frozenset[str]()
     with raw_commits(settings) as wait:
         # The code server ends when its threads have: one of them must not wait on.
-        while time.monotonic() < deadline and threading.main_thread().is_alive():
-            if time.monotonic() >= limit_at:
+        while (now := time.monotonic()) < deadline and threading.main_thread().is_alive():
+            if now >= limit_at:
                 limit_readers(ledger)
-                limit_at = time.monotonic() + POLL_SECONDS
-            if is_running():
-                time.sleep(_BUSY_SECONDS)
-            elif has_work():
+                limit_at = now + POLL_SECONDS
+            fresh = slots()
+            if is_requestable(fresh):
                 return
-            elif _is_notified(wait, min(deadline, time.monotonic() + POLL_SECONDS)):
+            # A commit during a run of its domain was not looked for: the end of the run counts as a notification.
+            if fresh.free and (is_notified or fresh.busy != busy or now - looked_at >= POLL_SECONDS):
+                looked_at, busy = now, fresh.busy
+                if has_landed(fresh):
+                    return
+            if fresh.busy:
+                # The end of a run notifies nobody, and its tables may have commits all the time.
+                if is_notified := wait(_BUSY_SECONDS):
+                    time.sleep(_BUSY_SECONDS)
+            elif is_notified := _is_notified(wait, min(deadline, now + POLL_SECONDS)):
                 time.sleep(pause)
                 pause = min(2 * pause, POLL_SECONDS)
             else:
@@ -156,24 +156,6 @@ def _is_notified(wait: Callable[[float], bool], until: float) -> bool:
         if wait(_BUSY_SECONDS):
             return True
     return False
-
-
-def _requests(
-    instance: dg.DagsterInstance, ledger: Ledger, assets: Mapping[str, Asset], graph: Graph
-) -> "tuple[Request | None, Request | None]":
-    """Return the run for queued windows that is due now, and the one for windows that failed before."""
-    request: Request | None = None
-    retry: Request | None = None
-    pending, failures, now = ledger.pending(list(assets)), known_failures(ledger), datetime.now(UTC)
-    # One run at a time: the next one takes everything that lands in the meantime.
-    if not _running(instance, "fresh"):
-        entries, _ = select_entries("fresh", pending, failures, now)
-        request = request_for(due(entries, now, _newest_run(instance)), assets, graph)
-    # Failed windows are retried in a second run, so that no other window waits for them.
-    if not _running(instance, "retry"):
-        entries, _ = select_entries("retry", pending, requestable(failures, now), now)
-        retry = request_for(entries, assets, graph, "retry")
-    return request, retry
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,46 +171,6 @@ def read_cursor(text: str | None) -> SensorCursor:
     """Return the progress from its text; older lakes have only the cursors, or not the postponed assets."""
     cursor = json.loads(text) if text else {}
     return SensorCursor(**cursor) if isinstance(cursor.get("cursors"), dict) else SensorCursor(cursor)
-
-
-def due(pending: Sequence[Pending], now: datetime, newest_run: datetime | None) -> list[Pending]:
-    """Return entries without a requested run, or whose request failed: the run failed, or its tick ended too early.
-
-    `newest_run` is the time at which the newest run for queued windows was created.
-    """
-    return [
-        entry
-        for entry in pending
-        if entry.requested_at is None
-        or newest_run is None
-        or newest_run < entry.requested_at
-        or now - entry.requested_at >= RETRY_AFTER
-    ]
-
-
-def _newest_run(instance: dg.DagsterInstance) -> datetime | None:
-    """Return the creation time of the newest run for queued windows, by the clock of Postgres, as in the queue."""
-    tags = {QUEUED_ONLY: [_TAGS["fresh"], _TAGS["both"]]}
-    runs = instance.get_run_records(dg.RunsFilter(tags=tags), limit=1)
-    return runs[0].create_timestamp if runs else None
-
-
-def _running(instance: dg.DagsterInstance, lane: Lane) -> bool:
-    unfinished = dg.RunsFilter(tags={QUEUED_ONLY: [_TAGS[lane], _TAGS["both"]]}, statuses=UNFINISHED)
-    return bool(instance.get_run_records(unfinished, limit=1))
-
-
-# Values of a run's tag by lane.
-_TAGS: Mapping[Lane, str] = {"fresh": "true", "retry": "retry", "both": "both"}
-
-
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def raw_events(
@@ -248,29 +190,3 @@ def raw_events(
                 metadata=landed_metadata(window),
                 tags={"dagster/data_version": str(window.sequence)},
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A run, and the queue entries that it covers."""
-
-    run: dg.RunRequest
-    entries: Sequence[Pending]
-
-
-def request_for(
-    pending: Sequence[Pending], assets: Mapping[str, Asset], graph: Graph, lane: Lane = "fresh"
-) -> Request | None:
-    """Return the run that brings the queued windows up to date; None when nothing is queued.
-
-    It includes the marts downstream of the assets it changes, so that a mart joined from two of them is built once; a
-    retry leaves them to their own automation. It names no partitions: its step reads the queued windows from the
-    ledger.
-    """
-    names = sorted({entry.asset for entry in pending})
-    if not names:
-        return None
-    staging = [staging_key(assets[name]) for name in names]
-    tables = [key(assets[name]) for name in names for key in (conformed_key, staging_key, quarantine_key)]
-    marts = [] if lane == "retry" else graph.behind(staging)
-    return Request(dg.RunRequest(asset_selection=[*tables, *marts], tags={QUEUED_ONLY: _TAGS[lane]}), pending)

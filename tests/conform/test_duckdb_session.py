@@ -2,6 +2,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
+import pytest
+
 from lake_assets.duckdb_session import duckdb_session
 
 _DRAWS = """
@@ -27,3 +30,15 @@ def test_two_sessions_never_spill_to_one_folder(tmp_path: Path) -> None:
         assert len(folders) == 2
         assert {folder.stat().st_mode & 0o777 for folder in tmp_path.iterdir()} == {0o700}
     assert not list(tmp_path.iterdir())
+
+
+def limit_of(session: duckdb.DuckDBPyConnection) -> float:
+    size, unit = session.execute("select current_setting('memory_limit')").fetchall()[0][0].split()
+    return float(size) * 1024 ** ["KiB", "MiB", "GiB", "TiB"].index(unit)
+
+
+@pytest.mark.parametrize("runs", [1, 2, 7])
+def test_parallel_runs_share_the_memory_of_one(runs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_PARALLEL_RUNS", str(runs))
+    with duckdb.connect() as bare, duckdb_session() as session:
+        assert limit_of(session) * runs == pytest.approx(limit_of(bare), rel=0.05)

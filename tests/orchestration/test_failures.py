@@ -19,7 +19,8 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.retries import ALL, FIRST_PAUSE, Failure
 from lake_assets.operations.refresh import Refresh, observe
 from lake_assets.orchestration.assets import EVERY_WINDOW_MADE, QUEUED_ONLY, conforming_definition
-from lake_assets.orchestration.sensors import Graph, raw_windows_sensor
+from lake_assets.orchestration.run_requests import Graph
+from lake_assets.orchestration.sensors import raw_windows_sensor
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.support.lane_runs import run, run_and_die

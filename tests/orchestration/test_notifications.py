@@ -17,7 +17,7 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.notify.channels import LogChannel
 from lake_assets.operations.notify.problems import STALE_AFTER, asset_problems
 from lake_assets.orchestration.notifications import notifications_sensor
-from lake_assets.orchestration.sensors import Graph
+from lake_assets.orchestration.run_requests import Graph
 from lake_assets.settings import Settings
 from tests.support.lane_runs import run
 from tests.support.visits import Visits, make_visits, visit

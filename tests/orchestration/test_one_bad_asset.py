@@ -23,7 +23,8 @@ from lake_assets.ledger.ledger import Ledger
 from lake_assets.operations.backlog import backlog
 from lake_assets.orchestration.assets import conforming_definition
 from lake_assets.orchestration.raw_checks import READABLE, readable_checks
-from lake_assets.orchestration.sensors import Graph, raw_windows_sensor, read_cursor
+from lake_assets.orchestration.run_requests import Graph
+from lake_assets.orchestration.sensors import raw_windows_sensor, read_cursor
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.support.visits import Visits, make_visits, visit

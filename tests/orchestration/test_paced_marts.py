@@ -14,7 +14,7 @@ from lake_assets.orchestration import definitions as module
 from lake_assets.orchestration import paced_marts
 from lake_assets.orchestration.marts import Marts
 from lake_assets.orchestration.paced_marts import PACED, READ_UNTIL, Attempt, Build, due_marts, paced_marts_sensor
-from lake_assets.orchestration.sensors import Graph
+from lake_assets.orchestration.run_requests import Graph
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, load_settings
 

@@ -11,7 +11,8 @@ from lake_assets.ledger.ledger import Landed, Pending
 from lake_assets.ledger.retries import Lane
 from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition, lane_of
 from lake_assets.orchestration.keys import staging_key
-from lake_assets.orchestration.sensors import RETRY_AFTER, Graph, due, raw_events, raw_windows_sensor, request_for
+from lake_assets.orchestration.run_requests import RETRY_AFTER, Graph, due, request_for
+from lake_assets.orchestration.sensors import raw_events, raw_windows_sensor
 from lake_assets.settings import load_settings
 
 LEADS = Asset(
@@ -31,23 +32,20 @@ def queued(asset: str, *windows: str) -> list[Pending]:
 
 def test_a_mart_joined_from_two_changed_assets_is_in_one_run() -> None:
     pending = [*queued("leads", "2026-01-02"), *queued("contracts", "2026-01-03")]
-    request = request_for(pending, ASSETS, GRAPH)
-    assert request is not None
+    request = request_for(pending, ASSETS, GRAPH, "fresh")
     keys = list(request.run.asset_selection or ())
     assert {staging_key(LEADS), staging_key(CONTRACTS)} <= set(keys)
     assert keys.count(FUNNEL) == 1
 
 
 def test_an_asset_that_did_not_change_is_not_in_the_run() -> None:
-    request = request_for(queued("leads", "2026-01-02"), ASSETS, GRAPH)
-    assert request is not None
+    request = request_for(queued("leads", "2026-01-02"), ASSETS, GRAPH, "fresh")
     assert staging_key(CONTRACTS) not in (request.run.asset_selection or ())
 
 
 def test_windows_of_any_time_and_size_share_a_run_that_names_none() -> None:
     pending = [*queued("leads", "0999-05-05", "2026-01-02", "9998-12-31"), *queued("clicks", "2026-01-02-10:00")]
-    request = request_for(pending, ASSETS, GRAPH)
-    assert request is not None
+    request = request_for(pending, ASSETS, GRAPH, "fresh")
     assert request.entries == pending
     assert request.run.partition_key is None
     assert set(request.run.tags) == {QUEUED_ONLY}
@@ -55,7 +53,6 @@ def test_windows_of_any_time_and_size_share_a_run_that_names_none() -> None:
 
 def test_a_run_of_windows_that_failed_leaves_marts_to_their_automation() -> None:
     request = request_for(queued("leads", "2026-01-02"), ASSETS, GRAPH, "retry")
-    assert request is not None
     assert staging_key(LEADS) in (request.run.asset_selection or ())
     assert FUNNEL not in (request.run.asset_selection or ())
 
@@ -63,12 +60,7 @@ def test_a_run_of_windows_that_failed_leaves_marts_to_their_automation() -> None
 @pytest.mark.parametrize("lane", ["fresh", "retry", "both"])
 def test_a_run_makes_the_lane_it_was_requested_for(lane: Lane) -> None:
     request = request_for(queued("leads", "2026-01-02"), ASSETS, GRAPH, lane)
-    assert request is not None
     assert lane_of(request.run.tags) == lane
-
-
-def test_an_empty_queue_asks_for_no_run() -> None:
-    assert request_for([], ASSETS, GRAPH) is None
 
 
 def test_dagster_loads_a_lake_of_hours_and_days() -> None:

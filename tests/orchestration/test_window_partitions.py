@@ -18,7 +18,8 @@ from lake_assets.operations.retention import maintain, plan_retention
 from lake_assets.orchestration.assets import EVERY_WINDOW_MADE, conforming_definition, landing_definitions
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, raw_key, staging_key
 from lake_assets.orchestration.partitions import add_windows, window_partitions
-from lake_assets.orchestration.sensors import Graph, raw_events, request_for
+from lake_assets.orchestration.run_requests import Graph, request_for
+from lake_assets.orchestration.sensors import raw_events
 from lake_assets.settings import Settings
 from lake_assets.warehouse.local.ducklake import DuckLake
 from tests.support.visits import Visits, make_visits
@@ -59,10 +60,9 @@ class Graphed:
             landed = observe(self.settings, ledger, list(self.assets.values()), since).landed
             for name, windows in landed.items():
                 add_windows(self.instance, ledger, self.assets[name], [window.window for window in windows])
-            request = request_for(ledger.pending(list(self.assets)), self.assets, Graph({}, {}))
+            request = request_for(ledger.pending(list(self.assets)), self.assets, Graph({}, {}), "both")
         for event in raw_events(self.assets, landed, since):
             self.instance.report_runless_asset_event(event)
-        assert request is not None
         return self.execute(request.run.asset_selection or (), dict(request.run.tags))
 
     def execute(self, selection: Sequence[dg.AssetKey], tags: dict[str, str]) -> dg.ExecuteInProcessResult:

@@ -249,12 +249,13 @@ class Visits:
         )
 
 
-def make_visits(settings: Settings, folder: Path, window: str = "day") -> Visits:
+def make_visits(settings: Settings, folder: Path, window: str = "day", domain: str = "ops") -> Visits:
     """A new asset, applied, without rows; its contract is below the folder."""
     name = f"visits{next(_names)}"
     made = Visits(settings, folder / "assets" / f"{name}.yaml")
     made.path.parent.mkdir()
-    made.path.write_text(CONTRACT.replace("NAME", name).replace("window: day", f"window: {window}"), "utf-8")
+    text = CONTRACT.replace("NAME", name).replace("window: day", f"window: {window}")
+    made.path.write_text(text.replace("domain: ops", f"domain: {domain}"), "utf-8")
     with Ledger(settings) as ledger:
         ledger.ensure_schema()
     ensure_raw_tables(settings, [raw_table(made.asset)])

@@ -1,0 +1,189 @@
+"""A run builds the windows of one domain, so that a slow or failing domain does not delay the others."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from lake_assets.ledger.ledger import Ledger
+from lake_assets.operations.refresh import observe
+from lake_assets.orchestration import sensors
+from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition
+from lake_assets.orchestration.keys import staging_key
+from lake_assets.orchestration.run_requests import DOMAIN, Graph
+from lake_assets.orchestration.sensors import raw_windows_sensor
+from lake_assets.settings import Settings, load_settings
+from tests.support.conditions import wait_until
+from tests.support.visits import Visits, make_visits, visit
+
+DOMAINS = ("harbour", "mill", "quarry")
+JOINED = dg.AssetKey(["joined_data_mart", "joined"])
+LONG = 3600.0
+
+
+@dataclass
+class Lake:
+    """An asset for each domain, and the sensor of all; requested runs are recorded as started and never executed."""
+
+    settings: Settings
+    by_domain: dict[str, Visits]
+    instance: dg.DagsterInstance
+    wait_seconds: float = 0.0
+    cursor: str | None = None
+    days: dict[str, int] = field(default_factory=dict)
+    requests: Sequence[dg.RunRequest] = ()
+
+    def tick(self) -> list[str]:
+        """The domains of the runs that a tick requests, in its order."""
+        assets = {one.asset.name: one.asset for one in self.by_domain.values()}
+        steps = [conforming_definition(self.settings, asset) for asset in assets.values()]
+        staging = frozenset(staging_key(asset) for asset in assets.values())
+        joined = _joined(sorted(staging))
+        graph = Graph({JOINED: staging}, {})
+        sensor = raw_windows_sensor(self.settings, assets, graph, [*steps, joined], self.wait_seconds)
+        definitions = dg.Definitions(assets=[*steps, joined], sensors=[sensor])
+        with dg.build_sensor_context(self.instance, cursor=self.cursor, definitions=definitions) as context:
+            result = sensor.evaluate_tick(context)
+        self.cursor = result.cursor
+        self.requests = result.run_requests or ()
+        for request in self.requests:
+            self.instance.add_run(dg.DagsterRun("made", tags=request.tags, status=dg.DagsterRunStatus.STARTED))
+        return [request.tags[DOMAIN] for request in self.requests]
+
+    def land(self, *domains: str) -> None:
+        for domain in domains:
+            self.days[domain] = self.days.get(domain, 0) + 1
+            self.by_domain[domain].land(visit(self.days[domain], self.days[domain]))
+
+    def end(self, domain: str) -> None:
+        """The run of a domain ends, and has built what was queued."""
+        (run,) = [run for run in self.instance.get_runs() if run.tags.get(DOMAIN) == domain]
+        with Ledger(self.settings) as ledger:
+            ledger.connection.execute(
+                "delete from ledger.pending where asset = %s and requested_at is not null",
+                (self.by_domain[domain].asset.name,),
+            )
+        self.instance.delete_run(run.run_id)
+
+
+def _joined(staging: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
+    @dg.asset(key=JOINED, deps=staging)
+    def joined() -> None: ...
+
+    return joined
+
+
+@pytest.fixture
+def domains(lake: Settings, tmp_path: Path) -> Lake:
+    by_domain: dict[str, Visits] = {}
+    for domain in DOMAINS:
+        (tmp_path / domain).mkdir()
+        by_domain[domain] = make_visits(lake, tmp_path / domain, domain=domain)
+    return Lake(lake, by_domain, dg.DagsterInstance.ephemeral())
+
+
+def test_domain_whose_run_does_not_end_delays_no_other(domains: Lake) -> None:
+    """Regression guard: there was one run for the whole lake, and a Spark job of an hour kept all others waiting."""
+    domains.land("mill")
+    assert domains.tick() == ["mill"]
+    domains.land("mill", "harbour")
+    assert domains.tick() == ["harbour"]
+    domains.end("harbour")
+    domains.land("harbour")
+    assert domains.tick() == ["harbour"]
+    domains.end("mill")
+    assert domains.tick() == ["mill"]
+
+
+def test_runs_name_their_domain_and_build_nothing_of_another_but_joined_marts(domains: Lake) -> None:
+    domains.land("mill", "harbour")
+    assert sorted(domains.tick()) == ["harbour", "mill"]
+    for request in domains.requests:
+        own = domains.by_domain[request.tags[DOMAIN]].asset
+        keys = set(request.asset_selection or ())
+        assert {staging_key(own), JOINED} <= keys
+        assert {key.path[0] for key in keys} == {"conformed", own.staging_schema, "joined_data_mart"}
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_no_more_runs_are_unfinished_than_the_setting_allows(
+    domains: Lake, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKE_PARALLEL_RUNS", str(most))
+    domains.settings = load_settings()
+    domains.land(*DOMAINS)
+    first = domains.tick()
+    assert len(first) == most
+    assert domains.tick() == []
+    domains.end(first[0])
+    assert domains.tick() == [domain for domain in DOMAINS if domain not in first][:1]
+
+
+def test_domain_that_has_waited_longest_is_first(domains: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_PARALLEL_RUNS", "1")
+    domains.settings = load_settings()
+    for domain in ("quarry", "harbour", "mill"):
+        domains.land(domain)
+        with Ledger(domains.settings) as ledger:
+            observe(domains.settings, ledger, [domains.by_domain[domain].asset], {})
+    order: list[str] = []
+    while (found := domains.tick()) != []:
+        order += found
+        domains.end(found[0])
+    assert order == ["quarry", "harbour", "mill"]
+
+
+@pytest.mark.parametrize("tags", [{QUEUED_ONLY: "true"}, {QUEUED_ONLY: "both"}], ids=["older lake", "lake run"])
+def test_run_of_the_whole_queue_leaves_no_window_to_another(domains: Lake, tags: dict[str, str]) -> None:
+    whole = domains.instance.add_run(dg.DagsterRun("made", tags=tags, status=dg.DagsterRunStatus.STARTED))
+    domains.land("mill", "harbour")
+    assert domains.tick() == []
+    domains.instance.delete_run(whole.run_id)
+    assert sorted(domains.tick()) == ["harbour", "mill"]
+
+
+def test_waiting_tick_ends_at_another_domains_commit_and_not_at_the_runs_own(
+    domains: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domains.land("mill")
+    assert domains.tick() == ["mill"]
+    monkeypatch.setattr(sensors, "POLL_SECONDS", LONG)
+    looks: list[int] = []
+    read = sensors.has_changes
+
+    def look(settings: Settings, assets: Sequence[object], *rest: object) -> bool:
+        looks.append(len(list(assets)))
+        return read(settings, assets, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sensors, "has_changes", look)
+    domains.wait_seconds = LONG
+    found: list[str] = []
+    ticking = threading.Thread(target=lambda: found.extend(domains.tick()), daemon=True)
+    ticking.start()
+    wait_until(lambda: len(looks) == 1)
+    domains.land("mill")
+    wait_until(lambda: len(looks) == 2 or not ticking.is_alive())
+    assert ticking.is_alive()
+    assert looks == [2, 2]
+    domains.land("quarry")
+    wait_until(lambda: not ticking.is_alive())
+    assert found == ["quarry"]
+
+
+def test_waiting_tick_ends_when_the_run_has_and_its_domain_has_new_rows(
+    domains: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domains.land("mill")
+    assert domains.tick() == ["mill"]
+    domains.land("mill")
+    monkeypatch.setattr(sensors, "POLL_SECONDS", LONG)
+    domains.wait_seconds = LONG
+    found: list[str] = []
+    ticking = threading.Thread(target=lambda: found.extend(domains.tick()), daemon=True)
+    ticking.start()
+    domains.end("mill")
+    wait_until(lambda: not ticking.is_alive())
+    assert found == ["mill"]
