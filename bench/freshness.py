@@ -33,6 +33,7 @@ from lake_assets.landing.snapshots import read_table
 from lake_assets.operations.apply import apply
 from lake_assets.orchestration.assets import QUEUED_ONLY, STEP
 from lake_assets.orchestration.dagster_records import DagsterRecords
+from lake_assets.orchestration.run_requests import DOMAIN
 from lake_assets.project import read_files
 from lake_assets.settings import Settings
 from lake_assets.stack.lifecycle import reload_definitions
@@ -61,7 +62,7 @@ def follow(settings: Settings, sales: Asset, instance: dg.DagsterInstance) -> di
         seen = time.time()
     commits = read_table(settings, sales, lambda table: [each.timestamp_ms / 1000 for each in table.snapshots()])
     committed = min(commit for commit in commits if commit >= sent)
-    created, started, steps = _run(instance, seen)
+    created, started, steps = _run(instance, sales, seen)
     conformed = _seconds(steps.get(f"conform_sales.{STEP}"), seen)
     built = _seconds(steps.get("marts"), seen)
     return {
@@ -84,9 +85,9 @@ def _marked(session: psycopg.Connection, now: datetime) -> int:
     return int(row[0] // MARK) if row else 0
 
 
-def _run(instance: dg.DagsterInstance, seen: float) -> tuple[float, float, dict[str, Any]]:
+def _run(instance: dg.DagsterInstance, sales: Asset, seen: float) -> tuple[float, float, dict[str, Any]]:
     """Return when the run that made the row was created and started, and its steps: the newest that had got to dbt."""
-    for record in instance.get_run_records(dg.RunsFilter(tags={QUEUED_ONLY: "true"}), limit=5):
+    for record in instance.get_run_records(dg.RunsFilter(tags={QUEUED_ONLY: "true", DOMAIN: sales.domain}), limit=5):
         steps = {step.step_key: step for step in instance.get_run_step_stats(record.dagster_run.run_id)}
         if _seconds(steps.get("marts"), seen) > 0:
             return record.create_timestamp.timestamp(), record.start_time or seen, steps

@@ -1,19 +1,21 @@
 """A run builds the windows of one domain, so that a slow or failing domain does not delay the others."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from lake_assets.catalog.model import Asset
 from lake_assets.ledger.ledger import Ledger
+from lake_assets.ledger.retries import Lane
 from lake_assets.operations.refresh import observe
 from lake_assets.orchestration import sensors
 from lake_assets.orchestration.assets import QUEUED_ONLY, conforming_definition
 from lake_assets.orchestration.keys import staging_key
-from lake_assets.orchestration.run_requests import DOMAIN, Graph
+from lake_assets.orchestration.run_requests import DOMAIN, Graph, Slots
 from lake_assets.orchestration.sensors import raw_windows_sensor
 from lake_assets.settings import Settings, load_settings
 from tests.support.conditions import wait_until
@@ -52,6 +54,14 @@ class Lake:
         for request in self.requests:
             self.instance.add_run(dg.DagsterRun("made", tags=request.tags, status=dg.DagsterRunStatus.STARTED))
         return [request.tags[DOMAIN] for request in self.requests]
+
+    def wait(self) -> tuple[threading.Thread, list[str]]:
+        """Begin a tick that waits for an hour; the list has its domains when it has ended."""
+        self.wait_seconds = LONG
+        found: list[str] = []
+        ticking = threading.Thread(target=lambda: found.extend(self.tick()), daemon=True)
+        ticking.start()
+        return ticking, found
 
     def land(self, *domains: str) -> None:
         for domain in domains:
@@ -136,6 +146,23 @@ def test_domain_that_has_waited_longest_is_first(domains: Lake, monkeypatch: pyt
     assert order == ["quarry", "harbour", "mill"]
 
 
+@pytest.mark.parametrize(
+    "tags", [{DOMAIN: "mill", QUEUED_ONLY: "true"}, {QUEUED_ONLY: "both"}], ids=["own", "lake run"]
+)
+def test_failed_run_is_not_requested_again_at_once_and_a_lost_one_is(domains: Lake, tags: dict[str, str]) -> None:
+    domains.land("mill")
+    assert domains.tick() == ["mill"]
+    (lost,) = domains.instance.get_runs()
+    domains.instance.delete_run(lost.run_id)
+    other = {DOMAIN: "harbour", QUEUED_ONLY: "true"}
+    domains.instance.add_run(dg.DagsterRun("made", tags=other, status=dg.DagsterRunStatus.FAILURE))
+    assert domains.tick() == ["mill"]
+    (run,) = [run for run in domains.instance.get_runs() if run.tags[DOMAIN] == "mill"]
+    domains.instance.delete_run(run.run_id)
+    domains.instance.add_run(dg.DagsterRun("made", tags=tags, status=dg.DagsterRunStatus.FAILURE))
+    assert domains.tick() == []
+
+
 @pytest.mark.parametrize("tags", [{QUEUED_ONLY: "true"}, {QUEUED_ONLY: "both"}], ids=["older lake", "lake run"])
 def test_run_of_the_whole_queue_leaves_no_window_to_another(domains: Lake, tags: dict[str, str]) -> None:
     whole = domains.instance.add_run(dg.DagsterRun("made", tags=tags, status=dg.DagsterRunStatus.STARTED))
@@ -145,45 +172,53 @@ def test_run_of_the_whole_queue_leaves_no_window_to_another(domains: Lake, tags:
     assert sorted(domains.tick()) == ["harbour", "mill"]
 
 
-def test_waiting_tick_ends_at_another_domains_commit_and_not_at_the_runs_own(
-    domains: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    domains.land("mill")
-    assert domains.tick() == ["mill"]
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of tables at each look for commits, of ticks that look without a notification once only."""
     monkeypatch.setattr(sensors, "POLL_SECONDS", LONG)
-    looks: list[int] = []
+    made: list[int] = []
     read = sensors.has_changes
 
-    def look(settings: Settings, assets: Sequence[object], *rest: object) -> bool:
-        looks.append(len(list(assets)))
-        return read(settings, assets, *rest)  # type: ignore[arg-type]
+    def look(settings: Settings, assets: Collection[Asset], since: Mapping[str, str]) -> bool:
+        made.append(len(assets))
+        return read(settings, assets, since)
 
     monkeypatch.setattr(sensors, "has_changes", look)
-    domains.wait_seconds = LONG
-    found: list[str] = []
-    ticking = threading.Thread(target=lambda: found.extend(domains.tick()), daemon=True)
-    ticking.start()
-    wait_until(lambda: len(looks) == 1)
+    return made
+
+
+def test_waiting_tick_ends_at_another_domains_commit_only(domains: Lake, looks: list[int]) -> None:
     domains.land("mill")
-    wait_until(lambda: len(looks) == 2 or not ticking.is_alive())
+    assert domains.tick() == ["mill"]
+    ticking, found = domains.wait()
+    wait_until(lambda: looks == [2])
+    domains.land("mill")
+    wait_until(lambda: looks == [2, 2])
     assert ticking.is_alive()
-    assert looks == [2, 2]
     domains.land("quarry")
     wait_until(lambda: not ticking.is_alive())
     assert found == ["quarry"]
 
 
-def test_waiting_tick_ends_when_the_run_has_and_its_domain_has_new_rows(
-    domains: Lake, monkeypatch: pytest.MonkeyPatch
+def test_waiting_tick_ends_with_a_run_behind_which_rows_have_landed(
+    domains: Lake, looks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    polls: list[str] = []
+    read = sensors.read_slots
+
+    def polled(instance: dg.DagsterInstance, lane: Lane, most: int) -> Slots:
+        polls.append(lane)
+        return read(instance, lane, most)
+
     domains.land("mill")
     assert domains.tick() == ["mill"]
     domains.land("mill")
-    monkeypatch.setattr(sensors, "POLL_SECONDS", LONG)
-    domains.wait_seconds = LONG
-    found: list[str] = []
-    ticking = threading.Thread(target=lambda: found.extend(domains.tick()), daemon=True)
-    ticking.start()
+    monkeypatch.setattr(sensors, "read_slots", polled)
+    ticking, found = domains.wait()
+    wait_until(lambda: polls.count("fresh") > 3)
+    # No table had a commit meanwhile, and in a cloud each look is a request.
+    assert looks == [2]
+    assert ticking.is_alive()
     domains.end("mill")
     wait_until(lambda: not ticking.is_alive())
     assert found == ["mill"]
