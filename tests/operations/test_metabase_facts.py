@@ -65,7 +65,7 @@ def test_stored_facts_are_of_all_endpoints_and_name_their_origin() -> None:
 
 
 def test_only_questions_take_an_identity() -> None:
-    """So collections and dashboards need a marker in their description."""
+    """Reason for the marker in the descriptions of collections and dashboards."""
     takes = [name for name, facts in read_facts().items() if "entity_id" in facts.get("body", {}).get("properties", {})]
     assert takes == ["POST /api/card/"]
 

@@ -25,7 +25,7 @@ from lake_assets.settings import Postgres
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was changed, and sentences about what only an administrator of Metabase can change."""
+    """Steps that were taken, and notes about what only an administrator of Metabase can change."""
 
     steps: tuple[Step, ...]
     notes: tuple[str, ...]

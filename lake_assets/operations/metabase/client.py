@@ -137,7 +137,7 @@ class Metabase:
             raise SettingsError(f"Metabase at {self._url} refuses the API key in {self._key_file}: create another one.")
         if reply.status_code == 409:
             raise LakeError(
-                f"somebody else changed Metabase's permissions meanwhile ({path}): run `lake bi apply` again."
+                f"Metabase's permissions were changed by another session meanwhile ({path}): run `lake bi apply` again."
             )
         if not reply.ok or reply.is_redirect:
             raise LakeError(

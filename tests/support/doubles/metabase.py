@@ -224,7 +224,7 @@ class MetabaseDouble(ThreadingHTTPServer):
         }
 
     def _shown(self, rights: str | dict[int, str]) -> Row:
-        """Return rights as the API shows them: by schema if its tables agree, and without those of nobody."""
+        """Return rights as the API shows them: by schema if its tables agree, and the lowest one left out."""
         shown: Row = {"view-data": "unrestricted"}
         if isinstance(rights, dict):
             by_schema: dict[str, dict[str, str]] = {}
