@@ -134,9 +134,7 @@ def _places(charts: Sequence[Chart]) -> Iterator[Place]:
         for size in row_sizes(kinds):
             height = max(_HEIGHTS[chart.kind] for chart in islice(rest, size))
             width = _GRID // size
-            for number in range(size):
-                # The last one of a row reaches the edge.
-                yield Place(number * width, row, width if number < size - 1 else _GRID - number * width, height)
+            yield from (Place(number * width, row, width, height) for number in range(size))
             row += height
 
 

@@ -302,7 +302,10 @@ def test_schema_that_metabase_has_not_synced_is_a_note(server: MetabaseDouble, s
         "Add the people who may see the boards to Metabase's group Lake readers.",
         "Metabase has not synced metrics, shop_data_mart yet: run `lake bi apply` again when it has.",
     )
+    readers = str(server.groups[-1]["id"])
+    server.data_rights[readers] = "query-builder"
     assert run(server, settings, boards(*TWO)).steps == ()
+    server.data_rights[readers] = "no"
     server.tables[31] = ("shop_data_mart", "orders")
     applied = run(server, settings, boards(*TWO), ("shop_data_mart",))
     assert actions(applied) == [("permissions", "Lake readers", "change")]
@@ -310,15 +313,26 @@ def test_schema_that_metabase_has_not_synced_is_a_note(server: MetabaseDouble, s
 
 
 def test_database_is_the_one_that_reads_the_lake_as_analyst(server: MetabaseDouble, settings: Settings) -> None:
-    here = {"host": settings.postgres.host, "port": settings.postgres.port}
-    server.databases[1:] = [
-        database(8, dbname="other"),
-        database(9, user="lake"),
-        database(6),
-        database(DATABASE, **here),
-    ]
+    server.databases[1:] = [database(8, dbname="other"), database(9, user="lake"), database(DATABASE)]
     run(server, settings, boards(chart()))
     assert only(server.cards)["database_id"] == DATABASE
+
+
+def test_address_decides_between_databases_of_two_lakes(server: MetabaseDouble, settings: Settings) -> None:
+    here = {"host": settings.postgres.host, "port": settings.postgres.port}
+    server.databases[1:] = [database(6), database(DATABASE, **here)]
+    run(server, settings, boards(chart()))
+    assert only(server.cards)["database_id"] == DATABASE
+
+
+def test_boards_of_another_lake_are_not_touched(server: MetabaseDouble, settings: Settings) -> None:
+    """Guard of two lakes in one Metabase, whose boards have the same names."""
+    theirs = f"{MADE_BY} {Marker(DATABASE + 1, 'shop_board')}"
+    server.create_collection({"name": "Shop board", "description": theirs})
+    before = deepcopy(server.collections)
+    run(server, settings, boards(chart()))
+    run(server, settings, [])
+    assert {name: server.collections[name] for name in before} == before
 
 
 def refused(server: MetabaseDouble, settings: Settings, kind: type[LakeError] = SettingsError) -> str:

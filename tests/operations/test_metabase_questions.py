@@ -1,6 +1,7 @@
 """Boards as questions and dashboards of Metabase, without one: what is computed from a description."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -106,6 +107,12 @@ def test_places_are_those_of_the_dashboards_rows() -> None:
         (0, 18, 24, 9),
     ]
     assert found[0].name == "Now"
+
+
+def test_charts_of_metrics_come_first_as_on_the_dashboard() -> None:
+    described = board(chart(), chart(kind="table"), live=[LIVE])
+    turned = replace(described, charts=tuple(reversed(described.charts)))
+    assert [question.display for question in questions(turned, 7)] == ["scalar", "table", "row"]
 
 
 def test_marker_is_read_back_from_a_description() -> None:

@@ -186,7 +186,8 @@ class MetabaseDouble(ThreadingHTTPServer):
         found = self.dashboards[number]
         # The whole question comes with each card, which the API does not take back.
         cards = [{**card, "card": self.cards.get(card["card_id"]), "entity_id": "x"} for card in found["dashcards"]]
-        return found | {"dashcards": cards}
+        tabs = [{**tab, "dashboard_id": number, "entity_id": "x"} for tab in found["tabs"]]
+        return found | {"dashcards": cards, "tabs": tabs}
 
     def change_dashboard(self, number: int, body: Row) -> Row:
         found = self.dashboards[number]
