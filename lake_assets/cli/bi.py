@@ -41,3 +41,27 @@ def apply(url: str) -> None:
         click.echo("Nothing to apply: Metabase matches the boards.")
     for note in applied.notes:
         click.echo(note, err=True)
+
+
+@command.command()
+def superset() -> None:
+    """Serve the boards by Apache Superset, on this machine, until Ctrl-C.
+
+    The first call installs Superset into LAKE_HOME/superset, in an environment of its own. Its database is in the
+    lake's Postgres, which must run. Each call imports the boards again: charts that are no longer described are
+    removed, and what people have made in Superset stays. It reads the lake as analyst. Log in as `admin`, with the
+    password in LAKE_HOME/superset/secrets/admin.
+
+    \b
+    Example:
+      lake bi superset
+    """
+    from lake_assets.operations.metabase.boards import described_boards
+    from lake_assets.settings import load_settings
+    from lake_assets.stack.superset import prepare_superset, serve
+
+    settings = load_settings()
+    prepared = prepare_superset(settings, described_boards(settings), lambda step: click.echo(f"  {step}"))
+    click.echo(f"Superset  {prepared.address} (log in as admin; the password is in {prepared.password})")
+    click.echo("Stop it with Ctrl-C.")
+    serve(prepared)

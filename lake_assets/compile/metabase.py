@@ -10,16 +10,14 @@ from base64 import urlsafe_b64encode
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from hashlib import sha256
 from itertools import islice
 from typing import Any
 
-from babel import Locale
-
 from lake_assets.catalog.board import Board, Chart, Kind
 from lake_assets.compile.board_layout import row_sizes
 from lake_assets.compile.board_query import chart_query
+from lake_assets.compile.chart_names import column_names, currencies
 
 # Metabase's identity of a question has 21 characters of this alphabet: A-Z a-z 0-9 _ -
 ID_PREFIX = "lake-"
@@ -106,21 +104,6 @@ def questions(board: Board, database: int) -> tuple[Question, ...]:
     return tuple(found)
 
 
-def column_names(chart: Chart) -> list[str]:
-    """Return the names of a question's columns, in words: x, color, then the numbers. Each is there once."""
-    names: list[str] = []
-    for name in (chart.x, chart.color, *(value.name for value in chart.y)):
-        if name is not None:
-            words = name.replace("_", " ")
-            names.append(next(each for each in _numbered(words) if each not in names))
-    return names
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    yield from (f"{name} {number}" for number in range(2, 1000))
-
-
 def _entity_id(*key: object) -> str:
     """Return an identity that is the same at each run: a chart is known by its board, table and title."""
     digest = sha256(json.dumps(key).encode()).digest()
@@ -171,14 +154,9 @@ def _settings(chart: Chart, names: Sequence[str]) -> dict[str, Any]:
 def _unit(unit: str) -> dict[str, str]:
     if unit == "%":
         return {"number_style": "percent"}
-    if unit in _currencies():
+    if unit in currencies():
         return {"number_style": "currency", "currency": unit}
     return {"suffix": f" {unit}"} if unit else {}
-
-
-@cache
-def _currencies() -> frozenset[str]:
-    return frozenset(Locale("en").currencies)
 
 
 def _without_templates(sql: str) -> str:

@@ -7,7 +7,8 @@ import psycopg
 from lake_assets.catalog.board import Board
 from lake_assets.catalog.model import Asset
 from lake_assets.compile.board_query import chart_query
-from lake_assets.compile.metabase import column_names, questions
+from lake_assets.compile.chart_names import column_names
+from lake_assets.compile.metabase import questions
 from lake_assets.dbt.boards import read_boards
 from lake_assets.dbt.manifest import load_manifest
 from lake_assets.settings import Settings

@@ -7,7 +7,8 @@ import pytest
 
 from lake_assets.catalog.board import Board
 from lake_assets.compile.board_query import chart_query
-from lake_assets.compile.metabase import Marker, Question, column_names, describe_board, questions, read_marker
+from lake_assets.compile.chart_names import column_names
+from lake_assets.compile.metabase import Marker, Question, describe_board, questions, read_marker
 from lake_assets.dbt.boards import read_boards
 from lake_assets.project import read_files
 from lake_assets.settings import load_settings
