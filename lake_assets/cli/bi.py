@@ -25,8 +25,8 @@ def apply(url: str) -> None:
       lake bi apply --metabase https://metabase.example.com
     """
     from lake_assets.cli.tables import show
+    from lake_assets.operations.boards import described_boards, readable_schemas
     from lake_assets.operations.metabase.apply import apply_boards
-    from lake_assets.operations.metabase.boards import described_boards, readable_schemas
     from lake_assets.operations.metabase.client import Metabase, read_address
     from lake_assets.settings import load_settings
 
@@ -56,7 +56,7 @@ def superset() -> None:
     Example:
       lake bi superset
     """
-    from lake_assets.operations.metabase.boards import described_boards
+    from lake_assets.operations.boards import described_boards
     from lake_assets.settings import load_settings
     from lake_assets.stack.superset import prepare_superset, serve
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-import lake_assets.operations.metabase.boards as boards_module
+import lake_assets.operations.boards as boards_module
 from lake_assets.catalog.board import Board
 from lake_assets.catalog.texts import Catalog
 from lake_assets.cli.bi import command

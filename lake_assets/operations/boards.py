@@ -1,4 +1,4 @@
-"""Boards of the lake as it is applied, and the schemas that their readers may query."""
+"""Boards of the lake as it is applied, for other BI tools, and the schemas that their readers may query."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ from lake_assets.warehouse.marts import mart_schemas
 
 
 def described_boards(settings: Settings) -> Sequence[Board]:
-    """Return the boards. Raises LakeError for a mistake in any chart: its question would be archived otherwise."""
+    """Return the boards. Raises LakeError for a mistake in any chart, which would be removed otherwise."""
     if settings.target != "local":
         raise LakeError(
-            f"on the target `{settings.target}` marts are not in Postgres: `lake bi apply` is for the target `local`."
+            f"on the target `{settings.target}` marts are not in Postgres: `lake bi` is for the target `local`."
         )
     applied = read_copy(settings)
     found = read_boards(load_manifest(settings), applied.metrics, applied.assets.values())
