@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup jars jars-lock up down demo spark-dist test test-quick test-browser strangers smoke bench sbom audit-packages images check clean
+.PHONY: help setup jars jars-lock up down demo bi spark-dist test test-quick test-browser strangers smoke bench sbom audit-packages images check clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -33,6 +33,9 @@ down: setup ## Stop the embedded stack.
 demo: export LAKE_MART_MINUTES ?= 0
 demo: jars ## Start the stack, send events to the example assets and follow them into the marts.
 	@$(VENV)/lake demo
+
+bi: setup ## Serve the boards by Apache Superset until Ctrl-C; the stack must be up.
+	@$(VENV)/lake bi superset
 
 SPARK_PYTHON ?= 3.11 3.12
 SPARK_PLATFORM ?= x86_64-manylinux_2_28

@@ -158,6 +158,14 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
             "LAKE_LINEAGE_NAMESPACE", "a name", "`lake`", "Namespace of the lake's jobs; each lake needs its own."
         ),
     ),
+    "BI tools": (
+        Variable(
+            "LAKE_METABASE_KEY_FILE",
+            _FILE,
+            "`LAKE_HOME/secrets/metabase_key`",
+            "API key of Metabase's group Administrators, for `lake bi apply`.",
+        ),
+    ),
     "AWS": (Variable("LAKE_ATHENA_WORKGROUP", "a workgroup", "`primary`", "Workgroup of the lake's own queries."),),
     "Google Cloud": (
         Variable("LAKE_GCP_PROJECT", "a project id", "", "Project of the datasets; required on gcp."),

@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "forget": ("forget", "Erase a person's events everywhere, in two steps, and keep a receipt."),
     "remove": ("remove", "Remove an asset from the lake, in two steps, with all or part of its data."),
     "docs": ("docs", "Build the catalog page for analysts, or open it."),
+    "bi": ("bi", "Bring the boards into a BI tool."),
     "analyst": ("analyst", "Give an analyst a login of their own, or remove it."),
     "sql": ("sql", "Run one query, as the engineer or as an analyst."),
     "completion": ("completion", "Print the completion script of a shell."),

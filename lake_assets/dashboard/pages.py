@@ -4,19 +4,20 @@ A hand-written page is used for a board if the dbt project has a file `boards/NA
 may use `show_board`, `show_charts` and `reader` of this module.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from html import escape
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pandas  # noqa: F401  Streamlit imports it with the first chart, for which the first reader would wait.
 import streamlit as st
 
-from lake_assets.catalog.board import Board, Chart, Kind
+from lake_assets.catalog.board import Board, Chart
+from lake_assets.compile.board_layout import row_sizes
 from lake_assets.compile.board_query import LIMITS, chart_query, newest_query
 from lake_assets.dashboard.board_files import BoardFiles
 from lake_assets.dashboard.freshness import MART_SECONDS, Freshness, mart_freshness, metric_freshness
@@ -30,7 +31,6 @@ LIVE_SECONDS = 1.0
 _NEWEST_SECONDS = 30.0
 # Readers whose ticks are this close share a query.
 _LIVE_FRESH = 0.4
-_IN_A_ROW: dict[Kind, int] = {"number": 4, "table": 1, "bar": 2, "line": 2}
 _MENU_ITEMS = 4
 _ICON = Path(__file__).with_name("icon.svg").read_text("utf-8")
 _STYLE = f"<style>{Path(__file__).with_name('page.css').read_text('utf-8')}</style>"
@@ -155,13 +155,6 @@ def show_charts(charts: Sequence[Chart], key: str) -> None:
         for place, (column, (chart, answer)) in enumerate(zip(columns, islice(shown, size), strict=True)):
             with column, st.container(border=True, height="stretch", key=f"{key}-{number}-{place}"):
                 _show_chart(chart, answer, form)
-
-
-def row_sizes(kinds: Sequence[Kind]) -> Iterator[int]:
-    """Yield the number of charts in each row of the page."""
-    for most, group in groupby(kinds, lambda kind: _IN_A_ROW[kind]):
-        count = len(list(group))
-        yield from (min(most, count - start) for start in range(0, count, most))
 
 
 def _answer(chart: Chart) -> _Answer:

@@ -32,6 +32,7 @@ from lake_assets.errors import LakeError, SettingsError
 from lake_assets.home import Home
 from lake_assets.kafka_security import java_properties
 from lake_assets.local_files import UMASK
+from lake_assets.operations.metabase.client import KEY_FILE
 from lake_assets.project import read_files
 from lake_assets.settings import Settings, lake_home, load_settings
 from lake_assets.stack.addresses import write_addresses
@@ -74,6 +75,7 @@ SECRETS = (
     REST_CERTIFICATE,
     Path(NAME),
     Path(METABASE),
+    Path(KEY_FILE),
 )
 POLL_SECONDS = 0.5
 

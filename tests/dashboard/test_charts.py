@@ -12,8 +12,8 @@ import pytest
 
 from lake_assets.applied_files import write_applied
 from lake_assets.catalog.board import Chart
+from lake_assets.compile.board_layout import row_sizes
 from lake_assets.dashboard.freshness import Freshness, built_at, mart_freshness, metric_freshness
-from lake_assets.dashboard.pages import row_sizes
 from lake_assets.dashboard.palette import BACKGROUND, DARK, LIGHT
 from lake_assets.dashboard.reader import NotRead, NotThere, Reader
 from lake_assets.dashboard.reader_format import ReaderFormat

@@ -145,6 +145,7 @@ def test_a_container_is_given_the_secrets_of_its_job_only() -> None:
         "stream": {"kafka_password"},
         "postgres": {"postgres_admin"},
         "metabase": {"metabase"},
+        "bi": {"metabase_key"},
         "roles": {"pgpass", "metabase"},
         "webserver": {"pgpass"},
         **{name: {"pgpass", "token_key", "connect_password", "kafka_password"} for name in ("dagster", "lake")},
@@ -156,6 +157,7 @@ def test_a_container_is_given_the_secrets_of_its_job_only() -> None:
         "kafka_password",
         "kafka_users.properties",
         "metabase",
+        "metabase_key",
         "token_key",
     }
 
@@ -272,7 +274,7 @@ def test_people_read_marts_as_the_analyst() -> None:
 def test_who_asks_marts_reaches_postgres_and_no_other_part() -> None:
     services = compose()["services"]
     people = {name for name, found in services.items() if "people" in found.get("networks", [])}
-    assert people == {"postgres", "metabase"}
+    assert people == {"postgres", "metabase", "bi"}
     assert service("metabase")["networks"] == ["people"]
     for name, found in services.items():
         assert found.get("network_mode") == "none" or found["networks"], f"{name} is in the default network"
