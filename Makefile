@@ -50,6 +50,7 @@ test: setup ## Run the tests: TEST_WORKERS (3) processes at once.
 	@$(VENV)/python -m lake_assets.stack.jars s3 gs tests
 	@$(VENV)/python -m lake_assets.stack.archive_making
 	@$(VENV)/python -m tests.support.spark_archive
+	@$(VENV)/python -m lake_assets.stack.superset_packages
 	@$(PYTEST) -n $(TEST_WORKERS) --ignore=tests/browser --junitxml=.reports/tests.xml
 
 test-browser: setup ## Run the tests of pages, which need a Chromium; pictures of them are in .reports.
@@ -89,4 +90,4 @@ check: setup ## Lint, format, types, and who may import whom.
 
 clean: ## Stop the stack and remove its state, the packages and the jars.
 	@test ! -x $(VENV)/lake || $(VENV)/lake down
-	rm -rf .lake .venv .tools .jars .reports dist
+	rm -rf .lake .venv .tools .jars .superset .reports dist

@@ -47,10 +47,10 @@ def apply(url: str) -> None:
 def superset() -> None:
     """Serve the boards by Apache Superset, on this machine, until Ctrl-C.
 
-    The first call installs Superset into LAKE_HOME/superset, in an environment of its own. Its database is in the
-    lake's Postgres, which must run. Each call imports the boards again: charts that are no longer described are
-    removed, and what people have made in Superset stays. It reads the lake as analyst. Log in as `admin`, with the
-    password in LAKE_HOME/superset/secrets/admin.
+    The first call installs Superset, in an environment of its own. Its database is in the lake's Postgres, which must
+    run. Each call imports the boards again: charts that are no longer described are removed, and what people have made
+    in Superset stays. It reads the lake as analyst. Log in as `admin`, with the password in
+    LAKE_HOME/superset/secrets/admin.
 
     \b
     Example:

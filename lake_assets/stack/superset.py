@@ -1,13 +1,11 @@
-"""Apache Superset with a lake's boards: in a virtual environment of its own, with its database in the lake's Postgres.
+"""Apache Superset with a lake's boards, its database in the lake's Postgres.
 
 It is no part of the stack: it runs while its command does.
 """
 
-import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,18 +14,15 @@ from secrets import token_urlsafe
 
 from lake_assets.catalog.board import Board
 from lake_assets.compile.superset import MADE_BY, superset_assets
-from lake_assets.errors import LakeError, Unavailable
+from lake_assets.errors import Unavailable
 from lake_assets.local_files import file_lock
-from lake_assets.settings import PROJECT, Settings
+from lake_assets.settings import Settings
 from lake_assets.stack.addresses import FIRST_PORT, PORT_COUNT, THIS_MACHINE, is_free
 from lake_assets.stack.passwords import write_private
 from lake_assets.stack.roles import own_database
-from lake_assets.stack.setup import find_uv
+from lake_assets.stack.superset_packages import FILES, install_packages, run_logged
 
 NAME = "superset"
-FILES = PROJECT / "deploy" / "superset"
-# Superset 6.1 has no packages for a newer Python that all of its dependencies install with.
-PYTHON = "3.11"
 # Of one process: the charts of a dashboard are asked for at once.
 _THREADS = 8
 Progress = Callable[[str], None]
@@ -38,6 +33,7 @@ class Superset:
     """A prepared Superset. `password` is the file with that of its administrator, `admin`."""
 
     folder: Path
+    programs: Path
     port: int
     environment: dict[str, str]
 
@@ -52,7 +48,7 @@ class Superset:
     @property
     def command(self) -> tuple[str, ...]:
         """Return the web server's command, which has no secret in it."""
-        gunicorn = str(self.folder / "venv" / "bin" / "gunicorn")
+        gunicorn = str(self.programs / "gunicorn")
         bind = f"{THIS_MACHINE}:{self.port}"
         return (gunicorn, "--bind", bind, "--threads", str(_THREADS), "--timeout", "60", "superset.app:create_app()")
 
@@ -62,49 +58,22 @@ def prepare_superset(settings: Settings, boards: Iterable[Board], on_progress: P
 
     Raises LakeError, and Unavailable if Postgres does not answer.
     """
-    folder = settings.home / NAME
+    programs, folder = install_packages(on_progress), settings.home / NAME
     (folder / "secrets").mkdir(mode=0o700, parents=True, exist_ok=True)
     with file_lock(folder / "lock"):
-        _install(folder, on_progress)
         for secret in ("secret_key", "admin"):
             if not (folder / "secrets" / secret).exists():
                 write_private(folder / "secrets" / secret, token_urlsafe(32))
-        superset = Superset(folder, _port(folder), _environment(settings, folder))
+        superset = Superset(folder, programs, _port(folder), _environment(settings, folder))
         _make_database(settings, folder)
         _write_assets(folder / "assets", boards, settings.postgres.url("analyst", "postgresql+psycopg2"))
         on_progress("importing the boards into Superset")
-        _run(
-            [str(folder / "venv" / "bin" / "python"), str(FILES / "prepare.py"), str(folder / "assets")],
+        run_logged(
+            [str(programs / "python"), str(FILES / "prepare.py"), str(folder / "assets")],
             superset.environment,
             folder / "prepare.log",
         )
     return superset
-
-
-def _install(folder: Path, on_progress: Progress) -> None:
-    """Install the locked packages, once for each state of their lock. uv checks their hashes."""
-    requirements = FILES / "requirements.txt"
-    fingerprint = hashlib.sha256(requirements.read_bytes()).hexdigest()
-    stamp = folder / "installed"
-    if stamp.exists() and stamp.read_text("utf-8") == fingerprint:
-        return
-    on_progress("installing Superset, 650 MB")
-    uv, venv = find_uv(PROJECT / ".tools"), folder / "venv"
-    environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
-    environment["UV_PYTHON_DOWNLOADS"] = "never"
-    log = folder / "install.log"
-    _run([uv, "venv", "--clear", "--python", PYTHON, str(venv)], environment, log)
-    python = str(venv / "bin" / "python")
-    _run([uv, "pip", "install", "--python", python, "--require-hashes", "-r", str(requirements)], environment, log)
-    stamp.write_text(fingerprint, "utf-8")
-
-
-def _run(command: list[str], environment: dict[str, str], log: Path) -> None:
-    with log.open("wb") as output:
-        done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        lines = log.read_text("utf-8", errors="replace").strip().splitlines()
-        raise LakeError(f"Superset could not be prepared ({lines[-1] if lines else 'without a reason'}): see {log}.")
 
 
 def _environment(settings: Settings, folder: Path) -> dict[str, str]:

@@ -24,8 +24,7 @@ from lake_assets.settings import Settings
 from lake_assets.stack.superset import prepare_superset
 from lake_assets.waiting import poll_until
 
-# The first call installs 650 MB.
-READY_SECONDS = 400.0
+READY_SECONDS = 200.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import lake_assets.stack.superset as module
 from lake_assets.errors import LakeError, Unavailable
 from lake_assets.settings import Settings, load_settings
+from lake_assets.stack import superset as module
+from lake_assets.stack import superset_packages
 from lake_assets.stack.superset import prepare_superset
 
 
@@ -23,9 +24,10 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, str]]]:
     """Commands with their environment, none of which is executed."""
     calls: list[tuple[list[str], dict[str, str]]] = []
-    monkeypatch.setattr(module, "_run", lambda command, environment, _: calls.append((command, environment)))
+    for each in (module, superset_packages):
+        monkeypatch.setattr(each, "run_logged", lambda command, environment, _: calls.append((command, environment)))
     monkeypatch.setattr(module, "own_database", lambda *_: None)
-    monkeypatch.setattr(module, "find_uv", lambda _: "uv")
+    monkeypatch.setattr(module, "install_packages", lambda _: Path("programs"))
     return calls
 
 
@@ -46,14 +48,18 @@ def test_secrets_are_in_files_of_their_owner_and_in_no_command(
 
 
 def test_packages_are_installed_once_with_their_hashes(
-    settings: Settings, calls: list[tuple[list[str], dict[str, str]]]
+    tmp_path: Path, calls: list[tuple[list[str], dict[str, str]]]
 ) -> None:
-    prepare_superset(settings, [], print)
-    assert [command[1:3] for command, _ in calls[:2]] == [["venv", "--clear"], ["pip", "install"]]
+    folder = tmp_path / "packages"
+    programs = superset_packages.install_packages(print, folder)
+    assert [command[1:3] for command, _ in calls] == [["venv", "--clear"], ["pip", "install"]]
     assert "--require-hashes" in calls[1][0]
     calls.clear()
-    prepare_superset(settings, [], print)
-    assert [Path(command[1]).name for command, _ in calls] == ["prepare.py"]
+    assert superset_packages.install_packages(print, folder) == programs
+    assert calls == []
+    (folder / "installed").write_text("another lock", "utf-8")
+    superset_packages.install_packages(print, folder)
+    assert len(calls) == 2
 
 
 def test_superset_gets_nothing_of_the_lakes_environment(
@@ -82,12 +88,12 @@ def test_port_that_is_taken_is_replaced(
 def test_failed_preparation_is_one_sentence_with_its_log(tmp_path: Path) -> None:
     log = tmp_path / "prepare.log"
     with pytest.raises(LakeError) as error:
-        module._run([sys.executable, "-c", "raise SystemExit('no space left')"], {}, log)
+        superset_packages.run_logged([sys.executable, "-c", "raise SystemExit('no space left')"], {}, log)
     assert str(error.value) == f"Superset could not be prepared (no space left): see {log}."
 
 
 def test_postgres_that_does_not_run_is_one_sentence(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_run", lambda *_: None)
-    monkeypatch.setattr(module, "find_uv", lambda _: "uv")
+    monkeypatch.setattr(module, "run_logged", lambda *_: None)
+    monkeypatch.setattr(module, "install_packages", lambda _: Path("programs"))
     with pytest.raises(Unavailable, match="does not answer"):
         prepare_superset(settings, [], print)
