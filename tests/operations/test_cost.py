@@ -42,7 +42,7 @@ def test_windows_of_another_size_are_counted_by_their_days() -> None:
 
 
 def test_open_window_counts_up_to_now() -> None:
-    """On the second day of a month of which two days are published, six hours are over."""
+    """Two days are published, and of the second one six hours are over."""
     now = datetime(2026, 12, 2, 6, tzinfo=UTC)
     assert windows_of(ORDERS, figures(2, 2, "2026-12-02"), now)[1] == DAY + 6 * HOUR
     assert windows_of(ORDERS, figures(2, 2, "2026-12-03"), now)[1] == 2 * DAY
