@@ -10,32 +10,33 @@ from lake_assets.ledger.ledger import Ledger
 
 # The first seven characters of a window are its month. Late months do not count for earlier ones.
 _FIGURES = """\
-select
-  w.asset,
-  coalesce(sum(w.raw_rows) filter (where in_month), 0)::bigint as rows,
-  count(*) filter (where in_month) as windows,
-  count(distinct left(w."window", 10)) filter (where in_month) as days,
-  max(w."window") filter (where in_month) as newest,
-  coalesce(sum(w.seconds) filter (where in_month and w.engine = 'spark'), 0) as spark_seconds,
-  coalesce(sum(w.raw_bytes) filter (where not raw_is_removed), 0)::bigint as raw_bytes,
-  coalesce(sum(w.good + w.quarantined) filter (where not staging_is_removed), 0)::bigint as staging_rows,
-  coalesce(sum(w.raw_bytes) filter (where not staging_is_removed), 0)::bigint as staging_raw_bytes
-from unnest(%(assets)s::text[], %(datasets)s::text[]) as named (asset, dataset)
-join ledger.window as w on w.asset = named.asset
-cross join lateral (
+with marked as (
   select
+    w.*,
     left(w."window", 7) = %(month)s as in_month,
-    exists (
-      select from ledger.removal as r
-      where r.dataset = named.dataset and r."window" = w."window" and r.removed_at is not null
-    ) as raw_is_removed,
-    exists (
-      select from ledger.removal as r where r.asset = named.asset and r."window" = w."window"
-        and r.element = 'staging' and r.removed_at is not null
-    ) as staging_is_removed
-) as state
-where left(w."window", 7) <= %(month)s
-group by w.asset order by w.asset
+    raw."window" is not null as raw_is_removed,
+    staging."window" is not null as staging_is_removed
+  from unnest(%(assets)s::text[], %(datasets)s::text[]) as named (asset, dataset)
+  join ledger.window as w on w.asset = named.asset
+  left join (
+    select distinct dataset, "window" from ledger.removal where element = 'raw' and removed_at is not null
+  ) as raw on raw.dataset = named.dataset and raw."window" = w."window"
+  left join (
+    select distinct asset, "window" from ledger.removal where element = 'staging' and removed_at is not null
+  ) as staging on staging.asset = named.asset and staging."window" = w."window"
+  where left(w."window", 7) <= %(month)s
+)
+select
+  asset,
+  coalesce(sum(raw_rows) filter (where in_month), 0)::bigint as rows,
+  count(*) filter (where in_month) as windows,
+  count(distinct left("window", 10)) filter (where in_month) as days,
+  max("window") filter (where in_month) as newest,
+  coalesce(sum(seconds) filter (where in_month and engine = 'spark'), 0) as spark_seconds,
+  coalesce(sum(raw_bytes) filter (where not raw_is_removed), 0)::bigint as raw_bytes,
+  coalesce(sum(good + quarantined) filter (where not staging_is_removed), 0)::bigint as staging_rows,
+  coalesce(sum(raw_bytes) filter (where not staging_is_removed), 0)::bigint as staging_raw_bytes
+from marked group by asset order by asset
 """
 
 

@@ -1,5 +1,6 @@
 """`lake cost` on a ledger with windows: what it reads, and its sentences when there is nothing to price."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,12 +16,14 @@ from lake_assets import bucket
 from lake_assets.catalog.model import Asset
 from lake_assets.catalog.window_results import PartitionCount, WindowOutput
 from lake_assets.cli.cost import command
+from lake_assets.dbt.environment import manifest_path
 from lake_assets.errors import LakeError
 from lake_assets.ledger.ledger import Ledger
 from lake_assets.ledger.month_figures import MonthFigures, month_figures, published_months
 from lake_assets.ledger.publish import publish_windows
 from lake_assets.project import read_files
 from lake_assets.settings import Settings
+from tests.operations.test_waiting_marts import MANIFEST
 
 SALES, LEADS = "sales", "leads"
 
@@ -83,6 +86,8 @@ def test_windows_that_retention_removed_are_not_stored(ledger: Ledger, assets: d
         assert found.rows == 20
     with _removed(ledger, "dataset", "raw", "2026-10-30", done="null"):
         assert figures(ledger, assets, "2026-11")[0].raw_bytes == 3_000
+    with _removed(ledger, "asset", "staging", "2026-10-30", done="null"):
+        assert figures(ledger, assets, "2026-11")[0].staging_rows == 27
     with _removed(ledger, "asset", "quarantine", "2026-10-30"):
         assert figures(ledger, assets, "2026-11")[0].staging_rows == 27
 
@@ -156,6 +161,20 @@ def test_lake_lists_only_assets_that_have_something(ledger: Ledger) -> None:
     assert [line.split()[:2] for line in shown.splitlines() if line.startswith(" sales")] == [["sales", "20"]]
     assert " leads" not in shown
     assert "LAKE_COMMIT_SECONDS=900, LAKE_MART_MINUTES=60" in shown
+
+
+def test_marts_are_those_of_the_parsed_project(ledger: Ledger, lake: Settings) -> None:
+    month = ("sales", "--month", "2026-11", "--target", "aws")
+    path = manifest_path(lake)
+    assert "Marts are not counted, because the dbt project was never parsed" in run(*month)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(MANIFEST), "utf-8")
+    try:
+        shown = run(*month)
+    finally:
+        path.unlink()
+    assert "mart sales_data_mart.sales" in shown
+    assert "Marts are not counted" not in shown
 
 
 def test_what_cannot_be_priced_is_one_sentence(ledger: Ledger) -> None:
