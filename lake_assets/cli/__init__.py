@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Build staging tables and marts from everything landed so far, once."),
     "audit": ("audit", "Prove that nothing was lost or doubled, or report the gap."),
     "why": ("why", "Explain the state of a window, and where its rows came from."),
+    "cost": ("cost", "Estimate what assets cost in a month, also with other settings."),
     "quarantine": ("quarantine", "Show quarantined rows by reason, with samples."),
     "replay": ("replay", "Conform quarantined events again after a fix, and publish those that pass."),
     "backfill": ("backfill", "Rebuild windows from raw in batches, or undo a rebuild."),

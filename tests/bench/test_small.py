@@ -38,9 +38,9 @@ def figures_of(name: str, path: Path, *more: str) -> list[Figures]:
 
 
 def scripts() -> set[str]:
-    """The modules of bench/ that take times, without the one that runs all of them."""
+    """The modules of bench/ that take times, without the one that runs all of them and those that only compute."""
     paths = (PROJECT / "bench").glob("*.py")
-    return {path.stem for path in paths if "def main(" in path.read_text("utf-8")} - {"all", "cloud_costs"}
+    return {path.stem for path in paths if "def main(" in path.read_text("utf-8")} - {"all", "cloud_costs", "scale"}
 
 
 def test_every_bench_has_a_full_and_a_small_size() -> None:
