@@ -87,7 +87,9 @@ def _marked(session: psycopg.Connection, now: datetime) -> int:
 
 def _run(instance: dg.DagsterInstance, sales: Asset, seen: float) -> tuple[float, float, dict[str, Any]]:
     """Return when the run that made the row was created and started, and its steps: the newest that had got to dbt."""
-    for record in instance.get_run_records(dg.RunsFilter(tags={QUEUED_ONLY: "true", DOMAIN: sales.domain}), limit=5):
+    for record in instance.get_run_records(dg.RunsFilter(tags={QUEUED_ONLY: "true"}), limit=10):
+        if record.dagster_run.tags.get(DOMAIN, sales.domain) != sales.domain:
+            continue
         steps = {step.step_key: step for step in instance.get_run_step_stats(record.dagster_run.run_id)}
         if _seconds(steps.get("marts"), seen) > 0:
             return record.create_timestamp.timestamp(), record.start_time or seen, steps

@@ -1,7 +1,8 @@
 """Runs for queued windows: which ones to request now, from the queue and from the runs that have not ended.
 
-A run builds the windows of one domain, so that a slow or failing domain does not delay the others. Of each lane (see
-`Lane`) one run of a domain is unfinished at most: the next one takes everything that lands in the meantime.
+A run builds the windows of one domain, so that a slow or failing domain does not delay the others; where no two runs
+may be parallel, it builds those of all domains. Of each lane (see `Lane`) one run of a domain is unfinished at most:
+the next one takes everything that lands in the meantime.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from lake_assets.ledger.retries import Lane, requestable, select_entries
 from lake_assets.orchestration.assets import QUEUED_ONLY
 from lake_assets.orchestration.keys import conformed_key, quarantine_key, staging_key
 
-# Tag of a run that the sensor requested. A run of `lake run`, or of an older lake, is of all domains and has none.
+# Tag of a run of one domain. A run of `lake run` is of all domains and has none.
 DOMAIN = "lake/domain"
 ALL_DOMAINS = ""
 # A window that is still queued this long after its run was requested (because the run failed) is requested again.
@@ -84,11 +85,11 @@ def read_slots(instance: dg.DagsterInstance, lane: Lane, most: int) -> Slots:
 def fresh_requests(
     instance: dg.DagsterInstance, ledger: Ledger, assets: Mapping[str, Asset], graph: Graph, slots: Slots
 ) -> list[Request]:
-    """Return the runs for windows without a failure that are due now, one a domain, with the marts behind them."""
+    """Return the runs for windows without a failure that are due now, with the marts behind them."""
     assets, now = slots.open_to(assets), datetime.now(UTC)
     entries, _ = select_entries("fresh", ledger.pending(list(assets)), known_failures(ledger), now)
     requests: list[Request] = []
-    for domain, own in by_domain(entries, assets).items():
+    for domain, own in _groups(entries, assets, slots).items():
         if len(requests) == slots.free:
             break
         asked = any(entry.requested_at for entry in own)
@@ -104,15 +105,15 @@ def retry_requests(ledger: Ledger, assets: Mapping[str, Asset], graph: Graph, sl
     due_assets = {failure.asset for failure in failures if failure.is_due(now)}
     assets = {name: asset for name, asset in slots.open_to(assets).items() if name in due_assets}
     entries, _ = select_entries("retry", ledger.pending(list(assets)), failures, now) if assets else ([], {})
-    domains = list(by_domain(entries, assets).items())[: slots.free]
+    domains = list(_groups(entries, assets, slots).items())[: slots.free]
     return [request_for(own, assets, graph, "retry", domain) for domain, own in domains]
 
 
-def by_domain(entries: Iterable[Pending], assets: Mapping[str, Asset]) -> dict[str, list[Pending]]:
+def _groups(entries: Iterable[Pending], assets: Mapping[str, Asset], slots: Slots) -> dict[str, list[Pending]]:
     """Group the queue by domain: first the one whose oldest entry is the oldest. Pure."""
     domains: dict[str, list[Pending]] = {}
     for entry in entries:
-        domains.setdefault(assets[entry.asset].domain, []).append(entry)
+        domains.setdefault(assets[entry.asset].domain if slots.most > 1 else ALL_DOMAINS, []).append(entry)
     return domains
 
 
@@ -134,10 +135,10 @@ def due(pending: Sequence[Pending], now: datetime, newest_run: datetime | None) 
 def _newest_run(instance: dg.DagsterInstance, domain: str) -> datetime | None:
     """Return the creation time of a domain's newest run for queued windows, by the clock of Postgres, as in the queue.
 
-    A run of all domains is one, too.
+    A run of `lake run` is one of each domain, too.
     """
     filters = [
-        dg.RunsFilter(tags={QUEUED_ONLY: _TAGS["fresh"], DOMAIN: domain}),
+        dg.RunsFilter(tags={QUEUED_ONLY: _TAGS["fresh"]} | ({DOMAIN: domain} if domain else {})),
         dg.RunsFilter(tags={QUEUED_ONLY: _TAGS["both"]}),
     ]
     runs = [run for each in filters for run in instance.get_run_records(each, limit=1)]

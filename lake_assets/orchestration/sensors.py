@@ -140,7 +140,7 @@ def _wait_for_work(
                 if has_landed(fresh):
                     return
             if fresh.busy:
-                # The end of a run notifies nobody, and its tables may have commits all the time.
+                # The end of a run is no notification, and its tables may have commits all the time.
                 if is_notified := wait(_BUSY_SECONDS):
                     time.sleep(_BUSY_SECONDS)
             elif is_notified := _is_notified(wait, min(deadline, now + POLL_SECONDS)):

@@ -39,7 +39,7 @@ def describe_table(settings: Settings, schema: str, table: str) -> MartTable:
 
 
 def drop_table(settings: Settings, schema: str, table: str) -> None:
-    """Drop a table or view; one that is gone already is no error. Raises LakeError if a view reads it, Unavailable."""
+    """Drop a table or view, if it is still there. Raises LakeError if a view reads it, Unavailable."""
     name = sql.Identifier(schema, table)
     with _session(settings) as session, explain_lock_waits(session):
         kinds = session.execute("select relkind from pg_class where oid = to_regclass(%s)", [name.as_string(session)])
