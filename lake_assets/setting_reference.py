@@ -47,7 +47,7 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
             "LAKE_PARALLEL_RUNS",
             "a number, 1 or more",
             str(PARALLEL_RUNS),
-            "Dagster runs for new windows at once, each of one domain; as many for retries. With 1 it is of all domains.",
+            "Dagster runs for new windows at once, each of one domain, and as many for retries; with 1 it is of all.",
         ),
         Variable(
             "LAKE_RUN_SECONDS",
